@@ -1,0 +1,226 @@
+"""Every setting: its name, what it means, its default and its form. Read once, checked all at once."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dsgctl.core.errors import Invalid
+
+DEFAULT_ENV_FILE = "/etc/dsg/dsg.env"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+# Names of the original's backup settings; `dsgctl db backup` is to read them.
+_RESERVED_PREFIX = "DSG_BACKUP_"
+
+
+class _Bad(ValueError):
+    """What is allowed instead."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value)
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:  # noqa: PLR2004
+        raise _Bad("a port from 1 to 65535")
+    return int(value)
+
+
+def _origin(value: str) -> str:
+    """Canonical, because browsers and the viewer compare origins as text (contract.md, ngauth)."""
+    parts = urlsplit(value)
+    default_port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    if (
+        not re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9][0-9]{0,4})?", value)
+        or (default_port and value.endswith(default_port))
+        or not parts.hostname
+        or (parts.port or 1) > 65535  # noqa: PLR2004
+    ):
+        raise _Bad("scheme://host[:port] in lower case, without a path and without the scheme's own port")
+    return value
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise _Bad(f"a regular expression ({error})") from None
+
+
+def _log_level(value: str) -> str:
+    if value.upper() not in LOG_LEVELS:
+        raise _Bad(", ".join(LOG_LEVELS))
+    return value.upper()
+
+
+def _keys(value: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in value.split(",") if part.strip())
+    if any(len(key) < 32 for key in keys):  # noqa: PLR2004
+        raise _Bad("keys of at least 32 characters, separated by commas")
+    return keys
+
+
+def _token_names(value: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(","))
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
+        raise _Bad("names of letters, digits, '_' and '-', separated by commas")
+    return names
+
+
+def _domain(value: str) -> str:
+    if value and not re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)+", value):
+        raise _Bad("a domain in lower case, such as .example.org")
+    return value
+
+
+def _setting(
+    env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False
+) -> Any:
+    return field(default=default, metadata={"env": env, "parse": parse, "help": help, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings, typed. The table of them: one line a setting."""
+
+    database: Path = _setting(
+        "DATABASE_PATH", _path, "The SQLite file with all facts.", Path("/var/lib/dsg/dsg.sqlite3")
+    )
+    origin: str = _setting(
+        "DSG_ORIGIN", _origin, "Where browsers and clients find the server.", "http://localhost:8200"
+    )
+    port: int = _setting("DSG_PORT", _port, "The port on 127.0.0.1 that dsgserve listens on.", 8200)
+    secret_keys: tuple[str, ...] = _setting(
+        "DSG_SECRET_KEY", _keys,
+        "Signs short-lived tokens and forms: the first of several signs, all verify. "
+        "Needed unless DSG_ORIGIN is http://localhost.",
+        (), secret=True,
+    )  # fmt: skip
+    google_client_id: str = _setting("GOOGLE_CLIENT_ID", _text, "The OAuth client that signs people in.", "")
+    google_client_secret: str = _setting("GOOGLE_CLIENT_SECRET", _text, "Its secret.", "", secret=True)
+    client_credentials: Path | None = _setting(
+        "CLIENT_CREDENTIALS_PATH", _path, "The OAuth client as the JSON file that Google offers.", None
+    )
+    ngauth_origins: re.Pattern[str] = _setting(
+        "NGAUTH_ALLOWED_ORIGINS", _pattern,
+        "Regular expression; a viewer whose whole origin matches may ask for tokens.",
+        re.compile(r"https?://(localhost|127\.0\.0\.1)(:[0-9]+)?|https://neuroglancer-demo\.appspot\.com"),
+    )  # fmt: skip
+    cookie_domain: str = _setting(
+        "AUTH_COOKIE_DOMAIN", _domain, "Domain of the login cookie; empty for this host alone.", ""
+    )
+    token_names: tuple[str, ...] = _setting(
+        "DSG_TOKEN_NAMES", _token_names,
+        "Names of the cookie and query parameter that may hold a token; the first is the one we set.",
+        ("dsg_token",),
+    )  # fmt: skip
+    log_level: str = _setting("LOG_LEVEL", _log_level, "DEBUG, INFO, WARNING or ERROR.", "INFO")
+
+    @property
+    def has_oauth_client(self) -> bool:
+        return (
+            bool(self.google_client_id and self.google_client_secret) or self.client_credentials is not None
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is somebody's own machine, where a missing secret does no harm."""
+        return urlsplit(self.origin).hostname == "localhost" and self.origin.startswith("http://")
+
+
+def load(environment: Mapping[str, str], env_file: str | None = None) -> Config:
+    """The settings from the environment, and from a file for what the environment does not say.
+
+    Args:
+        env_file: a file that must be there; None for that of ``DSG_ENV_FILE``, else
+            `DEFAULT_ENV_FILE` if it exists.
+
+    Raises:
+        Invalid: names every unknown setting and every bad value, and what is allowed.
+    """
+    named = env_file or environment.get("DSG_ENV_FILE")
+    found = _read(named or DEFAULT_ENV_FILE, required=bool(named))
+    given = {**found, **environment}
+    known = {item.metadata["env"]: item for item in fields(Config)}
+    problems: list[str] = []
+    # In a file every name must be one of ours; the environment holds much that is not.
+    for name in sorted(found.keys() | {name for name in environment if name.startswith("DSG_")}):
+        if name not in known and name != "DSG_ENV_FILE" and not name.startswith(_RESERVED_PREFIX):
+            problems.append(f"{name} is not a setting{_nearest(name, known)}")
+    values: dict[str, Any] = {}
+    for name, item in known.items():
+        if given.get(name):
+            try:
+                values[item.name] = item.metadata["parse"](given[name])
+            except _Bad as error:
+                shown = "its value" if item.metadata["secret"] else repr(given[name])
+                problems.append(f"{name}: {shown} is not allowed; allowed: {error}")
+            except ValueError:
+                problems.append(f"{name}: {given[name]!r} is not allowed")
+    if problems:
+        raise Invalid("; ".join(problems), f"see README, Settings{f'; the file is {named}' if named else ''}")
+    return Config(**values)
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    # Only needed to word an error.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _read(path: str, *, required: bool) -> dict[str, str]:
+    """The ``NAME=value`` lines of a file, as systemd reads them: comments, blank lines and quotes allowed."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if required:
+            raise Invalid(
+                f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE"
+            ) from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise Invalid(
+            f"cannot read the settings file {path}: {why}", "run as the service's user: sudo -u dsg"
+        ) from None
+    found: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line[0] in "#;":
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+            raise Invalid(f"{path}, line {number}: not NAME=value", "write one setting on a line")
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        found[name] = value
+    return found
+
+
+def described() -> list[dict[str, str]]:
+    """The settings as rows for README: name, default, meaning."""
+    return [
+        {"name": item.metadata["env"], "default": _shown(item.default), "help": item.metadata["help"]}
+        for item in fields(Config)
+    ]
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, re.Pattern):
+        return default.pattern
+    return ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
+
+
+def from_environment(env_file: str | None = None) -> Config:
+    return load(os.environ, env_file)

@@ -1,0 +1,127 @@
+"""Who changed what, when: the record of every change, each chained to the one before by a hash."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dsgctl.core.errors import NotFound
+from dsgctl.store import Database
+from dsgctl.store.models import AuditRecord, utc_text
+
+GENESIS = bytes(32)  # what the first record is chained to
+
+State = dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One change.
+
+    Attributes:
+        at: when; for an imported record, when the other system says.
+        actor: ``os:NAME``, ``user:EMAIL`` or ``import:FILE``.
+        action: noun and verb, as on the command line: ``grant.add``.
+        target: what it was done to, ``kind:name``, several separated by a space.
+        before, after: the facts that changed, JSON objects; None where there was or is nothing.
+        imported_from: identifies a record of another system, None for our own.
+    """
+
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    before: State = None
+    after: State = None
+    imported_from: str | None = None
+
+
+def canonical(state: State) -> str | None:
+    """JSON text with one spelling for one value, so that its hash is stable."""
+    if state is None:
+        return None
+    return json.dumps(state, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_text)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    raise TypeError(f"an audit record cannot hold {type(value).__name__}")
+
+
+def chained(previous: bytes, fields: list[str | None]) -> bytes:
+    """The SHA-256 of the previous record's hash and of this record's fields."""
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(previous + text.encode("utf-8", "surrogatepass")).digest()
+
+
+def append(database: Database, records: list[Record]) -> None:
+    """Write records at the end of the chain; call it inside the transaction of the change itself."""
+    previous = last_hash(database)
+    rows = []
+    for record in records:
+        fields = [utc_text(record.at), record.actor, record.action, record.target,
+                  canonical(record.before), canonical(record.after), record.imported_from]  # fmt: skip
+        previous = chained(previous, fields)
+        names = ("at", "actor", "action", "target", "before", "after", "imported_from")
+        rows.append({**dict(zip(names, fields, strict=True)), "hash": previous})
+    database.insert_many(AuditRecord, rows)
+
+
+def last_hash(database: Database) -> bytes:
+    last = database.first(AuditRecord.select(AuditRecord.hash).order_by(AuditRecord.id.desc()))
+    return bytes(last.hash) if last else GENESIS
+
+
+def verify(database: Database) -> int | None:
+    """Recompute the chain.
+
+    Returns:
+        The id of the first record that does not follow from the one before, or None.
+    """
+    previous = GENESIS
+    query = AuditRecord.select().order_by(AuditRecord.id)
+    for row in database.rows(query):
+        fields = [utc_text(row["at"]), row["actor"], row["action"], row["target"],
+                  row["before"], row["after"], row["imported_from"]]  # fmt: skip
+        previous = chained(previous, fields)
+        if previous != bytes(row["hash"]):
+            return int(row["id"])
+    return None
+
+
+def listed(
+    database: Database,
+    *,
+    actor: str | None = None,
+    target: str | None = None,
+    since: datetime | None = None,
+    limit: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The newest records first; ``actor`` and ``target`` match any part of the field, case aside."""
+    query = AuditRecord.select(
+        AuditRecord.id, AuditRecord.at, AuditRecord.actor, AuditRecord.action, AuditRecord.target
+    ).order_by(AuditRecord.id.desc())
+    if actor:
+        query = query.where(AuditRecord.actor.contains(actor))
+    if target:
+        query = query.where(AuditRecord.target.contains(target))
+    if since:
+        query = query.where(AuditRecord.at >= since)
+    return database.rows(query.limit(limit))
+
+
+def show(database: Database, record_id: int) -> dict[str, Any]:
+    """One record, whole.
+
+    Raises:
+        NotFound: there is no record of this id.
+    """
+    for row in database.rows(AuditRecord.select().where(AuditRecord.id == record_id)):
+        row["before"] = json.loads(row["before"]) if row["before"] else None
+        row["after"] = json.loads(row["after"]) if row["after"] else None
+        row["hash"] = bytes(row["hash"]).hex()
+        return row
+    raise NotFound(f"there is no audit record {record_id}", "dsgctl audit list")

@@ -1,0 +1,87 @@
+"""The one way to change facts: a transaction, with its actor, its moment and its audit records."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from dsgctl.core import audit
+from dsgctl.core.audit import Record, State
+from dsgctl.store import Database
+
+_BATCH = 1000  # audit records held in memory before they are written
+
+
+def now() -> datetime:
+    """The clock: the present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class Change:
+    """An open transaction. Functions of `core` that change facts take it as their first argument.
+
+    Attributes:
+        database: where.
+        actor: who, in the form of `audit.Record.actor`.
+        at: when: one moment for the whole change.
+    """
+
+    def __init__(
+        self, database: Database, actor: str, at: datetime, watch: Callable[[Record], None] | None = None
+    ) -> None:
+        self.database = database
+        self.actor = actor
+        self.at = at
+        self._watch = watch
+        self._pending: list[Record] = []
+
+    def record(self, action: str, target: str, before: State = None, after: State = None) -> None:
+        """Note a change of fact; it is written in the same transaction."""
+        self.add_record(Record(self.at, self.actor, action, target, before, after))
+
+    def add_record(self, record: Record) -> None:
+        if self._watch:
+            self._watch(record)
+        self._pending.append(record)
+        if len(self._pending) >= _BATCH:
+            self.write_records()
+
+    def write_records(self) -> None:
+        audit.append(self.database, self._pending)
+        self._pending.clear()
+
+
+class _DryRun(Exception):
+    """Leaves the transaction of a dry run, so that nothing of it stays."""
+
+
+@contextmanager
+def change(
+    database: Database,
+    actor: str,
+    *,
+    at: datetime | None = None,
+    dry_run: bool = False,
+    watch: Callable[[Record], None] | None = None,
+) -> Iterator[Change]:
+    """Change facts: all that happens inside and its audit records are kept, or none of it.
+
+    Args:
+        dry_run: do it all, then undo it: what ``watch`` saw is what a run would do.
+        watch: is told each audit record as it is made.
+    """
+    try:
+        with database.transaction():
+            opened = Change(database, actor, at or now(), watch)
+            yield opened
+            opened.write_records()
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The entries of ``new`` that ``old`` does not have so, and what ``old`` has instead."""
+    keys = [key for key in new if old.get(key) != new[key]]
+    return {key: old.get(key) for key in keys}, {key: new[key] for key in keys}

@@ -1,0 +1,267 @@
+"""Datasets, their versions, and where in Google Cloud Storage they lie."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from peewee import JOIN, fn
+
+from dsgctl.core import names
+from dsgctl.core.change import Change, difference
+from dsgctl.core.errors import Conflict, NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Dataset, Version
+
+
+def by_name(database: Database, name: str) -> Dataset | None:
+    return database.first(Dataset.select().where(Dataset.name == name))
+
+
+def find(database: Database, name: str) -> Dataset:
+    """The dataset of exactly this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    dataset = by_name(database, name)
+    if dataset is None:
+        raise NotFound(f"there is no dataset {names.shown(name)}", "dsgctl dataset list")
+    return dataset
+
+
+def add(change: Change, name: str, *, description: str = "", public: bool = False) -> tuple[Dataset, bool]:
+    """Make a dataset; succeeds without a change if the same one is there already.
+
+    Returns:
+        The dataset, and whether it is new.
+    """
+    values = {"description": names.paragraph(description, "description"), "access": _access(public)}
+    known = by_name(change.database, names.slug(name, "dataset"))
+    if known is not None:
+        others = [key for key, value in values.items() if getattr(known, key) != value]
+        if others:
+            raise Conflict(
+                f"dataset {name} exists, with another {' and '.join(others)}",
+                f"dsgctl dataset set {name} ...",
+            )
+        return known, False
+    change.database.run(Dataset.insert(name=name, created=change.at, **values))
+    change.record("dataset.add", f"dataset:{name}", after=values)
+    return find(change.database, name), True
+
+
+def _access(public: bool) -> str:
+    return "public" if public else "closed"
+
+
+def set_attributes(
+    change: Change, name: str, *, description: str | None = None, public: bool | None = None
+) -> bool:
+    """Change what is named. Returns whether anything changed."""
+    dataset = find(change.database, name)
+    new: dict[str, Any] = {}
+    if description is not None:
+        new["description"] = names.paragraph(description, "description")
+    if public is not None:
+        new["access"] = _access(public)
+    before, after = difference({key: getattr(dataset, key) for key in new}, new)
+    if not after:
+        return False
+    change.database.run(Dataset.update(**after).where(Dataset.id == dataset.id))
+    change.record("dataset.set", f"dataset:{name}", before, after)
+    return True
+
+
+def remove(change: Change, name: str) -> dict[str, Any]:
+    """Delete a dataset and all that hangs on it. The objects in its buckets are not touched.
+
+    Returns:
+        What went, as `holdings` tells it.
+    """
+    dataset = find(change.database, name)
+    gone = holdings(change.database, dataset)
+    change.database.run(Dataset.delete().where(Dataset.id == dataset.id))
+    change.record("dataset.remove", f"dataset:{name}", {"id": dataset.id, **gone})
+    return gone
+
+
+def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
+    """What goes with a dataset: versions, locations, grants, terms, service tables."""
+    grants = (
+        m.Grant.select(m.Grant.permission, fn.coalesce(m.Principal.email, m.Principal.slug, m.Group.name))
+        .join_from(m.Grant, m.Principal, JOIN.LEFT_OUTER)
+        .join_from(m.Grant, m.Group, JOIN.LEFT_OUTER, on=(m.Grant.group == m.Group.id))
+        .where(m.Grant.dataset == dataset.id)
+        .order_by(m.Grant.id)
+    )
+    tables = m.ServiceTable.select(m.ServiceTable.service, m.ServiceTable.name)
+    terms = m.Terms.select(m.Terms.id, m.Terms.name).where(m.Terms.dataset == dataset.id).order_by(m.Terms.id)
+    return {
+        "versions": [row["name"] for row in versions(database, dataset.name)],
+        "locations": [row["location"] for row in locations(database, dataset.name)],
+        "grants": [f"{permission} {subject}" for permission, subject in database.tuples(grants)],
+        "terms": [f"{terms_id} {name}" for terms_id, name in database.tuples(terms)],
+        "service_tables": [
+            f"{service} {name}"
+            for service, name in database.tuples(tables.where(m.ServiceTable.dataset == dataset.id))
+        ],
+    }
+
+
+def listed(database: Database) -> Iterator[dict[str, Any]]:
+    """Every dataset by name."""
+    query = (
+        Dataset.select(
+            Dataset.id, Dataset.name, Dataset.access, m.Terms.name.alias("terms"), Dataset.description
+        )
+        .join(m.Terms, JOIN.LEFT_OUTER, on=(Dataset.own_terms_id == m.Terms.id))
+        .order_by(Dataset.name)
+    )
+    return database.rows(query)
+
+
+def show(database: Database, name: str) -> dict[str, Any]:
+    dataset = find(database, name)
+    held = holdings(database, dataset)
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        "description": dataset.description,
+        "access": dataset.access,
+        "own_terms": dataset.own_terms_id,
+        "created": dataset.created,
+        **held,
+    }
+
+
+# Versions
+
+
+def find_version(database: Database, dataset: Dataset, name: str) -> Version:
+    """A version of this dataset.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    query = Version.select().where(Version.dataset == dataset.id, Version.name == name)
+    version = database.first(query)
+    if version is None:
+        raise NotFound(
+            f"dataset {dataset.name} has no version {names.shown(name)}",
+            f"dsgctl dataset version list {dataset.name}",
+        )
+    return version
+
+
+def add_version(change: Change, dataset_name: str, name: str, *, public: bool = False) -> bool:
+    """Add a version, or change whether it is public. Returns whether anything changed."""
+    dataset = find(change.database, dataset_name)
+    names.line(name, "version name")
+    target = f"dataset:{dataset.name} version:{name}"
+    known = change.database.first(Version.select().where(Version.dataset == dataset.id, Version.name == name))
+    if known is None:
+        change.database.run(Version.insert(dataset=dataset.id, name=name, public=public))
+        change.record("dataset.version.add", target, after={"public": public})
+        return True
+    if known.public == public:
+        return False
+    change.database.run(Version.update(public=public).where(Version.id == known.id))
+    change.record("dataset.version.set", target, {"public": known.public}, {"public": public})
+    return True
+
+
+def remove_version(change: Change, dataset_name: str, name: str) -> dict[str, int]:
+    """Delete a version, with the grants, locations and terms that name it.
+
+    Returns:
+        How many of each went.
+    """
+    dataset = find(change.database, dataset_name)
+    version = find_version(change.database, dataset, name)
+    gone = {
+        label: change.database.count(table.select().where(table.version == version.id))
+        for label, table in (("grants", m.Grant), ("locations", m.Location), ("terms", m.Terms))
+    }
+    change.database.run(Version.delete().where(Version.id == version.id))
+    change.record(
+        "dataset.version.remove", f"dataset:{dataset.name} version:{name}", {"public": version.public, **gone}
+    )
+    return gone
+
+
+def versions(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
+    dataset = find(database, dataset_name)
+    query = Version.select(Version.id, Version.name, Version.public).where(Version.dataset == dataset.id)
+    return database.rows(query.order_by(Version.id))
+
+
+# Locations
+
+
+def add_location(change: Change, dataset_name: str, url: str, *, version: str | None = None) -> bool:
+    """Say that a dataset, or one version of it, lies at ``gs://bucket/prefix``. Returns whether it is new."""
+    bucket, prefix = names.gs_url(url)
+    dataset, version_id, where = _location(change.database, dataset_name, bucket, prefix, version)
+    if change.database.first(m.Location.select().where(where)) is not None:
+        return False
+    if change.database.first(m.Bucket.select().where(m.Bucket.name == bucket)) is None:
+        change.database.run(m.Bucket.insert(name=bucket))
+    change.database.run(
+        m.Location.insert(dataset=dataset.id, version=version_id, bucket=bucket, prefix=prefix)
+    )
+    change.record(
+        "dataset.location.add", _location_target(dataset, version), after=_location_state(bucket, prefix)
+    )
+    return True
+
+
+def remove_location(change: Change, dataset_name: str, url: str, *, version: str | None = None) -> None:
+    """Raises:
+    NotFound: the dataset (or this version of it) is not said to lie there.
+    """
+    bucket, prefix = names.gs_url(url)
+    dataset, _, where = _location(change.database, dataset_name, bucket, prefix, version)
+    if not change.database.run(m.Location.delete().where(where)):
+        raise NotFound(
+            f"{dataset.name} has no location gs://{bucket}/{prefix}"
+            + (f" for version {version}" if version else ""),
+            f"dsgctl dataset location list {dataset.name}",
+        )
+    change.record(
+        "dataset.location.remove", _location_target(dataset, version), _location_state(bucket, prefix)
+    )
+
+
+def _location(
+    database: Database, dataset_name: str, bucket: str, prefix: str, version: str | None
+) -> tuple[Dataset, int | None, Any]:
+    dataset = find(database, dataset_name)
+    version_id = find_version(database, dataset, version).id if version is not None else None
+    same_version = m.Location.version.is_null() if version_id is None else m.Location.version == version_id
+    where = (
+        (m.Location.dataset == dataset.id) & same_version
+        & (m.Location.bucket == bucket) & (m.Location.prefix == prefix)
+    )  # fmt: skip
+    return dataset, version_id, where
+
+
+def _location_target(dataset: Dataset, version: str | None) -> str:
+    return f"dataset:{dataset.name}" + (f" version:{version}" if version else "")
+
+
+def _location_state(bucket: str, prefix: str) -> dict[str, Any]:
+    return {"location": f"gs://{bucket}/{prefix}"}
+
+
+def locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
+    dataset = find(database, dataset_name)
+    query = (
+        m.Location.select(m.Location.id, m.Location.bucket, m.Location.prefix, Version.name.alias("version"))
+        .join(Version, JOIN.LEFT_OUTER)
+        .where(m.Location.dataset == dataset.id)
+        .order_by(m.Location.id)
+    )
+    for row in database.rows(query):
+        yield {
+            "id": row["id"], "location": f"gs://{row['bucket']}/{row['prefix']}", "version": row["version"],
+        }  # fmt: skip

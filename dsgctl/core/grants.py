@@ -1,0 +1,196 @@
+"""Grants: a permission on a dataset, to a user, a group or a service account."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from peewee import JOIN
+
+from dsgctl.core import access, datasets, groups, names, service_accounts
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Grant
+
+Source = Literal["manual", "self-service", "import"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """To whom a grant is given: a principal (``principal_id``) or a group (``group_id``)."""
+
+    label: str  # as audit records name it
+    principal_id: int | None = None
+    group_id: int | None = None
+
+
+def subject_of(database: Database, *, who: str | None = None, group: str | None = None) -> Subject:
+    """The subject of these words: a user's email, a service account's name, or a group."""
+    if group is not None:
+        return Subject(f"group:{group}", group_id=groups.find(database, group).id)
+    assert who is not None
+    principal = service_accounts.find_principal(database, who)
+    return Subject(service_accounts.label(principal), principal_id=principal.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a grant is given on, by names: the words of ``grant add`` and ``grant revoke``."""
+
+    dataset: str
+    permission: str
+    version: str | None = None
+    scope: str | None = None
+
+
+def known_permission(text: str) -> str:
+    """One of the four: what a person may grant. Imports may bring others."""
+    if text not in access.LEVELS:
+        raise Invalid(
+            f"{names.shown(text)} is not a permission", "the permissions are view, edit, manage and admin"
+        )
+    return text
+
+
+def add(
+    change: Change,
+    subject: Subject,
+    target: Target,
+    *,
+    expires: datetime | None = None,
+    source: Source = "manual",
+) -> bool:
+    """Give a grant, or change when an existing one ends. Returns whether anything changed.
+
+    Args:
+        expires: the first moment at which it no longer counts; None for never.
+    """
+    names.permission(target.permission)
+    found = _resolve(change.database, target)
+    known = _existing(change.database, subject, target.permission, found)
+    if known is None:
+        add_all(change, [subject], target, expires=expires, source=source)
+        return True
+    if known.expires == expires:
+        return False
+    change.database.run(Grant.update(expires=expires).where(Grant.id == known.id))
+    change.record("grant.set", _label(target, subject), {"expires": known.expires}, {"expires": expires})
+    return True
+
+
+def add_all(
+    change: Change,
+    subjects: Sequence[Subject],
+    target: Target,
+    *,
+    expires: datetime | None = None,
+    source: Source = "manual",
+) -> None:
+    """Give the same grant to many who are known not to have it."""
+    dataset_id, version_id, scope_id = _resolve(change.database, target)
+    row = {
+        "dataset": dataset_id, "version": version_id, "permission": names.permission(target.permission),
+        "scope_group": scope_id, "source": source, "granted_by": change.actor, "created": change.at,
+        "expires": expires,
+    }  # fmt: skip
+    change.database.insert_many(
+        Grant, [{"principal": subject.principal_id, "group": subject.group_id, **row} for subject in subjects]
+    )
+    after = {
+        "permission": target.permission,
+        "version": target.version,
+        "scope": target.scope,
+        "expires": expires,
+    }
+    after = {key: value for key, value in after.items() if value is not None}
+    for subject in subjects:
+        change.record("grant.add", _label(target, subject), after=after)
+
+
+def revoke(change: Change, subject: Subject, target: Target) -> None:
+    """Take a grant away; the next request of whoever had it is answered without it.
+
+    Raises:
+        NotFound: there is no such grant.
+    """
+    found = _resolve(change.database, target)
+    known = _existing(change.database, subject, target.permission, found)
+    if known is None:
+        others = [
+            " ".join(filter(None, (row["permission"], row["version"] and f"--version {row['version']}",
+                                   row["scope"] and f"--scope {row['scope']}")))
+            for row in listed(change.database, dataset=target.dataset, subject=subject)
+        ]  # fmt: skip
+        raise NotFound(
+            f"{subject.label} has no such grant: {target.permission} on {target.dataset}",
+            f"there is: {', '.join(others)}" if others else f"dsgctl grant list --dataset {target.dataset}",
+        )
+    change.database.run(Grant.delete().where(Grant.id == known.id))
+    before = {"permission": known.permission, "version": target.version, "scope": target.scope,
+              "expires": known.expires, "granted_by": known.granted_by, "source": known.source}  # fmt: skip
+    change.record("grant.revoke", _label(target, subject), {k: v for k, v in before.items() if v is not None})
+
+
+def _resolve(database: Database, target: Target) -> tuple[int, int | None, int | None]:
+    dataset = datasets.find(database, target.dataset)
+    version_id = (
+        datasets.find_version(database, dataset, target.version).id if target.version is not None else None
+    )
+    scope_id = groups.find(database, target.scope).id if target.scope is not None else None
+    return dataset.id, version_id, scope_id
+
+
+def _existing(
+    database: Database, subject: Subject, permission: str, found: tuple[int, int | None, int | None]
+) -> Grant | None:
+    columns = (Grant.principal, Grant.group, Grant.dataset, Grant.version, Grant.scope_group)
+    values = (subject.principal_id, subject.group_id, *found)
+    query = Grant.select().where(Grant.permission == permission)
+    for column, value in zip(columns, values, strict=True):
+        query = query.where(column.is_null() if value is None else column == value)
+    return database.first(query)
+
+
+def _label(target: Target, subject: Subject) -> str:
+    return f"dataset:{target.dataset} {subject.label}"
+
+
+def listed(
+    database: Database,
+    *,
+    dataset: str | None = None,
+    subject: Subject | None = None,
+    expiring_before: datetime | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Grants as they were given, in the order of dataset and id; those of a user's groups are the groups'.
+
+    Args:
+        expiring_before: only those that end before then; those that have ended too.
+    """
+    scope = m.Group.alias("scope")
+    query = (
+        Grant.select(
+            Grant.id, m.Dataset.name.alias("dataset"), m.Version.name.alias("version"), Grant.permission,
+            m.Principal.email.alias("user"), m.Principal.slug.alias("service_account"),
+            m.Group.name.alias("group"), scope.name.alias("scope"),
+            Grant.expires, Grant.granted_by, Grant.source, Grant.created,
+        )
+        .join_from(Grant, m.Dataset)
+        .join_from(Grant, m.Version, JOIN.LEFT_OUTER)
+        .join_from(Grant, m.Principal, JOIN.LEFT_OUTER)
+        .join_from(Grant, m.Group, JOIN.LEFT_OUTER, on=(Grant.group == m.Group.id))
+        .join_from(Grant, scope, JOIN.LEFT_OUTER, on=(Grant.scope_group == scope.id))
+        .order_by(m.Dataset.name, Grant.id)
+    )  # fmt: skip
+    if dataset is not None:
+        query = query.where(Grant.dataset == datasets.find(database, dataset).id)
+    if subject is not None:
+        column, value = (
+            (Grant.group, subject.group_id) if subject.group_id else (Grant.principal, subject.principal_id)
+        )
+        query = query.where(column == value)
+    if expiring_before is not None:
+        query = query.where(Grant.expires < expiring_before)
+    return database.rows(query)

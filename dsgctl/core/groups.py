@@ -1,0 +1,159 @@
+"""Groups of people, and who leads them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from peewee import JOIN, fn
+
+from dsgctl.core import names, users
+from dsgctl.core.change import Change
+from dsgctl.core.errors import NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Group
+
+
+def by_name(database: Database, name: str) -> Group | None:
+    return database.first(Group.select().where(Group.name == name))
+
+
+def find(database: Database, name: str) -> Group:
+    """The group of exactly this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    group = by_name(database, name)
+    if group is None:
+        raise NotFound(f"there is no group {names.shown(name)}", "dsgctl group list")
+    return group
+
+
+def add(change: Change, name: str) -> tuple[Group, bool]:
+    """Make a group. Returns it, and whether it is new."""
+    known = by_name(change.database, names.line(name, "group name"))
+    if known is not None:
+        return known, False
+    change.database.run(Group.insert(name=name, created=change.at))
+    change.record("group.add", f"group:{name}", after={"name": name})
+    return find(change.database, name), True
+
+
+def remove(change: Change, name: str) -> dict[str, Any]:
+    """Delete a group, its memberships, its grants and the grants given within its scope.
+
+    Returns:
+        What went, as `holdings` tells it.
+    """
+    group = find(change.database, name)
+    gone = holdings(change.database, group)
+    change.database.run(Group.delete().where(Group.id == group.id))
+    change.record("group.remove", f"group:{name}", {"id": group.id, **gone})
+    return gone
+
+
+def holdings(database: Database, group: Group) -> dict[str, Any]:
+    """What goes with a group: members, its grants, and grants to people scoped to it."""
+    members = m.Membership.select(m.Principal.email).join(m.Principal).where(m.Membership.group == group.id)
+    grants = (
+        m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
+    )
+    scoped = (
+        m.Grant.select(m.Dataset.name, m.Grant.permission, m.Principal.email)
+        .join_from(m.Grant, m.Dataset)
+        .join_from(m.Grant, m.Principal, JOIN.LEFT_OUTER)
+        .where(m.Grant.scope_group == group.id)
+    )
+    return {
+        "members": sorted(email for (email,) in database.tuples(members)),
+        "grants": sorted(f"{dataset} {permission}" for dataset, permission in database.tuples(grants)),
+        "scoped_grants": sorted(" ".join(filter(None, row)) for row in database.tuples(scoped)),
+    }
+
+
+def add_member(change: Change, name: str, email: str, *, leads: bool | None = None) -> bool:
+    """Put a person into a group.
+
+    Args:
+        leads: whether they lead it; None leaves it as it is, and a new member does not.
+
+    Returns:
+        Whether anything changed.
+    """
+    group, user = find(change.database, name), users.find(change.database, email)
+    known = _membership(change.database, group, user)
+    if known is None:
+        add_members(change, group, [user.id], [user.email], leads=bool(leads))
+        return True
+    if leads is None or known.leads == leads:
+        return False
+    change.database.run(
+        m.Membership.update(leads=leads).where(
+            m.Membership.group == group.id, m.Membership.principal == user.id
+        )
+    )
+    change.record(
+        "group.member.set", f"group:{name} user:{user.email}", {"leads": known.leads}, {"leads": leads}
+    )
+    return True
+
+
+def add_members(
+    change: Change, group: Group, ids: Sequence[int], emails: Sequence[str], *, leads: bool = False
+) -> None:
+    """Put people who are not in it into a group; the same as `add_member`, many at once."""
+    rows = [{"principal": principal_id, "group": group.id, "leads": leads} for principal_id in ids]
+    change.database.insert_many(m.Membership, rows)
+    for email in emails:
+        change.record("group.member.add", f"group:{group.name} user:{email}", after={"leads": leads})
+
+
+def remove_member(change: Change, name: str, email: str) -> bool:
+    """Take a person out of a group. Returns whether they were in it."""
+    group, user = find(change.database, name), users.find(change.database, email)
+    known = _membership(change.database, group, user)
+    if known is None:
+        return False
+    change.database.run(
+        m.Membership.delete().where(m.Membership.group == group.id, m.Membership.principal == user.id)
+    )
+    change.record("group.member.remove", f"group:{name} user:{user.email}", {"leads": known.leads})
+    return True
+
+
+def _membership(database: Database, group: Group, user: m.Principal) -> m.Membership | None:
+    return database.first(
+        m.Membership.select().where(m.Membership.group == group.id, m.Membership.principal == user.id)
+    )
+
+
+def listed(database: Database) -> Iterator[dict[str, Any]]:
+    """Every group by name, with how many are in it and lead it."""
+    query = (
+        Group.select(
+            Group.id, Group.name,
+            fn.count(m.Membership.principal).alias("members"),
+            fn.coalesce(fn.sum(m.Membership.leads), 0).alias("leads"),
+        )
+        .join(m.Membership, JOIN.LEFT_OUTER)
+        .group_by(Group.id)
+        .order_by(Group.name)
+    )  # fmt: skip
+    return database.rows(query)
+
+
+def show(database: Database, name: str) -> dict[str, Any]:
+    group = find(database, name)
+    leads = (
+        m.Membership.select(m.Principal.email)
+        .join(m.Principal)
+        .where(m.Membership.group == group.id, m.Membership.leads == True)  # noqa: E712  peewee's way
+    )
+    held = holdings(database, group)
+    return {
+        "id": group.id,
+        "name": group.name,
+        "created": group.created,
+        "leads": sorted(email for (email,) in database.tuples(leads)),
+        **held,
+    }

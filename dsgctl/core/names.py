@@ -1,0 +1,158 @@
+"""The form of every value that a person types: one function a kind, which returns the value or raises `Invalid`."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from dsgctl.core.errors import Invalid
+
+# What user/cache reports as the email of a service account (contract.md); no user may have it.
+SERVICE_ACCOUNT_DOMAIN: Final = "service-account.dsg.local"
+
+MAX_NAME: Final = 255
+MAX_TEXT: Final = 100_000  # characters of terms or notes
+
+_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
+_SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PERMISSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
+# https://cloud.google.com/storage/docs/buckets#naming
+_BUCKET = re.compile(r"[a-z0-9]([a-z0-9._-]{1,220})[a-z0-9]")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_UNIT: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+# Marks that turn the direction of writing: on a terminal they make one name look like another.
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def has_control(text: str, *, allowed: str = "") -> bool:
+    """Whether a control character, line separator, lone surrogate or direction mark is in ``text``."""
+    return any(
+        (unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _BIDI) and char not in allowed
+        for char in text
+    )
+
+
+def email(text: str) -> str:
+    """An address as a user has it; kept as given, compared case-insensitively."""
+    too_long = len(text) > 254 or len(text.split("@")[0]) > 64  # noqa: PLR2004  RFC 5321, 4.5.3.1
+    if too_long or not _EMAIL.fullmatch(text):
+        raise Invalid(
+            f"{shown(text)} is not an email address",
+            "write it like name@example.org, in ASCII (a domain in punycode)",
+        )
+    if text.lower().endswith("@" + SERVICE_ACCOUNT_DOMAIN):
+        raise Invalid(
+            f"{shown(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts"
+        )
+    return text
+
+
+def slug(text: str, what: str) -> str:
+    """A name that stands in URLs and JSON keys; ``what`` says of what kind, for the message."""
+    if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
+        raise Invalid(
+            f"{shown(text)} is not a name for a {what}",
+            "use letters, digits, '.', '_' and '-', not '.' or '-' first, at most 255 characters",
+        )
+    return text
+
+
+def line(text: str, what: str, *, empty: bool = False) -> str:
+    """One line of any script: the name of a person, group, version or terms."""
+    if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or has_control(text):
+        raise Invalid(
+            f"{shown(text)} is not a {what}",
+            "use 1 to 255 characters, with no control characters and no space at either end",
+        )
+    return text
+
+
+def paragraph(text: str, what: str) -> str:
+    """Text of several lines, such as notes or terms."""
+    if len(text) > MAX_TEXT or has_control(text, allowed="\n\t"):
+        raise Invalid(
+            f"the {what} cannot be kept", f"use at most {MAX_TEXT} characters and no control characters"
+        )
+    return text
+
+
+def permission(text: str) -> str:
+    """The name of a permission, of whatever system."""
+    if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
+        raise Invalid(
+            f"{shown(text)} is not a permission", "the permissions are view, edit, manage and admin"
+        )
+    return text
+
+
+def gs_url(text: str) -> tuple[str, str]:
+    """The bucket and the prefix of ``gs://BUCKET[/PREFIX]``; a prefix that is not empty ends with ``/``."""
+    bucket, _, prefix = text.removeprefix("gs://").partition("/")
+    well_formed = (
+        text.startswith("gs://")
+        and _BUCKET.fullmatch(bucket)
+        and not has_control(prefix)
+        and not prefix.startswith("/")
+        and len(prefix.encode("utf-8", "replace")) <= 1024  # noqa: PLR2004  longest object name of GCS, in bytes
+    )
+    if not well_formed:
+        raise Invalid(
+            f"{shown(text)} is not a location",
+            "write gs://BUCKET or gs://BUCKET/PREFIX, the bucket in lower case, 3 to 222 characters",
+        )
+    return bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+def url(text: str) -> str:
+    """An http(s) address that may be shown or linked to; empty is allowed."""
+    if text and (not re.fullmatch(r"https?://[!-~]+", text) or len(text) > 2048):  # noqa: PLR2004
+        raise Invalid(f"{shown(text)} is not a web address", "write http://... or https://... in ASCII")
+    return text
+
+
+def duration(text: str) -> timedelta:
+    """``30m``, ``12h``, ``90d`` or ``2w``."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise Invalid(f"{shown(text)} is not a duration", "write a number and m, h, d or w, such as 90d")
+    return int(found[1]) * _UNIT[found[2]]
+
+
+def date(text: str) -> datetime:
+    """``2027-01-31`` (its first moment in UTC) or ``2027-01-31T12:00Z``; a time without a zone is UTC."""
+    try:
+        if not re.match(r"\d{4}-\d\d-\d\d", text):
+            raise ValueError(text)
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(
+            f"{shown(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z"
+        ) from None
+
+
+def moment_after(text: str, now: datetime) -> datetime:
+    """The end of something: a duration from ``now``, or a date in the future."""
+    try:
+        end = now + duration(text) if _DURATION.fullmatch(text) else date(text)
+    except (OverflowError, Invalid):
+        raise Invalid(
+            f"{shown(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31"
+        ) from None
+    if end <= now:
+        raise Invalid(f"{shown(text)} is in the past", "name a date in the future, or a duration such as 90d")
+    return end
+
+
+def shown(text: str) -> str:
+    """A value that somebody typed, quoted for a message: short, and harmless on a terminal."""
+    cut = text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004
+    return "'" + "".join(c if not has_control(c) else ascii(c)[1:-1] for c in cut) + "'"

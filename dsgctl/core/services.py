@@ -1,0 +1,157 @@
+"""Services that ask the gateway, CAVE's service tables, and the public roots in them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dsgctl.core import datasets, names
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import PublicRoot, Service, ServiceTable
+
+_MAX_ROOT = 2**63 - 1
+
+
+def by_name(database: Database, name: str) -> Service | None:
+    return database.first(Service.select().where(Service.name == name))
+
+
+def find(database: Database, name: str) -> Service:
+    """The service of exactly this name, as in ``?service=``.
+
+    Raises:
+        NotFound: there is none.
+    """
+    service = by_name(database, name)
+    if service is None:
+        raise NotFound(f"there is no service {names.shown(name)}", "dsgctl service list")
+    return service
+
+
+def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> tuple[Service, bool]:
+    values = {"display_name": names.line(display_name, "display name", empty=True), "url": names.url(url)}
+    known = by_name(change.database, names.slug(name, "service"))
+    if known is not None:
+        if any(getattr(known, key) != value for key, value in values.items()):
+            raise Conflict(
+                f"service {name} exists, with another name or URL", f"dsgctl service remove {name}"
+            )
+        return known, False
+    change.database.run(Service.insert(name=name, **values))
+    change.record("service.add", f"service:{name}", after=values)
+    return find(change.database, name), True
+
+
+def remove(change: Change, name: str) -> int:
+    """Delete a service and its terms. Returns how many terms went."""
+    service = find(change.database, name)
+    terms = change.database.count(m.Terms.select().where(m.Terms.service == service.id))
+    change.database.run(Service.delete().where(Service.id == service.id))
+    change.record(
+        "service.remove", f"service:{name}",
+        {"display_name": service.display_name, "url": service.url, "terms": terms},
+    )  # fmt: skip
+    return terms
+
+
+def listed(database: Database) -> Iterator[dict[str, Any]]:
+    return database.rows(
+        Service.select(Service.id, Service.name, Service.display_name, Service.url).order_by(Service.name)
+    )
+
+
+# Service tables
+
+
+def find_table(database: Database, service: str, table: str) -> ServiceTable:
+    found = database.first(
+        ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table)
+    )
+    if found is None:
+        raise NotFound(
+            f"there is no table {names.shown(table)} of {names.shown(service)}", "dsgctl service table list"
+        )
+    return found
+
+
+def add_table(change: Change, service: str, table: str, dataset_name: str) -> bool:
+    """Say which dataset a table of a service belongs to. Returns whether anything changed.
+
+    Raises:
+        Conflict: it is mapped to another dataset.
+    """
+    names.line(service, "service name")
+    names.line(table, "table name")
+    dataset = datasets.find(change.database, dataset_name)
+    query = ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table)
+    known = change.database.first(query)
+    if known is not None:
+        if known.dataset_id != dataset.id:
+            raise Conflict(
+                f"table {table} of {service} belongs to another dataset",
+                f"dsgctl service table remove {service} {table}",
+            )
+        return False
+    change.database.run(ServiceTable.insert(service=service, name=table, dataset=dataset.id))
+    change.record("service.table.add", f"table:{service}/{table} dataset:{dataset_name}")
+    return True
+
+
+def remove_table(change: Change, service: str, table: str) -> int:
+    """Forget a table and its public roots. Returns how many roots went."""
+    found = find_table(change.database, service, table)
+    dataset = change.database.first(m.Dataset.select().where(m.Dataset.id == found.dataset_id))
+    roots = change.database.count(PublicRoot.select().where(PublicRoot.service_table == found.id))
+    change.database.run(ServiceTable.delete().where(ServiceTable.id == found.id))
+    change.record(
+        "service.table.remove", f"table:{service}/{table} dataset:{dataset.name}", {"public_roots": roots}
+    )
+    return roots
+
+
+def tables(database: Database, service: str | None = None) -> Iterator[dict[str, Any]]:
+    query = (
+        ServiceTable.select(
+            ServiceTable.id,
+            ServiceTable.service,
+            ServiceTable.name.alias("table"),
+            m.Dataset.name.alias("dataset"),
+        )
+        .join(m.Dataset)
+        .order_by(ServiceTable.service, ServiceTable.name)
+    )
+    return database.rows(query.where(ServiceTable.service == service) if service is not None else query)
+
+
+# Public roots
+
+
+def add_root(change: Change, service: str, table: str, root_id: int) -> bool:
+    """Mark a root as open to all. Returns whether it is new."""
+    if not 0 <= root_id <= _MAX_ROOT:
+        raise Invalid(f"{root_id} is not a root id", "a root id is a whole number from 0 to 2^63-1")
+    found = find_table(change.database, service, table)
+    where = (PublicRoot.service_table == found.id) & (PublicRoot.root_id == root_id)
+    if change.database.first(PublicRoot.select().where(where)) is not None:
+        return False
+    change.database.run(PublicRoot.insert(service_table=found.id, root_id=root_id))
+    change.record("service.root.add", f"table:{service}/{table} root:{root_id}")
+    return True
+
+
+def remove_root(change: Change, service: str, table: str, root_id: int) -> None:
+    found = find_table(change.database, service, table)
+    where = (PublicRoot.service_table == found.id) & (PublicRoot.root_id == root_id)
+    if not change.database.run(PublicRoot.delete().where(where)):
+        raise NotFound(
+            f"{root_id} is not a public root of {service} {table}",
+            f"dsgctl service root list {service} {table}",
+        )
+    change.record("service.root.remove", f"table:{service}/{table} root:{root_id}")
+
+
+def roots(database: Database, service: str, table: str) -> Iterator[dict[str, Any]]:
+    found = find_table(database, service, table)
+    query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == found.id)
+    return database.rows(query.order_by(PublicRoot.root_id))

@@ -1,0 +1,226 @@
+"""Terms of service: whose they are, from when to when, and who has accepted them."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN, fn
+
+from dsgctl.core import access, datasets, facts, grants, names, services, users
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Acceptance, Terms
+
+
+def find(database: Database, terms_id: int) -> Terms:
+    """Raises:
+    NotFound: there are no terms of this id.
+    """
+    found = database.first(Terms.select().where(Terms.id == terms_id))
+    if found is None:
+        raise NotFound(f"there are no terms {terms_id}", "dsgctl terms list")
+    return found
+
+
+def accept_path(terms_id: int) -> str:
+    """Where on the server a person reads and accepts these terms (contract.md)."""
+    return f"/api/v1/tos/{terms_id}/accept"
+
+
+def add(
+    change: Change,
+    name: str,
+    text: str,
+    *,
+    dataset: str | None = None,
+    version: str | None = None,
+    service: str | None = None,
+    effective: datetime | None = None,
+) -> tuple[Terms, bool]:
+    """Add terms. Terms of a dataset alone become the dataset's own, in place of those it had:
+    from then on nobody holds a permission on it who has not accepted them.
+
+    Args:
+        text: Markdown.
+        effective: from when they count, for terms of a service; None for now.
+
+    Returns:
+        The terms, and whether they are new: the same name and text for the same thing is no change.
+    """
+    names.line(name, "name for terms")
+    if not names.paragraph(text, "text of the terms").strip():
+        raise Invalid("the text of the terms is empty", "write them in Markdown")
+    if dataset is None and (version is not None or service is not None):
+        raise Invalid("terms of a version or of a service need a dataset", "say --dataset too")
+    of_dataset = datasets.find(change.database, dataset) if dataset is not None else None
+    of_version = (
+        datasets.find_version(change.database, of_dataset, version) if of_dataset and version else None
+    )
+    of_service = services.find(change.database, service) if service is not None else None
+    places = {"dataset": of_dataset, "version": of_version, "service": of_service}
+    ids = {key: place.id if place else None for key, place in places.items()}
+    query = Terms.select().where(Terms.name == name, Terms.text == text, Terms.retired.is_null())
+    for key, place_id in ids.items():
+        column = getattr(Terms, key)
+        query = query.where(column.is_null() if place_id is None else column == place_id)
+    known = change.database.first(query)
+    if known is not None and (effective is None or effective == known.effective):
+        return known, False
+    row = {"name": name, "text": text, "effective": effective or change.at, **ids}
+    terms_id = change.database.run(Terms.insert(invite_token=secrets.token_urlsafe(32), **row))
+    becomes_own = of_dataset is not None and of_version is None and of_service is None
+    after = {"name": name, "effective": row["effective"], "version": version, "service": service}
+    if of_dataset is not None and becomes_own:
+        after["replaces"] = of_dataset.own_terms_id
+        _set_own_terms(change, of_dataset.id, terms_id)
+    target = f"terms:{terms_id}" + (f" dataset:{dataset}" if dataset else "")
+    change.record(
+        "terms.add", target, after={key: value for key, value in after.items() if value is not None}
+    )
+    return find(change.database, terms_id), True
+
+
+def _set_own_terms(change: Change, dataset_id: int, terms_id: int | None) -> None:
+    change.database.run(m.Dataset.update(own_terms_id=terms_id).where(m.Dataset.id == dataset_id))
+
+
+def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool:
+    """End terms, now or on a date. A dataset whose own terms they are has none afterwards.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        Conflict: a dataset's own terms are to end later: they count whatever their dates
+            (contract.md), so they end when they are taken off the dataset, that is now.
+    """
+    found = find(change.database, terms_id)
+    own_of = change.database.first(m.Dataset.select().where(m.Dataset.own_terms_id == terms_id))
+    end = on or change.at
+    if own_of is not None and end > change.at:
+        raise Conflict(
+            f"terms {terms_id} are {own_of.name}'s own, which count whatever their dates",
+            "retire them on the day",
+        )
+    if own_of is None and found.retired is not None and found.retired <= end:
+        return False
+    change.database.run(
+        Terms.update(retired=min(filter(None, (found.retired, end)))).where(Terms.id == terms_id)
+    )
+    if own_of is not None:
+        _set_own_terms(change, own_of.id, None)
+    target = f"terms:{terms_id}" + (f" dataset:{own_of.name}" if own_of else "")
+    change.record("terms.retire", target, {"retired": found.retired}, {"retired": end})
+    return True
+
+
+def accept(change: Change, terms_id: int, email: str, *, address: str | None = None) -> bool:
+    """Record that a person accepts terms. For a public dataset's own terms, that also gives
+    ``view`` on it, by self-service.
+
+    Args:
+        address: the browser's network address; None if an operator records it on the person's behalf.
+
+    Returns:
+        Whether they had not accepted them before.
+
+    Raises:
+        NotAllowed: the account is disabled, or it is a child, whose parent accepts for it.
+    """
+    found, user = find(change.database, terms_id), users.find(change.database, email)
+    if not user.active:
+        raise NotAllowed(f"{user.email} is disabled", f"dsgctl user enable {user.email}")
+    if user.parent_id is not None:
+        raise NotAllowed(
+            f"for {user.email} the acceptances of its parent count",
+            f"dsgctl user show {user.email} names the parent",
+        )
+    where = (Acceptance.principal == user.id) & (Acceptance.terms == terms_id)
+    if change.database.first(Acceptance.select().where(where)) is not None:
+        return False
+    change.database.run(
+        Acceptance.insert(
+            principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
+        )
+    )
+    change.record(
+        "terms.accept", f"terms:{terms_id} user:{user.email}", after={"name": found.name, "address": address}
+    )
+    public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
+    for dataset in change.database.objects(m.Dataset.select().where(public)):
+        subject = grants.Subject(f"user:{user.email}", principal_id=user.id)
+        _give_view(change, dataset.name, subject)
+    return True
+
+
+def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
+    held = (row["permission"] for row in grants.listed(change.database, dataset=dataset, subject=subject))
+    if "view" not in held:
+        grants.add(change, subject, grants.Target(dataset, "view"), source="self-service")
+
+
+def listed(database: Database) -> Iterator[dict[str, Any]]:
+    """All terms, with what they are for, and how many have accepted them."""
+    accepted = Acceptance.select(fn.count(Acceptance.principal)).where(Acceptance.terms == Terms.id)
+    query = (
+        Terms.select(
+            Terms.id, Terms.name, m.Dataset.name.alias("dataset"), m.Version.name.alias("version"),
+            m.Service.name.alias("service"), (m.Dataset.own_terms_id == Terms.id).alias("own"),
+            Terms.effective, Terms.retired, accepted.alias("accepted"),
+        )
+        .join_from(Terms, m.Dataset, JOIN.LEFT_OUTER, on=(Terms.dataset == m.Dataset.id))
+        .join_from(Terms, m.Version, JOIN.LEFT_OUTER)
+        .join_from(Terms, m.Service, JOIN.LEFT_OUTER)
+        .order_by(Terms.id)
+    )  # fmt: skip
+    for row in database.rows(query):
+        row["own"] = bool(row["own"])
+        yield row
+
+
+def show(database: Database, terms_id: int) -> dict[str, Any]:
+    found = find(database, terms_id)
+    row = next(row for row in listed(database) if row["id"] == terms_id)
+    return {
+        **row,
+        "accept_path": accept_path(terms_id),
+        "invite_token": found.invite_token,
+        "text": found.text,
+    }
+
+
+def pending(
+    database: Database, at: datetime, *, email: str | None = None, dataset: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Who holds a permission that only unaccepted terms hold back, and which terms.
+
+    A dataset's own terms and those of every service count.
+
+    Args:
+        email, dataset: only this person's; only this dataset's.
+    """
+    who = users.find(database, email).id if email is not None else None
+    named = [datasets.find(database, dataset).name] if dataset is not None else [
+        row["name"] for row in datasets.listed(database)
+    ]  # fmt: skip
+    asking = [None, *(row["name"] for row in services.listed(database))]
+    with database.snapshot():
+        for name in named:
+            seen: set[tuple[int, int]] = set()
+            for service in asking:
+                for known in facts.of_dataset(database, name, service=service):
+                    if (who is not None and known.id != who) or not known.active:
+                        continue
+                    if name not in access.effective(known, at):
+                        continue
+                    for terms, of_service in access.missing_terms(known, known.datasets[name], at):
+                        if (known.id, terms.id) in seen:
+                            continue
+                        seen.add((known.id, terms.id))
+                        yield {
+                            "user": known.label, "dataset": name, "terms": terms.id, "name": terms.name,
+                            "service": service if of_service else None,
+                        }  # fmt: skip

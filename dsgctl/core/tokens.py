@@ -1,0 +1,273 @@
+"""Tokens: made, checked, rotated and revoked here; only their SHA-256 is ever stored."""
+
+import hashlib
+import re
+import secrets
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from dsgctl.core import names, service_accounts
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Conflict, NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Principal, Token
+
+Kind = Literal["login", "api"]
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM = 32  # characters: 190 bits
+_CHECKSUM = 6  # characters: a CRC-32 in base 62
+_OURS = re.compile(rf"dsg_[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
+_VISIBLE = 8  # characters shown to tell tokens apart
+MAX_LENGTH = 4096  # longer ones are nobody's
+
+
+def generate() -> str:
+    """A new token: ``dsg_``, random letters and digits, and a checksum that shows a mistyped or leaked one."""
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
+    return f"dsg_{body}{_checksum(body)}"
+
+
+def _checksum(body: str) -> str:
+    rest, digits = zlib.crc32(body.encode("ascii")), ""
+    for _ in range(_CHECKSUM):
+        rest, digit = divmod(rest, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits
+
+
+def is_mistyped(token: str) -> bool:
+    """Whether it has the shape of our tokens but a wrong checksum: no look-up can find it."""
+    body, checksum = token[4:-_CHECKSUM], token[-_CHECKSUM:]
+    return bool(_OURS.fullmatch(token)) and _checksum(body) != checksum
+
+
+def digest(token: str) -> bytes:
+    """What is stored of a token. Plain SHA-256 will do: a token is random, not a chosen password."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def visible_prefix(token: str) -> str:
+    """The few first characters that may be shown; never more than a quarter."""
+    return token[: min(_VISIBLE, len(token) // 4)]
+
+
+class Problem(StrEnum):
+    """Why a presented token is not good for anything: the closed list."""
+
+    MISTYPED = "mistyped"
+    UNKNOWN = "unknown"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    DISABLED = "account_disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is known of a presented token. It is good exactly if ``problem`` is None."""
+
+    problem: Problem | None
+    token: Token | None = None
+    principal: Principal | None = None
+
+
+def check(database: Database, presented: str, at: datetime) -> Checked:
+    """Whose token this is, and whether it counts now. Nothing else reads the table to decide that.
+
+    Args:
+        presented: what a client sent; any text.
+    """
+    if len(presented) > MAX_LENGTH or is_mistyped(presented):
+        return Checked(Problem.MISTYPED)
+    token = database.first(Token.select().where(Token.hash == digest(presented)))
+    if token is None:
+        return Checked(Problem.UNKNOWN)
+    owner = _owner(database, token)
+    return Checked(_problem(token, owner, at), token, owner)
+
+
+def _problem(token: Token, owner: Principal, at: datetime) -> Problem | None:
+    if token.revoked is not None:
+        return Problem.REVOKED
+    if token.expires is not None and token.expires <= at:
+        return Problem.EXPIRED
+    return None if owner.active else Problem.DISABLED
+
+
+def mint(
+    change: Change,
+    principal: Principal,
+    *,
+    kind: Kind = "api",
+    description: str = "",
+    expires: datetime | None = None,
+) -> tuple[Token, str]:
+    """Make a token for a user or service account.
+
+    Returns:
+        The row, and the token itself: the only time that it is seen.
+
+    Raises:
+        Conflict: the account is disabled.
+    """
+    if not principal.active:
+        raise Conflict(f"{principal.label} is disabled; a token would not work", "enable the account first")
+    names.line(description, "description", empty=True)
+    secret = generate()
+    return _insert(change, principal, secret, kind=kind, description=description, expires=expires), secret
+
+
+def keep(
+    change: Change,
+    principal: Principal,
+    secret: str,
+    *,
+    kind: Kind,
+    description: str,
+    created: datetime,
+    expires: datetime | None,
+    last_used: datetime | None,
+) -> bool:
+    """Take over a token of another system, so that it keeps working. Returns whether it is new here."""
+    if change.database.first(Token.select().where(Token.hash == digest(secret))) is not None:
+        return False
+    _insert(
+        change, principal, secret,
+        kind=kind, description=description, created=created, expires=expires, last_used=last_used,
+    )  # fmt: skip
+    return True
+
+
+def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> Token:
+    row = {"created": change.at, **values, "principal": principal.id, "prefix": visible_prefix(secret)}
+    token_id = change.database.run(Token.insert(hash=digest(secret), **row))
+    after = {
+        "kind": row["kind"],
+        "prefix": row["prefix"],
+        "description": row["description"],
+        "expires": row["expires"],
+    }
+    change.record(
+        "token.mint", f"token:{token_id} {service_accounts.label(principal)}",
+        after={key: value for key, value in after.items() if value},
+    )  # fmt: skip
+    return find(change.database, token_id)
+
+
+def find(database: Database, token_id: int) -> Token:
+    token = database.first(Token.select().where(Token.id == token_id))
+    if token is None:
+        raise NotFound(f"there is no token {token_id}", "dsgctl token list")
+    return token
+
+
+def _owner(database: Database, token: Token) -> Principal:
+    return database.first(Principal.select().where(Principal.id == token.principal_id))
+
+
+def revoke(change: Change, token_id: int) -> bool:
+    """End a token now: the next request with it is refused. Returns whether it had not ended so before."""
+    token = find(change.database, token_id)
+    if token.revoked is not None:
+        return False
+    change.database.run(Token.update(revoked=change.at).where(Token.id == token_id))
+    owner = _owner(change.database, token)
+    change.record(
+        "token.revoke", f"token:{token_id} {service_accounts.label(owner)}",
+        {"prefix": token.prefix, "description": token.description},
+    )  # fmt: skip
+    return True
+
+
+def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) -> tuple[Token, str]:
+    """Make a token like this one, and end this one after ``overlap``.
+
+    The new one lives as long from now as the old one was made to live.
+
+    Raises:
+        Conflict: the old one is revoked already.
+    """
+    old = find(change.database, token_id)
+    if old.revoked is not None:
+        raise Conflict(f"token {token_id} is revoked", "dsgctl token mint makes a new one")
+    owner = _owner(change.database, old)
+    life = old.expires - old.created if old.expires else None
+    token, secret = mint(
+        change, owner, kind=old.kind, description=old.description, expires=change.at + life if life else None
+    )
+    if not overlap:
+        revoke(change, token_id)
+        return token, secret
+    end = min(filter(None, (old.expires, change.at + overlap)))
+    change.database.run(Token.update(expires=end).where(Token.id == token_id))
+    change.record(
+        "token.set",
+        f"token:{token_id} {service_accounts.label(owner)}",
+        {"expires": old.expires},
+        {"expires": end},
+    )
+    return token, secret
+
+
+def prune(change: Change, *, before: datetime) -> int:
+    """Forget tokens that were revoked or expired before a moment. Returns how many."""
+    dead = (Token.revoked < before) | (Token.expires < before)
+    gone = change.database.objects(Token.select().where(dead).order_by(Token.id))
+    for token in gone:
+        owner = _owner(change.database, token)
+        change.record(
+            "token.prune", f"token:{token.id} {service_accounts.label(owner)}",
+            {"prefix": token.prefix, "description": token.description},
+        )  # fmt: skip
+    change.database.run(Token.delete().where(dead))
+    return len(gone)
+
+
+def note_uses(database: Database, uses: dict[int, datetime]) -> None:
+    """Write when tokens were last used: token id -> moment. Not a change of facts: no audit, no revision."""
+    with database.transaction():
+        for token_id, moment in uses.items():
+            newer = Token.last_used.is_null() | (Token.last_used < moment)
+            database.run(Token.update(last_used=moment).where(Token.id == token_id, newer))
+
+
+def listed(
+    database: Database, *, principal: Principal | None = None, at: datetime, ended: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Tokens in the order of their ids; ``ended``: those revoked or expired too."""
+    query = (
+        Token.select(
+            Token.id, Principal.email.alias("user"), Principal.slug.alias("service_account"), Token.kind,
+            Token.prefix, Token.description, Token.created, Token.expires, Token.last_used, Token.revoked,
+        )
+        .join(Principal)
+        .order_by(Token.id)
+    )  # fmt: skip
+    if principal is not None:
+        query = query.where(Token.principal == principal.id)
+    if not ended:
+        query = query.where(Token.revoked.is_null(), Token.expires.is_null() | (Token.expires > at))
+    return database.rows(query)
+
+
+def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
+    token = find(database, token_id)
+    owner = _owner(database, token)
+    return describe(Checked(_problem(token, owner, at), token, owner))
+
+
+def describe(checked: Checked) -> dict[str, Any]:
+    """What may be shown of a presented token, or of one in the table."""
+    token, owner = checked.token, checked.principal
+    if token is None or owner is None:
+        return {"state": str(checked.problem)}
+    return {
+        "id": token.id, "of": service_accounts.label(owner), "state": str(checked.problem or "valid"),
+        "kind": token.kind, "prefix": token.prefix, "description": token.description, "created": token.created,
+        "expires": token.expires, "revoked": token.revoked, "last_used": token.last_used,
+    }  # fmt: skip

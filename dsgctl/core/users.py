@@ -1,0 +1,327 @@
+"""People: who they are, and what becomes of their account."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN, fn
+
+from dsgctl.core import names
+from dsgctl.core.change import Change, difference
+from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Principal
+
+# What `add` and `change` may set, each with the function that checks it.
+_CHECKS = {
+    "name": lambda text: names.line(text, "name", empty=True),
+    "display_name": lambda text: names.line(text, "display name", empty=True),
+    "pi": lambda text: names.line(text, "PI", empty=True),
+    "notes": lambda text: names.paragraph(text, "note"),
+    "picture_url": names.url,
+    "admin": bool,
+    "read_only": bool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A person to add. ``attributes``: names and values as in `add`."""
+
+    email: str
+    attributes: dict[str, Any]
+    affiliations: tuple[str, ...] = ()
+
+
+def by_email(database: Database, email: str) -> Principal | None:
+    return database.first(Principal.select().where(fn.lower(Principal.email) == email.lower()))
+
+
+def find(database: Database, email: str) -> Principal:
+    """The user of this address, case aside.
+
+    Raises:
+        NotFound: nobody has it.
+    """
+    user = by_email(database, email)
+    if user is None:
+        raise NotFound(
+            f"there is no user {names.shown(email)}", "dsgctl user list --search TEXT finds people by name"
+        )
+    return user
+
+
+def add(
+    change: Change, email: str, *, affiliations: Iterable[str] = (), **attributes: Any
+) -> tuple[Principal, bool]:
+    """Add a person; succeeds without a change if the same person is there already.
+
+    Args:
+        attributes: name, display_name, admin, read_only, pi, notes, picture_url.
+
+    Returns:
+        The user, and whether it was added.
+
+    Raises:
+        Conflict: a user of this address exists and differs.
+    """
+    known = by_email(change.database, email)
+    wanted = tuple(dict.fromkeys(affiliations))
+    if known is not None:
+        have = set(affiliations_of(change.database, known))
+        others = [key for key, value in attributes.items() if getattr(known, key) != value]
+        if others or not set(wanted) <= have:
+            what = ", ".join(others) or "affiliation"
+            raise Conflict(
+                f"{known.email} is a user already, with another {what}", f"dsgctl user set {known.email} ..."
+            )
+        return known, False
+    add_all(change, [NewUser(email, attributes, wanted)])
+    return find(change.database, email), True
+
+
+def add_all(change: Change, people: list[NewUser]) -> None:
+    """Add people who are known not to be there; the same as `add`, many at once.
+
+    Raises:
+        Invalid: a value is not of its form; nothing is added.
+    """
+    rows: list[dict[str, Any]] = []
+    affiliations: list[tuple[str, str]] = []
+    for person in people:
+        values = {key: _CHECKS[key](person.attributes.get(key, "")) for key in _CHECKS}
+        rows.append({
+            "kind": "user", "email": names.email(person.email), **values,
+            "created": change.at, "created_by": change.actor,
+        })  # fmt: skip
+        checked = [names.line(name, "affiliation") for name in person.affiliations]
+        affiliations += [(person.email, name) for name in checked]
+        after = {key: value for key, value in values.items() if value}
+        after |= {"affiliations": checked} if checked else {}
+        change.record("user.add", f"user:{person.email}", after=after)
+    change.database.insert_many(Principal, rows)
+    if affiliations:
+        ids = ids_by_email(change.database, {email for email, _ in affiliations})
+        change.database.insert_many(
+            m.Affiliation, [{"principal": ids[email.lower()], "name": name} for email, name in affiliations]
+        )
+
+
+def ids_by_email(database: Database, emails: Iterable[str]) -> dict[str, int]:
+    """The ids of the users who have these addresses, by address in lower case."""
+    wanted = sorted({email.lower() for email in emails})
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), 500):  # SQLite binds a limited number of values in one query
+        part = wanted[start : start + 500]
+        key = fn.lower(Principal.email)
+        found.update(database.tuples(Principal.select(key, Principal.id).where(key.in_(part))))
+    return found
+
+
+def affiliations_of(database: Database, user: Principal) -> list[str]:
+    query = m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == user.id)
+    return [name for (name,) in database.tuples(query.order_by(m.Affiliation.name))]
+
+
+def set_attributes(
+    change: Change,
+    email: str,
+    *,
+    new_email: str | None = None,
+    unbind: bool = False,
+    affiliations: Iterable[str] | None = None,
+    last_admin: bool = False,
+    **attributes: Any,
+) -> bool:
+    """Change what is known of a person; what is not named stays.
+
+    Args:
+        new_email: the address the account has from now on.
+        unbind: forget the identity of the provider, so that the next login binds it anew.
+        affiliations: all of them, in place of those there are.
+        last_admin: the last admin may go.
+        attributes: as in `add`.
+
+    Returns:
+        Whether anything changed.
+    """
+    user = find(change.database, email)
+    new = {key: _CHECKS[key](value) for key, value in attributes.items()}
+    if new_email is not None:
+        new["email"] = names.email(new_email)
+        other = by_email(change.database, new_email)
+        if other is not None and other.id != user.id:
+            raise Conflict(f"{other.email} is another user already", f"dsgctl user show {other.email}")
+    if unbind:
+        new |= {"issuer": None, "subject": None}
+    old = {key: getattr(user, key) for key in new}
+    before, after = difference(old, new)
+    if before.get("admin") and not last_admin:
+        _keep_an_admin(change.database, user, "no longer be an admin")
+    if after:
+        change.database.run(Principal.update(**after).where(Principal.id == user.id))
+    if affiliations is not None:
+        have = affiliations_of(change.database, user)
+        want = sorted({names.line(name, "affiliation") for name in affiliations})
+        if want != have:
+            change.database.run(m.Affiliation.delete().where(m.Affiliation.principal == user.id))
+            change.database.insert_many(
+                m.Affiliation, [{"principal": user.id, "name": name} for name in want]
+            )
+            before, after = before | {"affiliations": have}, after | {"affiliations": want}
+    if after:
+        change.record("user.set", f"user:{user.email}", before, after)
+    return bool(after)
+
+
+def extend(change: Change, user: Principal, *, name: str = "", affiliation: str = "", note: str = "") -> bool:
+    """Add to what is known of a person, and take nothing away: a name where there is none, a further
+    affiliation, a note below those there are. Returns whether anything was new."""
+    new: dict[str, Any] = {}
+    if name and not user.name:
+        new["name"] = name
+    if note and note not in user.notes.split("\n"):
+        new["notes"] = f"{user.notes}\n{note}" if user.notes else note
+    have = affiliations_of(change.database, user)
+    more = [*have, affiliation] if affiliation and affiliation not in have else None
+    return bool(new or more) and set_attributes(change, user.email, affiliations=more, **new)
+
+
+def set_active(change: Change, email: str, active: bool, *, last_admin: bool = False) -> bool:
+    """Enable or disable an account; a disabled one is refused everywhere from the next request on.
+
+    Returns:
+        Whether it was otherwise before.
+    """
+    user = find(change.database, email)
+    if user.active == active:
+        return False
+    if not active and not last_admin:
+        _keep_an_admin(change.database, user, "be disabled")
+    change.database.run(Principal.update(active=active).where(Principal.id == user.id))
+    change.record(
+        "user.enable" if active else "user.disable",
+        f"user:{user.email}",
+        {"active": not active},
+        {"active": active},
+    )
+    return True
+
+
+def remove(change: Change, email: str, *, last_admin: bool = False) -> dict[str, Any]:
+    """Delete a person and all that goes with them. `set_active` is what is mostly wanted.
+
+    Returns:
+        What went, as `holdings` tells it.
+    """
+    user = find(change.database, email)
+    if not last_admin:
+        _keep_an_admin(change.database, user, "be removed")
+    gone = holdings(change.database, user)
+    for child in gone["children"]:
+        remove(change, child, last_admin=True)
+    change.database.run(Principal.delete().where(Principal.id == user.id))
+    change.record("user.remove", f"user:{user.email}", {"id": user.id, "name": user.name, **gone})
+    return gone
+
+
+def holdings(database: Database, user: Principal) -> dict[str, Any]:
+    """What hangs on an account and goes with it: grants, groups, tokens, acceptances, children."""
+    grants = (
+        m.Grant.select(m.Dataset.name, m.Grant.permission)
+        .join(m.Dataset)
+        .where(m.Grant.principal == user.id)
+        .order_by(m.Dataset.name, m.Grant.id)
+    )
+    groups = m.Membership.select(m.Group.name).join(m.Group).where(m.Membership.principal == user.id)
+    tokens = m.Token.select(m.Token.id).where(m.Token.principal == user.id).order_by(m.Token.id)
+    accepted = m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == user.id)
+    children = Principal.select(Principal.email).where(Principal.parent == user.id).order_by(Principal.id)
+    return {
+        "grants": [f"{dataset} {permission}" for dataset, permission in database.tuples(grants)],
+        "groups": sorted(name for (name,) in database.tuples(groups)),
+        "tokens": [token_id for (token_id,) in database.tuples(tokens)],
+        "acceptances": sorted(terms_id for (terms_id,) in database.tuples(accepted)),
+        "children": [email for (email,) in database.tuples(children)],
+    }
+
+
+def _keep_an_admin(database: Database, user: Principal, what: str) -> None:
+    if not (user.admin and user.active):
+        return
+    others = Principal.select().where(
+        Principal.admin == True,
+        Principal.active == True,
+        Principal.id != user.id,  # noqa: E712  peewee's way
+    )
+    if not database.count(others):
+        raise NotAllowed(
+            f"{user.email} is the last admin and would {what}",
+            "make another admin first, or say it again: --last-admin",
+        )
+
+
+def listed(
+    database: Database,
+    *,
+    search: str | None = None,
+    group: str | None = None,
+    admin: bool = False,
+    disabled: bool = False,
+    idle_since: datetime | None = None,
+    limit: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Users in the order of their ids, one at a time.
+
+    Args:
+        search: part of the address or a name, case aside.
+        idle_since: only those who have used no token since then, and are older than that.
+    """
+    query = Principal.select(
+        Principal.id, Principal.email, Principal.name, Principal.display_name, Principal.admin, Principal.active,
+        Principal.read_only, Principal.created,
+    ).where(Principal.kind == "user").order_by(Principal.id)  # fmt: skip
+    if search:
+        if names.has_control(search):
+            raise Invalid(
+                f"{names.shown(search)} cannot be part of a name", "search without control characters"
+            )
+        query = query.where(m.principals_matching(search))
+    if group is not None:
+        members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)
+        query = query.where(Principal.id.in_(members))
+    if admin:
+        query = query.where(Principal.admin == True)  # noqa: E712
+    if disabled:
+        query = query.where(Principal.active == False)  # noqa: E712
+    if idle_since is not None:
+        used = m.Token.select(m.Token.principal).where(m.Token.last_used >= idle_since)
+        query = query.where(Principal.created < idle_since, Principal.id.not_in(used))
+    return database.rows(query.limit(limit))
+
+
+def show(database: Database, email: str) -> dict[str, Any]:
+    """All that is known of a person, secrets aside."""
+    user = find(database, email)
+    parent = (
+        database.first(Principal.select().where(Principal.id == user.parent_id)) if user.parent_id else None
+    )
+    last_used = m.Token.select(fn.max(m.Token.last_used)).where(m.Token.principal == user.id)
+    leads = (
+        m.Membership.select(m.Group.name)
+        .join(m.Group, JOIN.INNER)
+        .where(m.Membership.principal == user.id, m.Membership.leads == True)  # noqa: E712
+    )
+    keys = ("id", "email", "name", "display_name", "admin", "active", "read_only", "pi", "notes", "picture_url",
+            "issuer", "subject", "created", "created_by")  # fmt: skip
+    held = holdings(database, user)
+    return {
+        **{key: getattr(user, key) for key in keys},
+        "parent": parent.email if parent else None,
+        "affiliations": affiliations_of(database, user),
+        "leads": sorted(name for (name,) in database.tuples(leads)),
+        **held,
+        "last_used": next((moment for (moment,) in database.tuples(last_used)), None),
+    }

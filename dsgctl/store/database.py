@@ -1,0 +1,222 @@
+"""One handle on the SQLite file: how it is made, opened, checked and written to."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+from playhouse.apsw_ext import APSWDatabase
+
+from dsgctl.store.errors import StoreError, translated
+
+# Before 3.51.3 two processes that checkpoint and write one WAL at the same moment
+# can corrupt it (https://sqlite.org/wal.html#walresetbug), so the system's library
+# will not do; apsw carries its own.
+MINIMUM_SQLITE = (3, 51, 3)
+APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
+BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another one
+
+
+class Database:
+    """The facts in one SQLite file, for one process; connections are per thread.
+
+    Writes go through `transaction`; reads need nothing around them, or `snapshot`
+    where several must agree.
+    """
+
+    def __init__(
+        self, path: str | Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT
+    ) -> None:
+        """Open an existing database; the schema is not looked at (see `migrations.open_current`).
+
+        Raises:
+            StoreError: there is no such file, it is not ours, or SQLite is too old.
+        """
+        require_sqlite(apsw.sqlite_lib_version())
+        self.path = str(path)
+        if not Path(path).exists():
+            raise StoreError(
+                f"there is no database at {path}",
+                "create it with 'dsgctl db migrate', or set DATABASE_PATH",
+            )
+        pragmas: dict[str, Any] = {
+            "foreign_keys": 1,
+            "mmap_size": 0,  # a mapped file turns a disk error into a crash of the process
+            "synchronous": "full",  # what was acknowledged survives a power cut
+        }
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+        self._db = APSWDatabase(self.path, pragmas=pragmas, timeout=busy_timeout, flags=flags)
+        with translated(self.path):
+            if self.scalar("PRAGMA application_id") not in (APPLICATION_ID, 0):
+                raise StoreError(f"{path} is a database of another program", "check DATABASE_PATH")
+
+    def close(self) -> None:
+        """Close this thread's connection; the handle can be used again."""
+        with translated(self.path):
+            self._db.close()
+
+    # Reading and writing. Queries are peewee's, made from dsgctl.store.models; they are
+    # run here rather than on a model bound to one database, so that a process may hold
+    # several handles (the server reads through one and writes through another).
+
+    def rows(self, query: Any) -> Iterator[dict[str, Any]]:
+        """The rows of a select as dicts, one at a time: a long answer is never held in memory.
+
+        Keys are the selected columns in the order of the select, under their own name or alias.
+        """
+        keys = [getattr(column, "_alias", None) or column.name for column in query._returning]
+        for row in self.tuples(query):
+            yield dict(zip(keys, row, strict=True))
+
+    def tuples(self, query: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a select as tuples, one at a time."""
+        with translated(self.path):
+            yield from query.tuples().iterator(self._db)
+
+    def objects(self, query: Any) -> list[Any]:
+        """The rows of a select of one model, as instances of it."""
+        with translated(self.path):
+            return list(query.execute(self._db))
+
+    def first(self, query: Any) -> Any | None:
+        """The first row of a select of one model, or None."""
+        found = self.objects(query.limit(1))
+        return found[0] if found else None
+
+    def count(self, query: Any) -> int:
+        with translated(self.path):
+            return int(query.count(self._db))
+
+    def use_wal(self) -> None:
+        """Let readers and a writer work at once. Lasts in the file; may not run in a transaction."""
+        if self.scalar("PRAGMA journal_mode") != "wal":
+            self.scalar("PRAGMA journal_mode = wal")
+
+    def run(self, query: Any) -> int:
+        """Run an insert (returns the new id), update or delete (returns how many rows)."""
+        with translated(self.path):
+            return int(query.execute(self._db) or 0)
+
+    def insert_many(self, model: Any, rows: list[dict[str, Any]]) -> None:
+        """Insert rows of one shape in one go, in their order; far faster than one by one."""
+        if not rows:
+            return
+        fields = [model._meta.fields[name] for name in rows[0]]
+        columns = ", ".join(f'"{field.column_name}"' for field in fields)
+        marks = ", ".join("?" * len(fields))
+        convert = [field.db_value for field in fields]
+        values = ([c(v) for c, v in zip(convert, row.values(), strict=True)] for row in rows)
+        with translated(self.path):
+            self._db.connection().executemany(
+                f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({marks})',
+                values,  # noqa: S608
+            )
+
+    def scalar(self, sql: str) -> Any:
+        with translated(self.path):
+            row = self._db.execute_sql(sql).fetchone()
+        return row[0] if row else None
+
+    def script(self, sql: str) -> None:
+        """Run several statements, as a migration does."""
+        with translated(self.path):
+            self._db.connection().execute(sql)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, from BEGIN IMMEDIATE on, so that what is read inside stays true."""
+        with translated(self.path), self._db.atomic("IMMEDIATE"):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads inside see one state of the database."""
+        with translated(self.path), self._db.atomic("DEFERRED"):
+            yield
+
+    # What tells a reader, cheaply, whether the facts have changed.
+
+    def change_marker(self) -> int:
+        """A number that differs from this thread's last one if another connection committed.
+
+        Costs microseconds. Only for a connection that never writes: a connection's own
+        commits do not move it (https://sqlite.org/pragma.html#pragma_data_version).
+        """
+        row = self._db.connection().execute("PRAGMA data_version").fetchone()
+        return int(row[0])
+
+    def revision(self) -> int:
+        """The number that triggers move with every change to the facts that decide access."""
+        return int(self.scalar("SELECT number FROM revision"))
+
+    # What the engine knows of itself.
+
+    def integrity_problems(self) -> list[str]:
+        """What SQLite finds wrong with the file and its references; empty if nothing."""
+        with translated(self.path):
+            found = [str(row[0]) for row in self._db.execute_sql("PRAGMA integrity_check")]
+            broken = self._db.execute_sql("PRAGMA foreign_key_check").fetchall()
+        problems = [line for line in found if line != "ok"]
+        problems += [
+            f"row {rowid} of {table} refers to a row of {parent} that is not there"
+            for table, rowid, parent, _ in broken
+        ]
+        return problems
+
+    @staticmethod
+    def engine() -> str:
+        return f"SQLite {apsw.sqlite_lib_version()}"
+
+
+def require_sqlite(version: str) -> None:
+    """Refuse to run on a SQLite that may corrupt the database.
+
+    Args:
+        version: as SQLite tells it, ``3.51.3``.
+
+    Raises:
+        StoreError: it is older than `MINIMUM_SQLITE`.
+    """
+    if tuple(int(part) for part in version.split(".")[:3]) < MINIMUM_SQLITE:
+        need = ".".join(map(str, MINIMUM_SQLITE))
+        raise StoreError(
+            f"SQLite {version} can corrupt a database that several programs write to; {need} or later is needed",
+            "pip install --upgrade apsw",
+        )
+
+
+def create_file(path: str | Path) -> None:
+    """Make an empty database file that the service can use, whoever runs this.
+
+    The file is 0600; 0660 in a directory that a group shares (setgid and group-writable).
+    Made by root, it is given to the directory's owner and group: SQLite then makes
+    ``-wal`` and ``-shm`` with the same mode, owner and group
+    (findCreateFileMode and robustFchown in its os_unix.c).
+
+    Raises:
+        StoreError: the directory is not there or may not be written to.
+    """
+    path = Path(path)
+    try:
+        directory = path.parent.stat()
+        shared = stat.S_ISGID | stat.S_IWGRP
+        mode = 0o660 if directory.st_mode & shared == shared else 0o600
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:
+                os.fchown(descriptor, directory.st_uid, directory.st_gid)
+        finally:
+            os.close(descriptor)
+    except FileExistsError:
+        return
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"the directory {path.parent} does not exist",
+            f"make it: install -d -o dsg -g dsg -m 2770 {path.parent}",
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror}", "check who may write there") from error

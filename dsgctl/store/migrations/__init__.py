@@ -1,0 +1,95 @@
+"""The numbered steps from an empty file to the schema that this program knows.
+
+A step is a file ``NNNN_name.sql`` beside this one; it is never changed once released.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from dsgctl.store.database import Database, create_file
+from dsgctl.store.errors import StoreError
+from dsgctl.store.models import UtcTime
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+
+def known() -> list[Migration]:
+    """Every migration of this program, in order."""
+    found = []
+    for entry in resources.files(__name__).iterdir():
+        number, _, name = entry.name.removesuffix(".sql").partition("_")
+        if entry.name.endswith(".sql"):
+            found.append(Migration(int(number), name, entry.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def schema_number(database: Database) -> int:
+    """The number of the last migration that ran on this database; 0 for an empty file."""
+    if not database.scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"):
+        if database.scalar("SELECT 1 FROM sqlite_master"):
+            raise StoreError(f"{database.path} is a database of another program", "check DATABASE_PATH")
+        return 0
+    return int(database.scalar("SELECT coalesce(max(number), 0) FROM migrations"))
+
+
+# One file name per migration; kept beside the files so that a start need not list a directory.
+LATEST = 1
+
+
+def open_current(path: str | Path, *, read_only: bool = False) -> Database:
+    """Open a database whose schema is exactly the one that this program knows.
+
+    Raises:
+        StoreError: the file is missing, foreign, or its schema is older or newer.
+    """
+    database = Database(path, read_only=read_only)
+    _refuse_newer(database)
+    number = schema_number(database)
+    if number < LATEST:
+        raise StoreError(
+            f"{path} has schema {number}; this program needs schema {LATEST}", "run 'dsgctl db migrate'"
+        )
+    if not read_only:
+        database.use_wal()
+    return database
+
+
+def migrate(path: str | Path, *, now: UtcTime) -> list[Migration]:
+    """Create the database if there is none, and bring it to the latest schema.
+
+    All steps run in one transaction: afterwards the schema is the latest or the old one.
+
+    Returns:
+        The migrations that ran; empty if there was nothing to do.
+    """
+    create_file(path)
+    database = Database(path)
+    try:
+        _refuse_newer(database)
+        database.use_wal()
+        with database.transaction():
+            done = schema_number(database)
+            todo = [migration for migration in known() if migration.number > done]
+            for migration in todo:
+                database.script(migration.sql)
+                database.script(
+                    f"INSERT INTO migrations VALUES ({migration.number}, '{migration.name}', '{now}')"  # noqa: S608
+                )
+        return todo
+    finally:
+        database.close()
+
+
+def _refuse_newer(database: Database) -> None:
+    number = schema_number(database)
+    if number > LATEST:
+        raise StoreError(
+            f"{database.path} has schema {number}; this program knows schema {LATEST}",
+            "a newer release has been here: use that one",
+        )

@@ -1,0 +1,276 @@
+"""The tables as peewee sees them, to build queries from; the truth is migrations/*.sql.
+
+The models are bound to no database: a `Database` runs the queries.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from peewee import (
+    BlobField,
+    BooleanField,
+    CompositeKey,
+    Expression,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+    fn,
+)
+
+# A moment as the tables keep it: UTC, one width, so that text compares as time does.
+UtcTime = str
+
+
+def utc_text(moment: datetime) -> UtcTime:
+    """``2026-11-22T23:54:12.913780Z`` for an aware datetime of any zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def utc_datetime(text: UtcTime) -> datetime:
+    """The aware datetime of `utc_text`."""
+    return datetime.fromisoformat(text)
+
+
+class TimeField(TextField):
+    """An aware datetime, kept as `utc_text`."""
+
+    def db_value(self, value: Any) -> Any:
+        return utc_text(value) if isinstance(value, datetime) else value
+
+    def python_value(self, value: Any) -> Any:
+        return utc_datetime(value) if value is not None else None
+
+
+class FlagField(BooleanField):
+    """A bool, kept as 0 or 1: apsw does not write Python's bool into a STRICT column."""
+
+    def db_value(self, value: Any) -> Any:
+        return None if value is None else int(bool(value))
+
+
+def _reference(table: Any, column: str, *, null: bool = False, primary_key: bool = False) -> ForeignKeyField:
+    # lazy_load=False: reading `grant.dataset` must never start a query of its own.
+    return ForeignKeyField(table, column_name=column, null=null, primary_key=primary_key, lazy_load=False)
+
+
+class _Table(Model):
+    class Meta:
+        legacy_table_names = False
+
+
+class Principal(_Table):
+    kind = TextField()
+    email = TextField(null=True)
+    slug = TextField(null=True)
+    issuer = TextField(null=True)
+    subject = TextField(null=True)
+    name = TextField(default="")
+    display_name = TextField(default="")
+    description = TextField(default="")
+    admin = FlagField(default=False)
+    active = FlagField(default=True)
+    read_only = FlagField(default=False)
+    pi = TextField(default="")
+    notes = TextField(default="")
+    picture_url = TextField(default="")
+    parent = _reference("self", "parent_id", null=True)
+    created = TimeField()
+    created_by = TextField()
+
+    class Meta:
+        table_name = "principals"
+
+    @property
+    def label(self) -> str:
+        """What people call it: a user's email, a service account's slug."""
+        return self.email or self.slug
+
+
+class Affiliation(_Table):
+    principal = _reference(Principal, "principal_id")
+    name = TextField()
+
+    class Meta:
+        table_name = "affiliations"
+        primary_key = CompositeKey("principal", "name")
+
+
+class Group(_Table):
+    name = TextField()
+    created = TimeField()
+
+    class Meta:
+        table_name = "groups"
+
+
+class Membership(_Table):
+    principal = _reference(Principal, "principal_id")
+    group = _reference(Group, "group_id")
+    leads = FlagField(default=False)
+
+    class Meta:
+        table_name = "memberships"
+        primary_key = CompositeKey("principal", "group")
+
+
+class Dataset(_Table):
+    name = TextField()
+    description = TextField(default="")
+    access = TextField(default="closed")
+    own_terms_id = IntegerField(null=True)  # terms refer to datasets too: one side is a plain id
+    created = TimeField()
+
+    class Meta:
+        table_name = "datasets"
+
+
+class Version(_Table):
+    dataset = _reference(Dataset, "dataset_id")
+    name = TextField()
+    public = FlagField(default=False)
+
+    class Meta:
+        table_name = "versions"
+
+
+class Bucket(_Table):
+    name = TextField(primary_key=True)
+    credential = TextField(null=True)
+    project = TextField(null=True)
+
+    class Meta:
+        table_name = "buckets"
+
+
+class Location(_Table):
+    dataset = _reference(Dataset, "dataset_id")
+    version = _reference(Version, "version_id", null=True)
+    bucket = TextField()
+    prefix = TextField(default="")
+
+    class Meta:
+        table_name = "locations"
+
+
+class Grant(_Table):
+    principal = _reference(Principal, "principal_id", null=True)
+    group = _reference(Group, "group_id", null=True)
+    dataset = _reference(Dataset, "dataset_id")
+    version = _reference(Version, "version_id", null=True)
+    permission = TextField()
+    scope_group = _reference(Group, "scope_group_id", null=True)
+    source = TextField()
+    granted_by = TextField()
+    created = TimeField()
+    expires = TimeField(null=True)
+
+    class Meta:
+        table_name = "grants"
+
+
+class Service(_Table):
+    name = TextField()
+    display_name = TextField(default="")
+    url = TextField(default="")
+
+    class Meta:
+        table_name = "services"
+
+
+class Terms(_Table):
+    name = TextField()
+    text = TextField()
+    dataset = _reference(Dataset, "dataset_id", null=True)
+    version = _reference(Version, "version_id", null=True)
+    service = _reference(Service, "service_id", null=True)
+    invite_token = TextField()
+    effective = TimeField()
+    retired = TimeField(null=True)
+
+    class Meta:
+        table_name = "terms"
+
+
+class Acceptance(_Table):
+    principal = _reference(Principal, "principal_id")
+    terms = _reference(Terms, "terms_id")
+    accepted = TimeField()
+    address = TextField(null=True)
+    recorded_by = TextField()
+
+    class Meta:
+        table_name = "acceptances"
+        primary_key = CompositeKey("principal", "terms")
+
+
+class ServiceTable(_Table):
+    service = TextField()
+    name = TextField()
+    dataset = _reference(Dataset, "dataset_id")
+
+    class Meta:
+        table_name = "service_tables"
+
+
+class PublicRoot(_Table):
+    service_table = _reference(ServiceTable, "service_table_id")
+    root_id = IntegerField()
+
+    class Meta:
+        table_name = "public_roots"
+        primary_key = CompositeKey("service_table", "root_id")
+
+
+class Token(_Table):
+    principal = _reference(Principal, "principal_id")
+    kind = TextField()
+    hash = BlobField()
+    prefix = TextField()
+    description = TextField(default="")
+    created = TimeField()
+    expires = TimeField(null=True)
+    revoked = TimeField(null=True)
+    last_used = TimeField(null=True)
+
+    class Meta:
+        table_name = "tokens"
+
+
+class AuditRecord(_Table):
+    at = TimeField()
+    actor = TextField()
+    action = TextField()
+    target = TextField()
+    before = TextField(null=True)
+    after = TextField(null=True)
+    imported_from = TextField(null=True)
+    hash = BlobField()
+
+    class Meta:
+        table_name = "audit"
+
+
+class SearchIndex(_Table):
+    """Every three letters in a row of a principal's email, slug and names, case aside."""
+
+    rowid = IntegerField(primary_key=True)
+
+    class Meta:
+        table_name = "principals_search"
+
+
+def principals_matching(text: str) -> Any:
+    """The condition that a principal's email, slug, name or display name contains ``text``, case aside."""
+    if len(text) < 3:  # noqa: PLR2004  the index holds three letters at a time
+        columns = (Principal.email, Principal.slug, Principal.name, Principal.display_name)
+        return fn.instr(fn.lower(fn.concat_ws(" ", *columns)), text.lower()) > 0
+    quoted = '"' + text.replace('"', '""') + '"'
+    found = SearchIndex.select(SearchIndex.rowid).where(Expression(SearchIndex._meta.entity, "MATCH", quoted))
+    return Principal.id.in_(found)
+
+
+ALL: list[type[Model]] = [
+    Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, Location, Grant, Service, Terms,
+    Acceptance, ServiceTable, PublicRoot, Token, AuditRecord,
+]  # fmt: skip
