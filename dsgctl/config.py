@@ -30,7 +30,7 @@ def _path(value: str) -> Path:
 
 
 def _port(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:  # noqa: PLR2004
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:
         raise _Bad("a port from 1 to 65535")
     return int(value)
 
@@ -43,7 +43,7 @@ def _origin(value: str) -> str:
         not re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9][0-9]{0,4})?", value)
         or (default_port and value.endswith(default_port))
         or not parts.hostname
-        or (parts.port or 1) > 65535  # noqa: PLR2004
+        or (parts.port or 1) > 65535
     ):
         raise _Bad("scheme://host[:port] in lower case, without a path and without the scheme's own port")
     return value
@@ -64,7 +64,7 @@ def _log_level(value: str) -> str:
 
 def _keys(value: str) -> tuple[str, ...]:
     keys = tuple(part.strip() for part in value.split(",") if part.strip())
-    if any(len(key) < 32 for key in keys):  # noqa: PLR2004
+    if any(len(key) < 32 for key in keys):
         raise _Bad("keys of at least 32 characters, separated by commas")
     return keys
 
@@ -82,9 +82,7 @@ def _domain(value: str) -> str:
     return value
 
 
-def _setting(
-    env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False
-) -> Any:
+def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"env": env, "parse": parse, "help": help, "secret": secret})
 
 
@@ -127,9 +125,7 @@ class Config:
 
     @property
     def has_oauth_client(self) -> bool:
-        return (
-            bool(self.google_client_id and self.google_client_secret) or self.client_credentials is not None
-        )
+        return bool(self.google_client_id and self.google_client_secret) or self.client_credentials is not None
 
     @property
     def is_local(self) -> bool:
@@ -185,9 +181,7 @@ def _read(path: str, *, required: bool) -> dict[str, str]:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         if required:
-            raise Invalid(
-                f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE"
-            ) from None
+            raise Invalid(f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE") from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -218,7 +212,7 @@ def described() -> list[dict[str, str]]:
 
 def _shown(default: Any) -> str:
     if isinstance(default, re.Pattern):
-        return default.pattern
+        return str(default.pattern)
     return ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
 
 

@@ -128,11 +128,7 @@ def missing_terms(facts: Facts, dataset: Dataset, at: datetime) -> list[tuple[Te
     found: list[tuple[Terms, bool]] = []
     if dataset.own_terms and dataset.own_terms.id not in facts.accepted:
         found.append((dataset.own_terms, False))
-    found += [
-        (terms, True)
-        for terms in dataset.service_terms
-        if terms.active(at) and terms.id not in facts.accepted
-    ]
+    found += [(terms, True) for terms in dataset.service_terms if terms.active(at) and terms.id not in facts.accepted]
     return found
 
 

@@ -17,6 +17,11 @@ def by_name(database: Database, name: str) -> Dataset | None:
     return database.first(Dataset.select().where(Dataset.name == name))
 
 
+def by_id(database: Database, dataset_id: int) -> Dataset:
+    """The dataset to which a row refers; it is there."""
+    return database.objects(Dataset.select().where(Dataset.id == dataset_id))[0]
+
+
 def find(database: Database, name: str) -> Dataset:
     """The dataset of exactly this name.
 
@@ -54,9 +59,7 @@ def _access(public: bool) -> str:
     return "public" if public else "closed"
 
 
-def set_attributes(
-    change: Change, name: str, *, description: str | None = None, public: bool | None = None
-) -> bool:
+def set_attributes(change: Change, name: str, *, description: str | None = None, public: bool | None = None) -> bool:
     """Change what is named. Returns whether anything changed."""
     dataset = find(change.database, name)
     new: dict[str, Any] = {}
@@ -102,8 +105,7 @@ def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
         "grants": [f"{permission} {subject}" for permission, subject in database.tuples(grants)],
         "terms": [f"{terms_id} {name}" for terms_id, name in database.tuples(terms)],
         "service_tables": [
-            f"{service} {name}"
-            for service, name in database.tuples(tables.where(m.ServiceTable.dataset == dataset.id))
+            f"{service} {name}" for service, name in database.tuples(tables.where(m.ServiceTable.dataset == dataset.id))
         ],
     }
 
@@ -111,9 +113,7 @@ def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
 def listed(database: Database) -> Iterator[dict[str, Any]]:
     """Every dataset by name."""
     query = (
-        Dataset.select(
-            Dataset.id, Dataset.name, Dataset.access, m.Terms.name.alias("terms"), Dataset.description
-        )
+        Dataset.select(Dataset.id, Dataset.name, Dataset.access, m.Terms.name.alias("terms"), Dataset.description)
         .join(m.Terms, JOIN.LEFT_OUTER, on=(Dataset.own_terms_id == m.Terms.id))
         .order_by(Dataset.name)
     )
@@ -206,12 +206,8 @@ def add_location(change: Change, dataset_name: str, url: str, *, version: str | 
         return False
     if change.database.first(m.Bucket.select().where(m.Bucket.name == bucket)) is None:
         change.database.run(m.Bucket.insert(name=bucket))
-    change.database.run(
-        m.Location.insert(dataset=dataset.id, version=version_id, bucket=bucket, prefix=prefix)
-    )
-    change.record(
-        "dataset.location.add", _location_target(dataset, version), after=_location_state(bucket, prefix)
-    )
+    change.database.run(m.Location.insert(dataset=dataset.id, version=version_id, bucket=bucket, prefix=prefix))
+    change.record("dataset.location.add", _location_target(dataset, version), after=_location_state(bucket, prefix))
     return True
 
 
@@ -223,13 +219,10 @@ def remove_location(change: Change, dataset_name: str, url: str, *, version: str
     dataset, _, where = _location(change.database, dataset_name, bucket, prefix, version)
     if not change.database.run(m.Location.delete().where(where)):
         raise NotFound(
-            f"{dataset.name} has no location gs://{bucket}/{prefix}"
-            + (f" for version {version}" if version else ""),
+            f"{dataset.name} has no location gs://{bucket}/{prefix}" + (f" for version {version}" if version else ""),
             f"dsgctl dataset location list {dataset.name}",
         )
-    change.record(
-        "dataset.location.remove", _location_target(dataset, version), _location_state(bucket, prefix)
-    )
+    change.record("dataset.location.remove", _location_target(dataset, version), _location_state(bucket, prefix))
 
 
 def _location(

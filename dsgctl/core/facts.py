@@ -60,9 +60,7 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
     concerned = [terms.id for terms in (*of_service, own) if terms]
     accepted: dict[int, set[int]] = defaultdict(set)
     for principal_id, terms_id in database.tuples(
-        m.Acceptance.select(m.Acceptance.principal, m.Acceptance.terms).where(
-            m.Acceptance.terms.in_(concerned)
-        )
+        m.Acceptance.select(m.Acceptance.principal, m.Acceptance.terms).where(m.Acceptance.terms.in_(concerned))
     ):
         accepted[principal_id].add(terms_id)
     grants: dict[int, list[Grant]] = defaultdict(list)
@@ -77,10 +75,9 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
     for principal_id, *row in database.tuples(through_groups.where(on_it)):
         grants[principal_id].append(Grant(*row))
     everybody = m.Principal.select().order_by(m.Principal.id)
-    for row in database.rows(everybody):
-        if row["id"] in grants:
-            row["parent_id"] = row.pop("parent")
-            principal = m.Principal(**row)
+    for known in database.rows(everybody):
+        if known["id"] in grants:
+            principal = m.Principal(**known)
             yield _facts(
                 principal,
                 grants=tuple(grants[principal.id]),
@@ -138,12 +135,10 @@ def _datasets(database: Database, names: set[str], service: str | None) -> dict[
     if service is not None:
         # Terms of one version do not hold back the dataset: these clients know datasets only.
         query = m.Terms.select(m.Terms.dataset, *columns).join(m.Service)
-        query = query.where(
-            m.Service.name == service, m.Terms.dataset.is_null(False), m.Terms.version.is_null()
-        )
+        query = query.where(m.Service.name == service, m.Terms.dataset.is_null(False), m.Terms.version.is_null())
         for dataset_id, *row in database.tuples(query.order_by(m.Terms.id)):
             of_service[dataset_id].append(Terms(*row))
-    query = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *columns).join(
+    with_own_terms = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *columns).join(
         m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id)
     )
     return {
@@ -154,5 +149,5 @@ def _datasets(database: Database, names: set[str], service: str | None) -> dict[
             own_terms=Terms(*own) if own[0] is not None else None,
             service_terms=tuple(of_service[dataset_id]),
         )
-        for dataset_id, name, access, *own in database.tuples(query.where(wanted))
+        for dataset_id, name, access, *own in database.tuples(with_own_terms.where(wanted))
     }

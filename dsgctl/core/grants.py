@@ -26,12 +26,13 @@ class Subject:
     group_id: int | None = None
 
 
-def subject_of(database: Database, *, who: str | None = None, group: str | None = None) -> Subject:
-    """The subject of these words: a user's email, a service account's name, or a group."""
-    if group is not None:
-        return Subject(f"group:{group}", group_id=groups.find(database, group).id)
-    assert who is not None
-    principal = service_accounts.find_principal(database, who)
+def group_subject(database: Database, name: str) -> Subject:
+    """The subject that is this group."""
+    return Subject(f"group:{name}", group_id=groups.find(database, name).id)
+
+
+def principal_subject(principal: m.Principal) -> Subject:
+    """The subject that is this user or service account."""
     return Subject(service_accounts.label(principal), principal_id=principal.id)
 
 
@@ -48,9 +49,7 @@ class Target:
 def known_permission(text: str) -> str:
     """One of the four: what a person may grant. Imports may bring others."""
     if text not in access.LEVELS:
-        raise Invalid(
-            f"{names.shown(text)} is not a permission", "the permissions are view, edit, manage and admin"
-        )
+        raise Invalid(f"{names.shown(text)} is not a permission", "the permissions are view, edit, manage and admin")
     return text
 
 
@@ -135,9 +134,7 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
 
 def _resolve(database: Database, target: Target) -> tuple[int, int | None, int | None]:
     dataset = datasets.find(database, target.dataset)
-    version_id = (
-        datasets.find_version(database, dataset, target.version).id if target.version is not None else None
-    )
+    version_id = datasets.find_version(database, dataset, target.version).id if target.version is not None else None
     scope_id = groups.find(database, target.scope).id if target.scope is not None else None
     return dataset.id, version_id, scope_id
 
@@ -187,9 +184,7 @@ def listed(
     if dataset is not None:
         query = query.where(Grant.dataset == datasets.find(database, dataset).id)
     if subject is not None:
-        column, value = (
-            (Grant.group, subject.group_id) if subject.group_id else (Grant.principal, subject.principal_id)
-        )
+        column, value = (Grant.group, subject.group_id) if subject.group_id else (Grant.principal, subject.principal_id)
         query = query.where(column == value)
     if expiring_before is not None:
         query = query.where(Grant.expires < expiring_before)

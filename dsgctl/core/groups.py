@@ -55,9 +55,7 @@ def remove(change: Change, name: str) -> dict[str, Any]:
 def holdings(database: Database, group: Group) -> dict[str, Any]:
     """What goes with a group: members, its grants, and grants to people scoped to it."""
     members = m.Membership.select(m.Principal.email).join(m.Principal).where(m.Membership.group == group.id)
-    grants = (
-        m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
-    )
+    grants = m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
     scoped = (
         m.Grant.select(m.Dataset.name, m.Grant.permission, m.Principal.email)
         .join_from(m.Grant, m.Dataset)
@@ -88,13 +86,9 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
     if leads is None or known.leads == leads:
         return False
     change.database.run(
-        m.Membership.update(leads=leads).where(
-            m.Membership.group == group.id, m.Membership.principal == user.id
-        )
+        m.Membership.update(leads=leads).where(m.Membership.group == group.id, m.Membership.principal == user.id)
     )
-    change.record(
-        "group.member.set", f"group:{name} user:{user.email}", {"leads": known.leads}, {"leads": leads}
-    )
+    change.record("group.member.set", f"group:{name} user:{user.email}", {"leads": known.leads}, {"leads": leads})
     return True
 
 
@@ -114,9 +108,7 @@ def remove_member(change: Change, name: str, email: str) -> bool:
     known = _membership(change.database, group, user)
     if known is None:
         return False
-    change.database.run(
-        m.Membership.delete().where(m.Membership.group == group.id, m.Membership.principal == user.id)
-    )
+    change.database.run(m.Membership.delete().where(m.Membership.group == group.id, m.Membership.principal == user.id))
     change.record("group.member.remove", f"group:{name} user:{user.email}", {"leads": known.leads})
     return True
 
@@ -147,7 +139,7 @@ def show(database: Database, name: str) -> dict[str, Any]:
     leads = (
         m.Membership.select(m.Principal.email)
         .join(m.Principal)
-        .where(m.Membership.group == group.id, m.Membership.leads == True)  # noqa: E712  peewee's way
+        .where(m.Membership.group == group.id, m.Membership.leads == True)
     )
     held = holdings(database, group)
     return {

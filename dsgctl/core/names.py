@@ -42,16 +42,14 @@ def has_control(text: str, *, allowed: str = "") -> bool:
 
 def email(text: str) -> str:
     """An address as a user has it; kept as given, compared case-insensitively."""
-    too_long = len(text) > 254 or len(text.split("@")[0]) > 64  # noqa: PLR2004  RFC 5321, 4.5.3.1
+    too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
     if too_long or not _EMAIL.fullmatch(text):
         raise Invalid(
             f"{shown(text)} is not an email address",
             "write it like name@example.org, in ASCII (a domain in punycode)",
         )
     if text.lower().endswith("@" + SERVICE_ACCOUNT_DOMAIN):
-        raise Invalid(
-            f"{shown(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts"
-        )
+        raise Invalid(f"{shown(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts")
     return text
 
 
@@ -78,18 +76,14 @@ def line(text: str, what: str, *, empty: bool = False) -> str:
 def paragraph(text: str, what: str) -> str:
     """Text of several lines, such as notes or terms."""
     if len(text) > MAX_TEXT or has_control(text, allowed="\n\t"):
-        raise Invalid(
-            f"the {what} cannot be kept", f"use at most {MAX_TEXT} characters and no control characters"
-        )
+        raise Invalid(f"the {what} cannot be kept", f"use at most {MAX_TEXT} characters and no control characters")
     return text
 
 
 def permission(text: str) -> str:
     """The name of a permission, of whatever system."""
     if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
-        raise Invalid(
-            f"{shown(text)} is not a permission", "the permissions are view, edit, manage and admin"
-        )
+        raise Invalid(f"{shown(text)} is not a permission", "the permissions are view, edit, manage and admin")
     return text
 
 
@@ -101,7 +95,7 @@ def gs_url(text: str) -> tuple[str, str]:
         and _BUCKET.fullmatch(bucket)
         and not has_control(prefix)
         and not prefix.startswith("/")
-        and len(prefix.encode("utf-8", "replace")) <= 1024  # noqa: PLR2004  longest object name of GCS, in bytes
+        and len(prefix.encode("utf-8", "replace")) <= 1024
     )
     if not well_formed:
         raise Invalid(
@@ -113,7 +107,7 @@ def gs_url(text: str) -> tuple[str, str]:
 
 def url(text: str) -> str:
     """An http(s) address that may be shown or linked to; empty is allowed."""
-    if text and (not re.fullmatch(r"https?://[!-~]+", text) or len(text) > 2048):  # noqa: PLR2004
+    if text and (not re.fullmatch(r"https?://[!-~]+", text) or len(text) > 2048):
         raise Invalid(f"{shown(text)} is not a web address", "write http://... or https://... in ASCII")
     return text
 
@@ -134,9 +128,7 @@ def date(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Invalid(
-            f"{shown(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z"
-        ) from None
+        raise Invalid(f"{shown(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z") from None
 
 
 def moment_after(text: str, now: datetime) -> datetime:
@@ -144,9 +136,7 @@ def moment_after(text: str, now: datetime) -> datetime:
     try:
         end = now + duration(text) if _DURATION.fullmatch(text) else date(text)
     except (OverflowError, Invalid):
-        raise Invalid(
-            f"{shown(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31"
-        ) from None
+        raise Invalid(f"{shown(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
     if end <= now:
         raise Invalid(f"{shown(text)} is in the past", "name a date in the future, or a duration such as 90d")
     return end
@@ -154,5 +144,5 @@ def moment_after(text: str, now: datetime) -> datetime:
 
 def shown(text: str) -> str:
     """A value that somebody typed, quoted for a message: short, and harmless on a terminal."""
-    cut = text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004
+    cut = text if len(text) <= 60 else text[:57] + "..."
     return "'" + "".join(c if not has_control(c) else ascii(c)[1:-1] for c in cut) + "'"

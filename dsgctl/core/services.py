@@ -34,9 +34,7 @@ def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> 
     known = by_name(change.database, names.slug(name, "service"))
     if known is not None:
         if any(getattr(known, key) != value for key, value in values.items()):
-            raise Conflict(
-                f"service {name} exists, with another name or URL", f"dsgctl service remove {name}"
-            )
+            raise Conflict(f"service {name} exists, with another name or URL", f"dsgctl service remove {name}")
         return known, False
     change.database.run(Service.insert(name=name, **values))
     change.record("service.add", f"service:{name}", after=values)
@@ -65,13 +63,9 @@ def listed(database: Database) -> Iterator[dict[str, Any]]:
 
 
 def find_table(database: Database, service: str, table: str) -> ServiceTable:
-    found = database.first(
-        ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table)
-    )
+    found = database.first(ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table))
     if found is None:
-        raise NotFound(
-            f"there is no table {names.shown(table)} of {names.shown(service)}", "dsgctl service table list"
-        )
+        raise NotFound(f"there is no table {names.shown(table)} of {names.shown(service)}", "dsgctl service table list")
     return found
 
 
@@ -101,12 +95,10 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
 def remove_table(change: Change, service: str, table: str) -> int:
     """Forget a table and its public roots. Returns how many roots went."""
     found = find_table(change.database, service, table)
-    dataset = change.database.first(m.Dataset.select().where(m.Dataset.id == found.dataset_id))
+    dataset = datasets.by_id(change.database, found.dataset_id)
     roots = change.database.count(PublicRoot.select().where(PublicRoot.service_table == found.id))
     change.database.run(ServiceTable.delete().where(ServiceTable.id == found.id))
-    change.record(
-        "service.table.remove", f"table:{service}/{table} dataset:{dataset.name}", {"public_roots": roots}
-    )
+    change.record("service.table.remove", f"table:{service}/{table} dataset:{dataset.name}", {"public_roots": roots})
     return roots
 
 

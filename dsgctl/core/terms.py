@@ -56,9 +56,7 @@ def add(
     if dataset is None and (version is not None or service is not None):
         raise Invalid("terms of a version or of a service need a dataset", "say --dataset too")
     of_dataset = datasets.find(change.database, dataset) if dataset is not None else None
-    of_version = (
-        datasets.find_version(change.database, of_dataset, version) if of_dataset and version else None
-    )
+    of_version = datasets.find_version(change.database, of_dataset, version) if of_dataset and version else None
     of_service = services.find(change.database, service) if service is not None else None
     places = {"dataset": of_dataset, "version": of_version, "service": of_service}
     ids = {key: place.id if place else None for key, place in places.items()}
@@ -77,9 +75,7 @@ def add(
         after["replaces"] = of_dataset.own_terms_id
         _set_own_terms(change, of_dataset.id, terms_id)
     target = f"terms:{terms_id}" + (f" dataset:{dataset}" if dataset else "")
-    change.record(
-        "terms.add", target, after={key: value for key, value in after.items() if value is not None}
-    )
+    change.record("terms.add", target, after={key: value for key, value in after.items() if value is not None})
     return find(change.database, terms_id), True
 
 
@@ -107,9 +103,7 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
         )
     if own_of is None and found.retired is not None and found.retired <= end:
         return False
-    change.database.run(
-        Terms.update(retired=min(filter(None, (found.retired, end)))).where(Terms.id == terms_id)
-    )
+    change.database.run(Terms.update(retired=min(filter(None, (found.retired, end)))).where(Terms.id == terms_id))
     if own_of is not None:
         _set_own_terms(change, own_of.id, None)
     target = f"terms:{terms_id}" + (f" dataset:{own_of.name}" if own_of else "")
@@ -146,13 +140,10 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
             principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
         )
     )
-    change.record(
-        "terms.accept", f"terms:{terms_id} user:{user.email}", after={"name": found.name, "address": address}
-    )
+    change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after={"name": found.name, "address": address})
     public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
     for dataset in change.database.objects(m.Dataset.select().where(public)):
-        subject = grants.Subject(f"user:{user.email}", principal_id=user.id)
-        _give_view(change, dataset.name, subject)
+        _give_view(change, dataset.name, grants.principal_subject(user))
     return True
 
 

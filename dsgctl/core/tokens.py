@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from dsgctl.core import names, service_accounts
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
-from dsgctl.store import models as m
 from dsgctl.store.models import Principal, Token
-
-Kind = Literal["login", "api"]
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM = 32  # characters: 190 bits
@@ -103,7 +100,7 @@ def mint(
     change: Change,
     principal: Principal,
     *,
-    kind: Kind = "api",
+    kind: str = "api",
     description: str = "",
     expires: datetime | None = None,
 ) -> tuple[Token, str]:
@@ -127,7 +124,7 @@ def keep(
     principal: Principal,
     secret: str,
     *,
-    kind: Kind,
+    kind: str,
     description: str,
     created: datetime,
     expires: datetime | None,
@@ -167,7 +164,7 @@ def find(database: Database, token_id: int) -> Token:
 
 
 def _owner(database: Database, token: Token) -> Principal:
-    return database.first(Principal.select().where(Principal.id == token.principal_id))
+    return database.objects(Principal.select().where(Principal.id == token.principal_id))[0]
 
 
 def revoke(change: Change, token_id: int) -> bool:

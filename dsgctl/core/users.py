@@ -1,6 +1,6 @@
 """People: who they are, and what becomes of their account."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from dsgctl.store import models as m
 from dsgctl.store.models import Principal
 
 # What `add` and `change` may set, each with the function that checks it.
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any], Any]] = {
     "name": lambda text: names.line(text, "name", empty=True),
     "display_name": lambda text: names.line(text, "display name", empty=True),
     "pi": lambda text: names.line(text, "PI", empty=True),
@@ -47,15 +47,11 @@ def find(database: Database, email: str) -> Principal:
     """
     user = by_email(database, email)
     if user is None:
-        raise NotFound(
-            f"there is no user {names.shown(email)}", "dsgctl user list --search TEXT finds people by name"
-        )
+        raise NotFound(f"there is no user {names.shown(email)}", "dsgctl user list --search TEXT finds people by name")
     return user
 
 
-def add(
-    change: Change, email: str, *, affiliations: Iterable[str] = (), **attributes: Any
-) -> tuple[Principal, bool]:
+def add(change: Change, email: str, *, affiliations: Iterable[str] = (), **attributes: Any) -> tuple[Principal, bool]:
     """Add a person; succeeds without a change if the same person is there already.
 
     Args:
@@ -167,9 +163,7 @@ def set_attributes(
         want = sorted({names.line(name, "affiliation") for name in affiliations})
         if want != have:
             change.database.run(m.Affiliation.delete().where(m.Affiliation.principal == user.id))
-            change.database.insert_many(
-                m.Affiliation, [{"principal": user.id, "name": name} for name in want]
-            )
+            change.database.insert_many(m.Affiliation, [{"principal": user.id, "name": name} for name in want])
             before, after = before | {"affiliations": have}, after | {"affiliations": want}
     if after:
         change.record("user.set", f"user:{user.email}", before, after)
@@ -254,7 +248,7 @@ def _keep_an_admin(database: Database, user: Principal, what: str) -> None:
     others = Principal.select().where(
         Principal.admin == True,
         Principal.active == True,
-        Principal.id != user.id,  # noqa: E712  peewee's way
+        Principal.id != user.id,
     )
     if not database.count(others):
         raise NotAllowed(
@@ -285,17 +279,15 @@ def listed(
     ).where(Principal.kind == "user").order_by(Principal.id)  # fmt: skip
     if search:
         if names.has_control(search):
-            raise Invalid(
-                f"{names.shown(search)} cannot be part of a name", "search without control characters"
-            )
+            raise Invalid(f"{names.shown(search)} cannot be part of a name", "search without control characters")
         query = query.where(m.principals_matching(search))
     if group is not None:
         members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)
         query = query.where(Principal.id.in_(members))
     if admin:
-        query = query.where(Principal.admin == True)  # noqa: E712
+        query = query.where(Principal.admin == True)
     if disabled:
-        query = query.where(Principal.active == False)  # noqa: E712
+        query = query.where(Principal.active == False)
     if idle_since is not None:
         used = m.Token.select(m.Token.principal).where(m.Token.last_used >= idle_since)
         query = query.where(Principal.created < idle_since, Principal.id.not_in(used))
@@ -305,14 +297,12 @@ def listed(
 def show(database: Database, email: str) -> dict[str, Any]:
     """All that is known of a person, secrets aside."""
     user = find(database, email)
-    parent = (
-        database.first(Principal.select().where(Principal.id == user.parent_id)) if user.parent_id else None
-    )
+    parent = database.first(Principal.select().where(Principal.id == user.parent_id)) if user.parent_id else None
     last_used = m.Token.select(fn.max(m.Token.last_used)).where(m.Token.principal == user.id)
     leads = (
         m.Membership.select(m.Group.name)
         .join(m.Group, JOIN.INNER)
-        .where(m.Membership.principal == user.id, m.Membership.leads == True)  # noqa: E712
+        .where(m.Membership.principal == user.id, m.Membership.leads == True)
     )
     keys = ("id", "email", "name", "display_name", "admin", "active", "read_only", "pi", "notes", "picture_url",
             "issuer", "subject", "created", "created_by")  # fmt: skip

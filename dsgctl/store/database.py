@@ -5,12 +5,15 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
+from peewee import Model, ModelSelect
 from playhouse.apsw_ext import APSWDatabase
 
 from dsgctl.store.errors import StoreError, translated
+
+Table = TypeVar("Table", bound=Model)
 
 # Before 3.51.3 two processes that checkpoint and write one WAL at the same moment
 # can corrupt it (https://sqlite.org/wal.html#walresetbug), so the system's library
@@ -27,9 +30,7 @@ class Database:
     where several must agree.
     """
 
-    def __init__(
-        self, path: str | Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT
-    ) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> None:
         """Open an existing database; the schema is not looked at (see `migrations.open_current`).
 
         Raises:
@@ -76,12 +77,12 @@ class Database:
         with translated(self.path):
             yield from query.tuples().iterator(self._db)
 
-    def objects(self, query: Any) -> list[Any]:
+    def objects(self, query: "ModelSelect[Table]") -> list[Table]:
         """The rows of a select of one model, as instances of it."""
         with translated(self.path):
             return list(query.execute(self._db))
 
-    def first(self, query: Any) -> Any | None:
+    def first(self, query: "ModelSelect[Table]") -> Table | None:
         """The first row of a select of one model, or None."""
         found = self.objects(query.limit(1))
         return found[0] if found else None
@@ -110,9 +111,10 @@ class Database:
         convert = [field.db_value for field in fields]
         values = ([c(v) for c, v in zip(convert, row.values(), strict=True)] for row in rows)
         with translated(self.path):
+            # Names come from our own models; values are bound.
             self._db.connection().executemany(
-                f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({marks})',
-                values,  # noqa: S608
+                f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({marks})',  # noqa: S608
+                values,
             )
 
     def scalar(self, sql: str) -> Any:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from peewee import (
+    AutoField,
     BlobField,
     BooleanField,
     CompositeKey,
@@ -60,9 +61,10 @@ class _Table(Model):
 
 
 class Principal(_Table):
+    id = AutoField()
     kind = TextField()
-    email = TextField(null=True)
-    slug = TextField(null=True)
+    email = TextField()  # of a user; NULL for a service account
+    slug = TextField()  # of a service account; NULL for a user
     issuer = TextField(null=True)
     subject = TextField(null=True)
     name = TextField(default="")
@@ -75,6 +77,7 @@ class Principal(_Table):
     notes = TextField(default="")
     picture_url = TextField(default="")
     parent = _reference("self", "parent_id", null=True)
+    parent_id: int | None
     created = TimeField()
     created_by = TextField()
 
@@ -97,6 +100,7 @@ class Affiliation(_Table):
 
 
 class Group(_Table):
+    id = AutoField()
     name = TextField()
     created = TimeField()
 
@@ -115,6 +119,7 @@ class Membership(_Table):
 
 
 class Dataset(_Table):
+    id = AutoField()
     name = TextField()
     description = TextField(default="")
     access = TextField(default="closed")
@@ -126,6 +131,7 @@ class Dataset(_Table):
 
 
 class Version(_Table):
+    id = AutoField()
     dataset = _reference(Dataset, "dataset_id")
     name = TextField()
     public = FlagField(default=False)
@@ -144,6 +150,7 @@ class Bucket(_Table):
 
 
 class Location(_Table):
+    id = AutoField()
     dataset = _reference(Dataset, "dataset_id")
     version = _reference(Version, "version_id", null=True)
     bucket = TextField()
@@ -154,6 +161,7 @@ class Location(_Table):
 
 
 class Grant(_Table):
+    id = AutoField()
     principal = _reference(Principal, "principal_id", null=True)
     group = _reference(Group, "group_id", null=True)
     dataset = _reference(Dataset, "dataset_id")
@@ -170,6 +178,7 @@ class Grant(_Table):
 
 
 class Service(_Table):
+    id = AutoField()
     name = TextField()
     display_name = TextField(default="")
     url = TextField(default="")
@@ -179,6 +188,7 @@ class Service(_Table):
 
 
 class Terms(_Table):
+    id = AutoField()
     name = TextField()
     text = TextField()
     dataset = _reference(Dataset, "dataset_id", null=True)
@@ -205,9 +215,11 @@ class Acceptance(_Table):
 
 
 class ServiceTable(_Table):
+    id = AutoField()
     service = TextField()
     name = TextField()
     dataset = _reference(Dataset, "dataset_id")
+    dataset_id: int
 
     class Meta:
         table_name = "service_tables"
@@ -223,7 +235,9 @@ class PublicRoot(_Table):
 
 
 class Token(_Table):
+    id = AutoField()
     principal = _reference(Principal, "principal_id")
+    principal_id: int
     kind = TextField()
     hash = BlobField()
     prefix = TextField()
@@ -238,6 +252,7 @@ class Token(_Table):
 
 
 class AuditRecord(_Table):
+    id = AutoField()
     at = TimeField()
     actor = TextField()
     action = TextField()
@@ -262,7 +277,7 @@ class SearchIndex(_Table):
 
 def principals_matching(text: str) -> Any:
     """The condition that a principal's email, slug, name or display name contains ``text``, case aside."""
-    if len(text) < 3:  # noqa: PLR2004  the index holds three letters at a time
+    if len(text) < 3:
         columns = (Principal.email, Principal.slug, Principal.name, Principal.display_name)
         return fn.instr(fn.lower(fn.concat_ws(" ", *columns)), text.lower()) > 0
     quoted = '"' + text.replace('"', '""') + '"'

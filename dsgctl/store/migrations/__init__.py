@@ -52,9 +52,7 @@ def open_current(path: str | Path, *, read_only: bool = False) -> Database:
     _refuse_newer(database)
     number = schema_number(database)
     if number < LATEST:
-        raise StoreError(
-            f"{path} has schema {number}; this program needs schema {LATEST}", "run 'dsgctl db migrate'"
-        )
+        raise StoreError(f"{path} has schema {number}; this program needs schema {LATEST}", "run 'dsgctl db migrate'")
     if not read_only:
         database.use_wal()
     return database

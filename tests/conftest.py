@@ -1,0 +1,37 @@
+"""What every test may use: a real, empty database in a directory of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsgctl.core.change import now
+from dsgctl.store import Database
+from dsgctl.store.migrations import migrate, open_current
+from dsgctl.store.models import utc_text
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database that nobody writes to; copy it."""
+    path = tmp_path_factory.mktemp("empty") / "dsg.sqlite3"
+    migrate(path, now=utc_text(now()))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path, empty_database: Path) -> Path:
+    """The file of a migrated, empty database."""
+    copy = tmp_path / "dsg.sqlite3"
+    copy.write_bytes(empty_database.read_bytes())
+    return copy
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    """A handle on `path`."""
+    opened = open_current(path)
+    yield opened
+    opened.close()
