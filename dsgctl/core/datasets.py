@@ -174,19 +174,24 @@ def remove_version(change: Change, dataset_name: str, name: str) -> dict[str, in
     """Delete a version, with the grants, locations and terms that name it.
 
     Returns:
-        How many of each went.
+        What went, as `version_holdings` tells it.
     """
-    dataset = find(change.database, dataset_name)
-    version = find_version(change.database, dataset, name)
-    gone = {
-        label: change.database.count(table.select().where(table.version == version.id))
-        for label, table in (("grants", m.Grant), ("locations", m.Location), ("terms", m.Terms))
-    }
+    version = find_version(change.database, find(change.database, dataset_name), name)
+    gone = version_holdings(change.database, dataset_name, name)
     change.database.run(Version.delete().where(Version.id == version.id))
     change.record(
-        "dataset.version.remove", f"dataset:{dataset.name} version:{name}", {"public": version.public, **gone}
+        "dataset.version.remove", f"dataset:{dataset_name} version:{name}", {"public": version.public, **gone}
     )
     return gone
+
+
+def version_holdings(database: Database, dataset_name: str, name: str) -> dict[str, int]:
+    """How many grants, locations and terms name a version."""
+    version = find_version(database, find(database, dataset_name), name)
+    return {
+        label: database.count(table.select().where(table.version == version.id))
+        for label, table in (("grants", m.Grant), ("locations", m.Location), ("terms", m.Terms))
+    }
 
 
 def versions(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:

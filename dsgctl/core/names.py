@@ -131,15 +131,24 @@ def date(text: str) -> datetime:
         raise Invalid(f"{shown(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z") from None
 
 
+def moment_before(text: str, now: datetime) -> datetime:
+    """The start of something that has been: a duration before ``now``, or a date."""
+    return _moment(text, now, -1)
+
+
 def moment_after(text: str, now: datetime) -> datetime:
     """The end of something: a duration from ``now``, or a date in the future."""
-    try:
-        end = now + duration(text) if _DURATION.fullmatch(text) else date(text)
-    except (OverflowError, Invalid):
-        raise Invalid(f"{shown(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
+    end = _moment(text, now, +1)
     if end <= now:
         raise Invalid(f"{shown(text)} is in the past", "name a date in the future, or a duration such as 90d")
     return end
+
+
+def _moment(text: str, now: datetime, sign: int) -> datetime:
+    try:
+        return now + sign * duration(text) if _DURATION.fullmatch(text) else date(text)
+    except (OverflowError, Invalid):
+        raise Invalid(f"{shown(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
 
 
 def shown(text: str) -> str:

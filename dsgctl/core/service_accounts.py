@@ -82,11 +82,16 @@ def set_active(change: Change, slug: str, active: bool) -> bool:
 def remove(change: Change, slug: str) -> dict[str, Any]:
     """Delete the account with its grants and tokens. Returns what went."""
     account = find(change.database, slug)
-    held = users.holdings(change.database, account)
-    gone = {"grants": held["grants"], "tokens": held["tokens"]}
+    gone = holdings(change.database, account)
     change.database.run(Principal.delete().where(Principal.id == account.id))
     change.record("service-account.remove", f"service-account:{slug}", {"id": account.id, **gone})
     return gone
+
+
+def holdings(database: Database, account: Principal) -> dict[str, Any]:
+    """What goes with a service account: grants and tokens."""
+    held = users.holdings(database, account)
+    return {"grants": held["grants"], "tokens": held["tokens"]}
 
 
 def listed(database: Database) -> Iterator[dict[str, Any]]:
@@ -105,9 +110,8 @@ def listed(database: Database) -> Iterator[dict[str, Any]]:
 
 def show(database: Database, slug: str) -> dict[str, Any]:
     account = find(database, slug)
-    held = users.holdings(database, account)
     return {
         "id": account.id, "name": account.slug, "description": account.description, "active": account.active,
         "created": account.created, "created_by": account.created_by,
-        "grants": held["grants"], "tokens": held["tokens"],
+        **holdings(database, account),
     }  # fmt: skip

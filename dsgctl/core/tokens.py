@@ -84,7 +84,7 @@ def check(database: Database, presented: str, at: datetime) -> Checked:
     token = database.first(Token.select().where(Token.hash == digest(presented)))
     if token is None:
         return Checked(Problem.UNKNOWN)
-    owner = _owner(database, token)
+    owner = owner_of(database, token)
     return Checked(_problem(token, owner, at), token, owner)
 
 
@@ -163,7 +163,7 @@ def find(database: Database, token_id: int) -> Token:
     return token
 
 
-def _owner(database: Database, token: Token) -> Principal:
+def owner_of(database: Database, token: Token) -> Principal:
     return database.objects(Principal.select().where(Principal.id == token.principal_id))[0]
 
 
@@ -173,7 +173,7 @@ def revoke(change: Change, token_id: int) -> bool:
     if token.revoked is not None:
         return False
     change.database.run(Token.update(revoked=change.at).where(Token.id == token_id))
-    owner = _owner(change.database, token)
+    owner = owner_of(change.database, token)
     change.record(
         "token.revoke", f"token:{token_id} {service_accounts.label(owner)}",
         {"prefix": token.prefix, "description": token.description},
@@ -192,7 +192,7 @@ def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) 
     old = find(change.database, token_id)
     if old.revoked is not None:
         raise Conflict(f"token {token_id} is revoked", "dsgctl token mint makes a new one")
-    owner = _owner(change.database, old)
+    owner = owner_of(change.database, old)
     life = old.expires - old.created if old.expires else None
     token, secret = mint(
         change, owner, kind=old.kind, description=old.description, expires=change.at + life if life else None
@@ -216,7 +216,7 @@ def prune(change: Change, *, before: datetime) -> int:
     dead = (Token.revoked < before) | (Token.expires < before)
     gone = change.database.objects(Token.select().where(dead).order_by(Token.id))
     for token in gone:
-        owner = _owner(change.database, token)
+        owner = owner_of(change.database, token)
         change.record(
             "token.prune", f"token:{token.id} {service_accounts.label(owner)}",
             {"prefix": token.prefix, "description": token.description},
@@ -254,7 +254,7 @@ def listed(
 
 def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
     token = find(database, token_id)
-    owner = _owner(database, token)
+    owner = owner_of(database, token)
     return describe(Checked(_problem(token, owner, at), token, owner))
 
 

@@ -1,0 +1,116 @@
+"""The command line: one module a noun, each loaded only when its noun is typed."""
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from dsgctl import __version__
+
+# Noun -> its module, and what `dsgctl --help` says of it without loading it.
+NOUNS = {
+    "user": ("users", "People: who they are, and their accounts."),
+    "group": ("groups", "Groups of people, and who leads them."),
+    "dataset": ("datasets", "Datasets, their versions, and where they lie."),
+    "grant": ("grants", "Permissions on datasets: to users, groups and service accounts."),
+    "terms": ("terms", "Terms of service, and who has accepted them."),
+    "service": ("services", "Services that ask, CAVE's tables, public roots."),
+    "service-account": ("service_accounts", "Accounts of programs."),
+    "token": ("tokens", "Tokens: mint, rotate, revoke, inspect."),
+    "access": ("access", "Who may what, and why."),
+    "import": ("imports", "Take over people and facts from other systems."),
+    "audit": ("audit", "Who changed what, when."),
+    "db": ("db", "The database file: create, upgrade, check."),
+    "status": ("status", "What there is, on one screen."),
+    "demo": ("demo", "A populated gateway in a temporary place, to try out."),
+    "completion": ("completion", "Completion of commands and names, for your shell."),
+}
+
+
+class _Nouns(click.Group):
+    """Finds the command of a noun in `NOUNS`, so that a start imports one module and not all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in NOUNS:
+            return None
+        module = importlib.import_module(f"dsgctl.commands.{NOUNS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(noun, text) for noun, (_, text) in NOUNS.items()])
+
+
+@click.group(
+    cls=_Nouns,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflicts with what is there, 5 not allowed.",
+)
+@click.option("--env-file", metavar="FILE", help="Settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(__version__, message="dsgctl %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, env_file: str | None, debug: bool) -> None:
+    """Manage who may see which datasets."""
+    # Not at the top: `dsgctl --version` and `--help` need none of it.
+    from dsgctl.commands.session import Session
+
+    ctx.obj = Session(env_file, debug=debug)
+
+
+def main() -> NoReturn:
+    """Run one command, and end with its exit code. The one place where errors become words."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    try:
+        code = cli.main(prog_name="dsgctl", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("dsgctl: stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our answer has seen enough; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        sys.exit(_failed(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong, in one line; returns the exit code."""
+    # Not at the top: only needed when something failed.
+    from dsgctl.commands.output import printable, wants_json
+    from dsgctl.core.errors import DsgError
+    from dsgctl.store import StoreError
+
+    if "--debug" in sys.argv[1:]:
+        raise error
+    if isinstance(error, click.ClickException):
+        message, hint = error.format_message().rstrip("."), ""
+        if isinstance(error, click.UsageError) and error.ctx:
+            hint = f"see '{error.ctx.command_path} --help'"
+    elif isinstance(error, (DsgError, StoreError)):
+        message, hint = error.message, error.hint
+    elif isinstance(error, OSError):
+        message, hint = f"{error.filename or 'the system'}: {error.strerror or error}", ""
+    else:
+        message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "run it again with --debug and report it"
+    code = getattr(error, "exit_code", 1)
+    if wants_json():
+        import json
+
+        click.echo(json.dumps({"error": message, "hint": hint, "exit_code": code}, ensure_ascii=False), err=True)
+    else:
+        click.echo("dsgctl: " + printable(f"{message}; {hint}" if hint else message), err=True)
+    return code

@@ -1,0 +1,194 @@
+"""``dsgctl access``"""
+
+import shlex
+from typing import Any
+
+import click
+
+from dsgctl.commands.output import printable
+from dsgctl.commands.session import DATASET, Session
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import access, datasets, facts, service_accounts, terms
+from dsgctl.core.access import Decision, Facts, Reason
+from dsgctl.core.change import now
+from dsgctl.core.errors import NotFound
+
+
+@click.group()
+def command() -> None:
+    """Who may what, and why. The server decides by the same rules."""
+
+
+def _facts(session: Session, who: str, *, service: str | None = None, also: str | None = None) -> Facts:
+    with session.database.snapshot():
+        principal = service_accounts.find_principal(session.database, who)
+        return facts.of_principal(session.database, principal, service=service, also=also)
+
+
+@subcommand(command, "show", example="dsgctl access show ada@example.org --service clio")
+@click.argument("who", metavar="EMAIL|NAME")
+@click.option("--service", metavar="NAME", help="As this service would be told.")
+def show(session: Session, who: str, service: str | None) -> None:
+    """What the server answers to GET /api/v1/user/cache for a person or service account."""
+    known = _facts(session, who, service=service)
+    if not known.active and session.output.format == "table":
+        click.echo(f"{who} is disabled: the server answers 401", err=True)
+    session.output.one(access.user_cache(known, now()), value="permissions_v2")
+
+
+@subcommand(command, "check", example="dsgctl access check ada@example.org fish2 view && echo in")
+@click.argument("who", metavar="EMAIL|NAME")
+@click.argument("dataset", type=DATASET)
+@click.argument("permission")
+def check(session: Session, who: str, dataset: str, permission: str) -> int:
+    """Whether somebody has a permission: exit code 0 if so, 5 if not."""
+    decision = access.decide(_facts(session, who, also=dataset), dataset, permission, now())
+    if decision.reason is Reason.NO_SUCH_DATASET:
+        datasets.find(session.database, dataset)
+    session.output.done(
+        "yes" if decision.allowed else f"no: {_WHY[decision.reason]}",
+        value="allowed", allowed=decision.allowed, reason=str(decision.reason),
+    )  # fmt: skip
+    return 0 if decision.allowed else 5
+
+
+@subcommand(command, "explain", example="dsgctl access explain ada@example.org fish2 edit")
+@click.argument("who", metavar="EMAIL|NAME")
+@click.argument("dataset", type=DATASET)
+@click.argument("permission", default="view")
+def explain(session: Session, who: str, dataset: str, permission: str) -> None:
+    """Why somebody may or may not do something with a dataset, and what to type next."""
+    known = _facts(session, who, also=dataset)
+    decision = access.decide(known, dataset, permission, now())
+    record = _record(session, known, decision)
+    if session.output.format == "table":
+        _print_explanation(record)
+    else:
+        session.output.one(record, value="allowed")
+    if decision.reason is Reason.NO_SUCH_DATASET:
+        raise NotFound(f"there is no dataset {dataset!r}", "dsgctl dataset list")
+
+
+_WHY = {
+    Reason.GRANTED: "a grant gives it",
+    Reason.ACCOUNT_DISABLED: "the account is disabled",
+    Reason.NO_SUCH_DATASET: "there is no dataset of this name",
+    Reason.NO_SUCH_PERMISSION: "there is no permission of this name",
+    Reason.NO_GRANT: "no grant on this dataset reaches them",
+    Reason.GRANT_EXPIRED: "the grant that gave it has expired",
+    Reason.LEVEL_TOO_LOW: "the grants give less than that",
+    Reason.READ_ONLY: "the account is read-only, which takes 'edit' away",
+    Reason.TERMS_MISSING: "terms are not accepted",
+}
+
+
+def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any]:
+    """An explanation as programs read it; people get the same, in lines."""
+    dataset = known.datasets.get(decision.dataset)
+    url = session.config.origin
+    notes = []
+    if known.admin:
+        notes.append("a global admin: services that let admins in do so whatever the grants say")
+    if known.parent_id is not None:
+        notes.append("a child account: the parent's acceptances of terms count")
+    if dataset and dataset.public and not decision.holds and dataset.own_terms:
+        notes.append(f"public: view is theirs once they accept at {url}{terms.accept_path(dataset.own_terms.id)}")
+    return {
+        "allowed": decision.allowed,
+        "reason": str(decision.reason),
+        "why": _WHY[decision.reason],
+        "who": known.label,
+        "dataset": decision.dataset,
+        "permission": decision.permission,
+        "holds": sorted(decision.holds),
+        "grants": [_grant(grant) for grant in decision.grants],
+        "expired_grants": [_grant(grant) for grant in decision.expired],
+        "missing_terms": [
+            {"id": missing.id, "name": missing.name, "accept_url": url + terms.accept_path(missing.id)}
+            for missing in decision.missing
+        ],
+        "notes": notes,
+        "next": _next_command(known, decision),
+    }
+
+
+def _grant(grant: access.Grant) -> dict[str, Any]:
+    return {
+        "id": grant.id, "permission": grant.permission, "group": grant.group, "version": grant.version,
+        "scope": grant.scope, "expires": grant.expires, "granted_by": grant.granted_by, "source": grant.source,
+    }  # fmt: skip
+
+
+def _next_command(known: Facts, decision: Decision) -> str:
+    """What an operator most likely wants to type now."""
+    who, dataset = shlex.quote(known.label), shlex.quote(decision.dataset)
+    noun = "service-account" if known.service_account else "user"
+    match decision.reason:
+        case Reason.ACCOUNT_DISABLED:
+            return f"dsgctl {noun} enable {who}"
+        case Reason.NO_SUCH_DATASET:
+            return "dsgctl dataset list"
+        case Reason.NO_SUCH_PERMISSION:
+            return f"dsgctl access explain {who} {dataset} view"
+        case Reason.READ_ONLY:
+            return f"dsgctl user set {who} --no-read-only"
+        case Reason.TERMS_MISSING:
+            return f"dsgctl terms accept {decision.missing[0].id} {_accepting(known, who)}"
+        case Reason.GRANTED:
+            return f"dsgctl grant list --dataset {dataset}"
+        case _:
+            return f"dsgctl grant add {dataset} {decision.permission} --{noun} {who}"
+
+
+def _accepting(known: Facts, who: str) -> str:
+    return "EMAIL-OF-THE-PARENT" if known.parent_id is not None else who
+
+
+def _print_explanation(record: dict[str, Any]) -> None:
+    may = "may" if record["allowed"] else "may not"
+    lines = [f"{record['who']} {may} {record['permission']} {record['dataset']}: {record['why']}"]
+    lines += [f"  grant    {_told(grant)}" for grant in record["grants"]]
+    lines += [f"  expired  {_told(grant)}" for grant in record["expired_grants"]]
+    lines += [
+        f"  terms    {one['id']} {one['name']!r}: accept at {one['accept_url']}" for one in record["missing_terms"]
+    ]
+    lines += [f"  note     {note}" for note in record["notes"]]
+    lines.append(f"  next     {record['next']}")
+    for line in lines:
+        click.echo(printable(line))
+
+
+def _told(grant: dict[str, Any]) -> str:
+    parts = [f"{grant['id']}: {grant['permission']}"]
+    parts.append(f"through group {grant['group']}" if grant["group"] else "directly")
+    if grant["version"]:
+        parts.append(f"version {grant['version']}")
+    if grant["scope"]:
+        parts.append(f"scope {grant['scope']}")
+    if grant["expires"]:
+        parts.append(f"until {grant['expires']:%Y-%m-%d %H:%M UTC}")
+    parts.append(f"given by {grant['granted_by']} ({grant['source']})")
+    return ", ".join(parts)
+
+
+@subcommand(command, "who", example="dsgctl access who fish2 edit")
+@click.argument("dataset", type=DATASET)
+@click.argument("permission", default="view")
+def who(session: Session, dataset: str, permission: str) -> None:
+    """Everybody who has a permission on a dataset now."""
+    datasets.find(session.database, dataset)
+    moment = now()
+
+    def found() -> Any:
+        with session.database.snapshot():
+            for known in facts.of_dataset(session.database, dataset):
+                decision = access.decide(known, dataset, permission, moment)
+                if decision.allowed:
+                    yield {
+                        "id": known.id, "who": known.label,
+                        "kind": "service account" if known.service_account else "user",
+                        "holds": sorted(decision.holds),
+                        "through": sorted({grant.group or "direct" for grant in decision.grants}),
+                    }  # fmt: skip
+
+    session.output.rows(found(), ("id", "who", "kind", "holds", "through"), value="who")

@@ -1,0 +1,152 @@
+"""``dsgctl dataset``"""
+
+import click
+
+from dsgctl.commands.output import told
+from dsgctl.commands.session import DATASET, Session, dry_run_option, yes_option
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import datasets
+
+
+@click.group()
+def command() -> None:
+    """Datasets, their versions, and where they lie."""
+
+
+@subcommand(command, "add", example="dsgctl dataset add fish2 --description 'Zebrafish brain'")
+@click.argument("name")
+@click.option("--description", default="", help="For people.")
+@click.option("--public", is_flag=True, help="Whoever signs in and accepts its terms may view it.")
+def add(session: Session, name: str, description: str, public: bool) -> None:
+    """Make a dataset; closed unless it is said to be public."""
+    with session.change() as change:
+        dataset, added = datasets.add(change, name, description=description, public=public)
+    session.output.done(
+        f"added dataset {name}, id {dataset.id}" if added else f"dataset {name} is there already, the same",
+        value="id", id=dataset.id, name=name, changed=added,
+    )  # fmt: skip
+
+
+@subcommand(command, "list", example="dsgctl dataset list -o json")
+def list_(session: Session) -> None:
+    """List datasets by name."""
+    columns = ("id", "name", "access", "terms", "description")
+    session.output.rows(datasets.listed(session.database), columns, value="name")
+
+
+@subcommand(command, "show", example="dsgctl dataset show fish2")
+@click.argument("name", type=DATASET)
+def show(session: Session, name: str) -> None:
+    """Versions, locations, grants and terms of a dataset."""
+    session.output.one(datasets.show(session.database, name), value="name")
+
+
+@subcommand(command, "set", example="dsgctl dataset set fish2 --public")
+@click.argument("name", type=DATASET)
+@click.option("--description", help="For people.")
+@click.option("--public/--closed", default=None, help="Who may help themselves to 'view'.")
+def set_(session: Session, name: str, description: str | None, public: bool | None) -> None:
+    """Change what is named; the rest stays."""
+    with session.change() as change:
+        changed = datasets.set_attributes(change, name, description=description, public=public)
+    session.output.done(
+        f"changed dataset {name}" if changed else f"dataset {name} is so already", name=name, changed=changed
+    )
+
+
+@subcommand(command, "remove", example="dsgctl dataset remove fish2 --dry-run")
+@click.argument("name", type=DATASET)
+@yes_option
+@dry_run_option
+def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
+    """Delete a dataset with its grants, terms and all else. Objects in buckets are not touched."""
+    gone = datasets.holdings(session.database, datasets.find(session.database, name))
+    if not dry_run:
+        session.confirm(f"dataset {name} goes, with {told(gone)}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        datasets.remove(change, name)
+    if not dry_run:
+        session.output.done(f"removed dataset {name}, with {told(gone)}", name=name, changed=True, **gone)
+
+
+@command.group()
+def version() -> None:
+    """Versions of a dataset."""
+
+
+@subcommand(version, "add", example="dsgctl dataset version add fish2 v1.2 --public")
+@click.argument("dataset", type=DATASET)
+@click.argument("version")
+@click.option("--public/--closed", default=False, help="Whether the version is public.")
+def version_add(session: Session, dataset: str, version: str, public: bool) -> None:
+    """Add a version; again to change whether it is public."""
+    with session.change() as change:
+        changed = datasets.add_version(change, dataset, version, public=public)
+    session.output.done(
+        f"{dataset} has version {version}" + ("" if changed else " already"),
+        dataset=dataset, version=version, changed=changed,
+    )  # fmt: skip
+
+
+@subcommand(version, "list", example="dsgctl dataset version list fish2")
+@click.argument("dataset", type=DATASET)
+def version_list(session: Session, dataset: str) -> None:
+    """List the versions of a dataset."""
+    session.output.rows(datasets.versions(session.database, dataset), ("id", "name", "public"), value="name")
+
+
+@subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2")
+@click.argument("dataset", type=DATASET)
+@click.argument("version")
+@yes_option
+@dry_run_option
+def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_run: bool) -> None:
+    """Delete a version, with the grants, locations and terms that name it."""
+    gone = datasets.version_holdings(session.database, dataset, version)
+    if not dry_run:
+        session.confirm(f"version {version} of {dataset} goes, with {told(gone)}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        datasets.remove_version(change, dataset, version)
+    if not dry_run:
+        session.output.done(
+            f"removed version {version} of {dataset}, with {told(gone)}",
+            dataset=dataset, version=version, changed=True, **gone,
+        )  # fmt: skip
+
+
+@command.group()
+def location() -> None:
+    """Where in Google Cloud Storage a dataset lies."""
+
+
+@subcommand(location, "add", example="dsgctl dataset location add fish2 gs://lab-data/fish2/ --version v1.2")
+@click.argument("dataset", type=DATASET)
+@click.argument("url", metavar="gs://BUCKET[/PREFIX]")
+@click.option("--version", help="Of this version only.")
+def location_add(session: Session, dataset: str, url: str, version: str | None) -> None:
+    """Say where a dataset, or one version of it, lies."""
+    with session.change() as change:
+        changed = datasets.add_location(change, dataset, url, version=version)
+    session.output.done(
+        f"{dataset} lies at {url}" + ("" if changed else " already"),
+        dataset=dataset, location=url, version=version, changed=changed,
+    )  # fmt: skip
+
+
+@subcommand(location, "list", example="dsgctl dataset location list fish2")
+@click.argument("dataset", type=DATASET)
+def location_list(session: Session, dataset: str) -> None:
+    """List where a dataset lies."""
+    rows = datasets.locations(session.database, dataset)
+    session.output.rows(rows, ("id", "location", "version"), value="location")
+
+
+@subcommand(location, "remove", example="dsgctl dataset location remove fish2 gs://lab-data/fish2/")
+@click.argument("dataset", type=DATASET)
+@click.argument("url", metavar="gs://BUCKET[/PREFIX]")
+@click.option("--version", help="Of this version only.")
+def location_remove(session: Session, dataset: str, url: str, version: str | None) -> None:
+    """Forget a location. Nothing in the bucket is touched."""
+    with session.change() as change:
+        datasets.remove_location(change, dataset, url, version=version)
+    session.output.done(f"{dataset} no longer lies at {url}", dataset=dataset, location=url, changed=True)

@@ -1,0 +1,144 @@
+"""``dsgctl grant``"""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dsgctl.commands.session import DATASET, GROUP, SERVICE_ACCOUNT, Function, Session
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import grants, names, service_accounts, users
+from dsgctl.core.change import now
+from dsgctl.core.errors import Invalid
+from dsgctl.core.grants import Subject, Target
+from dsgctl.store import Database
+
+
+@click.group()
+def command() -> None:
+    """Permissions on datasets: to users, groups and service accounts."""
+
+
+def _subject_options(function: Function) -> Function:
+    for option in (
+        click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="To a service account."),
+        click.option("--group", type=GROUP, metavar="NAME", help="To all members of a group."),
+        click.option("--user", metavar="EMAIL", help="To a person."),
+    ):
+        function = option(function)
+    return function
+
+
+def _subject(database: Database, user: str | None, group: str | None, service_account: str | None) -> Subject | None:
+    """Whom the options name; None if nobody.
+
+    Raises:
+        Invalid: they name more than one.
+    """
+    if sum(value is not None for value in (user, group, service_account)) > 1:
+        raise Invalid("a grant has one subject", "say only one of --user, --group and --service-account")
+    if user is not None:
+        return grants.principal_subject(users.find(database, user))
+    if service_account is not None:
+        return grants.principal_subject(service_accounts.find(database, service_account))
+    return grants.group_subject(database, group) if group is not None else None
+
+
+def _required_subject(database: Database, *options: str | None) -> Subject:
+    subject = _subject(database, *options)
+    if subject is None:
+        raise Invalid("nobody is named", "say one of --user EMAIL, --group NAME and --service-account NAME")
+    return subject
+
+
+def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--scope", type=GROUP, metavar="GROUP", help="Given within the work of this group; goes with it."),
+        click.option("--version", help="On this version only."),
+        _subject_options,
+        click.argument("permission"),
+        click.argument("dataset", type=DATASET),
+    ):
+        function = option(function)
+    return function
+
+
+@subcommand(
+    command,
+    "add",
+    example="dsgctl grant add fish2 view --group lab-1\n"
+    "dsgctl grant add fish2 edit --user ada@example.org --expires 90d",
+)
+@_target_options
+@click.option("--expires", metavar="90d|DATE", help="Ends by itself; never if not said.")
+def add(
+    session: Session,
+    *,
+    dataset: str,
+    permission: str,
+    user: str | None,
+    group: str | None,
+    service_account: str | None,
+    version: str | None,
+    scope: str | None,
+    expires: str | None,
+) -> None:
+    """Give view, edit, manage or admin; again with another --expires to change when it ends."""
+    target = Target(dataset, grants.known_permission(permission), version, scope)
+    end = names.moment_after(expires, now()) if expires else None
+    with session.change() as change:
+        subject = _required_subject(change.database, user, group, service_account)
+        changed = grants.add(change, subject, target, expires=end)
+    session.output.done(
+        f"{subject.label} has {permission} on {dataset}" + ("" if changed else " already"),
+        dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope,
+        expires=end, changed=changed,
+    )  # fmt: skip
+
+
+@subcommand(command, "revoke", example="dsgctl grant revoke fish2 view --group lab-1")
+@_target_options
+def revoke(
+    session: Session,
+    *,
+    dataset: str,
+    permission: str,
+    user: str | None,
+    group: str | None,
+    service_account: str | None,
+    version: str | None,
+    scope: str | None,
+) -> None:
+    """Take a grant away, in the words that gave it; the next request is answered without it."""
+    with session.change() as change:
+        subject = _required_subject(change.database, user, group, service_account)
+        grants.revoke(change, subject, Target(dataset, permission, version, scope))
+    session.output.done(
+        f"{subject.label} no longer has {permission} on {dataset} by that grant",
+        dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope, changed=True,
+    )  # fmt: skip
+
+
+@subcommand(command, "list", example="dsgctl grant list --dataset fish2 --expiring 30d")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="On this dataset.")
+@_subject_options
+@click.option("--expiring", metavar="DURATION", help="That end within so long, such as 30d, or have ended.")
+def list_(
+    session: Session,
+    *,
+    dataset: str | None,
+    user: str | None,
+    group: str | None,
+    service_account: str | None,
+    expiring: str | None,
+) -> None:
+    """List grants as they were given; what a group has is listed under the group."""
+    columns = ("id", "dataset", "version", "permission", "user", "group", "service_account", "scope", "expires",
+               "granted_by", "source", "created")  # fmt: skip
+    rows = grants.listed(
+        session.database,
+        dataset=dataset,
+        subject=_subject(session.database, user, group, service_account),
+        expiring_before=now() + names.duration(expiring) if expiring else None,
+    )
+    session.output.rows(rows, columns, value="id")

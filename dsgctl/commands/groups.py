@@ -1,0 +1,85 @@
+"""``dsgctl group``"""
+
+import click
+
+from dsgctl.commands.output import told
+from dsgctl.commands.session import GROUP, Session, dry_run_option, yes_option
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import groups
+
+
+@click.group()
+def command() -> None:
+    """Groups of people, and who leads them."""
+
+
+@subcommand(command, "add", example="dsgctl group add lab-1")
+@click.argument("name")
+def add(session: Session, name: str) -> None:
+    """Make a group."""
+    with session.change() as change:
+        group, added = groups.add(change, name)
+    session.output.done(
+        f"added group {name}" if added else f"group {name} is there already",
+        value="id", id=group.id, name=name, changed=added,
+    )  # fmt: skip
+
+
+@subcommand(command, "list", example="dsgctl group list")
+def list_(session: Session) -> None:
+    """List groups, with how many are in them."""
+    session.output.rows(groups.listed(session.database), ("id", "name", "members", "leads"), value="name")
+
+
+@subcommand(command, "show", example="dsgctl group show lab-1")
+@click.argument("name", type=GROUP)
+def show(session: Session, name: str) -> None:
+    """Members, leads and grants of a group."""
+    session.output.one(groups.show(session.database, name), value="name")
+
+
+@subcommand(command, "remove", example="dsgctl group remove lab-1 --dry-run")
+@click.argument("name", type=GROUP)
+@yes_option
+@dry_run_option
+def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
+    """Delete a group, its grants, and the grants scoped to it."""
+    gone = groups.holdings(session.database, groups.find(session.database, name))
+    if not dry_run:
+        session.confirm(f"group {name} goes, with {told(gone)}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        groups.remove(change, name)
+    if not dry_run:
+        session.output.done(f"removed group {name}, with {told(gone)}", name=name, changed=True, **gone)
+
+
+@command.group()
+def member() -> None:
+    """Who is in a group."""
+
+
+@subcommand(member, "add", example="dsgctl group member add lab-1 ada@example.org --lead")
+@click.argument("group", type=GROUP)
+@click.argument("email")
+@click.option("--lead/--no-lead", default=None, help="Leads the group.")
+def member_add(session: Session, group: str, email: str, lead: bool | None) -> None:
+    """Put a person into a group; again with --lead or --no-lead to change that."""
+    with session.change() as change:
+        changed = groups.add_member(change, group, email, leads=lead)
+    role = {True: "leads", False: "is in", None: "is in"}[lead]
+    session.output.done(
+        f"{email} {role} {group}" + ("" if changed else " already"), group=group, email=email, changed=changed
+    )
+
+
+@subcommand(member, "remove", example="dsgctl group member remove lab-1 ada@example.org")
+@click.argument("group", type=GROUP)
+@click.argument("email")
+def member_remove(session: Session, group: str, email: str) -> None:
+    """Take a person out of a group, and with it what the group may."""
+    with session.change() as change:
+        changed = groups.remove_member(change, group, email)
+    session.output.done(
+        f"{email} is no longer in {group}" if changed else f"{email} is not in {group}",
+        group=group, email=email, changed=changed,
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""``dsgctl service-account``"""
+
+import click
+
+from dsgctl.commands.output import told
+from dsgctl.commands.session import SERVICE_ACCOUNT, Session, dry_run_option, yes_option
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import service_accounts
+
+
+@click.group()
+def command() -> None:
+    """Accounts of programs. Their grants: 'dsgctl grant'; their tokens: 'dsgctl token'."""
+
+
+@subcommand(command, "add", example="dsgctl service-account add nightly-export --description 'exports synapses'")
+@click.argument("name")
+@click.option("--description", default="", help="What it is for.")
+def add(session: Session, name: str, description: str) -> None:
+    """Make a service account."""
+    with session.change() as change:
+        account, added = service_accounts.add(change, name, description=description)
+    session.output.done(
+        f"added service account {name}, id {account.id}" if added else f"{name} is there already, the same",
+        value="id", id=account.id, name=name, changed=added,
+    )  # fmt: skip
+
+
+@subcommand(command, "list", example="dsgctl service-account list")
+def list_(session: Session) -> None:
+    """List service accounts, with how many tokens they have."""
+    columns = ("id", "name", "description", "active", "tokens", "last_used")
+    session.output.rows(service_accounts.listed(session.database), columns, value="name")
+
+
+@subcommand(command, "show", example="dsgctl service-account show nightly-export")
+@click.argument("name", type=SERVICE_ACCOUNT)
+def show(session: Session, name: str) -> None:
+    """Grants and tokens of a service account."""
+    session.output.one(service_accounts.show(session.database, name), value="name")
+
+
+@subcommand(command, "disable", example="dsgctl service-account disable nightly-export")
+@click.argument("name", type=SERVICE_ACCOUNT)
+def disable(session: Session, name: str) -> None:
+    """Refuse all its tokens from the next request on. Nothing is lost."""
+    with session.change() as change:
+        changed = service_accounts.set_active(change, name, False)
+    session.output.done(f"{name} is disabled" + ("" if changed else " already"), name=name, changed=changed)
+
+
+@subcommand(command, "enable", example="dsgctl service-account enable nightly-export")
+@click.argument("name", type=SERVICE_ACCOUNT)
+def enable(session: Session, name: str) -> None:
+    """Let a disabled service account in again."""
+    with session.change() as change:
+        changed = service_accounts.set_active(change, name, True)
+    session.output.done(f"{name} is enabled" + ("" if changed else " already"), name=name, changed=changed)
+
+
+@subcommand(command, "remove", example="dsgctl service-account remove nightly-export --dry-run")
+@click.argument("name", type=SERVICE_ACCOUNT)
+@yes_option
+@dry_run_option
+def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
+    """Delete a service account, with its grants and tokens."""
+    gone = service_accounts.holdings(session.database, service_accounts.find(session.database, name))
+    if not dry_run:
+        session.confirm(f"service account {name} goes, with {told(gone)}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        service_accounts.remove(change, name)
+    if not dry_run:
+        session.output.done(f"removed {name}, with {told(gone)}", name=name, changed=True, **gone)

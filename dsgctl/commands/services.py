@@ -1,0 +1,134 @@
+"""``dsgctl service``"""
+
+import click
+
+from dsgctl.commands.session import DATASET, Session, dry_run_option, yes_option
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import services
+
+
+@click.group()
+def command() -> None:
+    """Services that ask, CAVE's tables, public roots."""
+
+
+@subcommand(command, "add", example="dsgctl service add clio --display-name Clio --url https://clio.example.org")
+@click.argument("name")
+@click.option("--display-name", default="", help="For people.")
+@click.option("--url", default="", help="Where it is.")
+def add(session: Session, name: str, display_name: str, url: str) -> None:
+    """Name a service, as it calls itself in ?service=, so that it can have terms."""
+    with session.change() as change:
+        service, added = services.add(change, name, display_name=display_name, url=url)
+    session.output.done(
+        f"added service {name}" if added else f"service {name} is there already, the same",
+        value="id", id=service.id, name=name, changed=added,
+    )  # fmt: skip
+
+
+@subcommand(command, "list", example="dsgctl service list")
+def list_(session: Session) -> None:
+    """List services."""
+    session.output.rows(services.listed(session.database), ("id", "name", "display_name", "url"), value="name")
+
+
+@subcommand(command, "remove", example="dsgctl service remove clio --dry-run")
+@click.argument("name")
+@yes_option
+@dry_run_option
+def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
+    """Delete a service, with its terms."""
+    services.find(session.database, name)
+    if not dry_run:
+        session.confirm(f"service {name} goes, with its terms", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        terms = services.remove(change, name)
+    if not dry_run:
+        session.output.done(f"removed service {name}, with {terms} terms", name=name, terms=terms, changed=True)
+
+
+@command.group()
+def table() -> None:
+    """Which dataset a CAVE table belongs to."""
+
+
+@subcommand(table, "add", example="dsgctl service table add datastack fish2_v1 fish2")
+@click.argument("service")
+@click.argument("table")
+@click.argument("dataset", type=DATASET)
+def table_add(session: Session, service: str, table: str, dataset: str) -> None:
+    """Say which dataset a table of a service belongs to."""
+    with session.change() as change:
+        changed = services.add_table(change, service, table, dataset)
+    session.output.done(
+        f"{service}/{table} belongs to {dataset}" + ("" if changed else " already"),
+        service=service, table=table, dataset=dataset, changed=changed,
+    )  # fmt: skip
+
+
+@subcommand(table, "list", example="dsgctl service table list --service datastack")
+@click.option("--service", help="Of this service.")
+def table_list(session: Session, service: str | None) -> None:
+    """List tables and their datasets."""
+    rows = services.tables(session.database, service)
+    session.output.rows(rows, ("id", "service", "table", "dataset"), value="table")
+
+
+@subcommand(table, "remove", example="dsgctl service table remove datastack fish2_v1")
+@click.argument("service")
+@click.argument("table")
+@yes_option
+@dry_run_option
+def table_remove(session: Session, service: str, table: str, yes: bool, dry_run: bool) -> None:
+    """Forget a table, with its public roots."""
+    services.find_table(session.database, service, table)
+    if not dry_run:
+        session.confirm(f"table {service}/{table} goes, with its public roots", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        roots = services.remove_table(change, service, table)
+    if not dry_run:
+        session.output.done(
+            f"removed {service}/{table}, with {roots} public roots",
+            service=service, table=table, public_roots=roots, changed=True,
+        )  # fmt: skip
+
+
+@command.group()
+def root() -> None:
+    """Roots of a table that are open to all."""
+
+
+@subcommand(root, "add", example="dsgctl service root add datastack fish2_v1 720575940623636701")
+@click.argument("service")
+@click.argument("table")
+@click.argument("root_id", metavar="ROOT", type=int)
+def root_add(session: Session, service: str, table: str, root_id: int) -> None:
+    """Mark a root as public."""
+    with session.change() as change:
+        changed = services.add_root(change, service, table, root_id)
+    session.output.done(
+        f"root {root_id} of {service}/{table} is public" + ("" if changed else " already"),
+        service=service, table=table, root_id=root_id, changed=changed,
+    )  # fmt: skip
+
+
+@subcommand(root, "list", example="dsgctl service root list datastack fish2_v1")
+@click.argument("service")
+@click.argument("table")
+def root_list(session: Session, service: str, table: str) -> None:
+    """List the public roots of a table."""
+    session.output.rows(services.roots(session.database, service, table), ("root_id",), value="root_id")
+
+
+@subcommand(root, "remove", example="dsgctl service root remove datastack fish2_v1 720575940623636701")
+@click.argument("service")
+@click.argument("table")
+@click.argument("root_id", metavar="ROOT", type=int)
+def root_remove(session: Session, service: str, table: str, root_id: int) -> None:
+    """Mark a root as no longer public."""
+    with session.change() as change:
+        services.remove_root(change, service, table, root_id)
+    session.output.done(
+        f"root {root_id} of {service}/{table} is no longer public",
+        service=service, table=table, root_id=root_id, changed=True,
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""What a command works with: settings, database, actor, output; and the options that commands share."""
+
+import os
+import pwd
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from dsgctl.commands.output import FORMATS, Output
+from dsgctl.config import Config, from_environment
+from dsgctl.core.audit import Record
+from dsgctl.core.change import Change, change
+from dsgctl.core.errors import Invalid
+from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Session:
+    """One run of ``dsgctl``. Settings and database are read when first asked for."""
+
+    def __init__(self, env_file: str | None, *, debug: bool) -> None:
+        self.env_file = env_file
+        self.debug = debug
+        self.output = Output("table")
+        self._config: Config | None = None
+        self._database: Database | None = None
+
+    @property
+    def config(self) -> Config:
+        if self._config is None:
+            self._config = from_environment(self.env_file)
+        return self._config
+
+    @property
+    def database(self) -> Database:
+        if self._database is None:
+            self._database = open_current(self.config.database)
+        return self._database
+
+    @property
+    def actor(self) -> str:
+        return os_actor()
+
+    @contextmanager
+    def change(self, *, dry_run: bool = False, actor: str | None = None) -> Iterator[Change]:
+        """Change facts as the person who typed the command; a dry run prints what it would have changed."""
+        seen: list[Record] = []
+        watch = seen.append if dry_run else None
+        with change(self.database, actor or self.actor, dry_run=dry_run, watch=watch) as opened:
+            yield opened
+        if dry_run:
+            self.print_plan(seen)
+
+    def print_plan(self, records: list[Record]) -> None:
+        """What a dry run would have done."""
+        if self.output.format == "table":
+            click.echo(f"dry run, nothing was changed; a run would make {len(records)} changes", err=True)
+        rows = [
+            {"action": record.action, "target": record.target, "before": record.before, "after": record.after}
+            for record in records
+        ]
+        self.output.rows(rows, ["action", "target", "before", "after"], value="action")
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something that cannot be undone. Never asks without a terminal.
+
+        Raises:
+            Invalid: there is nobody to ask.
+            click.Abort: the answer was no.
+        """
+        if yes:
+            return
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise Invalid(question, "say -y to do it without being asked")
+        click.confirm(f"{question}; go on?", abort=True, err=True)
+
+
+def os_actor() -> str:
+    """``os:NAME``: the operating-system user, and who they were before sudo.
+
+    SUDO_USER is only what the environment says, so the user that the kernel knows stands beside it.
+    """
+    user = _user_name(os.getuid())
+    through_sudo = os.environ.get("SUDO_USER")
+    if through_sudo and through_sudo != user and through_sudo.isprintable():
+        return f"os:{through_sudo} as {user}"
+    return f"os:{user}"
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+# Options that many commands share. One decorator each.
+
+
+def command(group: click.Group, name: str, *, example: str, **settings: Any) -> Callable[[Function], click.Command]:
+    """A command of a noun, which prints an answer (``-o``) and shows an example in its help."""
+
+    def decorate(function: Function) -> click.Command:
+        epilog = "\b\nExample:\n" + "\n".join(f"  {line}" for line in example.splitlines())
+        return group.command(name, epilog=epilog, **settings)(output_option(click.pass_obj(function)))
+
+    return decorate
+
+
+def _choose_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    ctx.obj.output = Output(value)
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(FORMATS),
+    default="table",
+    expose_value=False,
+    callback=_choose_output,
+    help="How to print the answer; table is for people, the others are stable.",
+)
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+last_admin_option = click.option("--last-admin", is_flag=True, help="Do it even to the last admin.")
+
+
+class Name(click.ParamType[str]):
+    """The name of something in the database, which the shell can complete."""
+
+    def __init__(self, name: str, list_names: Callable[[Database], Iterator[str]]) -> None:
+        self.name = name
+        self._list_names = list_names
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        # Only needed when a shell asks.
+        from click.shell_completion import CompletionItem
+
+        try:
+            database = Session((ctx.find_root().params or {}).get("env_file"), debug=False).database
+            return [CompletionItem(name) for name in self._list_names(database) if name.startswith(incomplete)]
+        except Exception:
+            return []  # a shell that completes must never show an error
+
+
+def _dataset_names(database: Database) -> Iterator[str]:
+    from dsgctl.core import datasets
+
+    return (row["name"] for row in datasets.listed(database))
+
+
+def _group_names(database: Database) -> Iterator[str]:
+    from dsgctl.core import groups
+
+    return (row["name"] for row in groups.listed(database))
+
+
+def _service_account_names(database: Database) -> Iterator[str]:
+    from dsgctl.core import service_accounts
+
+    return (row["name"] for row in service_accounts.listed(database))
+
+
+DATASET = Name("dataset", _dataset_names)
+GROUP = Name("group", _group_names)
+SERVICE_ACCOUNT = Name("service account", _service_account_names)

@@ -1,0 +1,104 @@
+"""``dsgctl terms``"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from dsgctl.commands.session import DATASET, Session
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import names, terms
+from dsgctl.core.change import now
+from dsgctl.core.errors import Invalid
+
+
+@click.group()
+def command() -> None:
+    """Terms of service, and who has accepted them."""
+
+
+def _text(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Invalid(f"{file} is not UTF-8 text", "save it as UTF-8") from None
+
+
+@subcommand(command, "add", example="dsgctl terms add 'fish2 terms' --file fish2.md --dataset fish2")
+@click.argument("name")
+@click.option("--file", required=True, metavar="FILE", help="The text, in Markdown; - for standard input.")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="Whose terms they are.")
+@click.option("--version", help="Of this version of the dataset.")
+@click.option("--service", metavar="NAME", help="For those who come to the dataset through this service.")
+@click.option("--effective", metavar="DATE", help="From when they count, for terms of a service; now if not said.")
+def add(
+    session: Session,
+    *,
+    name: str,
+    file: str,
+    dataset: str | None,
+    version: str | None,
+    service: str | None,
+    effective: str | None,
+) -> None:
+    """Add terms. For a dataset alone they become its own: nobody who has not accepted them gets in."""
+    text = _text(file)
+    start = names.date(effective) if effective else None
+    with session.change() as change:
+        found, added = terms.add(change, name, text, dataset=dataset, version=version, service=service, effective=start)
+    session.output.done(
+        f"added terms {found.id}" if added else f"terms {found.id} are there already, the same",
+        value="id", id=found.id, name=name, changed=added,
+    )  # fmt: skip
+
+
+@subcommand(command, "list", example="dsgctl terms list")
+def list_(session: Session) -> None:
+    """List terms, with what they are for and how many have accepted them."""
+    columns = ("id", "name", "dataset", "version", "service", "own", "effective", "retired", "accepted")
+    session.output.rows(terms.listed(session.database), columns, value="id")
+
+
+@subcommand(command, "show", example="dsgctl terms show 3")
+@click.argument("terms_id", metavar="ID", type=int)
+def show(session: Session, terms_id: int) -> None:
+    """The text, and where to accept it."""
+    record = terms.show(session.database, terms_id)
+    record["accept_url"] = session.config.origin + record.pop("accept_path")
+    session.output.one(record, value="text")
+
+
+@subcommand(command, "retire", example="dsgctl terms retire 3")
+@click.argument("terms_id", metavar="ID", type=int)
+@click.option("--on", metavar="DATE", help="The day on which they end, for terms of a service; now if not said.")
+def retire(session: Session, terms_id: int, on: str | None) -> None:
+    """End terms. A dataset whose own they are has none from then on."""
+    end = names.moment_after(on, now()) if on else None
+    with session.change() as change:
+        changed = terms.retire(change, terms_id, on=end)
+    session.output.done(f"terms {terms_id} are retired" + ("" if changed else " already"), id=terms_id, changed=changed)
+
+
+@subcommand(command, "accept", example="dsgctl terms accept 3 ada@example.org")
+@click.argument("terms_id", metavar="ID", type=int)
+@click.argument("email")
+def accept(session: Session, terms_id: int, email: str) -> None:
+    """Record that a person has accepted terms, on their behalf; the record says that you did."""
+    with session.change() as change:
+        changed = terms.accept(change, terms_id, email)
+    session.output.done(
+        f"{email} has accepted terms {terms_id}" + ("" if changed else " already"),
+        id=terms_id, email=email, changed=changed,
+    )  # fmt: skip
+
+
+@subcommand(command, "pending", example="dsgctl terms pending --dataset fish2")
+@click.option("--user", metavar="EMAIL", help="Of this person.")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="Of this dataset.")
+def pending(session: Session, user: str | None, dataset: str | None) -> None:
+    """Who has a grant that only terms hold back, and where to accept them."""
+    rows = (
+        {**row, "accept_url": session.config.origin + terms.accept_path(row["terms"])}
+        for row in terms.pending(session.database, now(), email=user, dataset=dataset)
+    )
+    session.output.rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")

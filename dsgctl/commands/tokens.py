@@ -1,0 +1,140 @@
+"""``dsgctl token``. A token is read from standard input and never from an argument, which others could see in ps."""
+
+import sys
+
+import click
+
+from dsgctl.commands.session import SERVICE_ACCOUNT, Session, dry_run_option, yes_option
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import names, service_accounts, tokens, users
+from dsgctl.core.change import now
+from dsgctl.core.errors import Invalid, NotAllowed
+from dsgctl.store import Database
+from dsgctl.store.models import Principal, Token
+
+_USER = click.option("--user", metavar="EMAIL", help="Of a person.")
+_ACCOUNT = click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="Of a service account.")
+
+
+@click.group()
+def command() -> None:
+    """Tokens: mint, rotate, revoke, inspect."""
+
+
+def _owner(database: Database, user: str | None, service_account: str | None) -> Principal | None:
+    if user is not None and service_account is not None:
+        raise Invalid("a token has one owner", "say only one of --user and --service-account")
+    if user is not None:
+        return users.find(database, user)
+    return service_accounts.find(database, service_account) if service_account is not None else None
+
+
+def _print_secret(session: Session, token: Token, secret: str, owner: Principal, **more: object) -> None:
+    """The one time that a token is seen. The sentence about it goes to stderr, so that the answer is the token."""
+    label = service_accounts.label(owner)
+    if session.output.format == "table":
+        end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
+        click.echo(f"token {token.id} of {label}, good {end}; it is not shown again:", err=True)
+        click.echo(secret)
+        return
+    record = {"id": token.id, "token": secret, "of": label, "prefix": token.prefix, "expires": token.expires, **more}
+    session.output.one(record, value="token")
+
+
+@subcommand(command, "mint", example="dsgctl token mint --service-account nightly-export --expires 90d -o value")
+@_USER
+@_ACCOUNT
+@click.option("--expires", metavar="90d|DATE", help="Ends by itself; never if not said.")
+@click.option("--description", default="", help="What it is for.")
+def mint(
+    session: Session, user: str | None, service_account: str | None, expires: str | None, description: str
+) -> None:
+    """Make a token and print it, once. Only its hash is kept."""
+    end = names.moment_after(expires, now()) if expires else None
+    with session.change() as change:
+        owner = _owner(change.database, user, service_account)
+        if owner is None:
+            raise Invalid("nobody is named", "say --user EMAIL or --service-account NAME")
+        token, secret = tokens.mint(change, owner, description=description, expires=end)
+    _print_secret(session, token, secret, owner)
+
+
+@subcommand(command, "list", example="dsgctl token list --user ada@example.org")
+@_USER
+@_ACCOUNT
+@click.option("--all", "ended", is_flag=True, help="Expired and revoked ones too.")
+def list_(session: Session, user: str | None, service_account: str | None, ended: bool) -> None:
+    """List tokens by what may be shown of them."""
+    columns = ("id", "user", "service_account", "kind", "prefix", "description", "created", "expires", "last_used",
+               "revoked")  # fmt: skip
+    owner = _owner(session.database, user, service_account)
+    rows = tokens.listed(session.database, principal=owner, at=now(), ended=ended)
+    session.output.rows(rows, columns if ended else columns[:-1], value="id")
+
+
+@subcommand(command, "show", example="dsgctl token show 17")
+@click.argument("token_id", metavar="ID", type=int)
+def show(session: Session, token_id: int) -> None:
+    """What is known of a token."""
+    session.output.one(tokens.show(session.database, token_id, now()), value="state")
+
+
+@subcommand(command, "revoke", example="dsgctl token revoke 17")
+@click.argument("token_id", metavar="ID", type=int)
+def revoke(session: Session, token_id: int) -> None:
+    """End a token: the next request with it is refused."""
+    with session.change() as change:
+        changed = tokens.revoke(change, token_id)
+    session.output.done(f"token {token_id} is revoked" + ("" if changed else " already"), id=token_id, changed=changed)
+
+
+@subcommand(command, "rotate", example="dsgctl token rotate 17 --overlap 7d -o value")
+@click.argument("token_id", metavar="ID", type=int)
+@click.option("--overlap", metavar="DURATION", help="The old one works for so long yet; it ends now if not said.")
+def rotate(session: Session, token_id: int, overlap: str | None) -> None:
+    """Make a new token like this one, and end this one."""
+    with session.change() as change:
+        pause = {"overlap": names.duration(overlap)} if overlap else {}
+        token, secret = tokens.rotate(change, token_id, **pause)
+    owner = tokens.owner_of(session.database, token)
+    _print_secret(session, token, secret, owner, replaces=token_id)
+
+
+@subcommand(command, "inspect", example="dsgctl token inspect < token.txt")
+def inspect(session: Session) -> None:
+    """Read a token from standard input: whose it is, and whether it is good or why not."""
+    if sys.stdin.isatty():
+        presented = click.prompt("Token", hide_input=True, err=True)
+    else:
+        presented = sys.stdin.readline(tokens.MAX_LENGTH + 2)
+    presented = presented.strip()
+    if not presented:
+        raise Invalid("there is no token on standard input", "dsgctl token inspect < FILE")
+    checked = tokens.check(session.database, presented, now())
+    session.output.one(tokens.describe(checked), value="state")
+    if checked.problem is not None:
+        raise NotAllowed(f"this token is no good: {_WHY[checked.problem]}", "dsgctl token mint makes a new one")
+
+
+_WHY = {
+    tokens.Problem.MISTYPED: "it is mistyped or cut off, its checksum is wrong",
+    tokens.Problem.UNKNOWN: "nobody here has it",
+    tokens.Problem.REVOKED: "it was revoked",
+    tokens.Problem.EXPIRED: "it has expired",
+    tokens.Problem.DISABLED: "its owner is disabled",
+}
+
+
+@subcommand(command, "prune", example="dsgctl token prune --older-than 30d --dry-run")
+@click.option("--older-than", metavar="DURATION", default="30d", show_default=True, help="Ended so long ago.")
+@yes_option
+@dry_run_option
+def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
+    """Forget tokens that were revoked or expired some time ago."""
+    before = now() - names.duration(older_than)
+    if not dry_run:
+        session.confirm(f"tokens that ended more than {older_than} ago are forgotten", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        count = tokens.prune(change, before=before)
+    if not dry_run:
+        session.output.done(f"forgot {count} tokens", value="tokens", tokens=count, changed=bool(count))

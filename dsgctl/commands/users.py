@@ -1,0 +1,139 @@
+"""``dsgctl user``"""
+
+from typing import Any
+
+import click
+
+from dsgctl.commands.output import told
+from dsgctl.commands.session import GROUP, Session, dry_run_option, last_admin_option, yes_option
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core import groups, names, users
+from dsgctl.core.change import now
+
+_COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")
+
+
+@click.group()
+def command() -> None:
+    """People: who they are, and their accounts."""
+
+
+def _attributes(**given: Any) -> dict[str, Any]:
+    """The options that were given, by the names that core has for them."""
+    return {key: value for key, value in given.items() if value is not None}
+
+
+@subcommand(command, "add", example="dsgctl user add ada@example.org --name 'Ada Lovelace' --affiliation HHMI")
+@click.argument("email")
+@click.option("--name", help="Full name.")
+@click.option("--display-name", help="Shown instead of the name.")
+@click.option("--admin", is_flag=True, default=None, help="Manages the gateway; services may let admins do all.")
+@click.option("--read-only", is_flag=True, default=None, help="Never gets 'edit'.")
+@click.option("--pi", help="Principal investigator.")
+@click.option("--affiliation", "affiliations", multiple=True, help="Institute; may be given several times.")
+@click.option("--note", help="For operators.")
+def add(session: Session, email: str, affiliations: tuple[str, ...], note: str | None, **given: Any) -> None:
+    """Add a person. Adding the same one again is no error."""
+    with session.change() as change:
+        user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **given))
+    sentence = f"added user {user.email}, id {user.id}" if added else f"{user.email} is there already, the same"
+    session.output.done(sentence, value="id", id=user.id, email=user.email, changed=added)
+
+
+@subcommand(command, "list", example="dsgctl user list --search lovelace\ndsgctl user list --inactive-for 90d -o csv")
+@click.option("--search", metavar="TEXT", help="Part of the email or a name, case aside.")
+@click.option("--group", type=GROUP, help="Members of this group.")
+@click.option("--admin", is_flag=True, help="Admins.")
+@click.option("--disabled", is_flag=True, help="Disabled accounts.")
+@click.option("--inactive-for", metavar="DURATION", help="Have used no token for so long, such as 90d.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+def list_(session: Session, inactive_for: str | None, group: str | None, **filters: Any) -> None:
+    """List people, oldest account first."""
+    if group is not None:
+        groups.find(session.database, group)
+    idle_since = now() - names.duration(inactive_for) if inactive_for else None
+    rows = users.listed(session.database, idle_since=idle_since, group=group, **filters)
+    session.output.rows(rows, _COLUMNS, value="email")
+
+
+@subcommand(command, "show", example="dsgctl user show ada@example.org")
+@click.argument("email")
+def show(session: Session, email: str) -> None:
+    """All that is known of a person."""
+    session.output.one(users.show(session.database, email), value="email")
+
+
+@subcommand(command, "set", example="dsgctl user set ada@example.org --email ada@lab.example.org --no-admin")
+@click.argument("email")
+@click.option("--email", "new_email", metavar="NEW", help="The address from now on.")
+@click.option("--unbind", is_flag=True, help="Forget the sign-in identity: the next login binds a new one.")
+@click.option("--name", help="Full name.")
+@click.option("--display-name", help="Shown instead of the name.")
+@click.option("--admin/--no-admin", default=None, help="Manages the gateway.")
+@click.option("--read-only/--no-read-only", default=None, help="Never gets 'edit'.")
+@click.option("--pi", help="Principal investigator.")
+@click.option("--affiliation", "affiliations", multiple=True, help="All institutes, in place of those known.")
+@click.option("--note", help="For operators; in place of what was noted.")
+@last_admin_option
+def set_(
+    session: Session,
+    *,
+    email: str,
+    new_email: str | None,
+    unbind: bool,
+    affiliations: tuple[str, ...],
+    note: str | None,
+    last_admin: bool,
+    **given: Any,
+) -> None:
+    """Change what is known of a person; what is not named stays."""
+    with session.change() as change:
+        changed = users.set_attributes(
+            change,
+            email,
+            new_email=new_email,
+            unbind=unbind,
+            affiliations=affiliations or None,
+            last_admin=last_admin,
+            **_attributes(notes=note, **given),
+        )
+    name = new_email or email
+    session.output.done(f"changed {name}" if changed else f"{name} is so already", email=name, changed=changed)
+
+
+@subcommand(command, "disable", example="dsgctl user disable ada@example.org")
+@click.argument("email")
+@last_admin_option
+def disable(session: Session, email: str, last_admin: bool) -> None:
+    """Refuse a person everywhere, from the next request on. Nothing is lost."""
+    with session.change() as change:
+        changed = users.set_active(change, email, False, last_admin=last_admin)
+    session.output.done(
+        f"disabled {email}" if changed else f"{email} is disabled already", email=email, changed=changed
+    )
+
+
+@subcommand(command, "enable", example="dsgctl user enable ada@example.org")
+@click.argument("email")
+def enable(session: Session, email: str) -> None:
+    """Let a disabled person in again."""
+    with session.change() as change:
+        changed = users.set_active(change, email, True)
+    session.output.done(f"enabled {email}" if changed else f"{email} is enabled already", email=email, changed=changed)
+
+
+@subcommand(command, "remove", example="dsgctl user remove ada@example.org --dry-run")
+@click.argument("email")
+@yes_option
+@dry_run_option
+@last_admin_option
+def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: bool) -> None:
+    """Delete a person with grants, tokens and all else. Mostly 'disable' is what is wanted."""
+    user = users.find(session.database, email)
+    gone = users.holdings(session.database, user)
+    if not dry_run:
+        session.confirm(f"{user.email} goes, with {told(gone)}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        users.remove(change, email, last_admin=last_admin)
+    if not dry_run:
+        session.output.done(f"removed {user.email}, with {told(gone)}", email=user.email, changed=True, **gone)
