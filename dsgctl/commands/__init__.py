@@ -3,11 +3,14 @@
 import importlib
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from dsgctl import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Noun -> its module, and what `dsgctl --help` says of it without loading it.
 NOUNS = {
@@ -42,6 +45,24 @@ class _Nouns(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in NOUNS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            # Only needed to word an error.
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], NOUNS, 1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        # Only needed when a shell asks.
+        from click.shell_completion import CompletionItem
+
+        nouns = [CompletionItem(noun, help=text) for noun, (_, text) in NOUNS.items() if noun.startswith(incomplete)]
+        return nouns + click.Command.shell_complete(self, ctx, incomplete)  # its options
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(noun, text) for noun, (_, text) in NOUNS.items()])
@@ -66,6 +87,7 @@ def cli(ctx: click.Context, env_file: str | None, debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run one command, and end with its exit code. The one place where errors become words."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
@@ -87,6 +109,13 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _open_closed_streams() -> None:
+    """Put /dev/null where the caller closed a standard stream (``>&-``): Python leaves None there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115
+
+
 def _failed(error: Exception) -> int:
     """Say what went wrong, in one line; returns the exit code."""
     # Not at the top: only needed when something failed.
@@ -94,7 +123,7 @@ def _failed(error: Exception) -> int:
     from dsgctl.core.errors import DsgError
     from dsgctl.store import StoreError
 
-    if "--debug" in sys.argv[1:]:
+    if "--debug" in sys.argv[1:] and not isinstance(error, click.ClickException):
         raise error
     if isinstance(error, click.ClickException):
         message, hint = error.format_message().rstrip("."), ""
@@ -105,7 +134,7 @@ def _failed(error: Exception) -> int:
     elif isinstance(error, OSError):
         message, hint = f"{error.filename or 'the system'}: {error.strerror or error}", ""
     else:
-        message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "run it again with --debug and report it"
+        message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "report what 'dsgctl --debug ...' shows"
     code = getattr(error, "exit_code", 1)
     if wants_json():
         import json

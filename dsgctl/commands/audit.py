@@ -2,7 +2,7 @@
 
 import click
 
-from dsgctl.commands.session import Session
+from dsgctl.commands.session import ID, LIMIT, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit, names
 from dsgctl.core.change import now
@@ -17,7 +17,7 @@ def command() -> None:
 @click.option("--actor", help="Part of who did it.")
 @click.option("--target", help="Part of what it was done to: an email, a group, a dataset.")
 @click.option("--since", metavar="7d|DATE", help="Not before then.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@LIMIT
 def list_(session: Session, actor: str | None, target: str | None, since: str | None, limit: int | None) -> None:
     """List changes, the newest first."""
     rows = audit.listed(
@@ -31,7 +31,7 @@ def list_(session: Session, actor: str | None, target: str | None, since: str | 
 
 
 @subcommand(command, "show", example="dsgctl audit show 42")
-@click.argument("record_id", metavar="ID", type=int)
+@click.argument("record_id", metavar="ID", type=ID)
 def show(session: Session, record_id: int) -> None:
     """One change, with what was before and after."""
     session.output.one(audit.show(session.database, record_id), value="action")

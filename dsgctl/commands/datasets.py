@@ -95,7 +95,7 @@ def version_list(session: Session, dataset: str) -> None:
     session.output.rows(datasets.versions(session.database, dataset), ("id", "name", "public"), value="name")
 
 
-@subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2")
+@subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2 --dry-run")
 @click.argument("dataset", type=DATASET)
 @click.argument("version")
 @yes_option

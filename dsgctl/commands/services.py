@@ -2,9 +2,11 @@
 
 import click
 
-from dsgctl.commands.session import DATASET, Session, dry_run_option, yes_option
+from dsgctl.commands.session import DATASET, Number, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import services
+
+ROOT = Number(least=0)
 
 
 @click.group()
@@ -74,7 +76,7 @@ def table_list(session: Session, service: str | None) -> None:
     session.output.rows(rows, ("id", "service", "table", "dataset"), value="table")
 
 
-@subcommand(table, "remove", example="dsgctl service table remove datastack fish2_v1")
+@subcommand(table, "remove", example="dsgctl service table remove datastack fish2_v1 --dry-run")
 @click.argument("service")
 @click.argument("table")
 @yes_option
@@ -101,7 +103,7 @@ def root() -> None:
 @subcommand(root, "add", example="dsgctl service root add datastack fish2_v1 720575940623636701")
 @click.argument("service")
 @click.argument("table")
-@click.argument("root_id", metavar="ROOT", type=int)
+@click.argument("root_id", metavar="ROOT", type=ROOT)
 def root_add(session: Session, service: str, table: str, root_id: int) -> None:
     """Mark a root as public."""
     with session.change() as change:
@@ -123,7 +125,7 @@ def root_list(session: Session, service: str, table: str) -> None:
 @subcommand(root, "remove", example="dsgctl service root remove datastack fish2_v1 720575940623636701")
 @click.argument("service")
 @click.argument("table")
-@click.argument("root_id", metavar="ROOT", type=int)
+@click.argument("root_id", metavar="ROOT", type=ROOT)
 def root_remove(session: Session, service: str, table: str, root_id: int) -> None:
     """Mark a root as no longer public."""
     with session.change() as change:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dsgctl.config import Config, from_environment
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
 from dsgctl.core.errors import Invalid
+from dsgctl.core.names import shown
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 
@@ -99,6 +101,18 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
+class _Once(click.Command):
+    """Refuses an option that is given twice: the first of two --user would silently be dropped."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for param in self.params:
+            harmless = param.multiple or (getattr(param, "is_flag", False) and not param.secondary_opts)
+            if not harmless and order.count(param) > 1 and not ctx.resilient_parsing:
+                ctx.fail(f"{'/'.join(param.opts[-1:] + param.secondary_opts)} is given twice; say it once")
+        return super().parse_args(ctx, args)
+
+
 # Options that many commands share. One decorator each.
 
 
@@ -107,7 +121,7 @@ def command(group: click.Group, name: str, *, example: str, **settings: Any) -> 
 
     def decorate(function: Function) -> click.Command:
         epilog = "\b\nExample:\n" + "\n".join(f"  {line}" for line in example.splitlines())
-        return group.command(name, epilog=epilog, **settings)(output_option(click.pass_obj(function)))
+        return group.command(name, cls=_Once, epilog=epilog, **settings)(output_option(click.pass_obj(function)))
 
     return decorate
 
@@ -129,6 +143,25 @@ output_option = click.option(
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 last_admin_option = click.option("--last-admin", is_flag=True, help="Do it even to the last admin.")
+
+
+class Number(click.ParamType[int]):
+    """A whole number that the database can hold."""
+
+    name = "number"
+
+    def __init__(self, least: int = 1) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not re.fullmatch("[0-9]{1,19}", text) or not self._least <= int(text) < 2**63:
+            self.fail(f"{shown(text)} is not a whole number from {self._least} on", param, ctx)
+        return int(text)
+
+
+ID = Number()
+LIMIT = click.option("--limit", metavar="NUMBER", type=ID, help="At most so many.")
 
 
 class Name(click.ParamType[str]):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.session import DATASET, Session
+from dsgctl.commands.session import DATASET, ID, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import names, terms
 from dsgctl.core.change import now
@@ -60,7 +60,7 @@ def list_(session: Session) -> None:
 
 
 @subcommand(command, "show", example="dsgctl terms show 3")
-@click.argument("terms_id", metavar="ID", type=int)
+@click.argument("terms_id", metavar="ID", type=ID)
 def show(session: Session, terms_id: int) -> None:
     """The text, and where to accept it."""
     record = terms.show(session.database, terms_id)
@@ -69,7 +69,7 @@ def show(session: Session, terms_id: int) -> None:
 
 
 @subcommand(command, "retire", example="dsgctl terms retire 3")
-@click.argument("terms_id", metavar="ID", type=int)
+@click.argument("terms_id", metavar="ID", type=ID)
 @click.option("--on", metavar="DATE", help="The day on which they end, for terms of a service; now if not said.")
 def retire(session: Session, terms_id: int, on: str | None) -> None:
     """End terms. A dataset whose own they are has none from then on."""
@@ -80,7 +80,7 @@ def retire(session: Session, terms_id: int, on: str | None) -> None:
 
 
 @subcommand(command, "accept", example="dsgctl terms accept 3 ada@example.org")
-@click.argument("terms_id", metavar="ID", type=int)
+@click.argument("terms_id", metavar="ID", type=ID)
 @click.argument("email")
 def accept(session: Session, terms_id: int, email: str) -> None:
     """Record that a person has accepted terms, on their behalf; the record says that you did."""

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from dsgctl.commands.session import SERVICE_ACCOUNT, Session, dry_run_option, yes_option
+from dsgctl.commands.session import ID, SERVICE_ACCOUNT, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import names, service_accounts, tokens, users
 from dsgctl.core.change import now
@@ -73,14 +73,14 @@ def list_(session: Session, user: str | None, service_account: str | None, ended
 
 
 @subcommand(command, "show", example="dsgctl token show 17")
-@click.argument("token_id", metavar="ID", type=int)
+@click.argument("token_id", metavar="ID", type=ID)
 def show(session: Session, token_id: int) -> None:
     """What is known of a token."""
     session.output.one(tokens.show(session.database, token_id, now()), value="state")
 
 
 @subcommand(command, "revoke", example="dsgctl token revoke 17")
-@click.argument("token_id", metavar="ID", type=int)
+@click.argument("token_id", metavar="ID", type=ID)
 def revoke(session: Session, token_id: int) -> None:
     """End a token: the next request with it is refused."""
     with session.change() as change:
@@ -89,7 +89,7 @@ def revoke(session: Session, token_id: int) -> None:
 
 
 @subcommand(command, "rotate", example="dsgctl token rotate 17 --overlap 7d -o value")
-@click.argument("token_id", metavar="ID", type=int)
+@click.argument("token_id", metavar="ID", type=ID)
 @click.option("--overlap", metavar="DURATION", help="The old one works for so long yet; it ends now if not said.")
 def rotate(session: Session, token_id: int, overlap: str | None) -> None:
     """Make a new token like this one, and end this one."""

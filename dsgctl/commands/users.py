@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dsgctl.commands.output import told
-from dsgctl.commands.session import GROUP, Session, dry_run_option, last_admin_option, yes_option
+from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import groups, names, users
 from dsgctl.core.change import now
@@ -46,7 +46,7 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
 @click.option("--admin", is_flag=True, help="Admins.")
 @click.option("--disabled", is_flag=True, help="Disabled accounts.")
 @click.option("--inactive-for", metavar="DURATION", help="Have used no token for so long, such as 90d.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@LIMIT
 def list_(session: Session, inactive_for: str | None, group: str | None, **filters: Any) -> None:
     """List people, oldest account first."""
     if group is not None:

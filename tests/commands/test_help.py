@@ -1,0 +1,103 @@
+"""Help: every command has it, with an example; and every example does what it says."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+
+import click
+import pytest
+
+from dsgctl.commands import NOUNS, cli
+from tests.commands.conftest import World
+from tests.commands.running import Quick
+
+# `demo` runs until Ctrl-C and has tests of its own.
+HAVE_IMPORTERS = importlib.util.find_spec("dsgctl.importers.csv_file") is not None
+TESTED = [noun for noun in NOUNS if noun != "demo" and (noun != "import" or HAVE_IMPORTERS)]
+
+
+def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*path, name))
+
+
+def _all_commands() -> list[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(cli)
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for noun in TESTED:
+        command = cli.get_command(context, noun)
+        assert command is not None
+        found += _commands(command, (noun,))
+    return found
+
+
+COMMANDS = [" ".join(path) for path, _ in _all_commands()]
+LEAVES = [" ".join(path) for path, command in _all_commands() if not isinstance(command, click.Group)]
+
+
+def examples(text: str) -> list[str]:
+    """The example lines at the end of a help text."""
+    _, found, lines = text.partition("Example:\n")
+    assert found, text
+    return [line.strip() for line in lines.strip().splitlines()]
+
+
+def _example_lines() -> list[str]:
+    return [
+        line for _, command in _all_commands() if not isinstance(command, click.Group)
+        for line in examples(str(command.epilog))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_says_what_a_command_does_on_stdout(quick: Quick, command: str, option: str) -> None:
+    result = quick(*command.split(), option).ok()
+    assert result.out.startswith(f"Usage: dsgctl {command} ")
+    assert result.err == ""
+    assert max(map(len, result.out.splitlines())) <= 100
+    assert "\b" not in result.out
+
+
+@pytest.mark.parametrize("command", LEAVES)
+def test_help_of_a_command_shows_an_example_of_it(quick: Quick, command: str) -> None:
+    for line in examples(quick(*command.split(), "--help").out):
+        assert line.startswith(f"dsgctl {command}"), line
+
+
+@pytest.mark.parametrize("command", LEAVES)
+def test_help_explains_every_option(quick: Quick, command: str) -> None:
+    lines = quick(*command.split(), "--help").out.split("Options:")[1].split("Example:")[0].splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("  -"):
+            following = lines[number + 1] if number + 1 < len(lines) else ""
+            # the explanation stands beside the option, or on the next line if the option is long
+            assert "  " in line.strip() or following.startswith(" " * 10), line
+
+
+def test_help_of_the_program_names_every_noun_and_the_exit_codes(quick: Quick) -> None:
+    text = quick("--help").ok().out
+    for noun in NOUNS:
+        assert f"\n  {noun} " in text
+    assert "2 wrong usage" in text
+
+
+@pytest.mark.parametrize("line", _example_lines())
+def test_the_example_in_the_help_runs(new_world: Callable[[], World], line: str) -> None:
+    here = new_world()
+    words = line.split()
+    if any(mark in line for mark in "<>|&'"):  # what only a shell understands
+        result = here.run.shell(line)
+    else:
+        result = here.quick(*words[1:])
+    result.ok()
+    assert result.out or "(none)" in result.err or ">" in line, result
+
+
+def test_a_group_of_commands_alone_shows_its_help_and_is_wrong_usage(quick: Quick) -> None:
+    for words in ([], ["user"], ["group", "member"], ["dataset", "version"], ["service", "root"]):
+        result = quick(*words)
+        assert result.code == 2
+        assert "Usage: dsgctl" in result.err
+        assert result.out == ""
