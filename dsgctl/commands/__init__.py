@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -135,6 +136,8 @@ def _failed(error: Exception) -> int:
         message, hint = f"{error.filename or 'the system'}: {error.strerror or error}", ""
     else:
         message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "report what 'dsgctl --debug ...' shows"
+    # A token typed where none belongs must not go on into logs; core/tokens.py has the shape.
+    message = re.sub("dsg_[0-9A-Za-z]{30,}", "dsg_(a token)", message)
     code = getattr(error, "exit_code", 1)
     if wants_json():
         import json

@@ -87,11 +87,8 @@ def test_help_of_the_program_names_every_noun_and_the_exit_codes(quick: Quick) -
 def test_the_example_in_the_help_runs(new_world: Callable[[], World], line: str) -> None:
     here = new_world()
     words = line.split()
-    if any(mark in line for mark in "<>|&'"):  # what only a shell understands
-        result = here.run.shell(line)
-    else:
-        result = here.quick(*words[1:])
-    result.ok()
+    needs_shell = any(mark in line for mark in "<>|&'")
+    result = (here.run.shell(line) if needs_shell else here.quick(*words[1:])).ok()
     assert result.out or "(none)" in result.err or ">" in line, result
 
 
