@@ -82,6 +82,32 @@ def _domain(value: str) -> str:
     return value
 
 
+def _issuer(value: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", value):
+        raise _Bad("an https address, as the provider spells it")
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https://[!-~]+|http://(localhost|127\.0\.0\.1)[:/][!-~]*", value):
+        raise _Bad("an https address")
+    return value
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _domains(value: str) -> tuple[str, ...]:
+    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", part) for part in _list(value)):
+        raise _Bad("domains in lower case, separated by commas")
+    return _list(value)
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    return tuple(map(_origin, _list(value)))
+
+
 def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"env": env, "parse": parse, "help": help, "secret": secret})
 
@@ -108,11 +134,32 @@ class Config:
     client_credentials: Path | None = _setting(
         "CLIENT_CREDENTIALS_PATH", _path, "The OAuth client as the JSON file that Google offers.", None
     )
-    ngauth_origins: re.Pattern[str] = _setting(
-        "NGAUTH_ALLOWED_ORIGINS", _pattern,
-        "Regular expression; a viewer whose whole origin matches may ask for tokens.",
-        re.compile(r"https?://(localhost|127\.0\.0\.1)(:[0-9]+)?|https://neuroglancer-demo\.appspot\.com"),
+    oidc_issuer: str = _setting(
+        "DSG_OIDC_ISSUER", _issuer, "The OpenID provider that signs people in.", "https://accounts.google.com"
+    )
+    allowed_email_domains: tuple[str, ...] = _setting(
+        "DSG_ALLOWED_EMAIL_DOMAINS", _domains, "Only addresses of these domains may sign in; all if not set.", ()
+    )
+    default_groups: tuple[str, ...] = _setting(
+        "DSG_DEFAULT_GROUPS", _list, "Groups that people join when they first sign in.", ("user",)
+    )
+    allowed_redirects: tuple[str, ...] = _setting(
+        "DSG_ALLOWED_REDIRECTS", _origins,
+        "Origins that a browser may be sent on to after a login; those under the cookie's domain may be anyway.", (),
     )  # fmt: skip
+    token_redirects: tuple[str, ...] = _setting(
+        "DSG_TOKEN_REDIRECTS", _origins,
+        "Origins of services outside the cookie's domain that are handed the login token after a login.", (),
+    )  # fmt: skip
+    ngauth_origins: re.Pattern[str] = _setting(
+        "NGAUTH_ALLOWED_ORIGINS",
+        _pattern,
+        "Regular expression; a viewer whose whole origin matches may ask for tokens. None may if it is not set.",
+        re.compile(""),
+    )
+    sts_url: str = _setting(
+        "DSG_STS_URL", _web_address, "Google's token exchange; another only for tests.", "https://sts.googleapis.com/v1/token"
+    )
     cookie_domain: str = _setting(
         "AUTH_COOKIE_DOMAIN", _domain, "Domain of the login cookie; empty for this host alone.", ""
     )
@@ -122,10 +169,6 @@ class Config:
         ("dsg_token",),
     )  # fmt: skip
     log_level: str = _setting("LOG_LEVEL", _log_level, "DEBUG, INFO, WARNING or ERROR.", "INFO")
-
-    @property
-    def has_oauth_client(self) -> bool:
-        return bool(self.google_client_id and self.google_client_secret) or self.client_credentials is not None
 
     @property
     def is_local(self) -> bool:

@@ -1,12 +1,12 @@
 """Reads from the store what the rules of access.py need to know."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from peewee import JOIN
 
-from dsgctl.core.access import Dataset, Facts, Grant, Terms
+from dsgctl.core.access import Dataset, Facts, Grant, Location, Terms, VersionTerms
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -15,6 +15,7 @@ _GRANT_COLUMNS = (
     m.Grant.id, m.Dataset.name, m.Grant.permission, m.Group.name, m.Version.name, _Scope.name,
     m.Grant.expires, m.Grant.granted_by, m.Grant.source,
 )  # fmt: skip
+_TERMS_COLUMNS = (m.Terms.id, m.Terms.name, m.Terms.effective, m.Terms.retired)
 
 
 def of_principal(
@@ -69,10 +70,13 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
         on_it, m.Grant.principal.is_null(False)
     )):  # fmt: skip
         grants[principal_id].append(Grant(*row))
-    through_groups = _grant_query(m.Membership.principal).join_from(
-        m.Grant, m.Membership, on=(m.Membership.group == m.Grant.group)
+    through_groups = (
+        _grant_query(m.Membership.principal)
+        .join_from(m.Grant, m.Membership, on=(m.Membership.group == m.Grant.group))
+        .join_from(m.Membership, m.Principal)
+        .where(on_it, m.Principal.kind == "user")  # a service account has only its own grants
     )
-    for principal_id, *row in database.tuples(through_groups.where(on_it)):
+    for principal_id, *row in database.tuples(through_groups):
         grants[principal_id].append(Grant(*row))
     everybody = m.Principal.select().order_by(m.Principal.id)
     for known in database.rows(everybody):
@@ -85,6 +89,37 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
                 datasets=datasets,
                 service=service,
             )
+
+
+def version_terms(database: Database, datasets: Collection[str]) -> tuple[VersionTerms, ...]:
+    """The terms of single versions of these datasets, those of services aside."""
+    query = (
+        m.Terms.select(m.Dataset.name, m.Version.name, *_TERMS_COLUMNS)
+        .join_from(m.Terms, m.Version, on=(m.Terms.version == m.Version.id))
+        .join_from(m.Version, m.Dataset, on=(m.Version.dataset == m.Dataset.id))
+        .where(m.Terms.service.is_null(), m.Dataset.name.in_(sorted(datasets)))
+        .order_by(m.Dataset.name, m.Terms.id)
+    )
+    return tuple(VersionTerms(name, version, Terms(*terms)) for name, version, *terms in database.tuples(query))
+
+
+def of_bucket(database: Database, bucket: str) -> tuple[Location, ...]:
+    """What lies in a bucket; empty if no dataset is said to."""
+    query = (
+        m.Location.select(m.Dataset.name, m.Location.prefix, m.Version.name)
+        .join_from(m.Location, m.Dataset)
+        .join_from(m.Location, m.Version, JOIN.LEFT_OUTER, on=(m.Location.version == m.Version.id))
+        .where(m.Location.bucket == bucket)
+        .order_by(m.Location.id)
+    )
+    rows = list(database.tuples(query))
+    of_version: dict[tuple[str, str], list[Terms]] = defaultdict(list)
+    for one in version_terms(database, {dataset for dataset, _, version in rows if version is not None}):
+        of_version[one.dataset, one.version].append(one.terms)
+    return tuple(
+        Location(dataset, prefix, version, tuple(of_version[dataset, version]))
+        for dataset, prefix, version in rows
+    )
 
 
 def _facts(principal: m.Principal, **known: Any) -> Facts:
@@ -129,16 +164,15 @@ def _grants_of(database: Database, principal: m.Principal) -> tuple[Grant, ...]:
 
 def _datasets(database: Database, names: set[str], service: str | None) -> dict[str, Dataset]:
     """The datasets of these names and every public one, with the terms that may hold them back."""
-    columns = (m.Terms.id, m.Terms.name, m.Terms.effective, m.Terms.retired)
     wanted = (m.Dataset.access == "public") | m.Dataset.name.in_(sorted(names))
     of_service: dict[int, list[Terms]] = defaultdict(list)
     if service is not None:
         # Terms of one version do not hold back the dataset: these clients know datasets only.
-        query = m.Terms.select(m.Terms.dataset, *columns).join(m.Service)
+        query = m.Terms.select(m.Terms.dataset, *_TERMS_COLUMNS).join(m.Service)
         query = query.where(m.Service.name == service, m.Terms.dataset.is_null(False), m.Terms.version.is_null())
         for dataset_id, *row in database.tuples(query.order_by(m.Terms.id)):
             of_service[dataset_id].append(Terms(*row))
-    with_own_terms = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *columns).join(
+    with_own_terms = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *_TERMS_COLUMNS).join(
         m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id)
     )
     return {

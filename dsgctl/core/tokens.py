@@ -44,6 +44,11 @@ def is_mistyped(token: str) -> bool:
     return bool(_OURS.fullmatch(token)) and _checksum(body) != checksum
 
 
+def is_hopeless(token: str) -> bool:
+    """Whether no look-up can find it: mistyped, or longer than any token is."""
+    return len(token) > MAX_LENGTH or is_mistyped(token)
+
+
 def digest(token: str) -> bytes:
     """What is stored of a token. Plain SHA-256 will do: a token is random, not a chosen password."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -79,9 +84,18 @@ def check(database: Database, presented: str, at: datetime) -> Checked:
     Args:
         presented: what a client sent; any text.
     """
-    if len(presented) > MAX_LENGTH or is_mistyped(presented):
+    if is_hopeless(presented):
         return Checked(Problem.MISTYPED)
-    token = database.first(Token.select().where(Token.hash == digest(presented)))
+    return _checked(database, Token.hash == digest(presented), at)
+
+
+def check_id(database: Database, token_id: int, at: datetime) -> Checked:
+    """The same for a token that was checked before, and on which something else rests since."""
+    return _checked(database, Token.id == token_id, at)
+
+
+def _checked(database: Database, which: Any, at: datetime) -> Checked:
+    token = database.first(Token.select().where(which))
     if token is None:
         return Checked(Problem.UNKNOWN)
     owner = owner_of(database, token)

@@ -39,6 +39,10 @@ def by_email(database: Database, email: str) -> Principal | None:
     return database.first(Principal.select().where(fn.lower(Principal.email) == email.lower()))
 
 
+def by_subject(database: Database, issuer: str, subject: str) -> Principal | None:
+    return database.first(Principal.select().where(Principal.issuer == issuer, Principal.subject == subject))
+
+
 def find(database: Database, email: str) -> Principal:
     """The user of this address, case aside.
 
@@ -168,6 +172,15 @@ def set_attributes(
     if after:
         change.record("user.set", f"user:{user.email}", before, after)
     return bool(after)
+
+
+def bind(change: Change, user: Principal, issuer: str, subject: str) -> None:
+    """Say that this account is that identity of that provider, which no other account is."""
+    change.database.run(Principal.update(issuer=issuer, subject=subject).where(Principal.id == user.id))
+    change.record(
+        "user.bind", f"user:{user.email}",
+        {"issuer": user.issuer, "subject": user.subject}, {"issuer": issuer, "subject": subject},
+    )  # fmt: skip
 
 
 def extend(change: Change, user: Principal, *, name: str = "", affiliation: str = "", note: str = "") -> bool:

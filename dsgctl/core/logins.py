@@ -1,0 +1,74 @@
+"""What a verified sign-in means: whose account it is, and the login token that it gets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dsgctl.core import groups, tokens, users
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Conflict, NotAllowed
+from dsgctl.store.models import Principal
+
+LOGIN_LIFE = timedelta(days=7)  # contract.md, Login
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom the provider has signed in, from a verified ID token.
+
+    Attributes:
+        issuer, subject: together name one person for ever (OpenID Connect Core, 5.7).
+        email: verified by the provider.
+    """
+
+    issuer: str
+    subject: str
+    email: str
+    name: str = ""
+    picture_url: str = ""
+
+
+def sign_in(change: Change, identity: Identity, *, default_groups: Sequence[str] = ()) -> tuple[Principal, str]:
+    """Find or make the account of this identity, and mint a login token for it.
+
+    The account is the one of (issuer, subject); else the one of the verified email, if it has no
+    subject yet: it is bound to this one. Else it is a new one, in the default groups.
+
+    Returns:
+        The user, and the token.
+
+    Raises:
+        Conflict: the email belongs to another subject.
+        NotAllowed: the account is disabled.
+        Invalid: the email cannot be a user's.
+    """
+    user = _account(change, identity, default_groups)
+    if not user.active:
+        raise NotAllowed(f"the account {user.email} is disabled")
+    learned: dict[str, Any] = {
+        key: value
+        for key, value in (("name", identity.name), ("picture_url", identity.picture_url))
+        if value and not getattr(user, key)
+    }
+    if learned:
+        users.set_attributes(change, user.email, **learned)
+    _, secret = tokens.mint(change, user, kind="login", description="sign-in", expires=change.at + LOGIN_LIFE)
+    return user, secret
+
+
+def _account(change: Change, identity: Identity, default_groups: Sequence[str]) -> Principal:
+    bound = users.by_subject(change.database, identity.issuer, identity.subject)
+    if bound is not None:
+        return bound
+    known = users.by_email(change.database, identity.email)
+    if known is None:
+        known, _ = users.add(change, identity.email)
+        for group in default_groups:
+            groups.add(change, group)
+            groups.add_member(change, group, known.email)
+    elif known.subject is not None:
+        raise Conflict(f"the address {known.email} belongs to another sign-in identity", "dsgctl user set --unbind")
+    if known.active:
+        users.bind(change, known, identity.issuer, identity.subject)
+    return known

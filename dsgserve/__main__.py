@@ -1,0 +1,41 @@
+"""The program ``dsgserve``."""
+
+import sys
+
+import click
+
+from dsgctl import __version__
+from dsgctl.config import from_environment
+from dsgctl.core.errors import DsgError
+from dsgctl.store import StoreError
+from dsgserve import server
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--listen", "addresses", metavar="HOST:PORT", multiple=True, help="Where; 127.0.0.1:$DSG_PORT if not said."
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests answered at once.")
+@click.option("--env-file", metavar="FILE", help="Settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")
+@click.version_option(__version__, message="dsgserve %(version)s")
+def _cli(addresses: tuple[str, ...], threads: int, env_file: str | None) -> None:
+    """Answer logins, ngauth and /api/v1/user/cache, until told to stop (SIGTERM or Ctrl-C).
+
+    \b
+    Example:
+      dsgserve --listen 127.0.0.1:8200 --env-file /etc/dsg/dsg.env
+    """
+    server.run(from_environment(env_file), addresses, threads=threads)
+
+
+def main() -> None:
+    """Run the server; a mistake in its settings is one line and exit code 1 or 2."""
+    try:
+        _cli.main(prog_name="dsgserve")
+    except (DsgError, StoreError) as error:
+        print(f"dsgserve: {error.message}; {error.hint}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The table of routes, and what every answer gets: headers, errors, logging."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from bottle import Bottle, HTTPError, HTTPResponse, LocalRequest, request
+
+from dsgctl.core.errors import DsgError
+from dsgctl.store import StoreError
+from dsgserve import health, landing, login, ngauth, security, terms, user_cache
+from dsgserve.gateway import Gateway
+from dsgserve.replies import json_error, message_page
+from dsgserve.requests import wants_page
+
+log = logging.getLogger("dsgserve.request")
+
+Handler = Callable[..., HTTPResponse]
+
+
+class Route(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        popup: it lies on the way of the ngauth popup, whose window must not be isolated.
+        cors: pages of allowed viewers may read the answer, errors included.
+    """
+
+    methods: str
+    path: str
+    handler: Handler
+    popup: bool = False
+    cors: bool = False
+
+
+# The routes of contract.md, and no others.
+ROUTES = (
+    Route("GET", "/", landing.show),
+    Route("GET", "/health", health.show),
+    Route("GET", "/auth/login", login.start, popup=True),
+    Route("GET", "/accounts/google/login/callback/", login.finish, popup=True),
+    Route("GET POST", "/api/v1/authorize", login.authorize, popup=True),
+    Route("GET", "/api/v1/oauth2callback", login.finish, popup=True),
+    Route("GET POST", "/api/v1/logout", login.logout),
+    Route("POST", "/logout", login.logout),
+    Route("GET", "/login", ngauth.login, popup=True),
+    Route("POST OPTIONS", "/token", ngauth.token, cors=True),
+    Route("POST OPTIONS", "/gcs_token", ngauth.gcs_token, cors=True),
+    Route("GET POST", "/activate", terms.activate, popup=True),
+    Route("GET POST", "/api/v1/tos/<terms_id:int>/accept", terms.accept, popup=True),
+    Route("GET", "/success", terms.success),
+    Route("GET", "/api/v1/user/cache", user_cache.show),
+)
+
+
+def make_app(gateway: Gateway) -> Bottle:
+    """The WSGI application of this gateway."""
+    app = Bottle(autojson=False)
+    for route in ROUTES:
+        app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
+    app.default_error_handler = _refused_by_bottle
+    return app
+
+
+def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse:
+    """Every request passes here: the handler, or the words for what went wrong, then headers and log."""
+    started = time.perf_counter()
+    try:
+        reply = route.handler(gateway, request, **arguments)
+    except StoreError as error:
+        log.error("%s: %s", route.path, error.message)
+        reply = _refusal(request, 503, "unavailable", "the database does not answer; try again in a moment")
+        reply.set_header("Retry-After", "5")
+    except DsgError as error:
+        reply = _refusal(request, error.http_status, type(error).__name__.lower(), error.message)
+    except Exception:
+        log.exception("%s %s failed", request.method, route.path)
+        reply = _refusal(request, 500, "internal_error", "something is wrong here; the operators can see it in the log")
+    if route.cors:
+        ngauth.cors(gateway, request, reply)
+    isolation = security.POPUP_ISOLATION if route.popup else security.ISOLATION
+    _finish(reply, isolation)
+    if log.isEnabledFor(logging.DEBUG):
+        took = (time.perf_counter() - started) * 1000
+        log.debug("%s %s %d %.1f ms", request.method, route.path, reply.status_code, took)
+    return reply
+
+
+def _finish(reply: HTTPResponse, isolation: str) -> None:
+    for name, value in security.ALWAYS.items():
+        if name not in reply.headers:
+            reply.set_header(name, value)
+    reply.set_header("Cross-Origin-Opener-Policy", isolation)
+
+
+def _refusal(asked: LocalRequest, status: int, code: str, message: str) -> HTTPResponse:
+    if wants_page(asked):
+        return message_page(status, "That did not work", message, to_the_start="/")
+    return json_error(status, code, message)
+
+
+def _refused_by_bottle(error: HTTPError) -> bytes:
+    """404, 405 and malformed requests, which reach no handler. Nothing of the request is repeated."""
+    codes = {404: ("not_found", "there is nothing here"), 405: ("method_not_allowed", "not with this method")}
+    code, message = codes.get(error.status_code, ("bad_request", "this request cannot be understood"))
+    reply = _refusal(request, error.status_code, code, message)
+    _finish(reply, security.ISOLATION)
+    allow = error.headers.get("Allow")
+    error.headers.clear()
+    error.headers.update(reply.headers)
+    if allow:
+        error.headers["Allow"] = allow
+    body = reply.body
+    return body if isinstance(body, bytes) else body.encode()

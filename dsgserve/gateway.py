@@ -1,0 +1,84 @@
+"""What the handlers of one server process share: settings, database, answers, signing keys."""
+
+import secrets
+from dataclasses import dataclass
+
+from dsgctl.config import Config
+from dsgctl.core import change, tokens
+from dsgctl.core.tokens import Checked
+from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
+from dsgserve.answers import AnswerCache
+from dsgserve.gcs_tokens import Minter
+from dsgserve.last_used import LastUsed
+from dsgserve.oidc import Client, Provider, read_client
+from dsgserve.outbound import Places
+from dsgserve.pending import PendingLogins
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One per process.
+
+    Attributes:
+        facts: reads only, so that it notices what others write (`Database.change_marker`).
+        writer: for the few requests that change a fact: logout, accepting terms.
+        secret_keys: the first signs, all verify; at least one.
+        provider: who signs people in; None if that is not set up.
+        slow: places for requests that wait for other servers; the other threads are free of them.
+        minter: makes Google tokens.
+    """
+
+    config: Config
+    facts: Database
+    writer: Database
+    answers: AnswerCache
+    last_used: LastUsed
+    secret_keys: tuple[str, ...]
+    provider: Provider | None
+    pending: PendingLogins
+    slow: Places
+    minter: Minter
+
+    @classmethod
+    def open(cls, config: Config, *, threads: int = 4) -> "Gateway":
+        """Raises:
+        StoreError: the database is missing, or its schema is not ours.
+        Invalid: the OAuth client's file cannot be read.
+        """
+        client = _client(config)
+        facts, writer = open_current(config.database, read_only=True), open_current(config.database)
+        last_used = LastUsed(writer)
+        last_used.start()
+        slow = Places(max(1, threads // 2))
+        keys = config.secret_keys or (secrets.token_urlsafe(32),)
+        return cls(
+            config=config,
+            facts=facts,
+            writer=writer,
+            answers=AnswerCache(facts),
+            last_used=last_used,
+            secret_keys=keys,
+            provider=Provider(config.oidc_issuer, client) if client else None,
+            pending=PendingLogins(keys, secure=config.origin.startswith("https:")),
+            slow=slow,
+            minter=Minter(slow, config.sts_url),
+        )
+
+    def close(self) -> None:
+        self.last_used.stop()
+        self.facts.close()
+        self.writer.close()
+
+    def check(self, token: str) -> Checked:
+        """Whose token this is, and whether it counts now; its use is noted."""
+        checked = tokens.check(self.facts, token, change.now())
+        if checked.problem is None and checked.token is not None:
+            self.last_used.note(checked.token.id)
+        return checked
+
+
+def _client(config: Config) -> Client | None:
+    if config.google_client_id and config.google_client_secret:
+        return Client(config.google_client_id, config.google_client_secret)
+    return read_client(config.client_credentials) if config.client_credentials else None

@@ -1,0 +1,245 @@
+"""ngauth, as Neuroglancer speaks it: cookie to user token to Google token. contract.md, "ngauth".
+
+A request without any Origin header comes from a program, not from a page: it may use the two
+POSTs too, for what protects a browser's user (CORS) has no meaning for it.
+"""
+
+import json
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from bottle import HTTPResponse, LocalRequest
+
+from dsgctl.core import access, change, facts, names, terms, tokens
+from dsgctl.core.access import BucketReason
+from dsgctl.core.errors import Invalid
+from dsgctl.core.tokens import Problem
+from dsgctl.store.models import Principal
+from dsgserve import origins, session, signing, waiting
+from dsgserve.gateway import Gateway
+from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable
+from dsgserve.replies import json_error, json_reply, message_page, page, redirect, unauthorized
+from dsgserve.requests import wants_page
+from dsgserve.session import Login
+from dsgserve.signing import Purpose
+
+USER_TOKEN_LIFE = timedelta(hours=1)
+MAX_BODY = 16 * 1024  # bytes: a user token and the name of a bucket are a tenth of it
+MAX_AGE = 600  # seconds that a browser may remember a preflight
+
+log = logging.getLogger("dsgserve.ngauth")
+
+_SAID = {
+    BucketReason.UNKNOWN_BUCKET: "no dataset of this gateway lies in this bucket",
+    BucketReason.NO_PERMISSION: "you may not view what lies in this bucket",
+    BucketReason.TOS_REQUIRED: "accept the terms of the dataset first",
+}
+
+
+# The popup
+
+
+def login(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    """GET /login: whether one is signed in; with ``?origin=``, the popup of a viewer."""
+    if "origin" not in request.query:
+        return _status(gateway, request)
+    given = request.query.getall("origin")
+    origin = origins.parse(given[0]) if len(given) == 1 else None
+    if origin is None:
+        return _bad_origin(request)
+    if not origins.allowed(origin, gateway.config.ngauth_origins):
+        return _popup(origin, "badorigin", "This viewer is not allowed", f"{origin} may not use this gateway.")
+    here = "/login?" + urlencode({"origin": origin})
+    found = session.of_cookie(gateway, request)
+    if not isinstance(found, Login):
+        return redirect("/auth/login?" + urlencode({"next": here}))
+    if request.query.get("terms") != "later":
+        pending = waiting.of(gateway, found.principal)
+        if pending:
+            return waiting.terms_page(
+                gateway, found, pending, target=here, later=f"{here}&terms=later",
+                title="Terms to accept", lead="Some data that you open may need these terms.",
+            )  # fmt: skip
+    token = _user_token(gateway, found, change.now())
+    return _popup(origin, {"token": token}, "You are signed in", "You can close this window.")
+
+
+def _bad_origin(request: LocalRequest) -> HTTPResponse:
+    text = "The origin is not one: write scheme://host, with a port if it has its own."
+    if wants_page(request):
+        return message_page(400, "This link is not right", text)
+    return json_error(400, "invalid_origin", text)
+
+
+def _popup(origin: str, message: Any, title: str, text: str) -> HTTPResponse:
+    return page("popup", title=title, text=text, origin=origin, message=json.dumps(message))
+
+
+def _status(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    found = session.of_request(gateway, request)
+    label = found.principal.label if isinstance(found, Login) else None
+    if wants_page(request):
+        return page("status", title="Sign-in status", label=label)
+    body = {"logged_in": True, "email": label} if label else {"logged_in": False}
+    return json_reply(body, headers={"Cache-Control": "no-store"})
+
+
+# Cookie to user token
+
+
+def token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    """POST /token: a short-lived user token for whoever the cookie names.
+
+    The cookie alone counts. It may hold a login, an API token or a service account's: contract.md
+    asks that the account and the token are good, not of what kind they are.
+    """
+    if request.method == "OPTIONS":
+        return _preflight(gateway, request)
+    if refused := _refused_origin(gateway, request):
+        return refused
+    found = session.of_cookie(gateway, request)
+    if not isinstance(found, Login):
+        return unauthorized(found)
+    return HTTPResponse(_user_token(gateway, found, change.now()), 200, {"Content-Type": "text/plain; charset=utf-8"})
+
+
+def _user_token(gateway: Gateway, found: Login, at: datetime) -> str:
+    """Names the principal and the token it rests on, so that it ends with them (`_owner`)."""
+    expires = min(filter(None, (at + USER_TOKEN_LIFE, found.token.expires)))
+    named = {"principal": found.principal.id, "token": found.token.id}
+    return signing.sign(gateway.secret_keys, Purpose.USER_TOKEN, named, expires)
+
+
+def _owner(gateway: Gateway, presented: str, at: datetime) -> Principal | Problem:
+    """Whose user token this is, if the account and the login behind it are still good."""
+    try:
+        named = signing.verify(gateway.secret_keys, Purpose.USER_TOKEN, presented, at)
+    except signing.Refused as error:
+        return Problem.EXPIRED if error.expired else Problem.UNKNOWN
+    checked = tokens.check_id(gateway.facts, named["token"], at)
+    if checked.problem is not None:
+        return checked.problem
+    if checked.principal is None or checked.principal.id != named["principal"]:
+        return Problem.UNKNOWN
+    gateway.last_used.note(named["token"])
+    return checked.principal
+
+
+# User token to Google token
+
+
+def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    """POST /gcs_token: a Google token for what its user may read of a bucket."""
+    if request.method == "OPTIONS":
+        return _preflight(gateway, request)
+    if refused := _refused_origin(gateway, request):
+        return refused
+    asked = _asked(request)
+    if asked is None:
+        return json_error(400, "invalid_request", 'send a JSON object: {"token": TEXT, "bucket": NAME}')
+    presented, bucket = asked
+    at = change.now()
+    with gateway.facts.snapshot():
+        owner = _owner(gateway, presented, at)
+        if isinstance(owner, Problem):
+            return unauthorized(owner)
+        decision = access.bucket_access(
+            facts.of_principal(gateway.facts, owner), facts.of_bucket(gateway.facts, bucket), at
+        )
+    if decision.reason is not BucketReason.GRANTED:
+        return _denied(gateway, decision)
+    return _minted(gateway, bucket, decision.prefixes)
+
+
+def _asked(request: LocalRequest) -> tuple[str, str] | None:
+    """The user token and the bucket of a body, or None if it is not such a body. Its type is not looked at."""
+    raw = request.body.read(MAX_BODY + 1)
+    if len(raw) > MAX_BODY:
+        return None
+    try:
+        body = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    presented, bucket = body.get("token"), body.get("bucket")
+    if not isinstance(presented, str) or not isinstance(bucket, str) or not presented or not _is_bucket(bucket):
+        return None
+    return presented, bucket
+
+
+def _is_bucket(text: str) -> bool:
+    try:
+        return names.gs_url(f"gs://{text}") == (text, "")
+    except Invalid:
+        return False
+
+
+def _denied(gateway: Gateway, decision: access.BucketDecision) -> HTTPResponse:
+    more: dict[str, Any] = {}
+    if decision.reason is BucketReason.TOS_REQUIRED:
+        paths = [terms.accept_path(one.id) for one in decision.missing]
+        more["url"] = gateway.config.origin + (paths[0] if len(paths) == 1 else "/activate")
+        more["missing_tos"] = [
+            {"tos_id": one.id, "tos_name": one.name, "url": gateway.config.origin + path}
+            for one, path in zip(decision.missing, paths, strict=True)
+        ]
+    return json_error(403, decision.reason, _SAID[decision.reason], **more)
+
+
+def _minted(gateway: Gateway, bucket: str, prefixes: tuple[str, ...]) -> HTTPResponse:
+    try:
+        return json_reply({"token": gateway.minter.mint(bucket, prefixes)})
+    except GoogleUnavailable as error:
+        log.warning("no token for bucket %s: %s", bucket, error)
+        reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")
+        reply.set_header("Retry-After", "2")
+        return reply
+    except GoogleRefused as error:
+        log.error("no token for bucket %s: %s", bucket, error)
+        return json_error(502, "google_refused", "Google gives no token for this bucket; tell the operators")
+
+
+# Origins
+
+
+def cors(gateway: Gateway, request: LocalRequest, reply: HTTPResponse) -> None:
+    """What every answer to an ngauth POST or preflight carries, errors included (app.py sees to it).
+
+    A valid origin that is not allowed may read that it is not; without these headers its page
+    would see a network error instead.
+    """
+    reply.set_header("Vary", "Origin")
+    reply.set_header("Cache-Control", "no-store")
+    origin = origins.parse(request.get_header("Origin"))
+    if origin is None:
+        return
+    if request.method == "OPTIONS" and not origins.allowed(origin, gateway.config.ngauth_origins):
+        return
+    reply.set_header("Access-Control-Allow-Origin", origin)
+    reply.set_header("Access-Control-Allow-Credentials", "true")
+
+
+def _refused_origin(gateway: Gateway, request: LocalRequest) -> HTTPResponse | None:
+    header = request.get_header("Origin")  # WSGI joins two of them with a comma: not an origin
+    if header is None:
+        return None
+    origin = origins.parse(header)
+    if origin is None:
+        return json_error(400, "invalid_origin", "the Origin header is not an origin")
+    if not origins.allowed(origin, gateway.config.ngauth_origins):
+        return json_error(403, "origin_not_allowed", f"{origin} may not use this gateway")
+    return None
+
+
+def _preflight(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    """Permission to POST for an allowed origin; for any other the same answer without it."""
+    reply = HTTPResponse(b"", 204)
+    origin = origins.parse(request.get_header("Origin"))
+    if origin is not None and origins.allowed(origin, gateway.config.ngauth_origins):
+        reply.set_header("Access-Control-Allow-Methods", "POST")
+        reply.set_header("Access-Control-Allow-Headers", "Content-Type")
+        reply.set_header("Access-Control-Max-Age", str(MAX_AGE))
+    return reply

@@ -1,0 +1,199 @@
+"""The OpenID provider: discovery, the authorization code flow with PKCE, and verified ID tokens.
+
+OpenID Connect Core 1.0 and Discovery 1.0; PKCE: RFC 7636.
+"""
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+import requests
+from oauthlib.oauth2 import OAuth2Error
+from requests_oauthlib import OAuth2Session
+
+from dsgctl.core.errors import Invalid
+from dsgctl.core.logins import Identity
+from dsgserve.outbound import Unavailable, bounded
+
+SCOPE = "openid email profile"
+LEEWAY = 10  # seconds by which clocks may differ
+_DISCOVERY_SECONDS = 3600.0
+_KEYS_PAUSE = 60.0  # seconds between two fetches of the keys, whatever ids strangers name
+_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "EdDSA"]  # none that shares a secret
+
+
+class LoginFailed(Exception):
+    """The provider's answer does not sign anybody in.
+
+    Attributes:
+        reason: one of `REASONS`.
+        detail: for the log; nothing secret.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Our registration at the provider."""
+
+    id: str
+    secret: str
+
+
+def read_client(path: Path) -> Client:
+    """The client in the JSON file that Google offers for download.
+
+    Raises:
+        Invalid: it is not such a file.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        web = found.get("web") or found["installed"]
+        return Client(str(web["client_id"]), str(web["client_secret"]))
+    except OSError as error:
+        raise Invalid(f"cannot read {path}: {error.strerror}", "check CLIENT_CREDENTIALS_PATH") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Invalid(f"{path} is not an OAuth client file", "download it again from the provider's console") from None
+
+
+class Provider:
+    """One OpenID provider. What it says of itself is fetched when first needed, and kept for a while.
+
+    Its methods may call out: hold a place of `outbound.Places` meanwhile.
+    """
+
+    def __init__(self, issuer: str, client: Client) -> None:
+        self.issuer = issuer
+        self._client = client
+        self._lock = threading.Lock()
+        self._metadata: dict[str, Any] = {}
+        self._metadata_until = 0.0
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys_at = float("-inf")
+
+    def authorization_url(self, redirect_uri: str, *, state: str, nonce: str, challenge: str, **hints: str) -> str:
+        """Where to send the browser.
+
+        Args:
+            challenge: of PKCE, S256.
+            hints: ``prompt``, ``login_hint``.
+
+        Raises:
+            Unavailable: the provider cannot be asked where that is.
+        """
+        session = OAuth2Session(self._client.id, redirect_uri=redirect_uri, scope=SCOPE.split())
+        url, _ = session.authorization_url(
+            self._endpoint("authorization_endpoint"),
+            state=state, nonce=nonce, code_challenge=challenge, code_challenge_method="S256", **hints,
+        )  # fmt: skip
+        return str(url)
+
+    def identify(self, code: str, redirect_uri: str, *, verifier: str, nonce: str) -> Identity:
+        """Redeem an authorization code, and verify whom it signs in.
+
+        Raises:
+            LoginFailed: the provider refuses, or its ID token is not good.
+            Unavailable: it cannot be asked.
+        """
+        # No scope here: a provider may spell what it granted in another way, which is no failure.
+        session = OAuth2Session(self._client.id, redirect_uri=redirect_uri)
+        bounded(session)
+        try:
+            granted = session.fetch_token(
+                self._endpoint("token_endpoint"),
+                code=code, client_secret=self._client.secret, include_client_id=True, code_verifier=verifier,
+            )  # fmt: skip
+        except OAuth2Error as error:
+            raise LoginFailed("refused", f"token endpoint: {error.error}") from None
+        except (requests.RequestException, ValueError) as error:
+            raise Unavailable(f"token endpoint: {type(error).__name__}") from None
+        finally:
+            session.close()
+        id_token = granted.get("id_token")
+        if not isinstance(id_token, str):
+            raise LoginFailed("bad_token", "there is no ID token")
+        return self._verified(id_token, nonce)
+
+    def _verified(self, id_token: str, nonce: str) -> Identity:
+        """Check signature, issuer, audience, expiry, nonce and email (OpenID Connect Core, 3.1.3.7)."""
+        try:
+            key = self._key(str(jwt.get_unverified_header(id_token).get("kid", "")))
+            claims = jwt.decode(
+                id_token, key, algorithms=_ALGORITHMS, audience=self._client.id, issuer=self.issuer, leeway=LEEWAY,
+                options={"require": ["exp", "iat", "sub", "aud", "iss"]},
+            )  # fmt: skip
+        except jwt.PyJWTError as error:
+            raise LoginFailed("bad_token", type(error).__name__) from None
+        audience = claims["aud"]
+        if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._client.id:
+            raise LoginFailed("bad_token", "it is for another client")
+        if claims.get("nonce") != nonce:
+            raise LoginFailed("bad_token", "nonce")
+        email = claims.get("email")
+        if not isinstance(email, str) or claims.get("email_verified") is not True:
+            raise LoginFailed("unverified_email")
+        return Identity(
+            self.issuer, str(claims["sub"]), email, _text(claims.get("name")), _text(claims.get("picture"), 2048)
+        )
+
+    def _key(self, key_id: str) -> jwt.PyJWK:
+        """The provider's published key of this id, fetched anew if it is not known."""
+        with self._lock:
+            if key_id not in self._keys and time.monotonic() - self._keys_at > _KEYS_PAUSE:
+                found = self._fetch(self._endpoint("jwks_uri", locked=True)).get("keys")
+                self._keys_at = time.monotonic()
+                self._keys = _usable_keys(found)
+            if key_id in self._keys:
+                return self._keys[key_id]
+        raise LoginFailed("bad_token", "signed with a key that the provider does not publish")
+
+    def _endpoint(self, name: str, *, locked: bool = False) -> str:
+        if not locked:
+            with self._lock:
+                return self._endpoint(name, locked=True)
+        if time.monotonic() > self._metadata_until:
+            found = self._fetch(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+            if found.get("issuer") != self.issuer:  # Discovery, 4.3
+                raise Unavailable("discovery names another issuer")
+            self._metadata, self._metadata_until = found, time.monotonic() + _DISCOVERY_SECONDS
+        url = self._metadata.get(name)
+        if not isinstance(url, str) or not url.startswith("https://"):
+            raise Unavailable(f"discovery has no https {name}")
+        return url
+
+    def _fetch(self, url: str) -> dict[str, Any]:
+        session = bounded(requests.Session())
+        try:
+            reply = session.get(url)
+            reply.raise_for_status()
+            found = reply.json()
+        except (requests.RequestException, ValueError) as error:
+            raise Unavailable(f"{url}: {type(error).__name__}") from None
+        finally:
+            session.close()
+        if not isinstance(found, dict):
+            raise Unavailable(f"{url}: not a JSON object")
+        return found
+
+
+def _usable_keys(found: Any) -> dict[str, jwt.PyJWK]:
+    keys: dict[str, jwt.PyJWK] = {}
+    for entry in found if isinstance(found, list) else []:
+        try:
+            keys[str(entry.get("kid", ""))] = jwt.PyJWK(entry)
+        except (jwt.PyJWTError, AttributeError):
+            continue  # a kind of key that we do not know; others may do
+    return keys
+
+
+def _text(value: Any, limit: int = 255) -> str:
+    """A claim that is only shown: what cannot be kept is left out."""
+    return value.strip()[:limit] if isinstance(value, str) and value.isprintable() else ""

@@ -1,0 +1,27 @@
+"""Web origins: which text is one, and which may ask for tokens (contract.md, ngauth)."""
+
+import re
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_ORIGIN = re.compile(
+    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.]{{2,45}}\])(?::(?P<port>[1-9][0-9]{{0,4}}))?"
+)
+
+
+def parse(value: str | None) -> str | None:
+    """The origin, if ``value`` is exactly ``scheme://host[:port]`` (RFC 6454, section 6.2); else None.
+
+    A host in another script comes from a browser in ASCII (punycode), so anything else is
+    refused; so are ``null``, two headers joined by a comma, and a port that cannot be.
+    """
+    if value is None or len(value) > 300:
+        return None
+    found = _ORIGIN.fullmatch(value)
+    if found is None or len(found["host"]) > 254 or int(found["port"] or 1) > 65535:
+        return None
+    return value
+
+
+def allowed(origin: str, pattern: re.Pattern[str]) -> bool:
+    """Whether the configured pattern matches the whole of a parsed origin."""
+    return pattern.fullmatch(origin) is not None

@@ -1,0 +1,157 @@
+"""Terms of service: read, accepted, and on to where one was going. contract.md: /activate, /api/v1/tos/<id>/accept."""
+
+from urllib.parse import quote, urlencode
+
+from bottle import HTTPResponse, LocalRequest
+
+from dsgctl.core import access, change, facts, terms
+from dsgctl.core.access import Facts, Waiting
+from dsgctl.core.errors import Invalid, NotAllowed, NotFound
+from dsgctl.store.models import Terms
+from dsgserve import redirects, session, waiting
+from dsgserve.gateway import Gateway
+from dsgserve.replies import message_page, page, redirect
+from dsgserve.session import Login
+
+# What a terms page may be asked with; nothing else is carried through a login.
+_CARRIED = ("next", "redirect", "service", "dataset", "invite", "token")
+
+
+def activate(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    """GET or POST /activate: all terms that wait for this person, or those that an invitation names.
+
+    ``?service=`` adds that service's terms, ``?dataset=`` leaves out those of others, ``?invite=``
+    (or ``token``) shows one document. With nothing to accept it goes straight on to ``next`` or ``redirect``.
+    """
+    if request.method == "POST":
+        given = request.forms.get("terms") or ""
+        if not (given.isascii() and given.isdigit() and len(given) < 10):
+            raise Invalid("the form does not say which terms")
+        return _accepted(gateway, request, int(given))
+    target = _target(gateway, request)
+    login = session.of_cookie(gateway, request)
+    if not isinstance(login, Login):
+        return _sign_in_first("/activate", request)
+    if invite := request.query.getunicode("invite") or request.query.getunicode("token"):
+        invited = terms.by_invite(gateway.facts, invite)
+        if invited is None:
+            raise NotFound("there are no such terms")
+        return _one_page(gateway, login, invited.id, target)
+    asked = {key: value for key in ("service", "dataset") if (value := request.query.getunicode(key))}
+    pending = waiting.of(gateway, login.principal, **asked)
+    if not pending:
+        if target:
+            return redirect(target)
+        return message_page(200, "Nothing to accept", "No terms wait for you.", to_the_start="/")
+    return waiting.terms_page(
+        gateway, login, pending, target=_here("/activate", request), later=target or "/",
+        title="Terms to accept", lead="What these terms are for is open to you once you have accepted them.",
+    )  # fmt: skip
+
+
+def accept(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:
+    """GET or POST /api/v1/tos/<id>/accept: one document."""
+    if request.method == "POST":
+        return _accepted(gateway, request, terms_id)
+    target = _target(gateway, request)
+    login = session.of_cookie(gateway, request)
+    if not isinstance(login, Login):
+        return _sign_in_first(terms.accept_path(terms_id), request)
+    return _one_page(gateway, login, terms_id, target)
+
+
+def success(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+    """GET /success"""
+    return page("success", title="Accepted")
+
+
+def _one_page(gateway: Gateway, login: Login, terms_id: int, target: str) -> HTTPResponse:
+    found, known, names = _readable(gateway, login, terms_id)
+    if found.id in known.accepted:
+        # Not straight on: a service that has not noticed yet would send the browser back, and so on.
+        return message_page(200, "Already accepted", f"You have accepted “{found.name}”.", go_on=target or "/")
+    if _has_ended(gateway, found):
+        return message_page(200, "No longer in force", f"“{found.name}” need not be accepted.", go_on=target or "/")
+    document = access.Terms(found.id, found.name, found.effective, found.retired)
+    pending = tuple(Waiting(document, name) for name in names) or (Waiting(document, ""),)
+    return waiting.terms_page(gateway, login, pending, target=target, later=target or "/", title=found.name)
+
+
+def _readable(gateway: Gateway, login: Login, terms_id: int) -> tuple[Terms, Facts, list[str]]:
+    """The terms, the reader's facts, and the names of the datasets concerned that the reader may know of.
+
+    A closed dataset's terms are shown only to those whom a grant on it reaches. To others they are
+    not there, in the same words as for an id that nobody has.
+
+    Raises:
+        NotFound: they are not there, or not for this reader.
+        NotAllowed: terms are for people.
+    """
+    if login.principal.kind != "user":
+        raise NotAllowed("terms are for people: a service account needs none")
+    with gateway.facts.snapshot():
+        known = facts.of_principal(gateway.facts, login.principal)
+        found = terms.find(gateway.facts, terms_id)
+        concerned = terms.datasets_of(gateway.facts, found)
+    at = change.now()
+    names = [name for name in concerned if access.may_know_of(known, name, at)]
+    if concerned and not names:
+        raise NotFound(f"there are no terms {terms_id}")
+    return found, known, names
+
+
+def _has_ended(gateway: Gateway, found: Terms) -> bool:
+    """Whether they count for nothing any more; a dataset's own count whatever their dates."""
+    return (
+        found.retired is not None
+        and found.retired <= change.now()
+        and not terms.are_own(gateway.facts, found)
+    )
+
+
+def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:
+    """Record an acceptance that our own page sent, and go on."""
+    target = _target(gateway, request)
+    again = f"{terms.accept_path(terms_id)}?{urlencode({'next': target})}" if target.startswith("/") else (
+        terms.accept_path(terms_id)
+    )  # fmt: skip
+    login = session.of_cookie(gateway, request)
+    if not isinstance(login, Login):
+        # A page, not a redirect: the policy of the page that sent the form forbids leaving for the provider.
+        text = "Your sign-in has ended, and nothing was recorded."
+        return message_page(401, "Sign in again", text, sign_in=f"/auth/login?next={quote(again, safe='')}")
+    if not waiting.is_our_form(gateway, login, terms_id, request.forms.get("form") or ""):
+        text = "This form is too old, or it was not made by this page. Nothing was recorded."
+        return message_page(403, "Please open the terms again", text, open_the_terms=again)
+    found, _, _ = _readable(gateway, login, terms_id)
+    with change.change(gateway.writer, f"user:{login.principal.email}") as opened:
+        terms.accept(opened, found.id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
+    return redirect(target or "/success")
+
+
+def _target(gateway: Gateway, request: LocalRequest) -> str:
+    """Where to go on to; empty if the request does not say.
+
+    Raises:
+        Invalid: it names a place that a browser may not be sent to.
+    """
+    given = request.forms if request.method == "POST" else request.query
+    if asked := given.getunicode("next"):
+        found = redirects.local_path(asked)
+    elif asked := given.getunicode("redirect"):
+        found = redirects.local_path(asked) or waiting.elsewhere(gateway, asked)
+    else:
+        return ""
+    if found is None:
+        raise Invalid("the address to go on to is not one that this gateway sends browsers to")
+    return found
+
+
+def _sign_in_first(path: str, request: LocalRequest) -> HTTPResponse:
+    return redirect("/auth/login?" + urlencode({"next": _here(path, request)}))
+
+
+def _here(path: str, request: LocalRequest) -> str:
+    """This page with what it was asked with, to come back to."""
+    carried = {key: value for key in _CARRIED if (value := request.query.getunicode(key))}
+    return f"{path}?{urlencode(carried)}" if carried else path
