@@ -1,0 +1,87 @@
+"""``dsgctl demo``"""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from dsgctl import demo
+
+
+@click.command(epilog="\b\nExample:\n  dsgctl demo --port 8300")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8200, show_default=True, help="Where the server answers."
+)
+@click.option("--once", is_flag=True, help="Show the tour and end, instead of waiting for Ctrl-C.")
+def command(port: int, once: bool) -> None:
+    """Run a small gateway with made-up people, show what it does, and what to try yourself.
+
+    Everything lies in a temporary directory, which goes away with it.
+    """
+    demo.stop_on_sigterm()
+    with demo.running(port) as here:
+        _tour(here)
+        _try_yourself(here)
+        if once:
+            return
+        click.echo("\nThe server runs until you press Ctrl-C.")
+        try:
+            here.server.wait()
+        except KeyboardInterrupt:
+            click.echo("\nStopped; nothing is left behind.")
+            return
+        raise click.ClickException("the server has ended by itself")
+
+
+def _tour(here: demo.Demo) -> None:
+    click.echo(f"A gateway with made-up people answers on {here.origin}. What it does, as it happens:")
+
+    _title("Allowed: Ada asks who she is and what she may")
+    _ask(here, "ada", "name", "permissions_v2")
+
+    _title("Refused: Cy asks the same")
+    _ask(here, "cy", "error", "message")
+    _run(here, "access", "explain", "cy@example.org", "fish2")
+
+    _title("Held back: Bo has a grant on fly, but has not accepted its terms")
+    _ask(here, "bo", "permissions_v2", "missing_tos")
+    _run(here, "access", "explain", "bo@example.org", "fly")
+
+    _title("Revoked: the very next request is refused")
+    token_id = json.loads(here.dsgctl("token", "list", "--service-account", "nightly", "-o", "json"))[0]["id"]
+    _ask(here, "nightly", "name", "permissions_v2")
+    _run(here, "token", "revoke", str(token_id))
+    _ask(here, "nightly", "error", "message")
+
+
+def _title(text: str) -> None:
+    click.echo("\n" + click.style(text, bold=True))
+
+
+def _ask(here: demo.Demo, name: str, *keys: str) -> None:
+    status, answer = here.ask(here.secrets[name])
+    shown = json.dumps({key: answer[key] for key in keys}, ensure_ascii=False)
+    click.echo(f'  $ curl -H "Authorization: Bearer ${name.upper()}" {here.origin}/api/v1/user/cache')
+    click.echo(f"    {status} {shown}")
+
+
+def _run(here: demo.Demo, *words: str) -> None:
+    click.echo("  $ dsgctl " + " ".join(words))
+    for line in here.dsgctl(*words).splitlines():
+        click.echo(f"    {line}")
+
+
+def _try_yourself(here: demo.Demo) -> None:
+    bin_ = Path(sys.executable).parent
+    click.echo("\n" + click.style("Try it yourself, in another terminal", bold=True) + ":\n")
+    click.echo(f'  export DSG_ENV_FILE={here.env_file} PATH="{bin_}:$PATH"')
+    for name in ("ada", "bo", "cy"):
+        click.echo(f"  {name.upper()}={here.secrets[name]}")
+    click.echo(f"""
+  curl -H "Authorization: Bearer $ADA" {here.origin}/api/v1/user/cache
+  dsgctl grant revoke fish2 edit --group lab-1     # then ask again as Ada
+  dsgctl user enable cy@example.org                # then ask again as Cy
+  dsgctl terms accept 1 bo@example.org             # then ask again as Bo
+  dsgctl access who fish2
+  dsgctl audit list --limit 5""")

@@ -1,0 +1,97 @@
+"""``make demo``'s main job: it shows what it says, in real, and leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.conftest import free_port, wait_until
+
+
+@contextmanager
+def started(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """A demo, whose temporary directory is below ``place``; ended at the end if it has not."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dsgctl", "demo", "--port", str(port), *words],
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(place), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as demo:  # fmt: skip
+        try:
+            yield demo
+        finally:
+            demo.terminate()
+
+
+def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Path) -> None:
+    with started(tmp_path, free_port(), "--once") as done:
+        text, _ = done.communicate(timeout=60)
+    assert done.returncode == 0, text
+    told = [line.strip() for line in text.splitlines()]
+    assert '200 {"name": "Ada Lovelace", "permissions_v2": {"fish2": ["edit", "view"], "fly": ["view"]}}' in told
+    assert '401 {"error": "account_disabled", "message": "this account is disabled"}' in told
+    assert "cy@example.org may not view fish2: the account is disabled" in told
+    assert "next     dsgctl user enable cy@example.org" in told
+    assert "bo@example.org may not view fly: terms are not accepted" in told
+    revoked = next(number for number, line in enumerate(told) if line.startswith("$ dsgctl token revoke"))
+    assert told[revoked - 1].startswith("200 ")
+    assert told[revoked + 3] == '401 {"error": "invalid_token", "message": "this token is not known"}'
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals, tmp_path: Path) -> None:
+    port = free_port()
+    with started(tmp_path, port) as demo:
+        assert demo.stdout is not None
+        text = ""
+        for line in demo.stdout:
+            text += line
+            if "Ctrl-C" in line:
+                break
+        tries = text.split("Try it yourself")[1]
+        script = "\n".join(line for line in tries.splitlines()[1:] if line.startswith("  "))
+        done = subprocess.run(
+            ["bash", "-euc", script], env={"PATH": os.environ["PATH"]},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert '"permissions_v2":{"fish2":["edit","view"],"fly":["view"]}' in done.stdout
+        tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsg_\w+)$", tries, re.MULTILINE))
+        seen = {
+            name: requests.get(
+                f"http://localhost:{port}/api/v1/user/cache", headers={"Authorization": f"Bearer {token}"}, timeout=10
+            ).json()["permissions_v2"]
+            for name, token in tokens.items()
+        }
+        assert seen == {"ADA": {"fly": ["view"]}, "BO": {"fly": ["view"]}, "CY": {}}
+
+        demo.send_signal(number)
+        assert demo.wait(timeout=30) == 0
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://localhost:{port}/health", timeout=2)
+
+
+def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+    port = free_port()
+    with started(tmp_path, port):
+        wait_until(lambda: requests_ok(f"http://localhost:{port}/health"))
+        with started(tmp_path, port) as second:
+            text, _ = second.communicate(timeout=30)
+    assert second.returncode == 4
+    assert text.strip().count("\n") == 0
+    assert "--port" in text
+
+
+def requests_ok(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.ConnectionError:
+        return False

@@ -1,0 +1,282 @@
+"""The main job: what a running server answers, and that it sees every change at the next request."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
+from dsgctl.core.change import change, now
+from dsgctl.importers import datasetgateway
+from dsgctl.store import Database
+from tests.conftest import FIXTURES
+from tests.e2e.conftest import Server, wait_until
+
+Serve = Callable[..., Server]
+Dsgctl = Callable[..., str]
+
+
+@pytest.fixture
+def lab(database: Database) -> dict[str, str]:
+    """Ada, who may edit fish2 through lab-1, and a service account that may view it. Their tokens."""
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org", name="Ada")
+        groups.add(opened, "lab-1")
+        groups.add_member(opened, "lab-1", "ada@example.org")
+        datasets.add(opened, "fish2")
+        grants.add(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"))
+        bot, _ = service_accounts.add(opened, "bot")
+        grants.add(opened, grants.principal_subject(bot), grants.Target("fish2", "view"))
+        return {"ada": tokens.mint(opened, ada)[1], "bot": tokens.mint(opened, bot)[1]}
+
+
+def as_sets(held: Any) -> Any:
+    """Lists compared as sets: their order is no promise."""
+    if isinstance(held, dict):
+        return {key: as_sets(value) for key, value in held.items()}
+    return frozenset(json.dumps(part, sort_keys=True) for part in held) if isinstance(held, list) else held
+
+
+def test_the_server_answers_as_the_original_did_from_an_imported_database(database: Database, serve: Serve) -> None:
+    with change(database, "os:test") as opened:
+        datasetgateway.run(opened, FIXTURES / "datasetgateway.sqlite3")
+    server = serve()
+    expected = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text())
+    assert len(expected) == 73
+    for entry in expected:
+        for service, response in entry["responses"].items():
+            got = server.ask(entry["token"], **({"service": service} if service else {}))
+            assert got.status_code == response["status"], entry["token"]
+            if response["json"] is not None:
+                answer, wanted = as_sets(got.json()), as_sets(response["json"])
+                if entry["kind"] == "service-account":  # one id space: theirs may differ
+                    del answer["id"], wanted["id"]
+                assert answer == wanted
+
+
+def test_each_change_by_dsgctl_is_seen_by_the_next_request_in_every_process(
+    lab: dict[str, str], serve: Serve, dsgctl: Dsgctl, path: Path
+) -> None:
+    servers = [serve(), serve()]
+
+    def seen(name: str = "ada") -> list[Any]:
+        replies = [server.ask(lab[name]) for server in servers for _ in range(2)]
+        told = [reply.json().get("permissions_v2", reply.json().get("error")) for reply in replies]
+        assert all(one == told[0] for one in told)
+        return [replies[0].status_code, told[0]]
+
+    assert seen() == [200, {"fish2": ["edit", "view"]}]
+    dsgctl("grant", "revoke", "fish2", "edit", "--group", "lab-1")
+    assert seen() == [200, {}]
+    dsgctl("grant", "add", "fish2", "manage", "--user", "ada@example.org")
+    assert seen() == [200, {"fish2": ["edit", "manage", "view"]}]
+    dsgctl("user", "set", "ada@example.org", "--read-only")
+    assert seen() == [200, {"fish2": ["manage", "view"]}]
+    (path.parent / "terms.md").write_text("Be kind.")
+    dsgctl("terms", "add", "fish2 terms", "--file", str(path.parent / "terms.md"), "--dataset", "fish2")
+    assert seen() == [200, {}]
+    dsgctl("terms", "accept", "1", "ada@example.org")
+    assert seen() == [200, {"fish2": ["manage", "view"]}]
+    dsgctl("user", "disable", "ada@example.org")
+    assert seen() == [401, "account_disabled"]
+    dsgctl("user", "enable", "ada@example.org")
+    assert seen() == [200, {"fish2": ["manage", "view"]}]
+    dsgctl("token", "revoke", "1")
+    assert seen() == [401, "invalid_token"]
+    assert seen("bot") == [200, {"fish2": ["view"]}]
+    dsgctl("service-account", "remove", "bot", "-y")
+    assert seen("bot") == [401, "invalid_token"]
+
+
+def test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request(
+    lab: dict[str, str], serve: Serve, path: Path
+) -> None:
+    server = serve()
+    assert server.ask(lab["ada"]).json()["permissions_v2"] == {"fish2": ["edit", "view"]}
+    # Python's own SQLite stands for the shell: another program, with another library.
+    statement = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"
+    subprocess.run([sys.executable, "-c", statement, str(path), "DELETE FROM grants"], check=True)
+    assert server.ask(lab["ada"]).json()["permissions_v2"] == {}
+
+
+@pytest.mark.parametrize("what", ["token", "grant", "terms begin", "terms end"])
+def test_an_answer_ends_by_itself_at_the_next_date_that_matters(
+    what: str, lab: dict[str, str], database: Database, serve: Serve
+) -> None:
+    server = serve()
+    soon = now().replace(microsecond=0).timestamp() + 3
+    moment = now().fromtimestamp(soon, now().tzinfo)
+    token = lab["ada"]
+    with change(database, "os:test") as opened:
+        if what == "token":
+            token = tokens.mint(opened, users.find(database, "ada@example.org"), expires=moment)[1]
+        elif what == "grant":
+            grants.add(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"), expires=moment)
+        else:
+            services.add(opened, "clio")
+            start = moment if what == "terms begin" else now()
+            made, _ = terms.add(opened, "clio terms", "Be kind.", dataset="fish2", service="clio", effective=start)
+            if what == "terms end":
+                terms.retire(opened, made.id, on=moment)
+
+    def told() -> Any:
+        reply = server.ask(token, service="clio")
+        return reply.json().get("permissions_v2", reply.json().get("error"))
+
+    with_it = {"fish2": ["edit", "view"]}
+    before, after = {
+        "token": (with_it, "expired_token"), "grant": (with_it, {}),
+        "terms begin": (with_it, {}), "terms end": ({}, with_it),
+    }[what]  # fmt: skip
+    assert told() == before
+    assert time.time() < soon, "the machine is too slow for this test to mean anything"
+    time.sleep(soon - time.time())
+    assert told() == after
+
+
+def test_the_first_place_that_has_a_token_decides(lab: dict[str, str], serve: Serve) -> None:
+    url = serve().origin + "/api/v1/user/cache"
+    good, bad = lab["ada"], "x" * 64
+
+    def status(cookie: str | None = None, header: str | None = None, query: str | None = None) -> int:
+        return requests.get(
+            url,
+            cookies={"dsg_token": cookie} if cookie else {},
+            headers={"Authorization": header} if header else {},
+            params={"dsg_token": query} if query else {},
+            timeout=10,
+        ).status_code
+
+    assert status(cookie=good) == 200
+    assert status(header=f"Bearer {good}") == status(header=f"bearer {good}") == status(header=f"BEARER {good}") == 200
+    assert status(query=good) == 200
+    assert status(cookie=good, header=f"Bearer {bad}", query=bad) == 200
+    assert status(cookie=bad, header=f"Bearer {good}", query=good) == 401
+    assert status(header=f"Bearer {bad}", query=good) == 401
+    assert status(header=f"Basic {good}") == 401
+    assert status(header=f"Basic {good}", query=good) == 200
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        (None, "missing_token"),
+        ("x", "invalid_token"),
+        ("x" * 20_000, "invalid_token"),
+        ("dsg_" + "0" * 38, "invalid_token"),
+        ("%00%ff", "invalid_token"),
+    ],
+)
+def test_a_request_without_a_usable_token_is_refused(
+    token: str | None, code: str, lab: dict[str, str], serve: Serve
+) -> None:
+    reply = serve().ask(token)
+    assert reply.status_code == 401
+    assert reply.json()["error"] == code
+    assert reply.json()["message"]
+    assert reply.headers["WWW-Authenticate"] == 'Bearer realm="DatasetGateway"'
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+def test_a_good_answer_is_not_to_be_stored_and_says_what_it_is(lab: dict[str, str], serve: Serve) -> None:
+    reply = serve().ask(lab["bot"])
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in reply.headers
+    assert reply.json()["email"] == "bot@service-account.dsg.local"
+
+
+def test_other_names_for_the_cookie_and_the_query_can_be_set(lab: dict[str, str], serve: Serve) -> None:
+    server = serve(DSG_TOKEN_NAMES="dsg_token,middle_auth_token")
+    url = server.origin + "/api/v1/user/cache"
+    assert requests.get(url, cookies={"middle_auth_token": lab["ada"]}, timeout=10).status_code == 200
+    assert requests.get(url, params={"middle_auth_token": lab["ada"]}, timeout=10).status_code == 200
+    assert requests.get(url, params={"other": lab["ada"]}, timeout=10).status_code == 401
+
+
+def test_last_used_is_written_off_the_request_and_moves_no_revision(
+    lab: dict[str, str], serve: Serve, database: Database
+) -> None:
+    server = serve()
+    before = database.revision()
+    assert server.ask(lab["ada"]).status_code == 200
+    server.process.terminate()
+    server.process.wait(timeout=20)
+    used = next(row["last_used"] for row in tokens.listed(database, at=now()) if row["user"])
+    assert abs((now() - used).total_seconds()) < 120
+    assert used.second == used.microsecond == 0
+    assert database.revision() == before
+
+
+def test_answers_stay_right_while_facts_change_and_many_ask(
+    lab: dict[str, str], serve: Serve, database: Database
+) -> None:
+    """Eight clients ask while the grant comes and goes: each answer is one of the two states, and
+    after the last change every answer is the last state."""
+    server = serve()
+    states = ({"fish2": ["edit", "view"]}, {})
+    wrong: list[Any] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            told = server.ask(lab["ada"]).json()["permissions_v2"]
+            if told not in states:
+                wrong.append(told)
+
+    clients = [threading.Thread(target=ask) for _ in range(8)]
+    for client in clients:
+        client.start()
+    lab_1 = grants.group_subject(database, "lab-1")
+    target = grants.Target("fish2", "edit")
+    for _ in range(25):
+        with change(database, "os:test") as opened:
+            grants.revoke(opened, lab_1, target)
+        assert server.ask(lab["ada"]).json()["permissions_v2"] == {}
+        with change(database, "os:test") as opened:
+            grants.add(opened, lab_1, target)
+        assert server.ask(lab["ada"]).json()["permissions_v2"] == states[0]
+    stop.set()
+    for client in clients:
+        client.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_ends_well(number: signal.Signals, lab: dict[str, str], serve: Serve) -> None:
+    server = serve()
+    server.process.send_signal(number)
+    assert server.process.wait(timeout=20) == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_no_token_is_ever_in_the_log(lab: dict[str, str], serve: Serve) -> None:
+    server = serve(LOG_LEVEL="DEBUG")
+    for token in lab.values():
+        server.ask(token)
+        requests.get(server.origin + "/api/v1/user/cache", params={"dsg_token": token}, timeout=10)
+        requests.get(server.origin + "/nowhere", params={"dsg_token": token}, timeout=10)
+    server.process.terminate()
+    server.process.wait(timeout=20)
+    text = server.log.read_text()
+    assert "/api/v1/user/cache" in text
+    assert not any(token in text for token in lab.values())
+
+
+def test_it_listens_where_it_is_told(lab: dict[str, str], serve: Serve) -> None:
+    from tests.e2e.conftest import free_port
+
+    more = free_port()
+    server = serve("--listen", f"127.0.0.1:{more}", "--listen", "127.0.0.1:{port}")
+    wait_until(lambda: requests.get(f"http://127.0.0.1:{more}/health", timeout=2).ok)
+    assert server.answers()

@@ -1,0 +1,84 @@
+"""README says what is so: its commands run, its lists are complete.
+
+To renew the table of settings: python tests/test_readme.py
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from dsgctl.commands import NOUNS, cli
+from dsgctl.config import described
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+_SETTINGS = re.compile(r"(<!-- settings: .*? -->\n).*?(<!-- end of settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    rows = [f"| `{row['name']}` | {_code(row['default'])} | {row['help']} |" for row in described()]
+    return "\n".join(["| name | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def _code(default: str) -> str:
+    return f"`{default}`".replace("|", "\\|") if default else ""
+
+
+def renewed(text: str) -> str:
+    return _SETTINGS.sub(lambda found: found[1] + settings_table() + found[2], text)
+
+
+def test_the_table_of_settings_is_that_of_the_program() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert renewed(text) == text, "run: python tests/test_readme.py"
+
+
+def verbs(group: click.Group, prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, command in group.commands.items():
+        found |= verbs(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {f"{prefix}{name}"}
+    return found
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_the_table_of_commands_has_every_verb(noun: str) -> None:
+    command = cli.get_command(click.Context(cli), noun)
+    line = next(line for line in README.read_text(encoding="utf-8").splitlines() if re.match(rf"\| .*`{noun}`", line))
+    if not isinstance(command, click.Group):
+        return
+    told: set[str] = set()
+    for part in line.split("|")[2].split(";"):
+        sub = re.match(r"\s*`([a-z]+)` ", part)
+        words = part[sub.end() :] if sub else part
+        told |= {f"{sub[1]} {word.strip()}" if sub else word.strip() for word in words.split(",")}
+    assert told == verbs(command)
+
+
+def test_first_steps_run_as_they_stand(tmp_path: Path) -> None:
+    """Everything but the installation, which `make` has done for the tests."""
+    section = README.read_text(encoding="utf-8").split("## First steps")[1].split("\n## ")[0]
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    script = re.sub(r"^python3 -m venv .*$", "", script, flags=re.MULTILINE)
+    script = script.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
+    script = f"set -euo pipefail\nset -m\nexport DSG_PORT={_free_port()}\n" + script.replace(":8200", ":$DSG_PORT")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"permissions_v2":{"fish2":["view"]}' in done.stdout
+    assert "ada@example.org may not edit fish2" in done.stdout
+    assert "group.member.add" in done.stdout
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
