@@ -93,6 +93,7 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
     try:
+        _refuse_other_encodings(sys.argv[1:])
         code = cli.main(prog_name="dsgctl", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
@@ -115,6 +116,15 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115
+
+
+def _refuse_other_encodings(arguments: list[str]) -> None:
+    """Python lets a byte that is not UTF-8 through as half a surrogate pair, which no database can hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{argument!a} is not UTF-8 text") from None
 
 
 def _failed(error: Exception) -> int:

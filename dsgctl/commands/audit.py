@@ -24,7 +24,7 @@ def list_(session: Session, actor: str | None, target: str | None, since: str | 
         session.database,
         actor=actor,
         target=target,
-        since=names.moment_before(since, now()) if since else None,
+        since=names.moment_before(since, now()) if since is not None else None,
         limit=limit,
     )
     session.output.rows(rows, ("id", "at", "actor", "action", "target"), value="id")

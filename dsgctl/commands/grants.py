@@ -85,7 +85,7 @@ def add(
 ) -> None:
     """Give view, edit, manage or admin; again with another --expires to change when it ends."""
     target = Target(dataset, grants.known_permission(permission), version, scope)
-    end = names.moment_after(expires, now()) if expires else None
+    end = names.moment_after(expires, now()) if expires is not None else None
     with session.change() as change:
         subject = _required_subject(change.database, user, group, service_account)
         changed = grants.add(change, subject, target, expires=end)
@@ -139,6 +139,6 @@ def list_(
         session.database,
         dataset=dataset,
         subject=_subject(session.database, user, group, service_account),
-        expiring_before=now() + names.duration(expiring) if expiring else None,
+        expiring_before=now() + names.duration(expiring) if expiring is not None else None,
     )
     session.output.rows(rows, columns, value="id")

@@ -43,7 +43,7 @@ def add(
 ) -> None:
     """Add terms. For a dataset alone they become its own: nobody who has not accepted them gets in."""
     text = _text(file)
-    start = names.date(effective) if effective else None
+    start = names.date(effective) if effective is not None else None
     with session.change() as change:
         found, added = terms.add(change, name, text, dataset=dataset, version=version, service=service, effective=start)
     session.output.done(
@@ -73,7 +73,7 @@ def show(session: Session, terms_id: int) -> None:
 @click.option("--on", metavar="DATE", help="The day on which they end, for terms of a service; now if not said.")
 def retire(session: Session, terms_id: int, on: str | None) -> None:
     """End terms. A dataset whose own they are has none from then on."""
-    end = names.moment_after(on, now()) if on else None
+    end = names.moment_after(on, now()) if on is not None else None
     with session.change() as change:
         changed = terms.retire(change, terms_id, on=end)
     session.output.done(f"terms {terms_id} are retired" + ("" if changed else " already"), id=terms_id, changed=changed)

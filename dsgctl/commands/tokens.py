@@ -50,7 +50,7 @@ def mint(
     session: Session, user: str | None, service_account: str | None, expires: str | None, description: str
 ) -> None:
     """Make a token and print it, once. Only its hash is kept."""
-    end = names.moment_after(expires, now()) if expires else None
+    end = names.moment_after(expires, now()) if expires is not None else None
     with session.change() as change:
         owner = _owner(change.database, user, service_account)
         if owner is None:
@@ -94,7 +94,7 @@ def revoke(session: Session, token_id: int) -> None:
 def rotate(session: Session, token_id: int, overlap: str | None) -> None:
     """Make a new token like this one, and end this one."""
     with session.change() as change:
-        pause = {"overlap": names.duration(overlap)} if overlap else {}
+        pause = {"overlap": names.duration(overlap)} if overlap is not None else {}
         token, secret = tokens.rotate(change, token_id, **pause)
     owner = tokens.owner_of(session.database, token)
     _print_secret(session, token, secret, owner, replaces=token_id)

@@ -51,7 +51,7 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
     """List people, oldest account first."""
     if group is not None:
         groups.find(session.database, group)
-    idle_since = now() - names.duration(inactive_for) if inactive_for else None
+    idle_since = now() - names.duration(inactive_for) if inactive_for is not None else None
     rows = users.listed(session.database, idle_since=idle_since, group=group, **filters)
     session.output.rows(rows, _COLUMNS, value="email")
 
