@@ -1,0 +1,229 @@
+"""What cannot be undone is asked about first: only on a terminal, and nothing is done before the answer."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.commands.conftest import World
+from tests.commands.running import dump
+from tests.commands.test_errors import is_one_line
+
+# Command that asks -> what it says will go with it.
+ASKS = {
+    "user remove ada@example.org": "with 1 grant, 1 group and 1 token",
+    "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
+    "dataset remove fish2": "with 1 version, 2 locations, 4 grants and 1 service table",
+    "dataset version remove fish2 v1.2": "with 1 grant and 1 location",
+    "service remove clio": "with its terms",
+    "service table remove datastack fish2_v1": "with its public roots",
+    "service-account remove nightly-export": "with 1 grant and 20 tokens",
+    "token prune": "ended more than 30d ago are forgotten",
+}
+PYTHON_ON_A_TERMINAL = (  # makes the terminal on stdin the one whose Ctrl-C we get, as a login does
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+)
+
+
+@pytest.mark.parametrize("line", ASKS)
+def test_without_a_terminal_it_is_refused_and_nothing_changes(filled: World, line: str) -> None:
+    before = dump(filled.database)
+    for answer in ("", "y\n", "yes\n"):  # a pipe is nobody who could be asked
+        result = filled.quick(*line.split(), input=answer)
+        assert (result.code, result.out, is_one_line(result)) == (2, "", True)
+        assert ASKS[line] in result.err
+        assert "say -y to do it without being asked" in result.err
+    assert dump(filled.database) == before
+
+
+@pytest.mark.parametrize("line", [line for line in ASKS if line != "token prune"])
+@pytest.mark.parametrize("yes", ["-y", "--yes"])
+def test_said_yes_it_is_done(filled: World, line: str, yes: str) -> None:
+    answer = filled.quick(*line.split(), yes).ok()
+    assert answer.out.startswith("removed ")
+    assert filled.quick(*line.split(), yes).code == 3
+
+
+@pytest.mark.parametrize("line", ASKS)
+def test_a_dry_run_lists_what_would_change_and_changes_nothing(filled: World, line: str) -> None:
+    before = dump(filled.database)
+    plan = json.loads(filled.quick(*line.split(), "--dry-run", "-o", "json").ok().out)
+    shown = filled.quick(*line.split(), "--dry-run").ok()
+    assert f"nothing was changed; a run would make {len(plan)} change" in shown.err
+    assert dump(filled.database) == before
+    last = max(row[0] for row in before["audit"])
+    filled.quick(*line.split(), "-y").ok()
+    made = [json.loads(filled.quick("audit", "show", str(row[0]), "-o", "json").out)
+            for row in dump(filled.database)["audit"] if row[0] > last]  # fmt: skip
+    assert [{key: record[key] for key in ("action", "target", "before", "after")} for record in made] == plan
+
+
+def test_a_process_is_refused_without_a_terminal(filled: World) -> None:
+    before = dump(filled.database)
+    result = filled.run("dataset", "remove", "fish2", input="y\n")
+    assert (result.code, result.out) == (2, "")
+    assert dump(filled.database) == before
+
+
+class Terminal:
+    """A process on a terminal of its own, at which we sit."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+        self._process = process
+        self._descriptor = descriptor
+        self.seen = ""
+
+    def wait_for(self, text: str) -> None:
+        end = time.monotonic() + 20
+        while text not in self.seen:
+            assert time.monotonic() < end, self.seen
+            if not self._read():
+                raise AssertionError(self.seen)
+
+    def type(self, text: str) -> None:
+        os.write(self._descriptor, text.encode())
+
+    def end(self) -> int:
+        """What the process ends with, once it has said all."""
+        while self._read():
+            pass
+        return self._process.wait(20)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._descriptor], [], [], 20)
+        try:
+            read = os.read(self._descriptor, 4096) if ready else b""
+        except OSError:  # how Linux says that the other side is closed
+            read = b""
+        self.seen += read.decode()
+        return bool(read)
+
+
+@contextmanager
+def on_a_terminal(here: World, *words: str, **env: str) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PYTHON_ON_A_TERMINAL, sys.executable, "-m", "dsgctl", *words],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        cwd=here.directory, env=here.run.environment(TERM="xterm-256color", **env),
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.parametrize(("keys", "code"), [("n\r", 130), ("\r", 130), ("\x03", 130), ("\x04", 130)],
+                         ids=["no", "enter", "ctrl-c", "ctrl-d"])  # fmt: skip
+def test_on_a_terminal_any_answer_but_yes_changes_nothing(filled: World, keys: str, code: int) -> None:
+    before = dump(filled.database)
+    with on_a_terminal(filled, "dataset", "remove", "fish2") as terminal:
+        terminal.wait_for("go on? [y/N]")
+        terminal.type(keys)
+        assert terminal.end() == code
+    assert ASKS["dataset remove fish2"] in terminal.seen
+    assert "dsgctl: stopped" in terminal.seen
+    assert "Traceback" not in terminal.seen
+    assert dump(filled.database) == before
+
+
+def test_on_a_terminal_yes_does_it(filled: World) -> None:
+    with on_a_terminal(filled, "user", "remove", "ada@example.org") as terminal:
+        terminal.wait_for("go on? [y/N]")
+        terminal.type("y\r")
+        assert terminal.end() == 0
+    assert "removed ada@example.org" in terminal.seen
+    assert filled.quick("user", "show", "ada@example.org").code == 3
+
+
+def test_what_is_asked_goes_to_stderr_so_that_the_answer_stays_clean(filled: World) -> None:
+    shell = 'dsgctl group remove lab-1 -o json > answer.json; echo "code $?"'
+    filled.run.shell("true")  # puts dsgctl on a path
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["bash", "-c", shell], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        cwd=filled.directory,
+        env=filled.run.environment(PATH=f"{filled.directory}/bin:{os.environ['PATH']}"),
+    )  # fmt: skip
+    os.close(theirs)
+    terminal = Terminal(process, ours)
+    terminal.wait_for("go on? [y/N]")
+    terminal.type("y\r")
+    terminal.end()
+    os.close(ours)
+    assert "code 0" in terminal.seen
+    assert json.loads((filled.directory / "answer.json").read_text())["name"] == "lab-1"
+
+
+def test_a_token_is_asked_for_unseen_on_a_terminal(filled: World) -> None:
+    with on_a_terminal(filled, "token", "inspect") as terminal:
+        terminal.wait_for("Token: ")
+        terminal.type(filled.token + "\r")
+        assert terminal.end() == 0
+    assert "valid" in terminal.seen
+    assert filled.token not in terminal.seen
+
+
+def test_killed_while_it_waits_for_the_answer_nothing_is_half_done(filled: World) -> None:
+    before = dump(filled.database)
+    with on_a_terminal(filled, "dataset", "remove", "fish2") as terminal:
+        terminal.wait_for("go on? [y/N]")
+        # while the question stands, others can write
+        filled.quick("group", "add", "meanwhile").ok()
+        filled.quick("group", "remove", "meanwhile", "-y").ok()
+        terminal._process.send_signal(signal.SIGKILL)
+        terminal.end()
+    after = dump(filled.database)
+    assert {name: rows for name, rows in after.items() if name in ("datasets", "grants", "versions", "locations")} == {
+        name: rows for name, rows in before.items() if name in ("datasets", "grants", "versions", "locations")
+    }
+    filled.quick("db", "check").ok()
+
+
+# The last admin
+
+LAST_ADMIN = [
+    "user remove root@example.org -y",
+    "user disable root@example.org",
+    "user set root@example.org --no-admin",
+]
+
+
+@pytest.mark.parametrize("line", LAST_ADMIN)
+def test_the_last_admin_goes_only_if_it_is_said_twice(filled: World, line: str) -> None:
+    before = dump(filled.database)
+    result = filled.quick(*line.split())
+    assert (result.code, is_one_line(result)) == (5, True)
+    assert "root@example.org is the last admin" in result.err
+    assert "--last-admin" in result.err
+    assert dump(filled.database) == before
+    filled.quick(*line.split(), "--last-admin").ok()
+    assert "root@example.org" not in filled.quick("user", "list", "--admin").out or "disable" in line
+
+
+@pytest.mark.parametrize("line", LAST_ADMIN)
+def test_an_admin_who_is_not_the_last_goes_as_anybody(filled: World, line: str) -> None:
+    filled.quick("user", "set", "bo@example.org", "--admin").ok()
+    filled.quick(*line.split()).ok()
+
+
+@pytest.mark.parametrize("line", LAST_ADMIN)
+def test_a_disabled_admin_does_not_count_as_another(filled: World, line: str) -> None:
+    filled.quick("user", "set", "old@example.org", "--admin").ok()
+    assert filled.quick(*line.split()).code == 5
+
+
+def test_a_dry_run_says_too_that_it_is_the_last_admin(filled: World) -> None:
+    result = filled.quick("user", "remove", "root@example.org", "--dry-run")
+    assert (result.code, is_one_line(result)) == (5, True)
