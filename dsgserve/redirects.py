@@ -9,37 +9,32 @@ from urllib.parse import unquote
 
 MAX_LENGTH = 4096
 
-# The characters of RFC 3986 without the fragment; "%" only before two hex digits.
-_PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*"  # nor "@": no path of ours has one
+# Our own paths need no percent-encoding, so none is let through: what a browser or a proxy makes of
+# an encoded slash or backslash is its own affair. Segments are not empty, nor "." or "..".
+_SEGMENT = r"(?!\.{1,2}(?:[/?]|\Z))[A-Za-z0-9._~-]+"
+# The characters of a query in RFC 3986, section 3.4; "%" only before two hex digits.
 _QUERY = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
-_LOCAL = re.compile(rf"(?P<path>/{_PATH})(?:\?(?P<query>{_QUERY}))?")
+_LOCAL = re.compile(rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?(?:\?(?P<query>{_QUERY}))?")
 _ABSOLUTE = re.compile(
     r"(?P<origin>(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>[1-9][0-9]{0,4}))?)"
     rf"(?:/{_QUERY})?(?:\#{_QUERY})?"
 )
+_LAYERS = 8  # a path within a path within a path is percent-encoded thrice
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_LEAVING = re.compile(r"[\x00-\x20\x7f-\xa0\\@]|//|/\.\.?(/|$)")
-_DEPTH = 4  # layers of percent-encoding looked under; what needs more is refused
 
 
 def local_path(value: str | None) -> str | None:
-    """``value`` if it is a path on this server, with or without a query; else None.
-
-    Refused are ``//host`` and what some browser or proxy may take for it (backslashes, control
-    characters, dot segments, empty segments), also when percent-encoded, however often.
-    """
+    """``value`` if it is a path on this server, with or without a query; else None."""
     if value is None or len(value) > MAX_LENGTH:
         return None
     found = _LOCAL.fullmatch(value)
-    if found is None or _hides(_LEAVING, found["path"]) or _hides(_CONTROL, found["query"] or ""):
-        return None
-    return value
+    return value if found and not _hides_control(found["query"] or "") else None
 
 
-def _hides(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether the pattern is found in the text under any layer of percent-encoding."""
-    for _ in range(_DEPTH):
-        if pattern.search(text):
+def _hides_control(text: str) -> bool:
+    """Whether a control character is in the text, or may be: more layers of encoding than `_LAYERS` do."""
+    for _ in range(_LAYERS):
+        if _CONTROL.search(text):
             return True
         decoded = unquote(text, errors="replace")
         if decoded == text:

@@ -102,11 +102,7 @@ def _readable(gateway: Gateway, login: Login, terms_id: int) -> tuple[Terms, Fac
 
 def _has_ended(gateway: Gateway, found: Terms) -> bool:
     """Whether they count for nothing any more; a dataset's own count whatever their dates."""
-    return (
-        found.retired is not None
-        and found.retired <= change.now()
-        and not terms.are_own(gateway.facts, found)
-    )
+    return found.retired is not None and found.retired <= change.now() and not terms.are_own(gateway.facts, found)
 
 
 def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:

@@ -363,9 +363,7 @@ def bucket_access(facts: Facts, locations: Iterable[Location], at: datetime) -> 
         elif may_view or by_accepting:
             missing.update((terms.id, terms) for terms in held_back)
     refusal = BucketReason.TOS_REQUIRED if missing else BucketReason.NO_PERMISSION
-    return BucketDecision(
-        BucketReason.GRANTED if readable else refusal, outermost(readable), tuple(missing.values())
-    )
+    return BucketDecision(BucketReason.GRANTED if readable else refusal, outermost(readable), tuple(missing.values()))
 
 
 def _reaches(facts: Facts, dataset: str, version: str | None, at: datetime) -> bool:

@@ -117,8 +117,7 @@ def of_bucket(database: Database, bucket: str) -> tuple[Location, ...]:
     for one in version_terms(database, {dataset for dataset, _, version in rows if version is not None}):
         of_version[one.dataset, one.version].append(one.terms)
     return tuple(
-        Location(dataset, prefix, version, tuple(of_version[dataset, version]))
-        for dataset, prefix, version in rows
+        Location(dataset, prefix, version, tuple(of_version[dataset, version])) for dataset, prefix, version in rows
     )
 
 

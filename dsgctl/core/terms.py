@@ -25,6 +25,22 @@ def find(database: Database, terms_id: int) -> Terms:
     return found
 
 
+def by_invite(database: Database, invite: str) -> Terms | None:
+    """The terms that an invitation names."""
+    return database.first(Terms.select().where(Terms.invite_token == invite))
+
+
+def datasets_of(database: Database, found: Terms) -> list[str]:
+    """The names of the datasets that terms are about: the one they were written for, and those whose own they are."""
+    about = (m.Dataset.id == found.dataset) | (m.Dataset.own_terms_id == found.id)
+    return [name for (name,) in database.tuples(m.Dataset.select(m.Dataset.name).where(about).order_by(m.Dataset.name))]
+
+
+def are_own(database: Database, found: Terms) -> bool:
+    """Whether they are some dataset's own terms now."""
+    return database.first(m.Dataset.select().where(m.Dataset.own_terms_id == found.id)) is not None
+
+
 def accept_path(terms_id: int) -> str:
     """Where on the server a person reads and accepts these terms (contract.md)."""
     return f"/api/v1/tos/{terms_id}/accept"
