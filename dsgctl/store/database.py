@@ -105,11 +105,12 @@ class Database:
         """Insert rows of one shape in one go, in their order; far faster than one by one."""
         if not rows:
             return
-        fields = [model._meta.fields[name] for name in rows[0]]
-        columns = ", ".join(f'"{field.column_name}"' for field in fields)
+        fields = {name: model._meta.fields[name] for name in rows[0]}
+        columns = ", ".join(f'"{field.column_name}"' for field in fields.values())
         marks = ", ".join("?" * len(fields))
-        convert = [field.db_value for field in fields]
-        values = ([c(v) for c, v in zip(convert, row.values(), strict=True)] for row in rows)
+        convert = [(name, field.db_value) for name, field in fields.items()]
+        # By name: rows whose keys are in another order must not end up in each other's columns.
+        values = ([to_column(row[name]) for name, to_column in convert] for row in rows)
         with translated(self.path):
             # Names come from our own models; values are bound.
             self._db.connection().executemany(
