@@ -57,7 +57,8 @@ ROUTES = (
 
 def make_app(gateway: Gateway) -> Bottle:
     """The WSGI application of this gateway."""
-    app = Bottle(autojson=False)
+    app = Bottle()
+    app.config["json.enable"] = False  # replies.py makes all JSON
     for route in ROUTES:
         app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
     app.default_error_handler = _refused_by_bottle

@@ -155,11 +155,10 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 
 def _asked(request: LocalRequest) -> tuple[str, str] | None:
     """The user token and the bucket of a body, or None if it is not such a body. Its type is not looked at."""
-    raw = request.body.read(MAX_BODY + 1)
-    if len(raw) > MAX_BODY:
+    if request.content_length > MAX_BODY:
         return None
     try:
-        body = json.loads(raw.decode("utf-8"))
+        body = json.loads(request.body.read().decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict):

@@ -35,7 +35,7 @@ def activate(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     if invite := request.query.getunicode("invite") or request.query.getunicode("token"):
         invited = terms.by_invite(gateway.facts, invite)
         if invited is None:
-            raise NotFound("there are no such terms")
+            raise _not_there()
         return _one_page(gateway, login, invited.id, target)
     asked = {key: value for key in ("service", "dataset") if (value := request.query.getunicode(key))}
     pending = waiting.of(gateway, login.principal, **asked)
@@ -91,13 +91,20 @@ def _readable(gateway: Gateway, login: Login, terms_id: int) -> tuple[Terms, Fac
         raise NotAllowed("terms are for people: a service account needs none")
     with gateway.facts.snapshot():
         known = facts.of_principal(gateway.facts, login.principal)
-        found = terms.find(gateway.facts, terms_id)
+        try:
+            found = terms.find(gateway.facts, terms_id)
+        except NotFound:
+            raise _not_there() from None
         concerned = terms.datasets_of(gateway.facts, found)
     at = change.now()
     names = [name for name in concerned if access.may_know_of(known, name, at)]
     if concerned and not names:
-        raise NotFound(f"there are no terms {terms_id}")
+        raise _not_there()
     return found, known, names
+
+
+def _not_there() -> NotFound:
+    return NotFound("there are no such terms, or they are not for you")
 
 
 def _has_ended(gateway: Gateway, found: Terms) -> bool:

@@ -133,8 +133,9 @@ class Client:
         """
         where, _, query = path.partition("?")
         environ: WSGIEnvironment = {
-            "REQUEST_METHOD": method, "PATH_INFO": where, "QUERY_STRING": query, "REMOTE_ADDR": address,
-            "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": content_type, "wsgi.input": io.BytesIO(body),
+            "REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": where, "QUERY_STRING": query,
+            "REMOTE_ADDR": address, "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": content_type,
+            "wsgi.input": io.BytesIO(body),
         }  # fmt: skip
         environ |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
         if cookie is not None:

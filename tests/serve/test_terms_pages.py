@@ -1,0 +1,355 @@
+"""Terms of service as pages: /activate and /api/v1/tos/<id>/accept, read and accepted."""
+
+import html
+import json
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from dsgctl.core import grants, service_accounts, services, terms, tokens, users
+from dsgctl.core.change import now
+from dsgctl.store.models import Principal
+from dsgserve import signing, waiting
+from dsgserve.signing import Purpose
+from tests.serve.conftest import KEY, PAGE, Client, Form, Lab, Reply
+
+CAVE = "https://cave.example/x?y=1"
+
+
+def path(terms_id: int, **query: str) -> str:
+    asked = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+    return f"/api/v1/tos/{terms_id}/accept" + (f"?{asked}" if asked else "")
+
+
+def read(client: Client, cookie: str | None, where: str) -> Reply:
+    return client.get(where, cookie=cookie, accept=PAGE)
+
+
+def send(client: Client, cookie: str | None, form: Form, **fields: str) -> Reply:
+    return client.post(form.action, form=form.fields | fields, cookie=cookie, accept=PAGE)
+
+
+def accepted(lab: Lab) -> list[tuple[Any, ...]]:
+    rows = lab.database._db.connection().execute("SELECT principal_id, terms_id, address, recorded_by FROM acceptances")
+    return list(rows)
+
+
+# Reading
+
+
+def test_terms_are_shown_with_their_accept(client: Client, lab: Lab) -> None:
+    reply = read(client, lab.bo, path(lab.fly_terms))
+    assert reply.status == 200
+    assert "<h3>Rules</h3>" in reply.text  # below the page's own headings
+    assert "Cite us." in reply.text
+    assert "For fly" in reply.text
+    (form,) = reply.forms()
+    assert form.action == path(lab.fly_terms)
+    assert reply.headers["cross-origin-opener-policy"] == "unsafe-none"
+    assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("where", ["/activate", "/api/v1/tos/1/accept", "/api/v1/tos/999/accept"])
+@pytest.mark.parametrize("who", [None, "gone", "nobody's"])
+def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
+    client: Client, lab: Lab, where: str, who: str | None
+) -> None:
+    asked = f"{where}?redirect={quote(CAVE, safe='')}&service=clio&junk=1"
+    reply = read(client, lab.gone if who == "gone" else who, asked)
+    assert reply.status == 303
+    target = urlsplit(reply.headers["location"])
+    assert (target.netloc, target.path) == ("", "/auth/login")
+    back = urlsplit(parse_qs(target.query)["next"][0])
+    assert back.path == where
+    assert parse_qs(back.query) == {"redirect": [CAVE], "service": ["clio"]}
+
+
+def test_terms_of_a_closed_dataset_are_not_there_for_others(client: Client, lab: Lab) -> None:
+    assert read(client, lab.ada, path(lab.fish_v2_terms)).status == 200
+    hidden, missing = (read(client, lab.cy, path(number)) for number in (lab.fish_v2_terms, 999))
+    assert (hidden.status, missing.status) == (404, 404)
+    assert _without_nonce(hidden) == _without_nonce(missing)
+    assert "fish" not in hidden.text
+
+
+def _without_nonce(reply: Reply) -> str:
+    return re.sub(r'nonce="[^"]*"', "", reply.text)
+
+
+def test_nor_for_whose_grant_has_ended(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        cy = grants.principal_subject(users.find(lab.database, "cy@example.org"))
+        grants.add(opened, cy, grants.Target("fish", "view"), expires=now() - timedelta(seconds=1))
+    assert read(client, lab.cy, path(lab.fish_v2_terms)).status == 404
+
+
+def test_an_invitation_opens_terms_of_a_public_dataset_only(client: Client, lab: Lab) -> None:
+    invites = {number: terms.find(lab.database, number).invite_token for number in (lab.fly_terms, lab.fish_v2_terms)}
+    for word in ("invite", "token"):
+        assert "Cite us." in read(client, lab.cy, f"/activate?{word}={invites[lab.fly_terms]}").text
+        hidden = read(client, lab.cy, f"/activate?{word}={invites[lab.fish_v2_terms]}")
+        unknown = read(client, lab.cy, f"/activate?{word}=nonsense")
+        assert (hidden.status, unknown.status) == (404, 404)
+        assert _without_nonce(hidden) == _without_nonce(unknown)
+    hidden = read(client, lab.cy, path(lab.fish_v2_terms, invite=invites[lab.fish_v2_terms]))
+    assert hidden.status == 404
+
+
+def test_a_service_account_needs_no_terms(client: Client, lab: Lab) -> None:
+    assert read(client, lab.robot, path(lab.fly_terms)).status == 403
+    assert "No terms wait" in read(client, lab.robot, "/activate").text
+
+
+def test_a_child_sees_that_its_parent_accepts(client: Client, lab: Lab) -> None:
+    parent = users.find(lab.database, "ada@example.org").id
+    lab.database.run(Principal.update(parent=parent).where(Principal.email == "bo@example.org"))
+    reply = read(client, lab.bo, path(lab.fly_terms))
+    assert (reply.status, reply.forms()) == (200, [])
+
+
+# Accepting
+
+
+def test_accepting_is_recorded_with_who_when_and_from_where(client: Client, lab: Lab) -> None:
+    (form,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    reply = client.post(
+        form.action, form=form.fields, cookie=lab.bo, address="198.51.100.9", x_forwarded_for="203.0.113.1"
+    )
+    assert (reply.status, reply.headers["location"]) == (303, "/success")
+    bo = users.find(lab.database, "bo@example.org").id
+    assert accepted(lab) == [(bo, lab.fly_terms, "198.51.100.9", "user:bo@example.org")]
+    assert lab.scalar("SELECT actor FROM audit WHERE action = 'terms.accept'") == "user:bo@example.org"
+    assert read(client, lab.bo, "/success").status == 200
+
+
+def test_for_a_public_dataset_accepting_gives_view(client: Client, lab: Lab) -> None:
+    (form,) = read(client, lab.cy, path(lab.fly_terms)).forms()
+    assert send(client, lab.cy, form).status == 303
+    cache = client.get("/api/v1/user/cache", cookie=lab.cy).json()
+    assert cache["permissions_v2"] == {"fly": ["view"]}
+    assert lab.scalar("SELECT source FROM grants WHERE granted_by = 'user:cy@example.org'") == "self-service"
+
+
+def test_twice_is_once(client: Client, lab: Lab) -> None:
+    (form,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    assert send(client, lab.bo, form).status == 303
+    assert send(client, lab.bo, form).status == 303
+    assert len(accepted(lab)) == 1
+    again = read(client, lab.bo, path(lab.fly_terms, redirect=CAVE))
+    assert (again.status, again.forms()) == (200, [])  # a page, not a redirect: no loop with the service
+    assert html.escape(CAVE) in again.text
+
+
+def test_post_to_activate_is_the_same(client: Client, lab: Lab) -> None:
+    (form,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    reply = client.post("/activate", form=form.fields | {"terms": str(lab.fly_terms)}, cookie=lab.bo)
+    assert reply.status == 303
+    assert len(accepted(lab)) == 1
+
+
+@pytest.mark.parametrize("given", ["", "x", "-1", "1.5", "٣", "1" * 30])
+def test_post_to_activate_names_its_terms(client: Client, lab: Lab, given: str) -> None:
+    assert client.post("/activate", form={"terms": given}, cookie=lab.bo).status == 400
+
+
+def forged(client: Client, lab: Lab) -> dict[str, tuple[str, Form]]:
+    (good,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    (other,) = read(client, lab.ada, path(lab.fish_v2_terms)).forms()
+    (cys,) = read(client, lab.cy, path(lab.fly_terms)).forms()
+    bo = tokens.check(lab.database, lab.bo, now()).token
+    assert bo
+    values = {"token": bo.id, "terms": lab.fly_terms}
+
+    def signed(keys: tuple[str, ...], purpose: Purpose, hours: int) -> Form:
+        return Form(good.action, {"form": signing.sign(keys, purpose, values, now() + timedelta(hours=hours))})
+
+    return {
+        "no token": (lab.bo, Form(good.action)),
+        "empty": (lab.bo, Form(good.action, {"form": ""})),
+        "cut": (lab.bo, Form(good.action, {"form": good.fields["form"][:-1]})),
+        "somebody else's": (lab.bo, Form(good.action, cys.fields)),
+        "for other terms": (lab.ada, Form(good.action, other.fields)),
+        "another login of the same person": (_second_login(lab), good),
+        "of another key": (lab.bo, signed(("x" * 32,), Purpose.FORM, 1)),
+        "of another kind": (lab.bo, signed((KEY,), Purpose.USER_TOKEN, 1)),
+        "too old": (lab.bo, signed((KEY,), Purpose.FORM, -1)),
+    }
+
+
+def _second_login(lab: Lab) -> str:
+    with lab.change() as opened:
+        return tokens.mint(opened, users.find(lab.database, "bo@example.org"), kind="login")[1]
+
+
+def test_a_forged_form_403(client: Client, lab: Lab) -> None:
+    for name, (cookie, form) in forged(client, lab).items():
+        assert (name, send(client, cookie, form).status) == (name, 403)
+    assert accepted(lab) == []
+
+
+def test_a_form_counts_with_the_cookie_only(client: Client, lab: Lab) -> None:
+    (form,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    for cookie in (None, lab.gone, "nobody's"):
+        reply = send(client, cookie, form)
+        assert reply.status == 401
+        assert "/auth/login?next=" in reply.text
+    assert client.post(form.action, form=form.fields, authorization=f"Bearer {lab.bo}").status == 401
+    assert client.post(f"{form.action}?dsg_token={lab.bo}", form=form.fields).status == 401
+    assert accepted(lab) == []
+
+
+def test_a_form_of_terms_that_one_may_no_longer_see_404(client: Client, lab: Lab) -> None:
+    (form,) = read(client, lab.ada, path(lab.fish_v2_terms)).forms()
+    with lab.change() as opened:
+        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        grants.revoke(opened, ada, grants.Target("fish", "view"))
+    assert send(client, lab.ada, form).status == 404
+    assert accepted(lab) == []
+
+
+# Going on
+
+
+@pytest.mark.parametrize(
+    ("word", "target"),
+    [("next", "/login?origin=https%3A%2F%2Fviewer.example"), ("redirect", CAVE), ("redirect", "https://a.example.org/"),
+     ("redirect", "/activate")],
+)  # fmt: skip
+def test_then_on_to_where_one_was_going(client: Client, lab: Lab, word: str, target: str) -> None:
+    reply = read(client, lab.bo, path(lab.fly_terms, **{word: target}))
+    (form,) = reply.forms()
+    assert send(client, lab.bo, form).headers["location"] == target
+
+
+@pytest.mark.parametrize(
+    ("word", "target"),
+    [("next", CAVE), ("next", "//attacker.example"), ("next", "/\\attacker.example"), ("next", "x"),
+     ("redirect", "https://attacker.example"), ("redirect", "//attacker.example"), ("redirect", "javascript:alert(1)"),
+     ("redirect", "https://cave.example.attacker.example"), ("redirect", "http://cave.example")],
+)  # fmt: skip
+def test_and_nowhere_else_400(client: Client, lab: Lab, word: str, target: str) -> None:
+    (form,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    for reply in (
+        read(client, lab.bo, path(lab.fly_terms, **{word: target})),
+        read(client, lab.bo, f"/activate?{word}={quote(target, safe='')}"),
+        send(client, lab.bo, form, **{word: target}),
+    ):
+        assert reply.status == 400
+        assert "attacker" not in reply.text
+    assert accepted(lab) == []
+
+
+def test_the_page_lets_its_form_lead_to_the_service(client: Client, lab: Lab) -> None:
+    for where in (path(lab.fly_terms, redirect=CAVE), f"/activate?redirect={quote(CAVE, safe='')}"):
+        policy = read(client, lab.bo, where).headers["content-security-policy"]
+        assert "form-action 'self' https://cave.example;" in policy
+    assert "form-action 'self';" in read(client, lab.bo, path(lab.fly_terms)).headers["content-security-policy"]
+
+
+# /activate
+
+
+def test_activate_shows_all_that_waits_and_then_goes_on(client: Client, lab: Lab) -> None:
+    where = f"/activate?redirect={quote(CAVE, safe='')}"
+    seen = []
+    for _ in range(5):
+        reply = read(client, lab.ada, where)
+        if reply.status == 303:
+            break
+        form = reply.forms()[0]
+        seen.append(form.action)
+        where = send(client, lab.ada, form).headers["location"]
+        assert where.startswith("/activate?")
+    assert reply.headers["location"] == CAVE
+    assert sorted(seen) == sorted([path(lab.fly_terms), path(lab.fish_v2_terms)])
+
+
+def test_activate_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        services.add(opened, "clio")
+        of_clio = terms.add(opened, "clio terms", "Text", dataset="fish", service="clio")[0].id
+
+    def shown(query: str) -> list[str]:
+        return [form.action for form in read(client, lab.ada, f"/activate?{query}").forms()]
+
+    assert shown("dataset=fly") == [path(lab.fly_terms)]
+    assert shown("dataset=fish") == [path(lab.fish_v2_terms)]
+    assert shown("dataset=fish&service=clio") == [path(of_clio), path(lab.fish_v2_terms)]
+    assert shown("dataset=nothing") == []
+    assert shown("dataset=fish&service=nothing") == [path(lab.fish_v2_terms)]
+
+
+def test_nothing_waits(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        terms.accept(opened, lab.fly_terms, "cy@example.org")
+    reply = read(client, lab.cy, "/activate")
+    assert (reply.status, "No terms wait" in reply.text) == (200, True)
+    assert read(client, lab.cy, "/activate?next=/success").headers["location"] == "/success"
+
+
+def test_terms_that_have_ended_need_not_be_accepted(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        terms.retire(opened, lab.fish_v2_terms)
+    reply = read(client, lab.ada, path(lab.fish_v2_terms))
+    assert (reply.status, reply.forms()) == (200, [])
+
+
+# Markdown
+
+HARMFUL = {
+    "script": "<script>alert(1)</script>",
+    "handler": '<img src=x onerror="alert(1)">',
+    "inline HTML": "a <b onclick=alert(1)>b</b>",
+    "comment": "<!-- x -->",
+    "javascript link": "[x](javascript:alert(1))",
+    "javascript link, hidden": "[x](java&#x73;cript:alert(1))",
+    "data link": "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "data image": "![x](data:image/png;base64,AAAA)",
+    "image": "![x](https://attacker.example/x.png)",
+    "autolink": "<javascript:alert(1)>",
+    "reference": "[x][y]\n\n[y]: javascript:alert(1)",
+    "local link": "[x](/logout)",
+    "protocol-relative link": "[x](//attacker.example)",
+    "file link": "[x](file:///etc/passwd)",
+    "attribute": '[x](https://a.example "\\" onclick=alert(1) \\"")',
+    "template": "{{!base}} % import os",
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_markdown_is_harmless(name: str) -> None:
+    made = waiting.render(HARMFUL[name])
+    tags = re.findall(r"<(/?[a-z0-9]+)([^>]*)>", made)
+    assert {tag for tag, _ in tags} <= {"p", "/p", "a", "/a"}
+    for _, attributes in tags:
+        assert not attributes or re.fullmatch(r'( (href|title|target|rel)="[^"]*")+', attributes)
+    assert all(url.startswith(("https://", "http://", "mailto:")) for url in re.findall(r'href="([^"]*)"', made))
+
+
+def test_markdown_says_what_terms_need_to_say() -> None:
+    made = waiting.render(
+        "# One\n\n## Two\n\n- *a*\n- **b**\n\n[x](https://a.example) <b@a.example>\n\n|a|b|\n|-|-|\n|1|2|"
+    )
+    for part in ("<h3>One</h3>", "<h4>Two</h4>", "<li><em>a</em></li>", "<strong>b</strong>", "<td>1</td>",
+                 'href="https://a.example"', 'href="mailto:b@a.example"', 'rel="noopener noreferrer"'):  # fmt: skip
+        assert part in made
+
+
+def test_a_name_is_text_and_nothing_else(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        evil = terms.add(opened, '"><script>alert(1)</script>', "Text", dataset="fly")[0].id
+    for where in (path(evil), "/activate", "/"):
+        reply = read(client, lab.bo, where)
+        assert reply.status == 200
+        assert "<script>" not in reply.text
+
+
+def test_pages_are_for_people_and_errors_for_whoever_asks(client: Client, lab: Lab) -> None:
+    reply = client.get(path(999), cookie=lab.bo, accept="application/json")
+    assert (reply.status, json.loads(reply.body)["error"]) == (404, "notfound")
+    with lab.change() as opened:
+        service_accounts.set_active(opened, "robot", False)
+    assert client.get(path(999), cookie=lab.robot).status == 303
