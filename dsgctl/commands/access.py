@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.output import printable
 from dsgctl.commands.session import DATASET, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import access, datasets, facts, service_accounts, terms
+from dsgctl.core import access, datasets, facts, service_accounts, terms, users
 from dsgctl.core.access import Decision, Facts, Reason
 from dsgctl.core.change import now
 from dsgctl.core.errors import NotFound
@@ -108,7 +108,7 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
             for missing in decision.missing
         ],
         "notes": notes,
-        "next": _next_command(known, decision),
+        "next": _next_command(session, known, decision),
     }
 
 
@@ -119,7 +119,7 @@ def _grant(grant: access.Grant) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _next_command(known: Facts, decision: Decision) -> str:
+def _next_command(session: Session, known: Facts, decision: Decision) -> str:
     """What an operator most likely wants to type now."""
     who, dataset = shlex.quote(known.label), shlex.quote(decision.dataset)
     noun = "service-account" if known.service_account else "user"
@@ -133,15 +133,17 @@ def _next_command(known: Facts, decision: Decision) -> str:
         case Reason.READ_ONLY:
             return f"dsgctl user set {who} --no-read-only"
         case Reason.TERMS_MISSING:
-            return f"dsgctl terms accept {decision.missing[0].id} {_accepting(known, who)}"
+            return f"dsgctl terms accept {decision.missing[0].id} {shlex.quote(_accepting(session, known))}"
         case Reason.GRANTED:
             return f"dsgctl grant list --dataset {dataset}"
         case _:
             return f"dsgctl grant add {dataset} {decision.permission} --{noun} {who}"
 
 
-def _accepting(known: Facts, who: str) -> str:
-    return "EMAIL-OF-THE-PARENT" if known.parent_id is not None else who
+def _accepting(session: Session, known: Facts) -> str:
+    """Whose acceptance counts: of a child, the parent's."""
+    parent = users.show(session.database, known.label)["parent"] if known.parent_id is not None else None
+    return str(parent or known.label)
 
 
 def _print_explanation(record: dict[str, Any]) -> None:
