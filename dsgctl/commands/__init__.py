@@ -102,13 +102,22 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("dsgctl: stopped", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our answer has seen enough; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our answer has seen enough
+        _drop_what_cannot_be_written()
         sys.exit(1)
     except Exception as error:
-        sys.exit(_failed(error))
+        exit_code = _failed(error)
+        _drop_what_cannot_be_written()
+        sys.exit(exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Empty the buffer of stdout: Python would complain once more of the same pipe or disk at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_closed_streams() -> None:
