@@ -159,6 +159,8 @@ class Minter:
             if transport.status == 429 or transport.status >= 500:
                 raise GoogleUnavailable(f"Google answers {transport.status}") from error
             raise GoogleRefused(f"Google answers {transport.status}: {error}") from error
+        finally:
+            transport.close()
         return _kept(answer, asked, source_expires)
 
     def _source_token(self, transport: "_Transport") -> tuple[str, datetime]:
@@ -229,9 +231,13 @@ class _Transport:
         from google.auth.transport.requests import Request
 
         self.status = 0
-        self._send = Request(session=bounded(requests.Session()))
+        self._session = bounded(requests.Session())
+        self._send = Request(session=self._session)
 
     def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:
         reply = self._send(url, *arguments, **options)
         self.status = int(reply.status)
         return reply
+
+    def close(self) -> None:
+        self._session.close()
