@@ -115,9 +115,8 @@ def _has_ended(gateway: Gateway, found: Terms) -> bool:
 def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:
     """Record an acceptance that our own page sent, and go on."""
     target = _target(gateway, request)
-    again = f"{terms.accept_path(terms_id)}?{urlencode({'next': target})}" if target.startswith("/") else (
-        terms.accept_path(terms_id)
-    )  # fmt: skip
+    word = "redirect" if redirects.origin_of(target) else "next"
+    again = terms.accept_path(terms_id) + (f"?{urlencode({word: target})}" if target else "")
     login = session.of_cookie(gateway, request)
     if not isinstance(login, Login):
         # A page, not a redirect: the policy of the page that sent the form forbids leaving for the provider.

@@ -14,7 +14,7 @@
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 42rem; padding: 1.5rem 1rem 3rem; background: var(--back); color: var(--text);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 h3, h4, h5, h6 { font-size: 1rem; margin: 1rem 0 .25rem; }
@@ -28,6 +28,7 @@ button.plain { background: none; color: var(--accent); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); }
 .document { max-height: 50vh; overflow: auto; padding: .25rem 1rem; border: 1px solid var(--line); border-radius: .35rem; }
+td { overflow-wrap: anywhere; }
 form { margin: 1rem 0; }
 </style>
 </head>

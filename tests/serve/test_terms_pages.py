@@ -201,6 +201,11 @@ def test_a_form_counts_with_the_cookie_only(client: Client, lab: Lab) -> None:
     assert accepted(lab) == []
 
 
+def test_a_refused_form_leads_back_with_where_one_was_going(client: Client, lab: Lab) -> None:
+    reply = send(client, lab.bo, Form(path(lab.fly_terms), {"redirect": CAVE}))
+    assert f'href="{html.escape(path(lab.fly_terms, redirect=CAVE))}"' in reply.text
+
+
 def test_a_form_of_terms_that_one_may_no_longer_see_404(client: Client, lab: Lab) -> None:
     (form,) = read(client, lab.ada, path(lab.fish_v2_terms)).forms()
     with lab.change() as opened:
