@@ -42,7 +42,7 @@ def canonical(state: State) -> str | None:
     """JSON text with one spelling for one value, so that its hash is stable."""
     if state is None:
         return None
-    return json.dumps(state, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_text)
+    return _CANONICAL.encode(state)
 
 
 def _as_text(value: Any) -> str:
@@ -51,9 +51,14 @@ def _as_text(value: Any) -> str:
     raise TypeError(f"an audit record cannot hold {type(value).__name__}")
 
 
+# Made once: json.dumps with options would make one for every record.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_text)
+_FIELDS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def chained(previous: bytes, fields: list[str | None]) -> bytes:
     """The SHA-256 of the previous record's hash and of this record's fields."""
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    text = _FIELDS.encode(fields)
     return hashlib.sha256(previous + text.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -68,6 +73,15 @@ def append(database: Database, records: list[Record]) -> None:
         names = ("at", "actor", "action", "target", "before", "after", "imported_from")
         rows.append({**dict(zip(names, fields, strict=True)), "hash": previous})
     database.insert_many(AuditRecord, rows)
+
+
+def imported(database: Database, origins: list[str]) -> set[str]:
+    """Which of these records of another system (`Record.imported_from`) are here already."""
+    found: set[str] = set()
+    for start in range(0, len(origins), 500):  # SQLite binds a limited number of values in one query
+        part = AuditRecord.imported_from.in_(origins[start : start + 500])
+        found |= {origin for (origin,) in database.tuples(AuditRecord.select(AuditRecord.imported_from).where(part))}
+    return found
 
 
 def last_hash(database: Database) -> bytes:

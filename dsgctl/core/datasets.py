@@ -17,9 +17,8 @@ def by_name(database: Database, name: str) -> Dataset | None:
     return database.first(Dataset.select().where(Dataset.name == name))
 
 
-def by_id(database: Database, dataset_id: int) -> Dataset:
-    """The dataset to which a row refers; it is there."""
-    return database.objects(Dataset.select().where(Dataset.id == dataset_id))[0]
+def by_id(database: Database, dataset_id: int) -> Dataset | None:
+    return database.first(Dataset.select().where(Dataset.id == dataset_id))
 
 
 def find(database: Database, name: str) -> Dataset:
@@ -34,8 +33,13 @@ def find(database: Database, name: str) -> Dataset:
     return dataset
 
 
-def add(change: Change, name: str, *, description: str = "", public: bool = False) -> tuple[Dataset, bool]:
+def add(
+    change: Change, name: str, *, description: str = "", public: bool = False, kept_id: int | None = None
+) -> tuple[Dataset, bool]:
     """Make a dataset; succeeds without a change if the same one is there already.
+
+    Args:
+        kept_id: the id that it had in another system; None for a new one.
 
     Returns:
         The dataset, and whether it is new.
@@ -50,7 +54,7 @@ def add(change: Change, name: str, *, description: str = "", public: bool = Fals
                 f"dsgctl dataset set {name} ...",
             )
         return known, False
-    change.database.run(Dataset.insert(name=name, created=change.at, **values))
+    change.database.run(Dataset.insert(id=kept_id, name=name, created=change.at, **values))
     change.record("dataset.add", f"dataset:{name}", after=values)
     return find(change.database, name), True
 

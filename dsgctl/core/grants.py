@@ -1,6 +1,6 @@
 """Grants: a permission on a dataset, to a user, a group or a service account."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -75,7 +75,10 @@ def add(
     if known.expires == expires:
         return False
     change.database.run(Grant.update(expires=expires).where(Grant.id == known.id))
-    change.record("grant.set", _label(target, subject), {"expires": known.expires}, {"expires": expires})
+    which = _words(target)
+    change.record(
+        "grant.set", _label(target, subject), which | {"expires": known.expires}, which | {"expires": expires}
+    )
     return True
 
 
@@ -86,26 +89,45 @@ def add_all(
     *,
     expires: datetime | None = None,
     source: Source = "manual",
+    granted_by: str | None = None,
+    created: datetime | None = None,
 ) -> None:
-    """Give the same grant to many who are known not to have it."""
+    """Give the same grant to many who are known not to have it.
+
+    Args:
+        granted_by, created: by whom and when, where another system knows; None for this change.
+    """
     dataset_id, version_id, scope_id = _resolve(change.database, target)
     row = {
         "dataset": dataset_id, "version": version_id, "permission": names.permission(target.permission),
-        "scope_group": scope_id, "source": source, "granted_by": change.actor, "created": change.at,
+        "scope_group": scope_id, "source": source, "granted_by": granted_by or change.actor,
+        "created": created or change.at,
         "expires": expires,
     }  # fmt: skip
     change.database.insert_many(
         Grant, [{"principal": subject.principal_id, "group": subject.group_id, **row} for subject in subjects]
     )
-    after = {
-        "permission": target.permission,
-        "version": target.version,
-        "scope": target.scope,
-        "expires": expires,
-    }
-    after = {key: value for key, value in after.items() if value is not None}
+    after = _words(target) | ({"expires": expires} if expires else {})
     for subject in subjects:
         change.record("grant.add", _label(target, subject), after=after)
+
+
+def holders_among(database: Database, target: Target, ids: Iterable[int]) -> set[int]:
+    """Which of these principals have this very grant; at most some thousands at once."""
+    dataset_id, version_id, scope_id = _resolve(database, target)
+    query = Grant.select(Grant.principal).where(
+        Grant.dataset == dataset_id,
+        Grant.permission == target.permission,
+        Grant.version.is_null() if version_id is None else Grant.version == version_id,
+        Grant.scope_group.is_null() if scope_id is None else Grant.scope_group == scope_id,
+        Grant.principal.in_(list(ids)),
+    )
+    return {principal_id for (principal_id,) in database.tuples(query)}
+
+
+def exists(database: Database, subject: Subject, target: Target) -> bool:
+    """Whether this very grant is there, whenever it ends."""
+    return _existing(database, subject, target.permission, _resolve(database, target)) is not None
 
 
 def revoke(change: Change, subject: Subject, target: Target) -> None:
@@ -127,9 +149,9 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
             f"there is: {', '.join(others)}" if others else f"dsgctl grant list --dataset {target.dataset}",
         )
     change.database.run(Grant.delete().where(Grant.id == known.id))
-    before = {"permission": known.permission, "version": target.version, "scope": target.scope,
-              "expires": known.expires, "granted_by": known.granted_by, "source": known.source}  # fmt: skip
-    change.record("grant.revoke", _label(target, subject), {k: v for k, v in before.items() if v is not None})
+    before = _words(target) | ({"expires": known.expires} if known.expires else {})
+    before |= {"granted_by": known.granted_by, "source": known.source}
+    change.record("grant.revoke", _label(target, subject), before)
 
 
 def _resolve(database: Database, target: Target) -> tuple[int, int | None, int | None]:
@@ -148,6 +170,12 @@ def _existing(
     for column, value in zip(columns, values, strict=True):
         query = query.where(column.is_null() if value is None else column == value)
     return database.first(query)
+
+
+def _words(target: Target) -> dict[str, Any]:
+    """Which of a subject's grants on a dataset, as audit records tell it."""
+    words = {"permission": target.permission, "version": target.version, "scope": target.scope}
+    return {key: value for key, value in words.items() if value is not None}
 
 
 def _label(target: Target, subject: Subject) -> str:

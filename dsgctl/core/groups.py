@@ -1,6 +1,6 @@
 """Groups of people, and who leads them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from peewee import JOIN, fn
@@ -100,6 +100,18 @@ def add_members(
     change.database.insert_many(m.Membership, rows)
     for email in emails:
         change.record("group.member.add", f"group:{group.name} user:{email}", after={"leads": leads})
+
+
+def members_among(database: Database, group: Group, ids: Iterable[int]) -> set[int]:
+    """Which of these users are in the group; at most some thousands at once."""
+    query = m.Membership.select(m.Membership.principal).where(
+        m.Membership.group == group.id, m.Membership.principal.in_(list(ids))
+    )
+    return {principal_id for (principal_id,) in database.tuples(query)}
+
+
+def is_member(database: Database, name: str, user: m.Principal) -> bool:
+    return _membership(database, find(database, name), user) is not None
 
 
 def remove_member(change: Change, name: str, email: str) -> bool:

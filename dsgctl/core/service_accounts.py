@@ -42,8 +42,12 @@ def label(principal: Principal) -> str:
     return f"user:{principal.email}" if principal.kind == "user" else f"service-account:{principal.slug}"
 
 
-def add(change: Change, slug: str, *, description: str = "") -> tuple[Principal, bool]:
-    """Make a service account; succeeds without a change if the same one is there already."""
+def add(change: Change, slug: str, *, description: str = "", **kept: Any) -> tuple[Principal, bool]:
+    """Make a service account; succeeds without a change if the same one is there already.
+
+    Args:
+        kept: what another system had and an importer keeps: active, created, created_by.
+    """
     names.line(description, "description", empty=True)
     known = by_slug(change.database, names.slug(slug, "service account"))
     if known is not None:
@@ -53,16 +57,9 @@ def add(change: Change, slug: str, *, description: str = "") -> tuple[Principal,
                 f"dsgctl service-account show {slug}",
             )
         return known, False
-    change.database.run(
-        Principal.insert(
-            kind="service_account",
-            slug=slug,
-            description=description,
-            created=change.at,
-            created_by=change.actor,
-        )
-    )
-    change.record("service-account.add", f"service-account:{slug}", after={"description": description})
+    row = {"created": change.at, "created_by": change.actor, **kept}
+    change.database.run(Principal.insert(kind="service_account", slug=slug, description=description, **row))
+    change.record("service-account.add", f"service-account:{slug}", after={"description": description, **kept})
     return find(change.database, slug), True
 
 

@@ -95,10 +95,11 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
 def remove_table(change: Change, service: str, table: str) -> int:
     """Forget a table and its public roots. Returns how many roots went."""
     found = find_table(change.database, service, table)
-    dataset = datasets.by_id(change.database, found.dataset_id)
     roots = change.database.count(PublicRoot.select().where(PublicRoot.service_table == found.id))
     change.database.run(ServiceTable.delete().where(ServiceTable.id == found.id))
-    change.record("service.table.remove", f"table:{service}/{table} dataset:{dataset.name}", {"public_roots": roots})
+    change.record(
+        "service.table.remove", f"table:{service}/{table}", {"dataset": found.dataset_id, "public_roots": roots}
+    )
     return roots
 
 

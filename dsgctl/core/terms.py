@@ -15,11 +15,17 @@ from dsgctl.store import models as m
 from dsgctl.store.models import Acceptance, Terms
 
 
+def by_id(database: Database, terms_id: int) -> Terms | None:
+    if terms_id > m.MAX_NUMBER:  # it may come out of a URL
+        return None
+    return database.first(Terms.select().where(Terms.id == terms_id))
+
+
 def find(database: Database, terms_id: int) -> Terms:
     """Raises:
     NotFound: there are no terms of this id.
     """
-    found = database.first(Terms.select().where(Terms.id == terms_id))
+    found = by_id(database, terms_id)
     if found is None:
         raise NotFound(f"there are no terms {terms_id}", "dsgctl terms list")
     return found
@@ -80,12 +86,14 @@ def add(
     for key, place_id in ids.items():
         column = getattr(Terms, key)
         query = query.where(column.is_null() if place_id is None else column == place_id)
+    becomes_own = of_dataset is not None and of_version is None and of_service is None
+    if of_dataset is not None and becomes_own:
+        query = query.where(Terms.id == of_dataset.own_terms_id)  # those that were replaced are not there any more
     known = change.database.first(query)
     if known is not None and (effective is None or effective == known.effective):
         return known, False
     row = {"name": name, "text": text, "effective": effective or change.at, **ids}
     terms_id = change.database.run(Terms.insert(invite_token=secrets.token_urlsafe(32), **row))
-    becomes_own = of_dataset is not None and of_version is None and of_service is None
     after = {"name": name, "effective": row["effective"], "version": version, "service": service}
     if of_dataset is not None and becomes_own:
         after["replaces"] = of_dataset.own_terms_id
@@ -93,6 +101,42 @@ def add(
     target = f"terms:{terms_id}" + (f" dataset:{dataset}" if dataset else "")
     change.record("terms.add", target, after={key: value for key, value in after.items() if value is not None})
     return find(change.database, terms_id), True
+
+
+def keep(change: Change, **row: Any) -> None:
+    """Take over terms of another system as they are, under the id that they had there.
+
+    Args:
+        row: every column of the table: id, name, text, dataset, version and service (ids),
+            invite_token, effective, retired.
+    """
+    names.line(row["name"], "name for terms")
+    names.paragraph(row["text"], "text of the terms")
+    change.database.run(Terms.insert(**row))
+    change.record("terms.add", f"terms:{row['id']}", after={key: row[key] for key in ("name", "effective", "retired")})
+
+
+def keep_own(change: Change, dataset: m.Dataset, terms_id: int) -> None:
+    """Take over that these are a dataset's own terms."""
+    _set_own_terms(change, dataset.id, terms_id)
+    change.record("dataset.set", f"dataset:{dataset.name} terms:{terms_id}", after={"own_terms": terms_id})
+
+
+def keep_acceptance(
+    change: Change, terms_id: int, user: m.Principal, *, accepted: datetime, address: str | None
+) -> bool:
+    """Take over that a person accepted terms, then and from there. Returns whether it is new."""
+    where = (Acceptance.principal == user.id) & (Acceptance.terms == terms_id)
+    if change.database.first(Acceptance.select().where(where)) is not None:
+        return False
+    change.database.run(
+        Acceptance.insert(
+            principal=user.id, terms=terms_id, accepted=accepted, address=address, recorded_by=change.actor
+        )
+    )
+    after = {"accepted": accepted, "address": address}
+    change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
+    return True
 
 
 def _set_own_terms(change: Change, dataset_id: int, terms_id: int | None) -> None:
@@ -119,9 +163,9 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
         )
     if own_of is None and found.retired is not None and found.retired <= end:
         return False
-    change.database.run(Terms.update(retired=min(filter(None, (found.retired, end)))).where(Terms.id == terms_id))
-    if own_of is not None:
-        _set_own_terms(change, own_of.id, None)
+    end = min(filter(None, (found.retired, end)))
+    change.database.run(Terms.update(retired=end).where(Terms.id == terms_id))
+    change.database.run(m.Dataset.update(own_terms_id=None).where(m.Dataset.own_terms_id == terms_id))
     target = f"terms:{terms_id}" + (f" dataset:{own_of.name}" if own_of else "")
     change.record("terms.retire", target, {"retired": found.retired}, {"retired": end})
     return True
@@ -164,8 +208,13 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
 
 
 def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
-    held = (row["permission"] for row in grants.listed(change.database, dataset=dataset, subject=subject))
-    if "view" not in held:
+    # One of a version alone, or one that has ended, is not enough: nobody can accept twice.
+    if not any(
+        row["permission"] == "view"
+        and row["version"] is None
+        and (row["expires"] is None or row["expires"] > change.at)
+        for row in grants.listed(change.database, dataset=dataset, subject=subject)
+    ):
         grants.add(change, subject, grants.Target(dataset, "view"), source="self-service")
 
 

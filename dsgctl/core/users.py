@@ -1,7 +1,7 @@
 """People: who they are, and what becomes of their account."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,15 +28,28 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A person to add. ``attributes``: names and values as in `add`."""
+    """A person to add.
+
+    Attributes:
+        attributes: names and values as in `add`.
+        kept: what another system had and an importer keeps: id, active, issuer, subject, parent, created.
+    """
 
     email: str
     attributes: dict[str, Any]
     affiliations: tuple[str, ...] = ()
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 def by_email(database: Database, email: str) -> Principal | None:
+    if not email.isascii():  # lower() makes "k" of the Kelvin sign: it must not find kate
+        return None
     return database.first(Principal.select().where(fn.lower(Principal.email) == email.lower()))
+
+
+def by_id(database: Database, principal_id: int) -> Principal | None:
+    """The user or service account of this id."""
+    return database.first(Principal.select().where(Principal.id == principal_id))
 
 
 def by_subject(database: Database, issuer: str, subject: str) -> Principal | None:
@@ -93,13 +106,15 @@ def add_all(change: Change, people: list[NewUser]) -> None:
     for person in people:
         values = {key: _CHECKS[key](person.attributes.get(key, "")) for key in _CHECKS}
         rows.append({
-            "kind": "user", "email": names.email(person.email), **values,
-            "created": change.at, "created_by": change.actor,
+            "id": None, "kind": "user", "email": names.email(person.email), **values, "active": True,
+            "issuer": None, "subject": None, "parent": None, "created": change.at, "created_by": change.actor,
+            **person.kept,
         })  # fmt: skip
         checked = [names.line(name, "affiliation") for name in person.affiliations]
         affiliations += [(person.email, name) for name in checked]
         after = {key: value for key, value in values.items() if value}
         after |= {"affiliations": checked} if checked else {}
+        after |= {key: value for key, value in person.kept.items() if value is not None}
         change.record("user.add", f"user:{person.email}", after=after)
     change.database.insert_many(Principal, rows)
     if affiliations:
@@ -109,13 +124,31 @@ def add_all(change: Change, people: list[NewUser]) -> None:
         )
 
 
+def known_among(database: Database, emails: Iterable[str]) -> dict[str, tuple[Principal, list[str]]]:
+    """Those of these addresses whose users are known, in lower case, with the user and their affiliations."""
+    found: dict[int, tuple[Principal, list[str]]] = {}
+    for part in _parts({email.lower() for email in emails}):
+        for user in database.objects(Principal.select().where(fn.lower(Principal.email).in_(part))):
+            found[user.id] = (user, [])
+    for part in _parts(found):
+        query = m.Affiliation.select(m.Affiliation.principal, m.Affiliation.name)
+        for principal_id, name in database.tuples(query.where(m.Affiliation.principal.in_(part))):
+            found[principal_id][1].append(name)
+    return {user.email.lower(): (user, have) for user, have in found.values()}
+
+
+def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """In the sizes that one query takes: SQLite binds a limited number of values."""
+    ordered = sorted(values)
+    for start in range(0, len(ordered), 500):
+        yield ordered[start : start + 500]
+
+
 def ids_by_email(database: Database, emails: Iterable[str]) -> dict[str, int]:
     """The ids of the users who have these addresses, by address in lower case."""
-    wanted = sorted({email.lower() for email in emails})
     found: dict[str, int] = {}
-    for start in range(0, len(wanted), 500):  # SQLite binds a limited number of values in one query
-        part = wanted[start : start + 500]
-        key = fn.lower(Principal.email)
+    key = fn.lower(Principal.email)
+    for part in _parts({email.lower() for email in emails}):
         found.update(database.tuples(Principal.select(key, Principal.id).where(key.in_(part))))
     return found
 
@@ -183,15 +216,30 @@ def bind(change: Change, user: Principal, issuer: str, subject: str) -> None:
     )  # fmt: skip
 
 
-def extend(change: Change, user: Principal, *, name: str = "", affiliation: str = "", note: str = "") -> bool:
+def extend(
+    change: Change,
+    user: Principal,
+    *,
+    name: str = "",
+    affiliation: str = "",
+    note: str = "",
+    have: list[str] | None = None,
+) -> bool:
     """Add to what is known of a person, and take nothing away: a name where there is none, a further
-    affiliation, a note below those there are. Returns whether anything was new."""
+    affiliation, a note below those there are.
+
+    Args:
+        have: the affiliations that are known, for a caller who has them already (`known_among`).
+
+    Returns:
+        Whether anything was new.
+    """
     new: dict[str, Any] = {}
     if name and not user.name:
         new["name"] = name
-    if note and note not in user.notes.split("\n"):
+    if note and f"\n{note}\n" not in f"\n{user.notes}\n":  # a note may have several lines
         new["notes"] = f"{user.notes}\n{note}" if user.notes else note
-    have = affiliations_of(change.database, user)
+    have = affiliations_of(change.database, user) if have is None else have
     more = [*have, affiliation] if affiliation and affiliation not in have else None
     return bool(new or more) and set_attributes(change, user.email, affiliations=more, **new)
 
@@ -224,11 +272,11 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> dict[str,
         What went, as `holdings` tells it.
     """
     user = find(change.database, email)
-    if not last_admin:
-        _keep_an_admin(change.database, user, "be removed")
     gone = holdings(change.database, user)
     for child in gone["children"]:
-        remove(change, child, last_admin=True)
+        remove(change, child, last_admin=last_admin)
+    if not last_admin:
+        _keep_an_admin(change.database, user, "be removed")
     change.database.run(Principal.delete().where(Principal.id == user.id))
     change.record("user.remove", f"user:{user.email}", {"id": user.id, "name": user.name, **gone})
     return gone

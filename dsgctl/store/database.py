@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-from peewee import Model, ModelSelect
+from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
 from playhouse.apsw_ext import APSWDatabase
 
 from dsgctl.store.errors import StoreError, translated
 
 Table = TypeVar("Table", bound=Model)
+
+_AS_IT_IS = (AutoField, ForeignKeyField, IntegerField, TextField)  # what these hold needs no conversion
 
 # Before 3.51.3 two processes that checkpoint and write one WAL at the same moment
 # can corrupt it (https://sqlite.org/wal.html#walresetbug), so the system's library
@@ -108,9 +110,13 @@ class Database:
         fields = {name: model._meta.fields[name] for name in rows[0]}
         columns = ", ".join(f'"{field.column_name}"' for field in fields.values())
         marks = ", ".join("?" * len(fields))
-        convert = [(name, field.db_value) for name, field in fields.items()]
-        # By name: rows whose keys are in another order must not end up in each other's columns.
-        values = ([to_column(row[name]) for name, to_column in convert] for row in rows)
+        # Text and numbers go in as they are; only what a field changes is worth a call for every row.
+        convert = {name: field.db_value for name, field in fields.items() if type(field) not in _AS_IT_IS}
+        values = []
+        for row in rows:
+            converted = row | {name: to_column(row[name]) for name, to_column in convert.items()}
+            # By name: rows whose keys are in another order must not end up in each other's columns.
+            values.append([converted[name] for name in fields])
         with translated(self.path):
             # Names come from our own models; values are bound.
             self._db.connection().executemany(

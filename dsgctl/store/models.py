@@ -4,6 +4,7 @@ The models are bound to no database: a `Database` runs the queries.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from peewee import (
@@ -19,13 +20,17 @@ from peewee import (
     fn,
 )
 
+MAX_NUMBER = 2**63 - 1  # the largest that a column can hold
+
 # A moment as the tables keep it: UTC, one width, so that text compares as time does.
 UtcTime = str
 
 
+@lru_cache(maxsize=256)  # one change has one moment, which stands in many rows
 def utc_text(moment: datetime) -> UtcTime:
     """``2026-11-22T23:54:12.913780Z`` for an aware datetime of any zone."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: some fill up a year below 1000 and some do not.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def utc_datetime(text: UtcTime) -> datetime:
