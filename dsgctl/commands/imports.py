@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import printable
+from dsgctl.commands.output import printable, wants_json
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.errors import Invalid
@@ -37,8 +37,6 @@ def _progress(label: str) -> Iterator[Progress | None]:
 
 
 def _print_report(session: Session, report: Report, source: str) -> None:
-    for line in report.skipped:
-        click.echo(printable(f"not taken over: {line}"), err=True)
     added = ", ".join(f"{count} {kind}" for kind, count in report.added.items() if count)
     session.output.done(
         f"{source}: added {added}" if added else f"{source}: nothing to do, all of it is here already",
@@ -52,9 +50,12 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
         with _progress(source) as progress, session.change(dry_run=dry_run, actor=actor) as change:
             report = work(change, progress)
     except Invalid as error:
-        for line in getattr(error, "problems", ()):
-            click.echo(printable(line), err=True)
+        if not wants_json():  # whose error is one object
+            for line in getattr(error, "problems", ()):
+                click.echo(printable(line), err=True)
         raise
+    for line in report.skipped:
+        click.echo(printable(f"not taken over: {line}"), err=True)
     if not dry_run:
         _print_report(session, report, source)
 

@@ -1,10 +1,9 @@
 """A database in which the names of every example in every ``--help`` exist, made with the command line itself."""
 
 import shlex
-import shutil
 from pathlib import Path
 
-from tests.commands.running import REPOSITORY, Quick, execute
+from tests.commands.running import Quick, execute
 
 ROOT = "720575940623636701"
 COMMANDS = f"""
@@ -39,13 +38,10 @@ TOKENS = 20  # more, so that there is one of id 17 and an audit record 42
 
 
 def make_files(directory: Path, token: str) -> None:
-    """The files that the examples read, and the directories that they write to."""
+    """The files that most commands read."""
     (directory / "fish2.md").write_text("# Terms\n\nBe kind to fish.\n")
     (directory / "people.csv").write_text("email,name,affiliation,notes\ncy@example.org,Cy,HHMI,\n")
     (directory / "token.txt").write_text(token + "\n")
-    shutil.copy(REPOSITORY / "tests" / "fixtures" / "datasetgateway.sqlite3", directory / "db.sqlite3")
-    for folder in (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"):
-        (directory / folder).mkdir(parents=True, exist_ok=True)
 
 
 def build(directory: Path, database: Path) -> str:
