@@ -91,6 +91,16 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._descriptor, text.encode())
 
+    def press(self, keys: str) -> None:
+        """Type until it ends: a Ctrl-C between the question and the reading of the answer is heard at the next key."""
+        for _ in range(20):
+            self.type(keys)
+            try:
+                self._process.wait(1)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
     def end(self) -> int:
         """What the process ends with, once it has said all."""
         while self._read():
@@ -113,7 +123,7 @@ def on_a_terminal(here: World, *words: str, **env: str) -> Iterator[Terminal]:
     process = subprocess.Popen(
         [sys.executable, "-c", PYTHON_ON_A_TERMINAL, sys.executable, "-m", "dsgctl", *words],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        cwd=here.directory, env=here.run.environment(TERM="xterm-256color", **env),
+        cwd=here.directory, env=here.run.environment(**{"TERM": "xterm-256color", **env}),
     )  # fmt: skip
     os.close(theirs)
     try:
@@ -130,7 +140,7 @@ def test_on_a_terminal_any_answer_but_yes_changes_nothing(filled: World, keys: s
     before = dump(filled.database)
     with on_a_terminal(filled, "dataset", "remove", "fish2") as terminal:
         terminal.wait_for("go on? [y/N]")
-        terminal.type(keys)
+        terminal.press(keys)
         assert terminal.end() == code
     assert ASKS["dataset remove fish2"] in terminal.seen
     assert "dsgctl: stopped" in terminal.seen

@@ -1,0 +1,214 @@
+"""What is printed, to a terminal, a pipe and a program: plain, whole, harmless, and as it comes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.commands.conftest import World
+from tests.commands.running import Process, Quick, execute
+from tests.commands.test_asking import on_a_terminal
+from tests.commands.test_errors import is_one_line
+
+CROWD = 20_000
+
+
+def _crowd(database: Path, count: int) -> None:
+    connection = apsw.Connection(str(database))
+    with connection:
+        connection.executemany(
+            "INSERT INTO principals (kind, email, name, created, created_by) "
+            "VALUES ('user', ?, ?, '2026-01-31T00:00:00.000000Z', 'os:test')",
+            ((f"person{index}@example.org", f"Person Number {index}") for index in range(count)),
+        )
+    connection.close()
+
+
+# Terminals and pipes
+
+
+def test_what_is_not_a_terminal_gets_no_escape_codes(filled: World) -> None:
+    for line in ("user list", "access explain ada@example.org fish2", "grant list", "user show nobody@example.org"):
+        result = filled.run(*line.split(), env={"TERM": "xterm-256color", "COLORTERM": "truecolor"})
+        assert "\x1b" not in result.out + result.err
+
+
+def test_a_terminal_gets_a_table_with_every_name(filled: World) -> None:
+    with on_a_terminal(filled, "user", "list", COLUMNS="150") as terminal:
+        assert terminal.end() == 0
+    assert "Ada Lovelace" in terminal.seen
+    assert "ada@example.org" in terminal.seen
+    assert "display name" in terminal.seen
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colours_can_be_turned_off(filled: World, env: dict[str, str]) -> None:
+    with on_a_terminal(filled, "user", "list", **env) as terminal:
+        assert terminal.end() == 0
+    assert "Ada" in terminal.seen
+    # bold is no colour: https://no-color.org
+    assert not any(f"\x1b[{code}" in terminal.seen for code in ("3", "4", "9"))
+    if "TERM" in env:
+        assert "\x1b" not in terminal.seen
+
+
+def test_a_narrow_terminal_loses_no_letter(filled: World) -> None:
+    with on_a_terminal(filled, "user", "list", "--search", "lovelace", COLUMNS="40") as terminal:
+        assert terminal.end() == 0
+    assert "…" not in terminal.seen
+    assert max(len(re.sub("\x1b\\[[0-9;]*m", "", line)) for line in terminal.seen.splitlines()) <= 40
+
+
+def test_a_pipe_that_closes_early_is_no_error(dsgctl: Process) -> None:
+    _crowd(dsgctl.database, 5000)
+    for options in ("", "-o json", "-o jsonl", "-o csv", "-o value"):
+        result = dsgctl.shell(f"set +o pipefail; dsgctl user list {options} | head -1")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.count("\n") == 1
+
+
+def test_a_closed_stdout_or_stdin_is_no_fault(filled: World) -> None:
+    for line in ("dsgctl user list >&-", "dsgctl user list -o csv >&-", "dsgctl group add lab-7 >&- 2>&-"):
+        assert filled.run.shell(line).code == 0
+    for line in ("dsgctl token inspect <&-", "dsgctl group remove lab-7 <&-"):
+        result = filled.run.shell(line)
+        assert (result.code, is_one_line(result)) == (2, True)
+
+
+def test_nothing_found_says_so_on_stderr_and_is_an_empty_answer_for_programs(filled: World) -> None:
+    words = ("user", "list", "--search", "nobody at all")
+    assert filled.quick(*words).err == "(none)\n"
+    assert json.loads(filled.quick(*words, "-o", "json").ok().out) == []
+    assert filled.quick(*words, "-o", "jsonl").ok().out == ""
+    assert filled.quick(*words, "-o", "value").ok().out == ""
+    assert filled.quick(*words, "-o", "csv").ok().out == "id,email,name,display_name,admin,active,read_only,created\n"
+
+
+# Names
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+def test_names_that_are_not_ascii_pass_whatever_the_locale(dsgctl: Process, locale: str) -> None:
+    env = {"LC_ALL": locale, "LANG": locale}
+    dsgctl("user", "add", "zoe@example.org", "--name", "Zoë 李明", env=env).ok()
+    answer = json.loads(dsgctl("user", "show", "zoe@example.org", "-o", "json", env=env).ok().out)
+    assert answer["name"] == "Zoë 李明"
+    assert "Zoë 李明" in dsgctl("user", "list", env=env).ok().out
+
+
+def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(dsgctl: Process) -> None:
+    dsgctl("user", "add", "zoe@example.org", "--name", "Zoë").ok()
+    assert "Zo\\xeb" in dsgctl("user", "list", env={"PYTHONIOENCODING": "ascii"}).ok().out
+
+
+def test_control_characters_in_the_database_are_shown_escaped(filled: World) -> None:
+    """Such as an older system let in, or somebody with the sqlite3 shell."""
+    evil = "Eve\x1b[2J\x07\r\n\u202egro"
+    execute(filled.database, "UPDATE principals SET name = ?, notes = ? WHERE email = 'bo@example.org'", evil, evil)
+    execute(filled.database, "UPDATE groups SET name = ? WHERE name = 'lab-1'", evil)
+    execute(filled.database, "UPDATE grants SET granted_by = ?", evil)
+    execute(filled.database, "UPDATE terms SET name = ?", evil)
+    execute(filled.database, "UPDATE tokens SET description = ?", evil)
+    for line in ("user list", "user show bo@example.org", "group list", "grant list", "terms list", "token list",
+                 "access explain ada@example.org fish2", "access explain bo@example.org fly",
+                 "access show ada@example.org", "access who fish2", "terms pending", "terms show 1", "token show 1",
+                 "dataset show fish2", "dataset list", "user remove ada@example.org --dry-run",
+                 "user remove ada@example.org"):  # fmt: skip
+        result = filled.quick(*line.split())
+        for mark in ("\x1b", "\x07", "\r", "\u202e"):
+            assert mark not in result.out + result.err, (line, result)
+    assert "Eve\\x1b[2J\\x07\\r\\n\\u202egro" in filled.quick("user", "list").out
+    assert filled.quick("user", "list").out.count("\n") == 5
+    answer = json.loads(filled.quick("user", "show", "bo@example.org", "-o", "json").ok().out)
+    assert answer["name"] == evil
+
+
+def test_several_lines_of_notes_stay_lines(filled: World) -> None:
+    filled.quick("user", "set", "ada@example.org", "--note", "first\nsecond").ok()
+    shown = filled.quick("user", "show", "ada@example.org").ok().out
+    lines = [line for line in shown.splitlines() if "first" in line or "second" in line]
+    assert len(lines) == 2
+    assert lines[0].index("first") == lines[1].index("second")
+
+
+def test_wide_letters_keep_the_columns_aligned(quick: Quick) -> None:
+    from rich.cells import cell_len
+
+    for name in ("李明", "Ada"):
+        quick("group", "add", name).ok()
+    lines = quick("group", "list").ok().out.splitlines()
+    assert len({cell_len(line.rstrip()) for line in lines[1:]}) == 1
+
+
+# Long answers
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Process:
+    directory = tmp_path_factory.mktemp("crowd")
+    database = directory / "dsg.sqlite3"
+    database.write_bytes(empty_database.read_bytes())
+    _crowd(database, CROWD)
+    return Process(directory, database)
+
+
+# The high-water mark of the process itself: rusage of a child would count the parent's memory, at the fork, as its own.
+_MEASURED = """
+import atexit, sys
+from dsgctl.commands import main
+atexit.register(lambda: print(next(line for line in open("/proc/self/status") if "VmHWM" in line), file=sys.stderr))
+sys.argv[0] = "dsgctl"
+main()
+"""
+
+
+def _peak(here: Process, *words: str) -> int:
+    """Megabytes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", _MEASURED, *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, cwd=here.directory,
+        env=here.environment(PYTHONWARNINGS=""), timeout=60,
+    )  # fmt: skip
+    return int(done.stderr.split(b"VmHWM:")[1].split()[0]) // 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("format_", ["table", "json", "csv"])
+def test_a_list_of_everybody_takes_hardly_more_memory_than_of_one(crowd: Process, format_: str) -> None:
+    one = _peak(crowd, "user", "list", "--limit", "1", "-o", format_)
+    everybody = _peak(crowd, "user", "list", "-o", format_)
+    assert everybody - one < 30
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "jsonl", "csv", "value"])
+def test_a_long_list_begins_before_it_is_all_there(crowd: Process, format_: str) -> None:
+    began = time.monotonic()
+    process = crowd.start("user", "list", "-o", format_, stderr=subprocess.DEVNULL)
+    assert process.stdout
+    with process.stdout as stdout:
+        first = os.read(stdout.fileno(), 1)
+        until_first = time.monotonic() - began
+        lines = (first + stdout.read()).decode().splitlines()
+    assert process.wait() == 0
+    assert until_first < 0.7 * (time.monotonic() - began)  # it is about 0.2; all at the end would be more than 0.9
+    assert len(lines) == CROWD + {"table": 1, "json": 2, "csv": 1}.get(format_, 0)
+
+
+def test_a_limit_is_quick_and_exact(crowd: Process) -> None:
+    quick = Quick(crowd.directory, crowd.database)
+    assert quick("user", "list", "--limit", "3", "-o", "value").ok().out.split() == [
+        f"person{index}@example.org" for index in range(3)
+    ]
+    assert quick("user", "list", "--search", "Number 19999", "-o", "value").ok().out == "person19999@example.org\n"
+
+
+def test_the_whole_list_is_one_valid_answer_in_every_format(crowd: Process) -> None:
+    quick = Quick(crowd.directory, crowd.database)
+    assert len(json.loads(quick("user", "list", "-o", "json").ok().out)) == CROWD
+    assert len(quick("user", "list", "-o", "csv").ok().out.splitlines()) == CROWD + 1
