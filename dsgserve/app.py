@@ -75,7 +75,7 @@ def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse
         reply = _refusal(request, 503, "unavailable", "the database does not answer; try again in a moment")
         reply.set_header("Retry-After", "5")
     except DsgError as error:
-        reply = _refusal(request, error.http_status, type(error).__name__.lower(), error.message)
+        reply = _refusal(request, error.http_status, error.code, error.message)
     except Exception:
         log.exception("%s %s failed", request.method, route.path)
         reply = _refusal(request, 500, "internal_error", "something is wrong here; the operators can see it in the log")
@@ -107,7 +107,8 @@ def _refused_by_bottle(error: HTTPError) -> bytes:
     codes = {404: ("not_found", "there is nothing here"), 405: ("method_not_allowed", "not with this method")}
     code, message = codes.get(error.status_code, ("bad_request", "this request cannot be understood"))
     reply = _refusal(request, error.status_code, code, message)
-    _finish(reply, security.ISOLATION)
+    on_the_way = any(route.popup and route.path == request.path for route in ROUTES)
+    _finish(reply, security.POPUP_ISOLATION if on_the_way else security.ISOLATION)
     allow = error.headers.get("Allow")
     error.headers.clear()
     error.headers.update(reply.headers)

@@ -5,7 +5,6 @@ from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.config import Config
 from dsgctl.core import service_accounts, tokens
 from dsgctl.core.change import change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
@@ -52,9 +51,7 @@ def authorize(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     """GET or POST /api/v1/authorize?redirect=URL: the same login, as CAVE, Clio and neuPrint start it."""
     config = gateway.config
     asked = request.params.getunicode("redirect") or "/"
-    target = redirects.local_path(asked) or redirects.absolute_url(
-        asked, allowed=config.allowed_redirects, cookie_domain=config.cookie_domain, own_origin=config.origin
-    )
+    target = redirects.local_path(asked) or redirects.elsewhere(config, asked)
     if target is None or len(target) > _LONGEST_TARGET:
         return _bad_target(request, "redirect")
     concerning = {key: request.params.getunicode(key) for key in ("service", "dataset")}
@@ -135,17 +132,9 @@ def _signed_in(gateway: Gateway, identity: Identity, target: str) -> HTTPRespons
     except Invalid:
         return _failed("bad_email", identity.subject, target)
     log.info("principal %d signed in", user.id)
-    reply = redirect(_with_token(target, token, config))
+    reply = redirect(redirects.with_token(target, token, config))
     set_login(reply, config, token)
     return reply
-
-
-def _with_token(target: str, token: str, config: Config) -> str:
-    """The address, with the token where its origin is one that reads it from there (``DSG_TOKEN_REDIRECTS``)."""
-    if redirects.origin_of(target) not in config.token_redirects:
-        return target
-    address, hash_, fragment = target.partition("#")
-    return f"{address}{'&' if '?' in address else '?'}{config.token_names[0]}={quote(token)}{hash_}{fragment}"
 
 
 def logout(gateway: Gateway, request: LocalRequest) -> HTTPResponse:

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import access, change, facts, names, terms, tokens
-from dsgctl.core.access import BucketReason
+from dsgctl.core import buckets, change, facts, names, terms, tokens
+from dsgctl.core.buckets import BucketDecision, BucketReason
 from dsgctl.core.errors import Invalid
 from dsgctl.core.tokens import Problem
 from dsgctl.store.models import Principal
@@ -145,7 +145,7 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
         owner = _owner(gateway, presented, at)
         if isinstance(owner, Problem):
             return unauthorized(owner)
-        decision = access.bucket_access(
+        decision = buckets.bucket_access(
             facts.of_principal(gateway.facts, owner), facts.of_bucket(gateway.facts, bucket), at
         )
     if decision.reason is not BucketReason.GRANTED:
@@ -176,7 +176,7 @@ def _is_bucket(text: str) -> bool:
         return False
 
 
-def _denied(gateway: Gateway, decision: access.BucketDecision) -> HTTPResponse:
+def _denied(gateway: Gateway, decision: BucketDecision) -> HTTPResponse:
     more: dict[str, Any] = {}
     if decision.reason is BucketReason.TOS_REQUIRED:
         paths = [terms.accept_path(one.id) for one in decision.missing]

@@ -5,7 +5,9 @@ Not a repairer: a value that is not plainly harmless is refused (contract.md, Lo
 
 import re
 from collections.abc import Collection
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from dsgctl.config import Config
 
 MAX_LENGTH = 4096
 
@@ -63,6 +65,22 @@ def absolute_url(
     domain = cookie_domain.removeprefix(".")
     under = bool(domain) and f".{found['host']}".endswith(f".{domain}")
     return value if under and found["scheme"] in ("https", own_origin.partition(":")[0]) else None
+
+
+def elsewhere(config: Config, value: str) -> str | None:
+    """``value`` if it is an address on another server to which the settings let us send a browser."""
+    return absolute_url(
+        value, allowed=config.allowed_redirects, cookie_domain=config.cookie_domain, own_origin=config.origin
+    )
+
+
+def with_token(url: str, token: str, config: Config) -> str:
+    """The address, with the token where its origin is one that reads it from there (``DSG_TOKEN_REDIRECTS``)."""
+    if origin_of(url) not in config.token_redirects:
+        return url
+    parts = urlsplit(url)
+    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in config.token_names]
+    return urlunsplit(parts._replace(query=urlencode([*others, (config.token_names[0], token)])))
 
 
 def origin_of(target: str) -> str | None:

@@ -44,6 +44,11 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
             max_request_header_size=MAX_HEADER,
             max_request_body_size=MAX_BODY,
             expose_tracebacks=False,
+            # nginx stands on this host and sets this header itself: the address under which a person
+            # accepts terms. Every other forwarded header is thrown away.
+            trusted_proxy="127.0.0.1",
+            trusted_proxy_headers={"x-forwarded-for"},
+            clear_untrusted_proxy_headers=True,
         )
     except OSError as error:
         gateway.close()

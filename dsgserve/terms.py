@@ -141,7 +141,7 @@ def _target(gateway: Gateway, request: LocalRequest) -> str:
     if asked := given.getunicode("next"):
         found = redirects.local_path(asked)
     elif asked := given.getunicode("redirect"):
-        found = redirects.local_path(asked) or waiting.elsewhere(gateway, asked)
+        found = redirects.local_path(asked) or redirects.elsewhere(gateway.config, asked)
     else:
         return ""
     if found is None:

@@ -82,16 +82,8 @@ def _nested_origin(gateway: Gateway, target: str) -> str | None:
     path, _, query = target.partition("?")
     if path != "/activate":
         return None
-    allowed = elsewhere(gateway, parse_qs(query).get("redirect", [""])[-1])
+    allowed = redirects.elsewhere(gateway.config, parse_qs(query).get("redirect", [""])[-1])
     return redirects.origin_of(allowed) if allowed else None
-
-
-def elsewhere(gateway: Gateway, value: str) -> str | None:
-    """``value`` if it is an address elsewhere to which the settings let us send a browser."""
-    config = gateway.config
-    return redirects.absolute_url(
-        value, allowed=config.allowed_redirects, cookie_domain=config.cookie_domain, own_origin=config.origin
-    )
 
 
 def _entry(gateway: Gateway, login: Login, terms_id: int) -> dict[str, Any]:

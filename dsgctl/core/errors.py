@@ -8,11 +8,12 @@ class DsgError(Exception):
         message: one line: what is wrong, with which name.
         hint: one line: what to do next; empty if there is nothing to say.
         exit_code: of the command line (design.md, "The command line").
-        http_status: of the server.
+        http_status, code: of the server, and the word for programs that goes with it.
     """
 
     exit_code = 1
     http_status = 500
+    code = "failed"
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -25,6 +26,7 @@ class Invalid(DsgError):
 
     exit_code = 2
     http_status = 400
+    code = "invalid"
 
 
 class NotFound(DsgError):
@@ -32,6 +34,7 @@ class NotFound(DsgError):
 
     exit_code = 3
     http_status = 404
+    code = "not_found"
 
 
 class Conflict(DsgError):
@@ -39,6 +42,7 @@ class Conflict(DsgError):
 
     exit_code = 4
     http_status = 409
+    code = "conflict"
 
 
 class NotAllowed(DsgError):
@@ -46,3 +50,4 @@ class NotAllowed(DsgError):
 
     exit_code = 5
     http_status = 403
+    code = "not_allowed"

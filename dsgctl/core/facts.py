@@ -6,7 +6,8 @@ from typing import Any
 
 from peewee import JOIN
 
-from dsgctl.core.access import Dataset, Facts, Grant, Location, Terms, VersionTerms
+from dsgctl.core.access import Dataset, Facts, Grant, Terms, VersionTerms
+from dsgctl.core.buckets import Location
 from dsgctl.store import Database
 from dsgctl.store import models as m
 

@@ -179,7 +179,7 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
         address: the browser's network address; None if an operator records it on the person's behalf.
 
     Returns:
-        Whether they had not accepted them before.
+        Whether anything changed.
 
     Raises:
         NotAllowed: the account is disabled, or it is a child, whose parent accepts for it.
@@ -193,29 +193,32 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
             f"dsgctl user show {user.email} names the parent",
         )
     where = (Acceptance.principal == user.id) & (Acceptance.terms == terms_id)
-    if change.database.first(Acceptance.select().where(where)) is not None:
-        return False
-    change.database.run(
-        Acceptance.insert(
-            principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
+    new = change.database.first(Acceptance.select().where(where)) is None
+    if new:
+        change.database.run(
+            Acceptance.insert(
+                principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
+            )
         )
-    )
-    change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after={"name": found.name, "address": address})
+        after = {"name": found.name, "address": address}
+        change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
+    # Also for who accepted while the dataset was closed yet.
     public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
-    for dataset in change.database.objects(m.Dataset.select().where(public)):
-        _give_view(change, dataset.name, grants.principal_subject(user))
-    return True
+    subject = grants.principal_subject(user)
+    given = [
+        _give_view(change, dataset.name, subject)
+        for dataset in change.database.objects(m.Dataset.select().where(public))
+    ]
+    return new or any(given)
 
 
-def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
+def _give_view(change: Change, dataset: str, subject: grants.Subject) -> bool:
     # One of a version alone, or one that has ended, is not enough: nobody can accept twice.
-    if not any(
-        row["permission"] == "view"
-        and row["version"] is None
-        and (row["expires"] is None or row["expires"] > change.at)
-        for row in grants.listed(change.database, dataset=dataset, subject=subject)
-    ):
-        grants.add(change, subject, grants.Target(dataset, "view"), source="self-service")
+    for row in grants.listed(change.database, dataset=dataset, subject=subject):
+        lasting = row["expires"] is None or row["expires"] > change.at
+        if row["permission"] == "view" and row["version"] is None and lasting:
+            return False
+    return grants.add(change, subject, grants.Target(dataset, "view"), source="self-service")
 
 
 def listed(database: Database) -> Iterator[dict[str, Any]]:

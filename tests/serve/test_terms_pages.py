@@ -354,7 +354,7 @@ def test_a_name_is_text_and_nothing_else(client: Client, lab: Lab) -> None:
 
 def test_pages_are_for_people_and_errors_for_whoever_asks(client: Client, lab: Lab) -> None:
     reply = client.get(path(999), cookie=lab.bo, accept="application/json")
-    assert (reply.status, json.loads(reply.body)["error"]) == (404, "notfound")
+    assert (reply.status, json.loads(reply.body)["error"]) == (404, "not_found")
     with lab.change() as opened:
         service_accounts.set_active(opened, "robot", False)
     assert client.get(path(999), cookie=lab.robot).status == 303

@@ -1,12 +1,12 @@
-"""What of a bucket somebody may read: `access.bucket_access`, and the facts that it is given."""
+"""What of a bucket somebody may read: `buckets.bucket_access`, and the facts that it is given."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
-from dsgctl.core import access, datasets, facts, grants, groups, service_accounts, services, terms, users
-from dsgctl.core.access import BucketDecision, BucketReason
+from dsgctl.core import buckets, datasets, facts, grants, groups, service_accounts, services, terms, users
+from dsgctl.core.buckets import BucketDecision, BucketReason
 from dsgctl.core.change import Change, change
 from dsgctl.core.service_accounts import find_principal
 from dsgctl.store import Database
@@ -132,7 +132,7 @@ def test_what_may_be_read(database: Database, case: Case) -> None:
 
 def _ask(database: Database, who: str, bucket: str = BUCKET) -> BucketDecision:
     known = facts.of_principal(database, find_principal(database, who))
-    return access.bucket_access(known, facts.of_bucket(database, bucket), AT)
+    return buckets.bucket_access(known, facts.of_bucket(database, bucket), AT)
 
 
 def _build(opened: Change, case: Case) -> list[int]:
@@ -206,4 +206,4 @@ def test_a_view_that_was_taken_away_is_not_offered_again(database: Database) -> 
     ],
 )
 def test_prefixes_reduce_to_the_outermost(prefixes: list[str], left: tuple[str, ...]) -> None:
-    assert access.outermost(prefixes) == left
+    assert buckets.outermost(prefixes) == left
