@@ -96,9 +96,13 @@ def verify(database: Database) -> int | None:
         The id of the first record that does not follow from the one before, or None.
     """
     previous = GENESIS
-    query = AuditRecord.select().order_by(AuditRecord.id)
+    # The moment as the text that was hashed: whoever changed it may have made it no moment at all.
+    query = AuditRecord.select(
+        AuditRecord.id, AuditRecord.at.cast("TEXT").alias("at"), AuditRecord.actor, AuditRecord.action,
+        AuditRecord.target, AuditRecord.before, AuditRecord.after, AuditRecord.imported_from, AuditRecord.hash,
+    ).order_by(AuditRecord.id)  # fmt: skip
     for row in database.rows(query):
-        fields = [utc_text(row["at"]), row["actor"], row["action"], row["target"],
+        fields = [row["at"], row["actor"], row["action"], row["target"],
                   row["before"], row["after"], row["imported_from"]]  # fmt: skip
         previous = chained(previous, fields)
         if previous != bytes(row["hash"]):

@@ -42,9 +42,15 @@ class NewUser:
 
 
 def by_email(database: Database, email: str) -> Principal | None:
-    if not email.isascii():  # lower() makes "k" of the Kelvin sign: it must not find kate
-        return None
-    return database.first(Principal.select().where(fn.lower(Principal.email) == email.lower()))
+    return database.first(Principal.select().where(fn.lower(Principal.email).in_(_compared([email]))))
+
+
+def _compared(emails: Iterable[str]) -> list[str]:
+    """The addresses that somebody may have, as they are compared.
+
+    Only ASCII ones (core/names.py): lower() makes "k" of the Kelvin sign, which must not find kate.
+    """
+    return sorted({email.lower() for email in emails if email.isascii()})
 
 
 def by_id(database: Database, principal_id: int) -> Principal | None:
@@ -127,7 +133,7 @@ def add_all(change: Change, people: list[NewUser]) -> None:
 def known_among(database: Database, emails: Iterable[str]) -> dict[str, tuple[Principal, list[str]]]:
     """Those of these addresses whose users are known, in lower case, with the user and their affiliations."""
     found: dict[int, tuple[Principal, list[str]]] = {}
-    for part in _parts({email.lower() for email in emails}):
+    for part in _parts(_compared(emails)):
         for user in database.objects(Principal.select().where(fn.lower(Principal.email).in_(part))):
             found[user.id] = (user, [])
     for part in _parts(found):
@@ -148,7 +154,7 @@ def ids_by_email(database: Database, emails: Iterable[str]) -> dict[str, int]:
     """The ids of the users who have these addresses, by address in lower case."""
     found: dict[str, int] = {}
     key = fn.lower(Principal.email)
-    for part in _parts({email.lower() for email in emails}):
+    for part in _parts(_compared(emails)):
         found.update(database.tuples(Principal.select(key, Principal.id).where(key.in_(part))))
     return found
 

@@ -1,5 +1,6 @@
 """What the tests of core share: a moment, a way to run one change, and what every refusal must look like."""
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -46,15 +47,15 @@ class Run:
         found = [row["id"] for row in audit.listed(self.database)]
         return [audit.show(self.database, number) for number in reversed(found)]
 
-    def facts(self, who: str, service: str | None = None) -> Facts:
-        return of_principal(self.database, find_principal(self.database, who), service=service)
+    def facts(self, who: str, service: str | None = None, also: str | None = None) -> Facts:
+        return of_principal(self.database, find_principal(self.database, who), service=service, also=also)
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table, to see that nothing has changed."""
         with self.database.snapshot():
             connection = self.database._db.connection()
             tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-            return {name: sorted(connection.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
+            return {name: sorted(connection.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}  # noqa: S608
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def refused(kind: type[DsgError], *parts: str) -> Iterator[None]:
         yield
     error = caught.value
     whole = f"{error.message}; {error.hint}"
-    assert whole.isprintable(), whole
+    assert not {unicodedata.category(char) for char in whole} & {"Cc", "Cs", "Zl", "Zp"}, ascii(whole)
     assert error.hint, f"no hint: {whole}"
     for part in parts:
         assert part in whole

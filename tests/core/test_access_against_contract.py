@@ -147,7 +147,7 @@ def name_of(user: dict[str, Any]) -> str:
 
 def highest(permissions: list[str]) -> int:
     numbers = {"view": 1, "edit": 2, "manage": 3, "admin": 4}
-    return max(numbers[name] if name in numbers else 0 for name in permissions)
+    return max(numbers.get(name, 0) for name in permissions)
 
 
 def group_name(world: World, group_id: int) -> str:

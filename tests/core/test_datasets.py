@@ -1,0 +1,177 @@
+"""Datasets, their versions and where they lie."""
+
+from typing import Any
+
+import pytest
+
+from dsgctl.core import datasets, grants, services, terms, users
+from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.store import models as m
+from tests.core.builders import AT, Run, refused
+
+
+def test_a_dataset_is_made_once(run: Run) -> None:
+    dataset, new = run(datasets.add, "fish2", description="a\nfish", public=True)
+    assert new
+    before = run.content()
+    assert run(datasets.add, "fish2", description="a\nfish", public=True) == (dataset, False)
+    assert run.content() == before
+    assert datasets.show(run.database, "fish2") == {
+        "id": dataset.id, "name": "fish2", "description": "a\nfish", "access": "public", "own_terms": None,
+        "created": AT, "versions": [], "locations": [], "grants": [], "terms": [], "service_tables": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("other", "what"), [({"description": "b"}, "description"), ({"public": True}, "access")])
+def test_a_dataset_that_is_there_and_differs_is_a_conflict(run: Run, other: dict[str, Any], what: str) -> None:
+    run(datasets.add, "fish2", description="a")
+    with refused(Conflict, "fish2", what, "dsgctl dataset set fish2"):
+        run(datasets.add, "fish2", **{"description": "a", **other})
+
+
+def test_names_are_compared_exactly(run: Run) -> None:
+    run(datasets.add, "fish2")
+    with refused(NotFound, "'Fish2'", "dsgctl dataset list"):
+        datasets.find(run.database, "Fish2")
+
+
+@pytest.mark.parametrize("name", ["", "fish 2", "../fish", "a\x00"])
+def test_a_bad_name_is_refused(run: Run, name: str) -> None:
+    with refused(Invalid, "is not a name for a dataset"):
+        run(datasets.add, name)
+
+
+def test_only_what_is_named_changes(run: Run) -> None:
+    run(datasets.add, "fish2", description="a", public=True)
+    assert run(datasets.set_attributes, "fish2", description="b")
+    assert datasets.show(run.database, "fish2")["access"] == "public"
+    assert run(datasets.set_attributes, "fish2", public=False)
+    assert datasets.show(run.database, "fish2")["description"] == "b"
+    assert run.records()[-1]["before"] == {"access": "public"}
+    before = run.content()
+    assert not run(datasets.set_attributes, "fish2", description="b", public=False)
+    assert not run(datasets.set_attributes, "fish2")
+    assert run.content() == before
+
+
+def test_all_that_hangs_on_a_dataset_goes_with_it(run: Run) -> None:
+    user, _ = run(users.add, "ana@x.org")
+    for name in ("fish2", "fly"):
+        run(datasets.add, name)
+        run(datasets.add_version, name, "v1")
+        run(datasets.add_location, name, "gs://bucket/" + name, version="v1")
+        run(grants.add, grants.principal_subject(user), grants.Target(name, "view", "v1"))
+        run(terms.add, f"{name} terms", "Be kind.", dataset=name)
+        run(services.add_table, "cave", name, name)
+    gone = run(datasets.remove, "fish2")
+    assert gone == {
+        "versions": ["v1"], "locations": ["gs://bucket/fish2/"], "grants": ["view ana@x.org"],
+        "terms": ["1 fish2 terms"], "service_tables": ["cave fish2"],
+    }  # fmt: skip
+    for table in (m.Dataset, m.Version, m.Location, m.Grant, m.Terms, m.ServiceTable):
+        assert run.database.count(table.select()) == 1, table
+    assert datasets.show(run.database, "fly")["own_terms"] == 2
+    assert run.database.integrity_problems() == []
+    with refused(NotFound):
+        run(datasets.remove, "fish2")
+
+
+def test_a_new_dataset_of_an_old_name_has_another_id_and_nothing_of_the_old_one(run: Run) -> None:
+    old, _ = run(datasets.add, "fish2")
+    run(datasets.add_version, "fish2", "v1")
+    run(datasets.remove, "fish2")
+    new, _ = run(datasets.add, "fish2")
+    assert new.id > old.id
+    assert datasets.show(run.database, "fish2")["versions"] == []
+
+
+class TestVersions:
+    @pytest.fixture(autouse=True)
+    def dataset(self, run: Run) -> None:
+        run(datasets.add, "fish2")
+
+    def test_a_version_is_added_once_and_made_public_by_saying_so(self, run: Run) -> None:
+        assert run(datasets.add_version, "fish2", "v1.0 α")
+        assert not run(datasets.add_version, "fish2", "v1.0 α")
+        assert run(datasets.add_version, "fish2", "v1.0 α", public=True)
+        assert [(row["name"], row["public"]) for row in datasets.versions(run.database, "fish2")] == [("v1.0 α", True)]
+        assert run.actions()[-1] == "dataset.version.set dataset:fish2 version:v1.0 α"
+
+    def test_two_datasets_may_have_versions_of_one_name(self, run: Run) -> None:
+        run(datasets.add, "fly")
+        assert run(datasets.add_version, "fish2", "v1")
+        assert run(datasets.add_version, "fly", "v1")
+        run(datasets.remove_version, "fish2", "v1")
+        assert [row["name"] for row in datasets.versions(run.database, "fly")] == ["v1"]
+
+    def test_what_names_a_version_goes_with_it_and_nothing_else(self, run: Run) -> None:
+        user, _ = run(users.add, "ana@x.org")
+        for version in ("v1", "v2"):
+            run(datasets.add_version, "fish2", version)
+            run(datasets.add_location, "fish2", "gs://bucket/" + version, version=version)
+            run(grants.add, grants.principal_subject(user), grants.Target("fish2", "view", version))
+            run(terms.add, "terms", "Be kind.", dataset="fish2", version=version)
+        assert run(datasets.remove_version, "fish2", "v1") == {"grants": 1, "locations": 1, "terms": 1}
+        assert [row["version"] for row in grants.listed(run.database)] == ["v2"]
+        assert [row["version"] for row in datasets.locations(run.database, "fish2")] == ["v2"]
+        assert [row["version"] for row in terms.listed(run.database)] == ["v2"]
+
+    def test_an_unknown_version_is_not_found(self, run: Run) -> None:
+        with refused(NotFound, "fish2 has no version 'v1'", "dsgctl dataset version list fish2"):
+            run(datasets.remove_version, "fish2", "v1")
+        with refused(NotFound, "no dataset 'fly'"):
+            run(datasets.add_version, "fly", "v1")
+
+    @pytest.mark.parametrize("name", ["", " v1", "v\n1"])
+    def test_a_bad_name_is_refused(self, run: Run, name: str) -> None:
+        with refused(Invalid):
+            run(datasets.add_version, "fish2", name)
+
+
+class TestLocations:
+    @pytest.fixture(autouse=True)
+    def dataset(self, run: Run) -> None:
+        run(datasets.add, "fish2")
+        run(datasets.add_version, "fish2", "v1")
+
+    def test_a_location_is_added_once_however_it_is_written(self, run: Run) -> None:
+        assert run(datasets.add_location, "fish2", "gs://bucket/a")
+        assert not run(datasets.add_location, "fish2", "gs://bucket/a/")
+        assert run(datasets.add_location, "fish2", "gs://bucket/a", version="v1")
+        assert run(datasets.add_location, "fish2", "gs://bucket")
+        assert [(row["location"], row["version"]) for row in datasets.locations(run.database, "fish2")] == [
+            ("gs://bucket/a/", None), ("gs://bucket/a/", "v1"), ("gs://bucket/", None)
+        ]  # fmt: skip
+
+    def test_a_bucket_may_hold_several_datasets(self, run: Run) -> None:
+        run(datasets.add, "fly")
+        assert run(datasets.add_location, "fish2", "gs://bucket/fish2")
+        assert run(datasets.add_location, "fly", "gs://bucket/fly")
+        assert run.database.count(m.Bucket.select()) == 1
+
+    def test_the_very_location_is_removed(self, run: Run) -> None:
+        run(datasets.add_location, "fish2", "gs://bucket/a")
+        run(datasets.add_location, "fish2", "gs://bucket/a", version="v1")
+        run(datasets.remove_location, "fish2", "gs://bucket/a/")
+        assert [row["version"] for row in datasets.locations(run.database, "fish2")] == ["v1"]
+        with refused(NotFound, "gs://bucket/a/", "dsgctl dataset location list fish2"):
+            run(datasets.remove_location, "fish2", "gs://bucket/a")
+        with refused(NotFound, "gs://bucket/ for version v1"):
+            run(datasets.remove_location, "fish2", "gs://bucket", version="v1")
+
+    @pytest.mark.parametrize("verb", [datasets.add_location, datasets.remove_location])
+    def test_a_bad_url_or_an_unknown_version_is_refused(self, run: Run, verb: Any) -> None:
+        with refused(Invalid, "gs://"):
+            run(verb, "fish2", "s3://bucket/a")
+        with refused(NotFound, "'v2'"):
+            run(verb, "fish2", "gs://bucket/a", version="v2")
+        with refused(NotFound, "'fly'"):
+            run(verb, "fly", "gs://bucket/a")
+
+
+def test_datasets_are_listed_by_name_with_their_terms(run: Run) -> None:
+    for name in ("b", "a"):
+        run(datasets.add, name, description=name.upper())
+    run(terms.add, "B terms", "Be kind.", dataset="b")
+    rows = [(row["name"], row["access"], row["terms"], row["description"]) for row in datasets.listed(run.database)]
+    assert rows == [("a", "closed", None, "A"), ("b", "closed", "B terms", "B")]

@@ -1,0 +1,158 @@
+"""What a person may type, and what is refused: a table of each for each function."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dsgctl.core import names
+from dsgctl.core.errors import Invalid
+from tests.core.builders import AT, refused
+
+# No name of anything may have these: they would hide or forge what stands on a terminal or in a log.
+HARMFUL = ["a\x00b", "a\nb", "a\rb", "a\tb", "a\x1b[2Jb", "a\x7fb", "a\x85b", "a\u2028b", "a\u2029b", "a\ud800b",
+           "a\udcffb", "a\u202eb", "a\u2066b", "a\u200fb"]  # fmt: skip
+
+OK: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
+    (names.email, ("ana@example.org",), "ana@example.org"),
+    (names.email, ("Ana.B+lab@Sub.Example.ORG",), "Ana.B+lab@Sub.Example.ORG"),
+    (names.email, ("o'neil_1@x-y.org",), "o'neil_1@x-y.org"),
+    (names.email, ("ana@localhost",), "ana@localhost"),
+    (names.email, ("ana@xn--bcher-kva.example",), "ana@xn--bcher-kva.example"),
+    (names.email, ("a" * 64 + "@x.org",), "a" * 64 + "@x.org"),
+    (names.email, ("a@" + "b" * 248 + ".org",), "a@" + "b" * 248 + ".org"),
+    (names.email, ("a@not-service-account.dsg.local",), "a@not-service-account.dsg.local"),
+    (names.slug, ("fish2", "dataset"), "fish2"),
+    (names.slug, ("_Fish-2.b", "dataset"), "_Fish-2.b"),
+    (names.slug, ("9" * 255, "dataset"), "9" * 255),
+    (names.line, ("Zoë Łukasz 陈", "name"), "Zoë Łukasz 陈"),
+    (names.line, ("a  b", "name"), "a  b"),
+    (names.line, ("é" * 255, "name"), "é" * 255),
+    (names.paragraph, ("", "note"), ""),
+    (names.paragraph, ("# Terms\n\n\tBe kind.\n", "text"), "# Terms\n\n\tBe kind.\n"),
+    (names.paragraph, ("a" * 100_000, "text"), "a" * 100_000),
+    (names.permission, ("view",), "view"),
+    (names.permission, ("cave:all.tables-2",), "cave:all.tables-2"),
+    (names.gs_url, ("gs://bucket",), ("bucket", "")),
+    (names.gs_url, ("gs://bucket/",), ("bucket", "")),
+    (names.gs_url, ("gs://bucket/a",), ("bucket", "a/")),
+    (names.gs_url, ("gs://bucket/a/b/",), ("bucket", "a/b/")),
+    (names.gs_url, ("gs://my_bucket.example.org/ä b",), ("my_bucket.example.org", "ä b/")),
+    (names.gs_url, ("gs://" + "b" * 222,), ("b" * 222, "")),
+    (names.url, ("",), ""),
+    (names.url, ("https://x.org/a.png?b=c#d",), "https://x.org/a.png?b=c#d"),
+    (names.url, ("http://localhost:8200",), "http://localhost:8200"),
+    (names.duration, ("1m",), timedelta(minutes=1)),
+    (names.duration, ("12h",), timedelta(hours=12)),
+    (names.duration, ("90d",), timedelta(days=90)),
+    (names.duration, ("2w",), timedelta(days=14)),
+    (names.date, ("2027-01-31",), datetime(2027, 1, 31, tzinfo=UTC)),
+    (names.date, ("2027-01-31T12:30",), datetime(2027, 1, 31, 12, 30, tzinfo=UTC)),
+    (names.date, ("2027-01-31 12:30:01",), datetime(2027, 1, 31, 12, 30, 1, tzinfo=UTC)),
+    (names.date, ("2027-01-31T12:00Z",), datetime(2027, 1, 31, 12, tzinfo=UTC)),
+    (names.date, ("2027-01-31T00:30+02:00",), datetime(2027, 1, 30, 22, 30, tzinfo=UTC)),
+    (names.moment_after, ("90d", AT), AT + timedelta(days=90)),
+    (names.moment_after, ("2026-11-21", AT), datetime(2026, 11, 21, tzinfo=UTC)),
+    (names.moment_before, ("90d", AT), AT - timedelta(days=90)),
+    (names.moment_before, ("2026-11-19", AT), datetime(2026, 11, 19, tzinfo=UTC)),
+]  # fmt: skip
+
+FAIL: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+    *((names.email, (text,)) for text in (
+        "", "ana", "@x.org", "ana@", "ana@@x.org", "ana@x@y.org", "ana @x.org", " ana@x.org", "ana@x.org ",
+        ".ana@x.org", "ana.@x.org", "a..b@x.org", "ana@.org", "ana@x..org", "ana@-x.org", "ana@x-.org", "ana@x_y.org",
+        "ana@x.org.", "ana@[127.0.0.1]", '"ana"@x.org', "Ana <ana@x.org>", "mailto:ana@x.org", "ana@x.org,b@x.org",
+        "zoë@x.org", "ana@büc.org", "\u212aate@x.org", "ana@x\uff0eorg", "a" * 65 + "@x.org", "a@" + "b" * 249 + ".org",
+        "bot@service-account.dsg.local", "Bot@Service-Account.DSG.local", "ana@x.org\n", "ana\x00@x.org",
+        *(text + "@x.org" for text in HARMFUL),
+    )),
+    *((names.slug, (text, "dataset")) for text in (
+        "", " ", "fish 2", ".fish", "-fish", "..", "fish/2", "fish:2", "fish@2", "fisch\u00e4", "f\u0456sh", "a" * 256,
+        "fish2\n", *HARMFUL,
+    )),
+    *((names.line, (text, "name")) for text in (
+        "", " ", " a", "a ", "\u00a0a", "a\u3000", "a" * 256, "a\n", *HARMFUL,
+    )),
+    *((names.paragraph, (text, "text")) for text in (
+        "a" * 100_001, "a\x00", "a\x1b[31m", "a\u2028b", "a\ud800", "a\u202eb",
+    )),
+    *((names.permission, (text,)) for text in (
+        "", " view", "view ", "view edit", "-view", ":view", "vi\u00e9w", "view/all", "a" * 256, "view\n", *HARMFUL,
+    )),
+    *((names.gs_url, (text,)) for text in (
+        "", "bucket", "gs:/bucket", "gs://", "gs:///a", "s3://bucket", "https://storage.googleapis.com/bucket",
+        "GS://bucket", "gs://Bucket", "gs://bu cket", "gs://ab", "gs://-bucket", "gs://bucket-", "gs://.bucket",
+        "gs://" + "b" * 223, "gs://b\u00fccket", "gs://bucket//a", "gs://bucket/" + "a" * 1025,
+        "gs://bucket/" + "\u00e4" * 513, "gs://user@bucket/a", "gs://bucket:80/a", " gs://bucket",
+        *("gs://bucket/" + text for text in HARMFUL),
+    )),
+    *((names.url, (text,)) for text in (
+        "x.org", "//x.org", "javascript:alert(1)", "data:text/html,a", "ftp://x.org", "https://", "https:// x.org",
+        "https://x.org/a b", "https://b\u00fcc.org", " https://x.org", "https://x.org\n", "HTTPS://x.org",
+        "https://x.org/" + "a" * 2048, *("https://x.org/" + text for text in HARMFUL),
+    )),
+    *((names.duration, (text,)) for text in (
+        "", "90", "d", "0d", "-1d", "+1d", "1.5d", "90 d", "90D", "90days", "1y", "90d ", "1d12h", "1000000d",
+        "\u0669d", "1e3d", "90d\n",
+    )),
+    *((names.date, (text,)) for text in (
+        "", "soon", "2027", "2027-01", "2027-1-31", "31.01.2027", "01/31/2027", "20270131", "2027-02-30",
+        "2027-13-01", "2027-01-31T25:00", "2027-01-31T", "2027-01-31X12:00", "2027-01-31T12:00X",
+        " 2027-01-31", "2027-01-31 ",
+        "2027-W05-1", "0000-01-01", "10000-01-01", "0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00",
+        "\u0662\u0660\u0662\u0667-01-31", "2027-01-31T12:00+25:00", "2027-01-31\n12:00", "2027-01-31\x0012:00",
+    )),
+    *((names.moment_after, (text, AT)) for text in (
+        "", "90", "yesterday", "2026-11-19", "2026-11-20", "2026-11-20T12:00Z", "999999w", "0d",
+    )),
+    *((names.moment_before, (text, AT)) for text in ("", "90", "yesterday", "999999w", "-1d")),
+]  # fmt: skip
+
+
+def _id(case: Any) -> str:
+    return f"{case[0].__name__}/{ascii(case[1][0])[:40]}"
+
+
+@pytest.mark.parametrize("case", OK, ids=_id)
+def test_a_value_of_its_form_is_returned(case: Any) -> None:
+    function, values, expected = case
+    assert function(*values) == expected
+
+
+@pytest.mark.parametrize("case", FAIL, ids=_id)
+def test_a_value_of_another_form_is_refused_in_one_line_that_says_what_is_allowed(case: Any) -> None:
+    function, values = case
+    with refused(Invalid):
+        function(*values)
+
+
+def test_an_empty_line_is_allowed_only_where_it_is_said_to_be() -> None:
+    assert names.line("", "name", empty=True) == ""
+    with refused(Invalid, "''"):
+        names.line("", "name")
+    with refused(Invalid):
+        names.line(" ", "name", empty=True)
+
+
+def test_a_refusal_names_the_kind_and_the_value() -> None:
+    with refused(Invalid, "'fish 2' is not a name for a dataset", "letters, digits"):
+        names.slug("fish 2", "dataset")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fish2", "'fish2'"),
+        ("\x1b[2J", "'\\x1b[2J'"),
+        ("a\nb", "'a\\nb'"),
+        ("\u202eb", "'\\u202eb'"),
+        ("\udcff", "'\\udcff'"),
+        ("Zoë", "'Zoë'"),
+        ("a" * 60, "'" + "a" * 60 + "'"),
+        ("a" * 61, "'" + "a" * 57 + "...'"),
+    ],
+)
+def test_what_somebody_typed_is_shown_short_and_harmless(text: str, expected: str) -> None:
+    assert names.shown(text) == expected
+    assert names.shown(text).isprintable()
