@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check node-parts clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
@@ -27,5 +27,11 @@ $(VENV)/tested: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
+node-parts: tests/e2e/node/node_modules  ## what the end-to-end tests take from npm; without it they say what they leave out
+
+tests/e2e/node/node_modules: tests/e2e/node/package.json
+	cd tests/e2e/node && npm install --no-audit --no-fund --no-package-lock
+	@touch $@
+
 clean:  ## forget what was built and installed here
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) tests/e2e/node/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

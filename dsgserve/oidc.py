@@ -22,7 +22,8 @@ from dsgserve.outbound import Unavailable, bounded
 SCOPE = "openid email profile"
 LEEWAY = 10  # seconds by which clocks may differ
 _DISCOVERY_SECONDS = 3600.0
-_KEYS_PAUSE = 60.0  # seconds between two fetches of the keys, whatever ids strangers name
+_KEYS_SECONDS = 3600.0
+_KEYS_PAUSE = 1.0  # seconds at least between two fetches of the keys, whatever ids are named
 _ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "EdDSA"]  # none that shares a secret
 
 
@@ -147,7 +148,8 @@ class Provider:
     def _key(self, key_id: str) -> jwt.PyJWK:
         """The provider's published key of this id, fetched anew if it is not known."""
         with self._lock:
-            if key_id not in self._keys and time.monotonic() - self._keys_at > _KEYS_PAUSE:
+            age = time.monotonic() - self._keys_at
+            if age > _KEYS_SECONDS or (key_id not in self._keys and age > _KEYS_PAUSE):
                 found = self._fetch(self._endpoint("jwks_uri", locked=True)).get("keys")
                 self._keys_at = time.monotonic()
                 self._keys = _usable_keys(found)

@@ -1,0 +1,343 @@
+"""Signing in through an OpenID provider that we did not write, in every way that it can go."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from dsgctl.core import audit, tokens, users
+from dsgctl.core.change import change, now
+from dsgctl.store import Database
+from tests.e2e.conftest import Server, free_port
+
+NODE = Path(__file__).parent / "node"
+ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
+CLIENT = {"GOOGLE_CLIENT_ID": "the-client", "GOOGLE_CLIENT_SECRET": "the-secret"}
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("node") and (NODE / "node_modules").is_dir()),
+    reason="needs node and npm: make node-parts",
+)
+
+
+@dataclass
+class Provider:
+    """A running provider."""
+
+    issuer: str
+    certificate: Path
+    process: "subprocess.Popen[str]"
+
+    def how(self, **settings: Any) -> None:
+        """How logins go from now on; see provider.mjs."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"claims": ADA, **settings}) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "ok\n"
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    place = tmp_path_factory.mktemp("provider")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with subprocess.Popen(
+        ["node", "provider.mjs", str(free_port()), place / "cert.pem", place / "key.pem"],
+        cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        yield Provider(process.stdout.readline().strip(), place / "cert.pem", process)
+        process.terminate()
+
+
+class Browser:
+    """What a browser does with cookies and redirects; it keeps the addresses that it went through."""
+
+    def __init__(self, server: Server, provider: Provider) -> None:
+        self.server = server
+        self.origin = server.origin.replace("127.0.0.1", "localhost")
+        self._session = requests.Session()
+        self._session.trust_env = False  # or the environment may name other certificates
+        self._session.verify = str(provider.certificate)
+        self._session.headers["Accept"] = "text/html"
+        self.went: list[str] = []
+
+    def get(self, path: str, *, follow: bool = True, **headers: str) -> requests.Response:
+        reply = self._session.get(
+            self.origin + path if path.startswith("/") else path, allow_redirects=follow, headers=headers, timeout=30
+        )
+        self.went = [step.url for step in (*reply.history, reply)]
+        return reply
+
+    def cookie(self, name: str) -> str | None:
+        return self._session.cookies.get(name)
+
+    def who(self) -> str | None:
+        """Whom /login says is signed in."""
+        reply = self.get("/login", Accept="application/json")
+        return reply.json().get("email")
+
+
+@pytest.fixture
+def browse(serve: Callable[..., Server], provider: Provider) -> Callable[..., Browser]:
+    """Starts a server for this provider, and a browser before it; more browsers by its `Browser`."""
+    provider.how()
+
+    def start(**settings: str) -> Browser:
+        server = serve(
+            DSG_OIDC_ISSUER=provider.issuer, REQUESTS_CA_BUNDLE=str(provider.certificate), **CLIENT, **settings
+        )
+        return Browser(server, provider)
+
+    return start
+
+
+def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
+    browse: Callable[..., Browser], provider: Provider, database: Database
+) -> None:
+    browser = browse()
+    assert browser.get("/auth/login?next=/success").url == browser.origin + "/success"
+    assert browser.who() == "ada@example.org"
+    user = users.show(database, "ada@example.org")
+    assert (user["issuer"], user["subject"], user["name"]) == (provider.issuer, "s-ada", "Ada Lovelace")
+    assert user["groups"] == ["user"]
+
+    provider.how(claims={**ADA, "email": "renamed@example.org"})
+    second = Browser(browser.server, provider)
+    second.get("/auth/login")
+    assert second.who() == "ada@example.org"
+    assert browser.who() == "ada@example.org", "a login on a second browser ended the first"
+    assert database.count(users.Principal.select()) == 1
+    actors = {row["actor"] for row in audit.listed(database)}
+    assert actors <= {"user:ada@example.org", "user:renamed@example.org"}
+
+
+def test_what_is_asked_of_the_provider(browse: Callable[..., Browser], provider: Provider) -> None:
+    browser = browse()
+    first = browser.get("/auth/login", follow=False)
+    asked = {key: values[0] for key, values in parse_qs(urlsplit(first.headers["Location"]).query).items()}
+    assert asked["response_type"] == "code"
+    assert asked["client_id"] == "the-client"
+    assert asked["redirect_uri"] == browser.origin + "/accounts/google/login/callback/"
+    assert asked["code_challenge_method"] == "S256" and len(asked["code_challenge"]) == 43
+    assert set(asked["scope"].split()) == {"openid", "email", "profile"}
+    assert len(asked["state"]) >= 32 and len(asked["nonce"]) >= 32
+    assert "prompt" not in asked
+    again = browser.get("/auth/login?again=1", follow=False)
+    assert parse_qs(urlsplit(again.headers["Location"]).query)["prompt"] == ["select_account"]
+    browser.get("/auth/login")
+    known = browser.get("/api/v1/authorize", follow=False)
+    assert parse_qs(urlsplit(known.headers["Location"]).query)["login_hint"] == ["ada@example.org"]
+    for reply in (first, again, known):
+        assert reply.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+
+
+def test_the_host_header_does_not_decide_where_the_provider_sends_the_browser(
+    browse: Callable[..., Browser],
+) -> None:
+    browser = browse()
+    reply = browser.get("/auth/login", follow=False, Host="evil.example", **{"X-Forwarded-Host": "evil.example"})
+    assert "evil" not in reply.headers["Location"]
+
+
+FORGED = [
+    ("a foreign key", {"signature": "foreign"}),
+    ("no signature", {"signature": "none"}),
+    ("another nonce", {"claims": {**ADA, "nonce": "another"}}),
+    ("no nonce", {"claims": {**ADA, "nonce": None}}),
+    ("another audience", {"claims": {**ADA, "aud": "another-client"}}),
+    ("a second audience without azp", {"claims": {**ADA, "aud": ["the-client", "other"]}}),
+    ("another issuer", {"claims": {**ADA, "iss": "https://evil.example"}}),
+    ("expired", {"claims": {**ADA, "exp": int(time.time()) - 60}}),
+    ("no expiry", {"claims": {**ADA, "exp": None}}),
+    ("an unverified email", {"claims": {**ADA, "email_verified": False}}),
+    ("an email verified in text", {"claims": {**ADA, "email_verified": "true"}}),
+    ("no email", {"claims": {**ADA, "email": None}}),
+    ("the address of a service account", {"claims": {**ADA, "email": "bot@service-account.dsg.local"}}),
+    ("an email with a line break", {"claims": {**ADA, "email": "a\n@example.org"}}),
+    ("refused by the token endpoint", {"tokenError": "invalid_grant"}),
+    ("denied", {"deny": "access_denied"}),
+]
+
+
+def test_what_cannot_be_trusted_ends_on_a_page_and_signs_nobody_in(
+    browse: Callable[..., Browser], provider: Provider, database: Database
+) -> None:
+    browser = browse()
+    for name, how in FORGED:
+        provider.how(**how)
+        reply = browser.get("/auth/login?next=/success")
+        assert reply.status_code == 403, name
+        assert "not signed in" in reply.text, name
+        assert "/auth/login?again=1&amp;next=%2Fsuccess" in reply.text, name
+        assert len(browser.went) == 3, name
+        assert browser.cookie("dsg_token") is None, name
+    assert database.count(users.Principal.select()) == 0
+    provider.how()
+    browser.get("/auth/login")
+    assert browser.who() == "ada@example.org"
+
+
+def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
+    browse: Callable[..., Browser], provider: Provider, database: Database
+) -> None:
+    with change(database, "os:test") as opened:
+        users.add(opened, "Ada@Example.org", name="Countess")
+    browser = browse()
+    browser.get("/auth/login")
+    assert browser.who() == "Ada@Example.org"
+    assert users.show(database, "ada@example.org")["name"] == "Countess"
+
+    provider.how(claims={**ADA, "sub": "somebody-else"})
+    second = Browser(browser.server, provider)
+    reply = second.get("/auth/login")
+    assert (reply.status_code, "another sign-in identity" in reply.text) == (403, True)
+    with change(database, "os:test") as opened:
+        users.set_attributes(opened, "ada@example.org", unbind=True)
+    second.get("/auth/login")
+    assert second.who() == "Ada@Example.org"
+
+
+def test_a_disabled_account_and_a_foreign_domain_are_told_so(
+    browse: Callable[..., Browser], provider: Provider, database: Database
+) -> None:
+    with change(database, "os:test") as opened:
+        users.add(opened, "ada@example.org")
+        users.set_active(opened, "ada@example.org", False)
+    browser = browse(DSG_ALLOWED_EMAIL_DOMAINS="example.org")
+    assert "disabled" in browser.get("/auth/login").text
+    provider.how(claims={**ADA, "sub": "s-eve", "email": "eve@example.com"})
+    assert "domain" in browser.get("/auth/login").text
+    assert browser.cookie("dsg_token") is None
+
+
+def test_a_login_is_finished_once_by_the_browser_that_began_it(
+    browse: Callable[..., Browser], provider: Provider
+) -> None:
+    browser = browse()
+    to_provider = browser.get("/auth/login", follow=False).headers["Location"]
+    callback = browser.get(to_provider, follow=False).headers["Location"]
+    victim = Browser(browser.server, provider)
+    assert victim.get(callback).status_code == 403, "somebody else's login was finished"
+    assert victim.cookie("dsg_token") is None
+    assert browser.get(callback).status_code == 200
+    assert browser.who() == "ada@example.org"
+    assert browser.get(callback).status_code == 403, "a login was finished twice"
+    assert browser.get("/accounts/google/login/callback/?state=x&code=y").status_code == 403
+
+
+def test_several_tabs_may_sign_in_at_once_and_the_other_callback_works_too(
+    browse: Callable[..., Browser],
+) -> None:
+    browser = browse()
+    tabs = [browser.get(f"/auth/login?next=/success%3Ftab={tab}", follow=False) for tab in range(3)]
+    for tab, reply in reversed(list(enumerate(tabs))):
+        callback = browser.get(reply.headers["Location"], follow=False).headers["Location"]
+        other_spelling = callback.replace("/accounts/google/login/callback/", "/api/v1/oauth2callback")
+        assert browser.get(other_spelling, follow=False).headers["Location"] == f"/success?tab={tab}"
+    for _ in range(10):
+        browser.get("/auth/login", follow=False)
+    assert len(browser.cookie("dsg_login") or "") < 3500, "pending logins are not bounded"
+
+
+def test_keys_are_fetched_anew_when_the_provider_has_new_ones(
+    browse: Callable[..., Browser], provider: Provider
+) -> None:
+    browser = browse()
+    browser.get("/auth/login")
+    time.sleep(1.1)
+    provider.how(rotate=True)
+    for _ in range(3):
+        assert browser.get("/auth/login?next=/success").status_code == 200
+
+
+def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice(
+    browse: Callable[..., Browser], provider: Provider, database: Database
+) -> None:
+    with change(database, "os:test") as opened:
+        _, token = tokens.mint(opened, users.add(opened, "bo@example.org")[0])
+    browser = browse()
+    browser.get("/auth/login")
+    provider.how(hang=7000)
+    started = time.monotonic()
+    reply = browser.get("/auth/login")
+    assert (reply.status_code, "does not answer" in reply.text) == (503, True)
+    assert time.monotonic() - started < 15
+    assert browser.server.ask(token).status_code == 200
+
+
+def test_where_a_login_may_lead(browse: Callable[..., Browser], database: Database) -> None:
+    browser = browse(
+        DSG_ALLOWED_REDIRECTS="https://cave.example.org,https://clio.example.org",
+        DSG_TOKEN_REDIRECTS="https://cave.example.org",
+    )
+
+    def leads_to(path: str) -> str:
+        reply = browser.get(path, follow=False)
+        callback = browser.get(reply.headers["Location"], follow=False).headers["Location"]
+        return browser.get(callback, follow=False).headers["Location"]
+
+    plain = leads_to("/api/v1/authorize?redirect=https://clio.example.org/x?a=1")
+    assert plain == "https://clio.example.org/x?a=1"
+    with_token = leads_to("/api/v1/authorize?redirect=https://cave.example.org/x?a=1%26dsg_token=old%23part")
+    assert with_token == f"https://cave.example.org/x?a=1&dsg_token={browser.cookie('dsg_token')}#part"
+    activation = leads_to("/api/v1/authorize?redirect=https://clio.example.org/x&service=clio&dataset=fish2")
+    assert activation == "/activate?service=clio&dataset=fish2&redirect=https%3A%2F%2Fclio.example.org%2Fx"
+    for bad in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+        assert browser.get(f"/api/v1/authorize?redirect={bad}", follow=False).status_code == 400
+        assert browser.get(f"/auth/login?next={bad}", follow=False).status_code == 400
+
+
+def test_a_script_is_told_where_to_send_the_person(browse: Callable[..., Browser]) -> None:
+    browser = browse(DSG_ALLOWED_REDIRECTS="https://clio.example.org")
+    path = "/api/v1/authorize?redirect=https://clio.example.org/x&service=clio"
+    url = browser.get(path, **{"X-Requested-With": "XMLHttpRequest"}).json()["authorization_url"]
+    assert url.startswith(browser.origin + "/api/v1/authorize?")
+    browser.get(
+        browser.get(browser.get(url, follow=False).headers["Location"], follow=False).headers["Location"], follow=False
+    )
+    assert browser.who() == "ada@example.org"
+
+
+def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
+    browse: Callable[..., Browser], provider: Provider, database: Database
+) -> None:
+    browser = browse()
+    browser.get("/auth/login")
+    second = Browser(browser.server, provider)
+    second.get("/auth/login")
+    presented = browser.cookie("dsg_token") or ""
+    browser.get("/api/v1/logout")
+    assert browser.who() is None
+    assert browser.server.ask(presented).status_code == 401
+    assert second.who() == "ada@example.org"
+    with change(database, "os:test") as opened:
+        _, api = tokens.mint(opened, users.find(database, "ada@example.org"))
+    requests.post(browser.origin + "/logout", headers={"Authorization": f"Bearer {api}"}, timeout=10)
+    assert browser.server.ask(api).status_code == 200
+
+
+def test_the_login_token_lasts_a_week_and_the_cookie_is_closed_to_scripts(
+    browse: Callable[..., Browser], database: Database
+) -> None:
+    browser = browse()
+    reply = browser.get("/auth/login", follow=False)
+    callback = browser.get(reply.headers["Location"], follow=False).headers["Location"]
+    done = browser.get(callback, follow=False)
+    cookies = [value for name, value in done.raw.headers.items() if name.lower() == "set-cookie"]
+    login = next(value for value in cookies if value.startswith("dsg_token="))
+    assert "HttpOnly" in login and "samesite=lax" in login.lower() and "Domain" not in login
+    row = next(iter(tokens.listed(database, at=now())))
+    assert row["kind"] == "login"
+    assert abs((row["expires"] - now()).total_seconds() - 7 * 24 * 3600) < 60
