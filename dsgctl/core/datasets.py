@@ -157,14 +157,25 @@ def find_version(database: Database, dataset: Dataset, name: str) -> Version:
     return version
 
 
-def add_version(change: Change, dataset_name: str, name: str, *, public: bool = False) -> bool:
-    """Add a version, or change whether it is public. Returns whether anything changed."""
+def add_version(
+    change: Change, dataset_name: str, name: str, *, public: bool = False, kept_id: int | None = None
+) -> bool:
+    """Add a version, or change whether it is public.
+
+    Args:
+        kept_id: the id that it had in another system, which it keeps if that is free here.
+
+    Returns:
+        Whether anything changed.
+    """
     dataset = find(change.database, dataset_name)
     names.line(name, "version name")
     target = f"dataset:{dataset.name} version:{name}"
     known = change.database.first(Version.select().where(Version.dataset == dataset.id, Version.name == name))
     if known is None:
-        change.database.run(Version.insert(dataset=dataset.id, name=name, public=public))
+        if kept_id is not None and change.database.first(Version.select().where(Version.id == kept_id)) is not None:
+            kept_id = None
+        change.database.run(Version.insert(id=kept_id, dataset=dataset.id, name=name, public=public))
         change.record("dataset.version.add", target, after={"public": public})
         return True
     if known.public == public:

@@ -110,8 +110,10 @@ def members_among(database: Database, group: Group, ids: Iterable[int]) -> set[i
     return {principal_id for (principal_id,) in database.tuples(query)}
 
 
-def is_member(database: Database, name: str, user: m.Principal) -> bool:
-    return _membership(database, find(database, name), user) is not None
+def leads(database: Database, name: str, user: m.Principal) -> bool | None:
+    """Whether a member leads the group; None for somebody who is not in it."""
+    known = _membership(database, find(database, name), user)
+    return known.leads if known else None
 
 
 def remove_member(change: Change, name: str, email: str) -> bool:

@@ -112,6 +112,7 @@ def keep(change: Change, **row: Any) -> None:
     """
     names.line(row["name"], "name for terms")
     names.paragraph(row["text"], "text of the terms")
+    names.line(row["invite_token"], "invitation")
     change.database.run(Terms.insert(**row))
     change.record("terms.add", f"terms:{row['id']}", after={key: row[key] for key in ("name", "effective", "retired")})
 
@@ -123,7 +124,7 @@ def keep_own(change: Change, dataset: m.Dataset, terms_id: int) -> None:
 
 
 def keep_acceptance(
-    change: Change, terms_id: int, user: m.Principal, *, accepted: datetime, address: str | None
+    change: Change, terms_id: int, user: m.Principal, *, accepted: datetime, address: str | None, recorded_by: str
 ) -> bool:
     """Take over that a person accepted terms, then and from there. Returns whether it is new."""
     where = (Acceptance.principal == user.id) & (Acceptance.terms == terms_id)
@@ -131,7 +132,7 @@ def keep_acceptance(
         return False
     change.database.run(
         Acceptance.insert(
-            principal=user.id, terms=terms_id, accepted=accepted, address=address, recorded_by=change.actor
+            principal=user.id, terms=terms_id, accepted=accepted, address=address, recorded_by=recorded_by
         )
     )
     after = {"accepted": accepted, "address": address}

@@ -145,6 +145,7 @@ def keep(
     last_used: datetime | None,
 ) -> bool:
     """Take over a token of another system, so that it keeps working. Returns whether it is new here."""
+    names.line(description, "description", empty=True)
     if change.database.first(Token.select().where(Token.hash == digest(secret))) is not None:
         return False
     _insert(

@@ -130,6 +130,11 @@ def add_all(change: Change, people: list[NewUser]) -> None:
         )
 
 
+def reserve_ids(change: Change, up_to: int) -> None:
+    """Give no id up to this one to anybody new: another system has used them, also for accounts long deleted."""
+    change.database.reserve_ids(Principal, up_to)
+
+
 def known_among(database: Database, emails: Iterable[str]) -> dict[str, tuple[Principal, list[str]]]:
     """Those of these addresses whose users are known, in lower case, with the user and their affiliations."""
     found: dict[int, tuple[Principal, list[str]]] = {}

@@ -1,13 +1,16 @@
 """Taking over facts from other systems: one module a source. Each reads and checks its source, then calls core."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsgctl.core.errors import Invalid
 
 Progress = Callable[[int, int], None]  # told how many of how many rows are done
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """What an import did.
 
@@ -25,4 +28,28 @@ class Report:
         return any(self.added.values())
 
     def count(self, kind: str, *, new: bool) -> None:
-        (self.added if new else self.unchanged)[kind] += 1
+        self.counts(kind, new=int(new), of=1)
+
+    def counts(self, kind: str, *, new: int, of: int) -> None:
+        """Of so many facts of a kind, so many were new."""
+        self.added[kind] += new
+        self.unchanged[kind] += of - new
+
+
+class BadRows(Invalid):
+    """Rows that cannot be imported.
+
+    Attributes:
+        problems: each of them, in a line that says where it stands and what is wrong.
+    """
+
+    def __init__(self, source: Path, problems: Sequence[str], hint: str) -> None:
+        rows = "row" if len(problems) == 1 else "rows"
+        super().__init__(f"{source}: {len(problems)} bad {rows}: {first_of(problems)}", hint)
+        self.problems = list(problems)
+
+
+def first_of(problems: Sequence[str], limit: int = 20) -> str:
+    """Problems in one line, and how many more there are."""
+    more = f"; and {len(problems) - limit} more" if len(problems) > limit else ""
+    return "; ".join(problems[:limit]) + more

@@ -124,6 +124,15 @@ class Database:
                 values,
             )
 
+    def reserve_ids(self, model: Any, up_to: int) -> None:
+        """Number the next row of a table above ``up_to`` (https://sqlite.org/autoinc.html)."""
+        table = model._meta.table_name
+        with translated(self.path):
+            highest = self._db.execute_sql("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+            if (highest[0] or 0) < up_to:
+                self._db.execute_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+                self._db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
+
     def scalar(self, sql: str) -> Any:
         with translated(self.path):
             row = self._db.execute_sql(sql).fetchone()

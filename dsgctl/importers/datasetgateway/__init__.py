@@ -3,29 +3,38 @@
 from pathlib import Path
 
 from dsgctl.core.change import Change
-from dsgctl.core.errors import DsgError
 from dsgctl.importers import Progress, Report
+from dsgctl.importers.datasetgateway.accounts import take_groups, take_service_accounts, take_tokens, take_users
+from dsgctl.importers.datasetgateway.data import take_datasets, take_locations, take_services
+from dsgctl.importers.datasetgateway.history import take_history
+from dsgctl.importers.datasetgateway.rules import take_grants, take_terms
 from dsgctl.importers.datasetgateway.source import opened
-from dsgctl.importers.datasetgateway.taking import STEPS, Taking
+from dsgctl.importers.datasetgateway.taking import Taking
 
 __all__ = ["run"]
+
+# In the order in which facts refer to each other.
+_STEPS = (
+    take_users, take_groups, take_datasets, take_locations, take_services, take_terms, take_service_accounts,
+    take_grants, take_tokens, take_history,
+)  # fmt: skip
 
 
 def run(change: Change, source: Path, *, progress: Progress | None = None) -> Report:
     """Take over all that a database of the original server holds, in the caller's transaction.
 
-    What is here already stays as it is here, so that a second run changes nothing, nor undoes
-    what an operator has decided since the first.
+    What is here already stays as it is here, and a second run changes nothing; where the two differ,
+    the report says so. What was removed here since, such as a grant, comes back: it is new here.
 
     Raises:
-        Invalid: the file is damaged, of another program, or a value in it cannot be kept here.
+        BadRows: values in it cannot be kept here; every such row is told.
+        Invalid: the file is damaged, or of another program or release.
         Conflict: an id, a name or an address is somebody else's here.
     """
     with opened(source) as found:
         taking = Taking(change, found, progress)
-        try:
-            for step in STEPS:
-                step(taking)
-        except DsgError as error:
-            raise type(error)(f"{source}: {error.message}", error.hint) from None
+        for step in _STEPS:
+            step(taking)
+        taking.report.skipped.extend(found.lost())
+        taking.finish(source)
         return taking.report
