@@ -188,7 +188,8 @@ def load(environment: Mapping[str, str], env_file: str | None = None) -> Config:
     """
     named = env_file or environment.get("DSG_ENV_FILE")
     found = _read(named or DEFAULT_ENV_FILE, required=bool(named))
-    given = {**found, **environment}
+    # An empty variable says nothing, as in most programs: it does not hide the file's.
+    given = {**found, **{name: value for name, value in environment.items() if value}}
     known = {item.metadata["env"]: item for item in fields(Config)}
     problems: list[str] = []
     # In a file every name must be one of ours; the environment holds much that is not.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dsgctl.core import change
+from dsgctl.core import change, names
 from dsgserve.outbound import Places, Unavailable, bounded
 
 MAX_RULES = 10  # of a boundary, says Google
@@ -31,7 +31,7 @@ _SAFE_PREFIX = re.compile(r"(?:[\w .~!$&()*+,;=:@#%/-]*/)?")
 
 log = logging.getLogger("dsgserve.gcs_tokens")
 
-Boundary = tuple[str, tuple[str, ...]]
+Boundary = tuple[str | None, str, tuple[str, ...]]  # credential, bucket, prefixes
 
 
 class GoogleUnavailable(Exception):
@@ -83,35 +83,38 @@ class Minter:
         places: Places,
         sts_url: str,
         *,
-        find_credentials: Callable[[], Any] | None = None,
+        find_credentials: Callable[[str | None], Any] | None = None,
         clock: Callable[[], datetime] = change.now,
     ) -> None:
         """
         Args:
             places: bounds the requests that wait for Google.
             sts_url: of the token exchange.
-            find_credentials: a google.auth credential; None for the machine's own.
+            find_credentials: makes a google.auth credential of what a bucket names; None for `_credentials`.
         """
         self._places = places
         self._sts_url = sts_url
-        self._find = find_credentials or _default_credentials
+        self._find = find_credentials or _credentials
         self._clock = clock
         self._kept: dict[Boundary, _Kept] = {}
         self._keeping = threading.Lock()
         # Two of the same boundary always meet at the same lock: one exchange at a time for it.
         self._exchanging = [threading.Lock() for _ in range(16)]
-        self._source: Any = None
+        self._sources: dict[str | None, Any] = {}
         self._sourcing = threading.Lock()
-        self._not_before = datetime.min.replace(tzinfo=UTC)
+        self._not_before: dict[str | None, datetime] = {}
 
-    def mint(self, bucket: str, prefixes: tuple[str, ...]) -> str:
+    def mint(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None) -> str:
         """A token that may read and list these prefixes of a bucket; ``("",)`` for all of it.
+
+        Args:
+            credential: what the bucket names (core/datasets.py, `set_bucket`); None for the machine's own.
 
         Raises:
             GoogleUnavailable: try again in a moment.
             GoogleRefused: it will not work.
         """
-        boundary = (bucket, prefixes)
+        boundary = (credential, bucket, prefixes)
         rules = conditions(bucket, prefixes)
         if token := self._reusable(boundary):
             return token
@@ -127,7 +130,8 @@ class Minter:
         return kept.token if kept and kept.expires - self._clock() >= KEEP_LIFE else None
 
     def _make(self, boundary: Boundary, rules: list[str | None]) -> str:
-        made = self._exchange(boundary[0], rules)
+        credential, bucket, _ = boundary
+        made = self._exchange(credential, bucket, rules)
         with self._keeping:
             self._kept.pop(boundary, None)
             while len(self._kept) >= CAPACITY:
@@ -135,7 +139,7 @@ class Minter:
             self._kept[boundary] = made
         return made.token
 
-    def _exchange(self, bucket: str, rules: list[str | None]) -> _Kept:
+    def _exchange(self, credential: str | None, bucket: str, rules: list[str | None]) -> _Kept:
         # google.auth is slow to import and big; a gateway that mints nothing never needs it.
         from google.auth import exceptions
         from google.oauth2 import sts
@@ -143,7 +147,7 @@ class Minter:
         transport = _Transport()
         asked = self._clock()
         try:
-            source, source_expires = self._source_token(transport)
+            source, source_expires = self._source_token(credential, transport)
             client: Any = sts.Client(self._sts_url)  # type: ignore[no-untyped-call]
             answer = client.exchange_token(
                 request=transport,
@@ -163,27 +167,27 @@ class Minter:
             transport.close()
         return _kept(answer, asked, source_expires)
 
-    def _source_token(self, transport: "_Transport") -> tuple[str, datetime]:
+    def _source_token(self, credential: str | None, transport: "_Transport") -> tuple[str, datetime]:
         """The gateway's own token, and until when it lives: a downscoped one lives no longer."""
         with self._sourcing:
-            if self._source is None:
-                self._source = self._found()
-            source = self._source
+            if credential not in self._sources:
+                self._sources[credential] = self._found(credential)
+            source = self._sources[credential]
             if source.token is None or _expiry(source, self._clock()) - self._clock() < 2 * KEEP_LIFE:
                 source.refresh(transport)
             return str(source.token), _expiry(source, self._clock())
 
-    def _found(self) -> Any:
+    def _found(self, credential: str | None) -> Any:
         from google.auth import exceptions
 
-        if self._clock() < self._not_before:
-            raise GoogleUnavailable("this machine has no Google credentials")
+        if self._clock() < self._not_before.get(credential, self._clock()):
+            raise GoogleUnavailable("there are no such Google credentials")
         try:
-            return self._find()
+            return self._find(credential)
         except exceptions.DefaultCredentialsError as error:
-            self._not_before = self._clock() + _FORGIVE
-            log.error("no Google credentials: %s", error)
-            raise GoogleUnavailable("this machine has no Google credentials") from error
+            self._not_before[credential] = self._clock() + _FORGIVE
+            log.error("no Google credentials (%s): %s", credential or "the machine's own", error)
+            raise GoogleUnavailable("there are no such Google credentials") from error
 
 
 def _boundary(bucket: str, rules: list[str | None]) -> Any:
@@ -202,11 +206,27 @@ def _boundary(bucket: str, rules: list[str | None]) -> Any:
     return google.CredentialAccessBoundary(rules=available).to_json()
 
 
-def _default_credentials() -> Any:
-    import google.auth
+def _credentials(named: str | None) -> Any:
+    """The google.auth credential of ``impersonate:EMAIL``, of a service account's key file, or the machine's own.
 
-    credentials, _ = google.auth.default(scopes=[_SCOPE])
-    return credentials
+    Raises:
+        DefaultCredentialsError: there is none.
+    """
+    import google.auth
+    from google.auth import exceptions, impersonated_credentials
+    from google.oauth2 import service_account
+
+    google_accounts: Any = service_account.Credentials  # without types
+    google_impersonated: Any = impersonated_credentials.Credentials
+    if named is not None and not named.startswith(names.IMPERSONATE):
+        try:
+            return google_accounts.from_service_account_file(named, scopes=[_SCOPE])
+        except (OSError, ValueError) as error:
+            raise exceptions.DefaultCredentialsError(f"{type(error).__name__}") from error
+    own, _ = google.auth.default(scopes=[_SCOPE])
+    if named is None:
+        return own
+    return google_impersonated(own, named.removeprefix(names.IMPERSONATE), [_SCOPE])
 
 
 def _expiry(source: Any, now: datetime) -> datetime:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import buckets, change, facts, names, terms, tokens
+from dsgctl.core import buckets, change, datasets, facts, names, terms, tokens
 from dsgctl.core.buckets import BucketDecision, BucketReason
 from dsgctl.core.errors import Invalid
 from dsgctl.core.tokens import Problem
@@ -145,12 +145,13 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
         owner = _owner(gateway, presented, at)
         if isinstance(owner, Problem):
             return unauthorized(owner)
+        credential = datasets.credential_of(gateway.facts, bucket)
         decision = buckets.bucket_access(
             facts.of_principal(gateway.facts, owner), facts.of_bucket(gateway.facts, bucket), at
         )
     if decision.reason is not BucketReason.GRANTED:
         return _denied(gateway, decision)
-    return _minted(gateway, bucket, decision.prefixes)
+    return _minted(gateway, bucket, decision.prefixes, credential)
 
 
 def _asked(request: LocalRequest) -> tuple[str, str] | None:
@@ -188,9 +189,9 @@ def _denied(gateway: Gateway, decision: BucketDecision) -> HTTPResponse:
     return json_error(403, decision.reason, _SAID[decision.reason], **more)
 
 
-def _minted(gateway: Gateway, bucket: str, prefixes: tuple[str, ...]) -> HTTPResponse:
+def _minted(gateway: Gateway, bucket: str, prefixes: tuple[str, ...], credential: str | None) -> HTTPResponse:
     try:
-        return json_reply({"token": gateway.minter.mint(bucket, prefixes)})
+        return json_reply({"token": gateway.minter.mint(bucket, prefixes, credential)})
     except GoogleUnavailable as error:
         log.warning("no token for bucket %s: %s", bucket, error)
         reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")

@@ -18,6 +18,7 @@ NOUNS = {
     "user": ("users", "People: who they are, and their accounts."),
     "group": ("groups", "Groups of people, and who leads them."),
     "dataset": ("datasets", "Datasets, their versions, and where they lie."),
+    "bucket": ("buckets", "Buckets, and the Google credential for each."),
     "grant": ("grants", "Permissions on datasets: to users, groups and service accounts."),
     "terms": ("terms", "Terms of service, and who has accepted them."),
     "service": ("services", "Services that ask, CAVE's tables, public roots."),

@@ -19,6 +19,9 @@ def command() -> None:
     """Who may what, and why. The server decides by the same rules."""
 
 
+_SERVICE = click.option("--service", metavar="NAME", help="As this service would be told.")
+
+
 def _facts(session: Session, who: str, *, service: str | None = None, also: str | None = None) -> Facts:
     with session.database.snapshot():
         principal = service_accounts.find_principal(session.database, who)
@@ -27,7 +30,7 @@ def _facts(session: Session, who: str, *, service: str | None = None, also: str 
 
 @subcommand(command, "show", example="dsgctl access show ada@example.org --service clio")
 @click.argument("who", metavar="EMAIL|NAME")
-@click.option("--service", metavar="NAME", help="As this service would be told.")
+@_SERVICE
 def show(session: Session, who: str, service: str | None) -> None:
     """What the server answers to GET /api/v1/user/cache for a person or service account."""
     known = _facts(session, who, service=service)
@@ -40,9 +43,10 @@ def show(session: Session, who: str, service: str | None) -> None:
 @click.argument("who", metavar="EMAIL|NAME")
 @click.argument("dataset", type=DATASET)
 @click.argument("permission")
-def check(session: Session, who: str, dataset: str, permission: str) -> int:
+@_SERVICE
+def check(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> int:
     """Whether somebody has a permission: exit code 0 if so, 5 if not."""
-    decision = access.decide(_facts(session, who, also=dataset), dataset, permission, now())
+    decision = access.decide(_facts(session, who, service=service, also=dataset), dataset, permission, now())
     if decision.reason is Reason.NO_SUCH_DATASET:
         datasets.find(session.database, dataset)
     session.output.done(
@@ -56,9 +60,13 @@ def check(session: Session, who: str, dataset: str, permission: str) -> int:
 @click.argument("who", metavar="EMAIL|NAME")
 @click.argument("dataset", type=DATASET)
 @click.argument("permission", default="view")
-def explain(session: Session, who: str, dataset: str, permission: str) -> None:
-    """Why somebody may or may not do something with a dataset, and what to type next."""
-    known = _facts(session, who, also=dataset)
+@_SERVICE
+def explain(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> None:
+    """Why somebody may or may not do something with a dataset, and what to type next.
+
+    The answer is the exit code of 'access check'; here it is 0 as long as there is an explanation.
+    """
+    known = _facts(session, who, service=service, also=dataset)
     decision = access.decide(known, dataset, permission, now())
     record = _record(session, known, decision)
     if session.output.format == "table":

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -24,7 +25,7 @@ def wants_json() -> bool:
     chosen = [
         argument for before, argument in zip(sys.argv, sys.argv[1:], strict=False) if before in ("-o", "--output")
     ]
-    chosen += [argument.partition("=")[2] for argument in sys.argv if argument.startswith("--output=")]
+    chosen += [argument.removeprefix("--output=").removeprefix("-o") for argument in sys.argv]
     return any(argument in ("json", "jsonl") for argument in chosen)
 
 
@@ -55,14 +56,14 @@ class Output:
                 self._json_list(picked)
             case "jsonl":
                 for row in picked:
-                    click.echo(_json(row))
+                    _line(_json(row))
             case "csv":
                 writer = csv.writer(sys.stdout, lineterminator="\n")
                 writer.writerow(columns)
                 writer.writerows([_cell(row[key]) for key in columns] for row in picked)
             case "value":
                 for row in picked:
-                    click.echo(_cell(row[value]))
+                    _line(_cell(row[value]))
             case _:
                 _table(picked, columns)
 
@@ -93,11 +94,16 @@ class Output:
     @staticmethod
     def _json_list(rows: Iterable[Row]) -> None:
         comma = ""
-        click.echo("[", nl=False)
+        sys.stdout.write("[")
         for row in rows:
-            click.echo(f"{comma}\n  {_json(row)}", nl=False)
+            sys.stdout.write(f"{comma}\n  {_json(row)}")
             comma = ","
-        click.echo("\n]" if comma else "]")
+        _line("\n]" if comma else "]")
+
+
+def _line(text: str) -> None:
+    """A line of many: unlike click.echo, without a system call for each."""
+    sys.stdout.write(text + "\n")
 
 
 def _json(row: Row) -> str:
@@ -118,6 +124,8 @@ def _cell(held: Any) -> str:
         return utc_text(held)
     if isinstance(held, (list, tuple, frozenset)):
         return "; ".join(map(_cell, held))
+    if isinstance(held, dict):
+        return _json(held)
     return str(held)
 
 
@@ -146,19 +154,24 @@ def _table(rows: Iterator[Row], columns: Sequence[str]) -> None:
     if not first:
         click.echo("(none)", err=True)
         return
-    if len(first) < _MEASURED and sys.stdout.isatty():
+    whole_on_terminal = sys.stdout.isatty() and len(first) < _MEASURED
+    if whole_on_terminal:  # room is short there: what nothing has is left out
+        kept = [n for n in range(len(head)) if n == 0 or any(texts[n] != "-" for texts in first)]
+        head, *first = ([texts[n] for n in kept] for texts in (head, *first))
+    widths = [max(map(cell_len, column)) for column in zip(head, *first, strict=True)]
+    if whole_on_terminal and sum(widths) + 2 * len(widths) <= shutil.get_terminal_size().columns:
         _rich_table(head, first)
         return
-    widths = [max(map(cell_len, column)) for column in zip(head, *first, strict=True)]
 
     def line(texts: list[str]) -> str:
         padded = (text + " " * (width - cell_len(text)) for text, width in zip(texts, widths, strict=True))
         return "  ".join(padded).rstrip()
 
+    # Also on a terminal that is too narrow: a long line can be copied, a word cut in two cannot.
     for texts in (head, *first):
-        click.echo(line(texts))
+        _line(line(texts))
     for row in rows:
-        click.echo(line(cells(row)))
+        _line(line(cells(row)))
 
 
 def _rich_table(head: list[str], rows: list[list[str]]) -> None:
@@ -169,7 +182,7 @@ def _rich_table(head: list[str], rows: list[list[str]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in head:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, no_wrap=True)
     for texts in rows:
         table.add_row(*map(Text, texts))  # Text: a name in [brackets] is not markup
     Console().print(table)

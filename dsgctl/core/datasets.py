@@ -278,3 +278,57 @@ def locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]
         yield {
             "id": row["id"], "location": f"gs://{row['bucket']}/{row['prefix']}", "version": row["version"],
         }  # fmt: skip
+
+
+# Buckets
+
+
+def set_bucket(
+    change: Change, name: str, *, credential: str | None = None, project: str | None = None, default: bool = False
+) -> bool:
+    """Say with which Google credential, and for which project, a bucket is asked for; what is not named stays.
+
+    Args:
+        credential: a file on the server, or ``impersonate:EMAIL``.
+        default: forget what is not named, so that the machine's own credential is used.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        NotFound: no dataset is said to lie in this bucket.
+    """
+    known = change.database.first(m.Bucket.select().where(m.Bucket.name == name))
+    if known is None:
+        raise NotFound(f"no dataset lies in the bucket {names.shown(name)}", "dsgctl bucket list")
+    new: dict[str, Any] = {"credential": None, "project": None} if default else {}
+    if credential is not None:
+        new["credential"] = names.credential(credential)
+    if project is not None:
+        new["project"] = names.project(project)
+    before, after = difference({key: getattr(known, key) for key in new}, new)
+    if not after:
+        return False
+    change.database.run(m.Bucket.update(**after).where(m.Bucket.name == name))
+    change.record("bucket.set", f"bucket:{name}", before, after)
+    return True
+
+
+def buckets(database: Database) -> Iterator[dict[str, Any]]:
+    """Every bucket that a dataset was said to lie in, with how many still do."""
+    query = (
+        m.Bucket.select(
+            m.Bucket.name, m.Bucket.credential, m.Bucket.project,
+            fn.count(m.Location.dataset.distinct()).alias("datasets"),
+        )
+        .join(m.Location, JOIN.LEFT_OUTER, on=(m.Location.bucket == m.Bucket.name))
+        .group_by(m.Bucket.name)
+        .order_by(m.Bucket.name)
+    )  # fmt: skip
+    return database.rows(query)
+
+
+def credential_of(database: Database, bucket: str) -> str | None:
+    """What `set_bucket` named; None for the machine's own credential."""
+    known = database.first(m.Bucket.select().where(m.Bucket.name == bucket))
+    return known.credential if known else None

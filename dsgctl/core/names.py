@@ -9,6 +9,7 @@ from dsgctl.core.errors import Invalid
 # What user/cache reports as the email of a service account (contract.md); no user may have it.
 SERVICE_ACCOUNT_DOMAIN: Final = "service-account.dsg.local"
 
+IMPERSONATE: Final = "impersonate:"  # begins a credential that is a service account of Google's
 MAX_NAME: Final = 255
 MAX_TEXT: Final = 100_000  # characters of terms or notes
 
@@ -21,6 +22,7 @@ _PERMISSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 # https://cloud.google.com/storage/docs/buckets#naming
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9._-]{1,220})[a-z0-9]")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_LONGEST: Final = timedelta(days=36525)
 _UNIT: Final = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
@@ -29,9 +31,7 @@ _UNIT: Final = {
 }
 # Control characters (Unicode categories Cc and Cs), separators of lines and paragraphs, and marks that
 # turn the direction of writing: on a terminal they move the cursor, or make one name look like another.
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def has_control(text: str, *, allowed: str = "") -> bool:
@@ -104,6 +104,22 @@ def gs_url(text: str) -> tuple[str, str]:
     return bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
+def credential(text: str) -> str:
+    """The Google credential of a bucket: a file, or ``impersonate:`` and the email of a service account of Google's."""
+    if text.startswith(IMPERSONATE):
+        email(text.removeprefix(IMPERSONATE))
+    elif not text.startswith("/") or has_control(text):
+        raise Invalid(f"{shown(text)} is not a credential", "name a file by its whole path, or write impersonate:EMAIL")
+    return text
+
+
+def project(text: str) -> str:
+    """The id of a Google Cloud project (https://cloud.google.com/resource-manager/docs/creating-managing-projects)."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", text):
+        raise Invalid(f"{shown(text)} is not a project", "use 6 to 30 lower-case letters, digits and '-'")
+    return text
+
+
 def url(text: str) -> str:
     """An http(s) address that may be shown or linked to; empty is allowed."""
     if text and (not re.fullmatch(r"https?://[!-~]+", text) or len(text) > 2048):
@@ -114,15 +130,18 @@ def url(text: str) -> str:
 def duration(text: str) -> timedelta:
     """``30m``, ``12h``, ``90d`` or ``2w``."""
     found = _DURATION.fullmatch(text)
-    if not found:
-        raise Invalid(f"{shown(text)} is not a duration", "write a number and m, h, d or w, such as 90d")
-    return int(found[1]) * _UNIT[found[2]]
+    length = int(found[1]) * _UNIT[found[2]] if found else None
+    if length is None or length > _LONGEST:
+        raise Invalid(
+            f"{shown(text)} is not a duration", "write a number and m, h, d or w, such as 90d; at most 100 years"
+        )
+    return length
 
 
 def date(text: str) -> datetime:
     """``2027-01-31`` (its first moment in UTC) or ``2027-01-31T12:00Z``; a time without a zone is UTC."""
     try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d([T ].+)?", text):
+        if not re.fullmatch(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d([T ].+)?", text):  # no fact is older than 1970
             raise ValueError(text)
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -78,7 +78,9 @@ def add(
     if dataset is None and (version is not None or service is not None):
         raise Invalid("terms of a version or of a service need a dataset", "say --dataset too")
     of_dataset = datasets.find(change.database, dataset) if dataset is not None else None
-    of_version = datasets.find_version(change.database, of_dataset, version) if of_dataset and version else None
+    of_version = None
+    if of_dataset is not None and version is not None:
+        of_version = datasets.find_version(change.database, of_dataset, version)
     of_service = services.find(change.database, service) if service is not None else None
     places = {"dataset": of_dataset, "version": of_version, "service": of_service}
     ids = {key: place.id if place else None for key, place in places.items()}

@@ -64,6 +64,8 @@ COMMANDS: dict[str, str] = {
     "dataset location list fish2": "[id location version]",
     "dataset location remove fish2 gs://lab-data/fish2": "dataset location changed",
     "dataset location remove fish2 gs://lab-data/fish2/ --version v1.2": "dataset location changed",
+    "bucket list": "[name datasets credential project]",
+    "bucket set lab-data --credential /etc/dsg/key.json --project lab-project": "name changed",
     "grant add fly admin --user ada@example.org": GRANT,
     "grant add fly edit --group lab-1 --expires 90d": GRANT,
     "grant add fly manage --service-account nightly-export --expires 2999-01-31": GRANT,

@@ -16,7 +16,6 @@ from tests.commands.running import Process, Quick, dump, execute
 from tests.commands.test_errors import is_one_line
 
 # peewee wraps the engine's error twice when it has to connect first; store/errors.py looks for it one wrap deep.
-unworded = pytest.mark.xfail(strict=False, reason="store/errors.py does not find the engine's error, and words none")
 
 
 def _fails(quick: Quick, *parts: str, words: tuple[str, ...] = ("user", "list")) -> None:
@@ -56,12 +55,10 @@ def test_migrate_makes_a_database_that_only_its_owner_reads(quick: Quick, home: 
     new("db", "check").ok()
 
 
-@unworded
 def test_a_directory_in_its_place(quick: Quick, home: Path) -> None:
     _fails(Quick(home, home), "cannot be opened")
 
 
-@unworded
 def test_a_file_that_is_no_database(quick: Quick) -> None:
     quick.database.write_text("Dear diary, " * 1000)
     _fails(quick, "is not a database", "check DATABASE_PATH")
@@ -93,7 +90,6 @@ def test_a_newer_schema_is_refused_with_both_numbers(quick: Quick) -> None:
     assert '"schema": 99' in quick("db", "info", "-o", "json").ok().out
 
 
-@unworded
 def test_a_damaged_file(filled: World) -> None:
     for index in range(30):
         filled.quick("group", "add", f"group-{index}").ok()
@@ -109,7 +105,6 @@ def test_a_damaged_file(filled: World) -> None:
         assert "restore a backup" in result.err
 
 
-@unworded
 def test_a_file_cut_off(filled: World) -> None:
     with filled.database.open("rb+") as file:
         file.truncate(20_000)
@@ -133,7 +128,6 @@ def test_check_finds_a_broken_reference(filled: World) -> None:
     assert "refers to a row of principals that is not there" in result.err
 
 
-@unworded
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything")
 def test_a_database_that_may_not_be_read_or_written(dsgctl: Process) -> None:
     powerless = "setpriv --bounding-set=-dac_override,-dac_read_search " if os.geteuid() == 0 else ""
@@ -159,7 +153,6 @@ def test_a_locked_database_is_waited_for(dsgctl: Process) -> None:
     other.close()
 
 
-@unworded
 def test_locked_for_too_long_is_said_and_reading_goes_on(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Database.__init__.__kwdefaults__, "busy_timeout", 0.2)  # ten seconds are long for a test
     other = apsw.Connection(str(quick.database))
@@ -176,7 +169,6 @@ def test_locked_for_too_long_is_said_and_reading_goes_on(quick: Quick, monkeypat
 # A full disk
 
 
-@unworded
 def test_a_full_disk_loses_nothing(filled: World) -> None:
     """On a small file system of our own, where the kernel lets us make one."""
     mount = ["unshare", "--map-root-user", "--mount"] if os.geteuid() else ["unshare", "--mount"]
@@ -219,7 +211,6 @@ def test_a_full_disk_loses_nothing(filled: World) -> None:
     assert "again: 0" in out
 
 
-@unworded
 def test_a_file_that_may_not_grow_loses_nothing(filled: World) -> None:
     before = dump(filled.database)
     blocks = filled.database.stat().st_size // 1024

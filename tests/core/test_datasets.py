@@ -175,3 +175,37 @@ def test_datasets_are_listed_by_name_with_their_terms(run: Run) -> None:
     run(terms.add, "B terms", "Be kind.", dataset="b")
     rows = [(row["name"], row["access"], row["terms"], row["description"]) for row in datasets.listed(run.database)]
     assert rows == [("a", "closed", None, "A"), ("b", "closed", "B terms", "B")]
+
+
+def test_a_bucket_names_the_credential_with_which_it_is_asked_for(run: Run) -> None:
+    run(datasets.add, "fish2")
+    run(datasets.add_location, "fish2", "gs://lab-data/a")
+    run(datasets.add_location, "fish2", "gs://lab-data/b")
+    assert datasets.credential_of(run.database, "lab-data") is None
+    assert run(datasets.set_bucket, "lab-data", credential="impersonate:reader@lab.example.org", project="lab-project")
+    assert not run(datasets.set_bucket, "lab-data", credential="impersonate:reader@lab.example.org")
+    assert list(datasets.buckets(run.database)) == [
+        {"name": "lab-data", "credential": "impersonate:reader@lab.example.org", "project": "lab-project",
+         "datasets": 1},
+    ]  # fmt: skip
+    assert run(datasets.set_bucket, "lab-data", default=True, project="other-project")
+    assert datasets.credential_of(run.database, "lab-data") is None
+    assert [row["project"] for row in datasets.buckets(run.database)] == ["other-project"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"credential": "key.json"}, "is not a credential"),
+        ({"credential": "/etc/dsg/\x1bkey.json"}, "is not a credential"),
+        ({"credential": "impersonate:nobody"}, "is not an email address"),
+        ({"project": "Lab Project"}, "is not a project"),
+    ],
+)
+def test_a_credential_that_cannot_be_is_refused(run: Run, settings: dict[str, Any], what: str) -> None:
+    run(datasets.add, "fish2")
+    run(datasets.add_location, "fish2", "gs://lab-data")
+    with refused(Invalid, what):
+        run(datasets.set_bucket, "lab-data", **settings)
+    with refused(NotFound, "no dataset lies in the bucket", "dsgctl bucket list"):
+        run(datasets.set_bucket, "nowhere")

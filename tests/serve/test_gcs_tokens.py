@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -109,7 +110,7 @@ def source(clock: Clock) -> Source:
 
 @pytest.fixture
 def minter(exchange: Exchange, clock: Clock, source: Source) -> Minter:
-    return Minter(Places(2), exchange.url, find_credentials=lambda: source, clock=clock)
+    return Minter(Places(2), exchange.url, find_credentials=lambda named: source, clock=clock)
 
 
 def rules(asked: dict[str, str]) -> list[dict[str, Any]]:
@@ -253,7 +254,7 @@ def test_google_in_trouble(minter: Minter, exchange: Exchange, status: int) -> N
 
 
 def test_nobody_there(exchange: Exchange, clock: Clock, source: Source) -> None:
-    minter = Minter(Places(2), "http://127.0.0.1:1/v1/token", find_credentials=lambda: source, clock=clock)
+    minter = Minter(Places(2), "http://127.0.0.1:1/v1/token", find_credentials=lambda named: source, clock=clock)
     with pytest.raises(GoogleUnavailable):
         minter.mint("lab", ("",))
 
@@ -270,7 +271,7 @@ def test_a_source_that_cannot_be_refreshed(minter: Minter, source: Source) -> No
 def test_without_credentials_they_are_looked_for_now_and_then(exchange: Exchange, clock: Clock, source: Source) -> None:
     looked: list[datetime] = []
 
-    def find() -> Source:
+    def find(named: str | None) -> Source:
         looked.append(clock.now)
         if clock.now < START + MINUTE:
             raise DefaultCredentialsError("none")
@@ -283,3 +284,26 @@ def test_without_credentials_they_are_looked_for_now_and_then(exchange: Exchange
     clock.now = START + MINUTE
     assert minter.mint("lab", ("",)) == "downscoped-1"
     assert len(looked) == 2
+
+
+def test_a_bucket_is_asked_for_with_the_credential_that_it_names(exchange: Exchange, clock: Clock) -> None:
+    asked_for: list[str | None] = []
+
+    def find(named: str | None) -> Source:
+        asked_for.append(named)
+        return Source(clock)
+
+    minter = Minter(Places(2), exchange.url, find_credentials=find, clock=clock)
+    first = minter.mint("lab", ("",))
+    assert minter.mint("lab", ("",), "/etc/dsg/key.json") != first, "a token of another credential was handed out"
+    assert minter.mint("lab", ("",)) == first
+    minter.mint("other", ("",), "/etc/dsg/key.json")
+    assert asked_for == [None, "/etc/dsg/key.json"], "a credential was looked for twice"
+
+
+def test_a_credential_file_that_is_not_there_is_unavailable_and_others_work(
+    exchange: Exchange, clock: Clock, tmp_path: Path
+) -> None:
+    minter = Minter(Places(2), exchange.url, clock=clock)
+    with pytest.raises(GoogleUnavailable):
+        minter.mint("lab", ("",), str(tmp_path / "nowhere.json"))
