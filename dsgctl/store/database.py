@@ -40,11 +40,17 @@ class Database:
         """
         require_sqlite(apsw.sqlite_lib_version())
         self.path = str(path)
-        if not Path(path).exists():
+        try:
+            Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
             raise StoreError(
                 f"there is no database at {path}",
                 "create it with 'dsgctl db migrate', or set DATABASE_PATH",
-            )
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be opened: {error.strerror}", "check who may read its directory"
+            ) from error
         pragmas: dict[str, Any] = {
             "foreign_keys": 1,
             "mmap_size": 0,  # a mapped file turns a disk error into a crash of the process
@@ -52,9 +58,17 @@ class Database:
         }
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         self._db = APSWDatabase(self.path, pragmas=pragmas, timeout=busy_timeout, flags=flags)
-        with translated(self.path):
-            if self.scalar("PRAGMA application_id") not in (APPLICATION_ID, 0):
-                raise StoreError(f"{path} is a database of another program", "check DATABASE_PATH")
+        try:
+            self._refuse_foreign()
+        except StoreError:
+            self._db.close()
+            raise
+
+    def _refuse_foreign(self) -> None:
+        application = self.scalar("PRAGMA application_id")
+        is_new = application == 0 and not self.scalar("SELECT 1 FROM sqlite_master")
+        if application != APPLICATION_ID and not is_new:
+            raise StoreError(f"{self.path} is a database of another program", "check DATABASE_PATH")
 
     def close(self) -> None:
         """Close this thread's connection; the handle can be used again."""

@@ -46,7 +46,9 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except (peewee.PeeweeException, apsw.Error) as error:
-        cause = error.args[0] if error.args and isinstance(error.args[0], apsw.Error) else error
+        cause: BaseException = error
+        while isinstance(cause, peewee.PeeweeException) and hasattr(cause, "orig"):
+            cause = cause.orig  # peewee wraps what apsw says, while it connects even twice
         meaning = _MEANING.get(type(cause).__name__)
         if meaning is None:
             raise

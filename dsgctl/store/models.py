@@ -4,7 +4,9 @@ The models are bound to no database: a `Database` runs the queries.
 """
 
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import product
+from operator import or_
 from typing import Any
 
 from peewee import (
@@ -284,7 +286,10 @@ def principals_matching(text: str) -> Any:
     """The condition that a principal's email, slug, name or display name contains ``text``, case aside."""
     if len(text) < 3:
         columns = (Principal.email, Principal.slug, Principal.name, Principal.display_name)
-        return fn.instr(fn.lower(fn.concat_ws(" ", *columns)), text.lower()) > 0
+        searched = fn.lower(fn.concat_ws(" ", *columns))
+        # SQLite's lower() leaves all but ASCII as it is, so these are looked for in either case.
+        spellings = {"".join(letters) for letters in product(*({char.lower(), char.upper()} for char in text))}
+        return reduce(or_, (fn.instr(searched, spelling) > 0 for spelling in sorted(spellings)))
     quoted = '"' + text.replace('"', '""') + '"'
     found = SearchIndex.select(SearchIndex.rowid).where(Expression(SearchIndex._meta.entity, "MATCH", quoted))
     return Principal.id.in_(found)

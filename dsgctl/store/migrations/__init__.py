@@ -32,8 +32,6 @@ def known() -> list[Migration]:
 def schema_number(database: Database) -> int:
     """The number of the last migration that ran on this database; 0 for an empty file."""
     if not database.scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"):
-        if database.scalar("SELECT 1 FROM sqlite_master"):
-            raise StoreError(f"{database.path} is a database of another program", "check DATABASE_PATH")
         return 0
     return int(database.scalar("SELECT coalesce(max(number), 0) FROM migrations"))
 
@@ -49,12 +47,18 @@ def open_current(path: str | Path, *, read_only: bool = False) -> Database:
         StoreError: the file is missing, foreign, or its schema is older or newer.
     """
     database = Database(path, read_only=read_only)
-    _refuse_newer(database)
-    number = schema_number(database)
-    if number < LATEST:
-        raise StoreError(f"{path} has schema {number}; this program needs schema {LATEST}", "run 'dsgctl db migrate'")
-    if not read_only:
-        database.use_wal()
+    try:
+        _refuse_newer(database)
+        number = schema_number(database)
+        if number < LATEST:
+            raise StoreError(
+                f"{path} has schema {number}; this program needs schema {LATEST}", "run 'dsgctl db migrate'"
+            )
+        if not read_only:
+            database.use_wal()
+    except StoreError:
+        database.close()
+        raise
     return database
 
 
