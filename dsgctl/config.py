@@ -108,6 +108,12 @@ def _origins(value: str) -> tuple[str, ...]:
     return tuple(map(_origin, _list(value)))
 
 
+def _flag(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise _Bad("0 or 1")
+    return value == "1"
+
+
 def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"env": env, "parse": parse, "help": help, "secret": secret})
 
@@ -137,6 +143,9 @@ class Config:
     oidc_issuer: str = _setting(
         "DSG_OIDC_ISSUER", _issuer, "The OpenID provider that signs people in.", "https://accounts.google.com"
     )
+    dev_login: bool = _setting(
+        "DSG_DEV_LOGIN", _flag, "1 lets anybody on this machine sign in as anybody, to try things out.", False
+    )
     allowed_email_domains: tuple[str, ...] = _setting(
         "DSG_ALLOWED_EMAIL_DOMAINS", _domains, "Only addresses of these domains may sign in; all if not set.", ()
     )
@@ -158,7 +167,10 @@ class Config:
         re.compile(""),
     )
     sts_url: str = _setting(
-        "DSG_STS_URL", _web_address, "Google's token exchange; another only for tests.", "https://sts.googleapis.com/v1/token"
+        "DSG_STS_URL",
+        _web_address,
+        "Google's token exchange; another only for tests.",
+        "https://sts.googleapis.com/v1/token",
     )
     cookie_domain: str = _setting(
         "AUTH_COOKIE_DOMAIN", _domain, "Domain of the login cookie; empty for this host alone.", ""
@@ -257,6 +269,8 @@ def described() -> list[dict[str, str]]:
 def _shown(default: Any) -> str:
     if isinstance(default, re.Pattern):
         return str(default.pattern)
+    if isinstance(default, bool):
+        return str(int(default))
     return ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
 
 

@@ -92,7 +92,9 @@ def _settings(place: Path, port: int) -> Path:
         f"DSG_ORIGIN=http://localhost:{port}\n"
         f"DSG_PORT={port}\n"
         f"DSG_SECRET_KEY={secrets.token_urlsafe(32)}\n"
-        "LOG_LEVEL=WARNING\n",
+        "DSG_DEV_LOGIN=1\n"
+        "NGAUTH_ALLOWED_ORIGINS=https?://(localhost|127\\.0\\.0\\.1)(:[0-9]+)?|https://neuroglancer-demo\\.appspot\\.com\n"
+        "LOG_LEVEL=ERROR\n",
         encoding="utf-8",
     )
     return env_file

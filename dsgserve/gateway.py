@@ -9,6 +9,7 @@ from dsgctl.core.tokens import Checked
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgserve.answers import AnswerCache
+from dsgserve.dev_login import DevProvider
 from dsgserve.gcs_tokens import Minter
 from dsgserve.last_used import LastUsed
 from dsgserve.oidc import Client, Provider, read_client
@@ -35,7 +36,7 @@ class Gateway:
     answers: AnswerCache
     last_used: LastUsed
     secret_keys: tuple[str, ...]
-    provider: Provider | None
+    provider: Provider | DevProvider | None
     pending: PendingLogins
     slow: Places
     minter: Minter
@@ -46,7 +47,6 @@ class Gateway:
         StoreError: the database is missing, or its schema is not ours.
         Invalid: the OAuth client's file cannot be read.
         """
-        client = _client(config)
         facts, writer = open_current(config.database, read_only=True), open_current(config.database)
         last_used = LastUsed(writer)
         last_used.start()
@@ -59,7 +59,7 @@ class Gateway:
             answers=AnswerCache(facts),
             last_used=last_used,
             secret_keys=keys,
-            provider=Provider(config.oidc_issuer, client) if client else None,
+            provider=_provider(config, facts),
             pending=PendingLogins(keys, secure=config.origin.startswith("https:")),
             slow=slow,
             minter=Minter(slow, config.sts_url),
@@ -76,6 +76,13 @@ class Gateway:
         if checked.problem is None and checked.token is not None:
             self.last_used.note(checked.token.id)
         return checked
+
+
+def _provider(config: Config, facts: Database) -> Provider | DevProvider | None:
+    if config.dev_login:
+        return DevProvider(facts)
+    client = _client(config)
+    return Provider(config.oidc_issuer, client) if client else None
 
 
 def _client(config: Config) -> Client | None:

@@ -222,7 +222,8 @@ def _credentials(named: str | None) -> Any:
         try:
             return google_accounts.from_service_account_file(named, scopes=[_SCOPE])
         except (OSError, ValueError) as error:
-            raise exceptions.DefaultCredentialsError(f"{type(error).__name__}") from error
+            not_found: Any = exceptions.DefaultCredentialsError
+            raise not_found(f"{named}: {type(error).__name__}") from error
     own, _ = google.auth.default(scopes=[_SCOPE])
     if named is None:
         return own

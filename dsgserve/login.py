@@ -11,6 +11,7 @@ from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.logins import Identity, sign_in
 from dsgserve import pending, redirects
 from dsgserve.cookies import clear_login, set_login
+from dsgserve.dev_login import DevProvider
 from dsgserve.gateway import Gateway
 from dsgserve.oidc import LoginFailed, Provider
 from dsgserve.outbound import Unavailable
@@ -75,6 +76,10 @@ def _send_to_provider(gateway: Gateway, request: LocalRequest, target: str, *, a
     if known is not None and known.kind == "user":
         hints["login_hint"] = known.email
     login = pending.new(target)
+    if isinstance(gateway.provider, DevProvider):
+        reply = gateway.provider.choose(login, CALLBACK)
+        gateway.pending.add(reply, request, login)
+        return reply
     try:
         with gateway.slow.one(wait=0.1):
             url = gateway.provider.authorization_url(
@@ -103,7 +108,9 @@ def finish(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     return reply
 
 
-def _finished(gateway: Gateway, provider: Provider, request: LocalRequest, login: Pending) -> HTTPResponse:
+def _finished(
+    gateway: Gateway, provider: Provider | DevProvider, request: LocalRequest, login: Pending
+) -> HTTPResponse:
     if request.query.get("error"):
         return _failed("denied", "the provider says so", login.target)
     code = request.query.getunicode("code") or ""

@@ -34,6 +34,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is no news, and it is said per request
     require_secret(config)
     listen = [checked_address(address) for address in addresses] or [f"127.0.0.1:{config.port}"]
+    require_own_machine(config, listen)
     gateway = Gateway.open(config, threads=threads)
     try:
         server = create_server(
@@ -85,6 +86,23 @@ def require_secret(config: Config) -> None:
             "set it to 32 or more random characters: openssl rand -base64 33",
         )
     log.warning("DSG_SECRET_KEY is not set: viewers must sign in again after a restart")
+
+
+def require_own_machine(config: Config, listen: Sequence[str]) -> None:
+    """Refuse a sign-in as anybody wherever somebody else could use it.
+
+    Raises:
+        Invalid: DSG_DEV_LOGIN is set, and the server is not for this machine alone.
+    """
+    if not config.dev_login:
+        return
+    loopback = ("127.0.0.1", "[::1]", "localhost")
+    if not config.is_local or any(address.rpartition(":")[0] not in loopback for address in listen):
+        raise Invalid(
+            "DSG_DEV_LOGIN=1 lets anybody sign in as anybody, and this server is not for this machine alone",
+            "unset it, or listen on 127.0.0.1 and let DSG_ORIGIN be http://localhost:PORT",
+        )
+    log.warning("DSG_DEV_LOGIN is set: anybody on this machine may sign in as anybody")
 
 
 def checked_address(address: str) -> str:

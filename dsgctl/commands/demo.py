@@ -74,7 +74,8 @@ def _run(here: demo.Demo, *words: str) -> None:
 
 def _try_yourself(here: demo.Demo) -> None:
     bin_ = Path(sys.executable).parent
-    click.echo("\n" + click.style("Try it yourself, in another terminal", bold=True) + ":\n")
+    click.echo("\n" + click.style("Try it yourself", bold=True) + f": open {here.origin}/ and sign in as anybody;")
+    click.echo("or in another terminal:\n")
     click.echo(f'  export DSG_ENV_FILE={here.env_file} PATH="{bin_}:$PATH"')
     for name in ("ada", "bo", "cy"):
         click.echo(f"  {name.upper()}={here.secrets[name]}")
