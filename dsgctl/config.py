@@ -37,14 +37,8 @@ def _port(value: str) -> int:
 
 def _origin(value: str) -> str:
     """Canonical, because browsers and the viewer compare origins as text (contract.md, ngauth)."""
-    parts = urlsplit(value)
-    default_port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    if (
-        not re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9][0-9]{0,4})?", value)
-        or (default_port and value.endswith(default_port))
-        or not parts.hostname
-        or (parts.port or 1) > 65535
-    ):
+    found = re.fullmatch(r"(https?)://[a-z0-9.-]+(?::([1-9][0-9]{0,4}))?", value)
+    if not found or int(found[2] or 1) > 65535 or (found[1], found[2]) in (("http", "80"), ("https", "443")):
         raise _Bad("scheme://host[:port] in lower case, without a path and without the scheme's own port")
     return value
 
@@ -52,7 +46,7 @@ def _origin(value: str) -> str:
 def _pattern(value: str) -> re.Pattern[str]:
     try:
         return re.compile(value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise _Bad(f"a regular expression ({error})") from None
 
 
@@ -115,7 +109,8 @@ def _flag(value: str) -> bool:
 
 
 def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"env": env, "parse": parse, "help": help, "secret": secret})
+    metadata = {"env": env, "parse": parse, "help": help, "secret": secret}
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +244,7 @@ def _read(path: str, *, required: bool) -> dict[str, str]:
         line = raw.strip()
         if not line or line[0] in "#;":
             continue
-        name, equals, value = line.partition("=")
+        name, equals, value = (part.strip() for part in line.partition("="))
         if not equals or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
             raise Invalid(f"{path}, line {number}: not NAME=value", "write one setting on a line")
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":

@@ -60,7 +60,6 @@ def test_the_table_refuses_update_and_delete(run: Run, path: Path, statement: st
 EDITS = {
     "at": "'2026-11-20T12:00:00.000001Z'",
     "at, to no date": "'2026-99-99T12:00:00.000000Z'",
-    "at, to another spelling of the same": "replace(at, 'T', ' T')",
     "actor": "'os:nobody'",
     "action": "'user.get'",
     "target": "'user:bea@x.org'",
@@ -79,10 +78,7 @@ EDITS = {
 def test_an_edited_record_is_found(run: Run, path: Path, edit: str, record_id: int) -> None:
     column = edit.partition(",")[0]
     before = run.content()["audit"]
-    try:
-        behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE id = {record_id}")  # noqa: S608
-    except apsw.ConstraintError:
-        pytest.skip("the table refuses such a value")
+    behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE id = {record_id}")  # noqa: S608
     changed = run.content()["audit"] != before
     assert audit.verify(run.database) == (record_id if changed else None)
 

@@ -1,0 +1,350 @@
+"""Settings: what each may be, where they come from, and what is said of those that may not be."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsgctl import config
+from dsgctl.config import Config, load
+from dsgctl.core.errors import Invalid
+
+SECRET = "correct-horse-battery-staple-0123456789"
+
+Write = Callable[[str], str]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "DEFAULT_ENV_FILE", str(tmp_path / "none.env"))
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Write:
+    """Writes a settings file; returns its name."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "dsg.env"
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        return str(path)
+
+    return write
+
+
+def refusal(environment: dict[str, str], env_file: str | None = None) -> str:
+    """What is said of settings that are refused."""
+    with pytest.raises(Invalid) as caught:
+        load(environment, env_file)
+    said = f"{caught.value.message}; {caught.value.hint}"
+    assert said.isprintable()
+    assert caught.value.hint
+    return said
+
+
+def test_every_setting_has_a_default_that_works_on_ones_own_machine() -> None:
+    settings = load({})
+    assert settings == Config()
+    assert settings.is_local
+    assert settings.database == Path("/var/lib/dsg/dsg.sqlite3")
+    assert not settings.ngauth_origins.fullmatch("https://example.org")
+
+
+OK: list[tuple[str, str, str, Any]] = [
+    ("DATABASE_PATH", "/srv/a b/dsg.sqlite3", "database", Path("/srv/a b/dsg.sqlite3")),
+    ("DSG_ORIGIN", "https://dsg.example.org", "origin", "https://dsg.example.org"),
+    ("DSG_ORIGIN", "https://dsg.example.org:8443", "origin", "https://dsg.example.org:8443"),
+    ("DSG_ORIGIN", "http://dsg.example.org:443", "origin", "http://dsg.example.org:443"),
+    ("DSG_ORIGIN", "https://dsg.example.org:80", "origin", "https://dsg.example.org:80"),
+    ("DSG_ORIGIN", "http://127.0.0.1:8080", "origin", "http://127.0.0.1:8080"),
+    ("DSG_ORIGIN", "https://x:65535", "origin", "https://x:65535"),
+    ("DSG_PORT", "1", "port", 1),
+    ("DSG_PORT", "65535", "port", 65535),
+    ("DSG_SECRET_KEY", "a" * 32, "secret_keys", ("a" * 32,)),
+    ("DSG_SECRET_KEY", f"{'a' * 32}, {'b' * 40},", "secret_keys", ("a" * 32, "b" * 40)),
+    ("GOOGLE_CLIENT_ID", "1-a.apps.example", "google_client_id", "1-a.apps.example"),
+    ("GOOGLE_CLIENT_SECRET", "a=b c#d", "google_client_secret", "a=b c#d"),
+    ("CLIENT_CREDENTIALS_PATH", "/etc/dsg/client.json", "client_credentials", Path("/etc/dsg/client.json")),
+    ("DSG_OIDC_ISSUER", "https://id.example.org/realms/a", "oidc_issuer", "https://id.example.org/realms/a"),
+    ("DSG_DEV_LOGIN", "1", "dev_login", True),
+    ("DSG_DEV_LOGIN", "0", "dev_login", False),
+    ("DSG_ALLOWED_EMAIL_DOMAINS", "a.org, b.c.org", "allowed_email_domains", ("a.org", "b.c.org")),
+    ("DSG_DEFAULT_GROUPS", "user, new people", "default_groups", ("user", "new people")),
+    ("DSG_DEFAULT_GROUPS", ",", "default_groups", ()),
+    ("DSG_ALLOWED_REDIRECTS", "https://a.org,http://localhost:3000", "allowed_redirects",
+     ("https://a.org", "http://localhost:3000")),
+    ("DSG_TOKEN_REDIRECTS", "https://a.org", "token_redirects", ("https://a.org",)),
+    ("NGAUTH_ALLOWED_ORIGINS", r"https://.*\.example\.org", "ngauth_origins", re.compile(r"https://.*\.example\.org")),
+    ("DSG_STS_URL", "http://127.0.0.1:1234/token", "sts_url", "http://127.0.0.1:1234/token"),
+    ("AUTH_COOKIE_DOMAIN", ".example.org", "cookie_domain", ".example.org"),
+    ("AUTH_COOKIE_DOMAIN", "dsg.example.org", "cookie_domain", "dsg.example.org"),
+    ("DSG_TOKEN_NAMES", "dsg_token, middle_auth_token", "token_names", ("dsg_token", "middle_auth_token")),
+    ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
+    ("LOG_LEVEL", "WARNING", "log_level", "WARNING"),
+]  # fmt: skip
+
+FAIL: list[tuple[str, str, str]] = [
+    *(("DSG_ORIGIN", value, "scheme://host[:port] in lower case") for value in (
+        "dsg.example.org", "https://", "https://Dsg.example.org", "HTTPS://dsg.example.org", "https://dsg.example.org/",
+        "https://dsg.example.org/a", "https://dsg.example.org:443", "http://dsg.example.org:80", "https://x:0",
+        "https://x:65536", "https://x:99999", "https://x:", "https://x:08", "https://x:a", "ftp://x.org",
+        "https://u@x.org", "https://x.org?a", "https://x.org#a", "https://x .org", "https://x.org ", "https://b\u00fcc.org",
+        "http://[", "http://[::1", "javascript:alert(1)", "*", "null",
+    )),
+    *(("DSG_PORT", value, "a port from 1 to 65535") for value in (
+        "0", "65536", "-1", "http", "8200/tcp", "8_200", "82.0", "\u0668\u0662", "99999999999999999999",
+    )),
+    *(("DSG_SECRET_KEY", value, "keys of at least 32 characters") for value in (
+        "short", f"{SECRET},short", "a" * 31, " " * 40 + "a",
+    )),
+    *(("DSG_OIDC_ISSUER", value, "an https address") for value in (
+        "accounts.google.com", "http://id.example.org", "https://", "https://x/?a", "https://x y",
+    )),
+    *(("DSG_ALLOWED_EMAIL_DOMAINS", value, "domains in lower case") for value in (
+        "@a.org", "A.org", "a.org b.org", "org",
+    )),
+    *((name, value, "scheme://host[:port]") for name in ("DSG_ALLOWED_REDIRECTS", "DSG_TOKEN_REDIRECTS") for value in (
+        "https://a.org/", "https://a.org https://b.org", "https://*.a.org", "a.org", "https://a.org,*",
+    )),
+    *(("NGAUTH_ALLOWED_ORIGINS", value, "a regular expression") for value in (
+        "https://(", "*", "[a-", r"\1", "a{2,1}", "a{99999999999999999999}", "(?<n", "(" * 200,
+    )),
+    *(("DSG_DEV_LOGIN", value, "0 or 1") for value in ("true", "yes", "01", "2")),
+    *(("DSG_STS_URL", value, "an https address") for value in ("sts.googleapis.com", "http://sts.googleapis.com")),
+    *(("AUTH_COOKIE_DOMAIN", value, "a domain in lower case") for value in (
+        "example", ".Example.org", "*.example.org", "https://example.org", "example.org:80", "..example.org", "a.org;b",
+    )),
+    *(("DSG_TOKEN_NAMES", value, "names of letters, digits") for value in ("a b", "a,,b", "a;b", "a=b", "t\u00f6ken")),
+    *(("LOG_LEVEL", value, "DEBUG, INFO, WARNING, ERROR") for value in ("trace", "10", "INFO ")),
+]  # fmt: skip
+
+
+def _id(value: Any) -> str:
+    return ascii(value)[:30] if isinstance(value, str) else ""
+
+
+@pytest.mark.parametrize(("name", "value", "attribute", "expected"), OK, ids=_id)
+def test_a_value_that_is_allowed_is_read_from_environment_and_file(
+    name: str, value: str, attribute: str, expected: Any, env_file: Write
+) -> None:
+    for settings in (load({name: value}), load({}, env_file(f"{name}={value}\n"))):
+        assert getattr(settings, attribute) == expected
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), FAIL, ids=_id)
+def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: str, allowed: str) -> None:
+    said = refusal({name: value})
+    assert said.startswith(f"{name}: ")
+    assert allowed in said
+
+
+def test_every_setting_is_tried_and_each_with_a_form_is_refused_something() -> None:
+    names = {item["name"] for item in config.described()}
+    assert {name for name, *_ in OK} == names
+    free = {
+        "DATABASE_PATH",
+        "GOOGLE_CLIENT_ID",
+        "GOOGLE_CLIENT_SECRET",
+        "CLIENT_CREDENTIALS_PATH",
+        "DSG_DEFAULT_GROUPS",
+    }
+    assert {name for name, *_ in FAIL} == names - free
+
+
+@pytest.mark.parametrize(
+    ("origin", "local"),
+    [
+        ("http://localhost", True), ("http://localhost:8200", True), ("https://localhost", False),
+        ("http://127.0.0.1:8200", False), ("http://localhost.example.org", False), ("http://notlocalhost", False),
+    ],
+)  # fmt: skip
+def test_only_plain_localhost_is_somebodys_own_machine(origin: str, local: bool) -> None:
+    assert load({"DSG_ORIGIN": origin}).is_local == local
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("DSG_ORIGN", "DSG_ORIGIN"), ("DSG_SECRET_KEYS", "DSG_SECRET_KEY"), ("DSG_TOKEN_NAME", "DSG_TOKEN_NAMES")],
+)
+def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(name: str, meant: str) -> None:
+    assert f"{name} is not a setting (did you mean {meant}?)" in refusal({name: SECRET})
+
+
+def test_a_name_that_is_near_nothing_is_an_error_too() -> None:
+    assert "DSG_FROBNICATE_QUUX is not a setting;" in refusal({"DSG_FROBNICATE_QUUX": "1"})
+
+
+def test_of_the_environment_only_our_names_are_looked_at() -> None:
+    assert (
+        load({"PATH": "/bin", "DATABASE_PATHS": "a", "dsg_port": "a", "GOOGLE_APPLICATION_CREDENTIALS": "a"})
+        == Config()
+    )
+
+
+def test_in_a_file_every_name_is_to_be_ours(env_file: Write) -> None:
+    said = refusal({}, env_file("DATABASE_PATHS=/a\nPATH=/bin\n"))
+    assert "DATABASE_PATHS is not a setting (did you mean DATABASE_PATH?)" in said
+    assert "PATH is not a setting" in said
+
+
+@pytest.mark.parametrize("name", ["DSG_BACKUP_BUCKET", "DSG_BACKUP_KEEP_DAYS"])
+def test_the_originals_names_for_backups_are_let_through(name: str, env_file: Write) -> None:
+    assert load({name: "1"}) == Config()
+    assert load({}, env_file(f"{name}=1\n")) == Config()
+
+
+# What is said
+
+
+def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
+    file = env_file("DSG_PORT=none\nDSG_ORIGN=x\n")
+    said = refusal({"LOG_LEVEL": "loud", "DSG_SECRET_KEY": "short", "DSG_NOTHING_LIKE_IT": "1"}, file)
+    for part in (
+        "DSG_PORT: 'none'",
+        "DSG_ORIGN is not",
+        "LOG_LEVEL: 'loud'",
+        "DSG_SECRET_KEY: its value",
+        "IKE_IT is not",
+    ):
+        assert part in said
+    assert f"the file is {file}" in said
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DSG_SECRET_KEY": SECRET + ",hunter2"},
+        {"DSG_SECRET_KEYS": SECRET + ",hunter2"},
+        {"DSG_SECRET_KEY": SECRET + ",hunter2", "GOOGLE_CLIENT_SECRET": "hunter2", "DSG_PORT": "x"},
+    ],
+    ids=["too short", "name mistyped", "something else is wrong"],
+)
+def test_no_secret_is_in_what_is_said(environment: dict[str, str]) -> None:
+    said = refusal(environment)
+    assert SECRET not in said
+    assert "hunter2" not in said
+
+
+def test_no_secret_is_in_what_is_said_of_a_line(env_file: Write) -> None:
+    for line in (f"DSG_SECRET_KEY {SECRET}", f"export DSG_SECRET_KEY={SECRET}", SECRET):
+        assert SECRET not in refusal({}, env_file(line))
+
+
+def test_no_secret_is_in_what_a_log_would_show_of_the_settings() -> None:
+    settings = load({"DSG_SECRET_KEY": SECRET, "GOOGLE_CLIENT_SECRET": "hunter2-hunter2"})
+    assert settings.secret_keys == (SECRET,)
+    for text in (repr(settings), str(settings)):
+        assert SECRET not in text
+        assert "hunter2" not in text
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("GOOGLE_CLIENT_ID=a", "a"),
+        ("  GOOGLE_CLIENT_ID=a  ", "a"),
+        ("GOOGLE_CLIENT_ID = a", "a"),
+        ('GOOGLE_CLIENT_ID="a b"', "a b"),
+        ("GOOGLE_CLIENT_ID='a b'", "a b"),
+        ("GOOGLE_CLIENT_ID= 'a b' ", "a b"),
+        ('GOOGLE_CLIENT_ID=" a "', " a "),
+        ("GOOGLE_CLIENT_ID='a\"b'", 'a"b'),
+        ("GOOGLE_CLIENT_ID=a'b", "a'b"),
+        ("GOOGLE_CLIENT_ID=a#b", "a#b"),
+        ("GOOGLE_CLIENT_ID=a=b=", "a=b="),
+        ("GOOGLE_CLIENT_ID=$HOME", "$HOME"),
+        ("GOOGLE_CLIENT_ID=", ""),
+        ('GOOGLE_CLIENT_ID=""', ""),
+        ("GOOGLE_CLIENT_ID=Zoë", "Zoë"),
+        ("# a comment\n; another\n\n \t\nGOOGLE_CLIENT_ID=a", "a"),
+        ("GOOGLE_CLIENT_ID=a\r\nDSG_PORT=1\r\n", "a"),
+        ("GOOGLE_CLIENT_ID=a\nGOOGLE_CLIENT_ID=b", "b"),
+        ("#GOOGLE_CLIENT_ID=a", ""),
+    ],
+)
+def test_a_line_of_the_file_is_read_as_systemd_reads_it(line: str, expected: str, env_file: Write) -> None:
+    assert load({}, env_file(line)).google_client_id == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["DSG_PORT", "DSG_PORT:8200", "=8200", "export DSG_PORT=8200", "dsg_port=8200", "1DSG=1", "[dsg]", "DSG-PORT=1"],
+)
+def test_a_line_that_is_no_setting_is_named_by_its_number(line: str, env_file: Write) -> None:
+    file = env_file(f"# first\n{line}\n")
+    assert f"{file}, line 2: not NAME=value" in refusal({}, file)
+
+
+def test_the_environment_comes_before_the_file_and_the_file_before_the_default(env_file: Write) -> None:
+    file = env_file("DSG_PORT=1\nLOG_LEVEL=ERROR\n")
+    settings = load({"DSG_PORT": "2"}, file)
+    assert (settings.port, settings.log_level, settings.origin) == (2, "ERROR", Config().origin)
+
+
+def test_an_empty_variable_says_nothing(env_file: Write) -> None:
+    assert load({"DSG_PORT": ""}, env_file("DSG_PORT=1\n")).port == 1
+    assert load({"DSG_PORT": "", "DSG_ENV_FILE": ""}) == Config()
+
+
+def test_a_bad_value_in_the_file_is_no_matter_where_the_environment_has_another(env_file: Write) -> None:
+    assert load({"DSG_PORT": "2"}, env_file("DSG_PORT=none\n")).port == 2
+
+
+def test_the_file_is_the_one_that_is_named(tmp_path: Path, env_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    default, other = tmp_path / "default.env", tmp_path / "other.env"
+    default.write_text("DSG_PORT=1\n")
+    other.write_text("DSG_PORT=2\n")
+    monkeypatch.setattr(config, "DEFAULT_ENV_FILE", str(default))
+    named = env_file("DSG_PORT=3\n")
+    assert load({}).port == 1
+    assert load({"DSG_ENV_FILE": str(other)}).port == 2
+    assert load({"DSG_ENV_FILE": str(other)}, named).port == 3
+
+
+def test_a_file_that_is_named_is_to_be_there(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.env")
+    for said in (refusal({"DSG_ENV_FILE": missing}), refusal({}, missing)):
+        assert f"{missing} does not exist" in said
+        assert "--env-file" in said
+
+
+@pytest.mark.parametrize("content", ["DSG_PORT=\udcff\n", "\udcff\udcfe"])
+def test_a_file_that_is_no_text_is_refused(content: str, env_file: Write) -> None:
+    assert "it is not UTF-8 text" in refusal({}, env_file(content))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Is a directory" in refusal({}, str(tmp_path))
+    monkeypatch.setattr(config, "DEFAULT_ENV_FILE", str(tmp_path))
+    assert "Is a directory" in refusal({})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_one_may_not_read_is_refused_with_who_may(env_file: Write) -> None:
+    file = env_file("DSG_PORT=1\n")
+    Path(file).chmod(0)
+    said = refusal({}, file)
+    assert "Permission denied" in said
+    assert "sudo -u dsg" in said
+
+
+def test_the_table_of_settings_has_no_secret_and_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = config.described()
+    assert len({row["name"] for row in rows}) == len(rows)
+    assert all(row["help"].endswith(".") for row in rows)
+    assert {"name": "DSG_PORT", "default": "8200", "help": rows[2]["help"]} in rows
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DSG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DSG_PORT", "1234")
+    assert config.from_environment().port == 1234
