@@ -151,6 +151,11 @@ def _grant_query(*first: Any) -> Any:
         .join_from(m.Grant, m.Group, JOIN.LEFT_OUTER, on=(m.Grant.group == m.Group.id))
         .join_from(m.Grant, m.Version, JOIN.LEFT_OUTER)
         .join_from(m.Grant, _Scope, JOIN.LEFT_OUTER, on=(m.Grant.scope_group == _Scope.id))
+        # The sqlite3 shell may leave a grant behind whose group or version it deleted: it gives nothing.
+        .where(
+            m.Grant.group.is_null() | m.Group.id.is_null(False),
+            m.Grant.version.is_null() | m.Version.id.is_null(False),
+        )
     )
 
 

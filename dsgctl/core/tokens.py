@@ -96,9 +96,9 @@ def check_id(database: Database, token_id: int, at: datetime) -> Checked:
 
 def _checked(database: Database, which: Any, at: datetime) -> Checked:
     token = database.first(Token.select().where(which))
-    if token is None:
+    owner = database.first(Principal.select().where(Principal.id == token.principal_id)) if token else None
+    if token is None or owner is None:  # the sqlite3 shell may delete an owner and leave the token
         return Checked(Problem.UNKNOWN)
-    owner = owner_of(database, token)
     return Checked(_problem(token, owner, at), token, owner)
 
 
