@@ -50,8 +50,9 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
         with _progress(source) as progress, session.change(dry_run=dry_run, actor=actor) as change:
             report = work(change, progress)
     except Invalid as error:
-        if not wants_json():  # whose error is one object
-            for line in getattr(error, "problems", ()):
+        problems = getattr(error, "problems", ())
+        if len(problems) > 1 and not wants_json():  # whose error is one object
+            for line in problems:
                 click.echo(printable(line), err=True)
         raise
     for line in report.skipped:

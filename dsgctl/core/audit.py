@@ -65,10 +65,18 @@ def chained(previous: bytes, fields: list[str | None]) -> bytes:
 def append(database: Database, records: list[Record]) -> None:
     """Write records at the end of the chain; call it inside the transaction of the change itself."""
     previous = last_hash(database)
+    texts: dict[int, str | None] = {}  # many records of one change share one state
+
+    def text(state: State) -> str | None:
+        key = id(state)
+        if key not in texts:
+            texts[key] = canonical(state)
+        return texts[key]
+
     rows = []
     for record in records:
         fields = [utc_text(record.at), record.actor, record.action, record.target,
-                  canonical(record.before), canonical(record.after), record.imported_from]  # fmt: skip
+                  text(record.before), text(record.after), record.imported_from]  # fmt: skip
         previous = chained(previous, fields)
         names = ("at", "actor", "action", "target", "before", "after", "imported_from")
         rows.append({**dict(zip(names, fields, strict=True)), "hash": previous})
@@ -93,9 +101,9 @@ def verify(database: Database) -> int | None:
     """Recompute the chain.
 
     Returns:
-        The id of the first record that does not follow from the one before, or None.
+        The id of the first record that does not follow from the one before, or that is missing at the end; or None.
     """
-    previous = GENESIS
+    previous, last = GENESIS, 0
     # The moment as the text that was hashed: whoever changed it may have made it no moment at all.
     query = AuditRecord.select(
         AuditRecord.id, AuditRecord.at.cast("TEXT").alias("at"), AuditRecord.actor, AuditRecord.action,
@@ -105,9 +113,11 @@ def verify(database: Database) -> int | None:
         fields = [row["at"], row["actor"], row["action"], row["target"],
                   row["before"], row["after"], row["imported_from"]]  # fmt: skip
         previous = chained(previous, fields)
+        last = int(row["id"])
         if previous != bytes(row["hash"]):
-            return int(row["id"])
-    return None
+            return last
+    # Ids are never used twice, so the next one tells whether records at the end were taken away.
+    return None if database.next_id(AuditRecord) == last + 1 else last + 1
 
 
 def listed(

@@ -9,7 +9,7 @@ from peewee import JOIN
 
 from dsgctl.core import access, datasets, groups, names, service_accounts
 from dsgctl.core.change import Change
-from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Grant
@@ -59,12 +59,17 @@ def add(
     target: Target,
     *,
     expires: datetime | None = None,
+    for_ever: bool = False,
     source: Source = "manual",
 ) -> bool:
     """Give a grant, or change when an existing one ends. Returns whether anything changed.
 
     Args:
         expires: the first moment at which it no longer counts; None for never.
+        for_ever: a grant that ends may become one that does not.
+
+    Raises:
+        Conflict: there is one that ends, and no other end was said: it is not made endless by the way.
     """
     names.permission(target.permission)
     found = _resolve(change.database, target)
@@ -74,6 +79,11 @@ def add(
         return True
     if known.expires == expires:
         return False
+    if expires is None and known.expires is not None and not for_ever:
+        raise Conflict(
+            f"{subject.label} has {target.permission} on {target.dataset} until {known.expires:%Y-%m-%d %H:%M UTC}",
+            "say --expires with another end, or --expires never",
+        )
     change.database.run(Grant.update(expires=expires).where(Grant.id == known.id))
     which = _words(target)
     change.record(
@@ -112,17 +122,17 @@ def add_all(
         change.record("grant.add", _label(target, subject), after=after)
 
 
-def holders_among(database: Database, target: Target, ids: Iterable[int]) -> set[int]:
-    """Which of these principals have this very grant; at most some thousands at once."""
+def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dict[int, datetime | None]:
+    """Those of these principals who have this very grant, and when it ends; at most some thousands at once."""
     dataset_id, version_id, scope_id = _resolve(database, target)
-    query = Grant.select(Grant.principal).where(
+    query = Grant.select(Grant.principal, Grant.expires).where(
         Grant.dataset == dataset_id,
         Grant.permission == target.permission,
         Grant.version.is_null() if version_id is None else Grant.version == version_id,
         Grant.scope_group.is_null() if scope_id is None else Grant.scope_group == scope_id,
         Grant.principal.in_(list(ids)),
     )
-    return {principal_id for (principal_id,) in database.tuples(query)}
+    return dict(database.tuples(query))
 
 
 def exists(database: Database, subject: Subject, target: Target) -> bool:

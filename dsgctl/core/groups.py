@@ -98,8 +98,9 @@ def add_members(
     """Put people who are not in it into a group; the same as `add_member`, many at once."""
     rows = [{"principal": principal_id, "group": group.id, "leads": leads} for principal_id in ids]
     change.database.insert_many(m.Membership, rows)
+    after = {"leads": leads}
     for email in emails:
-        change.record("group.member.add", f"group:{group.name} user:{email}", after={"leads": leads})
+        change.record("group.member.add", f"group:{group.name} user:{email}", after=after)
 
 
 def members_among(database: Database, group: Group, ids: Iterable[int]) -> set[int]:

@@ -1,52 +1,40 @@
 """People from a CSV file: columns email, name, affiliation, notes, in any order, their names in any case.
 
 Everybody joins the group ``user`` and gets ``view`` on one dataset. What is known of people is only
-added to. The file is read twice, first to check all of it, so that memory holds a batch at most and
-every bad row is named before anything is written. A dataset that is not there is an error, and not
+added to. The file is read twice, first to check all of it, so that memory holds a batch of it at most
+and every bad row is named before anything is written. A dataset that is not there is an error, and not
 made: it is more likely a typing mistake.
 """
 
 import csv
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from dsgctl.core import datasets, grants, groups, names, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
 from dsgctl.core.users import NewUser
-from dsgctl.importers import Progress, Report
+from dsgctl.importers import BadRows, Progress, Report
 from dsgctl.store.models import Group
 
 COLUMNS = ("email", "name", "affiliation", "notes")
 _GROUP = "user"
 _BATCH = 1000
-_NAMED = 20  # problems named in the error itself; all are in its `problems`
-
-
-class BadRows(Invalid):
-    """Rows that cannot be imported.
-
-    Attributes:
-        problems: each bad row in a line, with the number of its line in the file.
-    """
-
-    def __init__(self, source: Path, problems: list[str]) -> None:
-        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        rows = "row" if len(problems) == 1 else "rows"
-        super().__init__(
-            f"{source}: {len(problems)} bad {rows}: {'; '.join(problems[:_NAMED])}{more}",
-            "nothing was imported; mend the file and run it again",
-        )
-        self.problems = problems
+_LONGEST = 2**20  # bytes of a line: far more than a note may have
+_MEND = "nothing was imported; mend the file and run it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A row. ``line``: the last line of the file that it stands on."""
+    """A row. ``line``: the line of the file on which it begins (a quoted cell may have several)."""
 
     line: int
     email: str
@@ -54,59 +42,76 @@ class Person:
     affiliation: str
     notes: str
 
+    @property
+    def key(self) -> str:
+        """The email as emails are compared."""
+        return self.email.lower()
+
 
 def run(change: Change, source: Path, dataset: str, *, progress: Progress | None = None) -> Report:
     """Import the people of a file, in the caller's transaction.
 
     Raises:
-        BadRows: some rows are not of their form.
+        BadRows: some rows are not of their form; every one is told.
         Invalid: the file cannot be read as CSV with these columns.
         NotFound: there is no such dataset.
+        OSError: the file cannot be read.
     """
     datasets.find(change.database, dataset)
-    total = _checked(source)
-    group, new_group = groups.add(change, _GROUP)
     report = Report()
-    report.count("groups", new=new_group)
-    people = _people(source)
-    done = 0
-    while batch := _merged(islice(people, _BATCH)):
-        _import(change, group, Target(dataset, "view"), batch, report)
-        done += len(batch)
-        if progress:
-            progress(done, total)
+    with _opened(source) as file:
+        total = _check(source, file)
+        group, new_group = groups.add(change, _GROUP)
+        report.count("groups", new=new_group)
+        people = _people(source, file, [])
+        done = 0
+        while batch := list(islice(people, _BATCH)):
+            _import(change, batch, report, source=source, group=group, target=Target(dataset, "view"))
+            done += len(batch)
+            if progress:
+                progress(done, total)
+        if done != total:
+            raise Invalid(f"{source} was written to while it was read", "run it again when it is complete")
     return report
 
 
-def _import(change: Change, group: Group, target: Target, batch: list[Person], report: Report) -> None:
+def _import(change: Change, batch: list[Person], report: Report, *, source: Path, group: Group, target: Target) -> None:
     database = change.database
-    known = users.known_among(database, [person.email for person in batch])
-    new = [person for person in batch if person.email.lower() not in known]
-    users.add_all(change, [_new_user(person) for person in new])
-    for person in batch:
-        if person.email.lower() in known:
-            user, have = known[person.email.lower()]
+    people = {person.key: person for person in reversed(batch)}  # those that stand twice are the same (`_check`)
+    known = users.known_among(database, people)
+    new = [person for key, person in reversed(people.items()) if key not in known]
+    added = users.add_all(change, [_new_user(person) for person in new])
+    report.counts("users", new=len(new), of=len(people))
+    for key, (user, have) in known.items():
+        person = people[key]
+        try:
             extended = users.extend(
                 change, user, name=person.name, affiliation=person.affiliation, note=person.notes, have=have
             )
-            report.count("people added to", new=extended)
-    report.added["users"] += len(new)
-    report.unchanged["users"] += len(batch) - len(new)
+        except Invalid as error:  # what there is and what is added may be too long together
+            raise BadRows(source, [f"line {person.line}: {error.message}"], _MEND) from None
+        report.count("people added to", new=extended)
 
-    emails = {person.email.lower(): person.email for person in batch}
-    ids = {key: principal_id for key, principal_id in users.ids_by_email(database, emails).items() if key in emails}
-    members = groups.members_among(database, group, ids.values())
-    joining = [key for key, principal_id in ids.items() if principal_id not in members]
-    groups.add_members(change, group, [ids[key] for key in joining], [emails[key] for key in joining])
-    report.added["memberships"] += len(joining)
-    report.unchanged["memberships"] += len(ids) - len(joining)
+    emails = {user.id: user.email for user, _ in known.values()}
+    members = groups.members_among(database, group, emails)
+    ends = grants.holders_among(database, target, emails)
+    emails |= {number: person.email for number, person in zip(added, new, strict=True)}  # who are and hold nothing yet
 
-    holders = grants.holders_among(database, target, ids.values())
-    given = [key for key, principal_id in ids.items() if principal_id not in holders]
-    subjects = [Subject(f"user:{emails[key]}", principal_id=ids[key]) for key in given]
+    joining = [principal_id for principal_id in emails if principal_id not in members]
+    groups.add_members(change, group, joining, [emails[principal_id] for principal_id in joining])
+    report.counts("memberships", new=len(joining), of=len(emails))
+
+    given = [principal_id for principal_id in emails if principal_id not in ends]
+    subjects = [Subject(f"user:{emails[principal_id]}", principal_id=principal_id) for principal_id in given]
     grants.add_all(change, subjects, target, source="import")
-    report.added["grants"] += len(given)
-    report.unchanged["grants"] += len(ids) - len(given)
+    report.counts("grants", new=len(given), of=len(emails))
+    for principal_id, end in ends.items():
+        if end is not None:
+            email = emails[principal_id]
+            report.skipped.append(
+                f"line {people[email.lower()].line}: {email} has view on {target.dataset} already, "
+                f"until {end:%Y-%m-%d}, and keeps it until then only"
+            )
 
 
 def _new_user(person: Person) -> NewUser:
@@ -114,12 +119,7 @@ def _new_user(person: Person) -> NewUser:
     return NewUser(person.email, {"name": person.name, "notes": person.notes}, affiliations)
 
 
-def _merged(people: Iterator[Person]) -> list[Person]:
-    """A batch with each person once; rows that stand twice are the same (`_checked`)."""
-    return list({person.email.lower(): person for person in people}.values())
-
-
-def _checked(source: Path) -> int:
+def _check(source: Path, file: BinaryIO) -> int:
     """Check every row. Returns how many there are.
 
     Raises:
@@ -128,7 +128,7 @@ def _checked(source: Path) -> int:
     problems: list[str] = []
     seen: dict[bytes, tuple[int, bytes]] = {}  # hash of an email -> its line, hash of its row; small for long files
     count = 0
-    for person in _people(source, problems):
+    for person in _people(source, file, problems):
         count += 1
         try:
             names.email(person.email)
@@ -138,13 +138,12 @@ def _checked(source: Path) -> int:
         except Invalid as error:
             problems.append(f"line {person.line}: {error.message}")
             continue
-        key = _short_hash(person.email.lower())
         row = _short_hash(repr((person.name, person.affiliation, person.notes)))
-        line, first = seen.setdefault(key, (person.line, row))
+        line, first = seen.setdefault(_short_hash(person.key), (person.line, row))
         if first != row:
             problems.append(f"line {person.line}: {person.email} stands on line {line} too, with other details")
     if problems:
-        raise BadRows(source, problems)
+        raise BadRows(source, problems, _MEND)
     return count
 
 
@@ -152,37 +151,88 @@ def _short_hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
 
-def _people(source: Path, problems: list[str] | None = None) -> Iterator[Person]:
+@contextmanager
+def _opened(source: Path) -> Iterator[BinaryIO]:
+    """The file, or a copy of what comes through a pipe, which cannot be read twice."""
+    with source.open("rb") as file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            yield copy
+
+
+def _people(source: Path, file: BinaryIO, problems: list[str]) -> Iterator[Person]:
     """The rows of a file, blank lines left out.
 
     Args:
-        problems: where rows with too few or too many cells are told, which are left out then.
+        problems: is told which rows cannot be read; they are left out.
     """
+    file.seek(0)
+    unreadable: list[int] = []  # lines
+    reader = csv.reader(_lines(source, file, unreadable), strict=True)
+    columns = _columns(source, reader, unreadable)
+    while True:
+        begin = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problems.append(f"line {begin}: not CSV ({error}); check its quotes")
+            continue
+        if unreadable and unreadable[-1] >= begin:
+            bad = [number for number in unreadable if number >= begin]
+            problems.extend(f"line {number}: it is not UTF-8 text" for number in bad)
+            continue
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
+            continue
+        if len(cells) != len(columns):
+            problems.append(f"line {begin}: {len(cells)} cells, where the header has {len(columns)}")
+            continue
+        found = dict(zip(columns, cells, strict=True))
+        notes = found.get("notes", "").replace("\r\n", "\n").replace("\r", "\n")
+        yield Person(begin, found["email"], found.get("name", ""), found.get("affiliation", ""), notes)
+
+
+def _lines(source: Path, file: BinaryIO, unreadable: list[int]) -> Iterator[str]:
+    """The lines of a file; those that are not UTF-8 are noted.
+
+    Lines are decoded one by one, and not by the stream, so that a bad one can be named.
+    """
+    number = 0
+    while line := file.readline(_LONGEST + 1):
+        number += 1
+        if len(line) > _LONGEST:
+            raise Invalid(f"{source}, line {number}: longer than {_LONGEST} bytes", "save it as CSV, a line a person")
+        if number == 1 and b"\0" in line:
+            unreadable.append(number)  # a file of another kind, though its first bytes may pass for text
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            unreadable.append(number)
+            yield line.decode("utf-8", "replace")
+
+
+def _columns(source: Path, reader: "Iterator[list[str]]", unreadable: list[int]) -> list[str]:
+    """The names of the columns, from the first line."""
     try:
-        with source.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            columns = _columns(source, next(reader, None))
-            for cells in reader:
-                if not cells or not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(columns):
-                    if problems is not None:
-                        problems.append(
-                            f"line {reader.line_num}: {len(cells)} cells, where the header has {len(columns)}"
-                        )
-                    continue
-                found = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
-                yield Person(reader.line_num, *(found.get(name, "") for name in COLUMNS))
+        header = next(reader, [])
+        bad = None
     except csv.Error as error:
-        raise Invalid(f"{source}, line {reader.line_num}: not CSV ({error})", "check its quotes") from None
-    except UnicodeDecodeError:
-        raise Invalid(f"{source} is not UTF-8 text", "save it as CSV in UTF-8") from None
-
-
-def _columns(source: Path, header: list[str] | None) -> list[str]:
-    columns = [cell.strip().lower() for cell in header or []]
+        header, bad = [], error
+    if unreadable:
+        raise Invalid(f"{source} is not UTF-8 text", "save it as CSV in UTF-8")
+    if bad:
+        raise Invalid(f"{source}, line 1: not CSV ({bad})", "check its quotes and line ends")
+    columns = [cell.strip().lower() for cell in header]
     strange = [column for column in columns if column not in COLUMNS]
     if strange or "email" not in columns or len(set(columns)) < len(columns):
         what = f"the column {names.shown(strange[0])} is unknown" if strange else "the first line must name the columns"
-        raise Invalid(f"{source}: {what}", f"the columns are {', '.join(COLUMNS)}, each once; only email must be there")
+        raise Invalid(
+            f"{source}: {what}",
+            f"the columns are {', '.join(COLUMNS)}, each once, with commas between; only email must be there",
+        )
     return columns

@@ -138,14 +138,22 @@ class Database:
                 values,
             )
 
+    # Where SQLite keeps the highest id that a table ever had: https://sqlite.org/autoinc.html.
+
+    def next_id(self, model: Any) -> int:
+        """The id that the next row of a table gets; it stays so for the rest of a transaction."""
+        with translated(self.path):
+            query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
+            return int(self._db.execute_sql(query, (model._meta.table_name,)).fetchone()[0])
+
     def reserve_ids(self, model: Any, up_to: int) -> None:
-        """Number the next row of a table above ``up_to`` (https://sqlite.org/autoinc.html)."""
+        """Number the next row of a table above ``up_to``."""
+        if self.next_id(model) > up_to:
+            return
         table = model._meta.table_name
         with translated(self.path):
-            highest = self._db.execute_sql("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-            if (highest[0] or 0) < up_to:
-                self._db.execute_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-                self._db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
+            self._db.execute_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            self._db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
 
     def scalar(self, sql: str) -> Any:
         with translated(self.path):
