@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dsgctl.core import names
 from dsgctl.core.errors import Invalid
 
 DEFAULT_ENV_FILE = "/etc/dsg/dsg.env"
@@ -92,6 +93,13 @@ def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _groups(value: str) -> tuple[str, ...]:
+    try:
+        return tuple(names.line(part, "group name") for part in _list(value))
+    except Invalid as error:
+        raise _Bad(f"names of groups, separated by commas ({error.message})") from None
+
+
 def _domains(value: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", part) for part in _list(value)):
         raise _Bad("domains in lower case, separated by commas")
@@ -145,7 +153,7 @@ class Config:
         "DSG_ALLOWED_EMAIL_DOMAINS", _domains, "Only addresses of these domains may sign in; all if not set.", ()
     )
     default_groups: tuple[str, ...] = _setting(
-        "DSG_DEFAULT_GROUPS", _list, "Groups that people join when they first sign in.", ("user",)
+        "DSG_DEFAULT_GROUPS", _groups, "Groups that people join when they first sign in.", ("user",)
     )
     allowed_redirects: tuple[str, ...] = _setting(
         "DSG_ALLOWED_REDIRECTS", _origins,
@@ -211,8 +219,6 @@ def load(environment: Mapping[str, str], env_file: str | None = None) -> Config:
             except _Bad as error:
                 shown = "its value" if item.metadata["secret"] else repr(given[name])
                 problems.append(f"{name}: {shown} is not allowed; allowed: {error}")
-            except ValueError:
-                problems.append(f"{name}: {given[name]!r} is not allowed")
     if problems:
         raise Invalid("; ".join(problems), f"see README, Settings{f'; the file is {named}' if named else ''}")
     return Config(**values)

@@ -198,4 +198,4 @@ def _usable_keys(found: Any) -> dict[str, jwt.PyJWK]:
 
 def _text(value: Any, limit: int = 255) -> str:
     """A claim that is only shown: what cannot be kept is left out."""
-    return value.strip()[:limit] if isinstance(value, str) and value.isprintable() else ""
+    return value.strip()[:limit].strip() if isinstance(value, str) and value.isprintable() else ""

@@ -70,7 +70,7 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "dsgctl grant add fish2 edit --user ada@example.org --expires 90d",
 )
 @_target_options
-@click.option("--expires", metavar="90d|DATE", help="Ends by itself; never if not said.")
+@click.option("--expires", metavar="90d|DATE|never", help="Ends by itself; a new one never does if not said.")
 def add(
     session: Session,
     *,
@@ -85,10 +85,11 @@ def add(
 ) -> None:
     """Give view, edit, manage or admin; again with another --expires to change when it ends."""
     target = Target(dataset, grants.known_permission(permission), version, scope)
-    end = names.moment_after(expires, now()) if expires is not None else None
+    for_ever = expires == "never"
+    end = names.moment_after(expires, now()) if expires is not None and not for_ever else None
     with session.change() as change:
         subject = _required_subject(change.database, user, group, service_account)
-        changed = grants.add(change, subject, target, expires=end)
+        changed = grants.add(change, subject, target, expires=end, for_ever=for_ever)
     session.output.done(
         f"{subject.label} has {permission} on {dataset}" + ("" if changed else " already"),
         dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope,

@@ -84,12 +84,29 @@ def remove(change: Change, name: str) -> dict[str, Any]:
 
     Returns:
         What went, as `holdings` tells it.
+
+    Raises:
+        Conflict: its terms are another dataset's own too, which would be open without them.
     """
     dataset = find(change.database, name)
+    _keep_terms_of_others(change.database, dataset)
     gone = holdings(change.database, dataset)
     change.database.run(Dataset.delete().where(Dataset.id == dataset.id))
     change.record("dataset.remove", f"dataset:{name}", {"id": dataset.id, **gone})
     return gone
+
+
+def _keep_terms_of_others(database: Database, dataset: Dataset) -> None:
+    shared = (
+        Dataset.select(Dataset.name, m.Terms.id)
+        .join(m.Terms, on=(Dataset.own_terms_id == m.Terms.id))
+        .where(m.Terms.dataset == dataset.id, Dataset.id != dataset.id)
+    )
+    for other, terms_id in database.tuples(shared):
+        raise Conflict(
+            f"terms {terms_id} of {dataset.name} are {other}'s own too, and would go with it",
+            f"give {other} terms of its own first: dsgctl terms add",
+        )
 
 
 def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:

@@ -221,7 +221,7 @@ def _give_view(change: Change, dataset: str, subject: grants.Subject) -> bool:
         lasting = row["expires"] is None or row["expires"] > change.at
         if row["permission"] == "view" and row["version"] is None and lasting:
             return False
-    return grants.add(change, subject, grants.Target(dataset, "view"), source="self-service")
+    return grants.add(change, subject, grants.Target(dataset, "view"), for_ever=True, source="self-service")
 
 
 def listed(database: Database) -> Iterator[dict[str, Any]]:

@@ -118,7 +118,7 @@ def dump(database: Path) -> dict[str, list[tuple[Any, ...]]]:
     connection = apsw.Connection(str(database))
     try:
         tables = [str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: list(connection.execute(f'SELECT * FROM "{name}"')) for name in tables}  # noqa: S608
+        return {name: list(connection.execute(f'SELECT * FROM "{name}"')) for name in tables}
     finally:
         connection.close()
 

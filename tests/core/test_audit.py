@@ -12,6 +12,7 @@ import pytest
 from dsgctl.core import audit, users
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import NotFound
+from dsgctl.store import Database
 from tests.core.builders import AT, DAY, Run, refused
 
 
@@ -41,10 +42,17 @@ def test_an_untouched_chain_is_whole(run: Run) -> None:
     assert audit.verify(run.database) is None
 
 
-def test_no_records_are_a_whole_chain(database: Any) -> None:
-    behind_the_triggers(Path(database.path), "DELETE FROM audit")
+def test_no_records_are_a_whole_chain(empty_database: Path) -> None:
+    database = Database(empty_database, read_only=True)
     assert audit.verify(database) is None
     assert audit.last_hash(database) == audit.GENESIS
+    database.close()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_a_chain_that_was_cut_at_its_end_is_found(run: Run, path: Path, kept: int) -> None:
+    behind_the_triggers(path, f"DELETE FROM audit WHERE id > {kept}")
+    assert audit.verify(run.database) == kept + 1
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'x'", "DELETE FROM audit", "UPDATE audit SET id = 9"])
@@ -78,7 +86,7 @@ EDITS = {
 def test_an_edited_record_is_found(run: Run, path: Path, edit: str, record_id: int) -> None:
     column = edit.partition(",")[0]
     before = run.content()["audit"]
-    behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE id = {record_id}")  # noqa: S608
+    behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE id = {record_id}")
     changed = run.content()["audit"] != before
     assert audit.verify(run.database) == (record_id if changed else None)
 

@@ -209,3 +209,15 @@ def test_a_credential_that_cannot_be_is_refused(run: Run, settings: dict[str, An
         run(datasets.set_bucket, "lab-data", **settings)
     with refused(NotFound, "no dataset lies in the bucket", "dsgctl bucket list"):
         run(datasets.set_bucket, "nowhere")
+
+
+def test_a_dataset_whose_terms_hold_back_another_one_is_not_removed(run: Run) -> None:
+    """Imports bring such; without its terms the other one would be open."""
+    run(datasets.add, "fish2")
+    run(datasets.add, "fly")
+    shared, _ = run(terms.add, "both", "Be kind.", dataset="fish2")
+    run(lambda change: terms.keep_own(change, datasets.find(change.database, "fly"), shared.id))
+    with refused(Conflict, f"terms {shared.id} of fish2 are fly's own too", "terms add"):
+        run(datasets.remove, "fish2")
+    run(terms.add, "of its own", "Be kind.", dataset="fly")
+    run(datasets.remove, "fish2")

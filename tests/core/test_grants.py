@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dsgctl.core import datasets, grants, groups, service_accounts, users
-from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grants import Subject, Target
 from tests.core.builders import AT, DAY, Run, refused
 
@@ -81,7 +81,7 @@ def test_given_again_a_grant_ends_when_it_is_said_to_now(run: Run, ana: Subject)
     run(grants.add, ana, Target("fish2", "edit"))
     run(grants.add, ana, Target("fish2", "view"))
     for expires in (AT + DAY, AT + 2 * DAY, None):
-        assert run(grants.add, ana, Target("fish2", "edit"), expires=expires)
+        assert run(grants.add, ana, Target("fish2", "edit"), expires=expires, for_ever=expires is None)
         assert [row["expires"] for row in grants.listed(run.database)] == [expires, None]
     record = run.records()[-2]
     assert record["action"] == "grant.set"
@@ -189,3 +189,14 @@ def test_grants_are_listed_by_dataset_subject_and_end(
         for row in grants.listed(run.database, **filters)
     ]
     assert found == expected
+
+
+def test_a_grant_that_ends_is_not_made_endless_by_the_way(run: Run) -> None:
+    run(datasets.add, "fish2")
+    user, _ = run(users.add, "ana@x.org")
+    subject, target = grants.principal_subject(user), grants.Target("fish2", "view")
+    run(grants.add, subject, target, expires=AT + DAY)
+    with refused(Conflict, "has view on fish2 until", "--expires never"):
+        run(grants.add, subject, target)
+    assert run(grants.add, subject, target, for_ever=True)
+    assert not run(grants.add, subject, target)

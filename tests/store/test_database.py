@@ -1,5 +1,4 @@
 """The handle on the file: its pragmas, its errors in words, and how it tells that the facts have changed."""
-# ruff: noqa: S608 (statements are put together from what is written here)
 
 import re
 import shutil

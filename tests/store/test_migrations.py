@@ -1,5 +1,4 @@
 """From an empty file to the schema that the models describe, and away from every other file."""
-# ruff: noqa: S608 (statements are put together from what is written here)
 
 import os
 import stat
