@@ -93,7 +93,7 @@ class TestWhatIsTakenOver:
         ],
     )
     def test_every_row_is_counted(self, imported: tuple[Database, Report], kind: str, tables: list[str]) -> None:
-        rows = sum(there(f'SELECT count(*) FROM "{table}"')[0][0] for table in tables)  # noqa: S608
+        rows = sum(there(f'SELECT count(*) FROM "{table}"')[0][0] for table in tables)
         assert imported[1].added[kind] == rows
         assert imported[1].unchanged.get(kind, 0) == 0
 
@@ -689,3 +689,99 @@ class TestTheSourceIsLeftAlone:
         strange = source.with_name("db?mode=rwc#50%.sqlite3")
         source.rename(strange)
         assert run(datasetgateway.run, strange).changed
+
+
+class TestHistory:
+    @pytest.mark.parametrize(
+        ("state", "kept"),
+        [
+            ('{"a": 1}', {"a": 1}),
+            ("[1, 2]", {"value": [1, 2]}),
+            ('"text"', {"value": "text"}),
+            ("null", {"value": None}),
+            ("1e999", {"text": "1e999"}),  # more than our own records can say
+            ('{"a": "\\ud800"}', {"text": '{"a": "\\ud800"}'}),
+        ],
+    )
+    def test_any_json_is_kept(self, run: Run, source: Path, state: str, kept: Any) -> None:
+        spoil(source, f"UPDATE audit_log SET after_state = '{state}' WHERE id = 4")
+        run(datasetgateway.run, source)
+        assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [kept]
+        assert audit.verify(run.database) is None
+        assert not run(datasetgateway.run, source).changed
+
+    def test_a_token_in_it_is_not(self, run: Run, source: Path) -> None:
+        key = there("SELECT key FROM api_key WHERE id = 1")[0][0]
+        spoil(source, f"""UPDATE audit_log SET after_state = '{{"old": "key {key}."}}' WHERE id = 4""")
+        run(datasetgateway.run, source)
+        assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [{"old": "key (a token)."}]
+
+    def test_a_record_without_an_actor(self, run: Run, source: Path) -> None:
+        spoil(source, "UPDATE audit_log SET actor_id = NULL WHERE id = 4")
+        run(datasetgateway.run, source)
+        assert [one["actor"] for one in run.records() if one["target"] == "Grant:3"] == ["unknown"]
+
+
+class TestSmallThings:
+    """What a real database may hold though ours of the tests does not."""
+
+    def test_versions_keep_their_ids_where_they_are_free(self, run: Run, here: Database) -> None:
+        expected = there("SELECT id, version FROM dataset_version ORDER BY id")
+        assert list(here.tuples(m.Version.select(m.Version.id, m.Version.name).order_by(m.Version.id))) == expected
+        run(datasets.add, "ours", kept_id=900)
+        run(datasets.add_version, "ours", "v9")  # it has the id 1
+        run(datasetgateway.run, ORIGINAL)
+        assert [row["name"] for row in datasets.versions(run.database, "fish1")] == ["v1"]
+        assert [row["name"] for row in datasets.versions(run.database, "ours")] == ["v9"]
+
+    def test_space_around_what_people_read(self, run: Run, source: Path) -> None:
+        spoil(
+            source,
+            "UPDATE dsg_user SET name = ' Ada ' WHERE id = 3",
+            "UPDATE service_account SET description = 'two' || char(13, 10) || ' lines' WHERE id = 1",
+            "INSERT INTO affiliation (name, user_id) VALUES ('MRC LMB ', 3)",
+        )
+        run(datasetgateway.run, source)
+        assert users.find(run.database, "user2@example.org").name == "Ada"
+        assert users.show(run.database, "user2@example.org")["affiliations"] == ["Cambridge", "MRC LMB"]
+        assert service_accounts.find(run.database, "ci-bot-0").description == "two lines"
+        assert not run(datasetgateway.run, source).changed
+
+    def test_a_grant_that_stands_there_twice_is_one_here(self, run: Run, source: Path) -> None:
+        columns = "source, created, dataset_id, dataset_version_id, granted_by_id, user_id, group_id, permission_id"
+        spoil(source, f'INSERT INTO "grant" ({columns}) SELECT {columns} FROM "grant" WHERE id = 1')
+        report = run(datasetgateway.run, source)
+        assert (report.added["grants"], report.unchanged["grants"]) == (136, 1)
+
+    def test_a_grant_of_an_unknown_source_counts_as_imported(self, run: Run, source: Path) -> None:
+        spoil(source, "UPDATE \"grant\" SET source = 'script' WHERE id = 1")
+        run(datasetgateway.run, source)
+        first = there("SELECT email FROM dsg_user WHERE id = 1")[0][0]
+        subject = grants.principal_subject(users.find(run.database, first))
+        assert "import" in {row["source"] for row in grants.listed(run.database, subject=subject)}
+
+    def test_children_before_and_below_their_parents(self, run: Run, source: Path) -> None:
+        spoil(
+            source, "UPDATE dsg_user SET parent_id = 43 WHERE id = 2", "UPDATE dsg_user SET parent_id = 2 WHERE id = 1"
+        )
+        run(datasetgateway.run, source)
+        assert [users.by_id(run.database, number).parent_id for number in (1, 2, 43)] == [2, 43, 37]  # type: ignore[union-attr]
+
+    def test_terms_of_a_version_may_leave_out_the_dataset(self, run: Run, source: Path) -> None:
+        spoil(source, "UPDATE tos_document SET dataset_id = NULL, dataset_version_id = 2 WHERE id = 2")
+        run(datasetgateway.run, source)
+        row = next(row for row in terms.listed(run.database) if row["id"] == 2)
+        assert (row["dataset"], row["version"]) == ("fish2", "v1")
+
+    def test_what_has_no_place_here_is_told(self, run: Run, source: Path) -> None:
+        spoil(
+            source,
+            "UPDATE dsg_user SET scim_id = 'a' WHERE id = 1",
+            "UPDATE tos_document SET dataset_id = NULL WHERE id = 2",
+            "CREATE TABLE plugin (id INTEGER PRIMARY KEY)",
+        )
+        skipped = "\n".join(run(datasetgateway.run, source).skipped)
+        assert "scim_id of 1 row of dsg_user" in skipped
+        assert "gdpr_consent" in skipped
+        assert "terms 2 " in skipped
+        assert "plugin" in skipped

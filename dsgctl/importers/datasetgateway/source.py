@@ -150,7 +150,8 @@ class Source:
         """What there is in the file that has no place here, a line each."""
         for table, column, condition in _LOST:
             if count := self._number(f'SELECT count(*) FROM "{table}" WHERE {condition}'):  # noqa: S608
-                yield f"{column} of {count} rows of {table}: there is no place for it here"
+                rows = "row" if count == 1 else "rows"
+                yield f"{column} of {count} {rows} of {table}: there is no place for it here"
         for table in sorted(_tables(self._connection)):
             if table not in NEEDED and not table.startswith(_OF_DJANGO):
                 yield f"the table {_plain(table)}: it is not known here"
