@@ -15,6 +15,7 @@ from dsgctl.store import models as m
 from dsgctl.store.models import Grant
 
 Source = Literal["manual", "self-service", "import"]
+_Found = tuple[int, int | None, int | None]  # the ids of a target: dataset, version, scoping group
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +100,74 @@ def add_all(
     *,
     expires: datetime | None = None,
     source: Source = "manual",
-    granted_by: str | None = None,
-    created: datetime | None = None,
 ) -> None:
-    """Give the same grant to many who are known not to have it.
+    """Give the same grant to many who are known not to have it."""
+    found = _resolve(change.database, target)
+    row = {"expires": expires, "source": source, "granted_by": change.actor, "created": change.at}
+    _insert(change, target, found, [(subject, row) for subject in subjects])
 
-    Args:
-        granted_by, created: by whom and when, where another system knows; None for this change.
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A grant of another system, which knows by whom and when it was given."""
+
+    subject: Subject
+    target: Target
+    source: Source
+    granted_by: str
+    created: datetime
+
+
+def keep_all(change: Change, kept: Iterable[Kept]) -> int:
+    """Take over grants of another system; those that are here are left as they are. At most some thousands at once.
+
+    Returns:
+        How many are new.
     """
-    dataset_id, version_id, scope_id = _resolve(change.database, target)
+    by_target: dict[Target, dict[Subject, Kept]] = {}
+    for one in kept:
+        by_target.setdefault(one.target, {}).setdefault(one.subject, one)
+    new = 0
+    for target, grants in by_target.items():
+        found = _resolve(change.database, target)
+        query = _these(target.permission, found, (Grant.principal, Grant.group)).where(
+            Grant.principal.in_([subject.principal_id for subject in grants if subject.principal_id])
+            | Grant.group.in_([subject.group_id for subject in grants if subject.group_id])
+        )
+        there = set(change.database.tuples(query))
+        rows = [
+            (
+                subject,
+                {"expires": None, "source": one.source, "granted_by": one.granted_by, "created": one.created},
+            )
+            for subject, one in grants.items()
+            if (subject.principal_id, subject.group_id) not in there
+        ]
+        _insert(change, target, found, rows)
+        new += len(rows)
+    return new
+
+
+def _insert(change: Change, target: Target, found: _Found, subjects: Sequence[tuple[Subject, dict[str, Any]]]) -> None:
+    dataset_id, version_id, scope_id = found
     row = {
         "dataset": dataset_id, "version": version_id, "permission": names.permission(target.permission),
-        "scope_group": scope_id, "source": source, "granted_by": granted_by or change.actor,
-        "created": created or change.at,
-        "expires": expires,
+        "scope_group": scope_id,
     }  # fmt: skip
     change.database.insert_many(
-        Grant, [{"principal": subject.principal_id, "group": subject.group_id, **row} for subject in subjects]
+        Grant,
+        [{"principal": who.principal_id, "group": who.group_id, **row, **how} for who, how in subjects],
     )
-    after = _words(target) | ({"expires": expires} if expires else {})
-    for subject in subjects:
+    words = _words(target)
+    for subject, how in subjects:
+        after = words | {"expires": how["expires"]} if how["expires"] else words
         change.record("grant.add", _label(target, subject), after=after)
 
 
 def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dict[int, datetime | None]:
     """Those of these principals who have this very grant, and when it ends; at most some thousands at once."""
-    dataset_id, version_id, scope_id = _resolve(database, target)
-    query = Grant.select(Grant.principal, Grant.expires).where(
-        Grant.dataset == dataset_id,
-        Grant.permission == target.permission,
-        Grant.version.is_null() if version_id is None else Grant.version == version_id,
-        Grant.scope_group.is_null() if scope_id is None else Grant.scope_group == scope_id,
-        Grant.principal.in_(list(ids)),
-    )
-    return dict(database.tuples(query))
+    query = _these(target.permission, _resolve(database, target), (Grant.principal, Grant.expires))
+    return dict(database.tuples(query.where(Grant.principal.in_(list(ids)))))
 
 
 def exists(database: Database, subject: Subject, target: Target) -> bool:
@@ -164,22 +199,26 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     change.record("grant.revoke", _label(target, subject), before)
 
 
-def _resolve(database: Database, target: Target) -> tuple[int, int | None, int | None]:
+def _resolve(database: Database, target: Target) -> _Found:
     dataset = datasets.find(database, target.dataset)
     version_id = datasets.find_version(database, dataset, target.version).id if target.version is not None else None
     scope_id = groups.find(database, target.scope).id if target.scope is not None else None
     return dataset.id, version_id, scope_id
 
 
-def _existing(
-    database: Database, subject: Subject, permission: str, found: tuple[int, int | None, int | None]
-) -> Grant | None:
-    columns = (Grant.principal, Grant.group, Grant.dataset, Grant.version, Grant.scope_group)
-    values = (subject.principal_id, subject.group_id, *found)
-    query = Grant.select().where(Grant.permission == permission)
-    for column, value in zip(columns, values, strict=True):
+def _existing(database: Database, subject: Subject, permission: str, found: _Found) -> Grant | None:
+    query = _these(permission, found, (Grant,))
+    for column, value in ((Grant.principal, subject.principal_id), (Grant.group, subject.group_id)):
         query = query.where(column.is_null() if value is None else column == value)
     return database.first(query)
+
+
+def _these(permission: str, found: _Found, select: Sequence[Any]) -> Any:
+    """Select from the grants of this permission on this dataset, version and scope, whoever has them."""
+    query = Grant.select(*select).where(Grant.permission == permission)
+    for column, value in zip((Grant.dataset, Grant.version, Grant.scope_group), found, strict=True):
+        query = query.where(column.is_null() if value is None else column == value)
+    return query
 
 
 def _words(target: Target) -> dict[str, Any]:

@@ -103,18 +103,12 @@ def add_members(
         change.record("group.member.add", f"group:{group.name} user:{email}", after=after)
 
 
-def members_among(database: Database, group: Group, ids: Iterable[int]) -> set[int]:
-    """Which of these users are in the group; at most some thousands at once."""
-    query = m.Membership.select(m.Membership.principal).where(
+def members_among(database: Database, group: Group, ids: Iterable[int]) -> dict[int, bool]:
+    """Those of these users who are in the group, and whether they lead it; at most some thousands at once."""
+    query = m.Membership.select(m.Membership.principal, m.Membership.leads).where(
         m.Membership.group == group.id, m.Membership.principal.in_(list(ids))
     )
-    return {principal_id for (principal_id,) in database.tuples(query)}
-
-
-def leads(database: Database, name: str, user: m.Principal) -> bool | None:
-    """Whether a member leads the group; None for somebody who is not in it."""
-    known = _membership(database, find(database, name), user)
-    return known.leads if known else None
+    return dict(database.tuples(query))
 
 
 def remove_member(change: Change, name: str, email: str) -> bool:

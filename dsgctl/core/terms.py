@@ -1,7 +1,8 @@
 """Terms of service: whose they are, from when to when, and who has accepted them."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -125,21 +126,36 @@ def keep_own(change: Change, dataset: m.Dataset, terms_id: int) -> None:
     change.record("dataset.set", f"dataset:{dataset.name} terms:{terms_id}", after={"own_terms": terms_id})
 
 
-def keep_acceptance(
-    change: Change, terms_id: int, user: m.Principal, *, accepted: datetime, address: str | None, recorded_by: str
-) -> bool:
-    """Take over that a person accepted terms, then and from there. Returns whether it is new."""
-    where = (Acceptance.principal == user.id) & (Acceptance.terms == terms_id)
-    if change.database.first(Acceptance.select().where(where)) is not None:
-        return False
-    change.database.run(
-        Acceptance.insert(
-            principal=user.id, terms=terms_id, accepted=accepted, address=address, recorded_by=recorded_by
-        )
-    )
-    after = {"accepted": accepted, "address": address}
-    change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
-    return True
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """That a person accepted terms, then and from there, as another system has it."""
+
+    terms_id: int
+    principal_id: int
+    email: str
+    at: datetime
+    address: str | None
+
+
+def keep_acceptances(change: Change, accepted: Iterable[Accepted]) -> int:
+    """Take over who accepted terms. At most some thousands at once. Returns how many are new."""
+    by_terms: dict[int, dict[int, Accepted]] = {}
+    for one in accepted:
+        by_terms.setdefault(one.terms_id, {}).setdefault(one.principal_id, one)
+    new: list[Accepted] = []
+    for terms_id, people in by_terms.items():
+        query = Acceptance.select(Acceptance.principal).where(Acceptance.terms == terms_id)
+        there = {number for (number,) in change.database.tuples(query.where(Acceptance.principal.in_(list(people))))}
+        new += [one for number, one in people.items() if number not in there]
+    change.database.insert_many(Acceptance, [
+        {"principal": one.principal_id, "terms": one.terms_id, "accepted": one.at, "address": one.address,
+         "recorded_by": f"user:{one.email}"}
+        for one in new
+    ])  # fmt: skip
+    for one in new:
+        after = {"accepted": one.at, "address": one.address}
+        change.record("terms.accept", f"terms:{one.terms_id} user:{one.email}", after=after)
+    return len(new)
 
 
 def _set_own_terms(change: Change, dataset_id: int, terms_id: int | None) -> None:

@@ -130,7 +130,8 @@ def mint(
         raise Conflict(f"{principal.label} is disabled; a token would not work", "enable the account first")
     names.line(description, "description", empty=True)
     secret = generate()
-    return _insert(change, principal, secret, kind=kind, description=description, expires=expires), secret
+    token_id = _insert(change, principal, secret, kind=kind, description=description, expires=expires)
+    return find(change.database, token_id), secret
 
 
 def keep(
@@ -146,7 +147,7 @@ def keep(
 ) -> bool:
     """Take over a token of another system, so that it keeps working. Returns whether it is new here."""
     names.line(description, "description", empty=True)
-    if change.database.first(Token.select().where(Token.hash == digest(secret))) is not None:
+    if change.database.first(Token.select(Token.id).where(Token.hash == digest(secret))) is not None:
         return False
     _insert(
         change, principal, secret,
@@ -155,7 +156,7 @@ def keep(
     return True
 
 
-def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> Token:
+def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> int:
     row = {"created": change.at, **values, "principal": principal.id, "prefix": visible_prefix(secret)}
     token_id = change.database.run(Token.insert(hash=digest(secret), **row))
     after = {
@@ -168,7 +169,7 @@ def _insert(change: Change, principal: Principal, secret: str, **values: Any) ->
         "token.mint", f"token:{token_id} {service_accounts.label(principal)}",
         after={key: value for key, value in after.items() if value},
     )  # fmt: skip
-    return find(change.database, token_id)
+    return token_id
 
 
 def find(database: Database, token_id: int) -> Token:

@@ -134,6 +134,14 @@ def add_all(change: Change, people: list[NewUser]) -> list[int]:
     return [row["id"] for row in rows]
 
 
+def among(database: Database, *, principal_id: int, email: str, issuer: str, subject: str | None) -> list[Principal]:
+    """Whoever has this id, this address or this identity: nobody, one or several."""
+    same = (Principal.id == principal_id) | fn.lower(Principal.email).in_(_compared([email]))
+    if subject is not None:
+        same |= (Principal.issuer == issuer) & (Principal.subject == subject)
+    return database.objects(Principal.select().where(same).order_by(Principal.id))
+
+
 def reserve_ids(change: Change, up_to: int) -> None:
     """Give no id up to this one to anybody new: another system has used them, also for accounts long deleted."""
     change.database.reserve_ids(Principal, up_to)

@@ -7,7 +7,7 @@ from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.users import NewUser
 from dsgctl.importers.datasetgateway.source import MOST, Row
 from dsgctl.importers.datasetgateway.taking import Taking, of
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Group, Principal
 
 GOOGLE = "https://accounts.google.com"  # the original signs in with Google alone
 _LOGIN = "OAuth login token"  # how the original describes the tokens of its logins
@@ -68,13 +68,15 @@ def _take_user(taking: Taking, row: Row, affiliations: list[str]) -> None:
         "subject": subject,
         "parent": row.values["parent_id"],
     }
-    _refuse_conflicts(taking, row, email, subject)
-    known = users.by_id(database, row.id)
+    known = None
+    for holder in users.among(database, principal_id=row.id, email=email, issuer=GOOGLE, subject=subject):
+        _refuse_conflict(row, email, subject, holder)
+        known = holder
     taking.count("users", known is None)
     if known is None:
         kept |= {"id": row.id, "created": row.moment("created")}
         users.add_all(taking.change, [NewUser(email, attributes, tuple(affiliations), kept)])
-        taking.users[row.id] = users.find(database, email)
+        taking.users[row.id] = Principal(id=row.id, kind="user", email=email)  # all that later steps need
         return
     taking.users[row.id] = known
     there = attributes | {"active": kept["active"], "subject": subject, "parent_id": kept["parent"]}
@@ -84,22 +86,20 @@ def _take_user(taking: Taking, row: Row, affiliations: list[str]) -> None:
             taking.count("affiliations", True)
 
 
-def _refuse_conflicts(taking: Taking, row: Row, email: str, subject: str | None) -> None:
+def _refuse_conflict(row: Row, email: str, subject: str | None, holder: Principal) -> None:
     """Raises:
-    Conflict: the id, the email or the identity is somebody else's here.
+    Conflict: ``holder``, who has the id, the email or the identity here, is somebody else.
     """
-    database = taking.change.database
-    for holder in (users.by_id(database, row.id), users.by_email(database, email)):
-        if holder and (holder.id != row.id or (holder.email or "").lower() != email.lower()):
-            raise Conflict(f"{email} has id {row.id} there, but here {holder.label} has id {holder.id}", _ELSEWHERE)
-        if holder and holder.subject and subject and (holder.issuer, holder.subject) != (GOOGLE, subject):
-            raise Conflict(
-                f"{email} signs in as {subject} of {GOOGLE} there, but here as {holder.subject} of {holder.issuer}",
-                f"dsgctl user set {holder.email} --unbind",
-            )
-    bound = users.by_subject(database, GOOGLE, subject) if subject else None
-    if bound and bound.id != row.id:
-        raise Conflict(f"the Google identity of {email} is that of {bound.email} here", _ELSEWHERE)
+    same_id, same_email = holder.id == row.id, (holder.email or "").lower() == email.lower()
+    if not same_id and not same_email:
+        raise Conflict(f"the Google identity of {email} is that of {holder.email} here", _ELSEWHERE)
+    if not same_id or not same_email:
+        raise Conflict(f"{email} has id {row.id} there, but here {holder.label} has id {holder.id}", _ELSEWHERE)
+    if holder.subject and subject and (holder.issuer, holder.subject) != (GOOGLE, subject):
+        raise Conflict(
+            f"{email} signs in as {subject} of {GOOGLE} there, but here as {holder.subject} of {holder.issuer}",
+            f"dsgctl user set {holder.email} --unbind",
+        )
 
 
 def take_groups(taking: Taking) -> None:
@@ -108,17 +108,32 @@ def take_groups(taking: Taking) -> None:
         taking.groups[row.id] = row.text("name")
         taking.count("groups", added)
 
-    def join(row: Row) -> None:
-        group, user = of(taking.groups, row.number("group_id")), of(taking.users, row.number("user_id"))
-        leads = groups.leads(taking.change.database, group, user)
-        if leads is None:
-            groups.add_member(taking.change, group, user.email, leads=row.flag("is_admin"))
-        else:
-            taking.compare(f"{user.email} in group {group}", {"leads": leads}, {"leads": row.flag("is_admin")})
-        taking.count("memberships", leads is None)
+    def member(row: Row) -> tuple[int, Principal, bool]:
+        group_id = row.number("group_id")
+        of(taking.groups, group_id)
+        return group_id, of(taking.users, row.number("user_id")), row.flag("is_admin")
+
+    def join(members: list[tuple[int, Principal, bool]]) -> None:
+        by_group: dict[int, dict[int, tuple[Principal, bool]]] = {}
+        for group_id, user, leads in members:
+            by_group.setdefault(group_id, {})[user.id] = (user, leads)
+        for group_id, people in by_group.items():
+            _join(taking, groups.find(taking.change.database, taking.groups[group_id]), people)
 
     taking.each("dsg_group", take)
-    taking.each("user_group", join)
+    taking.batches("user_group", member, join)
+
+
+def _join(taking: Taking, group: Group, people: dict[int, tuple[Principal, bool]]) -> None:
+    """Put people into a group, of whom some may be in it; each with whether they lead it there."""
+    known = groups.members_among(taking.change.database, group, people)
+    taking.report.counts("memberships", new=len(people) - len(known), of=len(people))
+    for leads in (False, True):
+        new = [user for user, lead in people.values() if user.id not in known and lead == leads]
+        groups.add_members(taking.change, group, [user.id for user in new], [user.email for user in new], leads=leads)
+    for number, leads_here in known.items():
+        user, leads_there = people[number]
+        taking.compare(f"{user.email} in group {group.name}", {"leads": leads_here}, {"leads": leads_there})
 
 
 def take_service_accounts(taking: Taking) -> None:

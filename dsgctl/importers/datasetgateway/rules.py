@@ -4,8 +4,8 @@ import ipaddress
 
 from dsgctl.core import datasets, grants, names, terms
 from dsgctl.core.errors import Conflict, Invalid
+from dsgctl.core.grants import Kept, Target
 from dsgctl.core.grants import Source as GrantSource
-from dsgctl.core.grants import Subject, Target
 from dsgctl.importers.datasetgateway.source import Row
 from dsgctl.importers.datasetgateway.taking import Taking, of
 
@@ -28,6 +28,7 @@ def take_terms(taking: Taking) -> None:
             )
         taking.count("terms", known is None)
         if known is not None:
+            taking.terms[row.id] = row.id
             there = {"name": name, "text": text, **dates}
             taking.compare(f"terms {row.id}", {key: getattr(known, key) for key in there}, there)
             return
@@ -52,6 +53,7 @@ def take_terms(taking: Taking) -> None:
             invite_token=invite, **dates,
         )  # fmt: skip
         new.add(row.id)
+        taking.terms[row.id] = row.id
 
     def own(row: Row) -> None:
         dataset = datasets.find(change.database, of(taking.datasets, row.id))
@@ -64,38 +66,36 @@ def take_terms(taking: Taking) -> None:
     taking.each("tos_document", take)
     for row in taking.source.rows("dataset"):
         taking.attempt(row, own)
-    taking.each("tos_acceptance", lambda row: _take_acceptance(taking, row))
 
 
-def _take_acceptance(taking: Taking, row: Row) -> None:
-    user, address, document = (
-        of(taking.users, row.number("user_id")),
-        row.text_or_none("ip_address"),
-        row.number("tos_document_id"),
-    )
+def take_acceptances(taking: Taking) -> None:
+    def keep(accepted: list[terms.Accepted]) -> None:
+        taking.report.counts("acceptances", new=terms.keep_acceptances(taking.change, accepted), of=len(accepted))
+
+    taking.batches("tos_acceptance", lambda row: _accepted(taking, row), keep)
+
+
+def _accepted(taking: Taking, row: Row) -> terms.Accepted:
+    user, address = of(taking.users, row.number("user_id")), row.text_or_none("ip_address")
     if address is not None:
         try:
             ipaddress.ip_address(address)
         except ValueError:
             raise Invalid(f"{names.shown(address)} is not a network address", "mend it there first") from None
-    if terms.by_id(taking.change.database, document) is None:
-        return  # they could not be taken over, of which is told already
-    is_new = terms.keep_acceptance(
-        taking.change, document, user, accepted=row.moment("accepted_at"), address=address,
-        recorded_by=f"user:{user.email}",
-    )  # fmt: skip
-    taking.count("acceptances", is_new)
+    document = of(taking.terms, row.number("tos_document_id"))
+    return terms.Accepted(document, user.id, user.email, row.moment("accepted_at"), address)
 
 
 def take_grants(taking: Taking) -> None:
     """To people, groups and service accounts. One that stands there twice is one here."""
+    change = taking.change
 
     def take_permission(row: Row) -> None:
         taking.permissions[row.id] = names.permission(row.text("name"))
 
-    def target(row: Row) -> Target:
-        """Not every one of the three tables knows versions and scoping groups."""
-        dataset_id, scope = row.number("dataset_id"), row.values.get("group_id") if row.table == "grant" else None
+    def target(row: Row, *, scope: int | None = None) -> Target:
+        """Not every one of the three tables knows versions."""
+        dataset_id = row.number("dataset_id")
         return Target(
             of(taking.datasets, dataset_id),
             of(taking.permissions, row.number("permission_id")),
@@ -103,30 +103,26 @@ def take_grants(taking: Taking) -> None:
             of(taking.groups, scope) if scope is not None else None,
         )
 
-    def to_user(row: Row) -> None:
+    def given(row: Row) -> str:
+        return taking.actor(row.values["granted_by_id"]) or change.actor
+
+    def to_user(row: Row) -> Kept:
         subject = grants.principal_subject(of(taking.users, row.number("user_id")))
-        _give(taking, row, subject, target(row), _SOURCES.get(row.text("source"), "import"))
+        source = _SOURCES.get(row.text("source"), "import")
+        return Kept(subject, target(row, scope=row.values["group_id"]), source, given(row), row.moment("created"))
 
-    def to_group(row: Row) -> None:
-        group = of(taking.groups, row.number("group_id"))
-        _give(taking, row, grants.group_subject(taking.change.database, group), target(row), "import")
+    def to_group(row: Row) -> Kept:
+        subject = grants.group_subject(change.database, of(taking.groups, row.number("group_id")))
+        return Kept(subject, target(row), "import", change.actor, change.at)
 
-    def to_account(row: Row) -> None:
+    def to_account(row: Row) -> Kept:
         subject = grants.principal_subject(of(taking.accounts, row.number("service_account_id")))
-        _give(taking, row, subject, target(row), "manual")
+        return Kept(subject, target(row), "manual", given(row), row.moment("created"))
+
+    def give(kept: list[Kept]) -> None:
+        taking.report.counts("grants", new=grants.keep_all(change, kept), of=len(kept))
 
     taking.each("permission", take_permission)
-    taking.each("grant", to_user)
-    taking.each("group_dataset_permission", to_group)
-    taking.each("service_account_grant", to_account)
-
-
-def _give(taking: Taking, row: Row, subject: Subject, target: Target, source: GrantSource) -> None:
-    new = not grants.exists(taking.change.database, subject, target)
-    if new:
-        grants.add_all(
-            taking.change, [subject], target, source=source,
-            granted_by=taking.actor(row.values.get("granted_by_id")),
-            created=row.moment("created") if "created" in row.values else None,
-        )  # fmt: skip
-    taking.count("grants", new)
+    taking.batches("grant", to_user, give)
+    taking.batches("group_dataset_permission", to_group, give)
+    taking.batches("service_account_grant", to_account, give)

@@ -14,6 +14,7 @@ from dsgctl.store.models import Principal
 Found = TypeVar("Found")
 
 _STEP = 100  # rows from one report of progress to the next
+_BATCH = 500
 
 
 class _Lost(Exception):
@@ -34,6 +35,7 @@ class Taking:
     versions: dict[int, Row] = field(default_factory=dict)
     permissions: dict[int, str] = field(default_factory=dict)
     services: dict[int, int] = field(default_factory=dict)  # id there -> id here
+    terms: dict[int, int] = field(default_factory=dict)  # id there -> id here, which is the same
     tables: dict[int, Row] = field(default_factory=dict)
     accounts: dict[int, Principal] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)  # tokens, which must not be kept in clear anywhere
@@ -50,6 +52,19 @@ class Taking:
             self._done += 1
             if self.progress and (self._done % _STEP == 0 or self._done == self._total):
                 self.progress(self._done, self._total)
+
+    def batches(self, table: str, read: Callable[[Row], Found], write: Callable[[list[Found]], None]) -> None:
+        """Take over many rows of a table at once; of what is wrong with one, ``read`` tells."""
+        batch: list[Found] = []
+
+        def take(row: Row) -> None:
+            batch.append(read(row))
+            if len(batch) == _BATCH:
+                write(batch)
+                batch.clear()
+
+        self.each(table, take)
+        write(batch)
 
     def attempt(self, row: Row, take: Callable[[Row], None]) -> None:
         try:
