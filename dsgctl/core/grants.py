@@ -70,7 +70,7 @@ def add(
         for_ever: a grant that ends may become one that does not.
 
     Raises:
-        Conflict: there is one that ends, and no other end was said: it is not made endless by the way.
+        Conflict: there is one that will end, and no other end was said: it is not made endless by the way.
     """
     names.permission(target.permission)
     found = _resolve(change.database, target)
@@ -80,7 +80,7 @@ def add(
         return True
     if known.expires == expires:
         return False
-    if expires is None and known.expires is not None and not for_ever:
+    if expires is None and known.expires is not None and known.expires > change.at and not for_ever:
         raise Conflict(
             f"{subject.label} has {target.permission} on {target.dataset} until {known.expires:%Y-%m-%d %H:%M UTC}",
             "say --expires with another end, or --expires never",
@@ -168,11 +168,6 @@ def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dic
     """Those of these principals who have this very grant, and when it ends; at most some thousands at once."""
     query = _these(target.permission, _resolve(database, target), (Grant.principal, Grant.expires))
     return dict(database.tuples(query.where(Grant.principal.in_(list(ids)))))
-
-
-def exists(database: Database, subject: Subject, target: Target) -> bool:
-    """Whether this very grant is there, whenever it ends."""
-    return _existing(database, subject, target.permission, _resolve(database, target)) is not None
 
 
 def revoke(change: Change, subject: Subject, target: Target) -> None:

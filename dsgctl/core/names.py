@@ -68,7 +68,7 @@ def line(text: str, what: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
     if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or has_control(text):
         raise Invalid(
-            f"{shown(text)} is not a {what}",
+            f"{shown(text)} is not {'an' if what[0] in 'aeiou' else 'a'} {what}",
             "use 1 to 255 characters, with no control characters and no space at either end",
         )
     return text
