@@ -228,7 +228,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     # Only needed to word an error.
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, known, 1, cutoff=0.75)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

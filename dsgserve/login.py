@@ -55,6 +55,8 @@ def authorize(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     target = redirects.local_path(asked) or redirects.elsewhere(config, asked)
     if target is None or len(target) > _LONGEST_TARGET:
         return _bad_target(request, "redirect")
+    if gateway.provider is None:
+        return _not_configured(request)
     concerning = {key: request.params.getunicode(key) for key in ("service", "dataset")}
     concerning = {key: value for key, value in concerning.items() if value}
     if request.get_header("X-Requested-With"):

@@ -193,7 +193,7 @@ ROWS: dict[str, tuple[str | bytes, dict[int, str]]] = {
     "a mark that turns the text": ("a@example.org,N\u202egro,,\n", {2: "is not a name"}),
     "a name too long": (f"a@example.org,{'n' * 256},,\n", {2: "is not a name"}),
     "a name of two lines": ('a@example.org,"N\nM",,\n', {2: "is not a name"}),
-    "an affiliation too long": (f"a@example.org,,{'n' * 256},\n", {2: "is not a affiliation"}),
+    "an affiliation too long": (f"a@example.org,,{'n' * 256},\n", {2: "is not an affiliation"}),
     "a note with a control character": ("a@example.org,,,n\x1b\n", {2: "note"}),
     "a note too long": (f"a@example.org,,,{'n' * 100_001}\n", {2: "note"}),
     "too few cells": (f"{ROW}a@example.org,N\n", {3: "2 cells, where the header has 4"}),
