@@ -1,10 +1,8 @@
 """Real processes on loopback sockets: dsgserve, and nginx in front of it."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,20 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.e2e.local import free_port, make_certificate, wait_until
+from tests.e2e.provider import HOSTS, Provider, running_provider
+
 KEY = "0123456789abcdef0123456789abcdef"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(ready: Callable[[], bool], *, seconds: float = 20.0, what: str = "it") -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, f"{what} did not come about in {seconds} s"
-        time.sleep(0.02)
 
 
 @dataclass
@@ -97,3 +85,11 @@ def dsgctl(path: Path) -> Callable[..., str]:
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """An OpenID provider, one for each worker; say with `Provider.how` how logins go."""
+    certificate = make_certificate(tmp_path_factory.mktemp("provider"), "localhost", *HOSTS)
+    with running_provider(certificate) as started:
+        yield started

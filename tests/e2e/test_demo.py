@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.conftest import free_port, wait_until
+from tests.e2e.local import free_port, wait_until
 
 
 @contextmanager

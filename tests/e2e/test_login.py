@@ -1,13 +1,7 @@
 """Signing in through an OpenID provider that we did not write, in every way that it can go."""
 
-import json
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,91 +10,35 @@ import requests
 from dsgctl.core import audit, tokens, users
 from dsgctl.core.change import change, now
 from dsgctl.store import Database
-from tests.e2e.conftest import Server, free_port
+from tests.e2e.conftest import Server
+from tests.e2e.provider import ADA, CLIENT, Browser, Provider, needs_node
 
-NODE = Path(__file__).parent / "node"
-ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
-CLIENT = {"GOOGLE_CLIENT_ID": "the-client", "GOOGLE_CLIENT_SECRET": "the-secret"}
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and (NODE / "node_modules").is_dir()),
-    reason="needs node and npm: make node-parts",
-)
-
-
-@dataclass
-class Provider:
-    """A running provider."""
-
-    issuer: str
-    certificate: Path
-    process: "subprocess.Popen[str]"
-
-    def how(self, **settings: Any) -> None:
-        """How logins go from now on; see provider.mjs."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"claims": ADA, **settings}) + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "ok\n"
-
-
-@pytest.fixture(scope="module")
-def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    place = tmp_path_factory.mktemp("provider")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    with subprocess.Popen(
-        ["node", "provider.mjs", str(free_port()), place / "cert.pem", place / "key.pem"],
-        cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        yield Provider(process.stdout.readline().strip(), place / "cert.pem", process)
-        process.terminate()
-
-
-class Browser:
-    """What a browser does with cookies and redirects; it keeps the addresses that it went through."""
-
-    def __init__(self, server: Server, provider: Provider) -> None:
-        self.server = server
-        self.origin = server.origin.replace("127.0.0.1", "localhost")
-        self._session = requests.Session()
-        self._session.trust_env = False  # or the environment may name other certificates
-        self._session.verify = str(provider.certificate)
-        self._session.headers["Accept"] = "text/html"
-        self.went: list[str] = []
-
-    def get(self, path: str, *, follow: bool = True, **headers: str) -> requests.Response:
-        reply = self._session.get(
-            self.origin + path if path.startswith("/") else path, allow_redirects=follow, headers=headers, timeout=30
-        )
-        self.went = [step.url for step in (*reply.history, reply)]
-        return reply
-
-    def cookie(self, name: str) -> str | None:
-        return self._session.cookies.get(name)
-
-    def who(self) -> str | None:
-        """Whom /login says is signed in."""
-        reply = self.get("/login", Accept="application/json")
-        return reply.json().get("email")
+pytestmark = needs_node
 
 
 @pytest.fixture
 def browse(serve: Callable[..., Server], provider: Provider) -> Callable[..., Browser]:
-    """Starts a server for this provider, and a browser before it; more browsers by its `Browser`."""
+    """Starts a server for this provider, and a browser before it."""
     provider.how()
 
     def start(**settings: str) -> Browser:
         server = serve(
             DSG_OIDC_ISSUER=provider.issuer, REQUESTS_CA_BUNDLE=str(provider.certificate), **CLIENT, **settings
         )
-        return Browser(server, provider)
+        return Browser(server.origin.replace("127.0.0.1", "localhost"), provider.certificate)
 
     return start
+
+
+def another(browser: Browser, provider: Provider) -> Browser:
+    """A second browser before the same server."""
+    return Browser(browser.origin, provider.certificate)
+
+
+def user_cache(browser: Browser, token: str) -> int:
+    """The status of user/cache for a token."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return requests.get(browser.origin + "/api/v1/user/cache", headers=headers, timeout=10).status_code
 
 
 def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
@@ -114,7 +52,7 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
     assert user["groups"] == ["user"]
 
     provider.how(claims={**ADA, "email": "renamed@example.org"})
-    second = Browser(browser.server, provider)
+    second = another(browser, provider)
     second.get("/auth/login")
     assert second.who() == "ada@example.org"
     assert browser.who() == "ada@example.org", "a login on a second browser ended the first"
@@ -200,7 +138,7 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     assert users.show(database, "ada@example.org")["name"] == "Countess"
 
     provider.how(claims={**ADA, "sub": "somebody-else"})
-    second = Browser(browser.server, provider)
+    second = another(browser, provider)
     reply = second.get("/auth/login")
     assert (reply.status_code, "another sign-in identity" in reply.text) == (403, True)
     with change(database, "os:test") as opened:
@@ -228,7 +166,7 @@ def test_a_login_is_finished_once_by_the_browser_that_began_it(
     browser = browse()
     to_provider = browser.get("/auth/login", follow=False).headers["Location"]
     callback = browser.get(to_provider, follow=False).headers["Location"]
-    victim = Browser(browser.server, provider)
+    victim = another(browser, provider)
     assert victim.get(callback).status_code == 403, "somebody else's login was finished"
     assert victim.cookie("dsg_token") is None
     assert browser.get(callback).status_code == 200
@@ -274,7 +212,7 @@ def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_noti
     reply = browser.get("/auth/login")
     assert (reply.status_code, "does not answer" in reply.text) == (503, True)
     assert time.monotonic() - started < 15
-    assert browser.server.ask(token).status_code == 200
+    assert user_cache(browser, token) == 200
 
 
 def test_where_a_login_may_lead(browse: Callable[..., Browser], database: Database) -> None:
@@ -315,17 +253,17 @@ def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
 ) -> None:
     browser = browse()
     browser.get("/auth/login")
-    second = Browser(browser.server, provider)
+    second = another(browser, provider)
     second.get("/auth/login")
     presented = browser.cookie("dsg_token") or ""
     browser.get("/api/v1/logout")
     assert browser.who() is None
-    assert browser.server.ask(presented).status_code == 401
+    assert user_cache(browser, presented) == 401
     assert second.who() == "ada@example.org"
     with change(database, "os:test") as opened:
         _, api = tokens.mint(opened, users.find(database, "ada@example.org"))
     requests.post(browser.origin + "/logout", headers={"Authorization": f"Bearer {api}"}, timeout=10)
-    assert browser.server.ask(api).status_code == 200
+    assert user_cache(browser, api) == 200
 
 
 def test_the_login_token_lasts_a_week_and_the_cookie_is_closed_to_scripts(

@@ -18,7 +18,8 @@ from dsgctl.core.change import change, now
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
 from tests.conftest import FIXTURES
-from tests.e2e.conftest import Server, wait_until
+from tests.e2e.conftest import Server
+from tests.e2e.local import wait_until
 
 Serve = Callable[..., Server]
 Dsgctl = Callable[..., str]
@@ -274,7 +275,7 @@ def test_no_token_is_ever_in_the_log(lab: dict[str, str], serve: Serve) -> None:
 
 
 def test_it_listens_where_it_is_told(lab: dict[str, str], serve: Serve) -> None:
-    from tests.e2e.conftest import free_port
+    from tests.e2e.local import free_port
 
     more = free_port()
     server = serve("--listen", f"127.0.0.1:{more}", "--listen", "127.0.0.1:{port}")

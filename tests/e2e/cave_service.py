@@ -1,0 +1,36 @@
+"""A small CAVE service: Flask, guarded by the real middle_auth_client. Run as a program: cave_service.py PORT"""
+
+import sys
+
+from flask import Flask, g
+from middle_auth_client import decorators as auth  # the package itself does not name the guard for groups
+from waitress import serve
+
+app = Flask(__name__)
+
+
+def _guarded(path: str, guard: object) -> None:
+    """A route that says who got in."""
+
+    def answer() -> dict[str, str]:
+        return {"email": g.auth_user["email"]}
+
+    answer.__name__ = path.strip("/").replace("/", "_")
+    app.get(path)(guard(answer))  # type: ignore[operator]
+
+
+@app.get("/alive")
+def alive() -> str:
+    return "ok"
+
+
+_guarded("/required", auth.auth_required)
+_guarded("/view", auth.auth_requires_permission("view", dataset="fish2"))
+_guarded("/edit", auth.auth_requires_permission("edit", dataset="fish2"))
+_guarded("/fly", auth.auth_requires_permission("view", dataset="fly"))
+_guarded("/admin", auth.auth_requires_admin)
+_guarded("/group", auth.auth_requires_group("lab-1"))
+_guarded("/dataset-admin", auth.auth_requires_dataset_admin(dataset="fish2"))
+
+if __name__ == "__main__":
+    serve(app, listen=f"127.0.0.1:{sys.argv[1]}", ident=None, url_scheme="https")  # nginx stands before it

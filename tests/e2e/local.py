@@ -1,0 +1,31 @@
+"""What the real parts need on this machine: free ports, patience, certificates."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], *, seconds: float = 20.0, what: str = "it") -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, f"{what} did not come about in {seconds} s"
+        time.sleep(0.02)
+
+
+def make_certificate(place: Path, *names: str) -> Path:
+    """A key and a certificate of its own for these names. Returns the certificate; the key is beside it."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={names[0]}",
+         "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names),
+         "-keyout", place / "dsg.key", "-out", place / "dsg.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return place / "dsg.pem"

@@ -1,0 +1,78 @@
+"""An OpenID provider that we did not write (node/provider.mjs), and a browser that goes through it."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.local import free_port
+
+NODE = Path(__file__).parent / "node"
+ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
+CLIENT = {"GOOGLE_CLIENT_ID": "the-client", "GOOGLE_CLIENT_SECRET": "the-secret"}
+HOSTS = ("auth.example.org", "cave.example.org", "cave.other.test")  # names that the certificate is for too
+
+needs_node = pytest.mark.skipif(
+    not (shutil.which("node") and (NODE / "node_modules").is_dir()), reason="needs node and npm: make node-parts"
+)
+
+
+@dataclass
+class Provider:
+    """A running provider."""
+
+    issuer: str
+    certificate: Path
+    process: "subprocess.Popen[str]"
+
+    def how(self, **settings: Any) -> None:
+        """How logins go from now on; see provider.mjs."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"claims": ADA, **settings}) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "ok\n"
+
+
+@contextmanager
+def running_provider(certificate: Path) -> Iterator[Provider]:
+    with subprocess.Popen(
+        ["node", "provider.mjs", str(free_port()), certificate, certificate.with_suffix(".key")],
+        cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        yield Provider(process.stdout.readline().strip(), certificate, process)
+        process.terminate()
+
+
+class Browser:
+    """What a browser does with cookies and redirects; it keeps the addresses that it went through."""
+
+    def __init__(self, origin: str, certificate: Path) -> None:
+        self.origin = origin
+        self.session = requests.Session()
+        self.session.trust_env = False  # or the environment may name other certificates
+        self.session.verify = str(certificate)
+        self.session.headers["Accept"] = "text/html"
+        self.went: list[str] = []
+
+    def get(self, path: str, *, follow: bool = True, **headers: str) -> requests.Response:
+        reply = self.session.get(
+            self.origin + path if path.startswith("/") else path, allow_redirects=follow, headers=headers, timeout=30
+        )
+        self.went = [step.url for step in (*reply.history, reply)]
+        return reply
+
+    def cookie(self, name: str) -> str | None:
+        return self.session.cookies.get(name)
+
+    def who(self) -> str | None:
+        """Whom /login says is signed in."""
+        reply = self.get("/login", Accept="application/json")
+        return reply.json().get("email")
