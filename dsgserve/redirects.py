@@ -1,11 +1,12 @@
 """Where a browser may be sent on to. Every ``next`` and ``redirect`` that a client gives passes here.
 
-Not a repairer: a value that is not plainly harmless is refused (contract.md, Login).
+Not a repairer: a value that is not plainly harmless is refused (contract.md, Login). The one thing that is
+mended is the spelling of an address elsewhere: see `_WRITTEN_OUT`.
 """
 
 import re
 from collections.abc import Collection
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from dsgctl.config import Config
 
@@ -21,6 +22,10 @@ _ABSOLUTE = re.compile(
     r"(?P<origin>(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>[1-9][0-9]{0,4}))?)"
     rf"(?:/{_QUERY})?(?:\#{_QUERY})?"
 )
+# No address holds these, but middle_auth_client sends Flask's request.url, in which they are decoded: without
+# this nobody could sign in from a page with JSON or a name in its query. Percent-encoded they are what the
+# browser had asked for, and harmless; none of them is anything but data to whoever reads an address.
+_WRITTEN_OUT = re.compile(r'["<>\[\]^`{|}]|[^\x00-\x7f\ud800-\udfff]')
 _LAYERS = 8  # a path within a path within a path is percent-encoded thrice
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -48,7 +53,7 @@ def _hides_control(text: str) -> bool:
 def absolute_url(
     value: str | None, *, allowed: Collection[str], cookie_domain: str = "", own_origin: str = ""
 ) -> str | None:
-    """``value`` if it is an address elsewhere that a browser may be sent to; else None.
+    """``value`` if it is an address elsewhere that a browser may be sent to, in ASCII; else None.
 
     Args:
         allowed: canonical origins, as ``DSG_ALLOWED_REDIRECTS`` lists them.
@@ -57,8 +62,10 @@ def absolute_url(
     """
     if value is None or len(value) > MAX_LENGTH:
         return None
+    # Before the check, not after it: what is checked is what is sent. A host holds no "%" and is refused.
+    value = _WRITTEN_OUT.sub(lambda character: quote(character[0]), value)
     found = _ABSOLUTE.fullmatch(value)
-    if found is None or int(found["port"] or 1) > 65535 or ".." in found["host"]:
+    if len(value) > MAX_LENGTH or found is None or int(found["port"] or 1) > 65535 or ".." in found["host"]:
         return None
     if found["origin"] in allowed:
         return value
@@ -68,7 +75,7 @@ def absolute_url(
 
 
 def elsewhere(config: Config, value: str) -> str | None:
-    """``value`` if it is an address on another server to which the settings let us send a browser."""
+    """``value``, in ASCII, if it is an address on another server to which the settings let us send a browser."""
     return absolute_url(
         value, allowed=config.allowed_redirects, cookie_domain=config.cookie_domain, own_origin=config.origin
     )

@@ -92,8 +92,11 @@ NOT_ELSEWHERE = (
     "https://.example.org", "https://a..example.org", "https://a.example.org.", "http://a.example.org",
     "https://example.orga",
     " https://cave.example", "https://cave.example ", "https://cave.example\n", "https://cave.example/\r\nX: y",
-    "https://cave.example/x y", "https://cave.example/\t", "https://cave.example/x\\y", "https://cave.example/<x>",
-    'https://cave.example/"x', "https://cave.example/é", "https://cäve.example", "https://cave。example",
+    "https://cave.example/x y", "https://cave.example/\t", "https://cave.example/x\\y", "https://cave.example/é\\y",
+    "https://cäve.example", "https://cäve.example/x", "https://cave。example", "https://cave.example／x",
+    "https://cave.example/\ud800", "https://cave.example<x>", 'https://cave.example"', "https://cave.example[/x",
+    "https://attacker.example/é.example.org", "https://attacker.example{.example.org", "https://attacker.example/[",
+    "https://é@cave.example/", "https://cave.example/" + "é" * 1000,
     "javascript:alert(1)//https://cave.example", "data:text/html,https://cave.example", "ftp://cave.example",
     "https://[::1]/", "https://cave.example/%", "https://cave.example/%zz", "https://cave.example/" + "a" * 5000,
 )  # fmt: skip
@@ -102,6 +105,21 @@ NOT_ELSEWHERE = (
 @pytest.mark.parametrize("value", ELSEWHERE)
 def test_an_allowed_address_is_let_through_unchanged(value: str) -> None:
     assert redirects.absolute_url(value, allowed=ALLOWED, cookie_domain=".example.org") == value
+
+
+# As Flask writes out the address that it was asked for, and as that was.
+WRITTEN_OUT = (
+    ('https://cave.example/x?filter={"a":[1]}', "https://cave.example/x?filter=%7B%22a%22:%5B1%5D%7D"),
+    ("https://cave.example/é/x?name=Zoë", "https://cave.example/%C3%A9/x?name=Zo%C3%AB"),
+    ("https://a.example.org/?a=<b>|^`%20%7B", "https://a.example.org/?a=%3Cb%3E%7C%5E%60%20%7B"),
+    ("https://cave.example/?a=\u202e／\x85\U0001f41f", "https://cave.example/?a=%E2%80%AE%EF%BC%8F%C2%85%F0%9F%90%9F"),
+)
+
+
+@pytest.mark.parametrize(("written", "meant"), WRITTEN_OUT)
+def test_an_allowed_address_that_flask_has_written_out_is_let_through_as_it_was(written: str, meant: str) -> None:
+    assert redirects.absolute_url(written, allowed=ALLOWED, cookie_domain=".example.org") == meant
+    assert redirects.absolute_url(written, allowed=()) is None
 
 
 @pytest.mark.parametrize("value", [*NOT_ELSEWHERE, None])
