@@ -180,7 +180,7 @@ class Minter:
     def _found(self, credential: str | None) -> Any:
         from google.auth import exceptions
 
-        if self._clock() < self._not_before.get(credential, self._clock()):
+        if credential in self._not_before and self._clock() < self._not_before[credential]:
             raise GoogleUnavailable("there are no such Google credentials")
         try:
             return self._find(credential)

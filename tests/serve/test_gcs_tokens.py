@@ -307,3 +307,9 @@ def test_a_credential_file_that_is_not_there_is_unavailable_and_others_work(
     minter = Minter(Places(2), exchange.url, clock=clock)
     with pytest.raises(GoogleUnavailable):
         minter.mint("lab", ("",), str(tmp_path / "nowhere.json"))
+
+
+def test_the_real_clock_does_not_make_credentials_missing(exchange: Exchange, clock: Clock) -> None:
+    """It moves on between two looks at it, unlike that of the other tests."""
+    minter = Minter(Places(2), exchange.url, find_credentials=lambda named: Source(Clock()))
+    assert minter.mint("lab", ("",)).startswith("downscoped-")
