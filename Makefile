@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check node-parts clean
+.PHONY: demo test check node-parts viewer clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
@@ -33,5 +33,10 @@ tests/e2e/node/node_modules: tests/e2e/node/package.json
 	cd tests/e2e/node && npm install --no-audit --no-fund --no-package-lock
 	@touch $@
 
+viewer: tests/e2e/viewer/dist/index.html  ## the real Neuroglancer, for tests/e2e/test_neuroglancer.py; needs chromium too
+
+tests/e2e/viewer/dist/index.html: tests/e2e/viewer/package.json tests/e2e/viewer/vite.config.js tests/e2e/viewer/main.js
+	cd tests/e2e/viewer && npm install --no-audit --no-fund --no-package-lock && npm run build
+
 clean:  ## forget what was built and installed here
-	rm -rf $(VENV) tests/e2e/node/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) tests/e2e/*/node_modules tests/e2e/viewer/dist build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,213 @@
+"""Stand-ins for the three services of Google's that are asked: one TLS server on loopback.
+
+They refuse what Google would refuse: a foreign assertion, a malformed boundary, an object outside it.
+"""
+
+import json
+import re
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+ACCOUNT = "gateway@lab-project.iam.gserviceaccount.com"
+_RESOURCE = re.compile(r"//storage\.googleapis\.com/projects/_/buckets/([a-z0-9._-]+)")
+_READ = re.compile(r"resource\.name\.startsWith\('projects/_/buckets/[a-z0-9._-]+/objects/([^']*)'\)")
+_LIST = re.compile(r"objectListPrefix', ''\)\.startsWith\('([^']*)'\)")
+
+
+@dataclass
+class Google:
+    """What the stand-ins know, and saw.
+
+    Attributes:
+        objects: bucket/name -> content.
+        served: the objects that were given out; ``refused``: status and what was asked for.
+        exchanged: the boundaries for which tokens were made.
+    """
+
+    port: int
+    credentials: Path
+    objects: dict[str, bytes] = field(default_factory=dict)
+    served: list[str] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    exchanged: list[list[dict[str, object]]] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    tokens: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a gateway needs to ask here and not at Google."""
+        return {
+            "DSG_STS_URL": f"https://localhost:{self.port}/v1/token",
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),
+        }
+
+
+@contextmanager
+def running_google(place: Path, certificate: Path) -> Iterator[Google]:
+    """The server, with the certificate of `local.make_certificate`; ended at the end."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    class Handler(BaseHTTPRequestHandler):
+        google: Google
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            form = {name: values[0] for name, values in parse_qs(sent).items()}
+            answer = self._source(form) if self.path == "/token" else self._exchange(form)
+            self._json(200 if "access_token" in answer else 400, answer)
+
+        def _source(self, form: dict[str, str]) -> dict[str, object]:
+            """https://developers.google.com/identity/protocols/oauth2/service-account"""
+            try:
+                claims = jwt.decode(
+                    form["assertion"], key.public_key(), algorithms=["RS256"],
+                    audience="https://oauth2.googleapis.com/token",  # whatever the key file says
+                )  # fmt: skip
+            except (KeyError, jwt.PyJWTError):
+                return {"error": "invalid_grant"}
+            if claims["iss"] != ACCOUNT:
+                return {"error": "invalid_grant"}
+            token = f"source-{secrets.token_hex(8)}"
+            self.google.sources.add(token)
+            return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
+
+        def _exchange(self, form: dict[str, str]) -> dict[str, object]:
+            """https://cloud.google.com/iam/docs/downscoping-short-lived-credentials"""
+            if self.path != "/v1/token" or form.get("subject_token") not in self.google.sources:
+                return {"error": "invalid_request"}
+            if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange":
+                return {"error": "unsupported_grant_type"}
+            rules = json.loads(unquote(form["options"]))["accessBoundary"]["accessBoundaryRules"]
+            well_formed = 1 <= len(rules) <= 10 and all(
+                _RESOURCE.fullmatch(rule["availableResource"])
+                and rule["availablePermissions"] == ["inRole:roles/storage.objectViewer"]
+                for rule in rules
+            )
+            if not well_formed:
+                return {"error": "invalid_request"}
+            token = f"downscoped-{secrets.token_hex(8)}"
+            self.google.tokens[token] = rules
+            self.google.exchanged.append(rules)
+            return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            found = re.fullmatch(r"/storage/v1/b/([^/]+)/o(?:/(.+))?", parts.path)
+            if found is None:
+                self._json(404, {})
+                return
+            bucket, name = found[1], unquote(found[2] or "")
+            prefix = parse_qs(parts.query).get("prefix", [""])[0]
+            rules = self.google.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
+            if rules is None or not _allows(rules, bucket, name, prefix):
+                status = 401 if rules is None else 403
+                self.google.refused.append((status, f"{bucket}/{name or prefix}"))
+                self._json(status, {"error": {"code": status}})
+            elif name:
+                self._object(f"{bucket}/{name}")
+            else:
+                names = [one.partition("/")[2] for one in self.google.objects if one.startswith(f"{bucket}/{prefix}")]
+                self._json(200, {"items": [{"name": one} for one in names]})
+
+        def _object(self, name: str) -> None:
+            content = self.google.objects.get(name)
+            if content is None:
+                self._json(404, {})
+                return
+            start, end = 0, len(content)
+            if wanted := re.fullmatch(r"bytes=(\d+)-(\d+)?", self.headers.get("Range", "")):
+                start, end = int(wanted[1]), min(end, int(wanted[2] or end) + 1)
+            self.google.served.append(name)
+            self.send_response(206 if wanted else 200)
+            if wanted:
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+            self._finish(content[start:end])
+
+        def do_OPTIONS(self) -> None:
+            self.send_response(204)
+            self._finish(b"")
+
+        def _json(self, status: int, body: object) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self._finish(json.dumps(body).encode())
+
+        def _finish(self, body: bytes) -> None:
+            for name, value in (("Origin", "*"), ("Headers", "authorization, range"), ("Methods", "GET")):
+                self.send_header(f"Access-Control-Allow-{name}", value)
+            self.send_header("Access-Control-Expose-Headers", "Content-Range, Content-Length")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    port = int(server.server_address[1])
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    credentials = place / "google.json"
+    credentials.write_text(
+        json.dumps({
+            "type": "service_account", "project_id": "lab-project", "private_key_id": "1", "private_key": pem,
+            "client_email": ACCOUNT, "client_id": "1", "token_uri": f"https://localhost:{port}/token",
+        })
+    )  # fmt: skip
+    Handler.google = Google(port, credentials)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield Handler.google
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        time.sleep(0)  # lets the threads of the last answers end
+
+
+def _allows(rules: list[dict[str, object]], bucket: str, name: str, prefix: str) -> bool:
+    """Whether a boundary lets an object be read (``name``) or a prefix be listed."""
+    for rule in rules:
+        found = _RESOURCE.fullmatch(str(rule["availableResource"]))
+        if found is None or found[1] != bucket:
+            continue
+        condition = rule.get("availabilityCondition")
+        if condition is None:
+            return True
+        expression = str(condition["expression"])  # type: ignore[index]
+        allowed = (_READ if name else _LIST).findall(expression)
+        if any((name or prefix).startswith(one) for one in allowed):
+            return True
+    return False
+
+
+def put_volume(google: Google, where: str) -> None:
+    """A volume of 64 x 64 x 64 voxels of uint8 at ``bucket/path``: a checker pattern of squares of 8 voxels."""
+    info = {
+        "@type": "neuroglancer_multiscale_volume", "type": "image", "data_type": "uint8", "num_channels": 1,
+        "scales": [{
+            "key": "full", "size": [64, 64, 64], "voxel_offset": [0, 0, 0], "resolution": [8, 8, 8],
+            "chunk_sizes": [[64, 64, 64]], "encoding": "raw",
+        }],
+    }  # fmt: skip
+    row = [bytes(255 if (x // 8 + odd) % 2 else 0 for x in range(64)) for odd in (0, 1)]
+    google.objects[f"{where}/info"] = json.dumps(info).encode()
+    google.objects[f"{where}/full/0-64_0-64_0-64"] = b"".join(
+        row[(y // 8) % 2] for _ in range(64) for y in range(64)
+    )  # fmt: skip
