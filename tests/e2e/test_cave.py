@@ -1,204 +1,244 @@
 """CAVE's own client, middle_auth_client, in a small Flask service, against the gateway behind nginx over TLS."""
 
 import importlib.util
-import os
+import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-import requests
 
-from dsgctl.core import datasets, grants, groups, service_accounts, terms, tokens, users
-from dsgctl.core.change import Change, change
+from dsgctl.core import grants, groups, service_accounts, tokens, users
+from dsgctl.core.change import change, now
 from dsgctl.store import Database
+from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, facts, person, running_cave, send_form
 from tests.e2e.conftest import Server
-from tests.e2e.local import free_port, wait_until
-from tests.e2e.provider import ADA, CLIENT, Browser, Provider, needs_node
-from tests.e2e.proxy import HOST, Loopback, nginx
-
-CAVE, ELSEWHERE = "https://cave.example.org", "https://cave.other.test"
-TOKEN_NAME = "middle_auth_token"  # as the client has it by default
-
-# A site of the service's own beside the gateway's, so that its addresses are https too.
-SITE = """
-server {
-    listen 127.0.0.1:PORT ssl;
-    server_name cave.example.org cave.other.test;
-    ssl_certificate CERTIFICATES/dsg.pem;
-    ssl_certificate_key CERTIFICATES/dsg.key;
-    location / {
-        proxy_pass http://127.0.0.1:SERVICE;
-        proxy_set_header Host $host;
-    }
-}
-"""
+from tests.e2e.local import wait_until
+from tests.e2e.provider import ADA, Provider, needs_node
 
 pytestmark = [
     needs_node,
     pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
-    pytest.mark.skipif(not importlib.util.find_spec("middle_auth_client"), reason="pip install middle-auth-client"),
+    pytest.mark.skipif(
+        not (importlib.util.find_spec("middle_auth_client") and importlib.util.find_spec("flask")),
+        reason="pip install middle-auth-client flask",
+    ),
 ]
 
 
-@dataclass
-class Cave:
-    """A gateway, a service, and nginx in front of both."""
-
-    port: int
-    certificate: Path
-    secrets: dict[str, str]
-
-    def browser(self) -> Browser:
-        found = Browser(f"https://{HOST}", self.certificate)
-        for origin in (found.origin, CAVE, ELSEWHERE):
-            found.session.mount(origin, Loopback(self.port))
-        return found
-
-    def ask(self, path: str, who: str) -> requests.Response:
-        """As a program asks the service."""
-        headers = {"Authorization": f"Bearer {self.secrets.get(who, who)}"}
-        return self.browser().session.get(CAVE + path, headers=headers, timeout=20, allow_redirects=False)
-
-
-def facts(opened: Change) -> dict[str, str]:
-    """A small lab. Returns tokens, by name."""
-    database = opened.database
-    for email in ("ada", "reader", "ruler", "root", "stranger"):
-        users.add(opened, f"{email}@example.org", admin=email == "root", read_only=email == "reader")
-    groups.add(opened, "lab-1")
-    groups.add_member(opened, "lab-1", "ada@example.org")
-    for name in ("fish2", "fly"):
-        datasets.add(opened, name)
-    terms.add(opened, "fly terms", "# Be kind\n", dataset="fly")
-    edit = grants.Target("fish2", "edit")
-    grants.add(opened, grants.group_subject(database, "lab-1"), edit)
-    grants.add(opened, grants.group_subject(database, "lab-1"), grants.Target("fly", "view"))
-    grants.add(opened, grants.principal_subject(users.find(database, "reader@example.org")), edit)
-    ruler = grants.principal_subject(users.find(database, "ruler@example.org"))
-    grants.add(opened, ruler, grants.Target("fish2", "admin"))
-    bot, _ = service_accounts.add(opened, "bot")
-    grants.add(opened, grants.principal_subject(bot), grants.Target("fish2", "view"))
-    owners = {user["email"].split("@")[0]: users.find(database, user["email"]) for user in users.listed(database)}
-    return {name: tokens.mint(opened, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
-
-
 @pytest.fixture
-def cave(serve: Callable[..., Server], provider: Provider, database: Database, tmp_path: Path) -> Iterator[Cave]:
+def cave(
+    serve: Callable[..., Server],
+    provider: Provider,
+    database: Database,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Cave]:
     provider.how(claims=ADA)
     with change(database, "os:test") as opened:
         secrets = facts(opened)
-    server = serve(
-        DSG_ORIGIN=f"https://{HOST}",
-        DSG_OIDC_ISSUER=provider.issuer,
-        REQUESTS_CA_BUNDLE=str(provider.certificate),
-        AUTH_COOKIE_DOMAIN=".example.org",
-        DSG_TOKEN_NAMES=f"{TOKEN_NAME},dsg_token",
-        DSG_ALLOWED_REDIRECTS=ELSEWHERE,
-        DSG_TOKEN_REDIRECTS=ELSEWHERE,
-        **CLIENT,
-    )
-    port = free_port()
-    more = SITE.replace("SERVICE", str(port))
-    with nginx(tmp_path, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AUTH_URL": f"localhost:{tls}",  # where the service asks
-            "STICKY_AUTH_URL": HOST,  # where it sends browsers
-            "TOKEN_CACHE_TTL": "0",  # the client may keep an answer for 300 s: its delay, not ours
-            "REQUESTS_CA_BUNDLE": str(provider.certificate),
-        }
-        with subprocess.Popen([sys.executable, "-m", "tests.e2e.cave_service", str(port)], env=environment) as service:
-            try:
-                wait_until(lambda: _alive(port), what="the service")
-                yield Cave(tls, provider.certificate, secrets)
-            finally:
-                service.terminate()
+    with running_cave(serve, provider, secrets, tmp_path, **getattr(request, "param", {})) as started:
+        yield started
 
 
-def _alive(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/alive", timeout=2).ok
-    except requests.ConnectionError:
-        return False
+def with_client(**values: str) -> pytest.MarkDecorator:
+    """Settings of middle_auth_client for one test."""
+    return pytest.mark.parametrize("cave", [values], indirect=True, ids=[",".join(values)])
 
+
+# Guards
 
 LETS_IN = {
-    "/required": {"ada", "reader", "ruler", "root", "stranger", "bot"},
-    "/view": {"ada", "reader", "ruler", "bot"},
-    "/edit": {"ada", "ruler"},
+    "/required": {"ada", "reader", "ruler", "leader", "root", "stranger", "bot"},
+    "/view": {"ada", "reader", "ruler", "leader", "bot"},
+    "/edit": {"ada", "ruler", "leader"},
+    "/fly": set(),  # its terms wait
+    "/fly-anyway": {"ada"},
+    "/worm": set(),  # public, but its terms wait
     "/admin": {"root"},
     "/group": {"ada"},
-    "/dataset-admin": {"ruler"},
+    "/dataset-admin": {"ruler"},  # through a group does not count
 }
 
 
-def test_each_guard_of_the_client_lets_in_whom_the_facts_do(cave: Cave, database: Database) -> None:
+def test_each_guard_lets_in_whom_the_facts_do_and_no_other(cave: Cave) -> None:
     for path, allowed in LETS_IN.items():
-        seen = {who: cave.ask(path, who) for who in cave.secrets}
-        assert {who for who, reply in seen.items() if reply.status_code == 200} == allowed, path
-        assert {reply.status_code for who, reply in seen.items() if who not in allowed} <= {403}, path
-    assert cave.ask("/required", "bot").json() == {"email": "bot@service-account.dsg.local"}
-    assert cave.ask("/required", "x" * 40).status_code == 401
+        seen = {who: cave.ask(path, who).status_code for who in cave.secrets}
+        assert seen == {who: 200 if who in allowed else 403 for who in cave.secrets}, path
+        assert cave.ask(path, None, **{"X-Requested-With": "x"}).status_code == 401, path
+        assert cave.ask(path, "x" * 40).status_code == 401, path
+    assert cave.ask("/required", "bot").json()["email"] == "bot@service-account.dsg.local"
 
+
+def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Database) -> None:
+    before = {path: cave.ask(path, "ada").status_code for path in ("/edit", "/group", "/view")}
+    assert before == {"/edit": 200, "/group": 200, "/view": 200}
+    with change(database, "os:test") as opened:
+        grants.revoke(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"))
+        grants.add(opened, person(opened, "ada"), grants.Target("fish2", "view"))
+    assert cave.ask("/edit", "ada").json()["error"] == "missing_permission"
+    assert cave.ask("/view", "ada").status_code == 200
+    with change(database, "os:test") as opened:
+        groups.remove_member(opened, "lab-1", "ada@example.org")
+    assert cave.ask("/group", "ada").status_code == 403
     with change(database, "os:test") as opened:
         users.set_active(opened, "ada@example.org", False)
         service_accounts.set_active(opened, "bot", False)
-    assert cave.ask("/view", "ada").status_code == 401
-    assert cave.ask("/view", "bot").status_code == 401
+        revoked = tokens.check(database, cave.secrets["ruler"], now()).token
+        assert revoked is not None
+        tokens.revoke(opened, revoked.id)
+    for who in ("ada", "bot", "ruler"):
+        assert cave.ask("/view", who).json()["error"] == "invalid_token", who
+    assert cave.ask("/view", "leader").status_code == 200
 
 
-def test_a_browser_is_sent_to_sign_in_and_back(cave: Cave, database: Database) -> None:
+@with_client(TOKEN_CACHE_TTL="300")
+def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cave: Cave, database: Database) -> None:
+    """300 s is its default. It asks anew before it refuses a permission, up to 20 times in 300 s for a token."""
+    assert cave.ask("/view", "stranger").status_code == 403
+    assert cave.ask("/view", "ada").status_code == 200
+    with change(database, "os:test") as opened:
+        grants.add(opened, person(opened, "stranger"), grants.Target("fish2", "view"))
+        users.set_active(opened, "ada@example.org", False)
+    assert cave.ask("/view", "stranger").status_code == 200
+    assert cave.gateway_says("ada") == 401, "the gateway knows at once"
+    assert cave.ask("/view", "ada").status_code == 200, "the client keeps nothing any more"
+
+
+@with_client(TOKEN_CACHE_TTL="1")
+def test_the_client_asks_again_when_its_own_time_is_over(cave: Cave, database: Database) -> None:
+    assert cave.ask("/view", "ada").status_code == 200
+    with change(database, "os:test") as opened:
+        users.set_active(opened, "ada@example.org", False)
+    wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, what="the refusal")
+
+
+# A browser on its way to sign in and back
+
+
+def test_a_browser_is_sent_to_sign_in_and_back(cave: Cave) -> None:
     """The service is below the cookie's domain: it reads our cookie."""
     browser = cave.browser()
-    reply = browser.get(f"{CAVE}/view?x=1")
-    assert reply.json() == {"email": "ada@example.org"}
+    assert browser.get(f"{CAVE}/view?x=1").json() == {"email": "ada@example.org", "asked": {"x": "1"}}
     assert browser.went[-1] == f"{CAVE}/view?x=1"
-    assert any(address.startswith(f"https://{HOST}/api/v1/authorize?redirect=") for address in browser.went)
+    assert browser.went[1] == f"{AUTH}/api/v1/authorize?redirect={quote(f'{CAVE}/view?x=1')}"
+    assert not any("dsg_" in address for address in browser.went), "the token was in an address"
     assert browser.get(f"{CAVE}/edit", follow=False).status_code == 200
-
-    browser.get("/api/v1/logout")
-    assert browser.get(f"{CAVE}/view", follow=False).status_code == 302
 
 
 def test_a_service_outside_the_domain_is_handed_the_token_and_keeps_its_own_cookie(cave: Cave) -> None:
     browser = cave.browser()
-    reply = browser.get(f"{ELSEWHERE}/view")
-    assert reply.json() == {"email": "ada@example.org"}
-    assert browser.went[-1] == f"{ELSEWHERE}/view", "the token stayed in the address"
-    handed = next(address for address in browser.went if f"{TOKEN_NAME}=" in address)
-    assert handed.startswith(f"{ELSEWHERE}/view?{TOKEN_NAME}=dsg_")
+    assert browser.get(f"{ELSEWHERE}/view?x=1").json() == {"email": "ada@example.org", "asked": {"x": "1"}}
+    assert browser.went[-1] == f"{ELSEWHERE}/view?x=1", "the token stayed in the address"
+    assert re.fullmatch(rf"{ELSEWHERE}/view\?x=1&{TOKEN_NAME}=dsg_\w+", browser.went[-2].replace("%5F", "_"))
     assert browser.get(f"{ELSEWHERE}/edit", follow=False).status_code == 200
 
 
-def test_missing_terms_lead_to_a_page_that_accepts_and_back(cave: Cave) -> None:
-    program = cave.ask("/fly", "ada")
-    assert (program.status_code, program.json()["error"]) == (403, "missing_tos")
-    assert program.json()["data"]["tos_form_url"] == f"https://{HOST}/api/v1/tos/1/accept"
+# Flask's request.url, which the client sends, is half decoded.
+ASKED = ({"filter": '{"a":[1,"<x>"]}'}, {"name": "Zoë 魚 🐟"}, {"a": "1+1 = 100% & #2", "b": "^`|"}, {"flag": ""})
 
+
+@pytest.mark.parametrize("service", [CAVE, ELSEWHERE])
+def test_a_browser_comes_back_with_all_that_it_had_asked_for(cave: Cave, service: str) -> None:
+    for asked in ASKED:
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in asked.items())
+        reply = cave.browser().get(f"{service}/view?{query}")
+        assert (reply.status_code, reply.url.partition("?")[0]) == (200, f"{service}/view"), query
+        assert reply.json()["asked"] == asked
+
+
+def test_logout_is_noticed_by_services_inside_and_outside_the_domain(cave: Cave) -> None:
     browser = cave.browser()
-    page = browser.get(f"{CAVE}/fly")
-    assert page.url.startswith(f"https://{HOST}/api/v1/tos/1/accept?redirect=")
+    for service in (ELSEWHERE, CAVE):
+        assert browser.get(f"{service}/view").status_code == 200
+    browser.get("/api/v1/logout")
+    for service in (ELSEWHERE, CAVE):
+        reply = browser.get(f"{service}/view", follow=False)
+        assert reply.status_code == 302 and reply.headers["Location"].startswith(f"{AUTH}/api/v1/authorize?")
+    # The service outside still holds the cookie of the ended login, which must not stand in the way.
+    for service in (ELSEWHERE, CAVE):
+        assert browser.get(f"{service}/view").json()["email"] == "ada@example.org"
+
+
+def test_a_program_that_logs_out_keeps_its_api_token(cave: Cave) -> None:
+    program = cave.browser()  # without a cookie, which would decide in place of the header
+    reply = program.get("/api/v1/logout", Accept="application/json", Authorization=f"Bearer {cave.secrets['bot']}")
+    assert reply.json() == {"status": "signed out"}
+    assert cave.ask("/view", "bot").status_code == 200
+
+
+def test_whom_a_service_does_not_let_in_is_not_sent_round_in_circles(
+    cave: Cave, provider: Provider, database: Database
+) -> None:
+    provider.how(claims={**ADA, "sub": "s-stranger", "email": "stranger@example.org"})
+    browser = cave.browser()
+    reply = browser.get(f"{CAVE}/view")
+    assert (reply.status_code, reply.json()["error"]) == (403, "missing_permission")
+    with change(database, "os:test") as opened:
+        users.set_active(opened, "stranger@example.org", False)
+    for service in (CAVE, ELSEWHERE):
+        reply = browser.get(f"{service}/view")
+        assert (reply.status_code, "Your account is disabled" in reply.text) == (403, True)
+        assert reply.url.startswith(AUTH)
+
+
+def test_a_script_in_a_page_learns_where_to_send_the_person(cave: Cave) -> None:
+    script = {"X-Requested-With": "XMLHttpRequest"}
+    refused = cave.ask("/view", None, **script)
+    assert (refused.status_code, refused.json()["error"]) == (401, "no_token")
+    realm = re.fullmatch('Bearer realm="(.*)"', refused.headers["WWW-Authenticate"])
+    assert realm is not None and realm[1] == f"{AUTH}/api/v1/authorize"
+    browser = cave.browser()
+    answer = browser.get(f"{realm[1]}?redirect={quote(f'{CAVE}/view')}", **script)
+    assert browser.get(answer.json()["authorization_url"]).json()["email"] == "ada@example.org"
+
+
+# Terms
+
+
+def test_missing_terms_lead_a_program_to_a_page_that_accepts(cave: Cave) -> None:
+    refused = cave.ask("/fly", "ada")
+    assert (refused.status_code, refused.json()["error"]) == (403, "missing_tos")
+    assert refused.json()["data"]["tos_name"] == "fly terms"
+    address = refused.json()["data"]["tos_form_url"]
+    assert re.fullmatch(rf"{AUTH}/api/v1/tos/[0-9]+/accept", address)
+    browser = cave.browser()
+    page = browser.get(address)
     assert "Be kind" in page.text
-    fields = dict(_hidden_fields(page.text))
-    accepted = browser.session.post(f"https://{HOST}/api/v1/tos/1/accept", data=fields, timeout=20)
-    assert accepted.url == f"{CAVE}/fly"
-    assert accepted.json() == {"email": "ada@example.org"}
+    assert send_form(browser, page).url == f"{AUTH}/success"
+    assert cave.ask("/fly", "ada").status_code == 200
 
 
-def _hidden_fields(html: str) -> Iterator[tuple[str, str]]:
-    from html.parser import HTMLParser
+@pytest.mark.parametrize("service", [CAVE, ELSEWHERE])
+def test_missing_terms_lead_a_browser_to_a_page_that_accepts_and_back(cave: Cave, service: str) -> None:
+    browser = cave.browser()
+    asked = f"{service}/fly?name=Zo%C3%AB"
+    page = browser.get(asked)
+    assert page.url.startswith(f"{AUTH}/api/v1/tos/")
+    assert "Be kind" in page.text
+    accepted = send_form(browser, page)
+    assert accepted.url == asked
+    assert accepted.json() == {"email": "ada@example.org", "asked": {"name": "Zoë"}}
+    assert "accepted" in browser.get(page.url).text, "an accepted document sends on by itself"
 
-    found: list[tuple[str, str]] = []
 
-    class Parser(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            known = dict(attrs)
-            if tag == "input" and known.get("type") == "hidden":
-                found.append((known["name"] or "", known["value"] or ""))
+@with_client(MIDDLE_AUTH_MY_PERMISSION_URL="/api/v1/user/cache?service=atlas")
+def test_terms_of_the_service_that_asks_count_there_one_after_the_other(cave: Cave) -> None:
+    browser = cave.browser()
+    first = browser.get(f"{CAVE}/fly")
+    assert "Be kind" in first.text
+    second = send_form(browser, first)
+    assert "Cite us" in second.text
+    assert send_form(browser, second).json()["email"] == "ada@example.org"
 
-    Parser().feed(html)
-    return iter(found)
+
+def test_a_public_dataset_is_open_to_whoever_accepts_its_terms(cave: Cave) -> None:
+    """The client leads to terms only those who hold a grant; others find them on our pages."""
+    browser = cave.browser()
+    assert browser.get(f"{CAVE}/worm").json()["error"] == "missing_permission"
+    page = browser.get(f"/activate?dataset=worm&redirect={quote(f'{CAVE}/worm')}")
+    assert "Wash your hands" in page.text
+    accepted = send_form(browser, page)
+    assert accepted.url == f"{CAVE}/worm"
+    assert accepted.json()["email"] == "ada@example.org"
