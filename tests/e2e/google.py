@@ -109,7 +109,8 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
                 self._json(404, {})
                 return
             bucket, name = found[1], unquote(found[2] or "")
-            prefix = parse_qs(parts.query).get("prefix", [""])[0]
+            asked = parse_qs(parts.query)
+            prefix, delimiter = (asked.get(key, [""])[0] for key in ("prefix", "delimiter"))
             rules = self.google.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
             if rules is None or not _allows(rules, bucket, name, prefix):
                 status = 401 if rules is None else 403
@@ -118,8 +119,19 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             elif name:
                 self._object(f"{bucket}/{name}")
             else:
-                names = [one.partition("/")[2] for one in self.google.objects if one.startswith(f"{bucket}/{prefix}")]
-                self._json(200, {"items": [{"name": one} for one in names]})
+                self._listing(bucket, prefix, delimiter)
+
+        def _listing(self, bucket: str, prefix: str, delimiter: str) -> None:
+            """https://cloud.google.com/storage/docs/json_api/v1/objects/list"""
+            items: list[str] = []
+            folders: set[str] = set()
+            for name in (one.partition("/")[2] for one in self.google.objects if one.startswith(f"{bucket}/{prefix}")):
+                head, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
+                if found:
+                    folders.add(prefix + head + delimiter)
+                else:
+                    items.append(name)
+            self._json(200, {"items": [{"name": one} for one in items], "prefixes": sorted(folders)})
 
         def _object(self, name: str) -> None:
             content = self.google.objects.get(name)

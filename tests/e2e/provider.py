@@ -17,7 +17,8 @@ from tests.e2e.local import free_port
 NODE = Path(__file__).parent / "node"
 ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
 CLIENT = {"GOOGLE_CLIENT_ID": "the-client", "GOOGLE_CLIENT_SECRET": "the-secret"}
-HOSTS = ("auth.example.org", "cave.example.org", "cave.other.test")  # names that the certificate is for too
+# Names that the certificate is for too.
+HOSTS = ("auth.example.org", "cave.example.org", "cave.other.test", "viewer.test")
 
 needs_node = pytest.mark.skipif(
     not (shutil.which("node") and (NODE / "node_modules").is_dir()), reason="needs node and npm: make node-parts"

@@ -1,0 +1,182 @@
+"""A gateway behind nginx, the real viewer on another site, and a stand-in of Google, before a real browser."""
+
+import io
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dsgctl.core import datasets, grants, terms, users
+from dsgctl.core.change import Change, change
+from dsgctl.store import Database
+from tests.e2e.conftest import Server
+from tests.e2e.google import Google, put_volume, running_google
+from tests.e2e.local import free_port, wait_until
+from tests.e2e.provider import ADA, CLIENT, Provider
+from tests.e2e.proxy import HOST, nginx
+
+VIEWER = Path(__file__).parent / "viewer" / "dist"
+CHROMIUM = shutil.which("chromium")
+PATIENCE = 30_000  # milliseconds
+
+
+class Site(Enum):
+    """How viewer and gateway lie to each other, which decides what becomes of the cookie."""
+
+    LOCAL = "one site, http://localhost, as a developer has it"
+    BLOCKED = "two sites over https; the browser keeps cookies from other sites' requests"
+    ALLOWED = "two sites over https; the browser sends cookies everywhere"
+
+
+@dataclass
+class Lab:
+    """What runs. Ada may view fish2, at gs://fish2/v1, which has terms; nobody may view fly, at gs://fly."""
+
+    viewer: str
+    gateway: str
+    google: Google
+    database: Database
+    context: Any  # playwright's
+
+    def open(self, where: str = "fish2/v1") -> Any:
+        """A page of the viewer that shows a volume at ``gs://where``, through the gateway."""
+        scheme, _, rest = self.gateway.partition("://")
+        source = f"precomputed://gs+ngauth+{scheme}://{rest}/{where}/"
+        state = {
+            "dimensions": {axis: [8e-9, "m"] for axis in "xyz"}, "position": [32, 32, 32], "crossSectionScale": 0.2,
+            "layers": [{"type": "image", "source": source, "name": "data"}], "layout": "xy", "showAxisLines": False,
+        }  # fmt: skip
+        page = self.context.new_page()
+        page.goto(f"{self.viewer}/index.html#!{quote(json.dumps(state))}")
+        return page
+
+    def sign_in(self) -> None:
+        """Ada's browser gets the gateway's cookie, and she has accepted the terms."""
+        self.change(lambda opened: terms.accept(opened, 1, "ada@example.org"))
+        page = self.context.new_page()
+        page.goto(f"{self.gateway}/auth/login?next=/success")
+        page.get_by_role("heading").first.wait_for()
+        page.close()
+
+    def change(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        with change(self.database, "os:test") as opened:
+            return function(opened, *arguments, **options)
+
+
+@contextmanager
+def running_lab(
+    site: Site, serve: Callable[..., Server], provider: Provider, database: Database, *, allowed: bool
+) -> Iterator[Lab]:
+    """Starts all of it, and ends it.
+
+    Args:
+        allowed: whether the viewer's origin may use the gateway.
+    """
+    from playwright.sync_api import sync_playwright  # where it is not installed, these tests are left out
+
+    provider.how(claims=ADA)
+    # nginx serves the viewer in all cases; on LOCAL the browser goes to the gateway itself.
+    place = Path(database.path).parent
+    plain = free_port()
+    viewer = f"http://localhost:{plain}" if site is Site.LOCAL else "https://viewer.test"
+    more = f"""
+        types {{ text/html html; text/javascript js; text/css css; application/wasm wasm; }}
+        server {{
+            listen 127.0.0.1:PORT ssl;
+            listen 127.0.0.1:{plain};
+            server_name viewer.test localhost;
+            ssl_certificate CERTIFICATES/dsg.pem;
+            ssl_certificate_key CERTIFICATES/dsg.key;
+            root {VIEWER};
+        }}"""
+    with running_google(place, provider.certificate) as google:
+        for where in ("fish2/v1", "fish2/other", "fly/v1"):
+            put_volume(google, where)
+        settings = {} if site is Site.LOCAL else {"DSG_ORIGIN": f"https://{HOST}"}
+        server = serve(
+            DSG_OIDC_ISSUER=provider.issuer, REQUESTS_CA_BUNDLE=str(provider.certificate),
+            NGAUTH_ALLOWED_ORIGINS=viewer if allowed else "https://viewer.example",
+            **settings, **CLIENT, **google.settings,
+        )  # fmt: skip
+        upstream = server.origin.removeprefix("http://")
+        gateway = settings.get("DSG_ORIGIN", f"http://{upstream.replace('127.0.0.1', 'localhost')}")
+        with (
+            nginx(place, provider.certificate, upstream, more) as tls,
+            sync_playwright() as playwright,
+            _browser(playwright, site, google.port, tls, place / "profile") as context,
+        ):
+            found = Lab(viewer, gateway, google, database, context)
+            found.change(_facts)
+            yield found
+
+
+@contextmanager
+def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) -> Iterator[Any]:
+    """Chromium with an empty profile, which takes the names of this lab and Google's storage for loopback."""
+    (profile / "Default").mkdir(parents=True)
+    preferences = {"profile": {"cookie_controls_mode": 0 if site is Site.ALLOWED else 1}}
+    (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
+    names = {"storage.googleapis.com": google, HOST: tls, "viewer.test": tls}
+    arguments = [
+        "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+        "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+        "--disable-sync", "--ignore-certificate-errors",
+        "--host-resolver-rules=" + ", ".join(f"MAP {name}:443 127.0.0.1:{port}" for name, port in names.items()),
+    ]  # fmt: skip
+    context = playwright.chromium.launch_persistent_context(
+        profile, executable_path=CHROMIUM, args=arguments,
+        ignore_https_errors=True, viewport={"width": 700, "height": 500},
+    )  # fmt: skip
+    context.set_default_timeout(PATIENCE)
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def _facts(opened: Change) -> None:
+    users.add(opened, "ada@example.org")
+    datasets.add(opened, "fish2")
+    datasets.add_location(opened, "fish2", "gs://fish2/v1")
+    datasets.add(opened, "fly")
+    datasets.add_location(opened, "fly", "gs://fly")
+    ada = grants.principal_subject(users.find(opened.database, "ada@example.org"))
+    grants.add(opened, ada, grants.Target("fish2", "view"))
+    terms.add(opened, "fish2 terms", "# Be kind\n", dataset="fish2")
+
+
+def waits_for(page: Any, ready: Callable[[], bool], what: str) -> None:
+    """`wait_until`, while the browser goes on."""
+    wait_until(lambda: ready() or page.wait_for_timeout(100), seconds=PATIENCE / 1000, what=what)
+
+
+def sees_the_pattern(page: Any) -> bool:
+    """Whether the checker pattern is on the screen: along a line, black and white squares in turn, all of one size."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(page.screenshot())) as picture:
+        grey = picture.convert("L")
+        width, height = grey.size
+        line = [grey.getpixel((x, height // 2 + 5)) for x in range(width)]
+    shades = itertools.groupby(line, lambda pixel: "white" if pixel > 200 else "black" if pixel < 40 else "")
+    squares = [shade for shade, run in shades if shade and 35 <= len(list(run)) <= 45]  # 8 voxels of 0.2 a pixel
+    return squares[:6] in (["black", "white"] * 3, ["white", "black"] * 3)
+
+
+def log_in_by_popup(page: Any) -> Any:
+    """Click what the viewer offers; returns the popup."""
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Request login.").click()
+    return opened.value
+
+
+def source_panel(page: Any) -> Any:
+    """Opens the layer's panel, where the viewer says what went wrong with the data; returns the page."""
+    page.locator(".neuroglancer-layer-item").first.click(button="right")
+    return page
