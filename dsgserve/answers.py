@@ -1,44 +1,49 @@
 """Answers of user/cache, built once and kept as bytes for as long as they are true.
 
-An answer is true while the revision of the facts is the one that it was built from, and
-until the next date at which it changes by itself. Both are checked at every request; there
-is no time-to-live.
+An answer is true while no change of the facts has concerned its principal, a group that it was
+in, or everybody, and until the next date at which it changes by itself. Both are checked at every
+request; there is no time-to-live.
 """
 
 import json
 import threading
+import time
 from dataclasses import dataclass
-from datetime import datetime
 
 from dsgctl.core import access, change, facts, services, tokens
+from dsgctl.core.facts import Whom
 from dsgctl.core.tokens import Problem
 from dsgctl.store import Database
 
 CAPACITY = 20_000  # answers kept; the oldest go first
+REMEMBERED = 10_000  # principals and groups that changes concerned; beyond that all answers are built anew
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a token gets.
 
     Attributes:
         problem: why it is refused; None for a good one, which has a ``body``.
         token_id: whose use is to be noted.
-        until: the first moment at which the answer is another; None for never.
+        revision: of the facts that it was built from; ``true_at``: the latest at which it was found true.
+        concerns: the changes that may make another answer of it.
+        until: the first moment at which the answer is another, in seconds since 1970; None for never.
     """
 
-    revision: int
     problem: Problem | None
     body: bytes = b""
     token_id: int = 0
-    until: datetime | None = None
+    revision: int = 0
+    true_at: int = 0
+    concerns: tuple[Whom, ...] = ()
+    until: float | None = None
 
 
 class _Seen(threading.local):
     """What this thread's connection saw last. A marker means something on its own connection only."""
 
     marker: int | None = None
-    revision: int = 0
 
 
 class AnswerCache:
@@ -48,9 +53,13 @@ class AnswerCache:
         self._database = database
         self._capacity = capacity
         self._answers: dict[tuple[bytes, str | None], Answer] = {}
-        self._services: tuple[int, frozenset[str]] = (0, frozenset())
+        self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
         self._seen = _Seen()
+        # The changes up to a revision: when they concerned everybody last, and whom since when.
+        self._revision = 0
+        self._everybody = 0
+        self._concerned: dict[Whom, int] = {}
 
     def get(self, token: str, service: str | None) -> Answer:
         """The answer for a presented token, and for the service that asks if it is a known one.
@@ -58,12 +67,10 @@ class AnswerCache:
         Raises:
             StoreError: the database does not answer.
         """
-        if tokens.is_hopeless(token):
-            return Answer(0, Problem.MISTYPED)
-        revision = self._revision()
-        key = (tokens.digest(token), service if service and service in self._known_services(revision) else None)
+        revision = self._catch_up()
+        key = (tokens.digest(token), service if service and service in self._known_services() else None)
         known = self._answers.get(key)
-        if known is not None and known.revision == revision and (known.until is None or change.now() < known.until):
+        if known is not None and self._is_true(known, revision):
             return known
         answer = self._build(token, key[1])
         # Refusals are not kept: strangers could fill the memory with them, and push good answers out.
@@ -71,32 +78,61 @@ class AnswerCache:
             self._keep(key, answer)
         return answer
 
-    def _revision(self) -> int:
-        """The revision of the facts now. Costs microseconds unless somebody has written."""
+    def _catch_up(self) -> int:
+        """Take note of what others have changed. Costs microseconds unless somebody has written.
+
+        Returns:
+            The revision up to which that is done.
+        """
         marker = self._database.change_marker()
         if marker != self._seen.marker:
-            self._seen.revision = self._database.revision()
+            with self._lock:
+                revision = self._revision
+                for revision, *whom in self._database.changes_since(self._revision):
+                    if whom == [None, None]:
+                        self._everybody = revision
+                    else:
+                        self._concerned[(whom[0], whom[1])] = revision
+                if len(self._concerned) > REMEMBERED:
+                    self._everybody = revision
+                    self._concerned.clear()
+                self._revision = revision  # last, for others read it without the lock
             self._seen.marker = marker
-        return self._seen.revision
+        return self._revision
 
-    def _known_services(self, revision: int) -> frozenset[str]:
+    def _is_true(self, answer: Answer, revision: int) -> bool:
+        if answer.until is not None and answer.until <= time.time():
+            return False
+        if answer.true_at != revision:
+            since = answer.revision
+            if self._everybody > since or any(self._concerned.get(whom, 0) > since for whom in answer.concerns):
+                return False
+            answer.true_at = revision
+        return True
+
+    def _known_services(self) -> frozenset[str]:
         at, names = self._services
-        if at != revision:
+        if at != self._everybody:  # a change of services concerns everybody
+            at = self._everybody
             names = frozenset(row["name"] for row in services.listed(self._database))
-            self._services = (revision, names)
+            self._services = (at, names)
         return names
 
     def _build(self, token: str, service: str | None) -> Answer:
         at = change.now()
+        # Looked up by itself first, so that a bad token, of which a stranger has any number, is soon refused.
+        if (problem := tokens.check(self._database, token, at).problem) is not None:
+            return Answer(problem)
         with self._database.snapshot():
-            revision = self._database.revision()
             checked = tokens.check(self._database, token, at)
             if checked.problem is not None or checked.token is None or checked.principal is None:
-                return Answer(revision, checked.problem)
+                return Answer(checked.problem)
+            revision = self._database.revision()
             known = facts.of_principal(self._database, checked.principal, service=service)
+            concerns = facts.concerning(self._database, checked.principal)
         body = json.dumps(access.user_cache(known, at), ensure_ascii=False, separators=(",", ":")).encode()
         until = access.earliest((checked.token.expires, access.next_change(known, at)), at)
-        return Answer(revision, None, body, checked.token.id, until)
+        return Answer(None, body, checked.token.id, revision, revision, concerns, until.timestamp() if until else None)
 
     def _keep(self, key: tuple[bytes, str | None], answer: Answer) -> None:
         with self._lock:

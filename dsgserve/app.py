@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bottle import Bottle, HTTPError, HTTPResponse, LocalRequest, request
+from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, LocalRequest, request
+from waitress.proxy_headers import proxy_headers_middleware
 
 from dsgctl.core.errors import DsgError
+from dsgctl.core.tokens import Problem
 from dsgctl.store import StoreError
 from dsgserve import health, landing, login, ngauth, security, terms, user_cache
 from dsgserve.gateway import Gateway
@@ -51,18 +53,64 @@ ROUTES = (
     Route("GET POST", "/activate", terms.activate, popup=True),
     Route("GET POST", "/api/v1/tos/<terms_id:int>/accept", terms.accept, popup=True),
     Route("GET", "/success", terms.success),
-    Route("GET", "/api/v1/user/cache", user_cache.show),
+    Route("GET", user_cache.PATH, user_cache.show),
 )
 
 
-def make_app(gateway: Gateway) -> Bottle:
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def make_app(gateway: Gateway) -> Wsgi:
     """The WSGI application of this gateway."""
     app = Bottle()
     app.config["json.enable"] = False  # replies.py makes all JSON
     for route in ROUTES:
         app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
     app.default_error_handler = _refused_by_bottle
-    return app
+    # nginx stands on this host and sets this header itself: the address under which a person
+    # accepts terms. Every other forwarded header is thrown away.
+    behind_proxy: Wsgi = proxy_headers_middleware(
+        app,
+        trusted_proxy="127.0.0.1",
+        trusted_proxy_headers={"x-forwarded-for"},
+        clear_untrusted=True,
+    )
+    return behind_proxy if log.isEnabledFor(logging.DEBUG) else _with_short_cut(gateway, behind_proxy)
+
+
+def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
+    """Answer user/cache without Bottle, whose part of such a request is a third.
+
+    The answers are those of the long way, made beforehand where they are always the same. What fails
+    here takes the long way too, which finds the words for it.
+    """
+    made = {problem: _made(problem) for problem in (None, *Problem)}
+    status, good, _ = _made(b"")
+    good = [header for header in good if header[0] != "Content-Length"]
+
+    def short(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != user_cache.PATH or environ["REQUEST_METHOD"] != "GET":
+            return app(environ, start_response)
+        try:
+            found = user_cache.look_up(gateway, BaseRequest(environ))
+        except Exception:
+            return app(environ, start_response)
+        if isinstance(found, bytes):
+            start_response(status, [*good, ("Content-Length", str(len(found)))])
+            return (found,)
+        refusal, headers, body = made[found]
+        start_response(refusal, headers)
+        return (body,)
+
+    return short
+
+
+def _made(found: bytes | Problem | None) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status, headers and body of what user/cache answers."""
+    reply = user_cache.reply(found)
+    _finish(reply, security.ISOLATION)
+    reply.set_header("Content-Length", str(len(reply.body)))
+    return reply.status_line, reply.headerlist, reply.body
 
 
 def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse:

@@ -24,6 +24,8 @@ def presented_token(request: LocalRequest, names: tuple[str, ...]) -> str | None
 
 def cookie_token(request: LocalRequest, names: tuple[str, ...]) -> str | None:
     """The token that a browser keeps for us."""
+    if "HTTP_COOKIE" not in request.environ:
+        return None
     return next((str(cookie) for name in names if (cookie := request.get_cookie(name))), None)
 
 

@@ -15,6 +15,9 @@ from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
+# bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
+# each as soon as it has them, in two system calls at each of which the threads fight for the interpreter
+SEND_BYTES = 64 * 1024
 MAX_BODY = 64 * 1024  # bytes; the largest that a client of contract.md sends is a token and a bucket name
 
 log = logging.getLogger("dsgserve")
@@ -45,11 +48,8 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
             max_request_header_size=MAX_HEADER,
             max_request_body_size=MAX_BODY,
             expose_tracebacks=False,
-            # nginx stands on this host and sets this header itself: the address under which a person
-            # accepts terms. Every other forwarded header is thrown away.
-            trusted_proxy="127.0.0.1",
-            trusted_proxy_headers={"x-forwarded-for"},
-            clear_untrusted_proxy_headers=True,
+            send_bytes=SEND_BYTES,
+            clear_untrusted_proxy_headers=False,  # app.py sees to them
         )
     except OSError as error:
         gateway.close()

@@ -1,18 +1,37 @@
 """GET /api/v1/user/cache: identity and permissions. The hot path."""
 
-from bottle import HTTPResponse, LocalRequest
+from bottle import BaseRequest, HTTPResponse
 
+from dsgctl.core.tokens import Problem
 from dsgserve.gateway import Gateway
 from dsgserve.replies import unauthorized
 from dsgserve.requests import presented_token
 
+PATH = "/api/v1/user/cache"
 
-def show(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+
+def look_up(gateway: Gateway, request: BaseRequest) -> bytes | Problem | None:
+    """The body of the answer, or why there is none; None if no token was sent.
+
+    Raises:
+        StoreError: the database does not answer.
+    """
     token = presented_token(request, gateway.config.token_names)
     if token is None:
-        return unauthorized(None)
-    answer = gateway.answers.get(token, request.query.get("service"))
+        return None
+    answer = gateway.answers.get(token, request.query.get("service") if request.query_string else None)
     if answer.problem is not None:
-        return unauthorized(answer.problem)
+        return answer.problem
     gateway.last_used.note(answer.token_id)
-    return HTTPResponse(answer.body, 200, {"Content-Type": "application/json", "Cache-Control": "no-store"})
+    return answer.body
+
+
+def reply(found: bytes | Problem | None) -> HTTPResponse:
+    """What `look_up` found, as an answer."""
+    if not isinstance(found, bytes):
+        return unauthorized(found)
+    return HTTPResponse(found, 200, {"Content-Type": "application/json", "Cache-Control": "no-store"})
+
+
+def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+    return reply(look_up(gateway, request))

@@ -102,12 +102,12 @@ class Facts:
     service: str | None = None
 
 
+_EXPANDED = {name: frozenset(lower for lower, of in LEVELS.items() if of <= level) for name, level in LEVELS.items()}
+
+
 def expand(permission: str) -> frozenset[str]:
     """A permission and those below it. A name outside the four passes through as it is."""
-    level = LEVELS.get(permission)
-    if level is None:
-        return frozenset((permission,))
-    return frozenset(name for name, of in LEVELS.items() if of <= level)
+    return _EXPANDED.get(permission) or frozenset((permission,))
 
 
 def effective(facts: Facts, at: datetime) -> dict[str, frozenset[str]]:

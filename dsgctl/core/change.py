@@ -75,6 +75,7 @@ def change(
             opened = Change(database, actor, at or now(), watch)
             yield opened
             opened.write_records()
+            database.forget_changes()
             if dry_run:
                 raise _DryRun
     except _DryRun:

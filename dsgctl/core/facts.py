@@ -10,6 +10,7 @@ from dsgctl.core.access import Dataset, Facts, Grant, Terms, VersionTerms
 from dsgctl.core.buckets import Location
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.store.prepared import Prepared, given
 
 _Scope = m.Group.alias("scope")
 _GRANT_COLUMNS = (
@@ -28,28 +29,27 @@ def of_principal(
         service: slug of the service that asks; an unknown one adds nothing.
         also: name of a dataset to include although no grant reaches it.
     """
-    is_user = principal.kind == "user"
-    memberships = list(database.tuples(
-        m.Membership.select(m.Group.name, m.Membership.leads)
-        .join(m.Group)
-        .where(m.Membership.principal == principal.id)
-    )) if is_user else []  # fmt: skip
-    grants = _grants_of(database, principal)
-    names = {grant.dataset for grant in grants} | ({also} if also else set())
+    # A service account has only its own grants, even where the sqlite3 shell has put it into a group.
+    member = principal.id if principal.kind == "user" else None
+    memberships = _MEMBERSHIPS(database, member=member)
     return _facts(
         principal,
-        affiliations=tuple(name for (name,) in database.tuples(
-            m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == principal.id)
-        )),
-        groups=tuple(name for name, _ in memberships),
-        leads=tuple(name for name, leads in memberships if leads),
-        grants=grants,
-        accepted=frozenset(terms_id for (terms_id,) in database.tuples(
-            m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == _judged_by(principal))
-        )),
-        datasets=_datasets(database, names, service),
+        affiliations=tuple(name for (name,) in _AFFILIATIONS(database, principal=principal.id)),
+        groups=tuple(name for _, name, _ in memberships),
+        leads=tuple(name for _, name, leads in memberships if leads),
+        grants=tuple(Grant(*row) for row in _GRANTS(database, principal=principal.id, member=member)),
+        accepted=frozenset(terms_id for (terms_id,) in _ACCEPTED(database, principal=_judged_by(principal))),
+        datasets=_datasets(database, service, principal=principal.id, member=member, also=also),
         service=service,
-    )  # fmt: skip
+    )
+
+
+Whom = tuple[int | None, int | None]  # the id of a principal, or of a group
+
+
+def concerning(database: Database, principal: m.Principal) -> tuple[Whom, ...]:
+    """Whom a change must concern to move what `of_principal` says, besides everybody (`Database.changes_since`)."""
+    return ((principal.id, None), *((None, group) for group, *_ in _MEMBERSHIPS(database, member=principal.id)))
 
 
 def of_dataset(database: Database, dataset: str, *, service: str | None = None) -> Iterator[Facts]:
@@ -57,7 +57,7 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
 
     Groups and affiliations are left out. Reads each table once, whatever the number of people.
     """
-    datasets = _datasets(database, {dataset}, service)
+    datasets = _datasets(database, service, also=dataset)
     own, of_service = datasets[dataset].own_terms, datasets[dataset].service_terms
     concerned = [terms.id for terms in (*of_service, own) if terms]
     accepted: dict[int, set[int]] = defaultdict(set)
@@ -159,27 +159,53 @@ def _grant_query(*first: Any) -> Any:
     )
 
 
-def _grants_of(database: Database, principal: m.Principal) -> tuple[Grant, ...]:
-    reached = m.Grant.principal == principal.id
-    if principal.kind == "user":  # a service account has only its own grants
-        own_groups = m.Membership.select(m.Membership.group).where(m.Membership.principal == principal.id)
-        reached |= m.Grant.group.in_(own_groups)
-    return tuple(Grant(*row) for row in database.tuples(_grant_query().where(reached).order_by(m.Grant.id)))
+_REACHED = (m.Grant.principal == given("principal")) | m.Grant.group.in_(
+    m.Membership.select(m.Membership.group).where(m.Membership.principal == given("member"))
+)
+_GRANTS = Prepared(_grant_query().where(_REACHED).order_by(m.Grant.id))
+_MEMBERSHIPS = Prepared(
+    m.Membership.select(m.Membership.group, m.Group.name, m.Membership.leads)
+    .join(m.Group)
+    .where(m.Membership.principal == given("member"))
+)
+_AFFILIATIONS = Prepared(m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == given("principal")))
+_ACCEPTED = Prepared(m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == given("principal")))
+_DATASETS = Prepared(
+    m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *_TERMS_COLUMNS)
+    .join(m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id))
+    .where(
+        (m.Dataset.access == "public")
+        | (m.Dataset.name == given("also"))
+        | m.Dataset.id.in_(m.Grant.select(m.Grant.dataset).where(_REACHED))
+    )
+)
+# Terms of one version do not hold back the dataset: these clients know datasets only.
+_SERVICE_TERMS = Prepared(
+    m.Terms.select(m.Terms.dataset, *_TERMS_COLUMNS)
+    .join(m.Service)
+    .where(m.Service.name == given("service"), m.Terms.dataset.is_null(False), m.Terms.version.is_null())
+    .order_by(m.Terms.id)
+)
 
 
-def _datasets(database: Database, names: set[str], service: str | None) -> dict[str, Dataset]:
-    """The datasets of these names and every public one, with the terms that may hold them back."""
-    wanted = (m.Dataset.access == "public") | m.Dataset.name.in_(sorted(names))
+def _datasets(
+    database: Database,
+    service: str | None,
+    *,
+    principal: int | None = None,
+    member: int | None = None,
+    also: str | None = None,
+) -> dict[str, Dataset]:
+    """Every public dataset and those that a grant reaches, with the terms that may hold them back.
+
+    Args:
+        principal: whose own grants; ``member``: whose groups' grants.
+        also: name of one more.
+    """
     of_service: dict[int, list[Terms]] = defaultdict(list)
     if service is not None:
-        # Terms of one version do not hold back the dataset: these clients know datasets only.
-        query = m.Terms.select(m.Terms.dataset, *_TERMS_COLUMNS).join(m.Service)
-        query = query.where(m.Service.name == service, m.Terms.dataset.is_null(False), m.Terms.version.is_null())
-        for dataset_id, *row in database.tuples(query.order_by(m.Terms.id)):
+        for dataset_id, *row in _SERVICE_TERMS(database, service=service):
             of_service[dataset_id].append(Terms(*row))
-    with_own_terms = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *_TERMS_COLUMNS).join(
-        m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id)
-    )
     return {
         name: Dataset(
             id=dataset_id,
@@ -188,5 +214,5 @@ def _datasets(database: Database, names: set[str], service: str | None) -> dict[
             own_terms=Terms(*own) if own[0] is not None else None,
             service_terms=tuple(of_service[dataset_id]),
         )
-        for dataset_id, name, access, *own in database.tuples(with_own_terms.where(wanted))
+        for dataset_id, name, access, *own in _DATASETS(database, principal=principal, member=member, also=also)
     }

@@ -15,6 +15,7 @@ from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
 from dsgctl.store.models import Principal, Token
+from dsgctl.store.prepared import Prepared, given
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM = 32  # characters: 190 bits
@@ -86,20 +87,32 @@ def check(database: Database, presented: str, at: datetime) -> Checked:
     """
     if is_hopeless(presented):
         return Checked(Problem.MISTYPED)
-    return _checked(database, Token.hash == digest(presented), at)
+    return _checked(_BY_HASH(database, hash=digest(presented)), at)
 
 
 def check_id(database: Database, token_id: int, at: datetime) -> Checked:
     """The same for a token that was checked before, and on which something else rests since."""
-    return _checked(database, Token.id == token_id, at)
+    return _checked(_BY_ID(database, id=token_id), at)
 
 
-def _checked(database: Database, which: Any, at: datetime) -> Checked:
-    token = database.first(Token.select().where(which))
-    owner = database.first(Principal.select().where(Principal.id == token.principal_id)) if token else None
-    if token is None or owner is None:  # the sqlite3 shell may delete an owner and leave the token
+# Tokens with their owners: the sqlite3 shell may delete an owner and leave the token, which then is nobody's.
+_TOKEN_COLUMNS = tuple(Token._meta.sorted_fields)
+_OWNER_COLUMNS = tuple(Principal._meta.sorted_fields)
+_WITH_OWNER = Token.select(*_TOKEN_COLUMNS, *_OWNER_COLUMNS).join(Principal)
+_BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == given("hash")))
+_BY_ID = Prepared(_WITH_OWNER.where(Token.id == given("id")))
+
+
+def _checked(found: list[tuple[Any, ...]], at: datetime) -> Checked:
+    if not found:
         return Checked(Problem.UNKNOWN)
+    (row,) = found
+    token, owner = _made(Token, row[: len(_TOKEN_COLUMNS)]), _made(Principal, row[len(_TOKEN_COLUMNS) :])
     return Checked(_problem(token, owner, at), token, owner)
+
+
+def _made(model: type[Any], row: tuple[Any, ...]) -> Any:
+    return model(**dict(zip(model._meta.sorted_field_names, row, strict=True)))
 
 
 def _problem(token: Token, owner: Principal, at: datetime) -> Problem | None:

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
@@ -23,6 +23,15 @@ _AS_IT_IS = (AutoField, ForeignKeyField, IntegerField, TextField)  # what these 
 MINIMUM_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
 BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another one
+CHANGES_KEPT = 1000  # a server that has missed more forgets all its answers
+
+
+class Concerned(NamedTuple):
+    """One change of the facts: whose permissions it may have moved; those of everybody if neither is set."""
+
+    number: int
+    principal_id: int | None
+    group_id: int | None
 
 
 class Database:
@@ -97,6 +106,18 @@ class Database:
         """The rows of a select of one model, as instances of it."""
         with translated(self.path):
             return list(query.execute(self._db))
+
+    def compiled(self, query: Any) -> tuple[str, list[Any], list[tuple[int, Any]]]:
+        """A select as SQL, its parameters, and which of its columns are converted how; see `prepared.Prepared`."""
+        columns = [getattr(column, "field", column) for column in query._returning]
+        convert = [(at, field.python_value) for at, field in enumerate(columns) if type(field) not in _AS_IT_IS]
+        sql, parameters = self._db.get_sql_context().sql(query).query()
+        return sql, parameters, convert
+
+    def execute(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+        """Run a select that was `compiled`."""
+        with translated(self.path):
+            return list(self._db.connection().execute(sql, parameters))
 
     def first(self, query: "ModelSelect[Table]") -> Table | None:
         """The first row of a select of one model, or None."""
@@ -190,7 +211,25 @@ class Database:
 
     def revision(self) -> int:
         """The number that triggers move with every change to the facts that decide access."""
-        return int(self.scalar("SELECT number FROM revision"))
+        return int(self.scalar("SELECT max(number) FROM changes"))
+
+    def changes_since(self, revision: int) -> list[Concerned]:
+        """Whom the changes after a revision concern, in their order.
+
+        Where some of them are forgotten already, the list begins with one that concerns everybody.
+        """
+        with translated(self.path):
+            query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
+            found = [Concerned(*row) for row in self._db.connection().execute(query, (revision,))]
+        if found and found[0].number > revision + 1:
+            found.insert(0, Concerned(found[0].number - 1, None, None))
+        return found
+
+    def forget_changes(self) -> None:
+        """Keep the newest changes only, so that the list of them does not grow."""
+        with translated(self.path):
+            query = "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?"
+            self._db.connection().execute(query, (CHANGES_KEPT,))
 
     # What the engine knows of itself.
 

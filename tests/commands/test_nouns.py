@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dsgctl.store.migrations import LATEST
 from tests.commands.conftest import World
 from tests.commands.running import Result, dump
 from tests.commands.world import ROOT
@@ -264,7 +265,7 @@ AGAIN = {
     f"service root add datastack fish2_v1 {ROOT}": f"root {ROOT} of datastack/fish2_v1 is public already",
     "service-account add nightly-export --description 'exports synapses'": "nightly-export is there already, the same",
     "service-account enable nightly-export": "nightly-export is enabled already",
-    "db migrate": "has schema 1 already",
+    "db migrate": f"has schema {LATEST} already",
 }  # fmt: skip
 
 

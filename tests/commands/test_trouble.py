@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from dsgctl.store import Database
+from dsgctl.store.migrations import LATEST
 from tests.commands.conftest import World
 from tests.commands.running import Process, Quick, dump, execute
 from tests.commands.test_errors import is_one_line
@@ -49,7 +50,7 @@ def test_no_directory_for_the_database(quick: Quick, home: Path) -> None:
 
 def test_migrate_makes_a_database_that_only_its_owner_reads(quick: Quick, home: Path) -> None:
     new = Quick(home, home / "new.sqlite3")
-    assert new("db", "migrate").ok().out == f"{home}/new.sqlite3 has schema 1 now (1 migrations ran)\n"
+    assert new("db", "migrate").ok().out == f"{home}/new.sqlite3 has schema {LATEST} now ({LATEST} migrations ran)\n"
     assert (home / "new.sqlite3").stat().st_mode & 0o777 == 0o600
     new("user", "add", "ada@example.org").ok()
     new("db", "check").ok()
@@ -78,7 +79,7 @@ def test_a_database_of_another_program(quick: Quick) -> None:
 
 def test_an_empty_file_is_told_to_migrate(quick: Quick) -> None:
     quick.database.write_bytes(b"")
-    _fails(quick, "has schema 0; this program needs schema 1", "run 'dsgctl db migrate'")
+    _fails(quick, f"has schema 0; this program needs schema {LATEST}", "run 'dsgctl db migrate'")
     quick("db", "migrate").ok()
     quick("user", "list").ok()
 
@@ -86,7 +87,9 @@ def test_an_empty_file_is_told_to_migrate(quick: Quick) -> None:
 def test_a_newer_schema_is_refused_with_both_numbers(quick: Quick) -> None:
     execute(quick.database, "INSERT INTO migrations VALUES (99, 'later', 'now')")
     for words in (("user", "list"), ("user", "add", "ada@example.org"), ("db", "migrate")):
-        _fails(quick, "has schema 99; this program knows schema 1", "a newer release has been here", words=words)
+        _fails(
+            quick, f"has schema 99; this program knows schema {LATEST}", "a newer release has been here", words=words
+        )
     assert '"schema": 99' in quick("db", "info", "-o", "json").ok().out
 
 

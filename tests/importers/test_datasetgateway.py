@@ -623,7 +623,7 @@ def test_our_own_database_is_refused(run: Run) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_a_byte_of_garbage_is_found_or_harmless(run: Run, source: Path, seed: int) -> None:
     """No checksum stands in the file: a letter may become another. But nothing is half done, and no fault is ours."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     content = bytearray(source.read_bytes())
     content[dice.randrange(100 if seed % 4 == 0 else len(content))] = dice.randrange(256)
     source.write_bytes(content)

@@ -42,7 +42,7 @@ def test_a_model_has_the_columns_of_its_table(database: Database, model: type[m.
 
 def test_every_table_has_a_model(database: Database) -> None:
     tables = {name for name in database._db.get_tables() if not name.startswith(("sqlite_", "principals_search"))}
-    assert tables - {"migrations", "revision"} == {model._meta.table_name for model in m.ALL}
+    assert tables - {"migrations", "changes"} == {model._meta.table_name for model in m.ALL}
 
 
 def test_every_table_of_facts_checks_the_types_of_its_values(path: Path) -> None:
@@ -83,7 +83,7 @@ def test_there_is_nothing_to_do_a_second_time(new: Path) -> None:
 
 def test_an_empty_file_becomes_a_database(new: Path) -> None:
     new.touch()
-    with refused("has schema 0; this program needs schema 1", "dsgctl db migrate"):
+    with refused(f"has schema 0; this program needs schema {LATEST}", "dsgctl db migrate"):
         open_current(new)
     assert migrate(new, now=MOMENT) == known()
 
@@ -98,6 +98,21 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(path: Path, monkeypa
     assert with_apsw(path, "SELECT max(number) FROM migrations") == [(LATEST,)]
     assert with_apsw(path, "SELECT name FROM sqlite_schema WHERE name IN ('good', 'bad')") == []
     open_current(path).close()
+
+
+def test_a_database_of_the_first_release_is_brought_up_with_its_facts(new: Path) -> None:
+    create_file(new)
+    first = known()[0]
+    with_apsw(new, first.sql, f"INSERT INTO migrations VALUES (1, '{first.name}', '{MOMENT}')",
+              f"INSERT INTO groups (name, created) VALUES ('lab', '{MOMENT}')")  # fmt: skip
+    old_revision = with_apsw(new, "SELECT number FROM revision")[0][0]
+    assert migrate(new, now=MOMENT) == known()[1:]
+    assert with_apsw(new, "SELECT name FROM groups") == [("lab",)]
+    database = open_current(new)
+    assert database.revision() > old_revision
+    assert database.changes_since(old_revision) == [(database.revision(), None, None)]
+    database.close()
+    assert with_apsw(new, "SELECT name FROM sqlite_schema WHERE name LIKE '%revision%'") == []
 
 
 def test_several_who_migrate_at_once_make_one_database(new: Path) -> None:
