@@ -13,7 +13,11 @@ from dsgserve import server
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--listen", "addresses", metavar="HOST:PORT", multiple=True, help="Where; 127.0.0.1:$DSG_PORT if not said."
+    "--listen",
+    "addresses",
+    metavar="HOST:PORT|unix:PATH",
+    multiple=True,
+    help="Where, beside the sockets that systemd passes; 127.0.0.1:$DSG_PORT if neither.",
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests answered at once.")
 @click.option("--env-file", metavar="FILE", help="Settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")

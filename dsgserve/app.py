@@ -28,6 +28,7 @@ class Route(NamedTuple):
     Attributes:
         popup: it lies on the way of the ngauth popup, whose window must not be isolated.
         cors: pages of allowed viewers may read the answer, errors included.
+        waits: it may have to wait for another server.
     """
 
     methods: str
@@ -35,21 +36,22 @@ class Route(NamedTuple):
     handler: Handler
     popup: bool = False
     cors: bool = False
+    waits: bool = False
 
 
 # The routes of contract.md, and no others.
 ROUTES = (
     Route("GET", "/", landing.show),
     Route("GET", "/health", health.show),
-    Route("GET", "/auth/login", login.start, popup=True),
-    Route("GET", "/accounts/google/login/callback/", login.finish, popup=True),
-    Route("GET POST", "/api/v1/authorize", login.authorize, popup=True),
-    Route("GET", "/api/v1/oauth2callback", login.finish, popup=True),
+    Route("GET", "/auth/login", login.start, popup=True, waits=True),
+    Route("GET", "/accounts/google/login/callback/", login.finish, popup=True, waits=True),
+    Route("GET POST", "/api/v1/authorize", login.authorize, popup=True, waits=True),
+    Route("GET", "/api/v1/oauth2callback", login.finish, popup=True, waits=True),
     Route("GET POST", "/api/v1/logout", login.logout),
     Route("POST", "/logout", login.logout),
     Route("GET", "/login", ngauth.login, popup=True),
     Route("POST OPTIONS", "/token", ngauth.token, cors=True),
-    Route("POST OPTIONS", "/gcs_token", ngauth.gcs_token, cors=True),
+    Route("POST OPTIONS", "/gcs_token", ngauth.gcs_token, cors=True, waits=True),
     Route("GET POST", "/activate", terms.activate, popup=True),
     Route("GET POST", "/api/v1/tos/<terms_id:int>/accept", terms.accept, popup=True),
     Route("GET", "/success", terms.success),
@@ -67,15 +69,26 @@ def make_app(gateway: Gateway) -> Wsgi:
     for route in ROUTES:
         app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
     app.default_error_handler = _refused_by_bottle
-    # nginx stands on this host and sets this header itself: the address under which a person
-    # accepts terms. Every other forwarded header is thrown away.
-    behind_proxy: Wsgi = proxy_headers_middleware(
-        app,
-        trusted_proxy="127.0.0.1",
-        trusted_proxy_headers={"x-forwarded-for"},
-        clear_untrusted=True,
-    )
+    behind_proxy = _forwarded(app)
     return behind_proxy if log.isEnabledFor(logging.DEBUG) else _with_short_cut(gateway, behind_proxy)
+
+
+def _forwarded(app: Wsgi) -> Wsgi:
+    """Believe nginx, which stands on this host, under which address a client came: it sets that header itself.
+
+    Every other forwarded header is thrown away, and this one too if it comes from elsewhere.
+    """
+    # waitress's names for a peer over loopback and over a unix socket
+    believing: dict[str, Wsgi] = {
+        peer: proxy_headers_middleware(app, trusted_proxy=peer, trusted_proxy_headers={"x-forwarded-for"})
+        for peer in ("127.0.0.1", "localhost")
+    }
+    throwing_away: Wsgi = proxy_headers_middleware(app)
+
+    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return believing.get(environ["REMOTE_ADDR"], throwing_away)(environ, start_response)
+
+    return choose
 
 
 def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:

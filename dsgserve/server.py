@@ -1,19 +1,28 @@
 """waitress under the app: sockets, threads, signals, and what runs beside the requests."""
 
 import logging
+import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 from dsgctl.config import Config
-from dsgctl.core.errors import DsgError, Invalid
-from dsgserve.app import make_app
+from dsgctl.core.errors import Invalid
+from dsgserve import listeners, systemd
+from dsgserve.app import ROUTES, make_app
 from dsgserve.gateway import Gateway
+from dsgserve.lanes import Lanes
 
+LAST_SECONDS = 5.0  # for clients to take the answers that a stop finds under way
+CONNECTIONS = 1000  # at once; more wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
 # bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
 # each as soon as it has them, in two system calls at each of which the threads fight for the interpreter
@@ -27,7 +36,8 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     """Serve until SIGTERM or SIGINT; requests under way are answered first.
 
     Args:
-        addresses: ``HOST:PORT``, each; none for 127.0.0.1 and the configured port.
+        addresses: ``HOST:PORT`` or ``unix:PATH``, each, beside the sockets that systemd passes; without
+            any of both 127.0.0.1 and the configured port.
 
     Raises:
         Invalid: an address is malformed, or a secret is missing.
@@ -36,14 +46,24 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     logging.basicConfig(level=config.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is no news, and it is said per request
     require_secret(config)
-    listen = [checked_address(address) for address in addresses] or [f"127.0.0.1:{config.port}"]
-    require_own_machine(config, listen)
-    gateway = Gateway.open(config, threads=threads)
-    try:
+    sockets = systemd.passed_sockets(os.environ)
+    if not addresses and not sockets:
+        addresses = [f"127.0.0.1:{config.port}"]
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(one) for one in sockets]
+        sockets += [stack.enter_context(listeners.bound(address)) for address in addresses]
+        require_one_kind(sockets)
+        require_own_machine(config, sockets)
+        gateway = Gateway.open(config, threads=threads)
+        stack.callback(gateway.close)
+        connections: dict[int, Any] = {}
         server = create_server(
             make_app(gateway),
-            listen=" ".join(listen),
-            threads=threads,
+            map=connections,
+            _dispatcher=Lanes(threads, [route.path for route in ROUTES if route.waits]),
+            sockets=sockets,
+            connection_limit=CONNECTIONS,
+            asyncore_use_poll=True,
             ident=None,
             max_request_header_size=MAX_HEADER,
             max_request_body_size=MAX_BODY,
@@ -51,19 +71,30 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
             send_bytes=SEND_BYTES,
             clear_untrusted_proxy_headers=False,  # app.py sees to them
         )
-    except OSError as error:
-        gateway.close()
-        raise DsgError(f"cannot listen on {', '.join(listen)}: {error.strerror}", "is another server there?") from error
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
+        log.info("listening on %s for %s", ", ".join(map(listeners.name, sockets)), config.origin)
+        watchdog = systemd.Watchdog(os.environ, lambda: listeners.answers(sockets[0]))
+        watchdog.start()
+        systemd.notify(os.environ, "READY=1")
+        try:
+            server.run()  # returns when a signal raised SystemExit, after the requests under way
+        finally:
+            watchdog.stop()
+            systemd.notify(os.environ, "STOPPING=1")
+            _send_the_rest(connections)
+            server.close()
+    log.info("stopped")
 
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    log.info("listening on %s for %s", ", ".join(listen), config.origin)
-    try:
-        server.run()  # returns when a signal raised SystemExit, after the requests under way
-    finally:
-        server.close()
-        gateway.close()
-        log.info("stopped")
+
+def _send_the_rest(connections: dict[int, Any]) -> None:
+    """Send what was answered while the server stopped: waitress has left its loop by then."""
+    end = time.monotonic() + LAST_SECONDS
+    while time.monotonic() < end:
+        full = {number: one for number, one in connections.items() if getattr(one, "total_outbufs_len", 0)}
+        if not full:
+            return
+        wasyncore.loop(timeout=0.1, use_poll=True, map=full, count=1)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -88,7 +119,17 @@ def require_secret(config: Config) -> None:
     log.warning("DSG_SECRET_KEY is not set: viewers must sign in again after a restart")
 
 
-def require_own_machine(config: Config, listen: Sequence[str]) -> None:
+def require_one_kind(sockets: Sequence[socket.socket]) -> None:
+    """Refuse what waitress cannot do.
+
+    Raises:
+        Invalid: unix sockets and others are mixed.
+    """
+    if len({one.family == socket.AF_UNIX for one in sockets}) > 1:
+        raise Invalid("one server listens on unix sockets or on ports, not on both", "start two, or leave one out")
+
+
+def require_own_machine(config: Config, sockets: Sequence[socket.socket]) -> None:
     """Refuse a sign-in as anybody wherever somebody else could use it.
 
     Raises:
@@ -96,22 +137,9 @@ def require_own_machine(config: Config, listen: Sequence[str]) -> None:
     """
     if not config.dev_login:
         return
-    loopback = ("127.0.0.1", "[::1]", "localhost")
-    if not config.is_local or any(address.rpartition(":")[0] not in loopback for address in listen):
+    if not config.is_local or not all(map(listeners.is_loopback, sockets)):
         raise Invalid(
             "DSG_DEV_LOGIN=1 lets anybody sign in as anybody, and this server is not for this machine alone",
             "unset it, or listen on 127.0.0.1 and let DSG_ORIGIN be http://localhost:PORT",
         )
     log.warning("DSG_DEV_LOGIN is set: anybody on this machine may sign in as anybody")
-
-
-def checked_address(address: str) -> str:
-    """``HOST:PORT``, ``[IPv6]:PORT`` or ``*:PORT``.
-
-    Raises:
-        Invalid: it is none of these.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535 or " " in host:
-        raise Invalid(f"{address!r} is not an address to listen on", "write HOST:PORT, such as 127.0.0.1:8200")
-    return address

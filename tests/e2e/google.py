@@ -6,6 +6,7 @@ They refuse what Google would refuse: a foreign assertion, a malformed boundary,
 import json
 import re
 import secrets
+import socket
 import ssl
 import threading
 import time
@@ -173,14 +174,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     port = int(server.server_address[1])
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    credentials = place / "google.json"
-    credentials.write_text(
-        json.dumps({
-            "type": "service_account", "project_id": "lab-project", "private_key_id": "1", "private_key": pem,
-            "client_email": ACCOUNT, "client_id": "1", "token_uri": f"https://localhost:{port}/token",
-        })
-    )  # fmt: skip
+    credentials = _key_file(place, key, f"https://localhost:{port}/token")
     Handler.google = Google(port, credentials)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -191,6 +185,30 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
         thread.join()
         server.server_close()
         time.sleep(0)  # lets the threads of the last answers end
+
+
+@contextmanager
+def silent_google(place: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
+    """A Google that takes connections and never says a word. Yields its socket, and what a gateway needs to ask it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        credentials = _key_file(place, key, f"{address}/token")
+        settings = {"DSG_STS_URL": f"{address}/v1/token", "GOOGLE_APPLICATION_CREDENTIALS": str(credentials)}
+        yield listening, settings
+
+
+def _key_file(place: Path, key: rsa.RSAPrivateKey, token_uri: str) -> Path:
+    """A service account's key file, as Google offers it."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    credentials = place / "google.json"
+    credentials.write_text(
+        json.dumps({
+            "type": "service_account", "project_id": "lab-project", "private_key_id": "1", "private_key": pem,
+            "client_email": ACCOUNT, "client_id": "1", "token_uri": token_uri,
+        })
+    )  # fmt: skip
+    return credentials
 
 
 def _allows(rules: list[dict[str, object]], bucket: str, name: str, prefix: str) -> bool:

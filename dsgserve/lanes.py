@@ -1,0 +1,35 @@
+"""Threads for waitress in two lanes, so that requests that wait for other servers hold up no others."""
+
+import time
+from collections.abc import Collection
+from typing import Any
+
+from waitress.task import ThreadedTaskDispatcher
+
+STOP_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (outbound.py)
+
+
+class Lanes(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes without types
+    """waitress's own threads, and beside them some for the slow paths: each lane has its own queue."""
+
+    def __init__(self, threads: int, slow_paths: Collection[str]) -> None:
+        super().__init__()
+        self._slow_paths = frozenset(slow_paths)
+        self._slow = ThreadedTaskDispatcher()
+        self.set_thread_count(threads)
+        self._slow.set_thread_count(threads)
+
+    def add_task(self, task: Any) -> None:
+        """Queue a connection whose next request is whole."""
+        if task.requests[0].path in self._slow_paths:
+            self._slow.add_task(task)
+        else:
+            super().add_task(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = STOP_SECONDS) -> bool:
+        """Let the requests under way and those that wait for a thread be answered, in both lanes."""
+        end = time.monotonic() + timeout
+        while (self.queue or self._slow.queue) and time.monotonic() < end:
+            time.sleep(0.01)
+        self._slow.shutdown(cancel_pending, end - time.monotonic())
+        return bool(super().shutdown(cancel_pending, end - time.monotonic()))

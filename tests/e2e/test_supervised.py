@@ -1,0 +1,193 @@
+"""A server as systemd runs it: sockets that it is handed, signs of life, a stop that loses nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from dsgctl.core import datasets, grants, terms, tokens, users
+from dsgctl.core.change import change
+from dsgctl.store import Database
+from tests.e2e.conftest import KEY, Server
+from tests.e2e.google import silent_google
+from tests.e2e.local import free_port, wait_until
+
+Serve = Callable[..., Server]
+
+
+@contextmanager
+def started(path: Path, listening: socket.socket, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """dsgserve with a listening socket as its descriptor 3, as systemd starts it."""
+    program = f'exec 3<&{listening.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -m dsgserve'
+    with subprocess.Popen(
+        ["bash", "-c", program, sys.executable],
+        pass_fds=[listening.fileno()],
+        env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def token(database: Database) -> str:
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        return tokens.mint(opened, ada)[1]
+
+
+def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody(path: Path, token: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1/user/cache"
+        stop, broken, good = threading.Event(), [], []
+
+        def ask() -> None:
+            while not stop.is_set():
+                try:
+                    reply = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+                    good.append(reply.json()["email"])
+                except (requests.RequestException, ValueError) as error:
+                    broken.append(error)
+
+        clients = [threading.Thread(target=ask) for _ in range(4)]
+        with started(path, listening):
+            for client in clients:
+                client.start()
+            wait_until(lambda: len(good) > 20, what="answers")
+        answered = len(good)  # the first has ended by now
+        with started(path, listening):
+            wait_until(lambda: len(good) > answered + 20, what="answers of the second")
+            stop.set()
+            for client in clients:
+                client.join()
+    assert not broken
+    assert set(good) == {"ada@example.org"}
+
+
+def test_it_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_ends(path: Path, tmp_path: Path) -> None:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+    ):
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        with started(path, listening, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000"):
+            assert systemd.recv(100) == b"READY=1"
+            with socket.create_connection(listening.getsockname(), timeout=5) as client:
+                client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                assert client.recv(20).startswith(b"HTTP/1.0 200")
+            for _ in range(3):
+                assert systemd.recv(100) == b"WATCHDOG=1"
+        rest = []
+        systemd.settimeout(0.1)
+        while not rest or rest[-1] != b"STOPPING=1":
+            rest.append(systemd.recv(100))
+        assert set(rest) <= {b"WATCHDOG=1", b"STOPPING=1"}
+
+
+def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+    ):
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        with started(tmp_path / "absent", listening, NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
+            assert process.wait(timeout=20) == 1
+            assert process.stderr is not None
+            assert "there is no database" in process.stderr.read()
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+
+
+def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: Database, tmp_path: Path) -> None:
+    """Its answer comes from Google, which takes its time and then is not there."""
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        _, secret = tokens.mint(opened, ada)
+        datasets.add(opened, "fish2")
+        datasets.add_location(opened, "fish2", "gs://fish2")
+        grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "view"))
+    with silent_google(tmp_path) as (slow, settings):
+        server = serve(**settings)
+        user_token = requests.post(f"{server.origin}/token", cookies={"dsg_token": secret}, timeout=10).text
+        got: list[int] = []
+
+        def ask() -> None:
+            body = {"token": user_token, "bucket": "fish2"}
+            got.append(requests.post(f"{server.origin}/gcs_token", json=body, timeout=30).status_code)
+
+        client = threading.Thread(target=ask)
+        client.start()
+        slow.settimeout(20)
+        asked, _ = slow.accept()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        asked.close()
+        client.join(timeout=20)
+        assert got == [503]
+        assert server.process.wait(timeout=20) == 0
+
+
+def _takes_connections(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
+    path: Path, database: Database, tmp_path: Path
+) -> None:
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        _, secret = tokens.mint(opened, ada)
+        datasets.add(opened, "worm", public=True)
+        terms.add(opened, "worm terms", "# Be kind\n", dataset="worm")
+
+    def ask(request: str, body: str = "") -> str:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s"))
+            headers = f"Host: x\r\nCookie: dsg_token={secret}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
+            headers += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
+            client.sendall(f"{request} HTTP/1.1\r\n{headers}\r\n{body}".encode())
+            return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+
+    command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{tmp_path}/s"]
+    environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
+    with subprocess.Popen(command, env=environment) as server:
+        wait_until(lambda: _takes_connections(tmp_path / "s"), what="the socket")
+        page = ask("GET /api/v1/tos/1/accept")
+        form = page.partition('name="form" value="')[2].partition('"')[0]
+        assert ask("POST /api/v1/tos/1/accept", f"form={form}").startswith("HTTP/1.1 303")
+        server.terminate()
+    assert not (tmp_path / "s").exists()
+    assert database.scalar("SELECT address FROM acceptances") == "192.0.2.7"
+
+
+def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "dsgserve",
+        "--listen",
+        f"unix:{tmp_path}/s",
+        "--listen",
+        f"127.0.0.1:{free_port()}",
+    ]
+    environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dsgserve: one server listens on unix sockets or on ports, not on both; start two, or leave one out\n"
+    )
