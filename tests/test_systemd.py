@@ -1,5 +1,6 @@
-"""The units are what systemd accepts."""
+"""The units are what systemd accepts, and leave a server little that it could break."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,17 +8,46 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+UNITS = sorted((ROOT / "systemd").iterdir())
+
+pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="apt-get install systemd")
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="apt-get install systemd")
-def test_systemd_has_nothing_to_say_of_the_unit(tmp_path: Path) -> None:
-    """Only the path of the program is replaced: it is installed on no machine that tests."""
-    unit = (ROOT / "systemd" / "dsgserve.service").read_text()
-    assert "/opt/dsg/bin/dsgserve" in unit
-    (tmp_path / "dsgserve.service").write_text(unit.replace("/opt/dsg/bin/dsgserve", "/bin/true"))
+def analyzed(place: Path, *words: str) -> str:
+    """What ``systemd-analyze`` says of the units; only the paths of programs are replaced: none is installed."""
+    for unit in UNITS:
+        # A template is tried as its first instance too.
+        for name in {unit.name, unit.name.replace("@", "@1")}:
+            text = unit.read_text()
+            (place / name).write_text(re.sub(r"/opt/dsg/bin/\w+", "/bin/true", text))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "dsgserve.service")],
-        capture_output=True, text=True, check=False,
+        ["systemd-analyze", *words], cwd=place, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + "".join(line for line in done.stderr.splitlines(True) if "dsg" in line)
+
+
+def test_systemd_has_nothing_to_say_of_the_units(tmp_path: Path) -> None:
+    names = [f"./{unit.name.replace('@', '@1')}" for unit in UNITS]
+    assert analyzed(tmp_path, "verify", "--man=no", *names) == ""
+
+
+@pytest.mark.parametrize("unit", [unit.name for unit in UNITS if unit.suffix == ".service"])
+def test_a_service_may_do_little(tmp_path: Path, unit: str) -> None:
+    said = analyzed(tmp_path, "security", "--offline=true", "--no-pager", f"./{unit.replace('@', '@1')}")
+    rated = re.search(r"Overall exposure level for \S+ (\d+\.\d)", said)
+    assert rated is not None and float(rated[1]) <= 1.5, said
+
+
+def test_the_check_can_fail(tmp_path: Path) -> None:
+    (tmp_path / "bad.service").write_text("[Service]\nExecStart=/bin/true\nProtectSystm=yes\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "./bad.service"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    said = [line for line in done.stderr.splitlines() if "dsgserve" in line]
-    assert done.returncode == 0 and not said, done.stderr
+    assert "ProtectSystm" in done.stderr
+
+
+def test_several_processes_are_each_as_the_one() -> None:
+    for name in ("dsgserve@.service", "dsgserve@.socket"):
+        assert (ROOT / "systemd" / name).read_text() == (ROOT / "systemd" / name.replace("@", "")).read_text()

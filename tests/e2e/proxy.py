@@ -29,9 +29,11 @@ def nginx(place: Path, certificate: Path, upstream: str, more: str = "") -> Iter
     tls, plain = free_port(), free_port()
     site = CONFIG.read_text()
     for old, new in (
-        ("127.0.0.1:8200", upstream),
+        ("unix:/run/dsg/dsgserve.sock", upstream),
         ("listen 443", f"listen 127.0.0.1:{tls}"),
         ("listen 80", f"listen 127.0.0.1:{plain}"),
+        ("    listen [::]:443 ssl http2;\n", ""),  # not every machine that tests has IPv6
+        ("    listen [::]:80;\n", ""),
         ("/etc/ssl/certs", str(certificate.parent)),
         ("/etc/ssl/private", str(certificate.parent)),
         ("/var/log/nginx", str(place)),

@@ -1,8 +1,14 @@
 """nginx/dsg.conf: valid as it is, and the gateway answers through it over TLS."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,8 +17,8 @@ import requests
 from dsgctl.core import tokens, users
 from dsgctl.core.change import change
 from dsgctl.store import Database
-from tests.e2e.conftest import Server
-from tests.e2e.local import make_certificate
+from tests.e2e.conftest import KEY, Server
+from tests.e2e.local import make_certificate, wait_until
 from tests.e2e.proxy import HOST, Loopback, nginx
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
@@ -35,6 +41,72 @@ def test_the_gateway_answers_through_it(database: Database, serve: Callable[...,
         assert session.get(url, params={"dsg_token": token}, timeout=10).status_code == 200
         assert session.get(url, timeout=10).status_code == 401
         assert session.post(f"https://{HOST}/gcs_token", data=b"x" * 70_000, timeout=10).status_code == 413
-    log = (tmp_path / "dsg.access.log").read_text()
-    assert len(re.findall("GET /api/v1/user/cache", log)) == 3
+        assert session.get(url, timeout=10).headers["Strict-Transport-Security"].startswith("max-age=")
+        # One that the server does not answer: nginx may log it, but not its query.
+        server.process.terminate()
+        server.process.wait(timeout=20)
+        assert session.get(url, params={"dsg_token": token}, timeout=10).status_code == 502
+        session.close()
+    log = "".join(file.read_text() for file in tmp_path.glob("*.log") if not file.name.startswith("dsgserve"))
+    assert len(re.findall("GET /api/v1/user/cache", log)) == 5
     assert token not in log
+
+
+def test_logins_and_tokens_are_rationed_and_user_cache_is_not(serve: Callable[..., Server], tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, HOST)
+    server = serve(DSG_ORIGIN=f"https://{HOST}")
+    with nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
+
+        def statuses(path: str, number: int) -> Counter[int]:
+            def ask(_: int) -> int:
+                with requests.Session() as session:
+                    session.trust_env = False
+                    session.verify = str(certificate)
+                    session.mount(f"https://{HOST}", Loopback(port))
+                    return session.get(f"https://{HOST}{path}", allow_redirects=False, timeout=60).status_code
+
+            with ThreadPoolExecutor(60) as several:
+                return Counter(several.map(ask, range(number)))
+
+        assert statuses("/api/v1/user/cache", 300) == {401: 300}
+        logins = statuses("/login?origin=nonsense", 300)
+        assert logins[429] > 0 and logins[400] >= 50
+        assert set(logins) == {400, 429}
+
+
+def test_several_processes_on_sockets_of_their_own_share_the_requests(
+    path: Path, database: Database, tmp_path: Path
+) -> None:
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        _, token = tokens.mint(opened, ada)
+    certificate = make_certificate(tmp_path, HOST)
+    environment = {
+        "PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY, "LOG_LEVEL": "DEBUG",
+        "DSG_ORIGIN": f"https://{HOST}",
+    }  # fmt: skip
+    sockets = [tmp_path / f"dsgserve@{number}.sock" for number in (1, 2)]
+    with ExitStack() as stack:
+        logs = [stack.enter_context((tmp_path / f"dsgserve@{number}").open("w+")) for number in (1, 2)]
+        for where, log in zip(sockets, logs, strict=True):
+            command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{where}"]
+            server = stack.enter_context(subprocess.Popen(command, env=environment, stderr=log))
+            stack.callback(server.terminate)
+        upstream = "; server ".join(f"unix:{where}" for where in sockets)
+        port = stack.enter_context(nginx(tmp_path, certificate, upstream))
+        session = stack.enter_context(requests.Session())
+        session.trust_env = False
+        session.verify = str(certificate)
+        session.mount(f"https://{HOST}", Loopback(port))
+
+        def ask() -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            return session.get(f"https://{HOST}/api/v1/user/cache", headers=headers, timeout=10).status_code
+
+        wait_until(lambda: [ask() for _ in range(4)] == [200] * 4, what="both processes")
+        assert [ask() for _ in range(10)] == [200] * 10
+        asked = [Path(log.name).read_text().count("/api/v1/user/cache 200") for log in logs]
+        assert min(asked) >= 5
+        with change(database, "os:test") as opened:
+            users.set_active(opened, "ada@example.org", False)
+        assert [ask() for _ in range(4)] == [401] * 4
