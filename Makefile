@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check node-parts viewer clean
+.PHONY: demo test check bench node-parts viewer clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
 
 test: check  ## all checks and tests
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/tested  ## how fast it is: ratios taken in one run, printed and written to bench.json; needs wrk and nginx
+	$(BIN)/python -m tests.bench --json bench.json
 
 check: $(VENV)/tested  ## lint, types, and which module may import which
 	$(BIN)/ruff check .

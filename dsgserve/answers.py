@@ -9,13 +9,16 @@ import json
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from dsgctl.core import access, change, facts, services, tokens
 from dsgctl.core.facts import Whom
 from dsgctl.core.tokens import Problem
 from dsgctl.store import Database
+from dsgctl.store.database import Concerned
 
 CAPACITY = 20_000  # answers kept; the oldest go first
+EXISTING_BITS = 1 << 23  # 1 MB; of a database of 100,000 tokens, 1 % of the places
 REMEMBERED = 10_000  # principals and groups that changes concerned; beyond that all answers are built anew
 
 
@@ -25,7 +28,7 @@ class Answer:
 
     Attributes:
         problem: why it is refused; None for a good one, which has a ``body``.
-        token_id: whose use is to be noted.
+        token_id: whose use is to be noted; 0 if there is no such token.
         revision: of the facts that it was built from; ``true_at``: the latest at which it was found true.
         concerns: the changes that may make another answer of it.
         until: the first moment at which the answer is another, in seconds since 1970; None for never.
@@ -38,6 +41,28 @@ class Answer:
     true_at: int = 0
     concerns: tuple[Whom, ...] = ()
     until: float | None = None
+
+
+_UNKNOWN, _MISTYPED = Answer(Problem.UNKNOWN), Answer(Problem.MISTYPED)
+
+
+class _Existing:
+    """Tells of nearly every token that does not exist that it does not, without asking the database.
+
+    A bit for each token, at a place that its hash says; a place may be another's too. Bits are never
+    taken away: the database has the last word of those that are set.
+    """
+
+    def __init__(self) -> None:
+        self._bits = bytearray(EXISTING_BITS // 8)
+
+    def add(self, digest: bytes) -> None:
+        at = int.from_bytes(digest[:4], "big") % EXISTING_BITS
+        self._bits[at >> 3] |= 1 << (at & 7)
+
+    def may_have(self, digest: bytes) -> bool:
+        at = int.from_bytes(digest[:4], "big") % EXISTING_BITS
+        return bool(self._bits[at >> 3] & 1 << (at & 7))
 
 
 class _Seen(threading.local):
@@ -60,6 +85,7 @@ class AnswerCache:
         self._revision = 0
         self._everybody = 0
         self._concerned: dict[Whom, int] = {}
+        self._existing = _Existing()
 
     def get(self, token: str, service: str | None) -> Answer:
         """The answer for a presented token, and for the service that asks if it is a known one.
@@ -68,13 +94,16 @@ class AnswerCache:
             StoreError: the database does not answer.
         """
         revision = self._catch_up()
-        key = (tokens.digest(token), service if service and service in self._known_services() else None)
+        digest = tokens.digest(token)
+        key = (digest, service if service and service in self._known_services() else None)
         known = self._answers.get(key)
         if known is not None and self._is_true(known, revision):
             return known
+        if not self._existing.may_have(digest):
+            return _MISTYPED if tokens.is_hopeless(token) else _UNKNOWN
         answer = self._build(token, key[1])
-        # Refusals are not kept: strangers could fill the memory with them, and push good answers out.
-        if answer.problem is None:
+        # Only of tokens that exist: strangers could fill the memory with others, and push good answers out.
+        if answer.token_id:
             self._keep(key, answer)
         return answer
 
@@ -87,18 +116,26 @@ class AnswerCache:
         marker = self._database.change_marker()
         if marker != self._seen.marker:
             with self._lock:
-                revision = self._revision
-                for revision, *whom in self._database.changes_since(self._revision):
-                    if whom == [None, None]:
-                        self._everybody = revision
-                    else:
-                        self._concerned[(whom[0], whom[1])] = revision
-                if len(self._concerned) > REMEMBERED:
-                    self._everybody = revision
-                    self._concerned.clear()
-                self._revision = revision  # last, for others read it without the lock
+                self._take_note(self._database.changes_since(self._revision))
             self._seen.marker = marker
         return self._revision
+
+    def _take_note(self, changes: list[Concerned] | None) -> None:
+        if changes is None or len(self._concerned) > REMEMBERED:
+            revision = self._everybody = self._database.revision()
+            self._concerned.clear()
+            owners = None
+        else:
+            revision = self._revision
+            for revision, *whom in changes:
+                if whom == [None, None]:
+                    self._everybody = revision
+                else:
+                    self._concerned[whom[0], whom[1]] = revision
+            owners = {change.principal_id for change in changes if change.principal_id is not None}
+        for digest in tokens.hashes(self._database, owners):
+            self._existing.add(digest)
+        self._revision = revision  # last, for others read it without the lock
 
     def _is_true(self, answer: Answer, revision: int) -> bool:
         if answer.until is not None and answer.until <= time.time():
@@ -120,19 +157,19 @@ class AnswerCache:
 
     def _build(self, token: str, service: str | None) -> Answer:
         at = change.now()
-        # Looked up by itself first, so that a bad token, of which a stranger has any number, is soon refused.
-        if (problem := tokens.check(self._database, token, at).problem) is not None:
-            return Answer(problem)
         with self._database.snapshot():
             checked = tokens.check(self._database, token, at)
-            if checked.problem is not None or checked.token is None or checked.principal is None:
-                return Answer(checked.problem)
+            if checked.token is None or checked.principal is None:
+                return _UNKNOWN
             revision = self._database.revision()
-            known = facts.of_principal(self._database, checked.principal, service=service)
             concerns = facts.concerning(self._database, checked.principal)
+            if checked.problem is not None:
+                expires = _seconds(access.earliest((checked.token.expires,), at))
+                return Answer(checked.problem, b"", checked.token.id, revision, revision, concerns, expires)
+            known = facts.of_principal(self._database, checked.principal, service=service)
         body = json.dumps(access.user_cache(known, at), ensure_ascii=False, separators=(",", ":")).encode()
-        until = access.earliest((checked.token.expires, access.next_change(known, at)), at)
-        return Answer(None, body, checked.token.id, revision, revision, concerns, until.timestamp() if until else None)
+        until = _seconds(access.earliest((checked.token.expires, access.next_change(known, at)), at))
+        return Answer(None, body, checked.token.id, revision, revision, concerns, until)
 
     def _keep(self, key: tuple[bytes, str | None], answer: Answer) -> None:
         with self._lock:
@@ -140,3 +177,7 @@ class AnswerCache:
             while len(self._answers) >= self._capacity:
                 del self._answers[next(iter(self._answers))]
             self._answers[key] = answer
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None

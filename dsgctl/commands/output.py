@@ -116,6 +116,8 @@ def _json_value(held: Any) -> Any:
 
 def _cell(held: Any) -> str:
     """A value as CSV and ``-o value`` have it."""
+    if isinstance(held, str):  # as nearly all are
+        return held
     if held is None:
         return ""
     if isinstance(held, bool):

@@ -2,6 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from peewee import JOIN
@@ -55,41 +58,36 @@ def concerning(database: Database, principal: m.Principal) -> tuple[Whom, ...]:
 def of_dataset(database: Database, dataset: str, *, service: str | None = None) -> Iterator[Facts]:
     """The facts, as far as one dataset is concerned, of every principal whom a grant on it reaches.
 
-    Groups and affiliations are left out. Reads each table once, whatever the number of people.
+    Groups, affiliations and names are left out. In the order of ids, and one at a time. Call it in a
+    `Database.snapshot`.
     """
     datasets = _datasets(database, service, also=dataset)
     own, of_service = datasets[dataset].own_terms, datasets[dataset].service_terms
-    concerned = [terms.id for terms in (*of_service, own) if terms]
-    accepted: dict[int, set[int]] = defaultdict(set)
-    for principal_id, terms_id in database.tuples(
-        m.Acceptance.select(m.Acceptance.principal, m.Acceptance.terms).where(m.Acceptance.terms.in_(concerned))
-    ):
-        accepted[principal_id].add(terms_id)
-    grants: dict[int, list[Grant]] = defaultdict(list)
-    on_it = m.Dataset.name == dataset
-    for principal_id, *row in database.tuples(_grant_query(m.Grant.principal).where(
-        on_it, m.Grant.principal.is_null(False)
-    )):  # fmt: skip
-        grants[principal_id].append(Grant(*row))
-    through_groups = (
-        _grant_query(m.Membership.principal)
-        .join_from(m.Grant, m.Membership, on=(m.Membership.group == m.Grant.group))
-        .join_from(m.Membership, m.Principal)
-        .where(on_it, m.Principal.kind == "user")  # a service account has only its own grants
-    )
-    for principal_id, *row in database.tuples(through_groups):
-        grants[principal_id].append(Grant(*row))
-    everybody = m.Principal.select().order_by(m.Principal.id)
-    for known in database.rows(everybody):
-        if known["id"] in grants:
-            principal = m.Principal(**known)
-            yield _facts(
-                principal,
-                grants=tuple(grants[principal.id]),
-                accepted=frozenset(accepted[_judged_by(principal)]),
-                datasets=datasets,
-                service=service,
-            )
+    accepted = {
+        terms.id: {principal for (principal,) in _ACCEPTED_BY(database, terms=terms.id)}
+        for terms in (*of_service, own)
+        if terms
+    }
+    direct = _DIRECT_HOLDERS.stream(database, dataset=dataset)
+    through_groups = _GROUP_HOLDERS.stream(database, dataset=dataset)
+    reached = merge(direct, through_groups, key=itemgetter(0))
+    for _, rows in groupby(reached, itemgetter(0)):
+        found = list(rows)
+        principal_id, kind, email, slug, active, admin, read_only, parent_id = found[0][:_HOLDER_COLUMNS]
+        judged = parent_id or principal_id
+        yield Facts(
+            id=principal_id,
+            service_account=kind == "service_account",
+            label=email or slug,
+            active=active,
+            admin=admin,
+            read_only=read_only,
+            parent_id=parent_id,
+            grants=tuple(Grant(*row[_HOLDER_COLUMNS:]) for row in found),
+            accepted=frozenset(terms for terms, principals in accepted.items() if judged in principals),
+            datasets=datasets,
+            service=service,
+        )
 
 
 def version_terms(database: Database, datasets: Collection[str]) -> tuple[VersionTerms, ...]:
@@ -170,6 +168,25 @@ _MEMBERSHIPS = Prepared(
 )
 _AFFILIATIONS = Prepared(m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == given("principal")))
 _ACCEPTED = Prepared(m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == given("principal")))
+_HOLDER = (
+    m.Principal.id, m.Principal.kind, m.Principal.email, m.Principal.slug, m.Principal.active, m.Principal.admin,
+    m.Principal.read_only, m.Principal.parent,
+)  # fmt: skip
+_HOLDER_COLUMNS = len(_HOLDER)
+_DIRECT_HOLDERS = Prepared(
+    _grant_query(*_HOLDER)
+    .join_from(m.Grant, m.Principal, on=(m.Grant.principal == m.Principal.id))
+    .where(m.Dataset.name == given("dataset"))
+    .order_by(m.Principal.id)
+)
+_GROUP_HOLDERS = Prepared(
+    _grant_query(*_HOLDER)
+    .join_from(m.Grant, m.Membership, on=(m.Membership.group == m.Grant.group))
+    .join_from(m.Membership, m.Principal)
+    .where(m.Dataset.name == given("dataset"), m.Principal.kind == "user")  # a service account has only its own grants
+    .order_by(m.Principal.id)
+)
+_ACCEPTED_BY = Prepared(m.Acceptance.select(m.Acceptance.principal).where(m.Acceptance.terms == given("terms")))
 _DATASETS = Prepared(
     m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *_TERMS_COLUMNS)
     .join(m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id))

@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -93,6 +93,16 @@ def check(database: Database, presented: str, at: datetime) -> Checked:
 def check_id(database: Database, token_id: int, at: datetime) -> Checked:
     """The same for a token that was checked before, and on which something else rests since."""
     return _checked(_BY_ID(database, id=token_id), at)
+
+
+def hashes(database: Database, of: Collection[int] | None = None) -> Iterator[bytes]:
+    """The stored hashes, whatever became of their tokens; of some principals, or all."""
+    query = Token.select(Token.hash)
+    if of is not None:
+        if not of:
+            return iter(())
+        query = query.where(Token.principal.in_(sorted(of)))
+    return (digest for (digest,) in database.tuples(query))
 
 
 # Tokens with their owners: the sqlite3 shell may delete an owner and leave the token, which then is nobody's.

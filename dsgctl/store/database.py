@@ -23,6 +23,7 @@ _AS_IT_IS = (AutoField, ForeignKeyField, IntegerField, TextField)  # what these 
 MINIMUM_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
 BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another one
+MAX_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766
 CHANGES_KEPT = 1000  # a server that has missed more forgets all its answers
 
 
@@ -114,10 +115,10 @@ class Database:
         sql, parameters = self._db.get_sql_context().sql(query).query()
         return sql, parameters, convert
 
-    def execute(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    def execute(self, sql: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
         """Run a select that was `compiled`."""
         with translated(self.path):
-            return list(self._db.connection().execute(sql, parameters))
+            yield from self._db.connection().execute(sql, parameters)
 
     def first(self, query: "ModelSelect[Table]") -> Table | None:
         """The first row of a select of one model, or None."""
@@ -144,20 +145,23 @@ class Database:
             return
         fields = {name: model._meta.fields[name] for name in rows[0]}
         columns = ", ".join(f'"{field.column_name}"' for field in fields.values())
-        marks = ", ".join("?" * len(fields))
         # Text and numbers go in as they are; only what a field changes is worth a call for every row.
-        convert = {name: field.db_value for name, field in fields.items() if type(field) not in _AS_IT_IS}
-        values = []
-        for row in rows:
-            converted = row | {name: to_column(row[name]) for name, to_column in convert.items()}
-            # By name: rows whose keys are in another order must not end up in each other's columns.
-            values.append([converted[name] for name in fields])
-        with translated(self.path):
-            # Names come from our own models; values are bound.
-            self._db.connection().executemany(
-                f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({marks})',  # noqa: S608
-                values,
-            )
+        to_columns = [(name, None if type(field) in _AS_IT_IS else field.db_value) for name, field in fields.items()]
+        one_row = f"({', '.join('?' * len(fields))})"
+        at_once = MAX_PARAMETERS // len(fields)
+        for start in range(0, len(rows), at_once):
+            part = rows[start : start + at_once]
+            values: list[Any] = []
+            for row in part:
+                # By name: rows whose keys are in another order must not end up in each other's columns.
+                values += [to_column(row[name]) if to_column else row[name] for name, to_column in to_columns]
+            with translated(self.path):
+                # One statement for many rows: at the end of each statement the search index is written out.
+                # Names come from our own models; values are bound.
+                self._db.connection().execute(
+                    f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES {", ".join([one_row] * len(part))}',  # noqa: S608
+                    values,
+                )
 
     # Where SQLite keeps the highest id that a table ever had: https://sqlite.org/autoinc.html.
 
@@ -213,17 +217,12 @@ class Database:
         """The number that triggers move with every change to the facts that decide access."""
         return int(self.scalar("SELECT max(number) FROM changes"))
 
-    def changes_since(self, revision: int) -> list[Concerned]:
-        """Whom the changes after a revision concern, in their order.
-
-        Where some of them are forgotten already, the list begins with one that concerns everybody.
-        """
+    def changes_since(self, revision: int) -> list[Concerned] | None:
+        """Whom the changes after a revision concern, in their order; None if some of them are forgotten."""
         with translated(self.path):
             query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
             found = [Concerned(*row) for row in self._db.connection().execute(query, (revision,))]
-        if found and found[0].number > revision + 1:
-            found.insert(0, Concerned(found[0].number - 1, None, None))
-        return found
+        return found if not found or found[0].number == revision + 1 else None
 
     def forget_changes(self) -> None:
         """Keep the newest changes only, so that the list of them does not grow."""

@@ -1,5 +1,6 @@
 """Selects that are turned into SQL once, for the hot path: peewee needs longer for that than SQLite for the rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +32,15 @@ class Prepared:
         Args:
             values: one for each `given` name.
         """
+        return list(self.stream(database, **values))
+
+    def stream(self, database: Database, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows, one at a time: a long answer is never held in memory."""
         if self._compiled is None:
             self._compiled = database.compiled(self._query)
         sql, parameters, convert = self._compiled
         rows = database.execute(sql, [values[one.name] if isinstance(one, _Given) else one for one in parameters])
-        return [_converted(row, convert) for row in rows] if convert else rows
+        return (_converted(row, convert) for row in rows) if convert else rows
 
 
 def _converted(row: tuple[Any, ...], convert: list[tuple[int, Any]]) -> tuple[Any, ...]:

@@ -13,6 +13,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def takes_connections(path: Path) -> bool:
+    """Whether somebody listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 def wait_until(ready: Callable[[], bool], *, seconds: float = 20.0, what: str = "it") -> None:
     end = time.monotonic() + seconds
     while not ready():

@@ -19,7 +19,7 @@ from dsgctl.core.change import change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.google import silent_google
-from tests.e2e.local import free_port, wait_until
+from tests.e2e.local import free_port, takes_connections, wait_until
 
 Serve = Callable[..., Server]
 
@@ -141,11 +141,6 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         assert server.process.wait(timeout=20) == 0
 
 
-def _takes_connections(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(path)) == 0
-
-
 def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     path: Path, database: Database, tmp_path: Path
 ) -> None:
@@ -166,7 +161,7 @@ def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{tmp_path}/s"]
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
     with subprocess.Popen(command, env=environment) as server:
-        wait_until(lambda: _takes_connections(tmp_path / "s"), what="the socket")
+        wait_until(lambda: takes_connections(tmp_path / "s"), what="the socket")
         page = ask("GET /api/v1/tos/1/accept")
         form = page.partition('name="form" value="')[2].partition('"')[0]
         assert ask("POST /api/v1/tos/1/accept", f"form={form}").startswith("HTTP/1.1 303")

@@ -22,6 +22,7 @@ from dsgserve.answers import Answer, AnswerCache
 T = "2026-01-01T00:00:00.000000Z"
 LATER = "2999-01-01T00:00:00.000000Z"
 SECRETS = ("ana", "bea", "child", "bot", "root")
+SPARE = "spare"  # a token that nobody has at first
 
 # Ana has her own grants, bea those of a group; root is parent of child; bot is a service account.
 WORLD = f"""
@@ -90,6 +91,11 @@ STATEMENTS = [
     f"UPDATE tokens SET expires = '{T}' WHERE id = 2", f"UPDATE tokens SET expires = '{LATER}' WHERE id = 2",
     "UPDATE tokens SET principal_id = 3 - principal_id WHERE id = 1",
     f"UPDATE tokens SET last_used = '{T}'",
+    f"UPDATE OR IGNORE tokens SET hash = x'{sha256(b'spare').hexdigest()}' WHERE id = 3",
+    f"UPDATE tokens SET hash = x'{sha256(b'child').hexdigest()}' WHERE id = 3",
+    f"INSERT OR IGNORE INTO tokens (id, principal_id, kind, hash, prefix, created) "
+    f"VALUES (9, 2, 'login', x'{sha256(b'spare').hexdigest()}', '', '{T}')",
+    "DELETE FROM tokens WHERE id = 9",
 ]  # fmt: skip
 
 
@@ -110,7 +116,7 @@ def cache(database: Database) -> AnswerCache:
 def asked(cache: AnswerCache) -> dict[tuple[str, str | None], tuple[Problem | None, bytes]]:
     """What each token gets from each service."""
     found = {}
-    for name in SECRETS:
+    for name in (*SECRETS, SPARE):
         for service in (None, "atlas", "clio", "unknown"):
             answer = cache.get(name, service)
             found[name, service] = (answer.problem, answer.body)
@@ -173,7 +179,9 @@ def test_a_server_that_missed_too_many_changes_starts_anew(
     writer = open_current(path)
     with change(writer, "os:test"):  # what no audit record tells of is a change all the same
         writer.script("UPDATE groups SET created = created WHERE id = 2;" * (CHANGES_KEPT + 10))
-    assert len(database.changes_since(0)) == CHANGES_KEPT + 1
+        writer.script(f"UPDATE tokens SET hash = x'{sha256(b'spare').hexdigest()}' WHERE id = 1")
+    assert database.changes_since(0) is None
+    assert len(database.changes_since(database.revision() - CHANGES_KEPT) or []) == CHANGES_KEPT
     after = asked(cache)
     assert after == asked(AnswerCache(database)) != before
     writer.close()
@@ -188,7 +196,7 @@ def test_what_is_remembered_of_changes_is_bounded(
         world(f"INSERT INTO groups (name, created) VALUES ('g{number}', '{T}')")
         world("UPDATE principals SET name = name || 'y' WHERE id = 2")
         assert asked(cache) == asked(AnswerCache(database))
-        assert len(cache._concerned) <= 3
+        assert len(cache._concerned) <= 3 + 2
 
 
 def test_the_oldest_answers_make_room_and_refusals_take_none(world: Callable[[str], None], database: Database) -> None:

@@ -110,7 +110,9 @@ def test_a_database_of_the_first_release_is_brought_up_with_its_facts(new: Path)
     assert with_apsw(new, "SELECT name FROM groups") == [("lab",)]
     database = open_current(new)
     assert database.revision() > old_revision
-    assert database.changes_since(old_revision) == [(database.revision(), None, None)]
+    assert database.changes_since(old_revision) == [(old_revision + 1, None, None)]
+    assert database.changes_since(old_revision + 1) == []
+    assert database.changes_since(old_revision - 1) is None  # what was before is not told
     database.close()
     assert with_apsw(new, "SELECT name FROM sqlite_schema WHERE name LIKE '%revision%'") == []
 

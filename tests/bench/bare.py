@@ -1,0 +1,28 @@
+"""What there is to come close to: waitress with an application that does nothing but answer.
+
+python -m tests.bench.bare PORT THREADS FILE
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from waitress import serve
+
+
+def main(port: str, threads: str, file: str) -> None:
+    body = Path(file).read_bytes()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", headers)
+        return [body]
+
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for every request in a queue is no fair load
+    serve(app, listen=f"127.0.0.1:{port}", threads=int(threads))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

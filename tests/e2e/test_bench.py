@@ -1,0 +1,43 @@
+"""`make bench` measures; here only that it does, and that nothing has become several times slower."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("wrk"), reason="apt-get install wrk"),
+    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
+]
+
+
+def bench(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tests.bench", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_hot_path_is_not_far_from_waitress_itself(tmp_path: Path) -> None:
+    done = bench("--quick", "--json", str(tmp_path / "rows.json"), "warm", "next_request")
+    rows = {row["what"].strip(): row for row in json.loads((tmp_path / "rows.json").read_text())}
+    assert rows["user/cache, over bare waitress"]["value"] > 0.5, done.stdout  # alone on a machine it is 1
+    assert rows["answers that do not show a change by dsgctl, of 40 in two processes"]["value"] == 0
+    for row in rows.values():
+        assert row["what"] in done.stdout
+    assert done.returncode == (0 if all(row["reached"] for row in rows.values()) else 1), done.stderr
+
+
+def test_a_measurement_that_is_not_there_is_refused() -> None:
+    done = bench("nonsense")
+    assert done.returncode == 1
+    assert done.stderr.startswith("there is no measurement nonsense; there are warm")
