@@ -14,9 +14,6 @@ from dsgctl.core.errors import Invalid
 DEFAULT_ENV_FILE = "/etc/dsg/dsg.env"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-# Names of the original's backup settings; `dsgctl db backup` is to read them.
-_RESERVED_PREFIX = "DSG_BACKUP_"
-
 
 class _Bad(ValueError):
     """What is allowed instead."""
@@ -116,6 +113,19 @@ def _flag(value: str) -> bool:
     return value == "1"
 
 
+def _flag_or_word(value: str) -> bool:
+    """A setting that the original has as true or false."""
+    if value.lower() not in ("0", "1", "false", "true"):
+        raise _Bad("0, 1, false or true")
+    return value.lower() in ("1", "true")
+
+
+def _number(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", value):
+        raise _Bad("a whole number")
+    return int(value)
+
+
 def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
     metadata = {"env": env, "parse": parse, "help": help, "secret": secret}
     return field(default=default, metadata=metadata, repr=not secret)
@@ -183,6 +193,29 @@ class Config:
         "Names of the cookie and query parameter that may hold a token; the first is the one we set.",
         ("dsg_token",),
     )  # fmt: skip
+    backup_dir: Path | None = _setting("DSG_BACKUP_DIR", _path, "Where 'dsgctl db backup' puts its bundles.", None)
+    backup_staging_dir: Path = _setting(
+        "DSG_BACKUP_STAGING_DIR", _path, "Where it works before that: a fast disk with room for the database twice.",
+        Path("/var/tmp"),  # noqa: S108
+    )  # fmt: skip
+    backup_keep_hourly: int = _setting(
+        "DSG_BACKUP_KEEP_HOURLY", _number, "It keeps the newest bundle of each of so many hours that have one.", 24
+    )  # fmt: skip
+    backup_keep_daily: int = _setting("DSG_BACKUP_KEEP_DAILY", _number, "The same of days.", 14)
+    backup_keep_weekly: int = _setting("DSG_BACKUP_KEEP_WEEKLY", _number, "The same of ISO weeks.", 8)
+    backup_include_secrets: bool = _setting(
+        "DSG_BACKUP_INCLUDE_SECRETS",
+        _flag_or_word,
+        "1 takes the settings file and the OAuth client along, encrypted.",
+        True,
+    )
+    backup_recipients: Path = _setting(
+        "DSG_BACKUP_AGE_RECIPIENTS_FILE", _path, "Public age keys to encrypt to, one a line.",
+        Path("/etc/dsg/age-recipients.txt"),
+    )  # fmt: skip
+    backup_identity: Path | None = _setting(
+        "DSG_BACKUP_AGE_IDENTITY_FILE", _path, "A secret age key, to restore with; keep it off the server.", None
+    )
     log_level: str = _setting("LOG_LEVEL", _log_level, "DEBUG, INFO, WARNING or ERROR.", "INFO")
 
     @property
@@ -209,7 +242,7 @@ def load(environment: Mapping[str, str], env_file: str | None = None) -> Config:
     problems: list[str] = []
     # In a file every name must be one of ours; the environment holds much that is not.
     for name in sorted(found.keys() | {name for name in environment if name.startswith("DSG_")}):
-        if name not in known and name != "DSG_ENV_FILE" and not name.startswith(_RESERVED_PREFIX):
+        if name not in known and name != "DSG_ENV_FILE":
             problems.append(f"{name} is not a setting{_nearest(name, known)}")
     values: dict[str, Any] = {}
     for name, item in known.items():

@@ -1,16 +1,17 @@
 """``dsgctl db``"""
 
+import sys
 from pathlib import Path
 
 import click
 
-from dsgctl.commands.session import Session
+from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit
 from dsgctl.core.change import now
-from dsgctl.core.errors import DsgError
+from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
-from dsgctl.store.migrations import LATEST, migrate, schema_number
+from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number
 from dsgctl.store.models import utc_text
 
 
@@ -21,11 +22,21 @@ def command() -> None:
 
 @subcommand(command, "migrate", example="dsgctl db migrate")
 def migrate_(session: Session) -> None:
-    """Create the database, or bring it to the schema of this release. Safe to run again."""
-    path = session.config.database
-    ran = migrate(path, now=utc_text(now()))
+    """Create the database, or bring it to the schema of this release; a copy of the former one is kept.
+
+    All or nothing, and safe to run again. Meanwhile servers of the release before answer what they can
+    read, and 503 once the schema is another.
+    """
+    path, at = session.config.database, utc_text(now())
+    former = keep_former(path, at)
+    ran = migrate(path, now=at)
     sentence = f"{path} has schema {LATEST}" + (f" now ({len(ran)} migrations ran)" if ran else " already")
-    session.output.done(sentence, value="schema", path=str(path), schema=LATEST, changed=bool(ran))
+    if former:
+        sentence += f"; to go back, stop the servers and: mv {former} {path}"
+    session.output.done(
+        sentence, value="schema", path=str(path), schema=LATEST, changed=bool(ran),
+        former=str(former) if former else None,
+    )  # fmt: skip
 
 
 @subcommand(command, "check", example="dsgctl db check")
@@ -56,3 +67,78 @@ def info(session: Session) -> None:
         "mode": f"{path.stat().st_mode & 0o777:04o}",
     }
     session.output.one(record, value="schema")
+
+
+@subcommand(command, "backup", example="dsgctl db backup\ndsgctl db backup --to-stdout > dsg.tar.gz.age")
+@click.option("--to", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Instead of DSG_BACKUP_DIR.")
+@click.option("--to-stdout", is_flag=True, help="Write the bundle to standard output, for a pipe over ssh.")
+@click.option("--in-clear", is_flag=True, help="Do not encrypt: whoever reads it knows who may see what.")
+@click.option("--no-prune", is_flag=True, help="Keep the older bundles, whatever their age.")
+def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: bool, no_prune: bool) -> None:
+    """Copy the database while it is in use; verify, encrypt and ship the copy, and prune older ones."""
+    from dsgctl import backup  # tar, gzip and age, which no other command needs
+
+    if to and to_stdout:
+        raise Invalid("--to and --to-stdout are two places", "say one")
+    stdout = sys.stdout.buffer if to_stdout else None
+    if to_stdout and sys.stdout.isatty():
+        raise Invalid("a bundle is not for a terminal", "pipe it: dsgctl db backup --to-stdout > FILE")
+    made = backup.make(
+        session.config,
+        now(),
+        to=to,
+        stream=stdout,
+        env_file=session.settings_file,
+        in_clear=in_clear,
+        prune=not no_prune,
+    )
+    rows = sum(made.manifest.rows.values())
+    if made.path is None:
+        click.echo(f"wrote {made.size} bytes, {rows} rows, SHA-256 {made.sha256}", err=True)
+        return
+    pruned = f"; deleted {len(made.pruned)} older ones" if made.pruned else ""
+    session.output.done(
+        f"{made.path}: {made.size} bytes, {rows} rows, verified{pruned}",
+        value="path", path=str(made.path), bytes=made.size, sha256=made.sha256, rows=made.manifest.rows,
+        pruned=made.pruned,
+    )  # fmt: skip
+
+
+@subcommand(command, "restore", example="dsgctl db restore dsg-backup-20261123T010000Z.tar.gz.age")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--identity", metavar="FILE", type=click.Path(path_type=Path),
+              help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.")  # fmt: skip
+@click.option("--apply", "apply_", is_flag=True, help="Put it into place; without this the bundle is only verified.")
+@click.option("--secrets-to", metavar="DIRECTORY", type=click.Path(path_type=Path),
+              help="Write the settings file and the OAuth client there.")  # fmt: skip
+@yes_option
+def restore(
+    session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
+) -> None:
+    """Verify a bundle, and with --apply put its database into place; the one that is there is kept beside it."""
+    from dsgctl import backup
+
+    path = Path(session.config.database)
+    with backup.opened(bundle, session.config, identity=identity) as (files, manifest):
+        rows = sum(manifest.rows.values())
+        sentence = f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows"
+        aside = None
+        if apply_:
+            session.confirm(
+                f"all changes since {manifest.created} are undone, revocations of tokens and access too", yes=yes
+            )
+            aside = backup.apply(files, manifest, path, now())
+            sentence = f"{path} is as it was at {manifest.created}"
+            if manifest.schema < LATEST:
+                sentence += "; run 'dsgctl db migrate' next"
+            else:
+                with session.change() as opened:
+                    opened.record("db.restore", f"database:{path}", after={"created": manifest.created})
+            if aside:
+                sentence += f"; the former one is {aside}"
+        if secrets_to is not None:
+            backup.give_secrets(files, manifest, secrets_to)
+    session.output.done(
+        sentence, value="created", bundle=str(bundle), created=manifest.created, version=manifest.version,
+        schema=manifest.schema, rows=manifest.rows, applied=apply_, former=str(aside) if aside else None,
+    )  # fmt: skip

@@ -6,12 +6,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from dsgctl.commands.output import FORMATS, Output
-from dsgctl.config import Config, from_environment
+from dsgctl.config import DEFAULT_ENV_FILE, Config, from_environment
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
 from dsgctl.core.errors import Invalid
@@ -37,6 +38,11 @@ class Session:
         if self._config is None:
             self._config = from_environment(self.env_file)
         return self._config
+
+    @property
+    def settings_file(self) -> Path:
+        """The file that settings are read from, whether or not it is there."""
+        return Path(self.env_file or os.environ.get("DSG_ENV_FILE") or DEFAULT_ENV_FILE)
 
     @property
     def database(self) -> Database:

@@ -1,5 +1,6 @@
 """One handle on the SQLite file: how it is made, opened, checked and written to."""
 
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -244,6 +245,22 @@ class Database:
         ]
         return problems
 
+    def table_sizes(self) -> dict[str, int]:
+        """The number of rows of each table of ours, by name."""
+        with translated(self.path):
+            names = self._db.execute_sql(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' "
+                "AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'principals!_search%' ESCAPE '!' ORDER BY 1"
+            ).fetchall()
+            # The names are those of our own schema.
+            return {name: int(self._db.execute_sql(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608
+                    for (name,) in names}  # fmt: skip
+
+    def copy_to(self, path: str | Path) -> None:
+        """Copy the database into a new file as it is at one moment, while others read and write it."""
+        with translated(self.path):
+            self._db.execute_sql("VACUUM INTO ?", (str(path),))
+
     @staticmethod
     def engine() -> str:
         return f"SQLite {apsw.sqlite_lib_version()}"
@@ -298,3 +315,28 @@ def create_file(path: str | Path) -> None:
         ) from error
     except OSError as error:
         raise StoreError(f"cannot create {path}: {error.strerror}", "check who may write there") from error
+
+
+# Where a connection to a file holds its shared lock for as long as it is open in WAL mode:
+# SHARED_FIRST and SHARED_SIZE in SQLite's os.h.
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+
+
+@contextmanager
+def exclusive(path: str | Path) -> Iterator[None]:
+    """Keep everybody off a database file, so that it can be replaced. This process must have no connection to it.
+
+    Raises:
+        StoreError: somebody has it open.
+    """
+    if not Path(path).exists():
+        yield
+        return
+    with Path(path).open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except OSError as error:
+            raise StoreError(
+                f"{path} is in use", "stop the servers and other commands first: systemctl stop 'dsgserve*'"
+            ) from error
+        yield

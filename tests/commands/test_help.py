@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import pyrage
 import pytest
 
 from dsgctl.commands import NOUNS, cli
@@ -84,9 +85,30 @@ def test_help_of_the_program_names_every_noun_and_the_exit_codes(quick: Quick) -
     assert "2 wrong usage" in text
 
 
+def _backup_settings(directory: Path) -> dict[str, str]:
+    """A key pair and a directory for backups, and the settings that name them."""
+    identity = pyrage.x25519.Identity.generate()
+    (directory / "recipients").write_text(f"{identity.to_public()}\n")
+    (directory / "identity").write_text(f"{identity}\n")
+    (directory / "backups").mkdir()
+    return {
+        "DSG_BACKUP_DIR": str(directory / "backups"),
+        "DSG_BACKUP_AGE_RECIPIENTS_FILE": str(directory / "recipients"),
+        "DSG_BACKUP_AGE_IDENTITY_FILE": str(directory / "identity"),
+    }
+
+
 @pytest.mark.parametrize("line", _example_lines())
-def test_the_example_in_the_help_runs(new_world: Callable[[], World], empty_database: Path, line: str) -> None:
+def test_the_example_in_the_help_runs(
+    new_world: Callable[[], World], empty_database: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = new_world()
+    settings = _backup_settings(here.directory) if "db backup" in line or "db restore" in line else {}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    if "db restore" in line:
+        made = here.quick("db", "backup", "-o", "value").ok().out.strip()
+        Path(made).rename(here.directory / "dsg-backup-20261123T010000Z.tar.gz.age")
     if "completion" in line:
         for folder in (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"):
             (here.directory / folder).mkdir(parents=True)
@@ -95,7 +117,7 @@ def test_the_example_in_the_help_runs(new_world: Callable[[], World], empty_data
         shutil.copy(FIXTURES / "datasetgateway.sqlite3", here.directory / "db.sqlite3")
     words = line.split()
     needs_shell = any(mark in line for mark in "<>|&'")
-    result = (here.run.shell(line) if needs_shell else here.quick(*words[1:])).ok()
+    result = (here.run.shell(line, **settings) if needs_shell else here.quick(*words[1:])).ok()
     assert result.out or "(none)" in result.err or ">" in line, result
 
 

@@ -138,7 +138,7 @@ COMMANDS: dict[str, str] = {
     "audit list --actor os: --target ada --since 30d --limit 3": "[id at actor action target]",
     "audit list --since 2020-01-31": "[id at actor action target]",
     "audit show 1": "id at actor action target before after imported_from hash",
-    "db migrate": "path schema changed",
+    "db migrate": "path schema changed former",
     "db check": "path sound",
     "db info": "path schema schema_of_this_release engine bytes owner mode",
     "status": "database origin revision users disabled_users admins service_accounts groups datasets grants "

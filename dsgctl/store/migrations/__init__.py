@@ -62,6 +62,27 @@ def open_current(path: str | Path, *, read_only: bool = False) -> Database:
     return database
 
 
+def keep_former(path: Path, now: UtcTime) -> Path | None:
+    """Copy a database that `migrate` is about to change. Returns the copy; None if there is nothing to change.
+
+    The way back: stop what uses the database, and put the copy into its place.
+    """
+    if not path.exists():
+        return None
+    database = Database(path)
+    try:
+        _refuse_newer(database)
+        number = schema_number(database)
+        if number in (0, LATEST):
+            return None
+        former = path.with_name(f"{path.name}.schema-{number}-{now[:19].replace('-', '').replace(':', '')}Z")
+        create_file(former)
+        database.copy_to(former)
+        return former
+    finally:
+        database.close()
+
+
 def migrate(path: str | Path, *, now: UtcTime) -> list[Migration]:
     """Create the database if there is none, and bring it to the latest schema.
 

@@ -1,0 +1,428 @@
+"""Backups: a consistent copy of the database, verified, encrypted, shipped and pruned; and the way back.
+
+A bundle is ``dsg-backup-TIME.tar.gz.age``: a tar of the database, `Manifest`, and, unless the settings say
+otherwise, the settings file and the OAuth client. Beside it lies ``….meta.json``, which holds no secret.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dsgctl import __version__
+from dsgctl.config import Config
+from dsgctl.core.errors import Conflict, DsgError, Invalid, NotFound
+from dsgctl.store import Database, StoreError
+from dsgctl.store.database import create_file, exclusive
+from dsgctl.store.migrations import LATEST, schema_number
+
+DATABASE = "db.sqlite3"
+MANIFEST = "manifest.json"
+AGE_HEADER = b"age-encryption.org/v1"
+MAX_MANIFEST = 1024 * 1024  # bytes
+_NAME = re.compile(r"dsg-backup-(\d{8}T\d{6}Z)\.tar\.gz(?:\.age)?")
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle holds.
+
+    Attributes:
+        created: UTC, to the second.
+        rows: of each table.
+        files: name -> SHA-256, of all but the manifest.
+    """
+
+    created: str
+    version: str
+    schema: int
+    engine: str
+    rows: dict[str, int]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A backup that is where it belongs: ``path`` is None for one that went to a stream."""
+
+    path: Path | None
+    size: int
+    sha256: str
+    manifest: Manifest
+    pruned: list[str] = field(default_factory=list)
+
+
+# Making one
+
+
+def make(
+    config: Config,
+    at: datetime,
+    *,
+    to: Path | None = None,
+    stream: BinaryIO | None = None,
+    env_file: Path | None = None,
+    in_clear: bool = False,
+    prune: bool = True,
+) -> Made:
+    """Copy the database while it is in use, verify the copy, encrypt it, and put it where it belongs.
+
+    Args:
+        to: a directory; None for ``DSG_BACKUP_DIR``.
+        stream: is written to instead of a directory.
+        env_file: the settings file, to be taken along.
+        in_clear: do not encrypt. Token hashes and people's addresses are in it.
+        prune: afterwards delete the bundles that no tier keeps.
+
+    Raises:
+        Invalid: there is nobody to encrypt to, or nowhere to put it.
+        DsgError: the copy is damaged, or did not arrive whole; nothing older is touched.
+    """
+    encryption = None if in_clear else recipients(config.backup_recipients)
+    directory = to or config.backup_dir
+    if directory is None and stream is None:
+        raise Invalid("there is nowhere to put a backup", "set DSG_BACKUP_DIR, or say --to DIRECTORY or --to-stdout")
+    if stream is None and directory is not None and not directory.is_dir():
+        raise Invalid(f"{directory} is not a directory", "make it, writable for the service's user")
+    with _scratch(config) as scratch:
+        manifest = _collect(config, scratch, at, env_file)
+        bundle = scratch / f"dsg-backup-{at.astimezone(UTC):{_TIME}}.tar.gz"
+        _pack(scratch, bundle, manifest)
+        if encryption is not None:
+            bundle = _encrypted(bundle, encryption)
+        size, digest = bundle.stat().st_size, _sha256(bundle)
+        if stream is not None or directory is None:
+            with bundle.open("rb") as source:
+                shutil.copyfileobj(source, stream)  # type: ignore[arg-type]  # one of the two is there: see above
+            return Made(None, size, digest, manifest)
+        path = _ship(bundle, directory, digest)
+    meta = {**asdict(manifest), "bundle": path.name, "size": size, "sha256": digest}
+    _write(directory / f"{path.name.partition('.')[0]}.meta.json", json.dumps(meta, indent=1).encode() + b"\n")
+    keep = (config.backup_keep_hourly, config.backup_keep_daily, config.backup_keep_weekly)
+    return Made(path, size, digest, manifest, prune_directory(directory, *keep) if prune else [])
+
+
+@contextmanager
+def _scratch(config: Config) -> Iterator[Path]:
+    """A directory for what is not yet, or no more, encrypted; gone afterwards."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="dsg-backup-", dir=config.backup_staging_dir) as name:
+            yield Path(name)
+    except OSError as error:
+        where = error.filename or config.backup_staging_dir
+        raise DsgError(f"{where}: {error.strerror}", "make room there, or set DSG_BACKUP_STAGING_DIR") from error
+
+
+def recipients(path: Path) -> list[Any]:
+    """The age recipients of a file, one a line; ``#`` begins a comment.
+
+    Raises:
+        Invalid: there is none, or a line is not one.
+    """
+    from pyrage import RecipientError, ssh, x25519  # only for backups
+
+    hint = "age-keygen prints a public key; put it there, one a line, or say --in-clear"
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise Invalid(f"nobody to encrypt to: {path}: {error.strerror}", hint) from None
+    except UnicodeDecodeError:
+        raise Invalid(f"{path} is not text", hint) from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        try:
+            kind = ssh if line.startswith("ssh-") else x25519
+            found.append(kind.Recipient.from_str(line))
+        except RecipientError:
+            raise Invalid(f"{path}, line {number}: not an age recipient", hint) from None
+    if not found:
+        raise Invalid(f"{path} names nobody to encrypt to", hint)
+    return found
+
+
+def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None) -> Manifest:
+    copy = scratch / DATABASE
+    database = Database(config.database, read_only=True)
+    try:
+        database.copy_to(copy)
+    finally:
+        database.close()
+    schema, rows = _verified(copy)
+    if config.backup_include_secrets:
+        for source, name in ((env_file, "dsg.env"), (config.client_credentials, "client_credentials.json")):
+            if source is not None and source.exists():
+                shutil.copyfile(source, scratch / name)
+    files = {one.name: _sha256(one) for one in sorted(scratch.iterdir())}
+    created = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Manifest(created, __version__, schema, Database.engine(), rows, files)
+
+
+def _verified(path: Path) -> tuple[int, dict[str, int]]:
+    """The schema and the number of rows of each table of a database that is sound.
+
+    Raises:
+        DsgError: it is not.
+    """
+    database = None
+    try:
+        database = Database(path, read_only=True)
+        problems = database.integrity_problems()
+        schema, rows = schema_number(database), database.table_sizes()
+    except StoreError as error:
+        problems = [error.message]
+    finally:
+        if database:
+            database.close()
+    if problems:
+        raise DsgError(f"the database is damaged: {problems[0]}", "'dsgctl db check' tells more; restore a backup")
+    return schema, rows
+
+
+def _pack(scratch: Path, bundle: Path, manifest: Manifest) -> None:
+    with tarfile.open(bundle, "w:gz", compresslevel=6) as tar:
+        content = json.dumps(asdict(manifest), indent=1).encode()
+        described = tarfile.TarInfo(MANIFEST)
+        described.size = len(content)
+        tar.addfile(described, io.BytesIO(content))
+        for name in manifest.files:
+            tar.add(scratch / name, name, recursive=False)
+
+
+def _encrypted(bundle: Path, to: list[Any]) -> Path:
+    from pyrage import encrypt_io
+
+    sealed = bundle.with_name(bundle.name + ".age")
+    with bundle.open("rb") as source, sealed.open("wb") as target:
+        encrypt_io(source, target, to)
+    return sealed
+
+
+def _ship(bundle: Path, directory: Path, digest: str) -> Path:
+    """Copy a bundle, and read it again where it is now; its name appears when it is whole."""
+    target = directory / bundle.name
+    if target.exists():
+        raise Conflict(f"{target} is there already", "one backup a second will do: run it again")
+    arriving = directory / f".{bundle.name}.part"
+    try:
+        with bundle.open("rb") as source:
+            _write(arriving, source)
+        if _sha256(arriving) != digest:
+            raise DsgError(f"what arrived at {directory} is not what was sent", "look at that disk, and run it again")
+        arriving.rename(target)
+    except OSError as error:
+        raise DsgError(f"cannot write to {directory}: {error.strerror}", "make room, or check who may write there") \
+            from error  # fmt: skip
+    finally:
+        arriving.unlink(missing_ok=True)
+    return target
+
+
+def _write(path: Path, content: BinaryIO | bytes) -> None:
+    """A file for its owner alone, on the disk when this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        if isinstance(content, bytes):
+            target.write(content)
+        else:
+            shutil.copyfileobj(content, target)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Pruning
+
+
+def kept(moments: list[datetime], hourly: int, daily: int, weekly: int) -> set[datetime]:
+    """Which backups to keep: the newest of each of the latest so many hours, days and ISO weeks that have one.
+
+    Hours, days and weeks without a backup do not count, so that an outage never costs what was made before it.
+    """
+    found: set[datetime] = set()
+    for number, name in ((hourly, "%Y%m%d%H"), (daily, "%Y%m%d"), (weekly, "%G%V")):
+        newest: dict[str, datetime] = {}
+        for moment in sorted(moments, reverse=True):
+            newest.setdefault(f"{moment:{name}}", moment)
+        found.update(list(newest.values())[:number])
+    return found
+
+
+def listed(directory: Path) -> dict[Path, datetime]:
+    """The bundles in a directory, the newest first."""
+    found = {}
+    for path in directory.iterdir():
+        if name := _NAME.fullmatch(path.name):
+            found[path] = datetime.strptime(name[1], _TIME).replace(tzinfo=UTC)
+    return dict(sorted(found.items(), key=lambda entry: entry[1], reverse=True))
+
+
+def prune_directory(directory: Path, hourly: int, daily: int, weekly: int) -> list[str]:
+    """Delete the bundles that no tier keeps, with their meta files. Returns their names."""
+    bundles = listed(directory)
+    keep = kept(list(bundles.values()), hourly, daily, weekly)
+    gone = [path for path, moment in bundles.items() if moment not in keep]
+    for path in gone:
+        path.unlink()
+        (directory / f"{path.name.partition('.')[0]}.meta.json").unlink(missing_ok=True)
+    return [path.name for path in gone]
+
+
+# The way back
+
+
+@contextmanager
+def opened(bundle: Path, config: Config, *, identity: Path | None = None) -> Iterator[tuple[Path, Manifest]]:
+    """A bundle, decrypted, unpacked and verified. Yields the directory with its files.
+
+    Args:
+        identity: file with age identities; None for ``DSG_BACKUP_AGE_IDENTITY_FILE``.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: it cannot be decrypted with these identities, or is no bundle.
+        DsgError: it is damaged, or of a later release.
+    """
+    if not bundle.is_file():
+        raise NotFound(f"there is no file {bundle}", "look into DSG_BACKUP_DIR")
+    with _scratch(config) as scratch:
+        with bundle.open("rb") as file:
+            encrypted = file.read(len(AGE_HEADER)) == AGE_HEADER
+        packed = _decrypted(bundle, scratch, identity or config.backup_identity) if encrypted else bundle
+        manifest = _unpacked(packed, bundle.name, scratch)
+        _verify_files(scratch, manifest, bundle.name)
+        yield scratch, manifest
+
+
+def _decrypted(bundle: Path, scratch: Path, identity: Path | None) -> Path:
+    from pyrage import DecryptError, IdentityError, decrypt_io, ssh, x25519
+
+    hint = "say --identity FILE, or set DSG_BACKUP_AGE_IDENTITY_FILE"
+    if identity is None:
+        raise Invalid(f"{bundle.name} is encrypted", hint)
+    try:
+        content = identity.read_bytes()
+        if content.startswith(b"-----BEGIN"):
+            identities: list[Any] = [ssh.Identity.from_buffer(content)]
+        else:
+            lines = [line.strip() for line in content.decode().splitlines()]
+            identities = [x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
+    except OSError as error:
+        raise Invalid(f"{identity}: {error.strerror}", hint) from None
+    except (IdentityError, UnicodeDecodeError):
+        raise Invalid(f"{identity} is not a file of age identities", hint) from None
+    packed = scratch / "bundle.tar.gz"
+    try:
+        with bundle.open("rb") as source, packed.open("wb") as target:
+            decrypt_io(source, target, identities)
+    except DecryptError as error:
+        raise Invalid(f"{bundle.name} cannot be decrypted: {error}", "it is damaged, or encrypted to others") from None
+    return packed
+
+
+def _unpacked(packed: Path, name: str, scratch: Path) -> Manifest:
+    damaged = DsgError(f"{name} is damaged, or no backup of this program", "take another")
+    try:
+        with tarfile.open(packed, "r:gz") as tar:
+            first = tar.next()
+            content = tar.extractfile(first) if first is not None and first.name == MANIFEST else None
+            if first is None or content is None or first.size > MAX_MANIFEST:
+                raise damaged
+            manifest = _checked(json.loads(content.read()))
+            while member := tar.next():
+                if not member.isreg() or member.name not in manifest.files or "/" in member.name:
+                    raise damaged
+                tar.extract(member, scratch, set_attrs=False, filter="data")
+    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError) as error:
+        raise damaged from error
+    except Exception as error:  # zlib.error has no other base
+        raise damaged from error
+    return manifest
+
+
+def _checked(said: dict[str, Any]) -> Manifest:
+    """Raises TypeError if this is no manifest."""
+    manifest = Manifest(**said)
+    if not (isinstance(manifest.schema, int) and isinstance(manifest.files, dict) and isinstance(manifest.rows, dict)):
+        raise TypeError
+    return manifest
+
+
+def _verify_files(scratch: Path, manifest: Manifest, name: str) -> None:
+    for file, digest in manifest.files.items():
+        if not (scratch / file).is_file() or _sha256(scratch / file) != digest:
+            raise DsgError(f"{name} is damaged: {file} is not what the manifest says", "take another")
+    if manifest.schema > LATEST:
+        raise DsgError(
+            f"{name} has schema {manifest.schema}; this program knows schema {LATEST}",
+            f"install release {manifest.version} or later first",
+        )
+    schema, rows = _verified(scratch / DATABASE)
+    if (schema, rows) != (manifest.schema, manifest.rows):
+        raise DsgError(f"{name} is damaged: its database is not what the manifest says", "take another")
+
+
+def apply(files: Path, manifest: Manifest, path: Path, at: datetime) -> Path | None:
+    """Put the database of an opened bundle into its place; what was there is kept beside it.
+
+    Returns:
+        Where the former database is now; None if there was none.
+
+    Raises:
+        Conflict: somebody uses the database that is there.
+        StoreError: the directory is not there or may not be written to.
+    """
+    aside = path.with_name(f"{path.name}.before-{at.astimezone(UTC):{_TIME}}")
+    arriving = path.with_name(f".{path.name}.arriving")
+    try:
+        arriving.unlink(missing_ok=True)
+        create_file(arriving)
+        shutil.copyfile(files / DATABASE, arriving)
+        with arriving.open("rb") as file:
+            os.fsync(file.fileno())
+        with exclusive(path):
+            existed = path.exists()
+            for suffix in ("", "-wal", "-shm"):  # a journal belongs to its database
+                one = path.with_name(path.name + suffix)
+                if one.exists():
+                    one.rename(aside.with_name(aside.name + suffix))
+            arriving.rename(path)
+    except OSError as error:
+        raise StoreError(f"cannot put the database at {path}: {error.strerror}", "check who may write there") from error
+    finally:
+        arriving.unlink(missing_ok=True)
+    return aside if existed else None
+
+
+def give_secrets(files: Path, manifest: Manifest, directory: Path) -> list[Path]:
+    """Write the settings file and the OAuth client of an opened bundle into a directory; returns where.
+
+    Raises:
+        Conflict: one of them is there already.
+    """
+    given = [directory / name for name in manifest.files if name != DATABASE]
+    for path in given:
+        if path.exists():
+            raise Conflict(f"{path} is there already", "name an empty directory")
+    try:
+        for path in given:
+            _write(path, (files / path.name).read_bytes())
+    except OSError as error:
+        raise DsgError(f"cannot write to {directory}: {error.strerror}", "make the directory first") from error
+    return given
