@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench node-parts viewer clean
+.PHONY: demo test check bench install uninstall package requirements node-parts viewer clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
@@ -29,6 +29,46 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
+
+# Where `make install` puts things. DESTDIR is for those who make packages: a root that is not /.
+PREFIX ?= /opt/dsg
+DESTDIR ?=
+UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)
+HERE := $(DESTDIR)$(PREFIX)
+
+install:  ## as root: programs in PREFIX, units, completion, and the places for settings and database
+	$(PYTHON) -m venv $(HERE)
+	$(HERE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .requirements.txt
+	$(HERE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	sed --in-place 's,$(HERE)/bin/python,$(PREFIX)/bin/python,' $(HERE)/bin/dsgctl $(HERE)/bin/dsgserve
+	install -d $(DESTDIR)/usr/local/bin $(DESTDIR)/etc/systemd/system $(DESTDIR)/etc/sudoers.d \
+	  $(DESTDIR)/usr/share/bash-completion/completions $(HERE)/share/doc/dsg $(HERE)/share/nginx
+	ln -sf $(PREFIX)/bin/dsgctl $(PREFIX)/bin/dsgserve $(DESTDIR)/usr/local/bin/
+	for unit in $(UNITS); do \
+	  sed 's,/opt/dsg/,$(PREFIX)/,' "$$unit" > $(DESTDIR)/etc/systemd/system/"$${unit#systemd/}" || exit 1; \
+	done
+	install -m 440 systemd/dsg.sudoers $(DESTDIR)/etc/sudoers.d/dsg
+	install -m 644 nginx/dsg.conf $(HERE)/share/nginx/
+	install -m 644 README.md $(HERE)/share/doc/dsg/
+	PYTHONPATH=. $(HERE)/bin/python -m dsgctl completion bash > $(DESTDIR)/usr/share/bash-completion/completions/dsgctl
+	$(if $(DESTDIR),,getent passwd dsg > /dev/null || useradd --system --user-group --home-dir /var/lib/dsg --no-create-home --shell /usr/sbin/nologin dsg)
+	install -d -m 750 $(if $(DESTDIR),,-o root -g dsg) $(DESTDIR)/etc/dsg
+	install -d -m 2770 $(if $(DESTDIR),,-o dsg -g dsg) $(DESTDIR)/var/lib/dsg
+	$(if $(DESTDIR),,if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi)
+
+uninstall:  ## leaves the settings in /etc/dsg and the database in /var/lib/dsg
+	rm -rf $(HERE)
+	rm -f $(DESTDIR)/usr/local/bin/dsgctl $(DESTDIR)/usr/local/bin/dsgserve $(DESTDIR)/etc/sudoers.d/dsg \
+	  $(DESTDIR)/usr/share/bash-completion/completions/dsgctl \
+	  $(patsubst systemd/%,$(DESTDIR)/etc/systemd/system/%,$(UNITS))
+
+package: $(VENV)/tested  ## a wheel, in dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+requirements: $(VENV)/installed  ## .requirements.txt anew: what `make install` takes, each version with its hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade --output-file .requirements.txt
 
 node-parts: tests/e2e/node/node_modules  ## what the end-to-end tests take from npm; without it they say what they leave out
 

@@ -1,6 +1,7 @@
 """The table of routes, and what every answer gets: headers, errors, logging."""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,7 +13,7 @@ from waitress.proxy_headers import proxy_headers_middleware
 from dsgctl.core.errors import DsgError
 from dsgctl.core.tokens import Problem
 from dsgctl.store import StoreError
-from dsgserve import health, landing, login, ngauth, security, terms, user_cache
+from dsgserve import health, landing, login, logs, ngauth, security, terms, user_cache
 from dsgserve.gateway import Gateway
 from dsgserve.replies import json_error, message_page
 from dsgserve.requests import wants_page
@@ -29,6 +30,7 @@ class Route(NamedTuple):
         popup: it lies on the way of the ngauth popup, whose window must not be isolated.
         cors: pages of allowed viewers may read the answer, errors included.
         waits: it may have to wait for another server.
+        often: programs ask all the time; a line for each is written at DEBUG only.
     """
 
     methods: str
@@ -37,12 +39,13 @@ class Route(NamedTuple):
     popup: bool = False
     cors: bool = False
     waits: bool = False
+    often: bool = False
 
 
 # The routes of contract.md, and no others.
 ROUTES = (
     Route("GET", "/", landing.show),
-    Route("GET", "/health", health.show),
+    Route("GET", "/health", health.show, often=True),
     Route("GET", "/auth/login", login.start, popup=True, waits=True),
     Route("GET", "/accounts/google/login/callback/", login.finish, popup=True, waits=True),
     Route("GET POST", "/api/v1/authorize", login.authorize, popup=True, waits=True),
@@ -55,7 +58,7 @@ ROUTES = (
     Route("GET POST", "/activate", terms.activate, popup=True),
     Route("GET POST", "/api/v1/tos/<terms_id:int>/accept", terms.accept, popup=True),
     Route("GET", "/success", terms.success),
-    Route("GET", user_cache.PATH, user_cache.show),
+    Route("GET", user_cache.PATH, user_cache.show, often=True),
 )
 
 
@@ -129,6 +132,8 @@ def _made(found: bytes | Problem | None) -> tuple[str, list[tuple[str, str]], by
 def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse:
     """Every request passes here: the handler, or the words for what went wrong, then headers and log."""
     started = time.perf_counter()
+    request_id = secrets.token_hex(8)
+    logs.REQUEST.set({"request_id": request_id})
     try:
         reply = route.handler(gateway, request, **arguments)
     except StoreError as error:
@@ -144,9 +149,13 @@ def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse
         ngauth.cors(gateway, request, reply)
     isolation = security.POPUP_ISOLATION if route.popup else security.ISOLATION
     _finish(reply, isolation)
-    if log.isEnabledFor(logging.DEBUG):
-        took = (time.perf_counter() - started) * 1000
-        log.debug("%s %s %d %.1f ms", request.method, route.path, reply.status_code, took)
+    reply.set_header("X-Request-Id", request_id)
+    level = logging.DEBUG if route.often and reply.status_code < 500 else logging.INFO
+    if log.isEnabledFor(level):
+        took = round((time.perf_counter() - started) * 1000, 1)
+        fields = {"method": request.method, "route": route.path, "status": reply.status_code, "ms": took}
+        log.log(level, "answered", extra={"fields": fields})
+    logs.REQUEST.set(None)
     return reply
 
 

@@ -9,7 +9,7 @@ from dsgctl.core import service_accounts, tokens
 from dsgctl.core.change import change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.logins import Identity, sign_in
-from dsgserve import pending, redirects
+from dsgserve import logs, pending, redirects
 from dsgserve.cookies import clear_login, set_login
 from dsgserve.dev_login import DevProvider
 from dsgserve.gateway import Gateway
@@ -140,7 +140,8 @@ def _signed_in(gateway: Gateway, identity: Identity, target: str) -> HTTPRespons
         return _failed("disabled", identity.subject, target)
     except Invalid:
         return _failed("bad_email", identity.subject, target)
-    log.info("principal %d signed in", user.id)
+    logs.about(principal=user.id)
+    log.info("signed in")
     reply = redirect(redirects.with_token(target, token, config))
     set_login(reply, config, token)
     return reply

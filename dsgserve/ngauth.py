@@ -17,7 +17,7 @@ from dsgctl.core.buckets import BucketDecision, BucketReason
 from dsgctl.core.errors import Invalid
 from dsgctl.core.tokens import Problem
 from dsgctl.store.models import Principal
-from dsgserve import origins, session, signing, waiting
+from dsgserve import logs, origins, session, signing, waiting
 from dsgserve.gateway import Gateway
 from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable
 from dsgserve.replies import json_error, json_reply, message_page, page, redirect, unauthorized
@@ -124,6 +124,7 @@ def _owner(gateway: Gateway, presented: str, at: datetime) -> Principal | Proble
     if checked.principal is None or checked.principal.id != named["principal"]:
         return Problem.UNKNOWN
     gateway.last_used.note(named["token"])
+    logs.about(principal=checked.principal.id)
     return checked.principal
 
 
@@ -149,6 +150,7 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
         decision = buckets.bucket_access(
             facts.of_principal(gateway.facts, owner), facts.of_bucket(gateway.facts, bucket), at
         )
+    logs.about(bucket=bucket, decision=str(decision.reason))
     if decision.reason is not BucketReason.GRANTED:
         return _denied(gateway, decision)
     return _minted(gateway, bucket, decision.prefixes, credential)

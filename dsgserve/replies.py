@@ -9,6 +9,7 @@ from typing import Any
 from bottle import HTTPResponse, SimpleTemplate
 
 from dsgctl.core.tokens import Problem
+from dsgserve.logs import request_id
 from dsgserve.security import new_nonce, page_policy
 
 _PAGES = Path(__file__).parent / "pages"
@@ -69,7 +70,7 @@ def message_page(status: int, title: str, text: str, **links: str) -> HTTPRespon
         links: where to go from here; key: what the link is for, with ``_`` for spaces.
     """
     shown = {label.replace("_", " "): target for label, target in links.items()}
-    return page("message", status, title=title, text=text, links=shown)
+    return page("message", status, title=title, text=text, links=shown, request_id=request_id())
 
 
 def redirect(location: str, status: int = 303) -> HTTPResponse:

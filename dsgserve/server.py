@@ -16,7 +16,7 @@ from waitress.server import create_server
 
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
-from dsgserve import listeners, systemd
+from dsgserve import listeners, logs, systemd
 from dsgserve.app import ROUTES, make_app
 from dsgserve.gateway import Gateway
 from dsgserve.lanes import Lanes
@@ -43,8 +43,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         Invalid: an address is malformed, or a secret is missing.
         DsgError: an address cannot be listened on.
     """
-    logging.basicConfig(level=config.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is no news, and it is said per request
+    logs.start(config.log_level)
     require_secret(config)
     sockets = systemd.passed_sockets(os.environ)
     if not addresses and not sockets:

@@ -6,6 +6,7 @@ from bottle import LocalRequest
 
 from dsgctl.core.tokens import Problem
 from dsgctl.store.models import Principal, Token
+from dsgserve import logs
 from dsgserve.gateway import Gateway
 from dsgserve.requests import cookie_token, presented_token
 
@@ -38,4 +39,5 @@ def _checked(gateway: Gateway, presented: str | None) -> Login | Problem | None:
     checked = gateway.check(presented)
     if checked.token is None or checked.principal is None or checked.problem is not None:
         return checked.problem
+    logs.about(principal=checked.principal.id)
     return Login(checked.token, checked.principal)

@@ -5,3 +5,6 @@
 % for label, target in links.items():
 <p><a href="{{target}}">{{label[:1].upper() + label[1:]}}</a></p>
 % end
+% if request_id:
+<p><small>Number of this request, for the operators: {{request_id}}</small></p>
+% end

@@ -105,7 +105,7 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
 
         wait_until(lambda: [ask() for _ in range(4)] == [200] * 4, what="both processes")
         assert [ask() for _ in range(10)] == [200] * 10
-        asked = [Path(log.name).read_text().count("/api/v1/user/cache 200") for log in logs]
+        asked = [Path(log.name).read_text().count('"route": "/api/v1/user/cache", "status": 200') for log in logs]
         assert min(asked) >= 5
         with change(database, "os:test") as opened:
             users.set_active(opened, "ada@example.org", False)

@@ -1,0 +1,91 @@
+"""`make install` into a root of its own, and the wheel alone: what an operator gets works."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def clone(place: Path) -> Path:
+    """The working tree as git has it, so that building it leaves nothing here."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    for name in listed:
+        if (ROOT / name).exists():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
+    return place
+
+
+def run(*words: object, cwd: Path, **more: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in words], cwd=cwd, env={**os.environ, **more}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "checkout").mkdir()
+    return clone(tmp_path / "checkout")
+
+
+def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    arguments = [f"DESTDIR={dest}", "PREFIX=/srv/dsg", f"PYTHON={sys.executable}"]
+    run("make", "install", *arguments, cwd=checkout)
+    # The programs name the place where they will be; here they are run from where they are now.
+    assert (dest / "srv/dsg/bin/dsgctl").read_text().startswith("#!/srv/dsg/bin/python")
+    assert (dest / "usr/local/bin/dsgserve").readlink() == Path("/srv/dsg/bin/dsgserve")
+    python, database = dest / "srv/dsg/bin/python", tmp_path / "dsg.sqlite3"
+    assert "has schema" in run(python, "-m", "dsgctl", "db", "migrate", cwd=tmp_path, DATABASE_PATH=str(database))
+    assert "--listen" in run(python, "-m", "dsgserve", "--help", cwd=tmp_path)
+    units = {unit.name: unit.read_text() for unit in (dest / "etc/systemd/system").iterdir()}
+    assert "ExecStart=/srv/dsg/bin/dsgserve\n" in units["dsgserve@.service"]
+    assert not any("/opt/dsg" in line for text in units.values() for line in text.splitlines() if "Exec" in line)
+    assert {"dsgserve.socket", "dsgserve@.socket", "dsg-backup.timer", "dsg-prune.timer"} <= units.keys()
+    assert "complete" in (dest / "usr/share/bash-completion/completions/dsgctl").read_text()
+    assert stat.S_IMODE((dest / "etc/dsg").stat().st_mode) == 0o750
+    assert stat.S_IMODE((dest / "var/lib/dsg").stat().st_mode) == 0o2770
+    assert stat.S_IMODE((dest / "etc/sudoers.d/dsg").stat().st_mode) == 0o440
+    (dest / "etc/dsg/dsg.env").write_text("DSG_PORT=1\n")
+    (dest / "var/lib/dsg/dsg.sqlite3").write_text("facts")
+    run("make", "uninstall", *arguments, cwd=checkout)
+    left = {str(file.relative_to(dest)) for file in dest.rglob("*") if not file.is_dir()}
+    assert left == {"etc/dsg/dsg.env", "var/lib/dsg/dsg.sqlite3"}
+
+
+def test_the_wheel_alone_gives_both_programs(checkout: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", ".", cwd=checkout)
+    (wheel,) = (checkout / "dist").glob("dsgctl-*.whl")
+    target = tmp_path / "site"
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel, cwd=tmp_path)
+    # What it needs is found where these tests run; dsgctl and dsgserve in the wheel alone.
+    code = (
+        f"import sys; sys.path.insert(0, {str(target)!r}); import dsgctl, dsgserve.replies; "
+        f"assert dsgctl.__file__.startswith({str(target)!r}); from dsgserve.replies import page; "
+        "page('success', title='x'); from dsgctl.store.migrations import known; print(len(known()))"
+    )
+    assert int(run(sys.executable, "-c", code, cwd=tmp_path)) >= 2
+
+
+def test_what_is_installed_is_what_pyproject_asks_for() -> None:
+    """Every dependency, and nothing without a hash or from anywhere but the registry."""
+    import tomllib
+
+    lines = (ROOT / ".requirements.txt").read_text().replace("\\\n", " ").splitlines()
+    pinned = {line.partition("==")[0].partition("[")[0].lower() for line in lines}
+    assert all("==" in line and "--hash=sha256:" in line for line in lines)
+    assert not any(mark in line for line in lines for mark in ("://", "--index", " @ "))
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for requirement in asked:
+        assert requirement.partition(">")[0].partition("[")[0].lower() in pinned

@@ -1,0 +1,77 @@
+"""What the log says of a request, and what it never says."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dsgserve import logs
+from dsgserve.gateway import Gateway
+from tests.serve.conftest import PAGE, Client, Lab
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What is logged, as it would stand in the journal."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.JsonLines())
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def lines(written: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def test_a_request_is_a_line_with_its_number_which_the_answer_has_too(
+    client: Client, lab: Lab, written: io.StringIO
+) -> None:
+    reply = client.get("/", cookie=lab.ada)
+    (line,) = lines(written)
+    assert reply.headers["x-request-id"] == line["request_id"]
+    assert (line["route"], line["method"], line["status"]) == ("/", "GET", 200)
+    assert isinstance(line["principal"], int) and line["ms"] >= 0 and line["level"] == "INFO"
+    assert logs.REQUEST.get() is None
+
+
+def test_user_cache_and_health_are_not_worth_a_line(client: Client, lab: Lab, written: io.StringIO) -> None:
+    client.get("/api/v1/user/cache", authorization=f"Bearer {lab.ada}")
+    client.get("/api/v1/user/cache")
+    client.get("/health")
+    assert lines(written) == []
+
+
+def test_an_error_page_shows_the_number(client: Client, written: io.StringIO) -> None:
+    reply = client.get("/login?origin=nonsense", accept=PAGE)
+    assert reply.status == 400
+    assert lines(written)[-1]["request_id"] in reply.text
+
+
+def test_a_fault_is_one_line_with_its_traceback(
+    client: Client, gateway: Gateway, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsgserve.waiting.of", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("dsgserve.session.of_cookie", lambda *_: 1 / 0)
+    reply = client.get("/activate")
+    assert reply.status == 500
+    fault, answered = lines(written)
+    assert fault["request_id"] == answered["request_id"] == reply.headers["x-request-id"]
+    assert "ZeroDivisionError" in fault["traceback"] and fault["level"] == "ERROR"
+
+
+def test_no_token_and_no_address_of_a_person_is_in_it(client: Client, lab: Lab, written: io.StringIO) -> None:
+    logging.getLogger().setLevel(logging.DEBUG)
+    for path in ("/", "/login", "/activate", "/token", "/nowhere", "/api/v1/user/cache"):
+        client.get(f"{path}?dsg_token={lab.ada}&code=the-code&state=the-state", cookie=lab.ada)
+    client.post("/token", cookie=lab.ada)
+    text = written.getvalue()
+    assert '"route": "/token"' in text
+    assert not any(secret in text for secret in (lab.ada, "the-code", "the-state", "ada@example.org"))
