@@ -1,12 +1,9 @@
 """Threads for waitress in two lanes, so that requests that wait for other servers hold up no others."""
 
-import time
 from collections.abc import Collection
 from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
-
-STOP_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (outbound.py)
 
 
 class Lanes(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes without types
@@ -26,10 +23,7 @@ class Lanes(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes wit
         else:
             super().add_task(task)
 
-    def shutdown(self, cancel_pending: bool = True, timeout: float = STOP_SECONDS) -> bool:
-        """Let the requests under way and those that wait for a thread be answered, in both lanes."""
-        end = time.monotonic() + timeout
-        while (self.queue or self._slow.queue) and time.monotonic() < end:
-            time.sleep(0.01)
-        self._slow.shutdown(cancel_pending, end - time.monotonic())
-        return bool(super().shutdown(cancel_pending, end - time.monotonic()))
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """End the threads of both lanes."""
+        self._slow.shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))

@@ -4,14 +4,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from waitress import wasyncore
+from waitress import trigger, wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
 from dsgctl.config import Config
@@ -21,7 +21,8 @@ from dsgserve.app import ROUTES, make_app
 from dsgserve.gateway import Gateway
 from dsgserve.lanes import Lanes
 
-LAST_SECONDS = 5.0  # for clients to take the answers that a stop finds under way
+GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were just accepted
+LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (outbound.py)
 CONNECTIONS = 1000  # at once; more wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
 # bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
@@ -70,36 +71,58 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
             send_bytes=SEND_BYTES,
             clear_untrusted_proxy_headers=False,  # app.py sees to them
         )
-        signal.signal(signal.SIGTERM, _stop)
-        signal.signal(signal.SIGINT, _stop)
+        stopping = _Stopping(connections)
         log.info("listening on %s for %s", ", ".join(map(listeners.name, sockets)), config.origin)
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.answers(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")
-        try:
-            server.run()  # returns when a signal raised SystemExit, after the requests under way
-        finally:
-            watchdog.stop()
-            systemd.notify(os.environ, "STOPPING=1")
-            _send_the_rest(connections)
-            server.close()
+        while not stopping.asked:
+            wasyncore.loop(timeout=30, use_poll=True, map=connections, count=1)
+        watchdog.stop()
+        systemd.notify(os.environ, "STOPPING=1")
+        _answer_the_rest(connections)
+        server.task_dispatcher.shutdown()
+        stopping.close()
+        server.close()
     log.info("stopped")
 
 
-def _send_the_rest(connections: dict[int, Any]) -> None:
-    """Send what was answered while the server stopped: waitress has left its loop by then."""
-    end = time.monotonic() + LAST_SECONDS
-    while time.monotonic() < end:
-        full = {number: one for number, one in connections.items() if getattr(one, "total_outbufs_len", 0)}
-        if not full:
+class _Stopping:
+    """Whether SIGTERM or SIGINT came; ends waitress's waiting when one does."""
+
+    def __init__(self, connections: dict[int, Any]) -> None:
+        self.asked = False
+        self._trigger = trigger.trigger(connections)
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self._trigger.pull_trigger()
+
+    def close(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._trigger.close()
+
+
+def _answer_the_rest(connections: dict[int, Any]) -> None:
+    """Accept nothing more, and answer what was accepted: who waits to be accepted is for the next server.
+
+    A connection may have been accepted a moment ago, its request still on the way: hence `GRACE_SECONDS`.
+    """
+    for listening in [one for one in connections.values() if getattr(one, "accepting", False)]:
+        listening.del_channel(connections)
+    start = time.monotonic()
+    while time.monotonic() < start + LAST_SECONDS:
+        busy = any(
+            one.requests or one.request or one.total_outbufs_len
+            for one in connections.values()
+            if isinstance(one, HTTPChannel)
+        )
+        if not busy and time.monotonic() > start + GRACE_SECONDS:
             return
-        wasyncore.loop(timeout=0.1, use_poll=True, map=full, count=1)
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(0)
+        wasyncore.loop(timeout=0.05, use_poll=True, map=connections, count=1)
 
 
 def require_secret(config: Config) -> None:
