@@ -81,7 +81,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
         _answer_the_rest(connections)
-        server.task_dispatcher.shutdown()
+        server.task_dispatcher.shutdown(timeout=1)  # those that still wait for another server have had their time
         stopping.close()
         server.close()
     log.info("stopped")
