@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dsgctl.core import change, names
+from dsgctl.core import change
+from dsgctl.gcs import source_credentials
 from dsgserve.outbound import Places, Unavailable, bounded
 
 MAX_RULES = 10  # of a boundary, says Google
@@ -20,7 +21,6 @@ PREFIXES_PER_RULE = 6  # Google takes 12 logical operators in a condition; a pre
 KEEP_LIFE = timedelta(minutes=10)  # a token with less is not handed out again
 CAPACITY = 5000  # tokens kept; the oldest go first
 _FORGIVE = timedelta(seconds=30)  # until missing credentials are looked for again: looking takes seconds
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type, no token
 
@@ -90,11 +90,11 @@ class Minter:
         Args:
             places: bounds the requests that wait for Google.
             sts_url: of the token exchange.
-            find_credentials: makes a google.auth credential of what a bucket names; None for `_credentials`.
+            find_credentials: makes a google.auth credential of what a bucket names; None for `source_credentials`.
         """
         self._places = places
         self._sts_url = sts_url
-        self._find = find_credentials or _credentials
+        self._find = find_credentials or source_credentials
         self._clock = clock
         self._kept: dict[Boundary, _Kept] = {}
         self._keeping = threading.Lock()
@@ -204,30 +204,6 @@ def _boundary(bucket: str, rules: list[str | None]) -> Any:
         for rule in rules
     ]
     return google.CredentialAccessBoundary(rules=available).to_json()
-
-
-def _credentials(named: str | None) -> Any:
-    """The google.auth credential of ``impersonate:EMAIL``, of a service account's key file, or the machine's own.
-
-    Raises:
-        DefaultCredentialsError: there is none.
-    """
-    import google.auth
-    from google.auth import exceptions, impersonated_credentials
-    from google.oauth2 import service_account
-
-    google_accounts: Any = service_account.Credentials  # without types
-    google_impersonated: Any = impersonated_credentials.Credentials
-    if named is not None and not named.startswith(names.IMPERSONATE):
-        try:
-            return google_accounts.from_service_account_file(named, scopes=[_SCOPE])
-        except (OSError, ValueError) as error:
-            not_found: Any = exceptions.DefaultCredentialsError
-            raise not_found(f"{named}: {type(error).__name__}") from error
-    own, _ = google.auth.default(scopes=[_SCOPE])
-    if named is None:
-        return own
-    return google_impersonated(own, named.removeprefix(names.IMPERSONATE), [_SCOPE])
 
 
 def _expiry(source: Any, now: datetime) -> datetime:

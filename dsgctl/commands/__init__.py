@@ -29,6 +29,7 @@ NOUNS = {
     "audit": ("audit", "Who changed what, when."),
     "db": ("db", "The database file: create, upgrade, check."),
     "status": ("status", "What there is, on one screen."),
+    "doctor": ("doctor", "Everything that could be wrong, and what to do."),
     "demo": ("demo", "A populated gateway in a temporary place, to try out."),
     "completion": ("completion", "Completion of commands and names, for your shell."),
 }

@@ -300,6 +300,24 @@ def locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]
 # Buckets
 
 
+def overlaps(database: Database) -> Iterator[tuple[str, str, list[str]]]:
+    """Where a dataset takes a whole bucket in which others lie: whoever may view it reads theirs too.
+
+    Yields:
+        Bucket, the dataset, and the others.
+    """
+    query = m.Location.select(m.Location.bucket, m.Location.prefix, Dataset.name).join(Dataset).order_by(m.Location.id)
+    lying: dict[str, set[str]] = {}
+    whole: list[tuple[str, str]] = []
+    for bucket, prefix, dataset in database.tuples(query):
+        lying.setdefault(bucket, set()).add(dataset)
+        if not prefix and (bucket, dataset) not in whole:
+            whole.append((bucket, dataset))
+    for bucket, dataset in whole:
+        if others := sorted(lying[bucket] - {dataset}):
+            yield bucket, dataset, others
+
+
 def set_bucket(
     change: Change, name: str, *, credential: str | None = None, project: str | None = None, default: bool = False
 ) -> bool:

@@ -115,6 +115,8 @@ def test_the_example_in_the_help_runs(
     if "import datasetgateway" in line:  # which keeps ids, so none may be taken
         here.database.write_bytes(empty_database.read_bytes())
         shutil.copy(FIXTURES / "datasetgateway.sqlite3", here.directory / "db.sqlite3")
+    if "doctor" in line:  # of which much is failed on a machine that tests
+        monkeypatch.setattr("dsgctl.doctor.examine", lambda *_: iter(()))
     words = line.split()
     needs_shell = any(mark in line for mark in "<>|&'")
     result = (here.run.shell(line, **settings) if needs_shell else here.quick(*words[1:])).ok()

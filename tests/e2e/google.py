@@ -32,7 +32,7 @@ class Google:
     """What the stand-ins know, and saw.
 
     Attributes:
-        objects: bucket/name -> content.
+        objects: bucket/name -> content; ``buckets``: name -> what Google tells of it, and the permissions ``held``.
         served: the objects that were given out; ``refused``: status and what was asked for.
         exchanged: the boundaries for which tokens were made.
     """
@@ -40,6 +40,7 @@ class Google:
     port: int
     credentials: Path
     objects: dict[str, bytes] = field(default_factory=dict)
+    buckets: dict[str, dict[str, object]] = field(default_factory=dict)
     served: list[str] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     exchanged: list[list[dict[str, object]]] = field(default_factory=list)
@@ -105,6 +106,9 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
+            if bucket := re.fullmatch(r"/storage/v1/b/([^/]+)(/iam/testPermissions)?", parts.path):
+                self._bucket(bucket[1], parse_qs(parts.query).get("permissions", []) if bucket[2] else None)
+                return
             found = re.fullmatch(r"/storage/v1/b/([^/]+)/o(?:/(.+))?", parts.path)
             if found is None:
                 self._json(404, {})
@@ -121,6 +125,19 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
                 self._object(f"{bucket}/{name}")
             else:
                 self._listing(bucket, prefix, delimiter)
+
+        def _bucket(self, name: str, permissions: list[str] | None) -> None:
+            """https://cloud.google.com/storage/docs/json_api/v1/buckets: what is told of one, or which are held."""
+            known = self.google.buckets.get(name)
+            if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.google.sources:
+                self._json(401, {"error": {"code": 401, "message": "who are you?"}})
+            elif known is None:
+                self._json(403, {"error": {"code": 403, "message": "no storage.buckets.get access"}})
+            elif permissions is None:
+                self._json(200, {"name": name, **known})
+            else:
+                held = known.get("held", permissions)
+                self._json(200, {"permissions": [one for one in permissions if one in held]})  # type: ignore[operator]
 
         def _listing(self, bucket: str, prefix: str, delimiter: str) -> None:
             """https://cloud.google.com/storage/docs/json_api/v1/objects/list"""
