@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from dsgctl.config import Config
 from dsgctl.core import change, tokens
 from dsgctl.core.tokens import Checked
+from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgserve.answers import AnswerCache
 from dsgserve.dev_login import DevProvider
 from dsgserve.gcs_tokens import Minter
 from dsgserve.last_used import LastUsed
-from dsgserve.oidc import Client, Provider, read_client
+from dsgserve.oidc import Provider
 from dsgserve.outbound import Places
 from dsgserve.pending import PendingLogins
 

@@ -3,11 +3,8 @@
 OpenID Connect Core 1.0 and Discovery 1.0; PKCE: RFC 7636.
 """
 
-import json
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -15,8 +12,8 @@ import requests
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from dsgctl.core.errors import Invalid
 from dsgctl.core.logins import Identity
+from dsgctl.oauth_client import Client
 from dsgserve.outbound import Unavailable, bounded
 
 SCOPE = "openid email profile"
@@ -39,30 +36,6 @@ class LoginFailed(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Our registration at the provider."""
-
-    id: str
-    secret: str
-
-
-def read_client(path: Path) -> Client:
-    """The client in the JSON file that Google offers for download.
-
-    Raises:
-        Invalid: it is not such a file.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        web = found.get("web") or found["installed"]
-        return Client(str(web["client_id"]), str(web["client_secret"]))
-    except OSError as error:
-        raise Invalid(f"cannot read {path}: {error.strerror}", "check CLIENT_CREDENTIALS_PATH") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise Invalid(f"{path} is not an OAuth client file", "download it again from the provider's console") from None
 
 
 class Provider:

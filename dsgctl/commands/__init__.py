@@ -28,6 +28,7 @@ NOUNS = {
     "import": ("imports", "Take over people and facts from other systems."),
     "audit": ("audit", "Who changed what, when."),
     "db": ("db", "The database file: create, upgrade, check."),
+    "setup": ("setup", "Settings, database and first admin of a new gateway."),
     "status": ("status", "What there is, on one screen."),
     "doctor": ("doctor", "Everything that could be wrong, and what to do."),
     "demo": ("demo", "A populated gateway in a temporary place, to try out."),

@@ -3,18 +3,14 @@
 import json
 import os
 import pty
-import select
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.commands.conftest import World
 from tests.commands.running import dump
+from tests.commands.terminal import Terminal, on_a_terminal
 from tests.commands.test_errors import is_one_line
 
 # Command that asks -> what it says will go with it.
@@ -28,9 +24,6 @@ ASKS = {
     "service-account remove nightly-export": "with 1 grant and 20 tokens",
     "token prune": "ended more than 30d ago are forgotten",
 }
-PYTHON_ON_A_TERMINAL = (  # makes the terminal on stdin the one whose Ctrl-C we get, as a login does
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
-)
 
 
 @pytest.mark.parametrize("line", ASKS)
@@ -73,72 +66,11 @@ def test_a_process_is_refused_without_a_terminal(filled: World) -> None:
     assert dump(filled.database) == before
 
 
-class Terminal:
-    """A process on a terminal of its own, at which we sit."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
-        self._process = process
-        self._descriptor = descriptor
-        self.seen = ""
-
-    def wait_for(self, text: str) -> None:
-        end = time.monotonic() + 20
-        while text not in self.seen:
-            assert time.monotonic() < end, self.seen
-            if not self._read():
-                raise AssertionError(self.seen)
-
-    def type(self, text: str) -> None:
-        os.write(self._descriptor, text.encode())
-
-    def press(self, keys: str) -> None:
-        """Type until it ends: a Ctrl-C between the question and the reading of the answer is heard at the next key."""
-        for _ in range(20):
-            self.type(keys)
-            try:
-                self._process.wait(1)
-            except subprocess.TimeoutExpired:
-                continue
-            return
-
-    def end(self) -> int:
-        """What the process ends with, once it has said all."""
-        while self._read():
-            pass
-        return self._process.wait(20)
-
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._descriptor], [], [], 20)
-        try:
-            read = os.read(self._descriptor, 4096) if ready else b""
-        except OSError:  # how Linux says that the other side is closed
-            read = b""
-        self.seen += read.decode()
-        return bool(read)
-
-
-@contextmanager
-def on_a_terminal(here: World, *words: str, **env: str) -> Iterator[Terminal]:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", PYTHON_ON_A_TERMINAL, sys.executable, "-m", "dsgctl", *words],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        cwd=here.directory, env=here.run.environment(**{"TERM": "xterm-256color", **env}),
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        yield Terminal(process, ours)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
 @pytest.mark.parametrize(("keys", "code"), [("n\r", 130), ("\r", 130), ("\x03", 130), ("\x04", 130)],
                          ids=["no", "enter", "ctrl-c", "ctrl-d"])  # fmt: skip
 def test_on_a_terminal_any_answer_but_yes_changes_nothing(filled: World, keys: str, code: int) -> None:
     before = dump(filled.database)
-    with on_a_terminal(filled, "dataset", "remove", "fish2") as terminal:
+    with on_a_terminal(filled.run, "dataset", "remove", "fish2") as terminal:
         terminal.wait_for("go on? [y/N]")
         terminal.press(keys)
         assert terminal.end() == code
@@ -149,7 +81,7 @@ def test_on_a_terminal_any_answer_but_yes_changes_nothing(filled: World, keys: s
 
 
 def test_on_a_terminal_yes_does_it(filled: World) -> None:
-    with on_a_terminal(filled, "user", "remove", "ada@example.org") as terminal:
+    with on_a_terminal(filled.run, "user", "remove", "ada@example.org") as terminal:
         terminal.wait_for("go on? [y/N]")
         terminal.type("y\r")
         assert terminal.end() == 0
@@ -177,7 +109,7 @@ def test_what_is_asked_goes_to_stderr_so_that_the_answer_stays_clean(filled: Wor
 
 
 def test_a_token_is_asked_for_unseen_on_a_terminal(filled: World) -> None:
-    with on_a_terminal(filled, "token", "inspect") as terminal:
+    with on_a_terminal(filled.run, "token", "inspect") as terminal:
         terminal.wait_for("Token: ")
         terminal.type(filled.token + "\r")
         assert terminal.end() == 0
@@ -187,7 +119,7 @@ def test_a_token_is_asked_for_unseen_on_a_terminal(filled: World) -> None:
 
 def test_killed_while_it_waits_for_the_answer_nothing_is_half_done(filled: World) -> None:
     before = dump(filled.database)
-    with on_a_terminal(filled, "dataset", "remove", "fish2") as terminal:
+    with on_a_terminal(filled.run, "dataset", "remove", "fish2") as terminal:
         terminal.wait_for("go on? [y/N]")
         # while the question stands, others can write
         filled.quick("group", "add", "meanwhile").ok()

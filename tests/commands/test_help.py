@@ -117,6 +117,8 @@ def test_the_example_in_the_help_runs(
         shutil.copy(FIXTURES / "datasetgateway.sqlite3", here.directory / "db.sqlite3")
     if "doctor" in line:  # of which much is failed on a machine that tests
         monkeypatch.setattr("dsgctl.doctor.examine", lambda *_: iter(()))
+    if "dsgctl setup" in line:
+        monkeypatch.setenv("DSG_ENV_FILE", str(here.directory / "dsg.env"))
     words = line.split()
     needs_shell = any(mark in line for mark in "<>|&'")
     result = (here.run.shell(line, **settings) if needs_shell else here.quick(*words[1:])).ok()

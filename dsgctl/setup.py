@@ -1,0 +1,154 @@
+"""The settings file of a new gateway: what ``dsgctl setup`` asks, checks and writes."""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dsgctl import doctor
+from dsgctl.config import Config, load
+from dsgctl.core import users
+from dsgctl.core.change import change
+from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.oauth_client import read_client
+from dsgctl.store.migrations import keep_former, migrate, open_current
+from dsgctl.store.models import utc_text
+
+CALLBACK = "/accounts/google/login/callback/"  # contract.md, Login
+MODE = 0o640  # of the settings file: for root, and the group of the service's user
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One setting that somebody must decide.
+
+    Attributes:
+        option: of the command line; ``why``: one line for whoever is asked.
+        needed: there is no gateway without it.
+    """
+
+    setting: str
+    option: str
+    why: str
+    needed: bool = False
+
+
+QUESTIONS = (
+    Question("DSG_ORIGIN", "origin", "The address under which browsers reach this gateway: https://auth.example.org.",
+             needed=True),
+    Question("CLIENT_CREDENTIALS_PATH", "client",
+             "The OAuth client that signs people in: the JSON file that Google offers for download."),
+    Question("NGAUTH_ALLOWED_ORIGINS", "viewers",
+             r"Which Neuroglancers may ask for data, as a regular expression: https://viewer\.example\.org."),
+    Question("DSG_BACKUP_DIR", "backup-dir", "A directory for encrypted backups, best on another machine's disk."),
+)  # fmt: skip
+
+
+def known(path: Path) -> dict[str, str]:
+    """The settings that a file has already; empty if it is not there."""
+    if not path.exists():
+        return {}
+    load({}, str(path))  # says what is wrong with it, before anything is added to it
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if setting := re.fullmatch(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(.*?)\s*", line):
+            found[setting[1]] = setting[2].strip("'\"")
+    return found
+
+
+def checked(settings: Mapping[str, str], *, offline: bool) -> Config:
+    """The settings, held against reality.
+
+    Raises:
+        Invalid: a value is not of its form, the pattern lets look-alikes in, the client's file is none,
+            or the provider does not answer.
+    """
+    config = load({**settings}, os.devnull)
+    if config.client_credentials is not None:
+        read_client(config.client_credentials)
+    findings = [*doctor.viewers(config)] if config.ngauth_origins.pattern else []
+    if config.client_credentials is not None and not offline:
+        findings += doctor.provider(config, None)
+    for finding in findings:
+        if finding.state is doctor.State.FAILED:
+            raise Invalid(finding.found, finding.do + (", or --offline" if finding.check == "provider" else ""))
+    return config
+
+
+def write(path: Path, settings: Mapping[str, str]) -> bool:
+    """Put settings into a file and leave every other line of it as it is. Returns whether anything changed.
+
+    Raises:
+        DsgError: it cannot be written.
+    """
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    left = dict(settings)
+    lines = []
+    for line in old.splitlines():
+        name = line.partition("=")[0].strip()
+        lines.append(f"{name}={left.pop(name)}" if name in left and known_line(line) != left[name] else line)
+        left.pop(name, None)
+    new = "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in left.items())])
+    if new == old:
+        return False
+    arriving = path.with_name(f".{path.name}.new")
+    try:
+        descriptor = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(new)
+            os.fsync(file.fileno())
+        give(arriving, path.parent)
+        arriving.rename(path)
+    except OSError as error:
+        raise DsgError(f"cannot write {path}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
+    return True
+
+
+def known_line(line: str) -> str:
+    return line.partition("=")[2].strip().strip("'\"")
+
+
+def give(path: Path, directory: Path) -> None:
+    """Let the group of the directory read a file: the service's user is in it, others are not."""
+    path.chmod(MODE)
+    if os.geteuid() == 0:
+        shutil.chown(path, "root", directory.stat().st_gid)
+
+
+def keep_client(source: Path, directory: Path) -> Path:
+    """Copy the OAuth client's file beside the settings, where the service may read it. Returns the copy."""
+    read_client(source)
+    target = directory / "client_credentials.json"
+    if source.resolve() != target.resolve():
+        try:
+            shutil.copyfile(source, target)
+            give(target, directory)
+        except OSError as error:
+            raise DsgError(f"cannot write {target}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
+    return target
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> bool:
+    """Make or upgrade the database, and the first admin. Returns whether there was something to do."""
+    moment = utc_text(at)
+    keep_former(config.database, moment)
+    done = bool(migrate(config.database, now=moment))
+    if admin is None:
+        return done
+    database = open_current(config.database)
+    try:
+        with change(database, actor) as opened:
+            if users.by_email(database, admin) is None:
+                users.add(opened, admin, admin=True)
+                return True
+            return users.set_attributes(opened, admin, admin=True) or done
+    finally:
+        database.close()
