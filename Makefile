@@ -35,9 +35,13 @@ PREFIX ?= /opt/dsg
 DESTDIR ?=
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)
 HERE := $(DESTDIR)$(PREFIX)
+# The system's own if none is named: one below somebody's home is closed to the service's user.
+INSTALL_PYTHON := $(if $(filter file,$(origin PYTHON)),$(firstword $(wildcard /usr/bin/python3) $(PYTHON)),$(PYTHON))
 
 install:  ## as root: programs in PREFIX, units, completion, and the places for settings and database
-	$(PYTHON) -m venv $(HERE)
+	base='import ssl, sys; print(sys.base_prefix, sys.version_info[:2])'; \
+	if [ "$$($(HERE)/bin/python -c "$$base" 2> /dev/null)" != "$$($(INSTALL_PYTHON) -c "$$base")" ]; then clear=--clear; fi; \
+	$(INSTALL_PYTHON) -m venv $$clear $(HERE)
 	$(HERE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .requirements.txt
 	$(HERE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
 	sed --in-place 's,$(HERE)/bin/python,$(PREFIX)/bin/python,' $(HERE)/bin/dsgctl $(HERE)/bin/dsgserve
@@ -54,6 +58,8 @@ install:  ## as root: programs in PREFIX, units, completion, and the places for 
 	$(if $(DESTDIR),,getent passwd dsg > /dev/null || useradd --system --user-group --home-dir /var/lib/dsg --no-create-home --shell /usr/sbin/nologin dsg)
 	install -d -m 750 $(if $(DESTDIR),,-o root -g dsg) $(DESTDIR)/etc/dsg
 	install -d -m 2770 $(if $(DESTDIR),,-o dsg -g dsg) $(DESTDIR)/var/lib/dsg
+	$(if $(DESTDIR),,@runuser -u dsg -- $(PREFIX)/bin/dsgctl --version || { \
+	  echo "the user dsg may not run $$(readlink -f $(PREFIX)/bin/python): make install PYTHON=/usr/bin/python3"; exit 1; })
 	$(if $(DESTDIR),,if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi)
 
 uninstall:  ## leaves the settings in /etc/dsg and the database in /var/lib/dsg
