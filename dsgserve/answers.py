@@ -16,6 +16,8 @@ from dsgctl.core.facts import Whom
 from dsgctl.core.tokens import Problem
 from dsgctl.store import Database
 from dsgctl.store.database import Concerned
+from dsgctl.store.migrations import require_latest
+from dsgserve.tally import Tally
 
 CAPACITY = 20_000  # answers kept; the oldest go first
 EXISTING_BITS = 1 << 23  # 1 MB; of a database of 100,000 tokens, 1 % of the places
@@ -74,8 +76,9 @@ class _Seen(threading.local):
 class AnswerCache:
     """The answers of one process, shared by its threads."""
 
-    def __init__(self, database: Database, capacity: int = CAPACITY) -> None:
+    def __init__(self, database: Database, capacity: int = CAPACITY, tally: Tally | None = None) -> None:
         self._database = database
+        self._tally = tally or Tally()
         self._capacity = capacity
         self._answers: dict[tuple[bytes, str | None], Answer] = {}
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
@@ -98,9 +101,11 @@ class AnswerCache:
         key = (digest, service if service and service in self._known_services() else None)
         known = self._answers.get(key)
         if known is not None and self._is_true(known, revision):
+            self._tally.add("answers_kept")
             return known
         if not self._existing.may_have(digest):
             return _MISTYPED if tokens.is_hopeless(token) else _UNKNOWN
+        self._tally.add("answers_built")
         answer = self._build(token, key[1])
         # Only of tokens that exist: strangers could fill the memory with others, and push good answers out.
         if answer.token_id:
@@ -115,6 +120,7 @@ class AnswerCache:
         """
         marker = self._database.change_marker()
         if marker != self._seen.marker:
+            require_latest(self._database)
             with self._lock:
                 self._take_note(self._database.changes_since(self._revision))
             self._seen.marker = marker

@@ -102,6 +102,7 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
     """
     made = {problem: _made(problem) for problem in (None, *Problem)}
     status, good, _ = _made(b"")
+    count = gateway.tally.add
     good = [header for header in good if header[0] != "Content-Length"]
 
     def short(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -111,9 +112,11 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
             found = user_cache.look_up(gateway, BaseRequest(environ))
         except Exception:
             return app(environ, start_response)
+        count("requests")
         if isinstance(found, bytes):
             start_response(status, [*good, ("Content-Length", str(len(found)))])
             return (found,)
+        count("denied")
         refusal, headers, body = made[found]
         start_response(refusal, headers)
         return (body,)
@@ -135,6 +138,7 @@ def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse
     request_id = secrets.token_hex(8)
     logs.REQUEST.set({"request_id": request_id})
     try:
+        gateway.require_our_schema()
         reply = route.handler(gateway, request, **arguments)
     except StoreError as error:
         log.error("%s: %s", route.path, error.message)
@@ -150,6 +154,11 @@ def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse
     isolation = security.POPUP_ISOLATION if route.popup else security.ISOLATION
     _finish(reply, isolation)
     reply.set_header("X-Request-Id", request_id)
+    gateway.tally.add("requests")
+    if reply.status_code in (401, 403):
+        gateway.tally.add("denied")
+    elif reply.status_code >= 500:
+        gateway.tally.add("failed")
     level = logging.DEBUG if route.often and reply.status_code < 500 else logging.INFO
     if log.isEnabledFor(level):
         took = round((time.perf_counter() - started) * 1000, 1)

@@ -1,14 +1,16 @@
 """What the handlers of one server process share: settings, database, answers, signing keys."""
 
 import secrets
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from dsgctl.config import Config
 from dsgctl.core import change, tokens
 from dsgctl.core.tokens import Checked
 from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
-from dsgctl.store.migrations import open_current
+from dsgctl.store.migrations import open_current, require_latest
 from dsgserve.answers import AnswerCache
 from dsgserve.dev_login import DevProvider
 from dsgserve.gcs_tokens import Minter
@@ -16,6 +18,7 @@ from dsgserve.last_used import LastUsed
 from dsgserve.oidc import Provider
 from dsgserve.outbound import Places
 from dsgserve.pending import PendingLogins
+from dsgserve.tally import Tally, Teller
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Gateway:
         provider: who signs people in; None if that is not set up.
         slow: places for requests that wait for other servers; the other threads are free of them.
         minter: makes Google tokens.
+        tally: what this process has done so far; ``teller`` tells `dsgctl status`.
     """
 
     config: Config
@@ -41,6 +45,9 @@ class Gateway:
     pending: PendingLogins
     slow: Places
     minter: Minter
+    tally: Tally
+    teller: Teller
+    _seen: threading.local = field(default_factory=threading.local)  # the marker up to which the schema was ours
 
     @classmethod
     def open(cls, config: Config, *, threads: int = 4) -> "Gateway":
@@ -51,25 +58,42 @@ class Gateway:
         facts, writer = open_current(config.database, read_only=True), open_current(config.database)
         last_used = LastUsed(writer)
         last_used.start()
-        slow = Places(max(1, threads // 2))
+        tally = Tally()
+        teller = Teller(Path(config.database), tally)
+        teller.start()
+        slow = Places(max(1, threads // 2), tally)
         keys = config.secret_keys or (secrets.token_urlsafe(32),)
         return cls(
             config=config,
             facts=facts,
             writer=writer,
-            answers=AnswerCache(facts),
+            answers=AnswerCache(facts, tally=tally),
             last_used=last_used,
             secret_keys=keys,
             provider=_provider(config, facts),
             pending=PendingLogins(keys, secure=config.origin.startswith("https:")),
             slow=slow,
             minter=Minter(slow, config.sts_url),
+            tally=tally,
+            teller=teller,
         )
 
     def close(self) -> None:
+        self.teller.stop()
         self.last_used.stop()
         self.facts.close()
         self.writer.close()
+
+    def require_our_schema(self) -> None:
+        """Answer nothing from a database that another release has migrated meanwhile. Costs microseconds.
+
+        Raises:
+            StoreError: it has.
+        """
+        marker = self.facts.change_marker()
+        if getattr(self._seen, "marker", None) != marker:
+            require_latest(self.facts)
+            self._seen.marker = marker
 
     def check(self, token: str) -> Checked:
         """Whose token this is, and whether it counts now; its use is noted."""

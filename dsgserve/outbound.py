@@ -9,6 +9,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from dsgserve.tally import Tally
+
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0  # of silence
 TOTAL_SECONDS = 10.0  # for all of an answer
@@ -47,8 +49,9 @@ def bounded(session: requests.Session) -> requests.Session:
 class Places:
     """At most so many calls at once, so that slow servers leave threads for everybody else."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, tally: Tally | None = None) -> None:
         self._free = threading.BoundedSemaphore(number)
+        self._tally = tally or Tally()
 
     @contextmanager
     def one(self, *, wait: float = 0.0) -> Iterator[None]:
@@ -61,7 +64,9 @@ class Places:
             Unavailable: none came free.
         """
         if not self._free.acquire(timeout=wait):
+            self._tally.add("calls_refused")
             raise Unavailable("too many calls are under way")
+        self._tally.add("calls")
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands.conftest import World
 from tests.commands.running import Process, dump
-from tests.commands.test_asking import on_a_terminal
+from tests.commands.terminal import on_a_terminal
 from tests.commands.test_errors import is_one_line
 from tests.conftest import FIXTURES
 
@@ -153,7 +153,7 @@ def test_a_file_that_is_not_a_gateway_s_is_refused(gateway: World, damage: str) 
 
 
 def test_on_a_terminal_there_is_a_bar_and_the_answer_stays(people: World) -> None:
-    with on_a_terminal(people, *CSV) as terminal:
+    with on_a_terminal(people.run, *CSV) as terminal:
         assert terminal.end() == 0
     assert "people.csv: added" in terminal.seen
 

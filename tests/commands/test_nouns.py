@@ -141,8 +141,9 @@ COMMANDS: dict[str, str] = {
     "db migrate": "path schema changed former",
     "db check": "path sound",
     "db info": "path schema schema_of_this_release engine bytes owner mode",
-    "status": "database origin revision users disabled_users admins service_accounts groups datasets grants "
-    "grants_ending_within_30_days tokens terms audit_records",
+    "status": "version database origin servers requests denied failed answers_kept answers_built calls calls_refused "
+    "revision users disabled_users admins service_accounts groups datasets grants "
+    "grants_ending_within_30_days tokens terms audit_records last_backup",
 }  # fmt: skip
 
 # What an answer is about when a script wants one word.

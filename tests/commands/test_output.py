@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands.conftest import World
 from tests.commands.running import Process, Quick, execute
-from tests.commands.test_asking import on_a_terminal
+from tests.commands.terminal import on_a_terminal
 from tests.commands.test_errors import is_one_line
 
 CROWD = 20_000
@@ -39,7 +39,7 @@ def test_what_is_not_a_terminal_gets_no_escape_codes(filled: World) -> None:
 
 
 def test_a_terminal_gets_a_table_with_every_name(filled: World) -> None:
-    with on_a_terminal(filled, "user", "list", COLUMNS="150") as terminal:
+    with on_a_terminal(filled.run, "user", "list", COLUMNS="150") as terminal:
         assert terminal.end() == 0
     assert "Ada Lovelace" in terminal.seen
     assert "ada@example.org" in terminal.seen
@@ -48,7 +48,7 @@ def test_a_terminal_gets_a_table_with_every_name(filled: World) -> None:
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_colours_can_be_turned_off(filled: World, env: dict[str, str]) -> None:
-    with on_a_terminal(filled, "user", "list", **env) as terminal:
+    with on_a_terminal(filled.run, "user", "list", **env) as terminal:
         assert terminal.end() == 0
     assert "Ada" in terminal.seen
     # bold is no colour: https://no-color.org
@@ -58,7 +58,7 @@ def test_colours_can_be_turned_off(filled: World, env: dict[str, str]) -> None:
 
 
 def test_a_narrow_terminal_loses_no_letter_and_cuts_no_word(filled: World) -> None:
-    with on_a_terminal(filled, "user", "list", "--search", "lovelace", COLUMNS="40") as terminal:
+    with on_a_terminal(filled.run, "user", "list", "--search", "lovelace", COLUMNS="40") as terminal:
         assert terminal.end() == 0
     assert "…" not in terminal.seen
     line = next(line for line in terminal.seen.splitlines() if "ada@example.org" in line)

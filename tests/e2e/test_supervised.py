@@ -17,6 +17,7 @@ import requests
 from dsgctl.core import datasets, grants, terms, tokens, users
 from dsgctl.core.change import change
 from dsgctl.store import Database
+from dsgctl.store.migrations import LATEST
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.google import silent_google
 from tests.e2e.local import free_port, takes_connections, wait_until
@@ -186,3 +187,17 @@ def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None
     assert done.stderr == (
         "dsgserve: one server listens on unix sockets or on ports, not on both; start two, or leave one out\n"
     )
+
+
+def test_once_a_later_release_has_migrated_the_database_nothing_is_answered_from_it(
+    serve: Serve, database: Database, token: str
+) -> None:
+    server = serve()
+    assert server.ask(token).status_code == 200
+    database.script(f"INSERT INTO migrations VALUES ({LATEST + 1}, 'later', '2027-01-01T00:00:00.000000Z')")
+    for path in ("/api/v1/user/cache", "/health", "/"):
+        reply = requests.get(server.origin + path, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        assert reply.status_code == 503, path
+    assert f"has schema {LATEST + 1} now; this program knows schema {LATEST}" in server.log.read_text()
+    database.script(f"DELETE FROM migrations WHERE number > {LATEST}")
+    assert server.ask(token).status_code == 200

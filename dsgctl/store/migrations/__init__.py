@@ -62,6 +62,19 @@ def open_current(path: str | Path, *, read_only: bool = False) -> Database:
     return database
 
 
+def require_latest(database: Database) -> None:
+    """For who has had a database open for long: refuse it once another release has changed its schema.
+
+    Raises:
+        StoreError: it has.
+    """
+    number = schema_number(database)
+    if number != LATEST:
+        raise StoreError(
+            f"{database.path} has schema {number} now; this program knows schema {LATEST}", "start the new release"
+        )
+
+
 def keep_former(path: Path, now: UtcTime) -> Path | None:
     """Copy a database that `migrate` is about to change. Returns the copy; None if there is nothing to change.
 

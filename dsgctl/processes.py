@@ -1,0 +1,62 @@
+"""What each server process tells of itself: a small file beside the database, written now and then."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One running dsgserve.
+
+    Attributes:
+        started, told: seconds since 1970.
+        counts: by name, since it started; see dsgserve/tally.py.
+    """
+
+    pid: int
+    version: str
+    started: float
+    told: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def tell(database: Path, process: Process) -> None:
+    """Write what a process tells; whoever reads meanwhile sees the former or the new."""
+    path = _path(database, process.pid)
+    arriving = path.with_suffix(".new")
+    arriving.write_text(json.dumps(asdict(process)))
+    arriving.rename(path)
+
+
+def forget(database: Path, pid: int) -> None:
+    """A process that ended well tells nothing more."""
+    _path(database, pid).unlink(missing_ok=True)
+
+
+def running(database: Path) -> list[Process]:
+    """What the processes that run now told last, in the order of their starts."""
+    found = []
+    for path in database.parent.glob(f"{database.name}.server-*.json"):
+        try:
+            process = Process(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue  # it ends, or is of another release
+        if _is_alive(process.pid):
+            found.append(process)
+    return sorted(found, key=lambda process: process.started)
+
+
+def _path(database: Path, pid: int) -> Path:
+    return database.with_name(f"{database.name}.server-{pid}.json")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

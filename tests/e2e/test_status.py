@@ -1,0 +1,70 @@
+"""``dsgctl status`` tells how the servers do."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsgctl import processes
+from dsgctl.core import tokens, users
+from dsgctl.core.change import change
+from dsgctl.store import Database
+from dsgserve.tally import Tally
+from tests.e2e.conftest import Server
+from tests.e2e.local import wait_until
+
+Serve = Callable[..., Server]
+
+
+def test_what_two_servers_have_done_is_added_up(
+    serve: Serve, database: Database, dsgctl: Callable[..., str], path: Path
+) -> None:
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        _, token = tokens.mint(opened, ada)
+    servers = [serve(), serve()]
+    for server in servers:
+        for _ in range(3):
+            assert server.ask(token).status_code == 200
+        assert server.ask("nobodys").status_code == 401
+    told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
+    wait_until(lambda: told()["denied"] == 2, what="what they tell", seconds=30)
+    status = told()
+    assert status["answers_built"] == 2 and status["answers_kept"] == 4
+    assert status["requests"] >= 8 and status["failed"] == status["calls"] == 0
+    assert [int(one.split()[0]) for one in status["servers"]] == [server.process.pid for server in servers]
+    text = dsgctl("status", "-o", "prometheus")
+    assert "# TYPE dsg_denied_total counter\ndsg_denied_total 2" in text
+    assert "# TYPE dsg_users gauge\ndsg_users 1" in text and "dsg_servers 2" in text
+    assert all(re.fullmatch(r"# TYPE dsg_\w+ (gauge|counter)|dsg_\w+ \d+", line) for line in text.splitlines())
+    servers[0].process.terminate()
+    servers[0].process.wait(timeout=20)
+    assert len(told()["servers"]) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1, "of": "another release"}'])
+def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None:
+    path.with_name(f"{path.name}.server-1.json").write_text(content)
+    assert processes.running(path) == []
+
+
+def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    processes.tell(path, processes.Process(ended.pid, "0", 0.0, 0.0))
+    processes.tell(path, processes.Process(os.getpid(), "0", 0.0, 0.0, {"requests": 7}))
+    assert [one.counts for one in processes.running(path)] == [{"requests": 7}]
+
+
+def test_threads_count_without_losing_one() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    tally = Tally()
+    with ThreadPoolExecutor(8) as several:
+        for _ in several.map(lambda _: [tally.add("requests") for _ in range(1000)], range(50)):
+            pass
+    assert tally.counts() == {"requests": 50_000}
