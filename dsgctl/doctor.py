@@ -19,6 +19,7 @@ from dsgctl.config import Config
 from dsgctl.core import audit, datasets
 from dsgctl.core.errors import DsgError
 from dsgctl.store import Database, StoreError
+from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, open_current, schema_number
 
 SOCKET = Path("/run/dsg/dsgserve.sock")  # systemd/dsgserve.socket
@@ -156,6 +157,11 @@ def _database(config: Config) -> Iterator[Finding]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o007:
             yield failed("database", f"everybody on this host can read {path}", f"chmod 660 {path}")
+        owner, directory = path.stat().st_uid, path.parent.stat()
+        if directory.st_uid not in (owner, 0) and not mode & 0o020:
+            whose = owner_name(path.parent)
+            yield failed("database", f"{path} belongs to {owner_name(path)}, its directory to {whose}: "
+                         "the server may not write to it", f"chown {whose}: {path}*")  # fmt: skip
         number = schema_number(database)
         if number != LATEST:
             do = "dsgctl db migrate" if number < LATEST else "install the release that was here"
@@ -216,8 +222,8 @@ def _bucket(name: str, credential: str | None) -> Iterator[Finding]:
     try:
         client = storage.Client(project="_", credentials=source_credentials(credential))
         bucket = client.get_bucket(name, timeout=SECONDS, retry=None)
-        wanted = ("storage.objects.get", "storage.objects.list")
-        held = bucket.test_iam_permissions(wanted, timeout=SECONDS, retry=None)
+        wanted, policy = ("storage.objects.get", "storage.objects.list"), "storage.buckets.getIamPolicy"
+        held = bucket.test_iam_permissions((*wanted, policy), timeout=SECONDS, retry=None)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
         yield failed(check, f"Google does not let the gateway in: {str(error).splitlines()[0]}",
                      "give its account roles/storage.objectViewer and roles/storage.legacyBucketReader")  # fmt: skip
@@ -227,6 +233,9 @@ def _bucket(name: str, credential: str | None) -> Iterator[Finding]:
     elif not bucket.iam_configuration.uniform_bucket_level_access_enabled:
         yield failed(check, "uniform bucket-level access is off: Google makes no limited tokens for it",
                      f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access")  # fmt: skip
+    elif policy not in held:
+        yield warning(check, "the gateway may not read its policy: who reads it with a Google account is not known",
+                      "give it roles/storage.legacyBucketReader or a role with that permission")  # fmt: skip
     elif not bucket.cors:
         yield warning(check, "no CORS rule: viewers cannot read it from a page",
                       f"gcloud storage buckets update gs://{name} --cors-file=FILE")  # fmt: skip

@@ -72,6 +72,33 @@ def test_first_steps_run_as_they_stand(tmp_path: Path) -> None:
     assert "group.member.add" in done.stdout
 
 
+NAMED = sorted(set(re.findall(r"\bdsgctl ((?:[a-z-]+ ?)+)", README.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("words", NAMED)
+def test_every_command_that_it_names_is_there(words: str) -> None:
+    """As far as its words go that are no values: ``token mint`` of ``dsgctl token mint --user …``."""
+    command: click.Command = cli
+    for word in words.split():
+        if not isinstance(command, click.Group):
+            break
+        found = command.get_command(click.Context(command), word)
+        assert found is not None, f"there is no dsgctl {words}"
+        command = found
+
+
+def test_every_option_that_it_names_is_there() -> None:
+    for noun, verb, option in re.findall(
+        r"\bdsgctl ([a-z-]+)(?: ([a-z]+))?(?: [^-`\n|]*)? (--[a-z-]+)", README.read_text(encoding="utf-8")
+    ):
+        command = cli.get_command(click.Context(cli), noun)
+        if isinstance(command, click.Group) and verb in command.commands:
+            command = command.commands[verb]
+        assert command is not None
+        if not isinstance(command, click.Group):
+            assert any(option in parameter.opts for parameter in command.params), f"{noun} {verb} {option}"
+
+
 def _free_port() -> int:
     import socket
 

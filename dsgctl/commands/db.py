@@ -11,6 +11,7 @@ from dsgctl.core import audit
 from dsgctl.core.change import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
+from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number
 from dsgctl.store.models import utc_text
 
@@ -63,7 +64,7 @@ def info(session: Session) -> None:
         "schema_of_this_release": LATEST,
         "engine": database.engine(),
         "bytes": path.stat().st_size,
-        "owner": path.owner(),
+        "owner": owner_name(path),
         "mode": f"{path.stat().st_mode & 0o777:04o}",
     }
     session.output.one(record, value="schema")

@@ -55,6 +55,12 @@ def concerning(database: Database, principal: m.Principal) -> tuple[Whom, ...]:
     return ((principal.id, None), *((None, group) for group, *_ in _MEMBERSHIPS(database, member=principal.id)))
 
 
+def has_terms(database: Database, dataset: str, *, service: str | None = None) -> bool:
+    """Whether terms of its own, or of this service, may hold a dataset back."""
+    found = _datasets(database, service, also=dataset)[dataset]
+    return bool(found.own_terms or found.service_terms)
+
+
 def of_dataset(database: Database, dataset: str, *, service: str | None = None) -> Iterator[Facts]:
     """The facts, as far as one dataset is concerned, of every principal whom a grant on it reaches.
 

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from dsgctl.core import terms
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -10,7 +11,7 @@ SOON = timedelta(days=30)
 
 
 def counts(database: Database, at: datetime) -> dict[str, Any]:
-    """How many there are of each kind, and how many grants end within `SOON`."""
+    """How many there are of each kind, how many grants end within `SOON`, and for how many terms somebody waits."""
     users = m.Principal.select().where(m.Principal.kind == "user")
     accounts = m.Principal.select().where(m.Principal.kind == "service_account")
     good = m.Token.revoked.is_null() & (m.Token.expires.is_null() | (m.Token.expires > at))
@@ -29,4 +30,5 @@ def counts(database: Database, at: datetime) -> dict[str, Any]:
         "audit_records": m.AuditRecord.select(),
     }
     with database.snapshot():
-        return {"revision": database.revision()} | {key: database.count(query) for key, query in queries.items()}
+        found = {"revision": database.revision()} | {key: database.count(query) for key, query in queries.items()}
+    return found | {"pending_terms": sum(1 for _ in terms.pending(database, at))}

@@ -289,6 +289,8 @@ def pending(
         for name in named:
             seen: set[tuple[int, int]] = set()
             for service in asking:
+                if not facts.has_terms(database, name, service=service):
+                    continue  # or everybody would be read for nothing
                 for known in facts.of_dataset(database, name, service=service):
                     if (who is not None and known.id != who) or not known.active:
                         continue

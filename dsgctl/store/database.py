@@ -283,6 +283,14 @@ def require_sqlite(version: str) -> None:
         )
 
 
+def owner_name(path: Path) -> str:
+    """Whose a file is; a number where nobody of that number is known."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
+
+
 def create_file(path: str | Path) -> None:
     """Make an empty database file that the service can use, whoever runs this.
 

@@ -1,6 +1,7 @@
 """``dsgctl doctor``: each thing that can be wrong is found, and says what to do."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -110,6 +111,15 @@ def test_the_database(examine: Examine, path: Path) -> None:
     says(examine(), "database", "failed", "there is no database", "dsgctl db migrate")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_database_that_root_made_for_itself(examine: Examine, path: Path, quick: Quick) -> None:
+    os.chown(path.parent, 54321, 54321)
+    says(examine(), "database", "failed", "belongs to root", "the server may not write to it", "chown")
+    os.chown(path, 54321, 54321)
+    says(examine(), "database", "ok")
+    assert '"owner": "54321"' in quick("db", "info", "-o", "json").ok().out  # nobody has that number
+
+
 def test_disk_and_journal(examine: Examine, path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     says(examine(), "disk", "ok")
     monkeypatch.setattr(doctor, "ROOM", 1 << 60)
@@ -197,6 +207,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
         "no-cors": uniform,
         "not-uniform": {"cors": [{"origin": ["*"]}]},
         "not-readable": {**uniform, "held": []},
+        "no-policy": {**uniform, "held": ["storage.objects.get", "storage.objects.list"]},
     }
     with change(database, "os:test") as opened:
         for name in ("fish", "fly"):
@@ -211,6 +222,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
     says(found, "bucket no-cors", "warning", "no CORS rule", "--cors-file")
     says(found, "bucket not-uniform", "failed", "--uniform-bucket-level-access")
     says(found, "bucket not-readable", "failed", "lacks storage.objects.get, storage.objects.list")
+    says(found, "bucket no-policy", "warning", "may not read its policy")
     says(found, "bucket unknown-bucket", "failed", "does not let the gateway in", "no storage.buckets.get access")
     says(found, "bucket bad-key", "failed", "/nowhere/key.json")
     says(found, "buckets", "warning", "who may view fly reads all of gs://good-bucket, where fish lies too")

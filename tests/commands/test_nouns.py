@@ -143,7 +143,7 @@ COMMANDS: dict[str, str] = {
     "db info": "path schema schema_of_this_release engine bytes owner mode",
     "status": "version database origin servers requests denied failed answers_kept answers_built calls calls_refused "
     "revision users disabled_users admins service_accounts groups datasets grants "
-    "grants_ending_within_30_days tokens terms audit_records last_backup",
+    "grants_ending_within_30_days tokens terms audit_records pending_terms last_backup",
 }  # fmt: skip
 
 # What an answer is about when a script wants one word.
