@@ -72,6 +72,27 @@ def test_first_steps_run_as_they_stand(tmp_path: Path) -> None:
     assert "group.member.add" in done.stdout
 
 
+def test_backup_and_restore_run_as_they_stand(tmp_path: Path) -> None:
+    """But for systemd, the place of the recipients, and the question that a restore asks."""
+    section = README.read_text(encoding="utf-8").split("## Backups")[1].split("\n## ")[0]
+    make, backup, restore = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    script = f"""set -euo pipefail
+        systemctl() {{ true; }}
+        export PATH="{Path(sys.executable).parent}:$PATH" DATABASE_PATH="$PWD/dsg.sqlite3" DSG_BACKUP_DIR="$PWD/bundles"
+        export DSG_BACKUP_AGE_RECIPIENTS_FILE="$PWD/recipients.txt" DSG_BACKUP_INCLUDE_SECRETS=0
+        mkdir bundles
+        dsgctl db migrate
+        dsgctl user add ada@example.org
+        {{ {make} }} > recipients.txt
+        {backup}
+        dsgctl user remove ada@example.org --yes
+        {restore.replace("--apply", "--apply --yes")}
+        dsgctl user show ada@example.org -o value"""
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("ada@example.org\n")
+
+
 NAMED = sorted(set(re.findall(r"\bdsgctl ((?:[a-z-]+ ?)+)", README.read_text(encoding="utf-8"))))
 
 
