@@ -1,5 +1,6 @@
 """What every test may use: a real, empty database in a directory of its own."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+# A run in the background of a script is told to ignore Ctrl-C, and so would be the programs that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,12 @@ class _Reply:
 
     def __init__(self, body: Any, away: timedelta = timedelta(0)) -> None:
         self._body = body
-        self.headers = {"Date": f"{datetime.now(UTC) + away:%a, %d %b %Y %H:%M:%S GMT}"}
+        self._away = away
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the moment of the answer: the table below was made when the test run began."""
+        return {"Date": f"{datetime.now(UTC) + self._away:%a, %d %b %Y %H:%M:%S GMT}"}
 
     def json(self) -> Any:
         return self._body
