@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from dsgctl.core import names
@@ -41,11 +41,27 @@ def _origin(value: str) -> str:
     return value
 
 
-def _pattern(value: str) -> re.Pattern[str]:
+class Pattern(Protocol):
+    """A compiled regular expression, as `re` and `re2` have it."""
+
+    @property
+    def pattern(self) -> str: ...
+
+    def fullmatch(self, string: str, /) -> object | None: ...
+
+
+def _pattern(value: str) -> Pattern:
+    """Compiled by RE2, whose time grows with the length of the text alone: strangers send what it is held against."""
+    import re2  # only where this is set
+
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise _Bad(f"a regular expression ({error})") from None
+        compiled: Pattern = re2.compile(value, options)
+    except re2.error as error:
+        why = error.args[0].decode("utf-8", "replace")
+        raise _Bad(f"a regular expression as RE2 knows them, without look-around ({why})") from None
+    return compiled
 
 
 def _log_level(value: str) -> str:
@@ -173,7 +189,7 @@ class Config:
         "DSG_TOKEN_REDIRECTS", _origins,
         "Origins of services outside the cookie's domain that are handed the login token after a login.", (),
     )  # fmt: skip
-    ngauth_origins: re.Pattern[str] = _setting(
+    ngauth_origins: Pattern = _setting(
         "NGAUTH_ALLOWED_ORIGINS",
         _pattern,
         "Regular expression; a viewer whose whole origin matches may ask for tokens. None may if it is not set.",

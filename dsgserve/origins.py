@@ -2,6 +2,8 @@
 
 import re
 
+from dsgctl.config import Pattern
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _ORIGIN = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.]{{2,45}}\])(?::(?P<port>[1-9][0-9]{{0,4}}))?"
@@ -22,6 +24,6 @@ def parse(value: str | None) -> str | None:
     return value
 
 
-def allowed(origin: str, pattern: re.Pattern[str]) -> bool:
+def allowed(origin: str, pattern: Pattern) -> bool:
     """Whether the configured pattern matches the whole of a parsed origin."""
     return pattern.fullmatch(origin) is not None

@@ -1,9 +1,11 @@
 """Which text is a web origin, and which origin may ask."""
 
 import re
+import time
 
 import pytest
 
+from dsgctl.config import load
 from dsgserve import origins
 
 GOOD = (
@@ -72,6 +74,14 @@ def test_anything_else_is_none(value: str | None) -> None:
 def test_the_pattern_must_match_the_whole_origin(origin: str, allowed: bool) -> None:
     pattern = re.compile(r"https://viewer\.example|http://localhost:[0-9]+")
     assert origins.allowed(origin, pattern) is allowed
+
+
+def test_no_text_of_a_stranger_makes_the_pattern_slow() -> None:
+    pattern = load({"NGAUTH_ALLOWED_ORIGINS": r"https://(([a-z]+)*\.?)*-lab\.example"}).ngauth_origins
+    started = time.perf_counter()
+    for length in range(1, 250):
+        assert not origins.allowed("https://" + "a" * length, pattern)
+    assert time.perf_counter() - started < 1
 
 
 def test_without_a_pattern_nobody_is_allowed() -> None:
