@@ -2,10 +2,11 @@
 
 import click
 
-from dsgctl.commands.session import ID, LIMIT, Session
+from dsgctl.commands.session import ID, LIMIT, Number, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit, names
 from dsgctl.core.change import now
+from dsgctl.core.errors import DsgError
 
 
 @click.group()
@@ -35,3 +36,31 @@ def list_(session: Session, actor: str | None, target: str | None, since: str | 
 def show(session: Session, record_id: int) -> None:
     """One change, with what was before and after."""
     session.output.one(audit.show(session.database, record_id), value="action")
+
+
+@subcommand(command, "verify", example="dsgctl audit verify\ndsgctl audit verify -o value")
+@click.option("--seen", metavar="ID:HASH", help="What this command once printed; the log must still have it.")
+def verify(session: Session, seen: str | None) -> None:
+    """Find any record that was changed, taken out or moved, and say which.
+
+    Prints the id and the hash of the newest record. Kept elsewhere, they also show whether the whole log was
+    written anew: give them with --seen.
+    """
+    with session.database.snapshot():
+        broken = audit.verify(session.database)
+        head = audit.head(session.database)
+        kept = seen is None or audit.contains(session.database, seen)
+    hint = "compare with a backup: dsgctl db restore BUNDLE"
+    if broken is not None:
+        raise DsgError(f"audit record {broken} does not follow from the one before it: somebody changed the log", hint)
+    if not kept:
+        raise DsgError(f"the log has no record {seen}: somebody wrote it anew", hint)
+    session.output.done(f"every record follows from the one before it; the last is {head}", value="head", head=head)
+
+
+@subcommand(command, "export", example="dsgctl audit export -o jsonl --after 4200 >> audit.jsonl")
+@click.option("--after", metavar="ID", type=Number(0), default=0, help="Only later records than this one.")
+def export(session: Session, after: int) -> None:
+    """Print whole records, the oldest first: what was before and after, and the hash."""
+    columns = ("id", "at", "actor", "action", "target", "before", "after", "imported_from", "hash")
+    session.output.rows(audit.exported(session.database, after), columns, value="id")

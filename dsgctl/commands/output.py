@@ -17,6 +17,8 @@ from dsgctl.store.models import utc_text
 FORMATS = ("table", "json", "jsonl", "csv", "value")
 _MEASURED = 500  # rows that decide how wide the columns of a table are; later ones stream past
 
+_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are the wide = + - @
+
 Row = Mapping[str, Any]
 
 
@@ -60,7 +62,7 @@ class Output:
             case "csv":
                 writer = csv.writer(sys.stdout, lineterminator="\n")
                 writer.writerow(columns)
-                writer.writerows([_cell(row[key]) for key in columns] for row in picked)
+                writer.writerows([_csv_cell(row[key]) for key in columns] for row in picked)
             case "value":
                 for row in picked:
                     _line(_cell(row[value]))
@@ -112,6 +114,15 @@ def _json(row: Row) -> str:
 
 def _json_value(held: Any) -> Any:
     return utc_text(held) if isinstance(held, datetime) else sorted(held) if isinstance(held, frozenset) else str(held)
+
+
+def _csv_cell(held: Any) -> str:
+    """A value as CSV has it; what a spreadsheet would run as a formula gets an apostrophe, and is text there.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    text = _cell(held)
+    return f"'{text}" if text[:1] in _FORMULA else text
 
 
 def _cell(held: Any) -> str:

@@ -1,14 +1,17 @@
 """``dsgctl user``"""
 
+import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from dsgctl.commands.output import told
+from dsgctl.commands.output import printable, told
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import groups, names, users
+from dsgctl.core import groups, names, offboarding, users
 from dsgctl.core.change import now
+from dsgctl.core.errors import Invalid
 
 _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")
 
@@ -120,6 +123,60 @@ def enable(session: Session, email: str) -> None:
     with session.change() as change:
         changed = users.set_active(change, email, True)
     session.output.done(f"enabled {email}" if changed else f"{email} is enabled already", email=email, changed=changed)
+
+
+@subcommand(command, "offboard", example="dsgctl user offboard ada@example.org --os-user ada --dry-run\n"
+            "dsgctl user offboard ada@example.org --service-accounts bo@example.org -y")  # fmt: skip
+@click.argument("email")
+@click.option("--os-user", metavar="NAME", help="Their name on this host: finds the service accounts they made on it.")
+@click.option("--service-accounts", metavar="keep|disable|EMAIL", help="What becomes of those that they made; "
+              "EMAIL is to whom they are handed over.")  # fmt: skip
+@yes_option
+@dry_run_option
+@last_admin_option
+def offboard(
+    session: Session, email: str, os_user: str | None, service_accounts: str | None, *, yes: bool, dry_run: bool,
+    last_admin: bool,
+) -> None:  # fmt: skip
+    """Somebody leaves: disable the account, end logins and tokens, take away grants and memberships.
+
+    The account stays, so that the audit log and the ids that services keep still name somebody.
+    """
+    user = users.find(session.database, email)
+    made = [account.slug for account in offboarding.made_by(session.database, user, os_user)]
+    if made and service_accounts is None:
+        service_accounts = _what_becomes_of(made)
+    if not dry_run:
+        session.confirm(f"{user.email} is disabled, and loses {told(users.holdings(session.database, user))}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        left = offboarding.offboard(
+            change, email, os_user=os_user, last_admin=last_admin,
+            disable_service_accounts=service_accounts == "disable",
+            heir=service_accounts if service_accounts not in (None, "keep", "disable") else None,
+        )  # fmt: skip
+    if dry_run:
+        return
+    report = asdict(left)
+    session.output.done(
+        f"offboarded {user.email}: ended {told({key: report[key] for key in ('tokens', 'grants', 'groups')})}",
+        email=user.email, changed=left.changed, **report,
+    )  # fmt: skip
+    for slug in made:
+        click.echo(printable(f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
+                             "then dsgctl token rotate ID"), err=True)  # fmt: skip
+
+
+def _what_becomes_of(made: list[str]) -> str:
+    """Ask what becomes of service accounts whose maker leaves.
+
+    Raises:
+        Invalid: there is nobody to ask.
+    """
+    found = f"they made {told({'service_accounts': made})}: {', '.join(made)}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Invalid(found, "say --service-accounts keep, disable, or the EMAIL of who takes them over")
+    question = f"{printable(found)}; keep, disable, or EMAIL of who takes them over"
+    return str(click.prompt(question, default="keep", err=True))
 
 
 @subcommand(command, "remove", example="dsgctl user remove ada@example.org --dry-run")

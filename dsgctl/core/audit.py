@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core.errors import NotFound
+from dsgctl.core import names
+from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.store import Database
 from dsgctl.store.models import AuditRecord, utc_text
 
@@ -120,6 +122,45 @@ def verify(database: Database) -> int | None:
     return None if database.next_id(AuditRecord) == last + 1 else last + 1
 
 
+def head(database: Database) -> str:
+    """``ID:HASH`` of the newest record, which stands for all before it: to be kept where nobody here can change it."""
+    last = database.first(AuditRecord.select(AuditRecord.id, AuditRecord.hash).order_by(AuditRecord.id.desc()))
+    return _head(last.id, last.hash) if last else _head(0, GENESIS)
+
+
+def _head(record_id: int, digest: bytes) -> str:
+    return f"{record_id}:{bytes(digest).hex()}"
+
+
+def contains(database: Database, seen: str) -> bool:
+    """Whether the log still has the record that was once its head: `verify` alone cannot tell a log that was
+    written anew from its beginning.
+
+    Raises:
+        Invalid: ``seen`` is not of the form that `head` returns.
+    """
+    if not re.fullmatch("[0-9]{1,18}:[0-9a-f]{64}", seen):
+        raise Invalid(f"{names.shown(seen)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then")
+    record_id = int(seen.partition(":")[0])
+    if record_id == 0:
+        return seen == _head(0, GENESIS)
+    record = database.first(AuditRecord.select(AuditRecord.hash).where(AuditRecord.id == record_id))
+    return record is not None and _head(record_id, record.hash) == seen
+
+
+def exported(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
+    """Whole records, the oldest first, from the one after this id."""
+    query = AuditRecord.select().where(AuditRecord.id > after).order_by(AuditRecord.id)
+    return map(_whole, database.rows(query))
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    for side in ("before", "after"):
+        row[side] = json.loads(row[side]) if row[side] else None
+    row["hash"] = bytes(row["hash"]).hex()
+    return row
+
+
 def listed(
     database: Database,
     *,
@@ -148,8 +189,5 @@ def show(database: Database, record_id: int) -> dict[str, Any]:
         NotFound: there is no record of this id.
     """
     for row in database.rows(AuditRecord.select().where(AuditRecord.id == record_id)):
-        row["before"] = json.loads(row["before"]) if row["before"] else None
-        row["after"] = json.loads(row["after"]) if row["after"] else None
-        row["hash"] = bytes(row["hash"]).hex()
-        return row
+        return _whole(row)
     raise NotFound(f"there is no audit record {record_id}", "dsgctl audit list")

@@ -76,6 +76,18 @@ def set_active(change: Change, slug: str, active: bool) -> bool:
     return True
 
 
+def hand_over(change: Change, account: Principal, to: Principal) -> bool:
+    """Say that it is another user's from now on. Returns whether it was somebody else's."""
+    after = label(to)
+    if account.created_by == after:
+        return False
+    change.database.run(Principal.update(created_by=after).where(Principal.id == account.id))
+    change.record(
+        "service-account.hand-over", label(account), {"created_by": account.created_by}, {"created_by": after}
+    )
+    return True
+
+
 def remove(change: Change, slug: str) -> dict[str, Any]:
     """Delete the account with its grants and tokens. Returns what went."""
     account = find(change.database, slug)

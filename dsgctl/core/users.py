@@ -295,14 +295,16 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> dict[str,
         What went, as `holdings` tells it.
     """
     user = find(change.database, email)
-    gone = holdings(change.database, user)
-    for child in gone["children"]:
-        remove(change, child, last_admin=last_admin)
-    if not last_admin:
-        _keep_an_admin(change.database, user, "be removed")
-    change.database.run(Principal.delete().where(Principal.id == user.id))
-    change.record("user.remove", f"user:{user.email}", {"id": user.id, "name": user.name, **gone})
-    return gone
+    going = [*reversed(descendants(change.database, user)), user]
+    gone = {account.id: holdings(change.database, account) for account in going}
+    for account in going:
+        if not last_admin:
+            _keep_an_admin(change.database, account, "be removed")
+        change.database.run(Principal.delete().where(Principal.id == account.id))
+        change.record(
+            "user.remove", f"user:{account.email}", {"id": account.id, "name": account.name, **gone[account.id]}
+        )
+    return gone[user.id]
 
 
 def holdings(database: Database, user: Principal) -> dict[str, Any]:
@@ -324,6 +326,19 @@ def holdings(database: Database, user: Principal) -> dict[str, Any]:
         "acceptances": sorted(terms_id for (terms_id,) in database.tuples(accepted)),
         "children": [email for (email,) in database.tuples(children)],
     }
+
+
+def descendants(database: Database, user: Principal) -> list[Principal]:
+    """The children of an account, and theirs."""
+    found: dict[int, Principal] = {}
+    parents = [user.id]
+    while parents:
+        children = database.objects(Principal.select().where(Principal.parent.in_(parents)).order_by(Principal.id))
+        # A circle, which only the sqlite3 shell can make, must not be followed for ever.
+        new = [child for child in children if child.id not in found and child.id != user.id]
+        found |= {child.id: child for child in new}
+        parents = [child.id for child in new]
+    return list(found.values())
 
 
 def _keep_an_admin(database: Database, user: Principal, what: str) -> None:

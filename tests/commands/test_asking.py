@@ -9,13 +9,14 @@ import subprocess
 import pytest
 
 from tests.commands.conftest import World
-from tests.commands.running import dump
+from tests.commands.running import dump, execute
 from tests.commands.terminal import Terminal, on_a_terminal
 from tests.commands.test_errors import is_one_line
 
 # Command that asks -> what it says will go with it.
 ASKS = {
     "user remove ada@example.org": "with 1 grant, 1 group and 1 token",
+    "user offboard ada@example.org": "is disabled, and loses 1 grant, 1 group and 1 token",
     "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
     "dataset remove fish2": "with 1 version, 2 locations, 4 grants and 1 service table",
     "dataset version remove fish2 v1.2": "with 1 grant and 1 location",
@@ -37,7 +38,7 @@ def test_without_a_terminal_it_is_refused_and_nothing_changes(filled: World, lin
     assert dump(filled.database) == before
 
 
-@pytest.mark.parametrize("line", [line for line in ASKS if line != "token prune"])
+@pytest.mark.parametrize("line", [line for line in ASKS if " remove " in line])
 @pytest.mark.parametrize("yes", ["-y", "--yes"])
 def test_said_yes_it_is_done(filled: World, line: str, yes: str) -> None:
     answer = filled.quick(*line.split(), yes).ok()
@@ -87,6 +88,31 @@ def test_on_a_terminal_yes_does_it(filled: World) -> None:
         assert terminal.end() == 0
     assert "removed ada@example.org" in terminal.seen
     assert filled.quick("user", "show", "ada@example.org").code == 3
+
+
+@pytest.mark.parametrize(("answer", "active", "maker"), [
+    ("", True, "user:ada@example.org"),
+    ("disable", False, "user:ada@example.org"),
+    ("bo@example.org", True, "user:bo@example.org"),
+])  # fmt: skip
+def test_who_leaves_is_offered_what_becomes_of_their_service_accounts(
+    filled: World, answer: str, active: bool, maker: str
+) -> None:
+    execute(filled.database, "UPDATE principals SET created_by = 'user:ada@example.org' WHERE slug = 'nightly-export'")
+    words = ("user", "offboard", "ada@example.org")
+    refused = filled.quick(*words, "-y")
+    assert (refused.code, refused.out) == (2, "")
+    assert "1 service account: nightly-export; say --service-accounts keep, disable" in refused.err
+    with on_a_terminal(filled.run, *words) as terminal:
+        terminal.wait_for("who takes them over [keep]: ")
+        terminal.type(f"{answer}\r")
+        terminal.wait_for("go on? [y/N]")
+        terminal.type("y\r")
+        assert terminal.end() == 0
+    assert "ended 1 token, 1 grant and 1 group" in terminal.seen
+    assert "may know its tokens" in terminal.seen
+    account = json.loads(filled.quick("service-account", "show", "nightly-export", "-o", "json").ok().out)
+    assert (account["active"], account["created_by"]) == (active, maker)
 
 
 def test_what_is_asked_goes_to_stderr_so_that_the_answer_stays_clean(filled: World) -> None:

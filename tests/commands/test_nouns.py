@@ -38,6 +38,8 @@ COMMANDS: dict[str, str] = {
     "user set ada@example.org --no-admin --no-read-only": "email changed",
     "user disable bo@example.org": "email changed",
     "user enable old@example.org": "email changed",
+    "user offboard bo@example.org -y": "email changed disabled tokens grants groups service_accounts",
+    "user offboard bo@example.org --os-user bo --service-accounts disable --dry-run": f"[{PLAN}]",
     "user remove bo@example.org -y": f"email changed {USER_HOLDS}",
     "user remove bo@example.org --dry-run": f"[{PLAN}]",
     "group add lab-2": CHANGED,

@@ -1,5 +1,7 @@
 """What is printed, to a terminal, a pipe and a program: plain, whole, harmless, and as it comes."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -212,3 +214,11 @@ def test_the_whole_list_is_one_valid_answer_in_every_format(crowd: Process) -> N
     quick = Quick(crowd.directory, crowd.database)
     assert len(json.loads(quick("user", "list", "-o", "json").ok().out)) == CROWD
     assert len(quick("user", "list", "-o", "csv").ok().out.splitlines()) == CROWD + 1
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1", "=cmd|' /C calc'!A0"])
+def test_a_spreadsheet_runs_nothing_that_somebody_stored(filled: World, name: str) -> None:
+    filled.quick("user", "set", "ada@example.org", "--name", name).ok()
+    rows = csv.DictReader(io.StringIO(filled.quick("user", "list", "-o", "csv").ok().out))
+    assert next(row["name"] for row in rows if row["email"] == "ada@example.org") == f"'{name}"
+    assert name in filled.quick("user", "list", "-o", "jsonl").ok().out  # programs get what is stored
