@@ -104,7 +104,7 @@ def finish(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
         return _not_configured(request)
     login = gateway.pending.find(request, request.query.getunicode("state") or "")
     if login is None:
-        return _failed("stale", "state", "/")
+        return _failed(gateway, "stale", "state", "/")
     reply = _finished(gateway, gateway.provider, request, login)
     gateway.pending.forget(reply, request, login)
     return reply
@@ -114,13 +114,13 @@ def _finished(
     gateway: Gateway, provider: Provider | DevProvider, request: LocalRequest, login: Pending
 ) -> HTTPResponse:
     if request.query.get("error"):
-        return _failed("denied", "the provider says so", login.target)
+        return _failed(gateway, "denied", "the provider says so", login.target)
     code = request.query.getunicode("code") or ""
     try:
         with gateway.slow.one(wait=0.1):
             identity = provider.identify(code, _redirect_uri(gateway), verifier=login.verifier, nonce=login.nonce)
     except LoginFailed as error:
-        return _failed(error.reason, error.detail, login.target)
+        return _failed(gateway, error.reason, error.detail, login.target)
     except Unavailable as error:
         return _unavailable(error, login.target)
     return _signed_in(gateway, identity, login.target)
@@ -130,18 +130,19 @@ def _signed_in(gateway: Gateway, identity: Identity, target: str) -> HTTPRespons
     config = gateway.config
     domain = identity.email.rpartition("@")[2].lower()
     if config.allowed_email_domains and domain not in config.allowed_email_domains:
-        return _failed("domain", domain, target)
+        return _failed(gateway, "domain", domain, target)
     try:
         with change(gateway.writer, f"user:{identity.email}") as opened:
             user, token = sign_in(opened, identity, default_groups=config.default_groups)
     except Conflict:
-        return _failed("other_identity", identity.subject, target)
+        return _failed(gateway, "other_identity", identity.subject, target)
     except NotAllowed:
-        return _failed("disabled", identity.subject, target)
+        return _failed(gateway, "disabled", identity.subject, target)
     except Invalid:
-        return _failed("bad_email", identity.subject, target)
+        return _failed(gateway, "bad_email", identity.subject, target)
     logs.about(principal=user.id)
     log.info("signed in")
+    gateway.tally.add("logins")
     reply = redirect(redirects.with_token(target, token, config))
     set_login(reply, config, token)
     return reply
@@ -168,7 +169,8 @@ def logout(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 # What a person reads when it does not work. Each ends here: nothing sends them on by itself, so nothing loops.
 
 
-def _failed(reason: str, detail: str, target: str) -> HTTPResponse:
+def _failed(gateway: Gateway, reason: str, detail: str, target: str) -> HTTPResponse:
+    gateway.tally.add("logins_failed")
     log.warning("login failed: %s (%s)", reason, detail)
     return message_page(403, "You are not signed in", _SAID[reason], **_start_again(target))
 

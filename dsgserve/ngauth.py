@@ -145,6 +145,7 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     with gateway.facts.snapshot():
         owner = _owner(gateway, presented, at)
         if isinstance(owner, Problem):
+            gateway.tally.add("gcs_tokens_refused")
             return unauthorized(owner)
         credential = datasets.credential_of(gateway.facts, bucket)
         decision = buckets.bucket_access(
@@ -180,6 +181,7 @@ def _is_bucket(text: str) -> bool:
 
 
 def _denied(gateway: Gateway, decision: BucketDecision) -> HTTPResponse:
+    gateway.tally.add("gcs_tokens_refused")
     more: dict[str, Any] = {}
     if decision.reason is BucketReason.TOS_REQUIRED:
         paths = [terms.accept_path(one.id) for one in decision.missing]
@@ -193,7 +195,9 @@ def _denied(gateway: Gateway, decision: BucketDecision) -> HTTPResponse:
 
 def _minted(gateway: Gateway, bucket: str, prefixes: tuple[str, ...], credential: str | None) -> HTTPResponse:
     try:
-        return json_reply({"token": gateway.minter.mint(bucket, prefixes, credential)})
+        minted = gateway.minter.mint(bucket, prefixes, credential)
+        gateway.tally.add("gcs_tokens")
+        return json_reply({"token": minted})
     except GoogleUnavailable as error:
         log.warning("no token for bucket %s: %s", bucket, error)
         reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")

@@ -15,6 +15,7 @@ INTERVAL = 10.0  # seconds between two tellings
 log = logging.getLogger("dsgserve.tally")
 
 # The names: requests; denied: 401 and 403; failed: 500 and above; answers_kept, answers_built: of user/cache;
+# logins, logins_failed; gcs_tokens, gcs_tokens_refused: for want of a token, a permission or terms;
 # calls: to the provider and Google; calls_refused: there was no place for them
 
 

@@ -12,7 +12,8 @@ from dsgctl.commands.session import Session
 from dsgctl.core import overview
 from dsgctl.core.change import now
 
-COUNTS = ("requests", "denied", "failed", "answers_kept", "answers_built", "calls", "calls_refused")
+COUNTS = ("requests", "denied", "failed", "answers_kept", "answers_built", "logins", "logins_failed",
+          "gcs_tokens", "gcs_tokens_refused", "calls", "calls_refused")  # fmt: skip
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl status -o json\n  dsgctl status -o prometheus")

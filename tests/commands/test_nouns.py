@@ -143,7 +143,8 @@ COMMANDS: dict[str, str] = {
     "db migrate": "path schema changed former",
     "db check": "path sound",
     "db info": "path schema schema_of_this_release engine bytes owner mode",
-    "status": "version database origin servers requests denied failed answers_kept answers_built calls calls_refused "
+    "status": "version database origin servers requests denied failed answers_kept answers_built logins "
+    "logins_failed gcs_tokens gcs_tokens_refused calls calls_refused "
     "revision users disabled_users admins service_accounts groups datasets grants "
     "grants_ending_within_30_days tokens terms audit_records pending_terms last_backup",
 }  # fmt: skip

@@ -1,18 +1,17 @@
 """The sign-in as anybody: where it works, and where the server refuses to start with it."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import requests
 
 from dsgctl.core import users
 from dsgctl.core.change import change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
+from tests.e2e.visitor import Visitor
 
 
 def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callable[..., Server]) -> None:
@@ -21,27 +20,15 @@ def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callab
         users.add(opened, "cy@example.org")
         users.set_active(opened, "cy@example.org", False)
     server = serve(DSG_DEV_LOGIN="1")
-    with requests.Session() as browser:
-        origin = server.origin.replace("127.0.0.1", "localhost")
-        chosen = browser.get(f"{origin}/auth/login?next=/success", timeout=10)
-        assert "ada@example.org" in chosen.text and "Ada &lt;b&gt;" in chosen.text
-        assert "cy@example.org" not in chosen.text
-        state = re.search(r'name="state" value="([^"]+)"', chosen.text)
-        assert state is not None
-
-        def finish(email: str, with_state: str = state[1]) -> requests.Response:
-            asked = {"state": with_state, "code": email}
-            return browser.get(
-                f"{origin}/accounts/google/login/callback/", params=asked, allow_redirects=False, timeout=10
-            )
-
-        assert finish("ada@example.org", "another").status_code == 403
-        assert finish("ada@example.org").headers["Location"] == "/success"
-        assert "ada@example.org" in browser.get(f"{origin}/", timeout=10).text
-        again = browser.get(f"{origin}/auth/login", timeout=10)
-        state = re.search(r'name="state" value="([^"]+)"', again.text)
-        assert state is not None
-        assert finish("nobody@example.org", state[1]).status_code == 403
+    visitor = Visitor(server.origin)
+    state = visitor.begin()
+    chosen = visitor.session.get(f"{visitor.origin}/auth/login", timeout=10).text
+    assert "ada@example.org" in chosen and "Ada &lt;b&gt;" in chosen
+    assert "cy@example.org" not in chosen
+    assert visitor.finish("another", "ada@example.org").status_code == 403
+    assert visitor.finish(state, "ada@example.org").headers["Location"] == "/success"
+    assert "ada@example.org" in visitor.session.get(f"{visitor.origin}/", timeout=10).text
+    assert visitor.finish(visitor.begin(), "nobody@example.org").status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from dsgctl import processes
 from dsgctl.core import tokens, users
@@ -16,6 +17,7 @@ from dsgctl.store import Database
 from dsgserve.tally import Tally
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
+from tests.e2e.visitor import Visitor
 
 Serve = Callable[..., Server]
 
@@ -44,6 +46,35 @@ def test_what_two_servers_have_done_is_added_up(
     servers[0].process.terminate()
     servers[0].process.wait(timeout=20)
     assert len(told()["servers"]) == 1
+
+
+def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
+    serve: Serve, database: Database, dsgctl: Callable[..., str]
+) -> None:
+    with change(database, "os:test") as opened:
+        users.add(opened, "ada@example.org")
+    server = serve(DSG_DEV_LOGIN="1")
+    visitor = Visitor(server.origin)
+    visitor.sign_in("ada@example.org")
+    assert visitor.finish("forged", "ada@example.org").status_code == 403
+    good = visitor.session.post(
+        f"{server.origin}/token", timeout=10, headers={"Cookie": f"dsg_token={visitor.token}"}
+    ).text
+    for presented, status in ((good, 403), ("nobodys", 401)):
+        asked = {"token": presented, "bucket": "lab-data"}
+        assert requests.post(f"{server.origin}/gcs_token", json=asked, timeout=10).status_code == status
+    told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
+    wait_until(lambda: told()["gcs_tokens_refused"] == 2, what="what it tells", seconds=30)
+    assert (told()["logins"], told()["logins_failed"], told()["gcs_tokens"]) == (1, 1, 0)
+    logged = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert [line["message"] for line in logged if line["logger"] == "dsgserve.login"] == [
+        "signed in", "login failed: stale (state)",
+    ]  # fmt: skip
+    refused = [line for line in logged if line.get("route") == "/gcs_token"]
+    assert [(line["status"], line.get("decision"), "principal" in line) for line in refused] == [
+        (403, "unknown_bucket", True), (401, None, False),
+    ]  # fmt: skip
+    assert visitor.token not in server.log.read_text() and good not in server.log.read_text()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1, "of": "another release"}'])
