@@ -18,7 +18,8 @@ from types import FrameType
 from typing import NoReturn
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
-from dsgctl.core.change import Change, change, now
+from dsgctl.core.change import Change, change
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text

@@ -66,7 +66,7 @@ def examine(config: Config, settings_file: Path, at: datetime) -> Iterator[Findi
         ("signing keys", lambda: _keys(config)),
         ("viewers", lambda: viewers(config)),
         ("redirects", lambda: _redirects(config)),
-        ("database", lambda: _database(config)),
+        ("database", lambda: _database(config, at)),
         ("disk", lambda: _disk(config)),
         ("buckets", lambda: _buckets(config)),
         ("provider", lambda: provider(config, at)),
@@ -150,7 +150,7 @@ def _redirects(config: Config) -> Iterator[Finding]:
 # The database
 
 
-def _database(config: Config) -> Iterator[Finding]:
+def _database(config: Config, at: datetime) -> Iterator[Finding]:
     path = Path(config.database)
     database = Database(path)
     try:
@@ -178,6 +178,10 @@ def _database(config: Config) -> Iterator[Finding]:
                          "somebody changed the log: compare it with a backup")  # fmt: skip
         else:
             yield ok("audit log", "every record follows from the one before it")
+        latest = audit.latest(database)
+        if latest is not None and latest - at > SKEW:
+            yield failed("clock", f"this host's clock is behind the last change, of {latest:%Y-%m-%d %H:%M} UTC",
+                         "timedatectl set-ntp true; dsgserve will not start")  # fmt: skip
     finally:
         database.close()
     journal = path.with_name(path.name + "-wal")

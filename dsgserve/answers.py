@@ -7,11 +7,10 @@ request; there is no time-to-live.
 
 import json
 import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from dsgctl.core import access, change, facts, services, tokens
+from dsgctl.core import access, clock, facts, services, tokens
 from dsgctl.core.facts import Whom
 from dsgctl.core.tokens import Problem
 from dsgctl.store import Database
@@ -144,7 +143,7 @@ class AnswerCache:
         self._revision = revision  # last, for others read it without the lock
 
     def _is_true(self, answer: Answer, revision: int) -> bool:
-        if answer.until is not None and answer.until <= time.time():
+        if answer.until is not None and answer.until <= clock.seconds():
             return False
         if answer.true_at != revision:
             since = answer.revision
@@ -162,7 +161,7 @@ class AnswerCache:
         return names
 
     def _build(self, token: str, service: str | None) -> Answer:
-        at = change.now()
+        at = clock.now()
         with self._database.snapshot():
             checked = tokens.check(self._database, token, at)
             if checked.token is None or checked.principal is None:

@@ -3,10 +3,12 @@
 import secrets
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import change, tokens
+from dsgctl.core import audit, clock, tokens
+from dsgctl.core.errors import DsgError
 from dsgctl.core.tokens import Checked
 from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
@@ -19,6 +21,8 @@ from dsgserve.oidc import Provider
 from dsgserve.outbound import Places
 from dsgserve.pending import PendingLogins
 from dsgserve.tally import Tally, Teller
+
+CLOCK_SKEW = timedelta(minutes=5)  # by which the clock may have gone back since the last change
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,11 @@ class Gateway:
         """Raises:
         StoreError: the database is missing, or its schema is not ours.
         Invalid: the OAuth client's file cannot be read.
+        DsgError: the host's clock was set back.
         """
         facts, writer = open_current(config.database, read_only=True), open_current(config.database)
+        writer.require_writable()
+        _require_clock(facts)
         last_used = LastUsed(writer)
         last_used.start()
         tally = Tally()
@@ -97,10 +104,24 @@ class Gateway:
 
     def check(self, token: str) -> Checked:
         """Whose token this is, and whether it counts now; its use is noted."""
-        checked = tokens.check(self.facts, token, change.now())
+        checked = tokens.check(self.facts, token, clock.now())
         if checked.problem is None and checked.token is not None:
             self.last_used.note(checked.token.id)
         return checked
+
+
+def _require_clock(facts: Database) -> None:
+    """By a clock that was set back, tokens and grants that have ended would count again.
+
+    Raises:
+        DsgError: the last change was made later than now.
+    """
+    at, latest = clock.now(), audit.latest(facts)
+    if latest is not None and latest - at > CLOCK_SKEW:
+        raise DsgError(
+            f"this host's clock says {at:%Y-%m-%d %H:%M} UTC, but there is a change of {latest:%Y-%m-%d %H:%M}",
+            "set the clock: timedatectl; if it is right now, make any change with dsgctl, and start again",
+        )
 
 
 def _provider(config: Config, facts: Database) -> Provider | DevProvider | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dsgctl.core import change
+from dsgctl.core import clock
 from dsgctl.gcs import source_credentials
 from dsgserve.outbound import Places, Unavailable, bounded
 
@@ -84,7 +84,7 @@ class Minter:
         sts_url: str,
         *,
         find_credentials: Callable[[str | None], Any] | None = None,
-        clock: Callable[[], datetime] = change.now,
+        clock: Callable[[], datetime] = clock.now,
     ) -> None:
         """
         Args:

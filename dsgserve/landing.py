@@ -2,7 +2,7 @@
 
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import access, change, terms
+from dsgctl.core import access, clock, terms
 from dsgctl.core.access import Facts, Waiting
 from dsgserve import session, waiting
 from dsgserve.gateway import Gateway
@@ -31,7 +31,7 @@ def show(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 
 def _datasets(known: Facts) -> list[dict[str, object]]:
     """The datasets that the person holds a permission on, and the highest one."""
-    at = change.now()
+    at = clock.now()
     counting = access.permissions(known, at)
     return [
         {

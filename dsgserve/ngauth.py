@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import buckets, change, datasets, facts, names, terms, tokens
+from dsgctl.core import buckets, clock, datasets, facts, names, terms, tokens
 from dsgctl.core.buckets import BucketDecision, BucketReason
 from dsgctl.core.errors import Invalid
 from dsgctl.core.tokens import Problem
@@ -62,7 +62,7 @@ def login(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
                 gateway, found, pending, target=here, later=f"{here}&terms=later",
                 title="Terms to accept", lead="Some data that you open may need these terms.",
             )  # fmt: skip
-    token = _user_token(gateway, found, change.now())
+    token = _user_token(gateway, found, clock.now())
     return _popup(origin, {"token": token}, "You are signed in", "You can close this window.")
 
 
@@ -102,7 +102,7 @@ def token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     found = session.of_cookie(gateway, request)
     if not isinstance(found, Login):
         return unauthorized(found)
-    return HTTPResponse(_user_token(gateway, found, change.now()), 200, {"Content-Type": "text/plain; charset=utf-8"})
+    return HTTPResponse(_user_token(gateway, found, clock.now()), 200, {"Content-Type": "text/plain; charset=utf-8"})
 
 
 def _user_token(gateway: Gateway, found: Login, at: datetime) -> str:
@@ -141,7 +141,7 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     if asked is None:
         return json_error(400, "invalid_request", 'send a JSON object: {"token": TEXT, "bucket": NAME}')
     presented, bucket = asked
-    at = change.now()
+    at = clock.now()
     with gateway.facts.snapshot():
         owner = _owner(gateway, presented, at)
         if isinstance(owner, Problem):

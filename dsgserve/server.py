@@ -16,6 +16,7 @@ from waitress.server import create_server
 
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
+from dsgctl.store import StoreError
 from dsgserve import listeners, logs, systemd
 from dsgserve.app import ROUTES, make_app
 from dsgserve.gateway import Gateway
@@ -43,6 +44,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     Raises:
         Invalid: an address is malformed, or a secret is missing.
         DsgError: an address cannot be listened on.
+        StoreError: the database is missing or not ours, or another file has taken its place.
     """
     logs.start(config.log_level)
     require_secret(config)
@@ -76,7 +78,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.answers(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")
-        while not stopping.asked:
+        while not (stopping.asked or gateway.facts.replaced):
             wasyncore.loop(timeout=30, use_poll=True, map=connections, count=1)
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
@@ -84,6 +86,8 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         server.task_dispatcher.shutdown(timeout=1)  # those that still wait for another server have had their time
         stopping.close()
         server.close()
+    if gateway.facts.replaced:
+        raise StoreError(f"{config.database} was replaced while it was served", "start anew, with what is there now")
     log.info("stopped")
 
 

@@ -8,9 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 from dsgctl import __version__, processes
+from dsgctl.core import clock
 from dsgctl.processes import Process
 
 INTERVAL = 10.0  # seconds between two tellings
+
+CLOCK_BEHIND = 60.0  # seconds beyond which it is worth a line each time
 
 log = logging.getLogger("dsgserve.tally")
 
@@ -62,6 +65,9 @@ class Teller:
 
     def tell(self) -> None:
         """Say it now. What cannot be written is said the next time."""
+        behind = clock.behind()
+        if behind > CLOCK_BEHIND:
+            log.error("this host's clock was set back by %.0f s; going on as if it was not, until a new start", behind)
         told = Process(os.getpid(), __version__, self._started, time.time(), self._tally.counts())
         try:
             processes.tell(self._database, told)

@@ -4,7 +4,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import access, change, facts, terms
+from dsgctl.core import access, change, clock, facts, terms
 from dsgctl.core.access import Facts, Waiting
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.store.models import Terms
@@ -96,7 +96,7 @@ def _readable(gateway: Gateway, login: Login, terms_id: int) -> tuple[Terms, Fac
         except NotFound:
             raise _not_there() from None
         concerned = terms.datasets_of(gateway.facts, found)
-    at = change.now()
+    at = clock.now()
     names = [name for name in concerned if access.may_know_of(known, name, at)]
     if concerned and not names:
         raise _not_there()
@@ -109,7 +109,7 @@ def _not_there() -> NotFound:
 
 def _has_ended(gateway: Gateway, found: Terms) -> bool:
     """Whether they count for nothing any more; a dataset's own count whatever their dates."""
-    return found.retired is not None and found.retired <= change.now() and not terms.are_own(gateway.facts, found)
+    return found.retired is not None and found.retired <= clock.now() and not terms.are_own(gateway.facts, found)
 
 
 def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from dsgctl.core import access, change, facts, terms
+from dsgctl.core import access, clock, facts, terms
 from dsgctl.core.access import Facts, Waiting
 from dsgctl.store.models import Principal
 from dsgserve import redirects, signing
@@ -35,7 +35,7 @@ def known(
     with gateway.facts.snapshot():
         found = facts.of_principal(gateway.facts, principal, service=service)
         of_versions = facts.version_terms(gateway.facts, found.datasets)
-    pending = access.waiting_terms(found, of_versions, change.now())
+    pending = access.waiting_terms(found, of_versions, clock.now())
     return found, tuple(one for one in pending if dataset in (None, one.dataset))
 
 
@@ -103,12 +103,12 @@ def _concerns(one: Waiting) -> str:
 def form_token(gateway: Gateway, login: Login, terms_id: int) -> str:
     """Proves that our page, shown to this login, sent the form for these terms."""
     values = {"token": login.token.id, "terms": terms_id}
-    return signing.sign(gateway.secret_keys, Purpose.FORM, values, change.now() + READING_TIME)
+    return signing.sign(gateway.secret_keys, Purpose.FORM, values, clock.now() + READING_TIME)
 
 
 def is_our_form(gateway: Gateway, login: Login, terms_id: int, presented: str) -> bool:
     try:
-        values = signing.verify(gateway.secret_keys, Purpose.FORM, presented, change.now())
+        values = signing.verify(gateway.secret_keys, Purpose.FORM, presented, clock.now())
     except signing.Refused:
         return False
     return values == {"token": login.token.id, "terms": terms_id}

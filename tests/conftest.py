@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.store import Database
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text

@@ -10,7 +10,7 @@ from dsgctl.commands.session import DATASET, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import access, datasets, facts, service_accounts, terms, users
 from dsgctl.core.access import Decision, Facts, Reason
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
 
 

@@ -5,7 +5,7 @@ import click
 from dsgctl.commands.session import ID, LIMIT, Number, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit, names
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError
 
 

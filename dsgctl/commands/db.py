@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store.database import owner_name

@@ -6,7 +6,7 @@ import click
 
 from dsgctl.commands.output import printable
 from dsgctl.commands.session import Session, output_option
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 
 if TYPE_CHECKING:
     from dsgctl.doctor import Finding

@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.session import DATASET, GROUP, SERVICE_ACCOUNT, Function, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import grants, names, service_accounts, users
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
 from dsgctl.store import Database

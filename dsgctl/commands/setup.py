@@ -7,7 +7,7 @@ import click
 
 from dsgctl.commands.session import Session, output_option
 from dsgctl.config import Config
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 
 _PATH = click.Path(path_type=Path)

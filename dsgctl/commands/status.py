@@ -10,7 +10,7 @@ from dsgctl import __version__, processes
 from dsgctl.commands.output import FORMATS, Output
 from dsgctl.commands.session import Session
 from dsgctl.core import overview
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 
 COUNTS = ("requests", "denied", "failed", "answers_kept", "answers_built", "logins", "logins_failed",
           "gcs_tokens", "gcs_tokens_refused", "calls", "calls_refused")  # fmt: skip

@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.session import DATASET, ID, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import names, terms
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 
 

@@ -7,7 +7,7 @@ import click
 from dsgctl.commands.session import ID, SERVICE_ACCOUNT, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import names, service_accounts, tokens, users
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
 from dsgctl.store import Database
 from dsgctl.store.models import Principal, Token

@@ -10,7 +10,7 @@ from dsgctl.commands.output import printable, told
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import groups, names, offboarding, users
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 
 _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")

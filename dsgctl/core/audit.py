@@ -99,6 +99,13 @@ def last_hash(database: Database) -> bytes:
     return bytes(last.hash) if last else GENESIS
 
 
+def latest(database: Database) -> datetime | None:
+    """When the last change was made here. If that is later than now, somebody has set this host's clock back."""
+    own = AuditRecord.select().where(AuditRecord.imported_from.is_null()).order_by(AuditRecord.id.desc())
+    last = database.first(own)
+    return last.at if last else None
+
+
 def verify(database: Database) -> int | None:
     """Recompute the chain.
 

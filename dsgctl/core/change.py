@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dsgctl.core import audit
 from dsgctl.core.audit import Record, State
+from dsgctl.core.clock import now
 from dsgctl.store import Database
 
 _BATCH = 1000  # audit records held in memory before they are written
-
-
-def now() -> datetime:
-    """The clock: the present moment, in UTC."""
-    return datetime.now(UTC)
 
 
 class Change:

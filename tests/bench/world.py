@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from dsgctl.core import change, tokens
+from dsgctl.core import change, clock, tokens
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate
@@ -22,7 +22,7 @@ def made(path: Path, people: int) -> Iterator[Database]:
 
     The first `TOKENS` people have a token; ``path.tokens`` lists them, one a line.
     """
-    now = change.now()
+    now = clock.now()
     migrate(path, now=now)
     database = Database(path)
     with database.transaction():

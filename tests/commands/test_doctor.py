@@ -251,3 +251,8 @@ def test_it_is_not_slow_when_nothing_answers(examine: Examine) -> None:
     start = time.monotonic()
     examine()
     assert time.monotonic() - start < 2 * doctor.SECONDS
+
+
+def test_a_clock_behind_the_last_change(examine: Examine, quick: Quick) -> None:
+    quick("user", "add", "ada@example.org").ok()
+    says(examine(datetime.now(UTC) - timedelta(days=2)), "clock", "failed", "behind the last change", "timedatectl")

@@ -6,7 +6,8 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, service_accounts, services, terms, tokens, users
 from dsgctl.core.audit import Record
-from dsgctl.core.change import Change, change, difference, now
+from dsgctl.core.change import Change, change, difference
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict
 from dsgctl.core.users import NewUser
 from dsgctl.store import Database

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from dsgctl.core import grants, groups, service_accounts, tokens, users
-from dsgctl.core.change import change, now
+from dsgctl.core.change import change
+from dsgctl.core.clock import now
 from dsgctl.store import Database
 from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, facts, person, running_cave, send_form
 from tests.e2e.conftest import Server

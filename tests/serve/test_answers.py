@@ -1,7 +1,6 @@
 """Answers of user/cache that are kept: never other than what would be built now, and not built anew for nothing."""
 
 import random
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -10,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import groups, tokens, users
-from dsgctl.core.change import change, now
+from dsgctl.core import clock, groups, tokens, users
+from dsgctl.core.change import change
+from dsgctl.core.clock import now
 from dsgctl.core.tokens import Problem
 from dsgctl.store import Database
 from dsgctl.store.database import CHANGES_KEPT
@@ -220,9 +220,9 @@ def test_an_answer_ends_by_itself(cache: AnswerCache, path: Path, monkeypatch: p
         _, ending = tokens.mint(opened, ana, expires=end)
     assert cache.get(secret, None).until is None
     assert cache.get(ending, None).until == pytest.approx(end.timestamp(), abs=1e-3)
-    monkeypatch.setattr(time, "time", lambda: end.timestamp() - 1)
+    monkeypatch.setattr(clock, "seconds", lambda: end.timestamp() - 1)
     assert cache.get(ending, None).problem is None
-    monkeypatch.setattr(time, "time", lambda: end.timestamp() + 1)
-    monkeypatch.setattr("dsgctl.core.change.now", lambda: end + timedelta(seconds=1))
+    monkeypatch.setattr(clock, "seconds", lambda: end.timestamp() + 1)
+    monkeypatch.setattr("dsgctl.core.clock.now", lambda: end + timedelta(seconds=1))
     assert cache.get(ending, None).problem is Problem.EXPIRED
     writer.close()

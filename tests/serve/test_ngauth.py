@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from dsgctl.core import tokens
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.core.service_accounts import find_principal
 from dsgserve import signing
 from dsgserve.gateway import Gateway

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from dsgctl.core import grants, service_accounts, services, terms, tokens, users
-from dsgctl.core.change import now
+from dsgctl.core.clock import now
 from dsgctl.store.models import Principal
 from dsgserve import signing, waiting
 from dsgserve.signing import Purpose

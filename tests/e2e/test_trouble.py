@@ -1,0 +1,194 @@
+"""What a running server does when the host is in trouble: the right answer or a refusal, never a wrong permission."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from dsgctl.core import tokens, users
+from dsgctl.core.change import change
+from dsgctl.core.clock import now
+from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
+from tests.e2e.conftest import KEY, Server
+from tests.e2e.local import free_port, wait_until
+from tests.e2e.visitor import Visitor
+
+Serve = Callable[..., Server]
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+@pytest.fixture
+def token(database: Database) -> str:
+    """Of ada, who is an admin."""
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org", admin=True)
+        return tokens.mint(opened, ada)[1]
+
+
+# The file
+
+
+def test_a_database_that_was_replaced_is_not_answered_from(
+    serve: Serve, path: Path, token: str, empty_database: Path, tmp_path: Path
+) -> None:
+    """Nobody writes to the file that was opened any more: what it says may have been revoked."""
+    server = serve()
+    assert server.ask(token).status_code == 200
+    other = tmp_path / "other.sqlite3"
+    shutil.copy(empty_database, other)
+    other.replace(path)
+    assert server.ask(token).status_code == 503
+    # It ends, so that systemd starts it with what is there now.
+    assert server.process.wait(timeout=20) == 1
+    last = server.log.read_text().splitlines()[-1]
+    assert last == f"dsgserve: {path} was replaced while it was served; start anew, with what is there now"
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    assert serve().ask(token).status_code == 401
+
+
+def test_nor_one_that_was_taken_away(serve: Serve, path: Path, token: str, tmp_path: Path) -> None:
+    server = serve()
+    assert server.ask(token).status_code == 200
+    path.rename(tmp_path / "away.sqlite3")
+    assert server.ask(token).status_code == 503
+    assert server.process.wait(timeout=20) == 1
+
+
+# The disk
+
+
+@contextmanager
+def on_a_small_disk(path: Path, place: Path) -> Iterator[tuple[Server, Path]]:
+    """A server whose database lies on a file system of its own, of 3 MB, and its directory as seen from here."""
+    small, port = place / "small", free_port()
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=3m none {small} && cp {path} {path}-wal {small}/"
+    log = place / "small.log"
+    environment = {
+        "PATH": os.environ["PATH"], "DATABASE_PATH": f"{small}/dsg.sqlite3", "DSG_SECRET_KEY": KEY,
+        "DSG_PORT": str(port), "DSG_ORIGIN": f"http://localhost:{port}", "DSG_DEV_LOGIN": "1",
+    }  # fmt: skip
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", f"{mount} && exec {sys.executable} -m dsgserve"],
+            env=environment, stdout=stream, stderr=stream, text=True,
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    try:
+        wait_until(lambda: server.answers() or process.poll() is not None, what="the server")
+        if process.poll() is not None and "mount" in log.read_text():
+            pytest.skip("no file systems can be mounted here")
+        yield server, Path(f"/proc/{process.pid}/root{small}")
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
+        while True:
+            filler.write(bytes(4096))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_on_a_full_disk_it_answers_and_signs_nobody_in(path: Path, token: str, tmp_path: Path) -> None:
+    with on_a_small_disk(path, tmp_path) as (server, disk):
+        login = Visitor(server.origin).sign_in("ada@example.org")
+        fill(disk)
+        assert server.ask(token).status_code == server.ask(login).status_code == 200
+        late = Visitor(server.origin)
+        reply = late.finish(late.begin(), "ada@example.org")
+        assert (reply.status_code, late.token) == (503, "")
+        assert "disk is full" in server.log.read_text()
+        (disk / "filler").unlink()
+        assert server.ask(Visitor(server.origin).sign_in("ada@example.org")).status_code == 200
+        # A revocation that found room counts at once.
+        inside = ["nsenter", "--mount", "--target", str(server.process.pid)]
+        subprocess.run(
+            [*inside, sys.executable, "-m", "dsgctl", "user", "disable", "ada@example.org", "--last-admin"],
+            env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(tmp_path / "small" / "dsg.sqlite3")},
+            check=True, capture_output=True,
+        )  # fmt: skip
+        assert server.ask(token).status_code == server.ask(login).status_code == 401
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a read-only disk, and become somebody else")
+@pytest.mark.parametrize(("before", "said"), [
+    ("mount --bind {here} {here} && mount -o remount,bind,ro {here}", "cannot be opened"),
+    ("chown 65534 {here} {here}/dsg.sqlite3 && chmod 400 {here}/dsg.sqlite3", "cannot be written to"),
+    ("chmod 700 {here}", "cannot be opened"),
+], ids=["a read-only disk", "a file that may only be read", "a directory of somebody else"])  # fmt: skip
+def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, before: str, said: str) -> None:
+    here = Path(tempfile.mkdtemp(dir="/var/tmp"))  # whose parents everybody may enter
+    try:
+        here.chmod(0o755)
+        shutil.copy(path, here / "dsg.sqlite3")
+        nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+        script = f"{before.format(here=here)} && exec {nobody} {sys.executable} -m dsgserve"
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=20, check=False,
+            env={"PATH": os.environ["PATH"], "DATABASE_PATH": f"{here}/dsg.sqlite3", "DSG_PORT": str(free_port())},
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(here)
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"dsgserve: {here}/dsg.sqlite3 ") and said in last
+
+
+# The clock
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="needs Debian's faketime")
+def test_a_clock_that_is_set_back_brings_nothing_back(
+    serve: Serve, database: Database, path: Path, tmp_path: Path
+) -> None:
+    at = tmp_path / "clock"
+    at.write_text("+0")
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        ending = tokens.mint(opened, ada, expires=now() + timedelta(hours=1))[1]
+        lasting = tokens.mint(opened, ada)[1]
+    settings = {
+        "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(at), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    server = serve(**settings)
+    assert server.ask(ending).status_code == 200
+    at.write_text("+2h")
+    assert server.ask(ending).status_code == 401
+    at.write_text("-30d")
+    assert server.ask(ending).status_code == 401
+    assert server.ask(lasting).status_code == 200
+    wait_until(lambda: "clock was set back by 2599" in server.log.read_text(), what="the warning")
+
+    # Nor does a new start: the last change is in its future.
+    environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_PORT": str(free_port()), **settings}
+    started = subprocess.run(
+        [sys.executable, "-m", "dsgserve"], env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert started.returncode == 1
+    last = started.stderr.splitlines()[-1]
+    assert last.startswith("dsgserve: this host's clock says ") and "set the clock: timedatectl" in last
+
+
+def test_a_change_puts_right_a_last_one_that_was_made_by_a_wrong_clock(
+    serve: Serve, database: Database, path: Path
+) -> None:
+    with change(database, "os:test", at=now() + timedelta(days=400)) as opened:
+        users.add(opened, "ada@example.org")
+    writer = open_current(path)
+    with change(writer, "os:test") as opened:
+        users.set_attributes(opened, "ada@example.org", name="Ada")
+    writer.close()
+    assert requests.get(serve().origin + "/health", timeout=5).status_code == 200
