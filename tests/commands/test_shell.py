@@ -77,7 +77,7 @@ def _complete(quick: Quick, words: str, *, monkeypatch: pytest.MonkeyPatch) -> l
     ("dsgctl us", ["user"]),
     ("dsgctl s", ["service", "service-account", "setup", "status"]),
     ("dsgctl --v", ["--version"]),
-    ("dsgctl user ", ["add", "disable", "enable", "list", "remove", "set", "show"]),
+    ("dsgctl user ", ["add", "disable", "enable", "list", "offboard", "remove", "set", "show"]),
     ("dsgctl group member ", ["add", "remove"]),
     ("dsgctl user list --in", ["--inactive-for"]),
     ("dsgctl user list -o j", ["json", "jsonl"]),
