@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench install uninstall package requirements node-parts viewer clean
+.PHONY: demo test check bench soak install uninstall package requirements node-parts viewer clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
@@ -14,6 +14,9 @@ test: check  ## all checks and tests
 
 bench: $(VENV)/tested  ## how fast it is: ratios taken in one run, printed and written to bench.json; needs wrk and nginx
 	$(BIN)/python -m tests.bench --json bench.json
+
+soak: $(VENV)/tested  ## kill what writes at random moments for SECONDS=3600, and look after each for what is lost or half
+	$(BIN)/python -m tests.e2e.soak $(or $(SECONDS),3600)
 
 check: $(VENV)/tested  ## lint, types, and which module may import which
 	$(BIN)/ruff check .

@@ -1,0 +1,275 @@
+"""Programs that write and are killed at any moment, and what must hold after each kill.
+
+A minute of it is a test (test_killed.py); ``make soak SECONDS=7200`` goes on for hours.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from dsgctl.commands import main
+from dsgctl.core import audit, datasets, tokens, users
+from dsgctl.core.change import change
+from dsgctl.core.clock import now
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.migrations import migrate, open_current
+from dsgctl.store.models import utc_text
+from tests.e2e.local import free_port
+from tests.e2e.visitor import Visitor
+
+CROWD = 400  # people of one import: all of them or none
+LONGEST = 0.3  # seconds that a dsgctl lives at most; many commands are done by then
+WRITERS = 2
+ADA = "ada@example.org"
+
+
+# Each dsgctl is a process of its own; made from one that has its modules already, so that it is killed at work
+# and not while Python starts.
+_FRESH = multiprocessing.get_context("forkserver")
+_FRESH.set_forkserver_preload(["dsgctl.commands.users", "dsgctl.commands.tokens", "dsgctl.commands.imports"])
+
+
+def _dsgctl(words: list[str], path: str, answer: Any) -> None:
+    """What the process does: the command, and at its end its exit code and what it printed."""
+    os.environ["DATABASE_PATH"] = path
+    sys.argv = ["dsgctl", *words]
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as error:
+            code = error.code
+    answer.send((code or 0, printed.getvalue()))
+
+
+class Soak:
+    """Writers of two kinds, dsgctl and logins at a server, all of them killed again and again.
+
+    Attributes:
+        kills: of each program, how many were killed before they were done.
+        acknowledged: how many changes of each kind somebody was told of.
+        wrong: what did not hold; the run ends with the first.
+    """
+
+    def __init__(self, place: Path, seed: int) -> None:
+        self.path = place / "dsg.sqlite3"
+        self.kills: Counter[str] = Counter()
+        self.acknowledged: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self._place = place
+        self._chance = random.Random(seed)
+        self._emails: set[str] = set()  # of people whose command ended well
+        self._tokens: set[bytes] = set()  # hashes of tokens that somebody was given
+        self._imports: set[str] = set()
+        self._number = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        migrate(self.path, now=utc_text(now()))
+        database = open_current(self.path)
+        with change(database, "os:soak") as opened:
+            users.add(opened, ADA)
+            datasets.add(opened, "fish2")
+        database.close()
+
+    def run(self, seconds: float) -> None:
+        """Write, kill and check for so long."""
+        jobs = [self._serve, self._sign_in, self._sign_in, *[self._command] * WRITERS]
+        threads = [threading.Thread(target=self._until_stopped, args=(job,)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        self._stop.wait(seconds)
+        self._stop.set()
+        for thread in threads:
+            thread.join()
+        self.check(everything=True)
+
+    def _until_stopped(self, job: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                job()
+            except Exception as error:
+                self._found(f"{job.__name__}: {error!r}")
+
+    def _found(self, wrong: str) -> None:
+        self.wrong.append(wrong)
+        self._stop.set()
+
+    # Those who write
+
+    def _start(self, *words: str, **settings: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(self.path), **settings},
+        )  # fmt: skip
+
+    def _command(self) -> None:
+        """One dsgctl, which may be killed before it is done."""
+        with self._lock:
+            self._number += 1
+            number = self._number
+            kind = self._chance.choice(("add", "mint", "import"))
+            lives = self._chance.uniform(0, LONGEST)
+        if kind == "add":
+            words = [
+                "user",
+                "add",
+                f"p{number}@example.org",
+                "--affiliation",
+                "HHMI",
+                "--affiliation",
+                "Janelia",
+                "-o",
+                "json",
+            ]
+        elif kind == "mint":
+            words = ["token", "mint", "--user", ADA, "-o", "json"]
+        else:
+            words = ["import", "csv", str(self._crowd(number)), "--dataset", "fish2", "-o", "json"]
+        answer, theirs = _FRESH.Pipe(duplex=False)
+        process = _FRESH.Process(target=_dsgctl, args=(words, str(self.path), theirs))
+        process.start()
+        theirs.close()
+        process.join(lives)
+        process.kill()
+        process.join()
+        code, out = self._told(answer)
+        answer.close()
+        if code is None:
+            self.kills["dsgctl"] += 1
+            self.check()
+        elif code != 0:
+            self._found(f"dsgctl {' '.join(words)}: {out}")
+        else:
+            self._acknowledge(kind, out)
+
+    @staticmethod
+    def _told(answer: Any) -> tuple[int | None, str]:
+        """Exit code and output of a dsgctl that came to its end; None of one that was killed before."""
+        try:
+            code, out = answer.recv()
+        except EOFError:
+            return None, ""
+        return code, out
+
+    def _acknowledge(self, kind: str, out: str) -> None:
+        self.acknowledged[kind] += 1
+        with self._lock:
+            if kind == "mint":
+                self._tokens.add(tokens.digest(json.loads(out)["token"]))
+            elif kind == "add":
+                self._emails.add(json.loads(out)["email"])
+            else:
+                self._imports.add(Path(json.loads(out)["source"]).stem)
+
+    def _crowd(self, number: int) -> Path:
+        path = self._place / f"i{number}.csv"
+        rows = [f"i{number}-{person}@example.org,P,HHMI," for person in range(CROWD)]
+        path.write_text("\n".join(["email,name,affiliation,notes", *rows, ""]))
+        return path
+
+    def _serve(self) -> None:
+        """A server, which is killed while people sign in."""
+        port = free_port()
+        process = self._start(
+            "dsgserve", DSG_PORT=str(port), DSG_ORIGIN=f"http://localhost:{port}", DSG_DEV_LOGIN="1", LOG_LEVEL="ERROR"
+        )
+        self._port = port
+        threading.Event().wait(0.5 + self._chance.uniform(0, 1.5))
+        process.kill()
+        _, err = process.communicate()
+        if process.returncode != -signal.SIGKILL:
+            self._found(f"dsgserve ended by itself: {err}")
+        self.kills["dsgserve"] += 1
+        self.check()
+
+    def _sign_in(self) -> None:
+        """One login; it counts once the browser has its cookie."""
+        visitor = Visitor(f"http://localhost:{getattr(self, '_port', 1)}")
+        try:
+            token = visitor.sign_in(ADA)
+        except requests.RequestException:  # between two servers, or killed under way
+            time.sleep(0.02)
+            return
+        with self._lock:
+            self._tokens.add(tokens.digest(token))
+        self.acknowledged["login"] += 1
+
+    # What must hold
+
+    def check(self, *, everything: bool = False) -> None:
+        """The file is sound, has all that was acknowledged and no half of anything, and its log is whole."""
+        with self._lock:
+            emails, given, imports = set(self._emails), set(self._tokens), set(self._imports)
+        database = Database(self.path)
+        try:
+            with database.snapshot():
+                self._hold(database, emails, given, imports)
+                if broken := audit.verify(database):
+                    self._found(f"audit record {broken} does not follow from the one before it")
+            if problems := database.integrity_problems():
+                self._found("; ".join(problems))
+        finally:
+            database.close()
+        if everything:
+            open_current(self.path).close()
+
+    def _hold(self, database: Database, emails: set[str], given: set[bytes], imports: set[str]) -> None:
+        people = {email for (email,) in database.tuples(m.Principal.select(m.Principal.email))}
+        hashes = {bytes(digest) for (digest,) in database.tuples(m.Token.select(m.Token.hash))}
+        if lost := [*(emails - people), *(digest.hex() for digest in given - hashes)]:
+            self._found(f"acknowledged and lost: {lost[:3]}")
+        crowds = Counter(email.partition("-")[0] for email in people if "-" in email)
+        if halves := {name: count for name, count in crowds.items() if count != CROWD}:
+            self._found(f"halves of imports: {halves}")
+        if lost_imports := imports - crowds.keys():
+            self._found(f"acknowledged and lost: {lost_imports}")
+        single = sum("-" not in email for email in people) - 1  # but ada, who was there before
+        imported = len(people) - single - 1
+        counts = {
+            "affiliations": (database.count(m.Affiliation.select()), 2 * single + imported),
+            "memberships": (database.count(m.Membership.select()), imported),
+            "grants": (database.count(m.Grant.select()), imported),
+            "records of people": (self._records(database, "user.add"), len(people)),
+            "records of tokens": (self._records(database, "token.mint"), len(hashes)),
+        }
+        if uneven := {what: both for what, both in counts.items() if both[0] != both[1]}:
+            self._found(f"halves of changes: {uneven}")
+
+    @staticmethod
+    def _records(database: Database, action: str) -> int:
+        return database.count(m.AuditRecord.select().where(m.AuditRecord.action == action))
+
+
+def run() -> None:
+    """Run for the seconds that the command line says; say what happened."""
+    import tempfile
+
+    seconds = float(sys.argv[1])
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
+    with tempfile.TemporaryDirectory() as place:
+        soak = Soak(Path(place), seed)
+        soak.run(seconds)
+    print(f"seed {seed}: killed {dict(soak.kills)}, acknowledged {dict(soak.acknowledged)}")
+    for wrong in soak.wrong:
+        print(f"WRONG: {wrong}")
+    sys.exit(bool(soak.wrong))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,121 @@
+"""Twenty write at once while many read: nobody is turned away, nothing is lost, no answer is of two states."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from dsgctl.core import audit, datasets, grants, groups, tokens, users
+from dsgctl.core.change import Change, change
+from dsgctl.core.grants import Subject, Target
+from dsgctl.store import Database
+from tests.e2e.conftest import Server
+from tests.e2e.visitor import Visitor
+
+WRITERS, LOGINS, READERS = 20, 3, 4
+EACH = 3  # commands or logins of each
+EMAIL = "shared@example.org"
+STATES = ({"groups": ["inside"], "fish2": ["edit", "view"]}, {"groups": ["outside"], "fly": ["view"]})
+
+
+def test_twenty_writers(serve: Callable[..., Server], database: Database, path: Path, tmp_path: Path) -> None:
+    token = _populate(database)
+    server = serve(DSG_DEV_LOGIN="1")
+    stop, mixed = threading.Event(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            told = server.ask(token).json()
+            seen = {"groups": told["groups"], **told["permissions_v2"]}
+            if seen not in STATES:
+                mixed.append(seen)
+
+    def exchange() -> None:
+        """From one state to the other and back, each in one change."""
+        inside = True
+        while not stop.is_set():
+            with change(database, "os:test") as opened:
+                (_to_outside if inside else _to_inside)(opened)
+            inside = not inside
+        database.close()
+
+    with ThreadPoolExecutor(READERS + 1 + WRITERS + LOGINS) as several:
+        background = [several.submit(read) for _ in range(READERS)] + [several.submit(exchange)]
+        writers = [several.submit(_write, path, tmp_path, number) for number in range(WRITERS)]
+        logins = [several.submit(_sign_in, server.origin) for _ in range(LOGINS)]
+        try:
+            said = [line for writer in writers for line in writer.result()]
+            given = [login for login in logins for login in login.result()]
+        finally:
+            stop.set()
+        for job in background:
+            job.result()
+
+    assert said == []
+    assert mixed == []
+    assert all(server.ask(login).status_code == 200 for login in given)
+    shared = users.show(database, EMAIL)
+    everybody = [f"{number}-{time}" for number in range(WRITERS) for time in range(EACH)]
+    # Each added to what the others had written: a lost update would lack a line.
+    assert sorted(shared["notes"].splitlines()) == sorted(f"note {one}" for one in everybody)
+    assert shared["affiliations"] == sorted(f"Institute {one}" for one in everybody)
+    assert audit.verify(database) is None
+    assert database.integrity_problems() == []
+    assert "locked" not in server.log.read_text()
+
+
+def _populate(database: Database) -> str:
+    """A person who is in one group and may edit one dataset, and a token of theirs."""
+    with change(database, "os:test") as opened:
+        for group in ("inside", "outside"):
+            groups.add(opened, group)
+        for dataset in ("fish2", "fly", "crowd"):
+            datasets.add(opened, dataset)
+        ada, _ = users.add(opened, "ada@example.org")
+        users.add(opened, "login@example.org")
+        users.add(opened, EMAIL)
+        groups.add_member(opened, "inside", ada.email)
+        grants.add(opened, _ada(opened), Target("fish2", "edit"))
+        return tokens.mint(opened, ada)[1]
+
+
+def _ada(opened: Change) -> Subject:
+    return grants.principal_subject(users.find(opened.database, "ada@example.org"))
+
+
+def _to_outside(opened: Change) -> None:
+    groups.remove_member(opened, "inside", "ada@example.org")
+    grants.revoke(opened, _ada(opened), Target("fish2", "edit"))
+    groups.add_member(opened, "outside", "ada@example.org")
+    grants.add(opened, _ada(opened), Target("fly", "view"))
+
+
+def _to_inside(opened: Change) -> None:
+    groups.remove_member(opened, "outside", "ada@example.org")
+    grants.revoke(opened, _ada(opened), Target("fly", "view"))
+    groups.add_member(opened, "inside", "ada@example.org")
+    grants.add(opened, _ada(opened), Target("fish2", "edit"))
+
+
+def _write(path: Path, place: Path, number: int) -> list[str]:
+    """Commands one after the other, each a process that adds to one person. What they said of failures."""
+    said = []
+    for time in range(EACH):
+        source = place / f"{number}-{time}.csv"
+        source.write_text(f"email,affiliation,notes\n{EMAIL},Institute {number}-{time},note {number}-{time}\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "dsgctl", "import", "csv", source, "--dataset", "crowd"],
+            env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said.append(done.stderr)
+    return said
+
+
+def _sign_in(origin: str) -> list[Any]:
+    return [Visitor(origin).sign_in("login@example.org") for _ in range(EACH * 5)]
