@@ -352,7 +352,7 @@ def _units() -> Iterator[Finding]:
     for unit in UNITS:
         done = subprocess.run(  # noqa: S603  our own words
             ["systemctl", "is-enabled", unit],  # noqa: S607
-            capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"},
+            capture_output=True, text=True, check=False, env={"PATH": os.defpath, "LC_ALL": "C"},
         )  # fmt: skip
         if done.stdout.strip() == "enabled":
             yield ok("units", f"{unit} is enabled")

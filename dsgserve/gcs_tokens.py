@@ -14,7 +14,7 @@ from typing import Any
 
 from dsgctl.core import clock
 from dsgctl.gcs import source_credentials
-from dsgserve.outbound import Places, Unavailable, bounded
+from dsgserve.outbound import NONSENSE, Places, Unavailable, bounded
 
 MAX_RULES = 10  # of a boundary, says Google
 PREFIXES_PER_RULE = 6  # Google takes 12 logical operators in a condition; a prefix needs two
@@ -159,7 +159,7 @@ class Minter:
             )
         except exceptions.TransportError as error:
             raise GoogleUnavailable("Google does not answer") from error
-        except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (exceptions.GoogleAuthError, *NONSENSE) as error:
             if transport.status == 429 or transport.status >= 500:
                 raise GoogleUnavailable(f"Google answers {transport.status}") from error
             raise GoogleRefused(f"Google answers {transport.status}: {error}") from error

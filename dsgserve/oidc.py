@@ -14,7 +14,7 @@ from requests_oauthlib import OAuth2Session
 
 from dsgctl.core.logins import Identity
 from dsgctl.oauth_client import Client
-from dsgserve.outbound import Unavailable, bounded
+from dsgserve.outbound import NONSENSE, Unavailable, bounded
 
 SCOPE = "openid email profile"
 LEEWAY = 10  # seconds by which clocks may differ
@@ -87,7 +87,7 @@ class Provider:
             )  # fmt: skip
         except OAuth2Error as error:
             raise LoginFailed("refused", f"token endpoint: {error.error}") from None
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, *NONSENSE) as error:
             raise Unavailable(f"token endpoint: {type(error).__name__}") from None
         finally:
             session.close()
@@ -104,7 +104,7 @@ class Provider:
                 id_token, key, algorithms=_ALGORITHMS, audience=self._client.id, issuer=self.issuer, leeway=LEEWAY,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )  # fmt: skip
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, *NONSENSE) as error:
             raise LoginFailed("bad_token", type(error).__name__) from None
         audience = claims["aud"]
         if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._client.id:
@@ -150,7 +150,7 @@ class Provider:
             reply = session.get(url)
             reply.raise_for_status()
             found = reply.json()
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, *NONSENSE) as error:
             raise Unavailable(f"{url}: {type(error).__name__}") from None
         finally:
             session.close()
