@@ -62,6 +62,8 @@ ROUTES = (
 )
 
 
+_NOT_UNDERSTOOD = ("bad_request", "this request cannot be understood")
+
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -146,6 +148,8 @@ def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse
         reply.set_header("Retry-After", "5")
     except DsgError as error:
         reply = _refusal(request, error.http_status, error.code, error.message)
+    except HTTPError as error:  # Bottle's, of a body that it cannot take apart
+        reply = _refusal(request, error.status_code, *_NOT_UNDERSTOOD)
     except Exception:
         log.exception("%s %s failed", request.method, route.path)
         reply = _refusal(request, 500, "internal_error", "something is wrong here; the operators can see it in the log")
@@ -184,7 +188,7 @@ def _refusal(asked: LocalRequest, status: int, code: str, message: str) -> HTTPR
 def _refused_by_bottle(error: HTTPError) -> bytes:
     """404, 405 and malformed requests, which reach no handler. Nothing of the request is repeated."""
     codes = {404: ("not_found", "there is nothing here"), 405: ("method_not_allowed", "not with this method")}
-    code, message = codes.get(error.status_code, ("bad_request", "this request cannot be understood"))
+    code, message = codes.get(error.status_code, _NOT_UNDERSTOOD)
     reply = _refusal(request, error.status_code, code, message)
     on_the_way = any(route.popup and route.path == request.path for route in ROUTES)
     _finish(reply, security.POPUP_ISOLATION if on_the_way else security.ISOLATION)

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from bottle import HTTPResponse, LocalRequest
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from dsgserve.requests import cookie
+
 MINUTES = 10  # in which a login must be finished
 AT_ONCE = 4  # logins of one browser; the oldest gives way
 _NAME = "dsg_login"
@@ -67,7 +69,7 @@ class PendingLogins:
 
     def _read(self, request: LocalRequest) -> list[Pending]:
         try:
-            entries = self._serializer.loads(request.get_cookie(self._name) or "", max_age=MINUTES * 60)
+            entries = self._serializer.loads(cookie(request, self._name) or "", max_age=MINUTES * 60)
             return [Pending(**entry) for entry in entries]
         except (BadData, TypeError):
             return []

@@ -125,6 +125,13 @@ def _with_cookie(client: Client, path: str, cookie: str) -> Reply:
     return client.request("GET", path, accept="text/html", COOKIE=cookie)
 
 
+@pytest.mark.parametrize("other", ["<=x", "a(1)=2", "{}=", "=", '@,/?="', 'a="; b=', "\x80=\xff", "expires=x; path=/"])
+def test_an_odd_cookie_of_a_sibling_domain_takes_no_login_away(client: Client, lab: Lab, other: str) -> None:
+    for both in (f"{other}; dsg_token={lab.ada}", f"dsg_token={lab.ada}; {other}"):
+        assert client.request("GET", "/api/v1/user/cache", COOKIE=both).status == 200
+        assert client.request("GET", "/login", COOKIE=both).json()["logged_in"]
+
+
 def test_of_two_cookies_of_one_name_one_decides_everywhere(client: Client, lab: Lab) -> None:
     """A sibling domain can add one (README says so); what is shown and what is done must then be the same person's."""
     for first, second in ((lab.bo, lab.ada), (lab.ada, lab.bo), ("x", lab.ada), (lab.ada, "x")):
@@ -251,17 +258,15 @@ def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway
     near = [f"{secret[:-4]}{number:04d}" for number in range(400)]
     far = [f"{'9' * 28}{number:04d}" for number in range(400)]
 
-    def fastest(presented: list[str]) -> float:
-        best = 9.0
-        for _ in range(12):
-            began = time.perf_counter()
-            for token in presented:
-                tokens.check(gateway.facts, token, now())
-            best = min(best, time.perf_counter() - began)
-        return best
+    def once(presented: list[str]) -> float:
+        began = time.process_time()
+        for token in presented:
+            tokens.check(gateway.facts, token, now())
+        return time.process_time() - began
 
-    fastest(near)  # to warm up
-    assert 0.7 < fastest(near) / fastest(far) < 1.4
+    once(near)  # to warm up
+    took = [(once(near), once(far)) for _ in range(25)]  # in turns: other work on this machine slows both
+    assert 0.75 < min(first for first, _ in took) / min(second for _, second in took) < 1.33
 
 
 # Filling up
