@@ -45,7 +45,7 @@ class Person:
     @property
     def key(self) -> str:
         """The email as emails are compared."""
-        return self.email.lower()
+        return names.email_key(self.email)
 
 
 def run(change: Change, source: Path, dataset: str, *, progress: Progress | None = None) -> Report:
@@ -108,8 +108,8 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
     for principal_id, end in ends.items():
         if end is not None:
             email = emails[principal_id]
-            report.skipped.append(
-                f"line {people[email.lower()].line}: {email} has view on {target.dataset} already, "
+            report.noted.append(
+                f"line {people[names.email_key(email)].line}: {email} has view on {target.dataset} already, "
                 f"until {end:%Y-%m-%d}, and keeps it until then only"
             )
 
