@@ -11,7 +11,7 @@ from dsgctl.commands.output import printable, wants_json
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers import Report, csv_file, datasetgateway
+from dsgctl.importers import Report, csv_file, datasetgateway, middle_auth
 
 Progress = Callable[[int, int], None]
 
@@ -111,3 +111,18 @@ def csv_(session: Session, file: str, dataset: str, dry_run: bool) -> int:
     return _run(
         session, file, dry_run, lambda change, progress: csv_file.run(change, Path(file), dataset, progress=progress)
     )
+
+
+@subcommand(command, "middle-auth", example="dsgctl import middle-auth dumps --dry-run")
+@click.argument("source", metavar="SOURCE")
+@skip_conflicts_option
+@dry_run_option
+def middle_auth_(session: Session, source: str, skip_conflicts: bool, dry_run: bool) -> int:
+    """Take over CAVE's own server, middle_auth: ids and tokens stay good.
+
+    SOURCE is a directory with a CSV dump of each of its tables.
+    """
+    return _run(
+        session, source, dry_run,
+        lambda change, progress: middle_auth.run(change, source, skip_conflicts=skip_conflicts, progress=progress),
+    )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 from dsgctl.core import groups, names, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.users import NewUser
-from dsgctl.importers.rows import MEND, MOST, Row
-from dsgctl.importers.taking import Lost, Taking
+from dsgctl.importers.rows import MEND, Row
+from dsgctl.importers.taking import Taking
 from dsgctl.store.models import Group, Principal
 
 _ELSEWHERE = "import into an empty database, or remove the account here first"
@@ -33,7 +33,7 @@ def each_parent_first(
         email = row.text("email")
         other = emails.setdefault(names.email_key(email), row.where)
         if other != row.where:
-            raise Conflict(f"{names.shown(email)} is the email of {other} too, but for its case", "change one there")
+            raise Conflict(f"{names.shown(email)} is the email of {other} too, case aside", "change one there")
         take(row)
         for child in waiting.pop(row.id, []):
             taking.attempt(child, take_family)
@@ -55,10 +55,10 @@ def _refuse_orphan(taking: Taking[Any], orphans: Mapping[int, Row], row: Row) ->
     if not taking.was_lost(here.table, here.number("parent_id")):
         raise Invalid(f"parent_id {here.values['parent_id']} is no row of {here.table}", MEND)
     taking.leave_out(f"{row.where}: {names.shown(row.text('email'))} is the child of one that was left out")
-    raise Lost
+    taking.lose(row)
 
 
-def take(taking: Taking[Any], row: Row, person: NewUser) -> Principal:
+def take(taking: Taking[Any], person: NewUser) -> Principal:
     """Take over a person who is there.
 
     Args:
@@ -71,8 +71,6 @@ def take(taking: Taking[Any], row: Row, person: NewUser) -> Principal:
         Conflict: the id, the email or the identity is somebody else's here.
     """
     kept = person.kept
-    if not 0 < kept["id"] < MOST:
-        raise Invalid(f"{kept['id']} cannot be an id here", MEND)
     known = None
     for holder in users.among(
         taking.change.database,

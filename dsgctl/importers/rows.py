@@ -17,15 +17,20 @@ class Row:
 
     Attributes:
         place: where in the source, such as ``user.csv line 12``; by default the table and the id.
+        problem: why it cannot be read at all; then it has no values.
     """
 
     table: str
     values: dict[str, Any]
     place: str = ""
+    problem: str = ""
 
     @property
     def id(self) -> int:
-        return int(self.values["id"])
+        found = self.number("id")
+        if not 0 < found < MOST:
+            raise Invalid(f"{found} cannot be an id here", MEND)
+        return found
 
     @property
     def where(self) -> str:
@@ -56,7 +61,7 @@ class Row:
     def flag(self, column: str) -> bool:
         found = self.values[column]
         if found not in (0, 1):
-            raise Invalid(f"{column} is neither 0 nor 1", MEND)
+            raise Invalid(f"{column} is neither true nor false", MEND)
         return bool(found)
 
     def number(self, column: str) -> int:

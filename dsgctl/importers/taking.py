@@ -1,19 +1,20 @@
 """One run of an import: where it reads and writes, what it has found, and what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.importers import BadRows, Conflicts, Progress, Report
-from dsgctl.importers.rows import Row
+from dsgctl.importers.rows import MEND, Row
 
 Found = TypeVar("Found")
 
 _STEP = 100  # rows from one report of progress to the next
 _BATCH = 500
+_NOWHERE = "mend it there first, or dump all of it at one moment"
 _MOST_PROBLEMS = 1000  # nobody reads more, and a large file of another kind must not fill the memory
 
 
@@ -83,23 +84,26 @@ class Taking(Generic[SourceType]):
     def attempt(self, row: Row, take: Callable[[Row], None]) -> None:
         """Take over a row. Against a row that is left out, nothing may have been written yet."""
         try:
+            if row.problem:
+                raise Invalid(row.problem, MEND)
             take(row)
         except Lost:
             self._depending[row.table] += 1
-            self._lose(row)
+            self.lose(row)
         except Conflict as error:
             if self.skip_conflicts:
                 self.leave_out(f"{row.where}: {error.message}")
             else:
                 self.fail(f"{row.where}: {error.message}", error)
-            self._lose(row)
+            self.lose(row)
         except DsgError as error:
             self.fail(f"{row.where}: {error.message}", error)
-            self._lose(row)
+            self.lose(row)
 
-    def _lose(self, row: Row) -> None:
+    def lose(self, row: Row) -> None:
+        """Note that this row was not taken over, for those that refer to it."""
         if isinstance(row.values.get("id"), int):
-            self._lost.add((row.table, row.id))
+            self._lost.add((row.table, row.values["id"]))
 
     def was_lost(self, table: str, number: int) -> bool:
         """Whether the row of this id is there and was not taken over."""
@@ -136,15 +140,29 @@ class Taking(Generic[SourceType]):
             return found[number]
         if self.was_lost(table, number):
             raise Lost
-        raise Invalid(f"{column} {number} is no row of {table}", "mend it there first, or dump all of it at one moment")
+        raise Invalid(f"{column} {number} is no row of {table}", _NOWHERE)
+
+    def refuse_strangers(self, column: str, table: str, found: Container[int], places: Mapping[int, str]) -> None:
+        """Refuse rows that named rows of a table before that was read, and that are not in it.
+
+        Args:
+            found: the ids that were taken over of ``table``.
+            places: an id that was named -> where it was.
+        """
+        for number, place in places.items():
+            if number not in found and not self.was_lost(table, number):
+                error = Invalid(f"{column} {number} is no row of {table}", _NOWHERE)
+                self.fail(f"{place}: {error.message}", error)
 
     def finish(self) -> None:
-        """Tell what hung on rows that were left out.
+        """Tell what hung on rows that were left out, and that all is done.
 
         Raises:
             Conflicts, BadRows: there was something wrong; all of it is told.
         """
         if not self._errors:
+            if self.progress:
+                self.progress(self._total, self._total)
             for table, count in self._depending.items():
                 rows = "row belongs" if count == 1 else "rows belong"
                 self.leave_out(f"{table}: {count} {rows} to what was left out")

@@ -24,7 +24,7 @@ def take_users(taking: Taking) -> None:
         affiliations.setdefault(row.number("user_id"), []).append(row.line("name"))
 
     def take(row: Row) -> None:
-        taking.users[row.id] = people.take(taking, row, _person(row, affiliations.get(row.id, ())))
+        taking.users[row.id] = people.take(taking, _person(row, affiliations.get(row.id, ())))
 
     taking.each("affiliation", note)
     people.each_parent_first(taking, "dsg_user", taking.users, take)
