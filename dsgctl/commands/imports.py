@@ -61,7 +61,7 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
     Returns:
         The exit code: not 0 if something of the source was left out, also in a dry run.
     """
-    actor = f"import:{Path(source).name} by {session.actor}"
+    actor = f"import:{source if '://' in source else Path(source).name} by {session.actor}"
     try:
         with _progress(source) as progress, session.change(dry_run=dry_run, actor=actor) as change:
             report = work(change, progress)
@@ -120,9 +120,11 @@ def csv_(session: Session, file: str, dataset: str, dry_run: bool) -> int:
 def middle_auth_(session: Session, source: str, skip_conflicts: bool, dry_run: bool) -> int:
     """Take over CAVE's own server, middle_auth: ids and tokens stay good.
 
-    SOURCE is a directory with a CSV dump of each of its tables.
+    SOURCE is a directory with a CSV dump of each of its tables (PostgreSQL's COPY, with header), or the URL of its
+    database, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE, which is only read. Keep the password out
+    of the URL: PGPASSWORD, ~/.pgpass or MYSQL_PWD.
     """
     return _run(
-        session, source, dry_run,
+        session, middle_auth.label(source), dry_run,
         lambda change, progress: middle_auth.run(change, source, skip_conflicts=skip_conflicts, progress=progress),
     )  # fmt: skip

@@ -42,6 +42,12 @@ def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: 
         BadRows, Invalid: it cannot be read, or a row is bad or names what is not there.
         Conflicts: an id, a name or an address is somebody else's here, or stands twice there.
     """
+    if "://" in source:
+        # Not at the top: only needed for a database.
+        from dsgctl.importers.middle_auth import sql_source
+
+        with sql_source.opened(source) as tables:
+            return _run(change, tables, skip_conflicts, progress)
     path = Path(source)
     if not path.is_dir():
         what = "is not a directory" if path.exists() else "is not there"
@@ -61,3 +67,13 @@ def _run(change: Change, found: Tables, skip_conflicts: bool, progress: Progress
     found.check_unchanged()
     taking.finish()
     return taking.report
+
+
+def label(source: str) -> str:
+    """A source as messages and the log may name it: no password of a URL is in it."""
+    if "://" not in source:
+        return source
+    # Not at the top: only needed for a database.
+    from dsgctl.importers.middle_auth import drivers
+
+    return drivers.address(source)
