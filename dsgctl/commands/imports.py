@@ -11,7 +11,7 @@ from dsgctl.commands.output import printable, wants_json
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers import Report, csv_file, datasetgateway, middle_auth
+from dsgctl.importers import Report, clio, csv_file, datasetgateway, middle_auth, neuprint
 
 Progress = Callable[[int, int], None]
 
@@ -127,4 +127,41 @@ def middle_auth_(session: Session, source: str, skip_conflicts: bool, dry_run: b
     return _run(
         session, middle_auth.label(source), dry_run,
         lambda change, progress: middle_auth.run(change, source, skip_conflicts=skip_conflicts, progress=progress),
+    )  # fmt: skip
+
+
+@subcommand(command, "clio", example="dsgctl import clio clio.json --dry-run")
+@click.argument("file", metavar="FILE")
+@skip_conflicts_option
+@dry_run_option
+def clio_(session: Session, file: str, skip_conflicts: bool, dry_run: bool) -> int:
+    """Take over the JSON of clio-store's export: users with their roles and groups, and datasets.
+
+    A global role 'admin' makes an admin; clio_general and clio_write give 'view' and 'edit' on all datasets of the
+    file. On one dataset, clio_read and clio_general give 'view', clio_write 'edit', dataset_admin 'admin'. Everybody
+    joins the group 'user', which may view the public datasets. Other roles are left out and named.
+    """
+    return _run(
+        session, file, dry_run,
+        lambda change, progress: clio.run(change, Path(file), skip_conflicts=skip_conflicts, progress=progress),
+    )  # fmt: skip
+
+
+@subcommand(command, "neuprint", example="dsgctl import neuprint authorized.json --dataset fish2 --dry-run")
+@click.argument("file", metavar="FILE")
+@click.option("--dataset", "names", type=DATASET, metavar="NAME", required=True, multiple=True,
+              help="On which the levels count; may be given several times.")  # fmt: skip
+@skip_conflicts_option
+@dry_run_option
+def neuprint_(session: Session, file: str, names: tuple[str, ...], skip_conflicts: bool, dry_run: bool) -> int:
+    """Take over neuPrint's authorized.json: who may read or write there.
+
+    'readonly' gives 'view' on the datasets, 'readwrite' 'edit', and 'admin' makes an admin of the gateway. Any other
+    level is left out and named.
+    """
+    return _run(
+        session, file, dry_run,
+        lambda change, progress: neuprint.run(
+            change, Path(file), names, skip_conflicts=skip_conflicts, progress=progress
+        ),
     )  # fmt: skip

@@ -112,13 +112,18 @@ def _refuse_conflict(person: NewUser, holder: Principal) -> None:
         )
 
 
-def join(taking: Taking[Any], group: Group, people: Mapping[int, tuple[Principal, bool]]) -> None:
-    """Put people into a group, of whom some may be in it; each, by id here, with whether they lead it there."""
+def join(taking: Taking[Any], group: Group, people: Mapping[int, tuple[Principal, bool | None]]) -> None:
+    """Put people into a group, of whom some may be in it.
+
+    Args:
+        people: by id here, each with whether they lead the group there; None if that system knows no such thing.
+    """
     known = groups.members_among(taking.change.database, group, people)
     taking.report.counts("memberships", new=len(people) - len(known), of=len(people))
     for leads in (False, True):
-        new = [user for user, lead in people.values() if user.id not in known and lead == leads]
+        new = [user for user, lead in people.values() if user.id not in known and bool(lead) == leads]
         groups.add_members(taking.change, group, [user.id for user in new], [user.email for user in new], leads=leads)
     for number, leads_here in known.items():
         user, leads_there = people[number]
-        taking.compare(f"{user.email} in group {group.name}", {"leads": leads_here}, {"leads": leads_there})
+        if leads_there is not None:
+            taking.compare(f"{user.email} in group {group.name}", {"leads": leads_here}, {"leads": leads_there})

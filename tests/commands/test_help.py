@@ -116,6 +116,10 @@ def test_the_example_in_the_help_runs(
     if "import datasetgateway" in line:  # which keeps ids, so none may be taken
         here.database.write_bytes(empty_database.read_bytes())
         shutil.copy(FIXTURES / "datasetgateway.sqlite3", here.directory / "db.sqlite3")
+    if "import clio" in line:
+        (here.directory / "clio.json").write_text('{"users": {"cy@example.org": {}}, "datasets": {"vnc": {}}}')
+    if "import neuprint" in line:
+        (here.directory / "authorized.json").write_text('{"cy@example.org": "readonly"}')
     if "import middle-auth" in line:
         copy_dumps(here.directory / "dumps", whole=True)
         here.database.write_bytes(empty_database.read_bytes())

@@ -217,3 +217,38 @@ def test_what_is_left_out_is_listed_and_the_exit_code_says_so(gateway: World, mo
             "user.csv line 8: 'case.twin@example.org' is the email of user.csv line 7 too, case aside"
             in (answer["skipped"])
         )
+
+
+CLIO = {
+    "users": {"cy@example.org": {"name": "Cy", "global_roles": ["clio_general"], "datasets": {"vnc": ["janitor"]}}},
+    "datasets": {"vnc": {"public": True}},
+}
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_an_export_of_clio_is_taken_over_but_for_a_role_that_is_not_known(people: World, more: tuple[str, ...]) -> None:
+    (people.directory / "clio.json").write_text(json.dumps(CLIO))
+    before = dump(people.database)
+    result = people.quick("import", "clio", "clio.json", *more)
+    assert result.code == 4
+    assert "left out: users, line 1: cy@example.org has the role 'janitor' on 'vnc'" in result.err
+    if more:
+        assert dump(people.database) == before
+    else:
+        assert "clio.json: added" in result.out
+        people.quick("access", "check", "cy@example.org", "vnc", "view").ok()
+        assert people.quick("import", "clio", "clio.json").code == 4  # it is left out still
+        (people.directory / "clio.json").write_text(json.dumps(CLIO).replace("janitor", "clio_write"))
+        people.quick("import", "clio", "clio.json").ok()
+
+
+def test_levels_of_neuprint_are_taken_over_for_the_datasets_that_are_named(people: World) -> None:
+    (people.directory / "authorized.json").write_text('{"cy@example.org": "readwrite", "dee@example.org": "noauth"}')
+    words = ("import", "neuprint", "authorized.json", "--dataset", "fish2", "--dataset", "fly")
+    result = people.quick(*words)
+    assert result.code == 4
+    assert "left out: line 1: dee@example.org has 'noauth'" in result.err
+    shown = json.loads(people.quick("user", "show", "cy@example.org", "-o", "json").ok().out)
+    assert shown["grants"] == ["fish2 edit", "fly edit"]
+    assert people.quick("import", "neuprint", "authorized.json", "--dataset", "fish9").code == 3
+    assert people.quick("import", "neuprint", "authorized.json").code == 2
