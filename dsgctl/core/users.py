@@ -136,12 +136,24 @@ def _email_of(person: NewUser) -> str:
     return names.kept_email(person.email) if "id" in person.kept else names.email(person.email)
 
 
-def among(database: Database, *, principal_id: int, email: str, issuer: str, subject: str | None) -> list[Principal]:
-    """Whoever has this id, this address or this identity: nobody, one or several."""
-    same = (Principal.id == principal_id) | fn.lower(Principal.email).in_(_compared([email]))
-    if subject is not None:
-        same |= (Principal.issuer == issuer) & (Principal.subject == subject)
-    return database.objects(Principal.select().where(same).order_by(Principal.id))
+def among(database: Database, people: Iterable[NewUser]) -> list[Principal]:
+    """Whoever has the id, the address or the identity of one of these people, who have them in another system."""
+    found: dict[int, Principal] = {}
+    identities: dict[str, set[str]] = {}
+    ids: set[int] = set()
+    emails: set[str] = set()
+    for person in people:
+        ids.add(person.kept["id"])
+        emails.add(person.email)
+        if person.kept["subject"] is not None:
+            identities.setdefault(person.kept["issuer"], set()).add(person.kept["subject"])
+    conditions = [Principal.id.in_(part) for part in _parts(ids)]
+    conditions += [fn.lower(Principal.email).in_(part) for part in _parts(_compared(emails))]
+    for issuer, subjects in identities.items():
+        conditions += [(Principal.issuer == issuer) & Principal.subject.in_(part) for part in _parts(subjects)]
+    for condition in conditions:
+        found |= {holder.id: holder for holder in database.objects(Principal.select().where(condition))}
+    return list(found.values())
 
 
 def reserve_ids(change: Change, up_to: int) -> None:

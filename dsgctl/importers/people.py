@@ -1,6 +1,6 @@
 """People as other systems keep them: each with an id that stays, some the children of others, and in groups."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,37 +11,116 @@ from dsgctl.importers.rows import MEND, Row
 from dsgctl.importers.taking import Taking
 from dsgctl.store.models import Group, Principal
 
+_BATCH = 500
 _ELSEWHERE = "import into an empty database, or remove the account here first"
 
 
-def each_parent_first(
-    taking: Taking[Any], table: str, taken: Mapping[int, Principal], take: Callable[[Row], None]
-) -> None:
-    """Take over every row of a table of people, parents (``parent_id``) before their children.
+def take_all(taking: Taking[Any], table: str, taken: dict[int, Principal], person_of: Callable[[Row], NewUser]) -> None:
+    """Take over every row of a table of people, parents (``parent_id``) before their children, many at once.
 
     Args:
-        taken: those that ``take`` has taken over so far, by the ids that they have there.
+        taken: is filled with the users here, by the ids that they have there, which are the same. A new one
+            has all that later steps need.
+        person_of: whom a row tells of; ``kept`` has at least id, active, issuer, subject, parent and created.
     """
     waiting: dict[int, list[Row]] = {}  # id of a parent that is not taken over yet -> its children
+    pending: dict[int, tuple[Row, NewUser]] = {}
     emails: dict[str, str] = {}  # email as emails are compared -> where it stands
 
-    def take_family(row: Row) -> None:
+    def take(row: Row) -> None:
         parent = row.number_or_none("parent_id")
+        if parent in pending:
+            flush()
         if parent is not None and parent not in taken:
             waiting.setdefault(parent, []).append(row)
             return
+        if row.id in pending or row.id in taken:
+            raise Conflict(f"the id {row.id} stands twice", "take one out there")
         email = row.text("email")
         other = emails.setdefault(names.email_key(email), row.where)
         if other != row.where:
             raise Conflict(f"{names.shown(email)} is the email of {other} too, case aside", "change one there")
-        take(row)
-        for child in waiting.pop(row.id, []):
-            taking.attempt(child, take_family)
+        pending[row.id] = (row, person_of(row))
+        if len(pending) >= _BATCH or row.id in waiting:
+            flush()
 
-    taking.each(table, take_family)
+    def flush() -> None:
+        batch = list(pending.values())
+        pending.clear()
+        _take_batch(taking, batch, taken)
+        for row, _ in batch:
+            for child in waiting.pop(row.id, []) if row.id in taken else ():
+                taking.attempt(child, take)
+
+    taking.each(table, take)
+    while pending:
+        flush()
     orphans = {child.id: child for children in waiting.values() for child in children}
     for orphan in orphans.values():
         taking.attempt(orphan, partial(_refuse_orphan, taking, orphans))
+
+
+def _take_batch(taking: Taking[Any], batch: list[tuple[Row, NewUser]], taken: dict[int, Principal]) -> None:
+    holders = _Holders(users.among(taking.change.database, [person for _, person in batch]))
+    new: list[tuple[Row, NewUser]] = []
+
+    def take(row: Row, person: NewUser) -> None:
+        known = holders.same(person)
+        if known is None:
+            new.append((row, person))
+            holders.add(Principal(id=row.id, kind="user", email=person.email, **_identity(person)))
+        else:
+            _add_to(taking, known, person)
+            taken[row.id] = known
+
+    def add(row: Row, person: NewUser) -> None:
+        users.add_all(taking.change, [person])
+        taken[row.id] = Principal(id=row.id, kind="user", email=person.email)
+
+    for row, person in batch:
+        taking.attempt(row, lambda row, person=person: take(row, person))  # type: ignore[misc]
+    try:
+        users.add_all(taking.change, [person for _, person in new])
+    except Invalid:  # one of them is; each alone tells which
+        for row, person in new:
+            taking.attempt(row, lambda row, person=person: add(row, person))  # type: ignore[misc]
+        return
+    for row, person in new:
+        taken[row.id] = Principal(id=row.id, kind="user", email=person.email)
+    taking.report.counts("users", new=len(new), of=len(new))
+
+
+def _identity(person: NewUser) -> dict[str, Any]:
+    return {key: person.kept[key] for key in ("issuer", "subject")}
+
+
+class _Holders:
+    """Who has an id, an email or an identity, here or in a row before."""
+
+    def __init__(self, principals: Iterable[Principal]) -> None:
+        self._found: dict[object, Principal] = {}
+        for principal in principals:
+            self.add(principal)
+
+    def add(self, principal: Principal) -> None:
+        self._found[principal.id] = principal
+        self._found[names.email_key(principal.email or "")] = principal
+        if principal.subject:
+            self._found[principal.issuer, principal.subject] = principal
+
+    def same(self, person: NewUser) -> Principal | None:
+        """Who is this person here; None for nobody.
+
+        Raises:
+            Conflict: the id, the email or the identity is somebody else's.
+        """
+        kept, known = person.kept, None
+        for key in (kept["id"], names.email_key(person.email), (kept["issuer"], kept["subject"])):
+            holder = self._found.get(key)
+            if holder is not None:
+                _refuse_conflict(person, holder)
+                known = holder
+        return known
 
 
 def _refuse_orphan(taking: Taking[Any], orphans: Mapping[int, Row], row: Row) -> None:
@@ -58,30 +137,9 @@ def _refuse_orphan(taking: Taking[Any], orphans: Mapping[int, Row], row: Row) ->
     taking.lose(row)
 
 
-def take(taking: Taking[Any], person: NewUser) -> Principal:
-    """Take over a person who is there.
-
-    Args:
-        person: ``kept`` has at least id, active, issuer, subject, parent and created.
-
-    Returns:
-        The user here; of a new one, all that later steps need.
-
-    Raises:
-        Conflict: the id, the email or the identity is somebody else's here.
-    """
+def _add_to(taking: Taking[Any], known: Principal, person: NewUser) -> None:
+    """What is here stays; what is otherwise there is told; affiliations are added."""
     kept = person.kept
-    known = None
-    for holder in users.among(
-        taking.change.database,
-        principal_id=kept["id"], email=person.email, issuer=kept["issuer"] or "", subject=kept["subject"],
-    ):  # fmt: skip
-        _refuse_conflict(person, holder)
-        known = holder
-    if known is None:
-        users.add_all(taking.change, [person])
-        taking.count("users", True)
-        return Principal(id=kept["id"], kind="user", email=person.email)
     taking.count("users", False)
     there = person.attributes | {"active": kept["active"], "subject": kept["subject"], "parent_id": kept["parent"]}
     if kept["subject"] is None:
@@ -90,7 +148,6 @@ def take(taking: Taking[Any], person: NewUser) -> Principal:
     for name in person.affiliations:
         if users.extend(taking.change, known, affiliation=name):
             taking.count("affiliations", True)
-    return known
 
 
 def _refuse_conflict(person: NewUser, holder: Principal) -> None:

@@ -23,11 +23,8 @@ def take_users(taking: Taking) -> None:
     def note(row: Row) -> None:
         affiliations.setdefault(row.number("user_id"), []).append(row.line("name"))
 
-    def take(row: Row) -> None:
-        taking.users[row.id] = people.take(taking, _person(row, affiliations.get(row.id, ())))
-
     taking.each("affiliation", note)
-    people.each_parent_first(taking, "dsg_user", taking.users, take)
+    people.take_all(taking, "dsg_user", taking.users, lambda row: _person(row, affiliations.get(row.id, ())))
 
 
 def _person(row: Row, affiliations: Iterable[str]) -> NewUser:
@@ -91,16 +88,20 @@ def take_service_accounts(taking: Taking) -> None:
 def take_tokens(taking: Taking) -> None:
     """Kept by their hashes, so that they keep working."""
 
-    def keep(row: Row, owner: Principal) -> None:
+    def kept(row: Row, owner: Principal) -> tokens.Kept:
         description = row.line("description")
         taking.secrets.add(row.text("key"))
-        is_new = tokens.keep(
-            taking.change, owner, row.text("key"),
+        return tokens.kept(
+            owner, row.text("key"),
             kind="login" if description == _LOGIN else "api",
             description=description, created=row.moment("created"), last_used=row.moment_or_none("last_used"),
             expires=row.moment_or_none("expires_at") if "expires_at" in row.values else None,
         )  # fmt: skip
-        taking.count("tokens", is_new)
 
-    taking.each("api_key", lambda row: keep(row, of(taking.users, row.number("user_id"))))
-    taking.each("service_account_token", lambda row: keep(row, of(taking.accounts, row.number("service_account_id"))))
+    def keep(batch: list[tokens.Kept]) -> None:
+        taking.report.counts("tokens", new=tokens.keep_all(taking.change, batch), of=len(batch))
+
+    taking.batches("api_key", lambda row: kept(row, of(taking.users, row.number("user_id"))), keep)
+    taking.batches(
+        "service_account_token", lambda row: kept(row, of(taking.accounts, row.number("service_account_id"))), keep
+    )

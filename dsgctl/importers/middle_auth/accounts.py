@@ -44,14 +44,13 @@ def take_users(taking: Taking) -> None:
         else:
             lost["user_custom_name: the name"] += 1
 
-    def take(row: Row) -> None:
-        person = _person(taking, row, chosen.pop(row.id, ""), affiliations.pop(row.id, []))
-        taking.users[row.id] = people.take(taking, person)
+    def person(row: Row) -> NewUser:
+        return _person(taking, row, chosen.pop(row.id, ""), affiliations.pop(row.id, []))
 
     taking.each("affiliation", institute)
     taking.each("user_affiliation", affiliation)
     taking.each("user_custom_name", choose)
-    people.each_parent_first(taking, "user", taking.users, take)
+    people.take_all(taking, "user", taking.users, person)
     taking.note_counted(+lost)
     taking.refuse_strangers("user_id", "user", taking.users, places)
 
@@ -95,13 +94,15 @@ def take_groups(taking: Taking) -> None:
 def take_tokens(taking: Taking) -> None:
     """Kept by their hashes, so that they keep working. There they do not expire."""
 
-    def keep(row: Row) -> None:
-        is_new = tokens.keep(
-            taking.change, taking.user(row), row.text("key"),
+    def kept(row: Row) -> tokens.Kept:
+        return tokens.kept(
+            taking.user(row), row.text("key"),
             kind="api", description=row.words("description"),
             created=row.moment_or_none("created") or taking.change.at,
             last_used=row.moment_or_none("last_used"), expires=None,
         )  # fmt: skip
-        taking.count("tokens", is_new)
 
-    taking.each("api_key", keep)
+    def keep(batch: list[tokens.Kept]) -> None:
+        taking.report.counts("tokens", new=tokens.keep_all(taking.change, batch), of=len(batch))
+
+    taking.batches("api_key", kept, keep)

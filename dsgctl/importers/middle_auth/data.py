@@ -49,16 +49,26 @@ def take_public_roots(taking: Taking) -> None:
     """A root there is of a table alone, whatever the service: here it is of that table in each."""
     nowhere: Counter[str] = Counter()  # tables that no service has -> public roots in them
 
-    def take(row: Row) -> None:
-        table, root = row.text("table_id"), row.number("root_id")
+    def public(row: Row) -> tuple[str, int] | None:
+        """Its table and its number; None if there is nothing to keep: a row that is not public is as good as none."""
+        table, root = row.text("table_id"), services.root_id(row.number("root_id"))
         if not row.flag("public"):
-            return  # as good as no row
+            return None
         if table not in taking.tables:
             nowhere[table] += 1
-        for service in taking.tables.get(table, ()):
-            taking.count("public roots", services.add_root(taking.change, service, table, root))
+            return None
+        return table, root
 
-    taking.each("cell_temp", take)
+    def open_all(batch: list[tuple[str, int] | None]) -> None:
+        roots: dict[str, list[int]] = {}
+        for table, root in filter(None, batch):
+            roots.setdefault(table, []).append(root)
+        for table, numbers in roots.items():
+            for service in taking.tables[table]:
+                new = services.add_roots(taking.change, service, table, numbers)
+                taking.report.counts("public roots", new=new, of=len(set(numbers)))
+
+    taking.batches("cell_temp", public, open_all)
     for table, count in nowhere.items():
         roots = "public root" if count == 1 else "public roots"
         where = f"cell_temp: {count} {roots} of {names.shown(table)}"
