@@ -52,7 +52,9 @@ class Row:
     def words(self, column: str) -> str:
         """Text that people read and that may be of several lines there, in one; empty for none."""
         text = self.text_or_none(column) or ""
-        return " ".join("".join(" " if names.has_control(char) else char for char in text).split())
+        if names.has_control(text):
+            text = "".join(" " if names.has_control(char) else char for char in text)
+        return " ".join(text.split())
 
     def paragraph(self, column: str) -> str:
         """Text of several lines; a browser ends them with CR LF."""

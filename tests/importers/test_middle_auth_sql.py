@@ -250,7 +250,7 @@ def test_without_the_driver_it_says_what_to_install(home: Path, path: Path, tmp_
     result = Process(home, path)(*WORDS, env={"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"})
     assert (result.code, result.out) == (2, "")
     assert "psycopg" in result.err
-    assert "pip install 'dsgctl[postgresql]'" in result.err
+    assert "-m pip install 'psycopg[binary]'" in result.err
 
 
 def test_the_log_names_the_database_without_the_password(server: postgresql.Server, home: Path, path: Path) -> None:

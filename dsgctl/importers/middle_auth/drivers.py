@@ -21,7 +21,7 @@ class _Psycopg(peewee.Psycopg3Adapter):
         pass  # `_driver` did
 
     def connect(self, db: Any, **params: Any) -> Any:
-        return _driver("psycopg", "postgresql").connect(db.database, **params)
+        return _driver("psycopg", "psycopg[binary]").connect(db.database, **params)
 
 
 class _Postgresql(peewee.PostgresqlDatabase):
@@ -30,18 +30,18 @@ class _Postgresql(peewee.PostgresqlDatabase):
 
 class _Mysql(peewee.MySQLDatabase):
     def _connect(self) -> Any:
-        driver = _driver("pymysql", "mysql")
+        driver = _driver("pymysql", "pymysql")
         return driver.connect(database=self.database, autocommit=True, **self.connect_params)
 
 
-def _driver(name: str, extra: str) -> Any:
+def _driver(name: str, package: str) -> Any:
     """A driver's module, which dsgctl/__init__.py keeps from being loaded with peewee."""
     if name in sys.modules and sys.modules[name] is None:
         del sys.modules[name]
     try:
         return importlib.import_module(name)
     except ImportError:
-        hint = f"install it beside dsgctl: pip install 'dsgctl[{extra}]', or import CSV dumps"
+        hint = f"{sys.executable} -m pip install '{package}', or import CSV dumps"
         raise Invalid(f"{name}, which reads such a database, is not installed", hint) from None
 
 

@@ -110,7 +110,8 @@ def _readable(name: str, where: str) -> Iterator[None]:
     except UnicodeDecodeError:
         raise Invalid(f"{name}: {where}: there is text that is not UTF-8", "mend it there first") from None
     except peewee.PeeweeException as error:
-        said = " ".join(str(error).split())
+        last = error.args[-1] if error.args else error  # of MySQL's, the first is a number
+        said = " ".join(str(last).split())
         if "lock timeout" in said or "Lock wait timeout" in said:
             raise Invalid(f"{name}: {where}: it is being written to", "try again, or stop its server") from None
         hint = "check the URL, and the password in PGPASSWORD, MYSQL_PWD or ~/.pgpass"
