@@ -75,6 +75,8 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
         click.echo(printable(f"left out: {line}"), err=True)
     for line in report.noted:
         click.echo(printable(f"not taken over: {line}"), err=True)
+    for line in report.remarks:
+        click.echo(printable(f"note: {line}"), err=True)
     if not dry_run:
         _print_report(session, report, source)
     return LEFT_OUT if report.left_out else 0

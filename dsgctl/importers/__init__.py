@@ -23,12 +23,14 @@ class Report:
         left_out: facts of the source that are not here now, each with its reason, a line each.
         noted: what else is otherwise than there, a line each: details that have no place here, and
             what differs here and stays.
+        remarks: what is worth knowing of that which was taken over.
     """
 
     added: Counter[str] = field(default_factory=Counter)
     unchanged: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
     noted: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def skipped(self) -> list[str]:

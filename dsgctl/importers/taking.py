@@ -87,6 +87,8 @@ class Taking(Generic[SourceType]):
             if row.problem:
                 raise Invalid(row.problem, MEND)
             take(row)
+        except (BadRows, Conflicts):  # the end of it all, from a row within this one
+            raise
         except Lost:
             self._depending[row.table] += 1
             self.lose(row)
@@ -127,6 +129,10 @@ class Taking(Generic[SourceType]):
     def note(self, line: str) -> None:
         """Tell of a detail that is otherwise here."""
         self.report.noted.append(line)
+
+    def remark(self, line: str) -> None:
+        """Tell of what became of something that was taken over."""
+        self.report.remarks.append(line)
 
     def named(self, row: Row, column: str, table: str, found: Mapping[int, Found]) -> Found:
         """What was taken over from the row of ``table`` that a column names.

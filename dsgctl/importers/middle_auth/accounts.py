@@ -62,7 +62,7 @@ def _person(taking: Taking, row: Row, display_name: str, affiliations: list[str]
     }  # fmt: skip
     for column in ("name", "pi"):
         if attributes[column] != row.text(column).strip():
-            taking.note(f"{row.where}: {column} is kept as {names.shown(attributes[column])}")
+            taking.remark(f"{row.where}: {column} is kept as {names.shown(attributes[column])}")
     kept = {
         "id": row.id, "active": True, "issuer": None, "subject": None, "parent": row.number_or_none("parent_id"),
         "created": row.moment_or_none("created") or taking.change.at,

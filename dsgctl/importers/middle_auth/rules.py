@@ -62,9 +62,22 @@ def take_grants(taking: Taking) -> None:
         subject = grants.principal_subject(taking.user(row))
         return Kept(subject, Target(taking.dataset(row), "admin"), "import", change.actor, change.at)
 
+    admins = 0
+
     def give(kept: list[Kept]) -> None:
         taking.report.counts("grants", new=grants.keep_all(change, kept), of=len(kept))
 
+    def give_admins(kept: list[Kept]) -> None:
+        nonlocal admins
+        before = taking.report.added["grants"]
+        give(kept)
+        admins += taking.report.added["grants"] - before
+
     taking.each("permission", permission)
     taking.batches("group_dataset_permission", of_group, give)
-    taking.batches("dataset_admin", of_admin, give)
+    taking.batches("dataset_admin", of_admin, give_admins)
+    if admins:
+        taking.remark(
+            f"dataset_admin: {admins} new grants of admin, which, unlike there, bring manage, edit and view"
+            " (each is in the plan of a dry run)"
+        )
