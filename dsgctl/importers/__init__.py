@@ -1,8 +1,11 @@
 """Taking over facts from other systems: one module or package a source. Each reads and checks its source, then
 calls core.
 
-    rows.py    a row of a source, which knows where it stands
-    taking.py  one run: what went well, what did not, and what was left out
+    rows.py       a row of a source, which knows where it stands
+    taking.py     one run: what went well, what did not, and what was left out
+    people.py     people who have ids there, which stay
+    additions.py  people who are known by their email alone
+    csv_lines.py, json_file.py  files, whatever is in them
 """
 
 from collections import Counter

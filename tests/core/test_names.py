@@ -70,6 +70,10 @@ FAIL: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
         "bot@service-account.dsg.local", "Bot@Service-Account.DSG.local", "ana@x.org\n", "ana\x00@x.org",
         *(text + "@x.org" for text in HARMFUL),
     )),
+    *((names.kept_email, (text,)) for text in (
+        "", "ana", "@x.org", "ana@", " ana@x.org", "ana@x.org ", "a" * 250 + "@x.org",
+        "bot@service-account.dsg.local", *(text + "@x.org" for text in HARMFUL),
+    )),
     *((names.slug, (text, "dataset")) for text in (
         "", " ", "fish 2", ".fish", "-fish", "..", "fish/2", "fish:2", "fish@2", "fisch\u00e4", "f\u0456sh", "a" * 256,
         "fish2\n", *HARMFUL,
