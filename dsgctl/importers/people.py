@@ -61,32 +61,33 @@ def take_all(taking: Taking[Any], table: str, taken: dict[int, Principal], perso
 
 
 def _take_batch(taking: Taking[Any], batch: list[tuple[Row, NewUser]], taken: dict[int, Principal]) -> None:
-    holders = _Holders(users.among(taking.change.database, [person for _, person in batch]))
-    new: list[tuple[Row, NewUser]] = []
+    people = {row.id: person for row, person in batch}
+    holders = _Holders(users.among(taking.change.database, people.values()))
+    new: list[Row] = []
 
-    def take(row: Row, person: NewUser) -> None:
+    def find(row: Row) -> None:
+        person = people[row.id]
         known = holders.same(person)
         if known is None:
-            new.append((row, person))
+            new.append(row)
             holders.add(Principal(id=row.id, kind="user", email=person.email, **_identity(person)))
         else:
             _add_to(taking, known, person)
             taken[row.id] = known
 
-    def add(row: Row, person: NewUser) -> None:
-        users.add_all(taking.change, [person])
-        taken[row.id] = Principal(id=row.id, kind="user", email=person.email)
+    def add(row: Row) -> None:
+        users.add_all(taking.change, [people[row.id]])
 
-    for row, person in batch:
-        taking.attempt(row, lambda row, person=person: take(row, person))  # type: ignore[misc]
+    for row, _ in batch:
+        taking.attempt(row, find)
     try:
-        users.add_all(taking.change, [person for _, person in new])
-    except Invalid:  # one of them is; each alone tells which
-        for row, person in new:
-            taking.attempt(row, lambda row, person=person: add(row, person))  # type: ignore[misc]
-        return
-    for row, person in new:
-        taken[row.id] = Principal(id=row.id, kind="user", email=person.email)
+        users.add_all(taking.change, [people[row.id] for row in new])
+    except Invalid:  # one of them is, which ends the import; each alone tells which
+        for row in new:
+            taking.attempt(row, add)
+    for row in new:
+        if not taking.was_lost(row.table, row.id):
+            taken[row.id] = Principal(id=row.id, kind="user", email=people[row.id].email)
     taking.report.counts("users", new=len(new), of=len(new))
 
 

@@ -167,6 +167,19 @@ class TestWhatIsTakenOver:
         assert users.find(here, "sched uler@serviceaccount").id == 42
         assert users.by_email(here, "ZOË@example.org") is None
 
+    def test_columns_may_stand_in_any_order_and_one_has_two_names(self, run: Run, dumps: Path) -> None:
+        (dumps / "user_group.csv").write_text("is_admin,group_id,user_id,id\nt,2,3,1\nf,2,7,2\n")
+        run(middle_auth.run, str(dumps))
+        assert groups.show(run.database, "kelp_team")["leads"] == ["brawemmir2@example.org"]
+        assert groups.show(run.database, "kelp_team")["members"] == ["brawemmir2@example.org", "other.twin@example.org"]
+
+    def test_children_may_stand_before_their_parents_and_have_some(self, run: Run, dumps: Path) -> None:
+        header, *rows = (dumps / "user.csv").read_text().splitlines(keepends=True)
+        (dumps / "user.csv").write_text("".join([header, "99,Deep,deep@x.org,f,f,,,41,f\n", *rows[-5:], *rows[:-5]]))
+        run(middle_auth.run, str(dumps))
+        assert users.show(run.database, "deep@x.org")["parent"] == "bot3@example.org"
+        assert users.show(run.database, "bot3@example.org")["parent"] == "other.twin@example.org"
+
 
 class TestAgain:
     def test_a_second_run_changes_nothing_and_tells_the_same(self, run: Run, dumps: Path) -> None:

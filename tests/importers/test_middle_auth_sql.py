@@ -260,6 +260,7 @@ def test_the_log_names_the_database_without_the_password(server: postgresql.Serv
     record = json.loads(dsgctl("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
     assert record["actor"].startswith(f"import:{server.url('auth')} by os:")
     assert postgresql.PASSWORD not in result.out + result.err
+    assert "note: the password in the URL was in the list of processes" in result.err
 
 
 def test_a_part_is_not_all_of_a_table() -> None:

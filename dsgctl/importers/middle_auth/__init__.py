@@ -44,10 +44,13 @@ def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: 
     """
     if "://" in source:
         # Not at the top: only needed for a database.
-        from dsgctl.importers.middle_auth import sql_source
+        from dsgctl.importers.middle_auth import drivers, sql_source
 
         with sql_source.opened(source) as tables:
-            return _run(change, tables, skip_conflicts, progress)
+            report = _run(change, tables, skip_conflicts, progress)
+        if drivers.has_password(source):
+            report.remarks.append("the password in the URL was in the list of processes: use PGPASSWORD or MYSQL_PWD")
+        return report
     path = Path(source)
     if not path.is_dir():
         what = "is not a directory" if path.exists() else "is not there"

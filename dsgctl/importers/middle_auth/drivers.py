@@ -70,6 +70,11 @@ def address(url: str) -> str:
     return f"{_engine(parts)}://{user}{host}{port}{parts.path}"
 
 
+def has_password(url: str) -> bool:
+    """Whether a URL tells a password to everybody who can list processes."""
+    return bool(_split(url).password)
+
+
 def _engine(parts: SplitResult) -> str:
     """``postgresql`` or ``mysql``; a program's own URL may name its driver too: ``mysql+pymysql``."""
     engines = {"postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
