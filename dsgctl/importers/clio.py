@@ -73,20 +73,29 @@ def _take_datasets(taking: Taking[_Export]) -> None:
     change = taking.change
     subject = grants.group_subject(change.database, _EVERYBODY)
 
+    lost: set[str] = set()
+
     def take(row: Row) -> None:
         name, value = row.text("key"), row.values["value"]
-        public = value.get("public", False) if isinstance(value, dict) else value
+        entry = value if isinstance(value, dict) else {"public": value}
+        public, description = entry.get("public", False), entry.get("description") or ""
+        lost.update(entry.keys() - {"public", "description"})
         if not isinstance(public, bool):
             raise Invalid(f"{shown(name)}: public is neither true nor false", MEND)
+        if not isinstance(description, str):
+            raise Invalid(f"{shown(name)}: description is not text", MEND)
         new = datasets.by_name(change.database, name) is None
         if new:
-            datasets.add(change, name, any_name=True)
+            text = description.replace("\r\n", "\n").replace("\r", "\n")
+            datasets.add(change, name, description=text, any_name=True)
         taking.count("datasets", new)
         if public:
             kept = Kept(subject, Target(name, "view"), "import", change.actor, change.at)
             taking.count("grants", bool(grants.keep_all(change, [kept])))
 
     taking.each("datasets", take)
+    for key in sorted(lost):
+        taking.note(f"{shown(key)} of datasets: there is no place for it here")
 
 
 def _take_users(taking: Taking[_Export]) -> None:
@@ -115,7 +124,7 @@ def _take_users(taking: Taking[_Export]) -> None:
 
     taking.batches("users", read, lambda batch: additions.add(taking, batch))
     for key in sorted(lost):
-        taking.note(f"{key} of users: there is no place for it here")
+        taking.note(f"{shown(key)} of users: there is no place for it here")
 
 
 class _User:

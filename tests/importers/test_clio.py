@@ -12,7 +12,11 @@ from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import Report, clio
 from tests.core.builders import AT, Run, refused
 
-DATASETS = {"hemibrain": {"public": True, "description": "A fly"}, "VNC": {"public": False}, "mb:v1": False}
+DATASETS = {
+    "hemibrain": {"public": True, "description": "A fly", "tags": ["x"]},
+    "VNC": {"public": False},
+    "mb:v1": False,
+}
 
 
 @pytest.fixture
@@ -134,7 +138,10 @@ def test_what_is_not_known_is_left_out_and_told_with_its_line(run: Run, source: 
         "users, line 3: ada@example.org has the role 'clio_read' on all datasets, which is not known here",
         "users, line 9: bo@example.org has the role 'janitor' on 'VNC', which is not known here",
     ]
-    assert "org of users" in report.noted[0]
+    assert report.noted == [
+        f"{what}: there is no place for it here" for what in ("'tags' of datasets", "'org' of users")
+    ]
+    assert datasets.show(run.database, "hemibrain")["description"] == "A fly"
     assert direct(run, "bo@example.org") == {("VNC", "view")}
 
 
@@ -173,6 +180,8 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "a group without a name": (USER % '{"groups": [""]}', "users, line 1: '' is not a group name"),
     "an email that is none": ('{"users": {\n"ada": {}}, "datasets": {}}', "users, line 2: 'ada' is not an email"),
     "a dataset without a name": ('{"users": {}, "datasets": {"": {}}}', "datasets, line 1: '' is not a dataset name"),
+    "a description that is none": (
+        '{"users": {}, "datasets": {"a": {"description": 1}}}', "description is not text"),
     "public that is no flag": ('{"users": {}, "datasets": {"a": {"public": 1}}}', "public is neither true nor false"),
 }  # fmt: skip
 
