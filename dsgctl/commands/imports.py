@@ -1,39 +1,21 @@
 """``dsgctl import``"""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from dsgctl.commands.output import printable, wants_json
+from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.errors import Invalid
 from dsgctl.importers import Report, csv_file, datasetgateway
 
-Progress = Callable[[int, int], None]
-
 
 @click.group()
 def command() -> None:
     """Take over people and facts from other systems. All of a source or nothing."""
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Progress | None]:
-    """A bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    # Not at the top: only needed on a terminal.
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_report(session: Session, report: Report, source: str) -> None:
@@ -47,8 +29,8 @@ def _print_report(session: Session, report: Report, source: str) -> None:
 def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Report]) -> None:
     actor = f"import:{Path(source).name} by {session.actor}"
     try:
-        with _progress(source) as progress, session.change(dry_run=dry_run, actor=actor) as change:
-            report = work(change, progress)
+        with progress(source) as told, session.change(dry_run=dry_run, actor=actor) as change:
+            report = work(change, told)
     except Invalid as error:
         problems = getattr(error, "problems", ())
         if len(problems) > 1 and not wants_json():  # whose error is one object
@@ -79,3 +61,14 @@ def csv_(session: Session, file: str, dataset: str, dry_run: bool) -> None:
     They join the group 'user' and may view the dataset; what is known of people is only added to.
     """
     _run(session, file, dry_run, lambda change, progress: csv_file.run(change, Path(file), dataset, progress=progress))
+
+
+@subcommand(command, "export", example="dsgctl import export dsg.json --dry-run")
+@click.argument("file", metavar="FILE")
+@dry_run_option
+def export_(session: Session, file: str, dry_run: bool) -> None:
+    """Put a document of 'dsgctl export' into an empty database, id for id."""
+    # Not at the top: of the sources only this one needs to know every table.
+    from dsgctl.importers import export_file
+
+    _run(session, file, dry_run, lambda change, progress: export_file.run(change, Path(file), progress=progress))
