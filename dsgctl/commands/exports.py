@@ -1,6 +1,7 @@
 """``dsgctl export``"""
 
 import sys
+from contextlib import nullcontext
 
 import click
 
@@ -50,7 +51,8 @@ def command(
 
     # Bytes, whatever the locale: JSON is UTF-8 (RFC 8259, section 8.1).
     out = sys.stdout.buffer
-    with progress("export") as told:
+    # On a terminal the lines themselves show how far it is.
+    with nullcontext(None) if out.isatty() else progress("export") as told:
         for line in export.document(
             session.database,
             now(),

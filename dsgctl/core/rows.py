@@ -72,11 +72,12 @@ def forms(table: str) -> dict[str, tuple[str, Form]]:
 
 
 def _form(column: str, field: Field, special: Form) -> Form:
-    """None passes each of them: whether a column may be empty, the schema decides."""
+    """None passes all but that of an id, for which the engine would choose one: what may be empty, the schema tells."""
     of_type = _of_type(field)
+    may_be_none = not isinstance(field, AutoField)
 
     def check(value: Any) -> Any:
-        if value is None:
+        if value is None and may_be_none:
             return None
         try:
             return special(of_type(value))
@@ -154,8 +155,9 @@ def _line(what: str, *, empty: bool = True) -> Form:
 
 
 def _prefix(text: str) -> str:
-    if names.gs_url(f"gs://any/{text}")[1] != text:
-        raise Invalid(f"{names.shown(text)} does not end with '/'")
+    if text and (text.startswith("/") or not text.endswith("/")):
+        raise Invalid(f"{names.shown(text)} is not a prefix that ends with '/'")
+    names.gs_url(f"gs://any/{text[:-1]}")  # the slash may have been added to one of the greatest length
     return text
 
 

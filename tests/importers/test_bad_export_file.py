@@ -1,18 +1,22 @@
 """Documents of `dsgctl export` that are not as it writes them: each is refused in one line, nothing is written."""
 
 import json
+import random
 import re
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dsgctl.core import users
+from dsgctl import export
+from dsgctl.core import datasets, grants, groups, services, terms, tokens, users
 from dsgctl.core.errors import Invalid
 from dsgctl.importers import export_file
-from tests.core.builders import Run, refused
+from tests.core.builders import AT, DAY, Run, refused
+from tests.importers.conftest import WHOLE
 
 Change = Callable[[str], str]
 
@@ -106,6 +110,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "an id that is true": (row("groups", 1, id=True), ["groups row True: id: True is not a whole number"]),
     "an id below one": (row("groups", 1, id=0), ["groups row 0: id: 0 is not a whole number from 1"]),
     "an id too large": (row("groups", 1, id=2**53), ["is not a whole number from 1 to"]),
+    "an id that is null": (row("groups", 1, id=None), ["groups row None: id: None is not a whole number"]),
     "no id": (row("groups", 1, no_id=None), ["groups row None: id is missing"]),
     "a flag that is a number": (row("principals", 2, admin=1), ["principals row 2: admin: 1 is neither"]),
     "a text that is a list": (row("principals", 2, notes=[]), ["principals row 2: notes: [] is not text"]),
@@ -130,7 +135,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
         row("services", 1, url="javascript:alert(1)"), ["services row 1: url", "not a web address"],
     ),
     "a bucket that is none": (row("buckets", 1, name="NO"), ["buckets row 'NO': name", "is not a location"]),
-    "a prefix without its slash": (row("locations", 1, prefix="a/b"), ["locations row 1: prefix: 'a/b' does not end"]),
+    "a prefix without its slash": (row("locations", 1, prefix="a/b"), ["locations row 1: prefix: 'a/b' is not a"]),
     "a root below zero": (row("public_roots", 1, root_id=-1), ["root_id: -1 is not a whole number from 0"]),
     # Rows and each other
     "an id twice": (twice("groups", 1), ["groups row 1: there is another row of the same id"]),
@@ -225,3 +230,45 @@ def test_half_a_gigabyte_of_nothing_takes_neither_memory_nor_time(
         run(export_file.run, source)
     assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     tracemalloc.stop()
+
+
+WORDS = ['"', "{", "}", "[", "]", ",", "null", "true", "-1", "1e9", "1.5", "9" * 30, '"\\ud800"', "\\u0000", "\n", '""',
+         "NaN", "0", "\x7f", "[[[[", '{"a": 1}', '"x"', ""]  # fmt: skip
+
+
+def test_whatever_somebody_writes_into_it_is_refused_or_imported_whole(other: Run, run: Run, tmp_path: Path) -> None:
+    """Never a traceback, and never a part."""
+    make_some_facts(run)
+    text = sealed(b"".join(export.document(run.database, AT, **WHOLE)).decode())
+    values = [found.span() for found in re.finditer(r'(?<=: )("([^"\\]|\\.)*"|-?[0-9]+|null|true|false)', text)]
+    chance = random.Random(7)
+    source, before = tmp_path / "dsg.json", other.content()
+    outcomes: Counter[str] = Counter()
+    for _ in range(300):
+        at = chance.randrange(len(text))
+        begin, end = chance.choice(values) if chance.random() < 0.7 else (at, at + 1)
+        source.write_text(text[:begin] + chance.choice(WORDS) + text[end:], encoding="utf-8")
+        try:
+            other(export_file.run, source, dry_run=True)
+            outcomes["imported"] += 1
+        except Invalid as error:
+            assert f"{error.message}; {error.hint}".isprintable()
+            outcomes["refused"] += 1
+    assert other.content() == before
+    assert min(outcomes["imported"], outcomes["refused"]) > 0
+
+
+def make_some_facts(run: Run) -> None:
+    """A little of most kinds."""
+    run(users.add, "ada@example.org", name="Ada", affiliations=["HHMI"])
+    ada = users.find(run.database, "ada@example.org")
+    run(groups.add_member, run(groups.add, "lab")[0].name, ada.email)
+    run(datasets.add, "fish2")
+    run(datasets.add_version, "fish2", "v1")
+    run(datasets.add_location, "fish2", "gs://bucket/fish2/", version="v1")
+    run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    run(terms.accept, 1, ada.email)
+    run(grants.add, grants.principal_subject(ada), grants.Target("fish2", "view", "v1"), expires=AT + DAY)
+    run(services.add_table, "datastack", "fish2_v1", "fish2")
+    run(services.add_root, "datastack", "fish2_v1", 720575940623636701)
+    run(tokens.mint, ada)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from dsgctl import export
 from dsgctl.core import access, audit, facts, groups, terms, tokens, users
 from dsgctl.core.errors import Conflict, Invalid
+from dsgctl.core.users import NewUser
 from dsgctl.importers import Report, export_file
 from dsgctl.store import Database
 from tests.conftest import FIXTURES
@@ -198,3 +200,20 @@ def test_the_hash_is_that_of_the_lines_between(document: Path) -> None:
     lines = document.read_bytes().splitlines(keepends=True)
     end = json.loads(b"{" + lines[-1])["end"]
     assert end["sha256"] == hashlib.sha256(b"".join(lines[1:-1])).hexdigest()
+
+
+@pytest.mark.parametrize("size", [2_000, 8_000])
+def test_memory_is_bounded_however_many_people_there_are(run: Run, other: Run, tmp_path: Path, size: int) -> None:
+    people = [NewUser(f"person{number}@example.org", {"notes": "x" * 500}) for number in range(size)]
+    run(users.add_all, people)
+    source = tmp_path / "dsg.json"
+    tracemalloc.start()
+    with source.open("wb") as file:
+        file.writelines(export.document(run.database, AT))
+    exporting = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    other(export_file.run, source)
+    importing = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert source.stat().st_size > size * 1000
+    assert max(exporting, importing) < 6 * 2**20, (exporting, importing)
