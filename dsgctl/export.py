@@ -6,9 +6,11 @@ keys, so that the same facts give the same lines, but for the moment in the firs
 
 What is in it, and what is not:
 
-- A token's hash and the invitation to terms stand for a right and are left out unless asked for. Without its hash
-  a token cannot work elsewhere; what is known of it (whose, since when, last used) is told all the same. An
-  invitation is the link that shows terms, also of a dataset that one does not know of, to whoever is signed in.
+- A token's hash is left out unless asked for. Without it a token cannot work elsewhere; what is known of it (whose,
+  since when, last used) is told all the same.
+- The invitation to terms is left out unless asked for. It opens nothing that its reader may not see anyway
+  (dsgserve/terms.py), but it was made not to be guessed and is sent to chosen people. Without it the import makes a
+  new one, and links that were sent out lead nowhere.
 - Tokens that were revoked or have expired are in it: to leave them out would turn "revoked" into "unknown".
 - The audit log goes along with its ids and hashes, so that its chain goes on over there; it may be left behind.
 - Settings and keys are no facts: `dsgctl db backup` takes them along.
