@@ -1,19 +1,16 @@
 """``dsgctl import``"""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from dsgctl.commands.output import printable, wants_json
+from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import Report, clio, csv_file, datasetgateway, middle_auth, neuprint
-
-Progress = Callable[[int, int], None]
 
 
 @click.group()
@@ -24,21 +21,6 @@ def command() -> None:
     Exit codes: 0 done, 2 the source cannot be read or has bad rows, 4 something stands against it,
     or was left out. What is left out is named, and the rest is done. An error means that nothing was.
     """
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Progress | None]:
-    """A bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    # Not at the top: only needed on a terminal.
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_report(session: Session, report: Report, source: str) -> None:
@@ -63,8 +45,8 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
     """
     actor = f"import:{source if '://' in source else Path(source).name} by {session.actor}"
     try:
-        with _progress(source) as progress, session.change(dry_run=dry_run, actor=actor) as change:
-            report = work(change, progress)
+        with progress(source) as told, session.change(dry_run=dry_run, actor=actor) as change:
+            report = work(change, told)
     except (Invalid, Conflict) as error:
         problems = getattr(error, "problems", ())
         if len(problems) > 1 and not wants_json():  # whose error is one object
@@ -167,3 +149,14 @@ def neuprint_(session: Session, file: str, names: tuple[str, ...], skip_conflict
             change, Path(file), names, skip_conflicts=skip_conflicts, progress=progress
         ),
     )  # fmt: skip
+
+
+@subcommand(command, "export", example="dsgctl import export dsg.json --dry-run")
+@click.argument("file", metavar="FILE")
+@dry_run_option
+def export_(session: Session, file: str, dry_run: bool) -> int:
+    """Put a document of 'dsgctl export' into an empty database, id for id."""
+    # Not at the top: of the sources only this one needs to know every table.
+    from dsgctl.importers import export_file
+
+    return _run(session, file, dry_run, lambda change, progress: export_file.run(change, Path(file), progress=progress))

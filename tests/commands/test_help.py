@@ -123,6 +123,9 @@ def test_the_example_in_the_help_runs(
     if "import middle-auth" in line:
         copy_dumps(here.directory / "dumps", whole=True)
         here.database.write_bytes(empty_database.read_bytes())
+    if "import export" in line:
+        (here.directory / "dsg.json").write_text(here.quick("export", "--with-token-hashes").ok().out)
+        here.database.write_bytes(empty_database.read_bytes())
     if "doctor" in line:  # of which much is failed on a machine that tests
         monkeypatch.setattr("dsgctl.doctor.examine", lambda *_: iter(()))
     if "dsgctl setup" in line:

@@ -229,7 +229,7 @@ def test_a_file_that_may_not_grow_loses_nothing(filled: World) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize("line", ["user list", "user list -o json", "user list -o csv", "user show ada@example.org",
-                                  "--help", "completion bash", "--version"])  # fmt: skip
+                                  "export", "--help", "completion bash", "--version"])  # fmt: skip
 def test_an_answer_that_cannot_be_written_is_an_error(filled: World, line: str) -> None:
     result = filled.run.shell(f"dsgctl {line} > /dev/full")
     assert (result.code, result.out) == (1, "")

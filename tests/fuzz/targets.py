@@ -21,11 +21,12 @@ from urllib.parse import urlsplit
 from bottle import LocalRequest
 
 from dsgctl.config import Config, load
-from dsgctl.core import names, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core import datasets, names, tokens, users
+from dsgctl.core.change import Change, change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError
-from dsgctl.importers import csv_file
+from dsgctl.importers import Report, clio, csv_file, datasetgateway, export_file, neuprint
+from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
 from dsgserve import ngauth, origins, redirects, signing, waiting
@@ -146,6 +147,39 @@ def people(data: bytes) -> None:
             raise AssertionError(f"csv: {error}") from error
 
 
+@cache
+def _database() -> Database:
+    """An empty database; what an import writes is undone."""
+    path = Path(tempfile.mkdtemp()) / "dsg.sqlite3"
+    atexit.register(shutil.rmtree, path.parent)
+    migrate(path, now=utc_text(now()))
+    database = open_current(path)
+    with change(database, "os:fuzz") as opened:
+        datasets.add(opened, "fish2")
+    return database
+
+
+IMPORTS: tuple[Callable[[Change, Path], Report], ...] = (
+    clio.run,
+    lambda opened, path: neuprint.run(opened, path, ("fish2",)),
+    lambda opened, path: csv_file.run(opened, path, "fish2"),
+    export_file.run,
+    datasetgateway.run,
+)
+
+
+def document(data: bytes) -> None:
+    """A file of another system: the first byte says of which. Imported, or refused in words."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data[1:])
+        file.flush()
+        try:
+            with change(_database(), "os:fuzz", dry_run=True) as opened:
+                IMPORTS[data[0] % len(IMPORTS) if data else 0](opened, Path(file.name))
+        except (DsgError, StoreError) as error:
+            assert "\n" not in error.message
+
+
 def name(data: bytes) -> None:
     """Names as operators type them: kept as they are, or refused in one line."""
     text = data.decode("utf-8", "surrogateescape")
@@ -198,7 +232,7 @@ def whole(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    check.__name__: check for check in (token, request, origin, target, gcs_body, terms, people, name, whole)
+    check.__name__: check for check in (token, request, origin, target, gcs_body, terms, people, document, name, whole)
 }
 # What each is led on from.
 SEEDS: dict[str, list[bytes]] = {
@@ -213,6 +247,14 @@ SEEDS: dict[str, list[bytes]] = {
         b"1. a\n\n> b",
     ],
     "people": [b"email,name\nada@example.org,Ada\n", b'\xef\xbb\xbfEMAIL\n"a\n', b"email\r\na@b.org\r\n"],
+    "document": [
+        b'\0{"users": {"ada@example.org": {"global_roles": ["admin"], "datasets": {"vnc": ["clio_write"]}}},'
+        b' "datasets": {"vnc": {"public": true}}}',
+        b'\1{"ada@example.org": "readwrite", "bo@example.org": "admin"}',
+        b"\2email,name\nada@example.org,Ada\n",
+        b'\3{"format": "dsg export", "version": 1}\n',
+        b"\4SQLite format 3\0",
+    ],
     "whole": [
         b"\0\n\0\ndsg_token=x&next=/\ndsg_token=x\nBearer x\nhttps://a.example\ntext/html\nx\nhost\n1.2.3.4\n",
         b"\1\n\x0c\nx=y\n\n\n\n\n\n\n\nmultipart/form-data; boundary=x\n\n\n--x\r\n\r\n--x--",
