@@ -74,8 +74,24 @@ def make_app(gateway: Gateway) -> Wsgi:
     for route in ROUTES:
         app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
     app.default_error_handler = _refused_by_bottle
-    behind_proxy = _forwarded(app)
+    behind_proxy = _forwarded(_plain(app))
     return behind_proxy if log.isEnabledFor(logging.DEBUG) else _with_short_cut(gateway, behind_proxy)
+
+
+def _plain(app: Wsgi) -> Wsgi:
+    """Let only paths through that everybody reads alike.
+
+    Bottle leaves out bytes that are not UTF-8 and further slashes at the beginning: what is ``/gcs_token`` to it
+    would be another path to nginx, which counts such requests, and to lanes.py.
+    """
+
+    def look(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if not (path.isascii() and path.isprintable()) or path.startswith("//"):
+            environ["PATH_INFO"] = "/no/such/path"
+        return app(environ, start_response)
+
+    return look
 
 
 def _forwarded(app: Wsgi) -> Wsgi:

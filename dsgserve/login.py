@@ -152,6 +152,8 @@ def logout(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 
     A token in the query is not heeded: a link must not be able to end a login that it carries.
     """
+    if header(request, "Sec-Fetch-Site") == "cross-site" and header(request, "Sec-Fetch-Mode") != "navigate":
+        return json_error(403, "cross_site", "another site's page cannot end a login by itself")
     presented = cookie_token(request, gateway.config.token_names) or bearer_token(request)
     if presented is not None:
         checked = gateway.check(presented)

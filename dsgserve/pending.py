@@ -16,6 +16,7 @@ from dsgserve.requests import cookie
 
 MINUTES = 10  # in which a login must be finished
 AT_ONCE = 4  # logins of one browser; the oldest gives way
+LONGEST = 3900  # characters of the value; browsers keep cookies of 4096 bytes with name and attributes
 _NAME = "dsg_login"
 
 
@@ -76,6 +77,9 @@ class PendingLogins:
 
     def _write(self, reply: HTTPResponse, logins: list[Pending]) -> None:
         text = self._serializer.dumps([asdict(login) for login in logins])
+        if len(text) > LONGEST and len(logins) > 1:
+            self._write(reply, logins[1:])  # the oldest gives way
+            return
         reply.set_cookie(
             self._name, str(text) if logins else "", maxage=MINUTES * 60 if logins else 0,
             path="/", httponly=True, samesite="lax", secure=self._secure,

@@ -68,7 +68,7 @@ def test_first_steps_run_as_they_stand(tmp_path: Path) -> None:
 
 def test_moving_out_runs_as_it_stands(tmp_path: Path) -> None:
     before = 'export DATABASE_PATH="$PWD/dsg.sqlite3"\ndsgctl db migrate\ndsgctl dataset add fish2\n'
-    assert "added 1 datasets" in run_section("Moving out", tmp_path, before)
+    assert "1 dataset" in run_section("Moving out", tmp_path, before)
 
 
 def run_section(title: str, directory: Path, before: str = "") -> str:

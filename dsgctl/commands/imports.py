@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import printable, wants_json
+from dsgctl.commands.output import printable, told, wants_json
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
@@ -24,9 +24,9 @@ def command() -> None:
 
 
 def _print_report(session: Session, report: Report, source: str) -> None:
-    added = ", ".join(f"{count} {kind}" for kind, count in report.added.items() if count)
+    added = told(report.added)
     session.output.done(
-        f"{source}: added {added}" if added else f"{source}: nothing to do, all of it is here already",
+        f"{source}: added {added}" if report.changed else f"{source}: nothing to do, all of it is here already",
         source=source, changed=report.changed, added=report.added, unchanged=report.unchanged, skipped=report.skipped,
     )  # fmt: skip
 

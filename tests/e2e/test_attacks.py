@@ -142,6 +142,20 @@ def test_a_header_and_an_address_inject_nothing(front: Front, token: str) -> Non
             assert "\n" not in reply.headers.get("Location", "")
 
 
+NOT_UNDERSTOOD = [
+    b"GET /\xff HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nCookie: a=\x00\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+]  # fmt: skip
+
+
+def test_what_cannot_be_understood_is_answered_all_the_same(serve: Serve) -> None:
+    server = serve()
+    for request in NOT_UNDERSTOOD:
+        with socket.create_connection(("127.0.0.1", int(server.origin.rpartition(":")[2]))) as wire:
+            assert _exchange(wire, request).startswith(b"HTTP/1."), request
+    assert "uncaptured" not in server.log.read_text()
+
+
 # Who one says to be
 
 

@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
+from bottle import HTTPResponse, LocalRequest
 
 from dsgctl.core import datasets, services, terms, tokens, users
 from dsgctl.core.clock import now
-from dsgserve import signing
+from dsgserve import pending, signing
 from dsgserve.app import ROUTES
 from dsgserve.gateway import Gateway
+from dsgserve.pending import PendingLogins
 from dsgserve.signing import Purpose
 from tests.serve.conftest import KEY, Client, Lab, Reply
 
@@ -139,6 +141,30 @@ def test_of_two_cookies_of_one_name_one_decides_everywhere(client: Client, lab: 
         told = client.request("GET", "/login", COOKIE=both).json().get("email")
         cached = client.request("GET", "/api/v1/user/cache", COOKIE=both)
         assert (cached.json()["email"] if cached.status == 200 else None) == told
+
+
+# Paths
+
+
+ODD_PATHS = ["/gcs_token\xff", "/\xffgcs_token", "//gcs_token", "/gcs_token\x00", "///api/v1/user/cache",
+             "/api/v1/user/cache\xff", "/gcs_token\xc4\x80", "/\x80"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ODD_PATHS)
+def test_a_path_that_others_would_read_otherwise_leads_nowhere(client: Client, lab: Lab, address: str) -> None:
+    """nginx rations logins by their path, and lanes.py keeps slow requests apart by it."""
+    for method in ("GET", "POST"):
+        assert client.request(method, address, cookie=lab.ada).status == 404
+
+
+def test_a_script_of_another_site_does_not_end_a_login(client: Client, lab: Lab) -> None:
+    for method, path in (("GET", "/api/v1/logout"), ("POST", "/api/v1/logout"), ("POST", "/logout")):
+        headers = {"SEC_FETCH_SITE": "cross-site", "SEC_FETCH_MODE": "no-cors"}
+        assert client.request(method, path, cookie=lab.ada, **headers).status == 403
+    assert client.get("/api/v1/user/cache", cookie=lab.ada).status == 200
+    followed = {"SEC_FETCH_SITE": "cross-site", "SEC_FETCH_MODE": "navigate"}  # a link that somebody follows
+    assert client.request("GET", "/api/v1/logout", cookie=lab.ada, accept="text/html", **followed).status == 303
+    assert client.get("/api/v1/user/cache", cookie=lab.ada).status == 401
 
 
 # Browsers
@@ -300,3 +326,20 @@ def test_anonymous_requests_fill_neither_memory_nor_disk(client: Client, gateway
     assert grown < 200_000, f"{grown} bytes after 3,300 requests"
     assert (lab.database.table_sizes(), gateway.facts.change_marker()) == before
     assert not gateway.answers._answers
+
+
+def test_many_logins_under_way_with_long_targets_fit_into_the_cookie() -> None:
+    logins = PendingLogins((KEY,), secure=True)
+    cookie = ""
+    states = []
+    for number in range(6):
+        reply = HTTPResponse()
+        begun = pending.new("/success?x=" + "a" * 1480)
+        states.append(begun.state)
+        logins.add(reply, LocalRequest({"HTTP_COOKIE": cookie}), begun)
+        header = dict(reply.headerlist)["Set-Cookie"]
+        cookie = header.partition(";")[0]
+        assert len(cookie) < 4096, number
+    request = LocalRequest({"HTTP_COOKIE": cookie})
+    assert logins.find(request, states[-1]) is not None
+    assert logins.find(request, states[0]) is None
