@@ -34,6 +34,7 @@ NOUNS = {
     "doctor": ("doctor", "Everything that could be wrong, and what to do."),
     "demo": ("demo", "A populated gateway in a temporary place, to try out."),
     "completion": ("completion", "Completion of commands and names, for your shell."),
+    "shell": ("shell", "One command after the other, without typing dsgctl."),
 }
 
 
@@ -79,41 +80,52 @@ class _Nouns(click.Group):
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflicts with what is there, 5 not allowed.",
 )
 @click.option("--env-file", metavar="FILE", help="Settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")
+@click.option("--as", "on_behalf", metavar="EMAIL", help="Only what this person may see and change.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, message="dsgctl %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, env_file: str | None, debug: bool) -> None:
+def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: bool) -> None:
     """Manage who may see which datasets."""
     # Not at the top: `dsgctl --version` and `--help` need none of it.
     from dsgctl.commands.session import Session
 
-    ctx.obj = Session(env_file, debug=debug)
+    ctx.obj = Session(env_file, debug=debug, on_behalf=on_behalf)
+    if on_behalf is not None:
+        from dsgctl.commands import delegated
+
+        delegated.require_noun(ctx.obj, ctx.invoked_subcommand or "")
 
 
 def main() -> NoReturn:
-    """Run one command, and end with its exit code. The one place where errors become words."""
+    """Run one command, and end with its exit code."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    sys.exit(run_once(sys.argv[1:]))
+
+
+def run_once(arguments: list[str]) -> int:
+    """Run one command, say what went wrong, and return its exit code."""
+    sys.argv[1:] = arguments  # which errors look at to know in which form they are wanted
     try:
-        _refuse_other_encodings(sys.argv[1:])
-        code = cli.main(prog_name="dsgctl", standalone_mode=False)
+        _refuse_other_encodings(arguments)
+        code = cli.main(arguments, prog_name="dsgctl", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("dsgctl: stopped", err=True)
-        sys.exit(130)
+        return 130
     except BrokenPipeError:  # whoever read our answer has seen enough
         _drop_what_cannot_be_written()
-        sys.exit(1)
+        return 1
     except Exception as error:
         exit_code = _failed(error)
         _drop_what_cannot_be_written()
-        sys.exit(exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+        return exit_code
+    return code if isinstance(code, int) else 0
 
 
 def _drop_what_cannot_be_written() -> None:

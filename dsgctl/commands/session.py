@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from dsgctl.commands.output import FORMATS, Output
 from dsgctl.config import DEFAULT_ENV_FILE, Config, from_environment
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
+from dsgctl.core.delegation import of_person
 from dsgctl.core.errors import Invalid
 from dsgctl.core.names import shown
 from dsgctl.store import Database
@@ -26,9 +28,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Session:
     """One run of ``dsgctl``. Settings and database are read when first asked for."""
 
-    def __init__(self, env_file: str | None, *, debug: bool) -> None:
+    def __init__(self, env_file: str | None, *, debug: bool, on_behalf: str | None = None) -> None:
+        """
+        Args:
+            on_behalf: the email of the person for whom the command is run (``--as``); None for an operator.
+        """
         self.env_file = env_file
         self.debug = debug
+        self.on_behalf = on_behalf
         self.output = Output("table")
         self._config: Config | None = None
         self._database: Database | None = None
@@ -52,14 +59,15 @@ class Session:
 
     @property
     def actor(self) -> str:
-        return os_actor()
+        return f"user:{self.on_behalf} by {os_actor()}" if self.on_behalf else os_actor()
 
     @contextmanager
     def change(self, *, dry_run: bool = False, actor: str | None = None) -> Iterator[Change]:
         """Change facts as the person who typed the command; a dry run prints what it would have changed."""
         seen: list[Record] = []
         watch = seen.append if dry_run else None
-        with change(self.database, actor or self.actor, dry_run=dry_run, watch=watch) as opened:
+        delegate = partial(of_person, self.on_behalf) if self.on_behalf else None
+        with change(self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate) as opened:
             yield opened
         if dry_run:
             self.print_plan(seen)
@@ -126,10 +134,25 @@ def command(group: click.Group, name: str, *, example: str, **settings: Any) -> 
     """A command of a noun, which prints an answer (``-o``) and shows an example in its help."""
 
     def decorate(function: Function) -> click.Command:
+        function = _allowed_only(function)
         epilog = "\b\nExample:\n" + "\n".join(f"  {line}" for line in example.splitlines())
         return group.command(name, cls=_Once, epilog=epilog, **settings)(output_option(click.pass_obj(function)))
 
     return decorate
+
+
+def _allowed_only(function: Function) -> Function:
+    """With ``--as``, ask first whether this person may run this command (delegated.py)."""
+
+    @wraps(function)
+    def run(session: Session, /, *arguments: Any, **options: Any) -> Any:
+        if session.on_behalf is not None:
+            from dsgctl.commands import delegated  # only with --as
+
+            delegated.require(session, click.get_current_context())
+        return function(session, *arguments, **options)
+
+    return run  # type: ignore[return-value]
 
 
 def _choose_output(ctx: click.Context, param: click.Parameter, value: str) -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsgctl.core import audit
 from dsgctl.core.audit import Record, State
 from dsgctl.core.clock import now
 from dsgctl.store import Database
+
+if TYPE_CHECKING:
+    from dsgctl.core.delegation import Delegate
 
 _BATCH = 1000  # audit records held in memory before they are written
 
@@ -20,14 +23,21 @@ class Change:
         database: where.
         actor: who, in the form of `audit.Record.actor`.
         at: when: one moment for the whole change.
+        delegate: for whom an operator's program does it, and who may not change everything; None for an operator.
     """
 
     def __init__(
-        self, database: Database, actor: str, at: datetime, watch: Callable[[Record], None] | None = None
+        self,
+        database: Database,
+        actor: str,
+        at: datetime,
+        watch: Callable[[Record], None] | None = None,
+        delegate: "Delegate | None" = None,
     ) -> None:
         self.database = database
         self.actor = actor
         self.at = at
+        self.delegate = delegate
         self._watch = watch
         self._pending: list[Record] = []
 
@@ -36,6 +46,8 @@ class Change:
         self.add_record(Record(self.at, self.actor, action, target, before, after))
 
     def add_record(self, record: Record) -> None:
+        if self.delegate is not None:
+            self.delegate.require_action(record.action)
         if self._watch:
             self._watch(record)
         self._pending.append(record)
@@ -59,16 +71,19 @@ def change(
     at: datetime | None = None,
     dry_run: bool = False,
     watch: Callable[[Record], None] | None = None,
+    delegate: "Callable[[Database, datetime], Delegate] | None" = None,
 ) -> Iterator[Change]:
     """Change facts: all that happens inside and its audit records are kept, or none of it.
 
     Args:
         dry_run: do it all, then undo it: what ``watch`` saw is what a run would do.
         watch: is told each audit record as it is made.
+        delegate: finds out, in the same transaction, for whom it is done (delegation.py).
     """
     try:
         with database.transaction():
-            opened = Change(database, actor, at or now(), watch)
+            at = at or now()
+            opened = Change(database, actor, at, watch, delegate(database, at) if delegate else None)
             yield opened
             opened.write_records()
             database.forget_changes()

@@ -73,6 +73,7 @@ def add(
         Conflict: there is one that will end, and no other end was said: it is not made endless by the way.
     """
     names.permission(target.permission)
+    _authorize(change, subject, target)
     found = _resolve(change.database, target)
     known = _existing(change.database, subject, target.permission, found)
     if known is None:
@@ -102,6 +103,8 @@ def add_all(
     source: Source = "manual",
 ) -> None:
     """Give the same grant to many who are known not to have it."""
+    for subject in subjects:
+        _authorize(change, subject, target)
     found = _resolve(change.database, target)
     row = {"expires": expires, "source": source, "granted_by": change.actor, "created": change.at}
     _insert(change, target, found, [(subject, row) for subject in subjects])
@@ -176,6 +179,7 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     Raises:
         NotFound: there is no such grant.
     """
+    _authorize(change, subject, target)
     found = _resolve(change.database, target)
     known = _existing(change.database, subject, target.permission, found)
     if known is None:
@@ -192,6 +196,14 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     before = _words(target) | ({"expires": known.expires} if known.expires else {})
     before |= {"granted_by": known.granted_by, "source": known.source}
     change.record("grant.revoke", _label(target, subject), before)
+
+
+def _authorize(change: Change, subject: Subject, target: Target) -> None:
+    """Before anything is looked up: who may not decide learns nothing of what is there."""
+    if change.delegate is not None:
+        change.delegate.require_grant(
+            target.dataset, target.permission, target.scope, subject.principal_id, subject.group_id
+        )
 
 
 def _resolve(database: Database, target: Target) -> _Found:

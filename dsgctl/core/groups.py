@@ -79,6 +79,8 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
         Whether anything changed.
     """
     group, user = find(change.database, name), users.find(change.database, email)
+    if change.delegate is not None:
+        change.delegate.require_member(name, group.id, leads=leads is not None, joins=True)
     known = _membership(change.database, group, user)
     if known is None:
         add_members(change, group, [user.id], [user.email], leads=bool(leads))
@@ -114,6 +116,8 @@ def members_among(database: Database, group: Group, ids: Iterable[int]) -> dict[
 def remove_member(change: Change, name: str, email: str) -> bool:
     """Take a person out of a group. Returns whether they were in it."""
     group, user = find(change.database, name), users.find(change.database, email)
+    if change.delegate is not None:
+        change.delegate.require_member(name, group.id, leads=False, joins=False)
     known = _membership(change.database, group, user)
     if known is None:
         return False

@@ -75,7 +75,7 @@ def _complete(quick: Quick, words: str, *, monkeypatch: pytest.MonkeyPatch) -> l
 
 @pytest.mark.parametrize(("words", "found"), [
     ("dsgctl us", ["user"]),
-    ("dsgctl s", ["service", "service-account", "setup", "status"]),
+    ("dsgctl s", ["service", "service-account", "setup", "status", "shell"]),
     ("dsgctl --v", ["--version"]),
     ("dsgctl user ", ["add", "disable", "enable", "list", "offboard", "remove", "set", "show"]),
     ("dsgctl group member ", ["add", "remove"]),

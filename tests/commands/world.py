@@ -42,6 +42,7 @@ def make_files(directory: Path, token: str) -> None:
     (directory / "fish2.md").write_text("# Terms\n\nBe kind to fish.\n")
     (directory / "people.csv").write_text("email,name,affiliation,notes\ncy@example.org,Cy,HHMI,\n")
     (directory / "token.txt").write_text(token + "\n")
+    (directory / "commands.txt").write_text("user list\n")
 
 
 def build(directory: Path, database: Path) -> str:

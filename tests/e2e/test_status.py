@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +78,18 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
     assert visitor.token not in server.log.read_text() and good not in server.log.read_text()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1, "of": "another release"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"pid": "x"}',
+        '{"pid": 1, "of": "another release"}',
+        '{"pid": 1e400, "version": "0", "started": 0, "told": 9e99, "counts": {}}',
+        '{"pid": 1, "version": "0", "started": 0, "told": 9e99, "counts": []}',
+    ],
+)
 def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None:
     path.with_name(f"{path.name}.server-1.json").write_text(content)
     assert processes.running(path) == []
@@ -86,8 +98,10 @@ def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None
 def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    processes.tell(path, processes.Process(ended.pid, "0", 0.0, 0.0))
-    processes.tell(path, processes.Process(os.getpid(), "0", 0.0, 0.0, {"requests": 7}))
+    processes.tell(path, processes.Process(ended.pid, "0", 0.0, time.time()))
+    processes.tell(path, processes.Process(os.getpid(), "0", 0.0, time.time(), {"requests": 7}))
+    # One that has told nothing for long: another program has its number now.
+    processes.tell(path, processes.Process(os.getppid(), "0", 0.0, time.time() - 120, {"requests": 9}))
     assert [one.counts for one in processes.running(path)] == [{"requests": 7}]
 
 

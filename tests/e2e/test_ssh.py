@@ -1,0 +1,98 @@
+"""A team lead over ssh: README's recipe with a real sshd, and nothing beyond it."""
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dsgctl.core import datasets, grants, groups, users
+from dsgctl.core.change import change
+from dsgctl.store import Database
+from tests.e2e.local import free_port, wait_until
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+pytestmark = pytest.mark.skipif(
+    not Path(SSHD).exists() or os.geteuid() != 0, reason="apt-get install openssh-server, as root"
+)
+README = Path(__file__).parents[2] / "README.md"
+ADA = "ada@example.org"
+Ssh = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
+    """Runs ssh with ada's key, which README's line is for."""
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, ADA)
+        users.add(opened, "bo@example.org")
+        groups.add(opened, "lab-1")
+        groups.add_member(opened, "lab-1", ADA, leads=True)
+        datasets.add(opened, "fish2")
+        grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "manage"))
+    for name in ("host", "ada"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    program = tmp_path / "dsgctl"
+    program.write_text(f'#!/bin/sh\nDATABASE_PATH={path} exec {sys.executable} -m dsgctl "$@"\n')
+    program.chmod(0o755)
+    line = next(
+        line for line in README.read_text().splitlines() if line.startswith('command="/opt/dsg/bin/dsgctl --as')
+    )
+    line = line.replace("/opt/dsg/bin/dsgctl", str(program)).partition(" ssh-ed25519 ")[0]
+    (tmp_path / "authorized_keys").write_text(f"{line} {(tmp_path / 'ada.pub').read_text()}")
+    port = free_port()
+    (tmp_path / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized_keys\n"
+        f"PidFile {tmp_path}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n"
+    )
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    server = subprocess.Popen([SSHD, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.DEVNULL)
+    wait_until((tmp_path / "pid").exists, what="sshd")
+
+    def run(*words: str, options: tuple[str, ...] = (), input: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["ssh", "-F", "none", "-i", tmp_path / "ada", "-p", str(port), "-o", "StrictHostKeyChecking=no",
+             "-o", f"UserKnownHostsFile={tmp_path}/known", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", *options,
+             f"{getpass.getuser()}@127.0.0.1", "--", *words],
+            input=input, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+
+    yield run
+    server.terminate()
+    server.wait(timeout=10)
+
+
+def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, database: Database) -> None:
+    done = ssh("group member add lab-1 bo@example.org")
+    assert (done.returncode, done.stdout) == (0, "bo@example.org is in lab-1\n"), done
+    assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
+    told = json.loads(ssh("access check", ADA, "fish2 manage -o json").stdout)
+    assert told == {"allowed": True, "reason": "granted"}
+    several = ssh(input=f"access check {ADA} fish2 manage\nuser list\n")
+    assert (several.stdout, several.returncode) == ("yes\n", 5)
+
+
+@pytest.mark.parametrize("words", [
+    "user list", "db info", "--as bo@example.org access show bo@example.org", "sh", "-c id", "access show x; id",
+    "$(id)",
+    "dsgctl --env-file /etc/passwd status",
+])  # fmt: skip
+def test_and_nothing_else(ssh: Ssh, words: str) -> None:
+    done = ssh(words)
+    assert done.returncode in (2, 5) and done.stdout == "", done
+    assert "uid=" not in done.stderr
+
+
+def test_no_tunnel_and_no_other_environment(ssh: Ssh) -> None:
+    port = free_port()
+    done = ssh(
+        "access check", ADA, "fish2 manage", options=("-o", "ExitOnForwardFailure=yes", "-R", f"{port}:127.0.0.1:1")
+    )
+    assert done.returncode != 0 and done.stdout == ""
+    done = ssh(f"access check {ADA} fish2 manage", options=("-o", "SetEnv=DATABASE_PATH=/nowhere PYTHONSTARTUP=/x"))
+    assert done.stdout == "yes\n"
