@@ -14,14 +14,14 @@ is there was put there by that write, and is held; one that is not is added agai
 Someone taken out whose row is still there is no longer in the policy either, and is forgotten in the same way.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from dsgctl.core import facts
 from dsgctl.core.buckets import BucketReason, bucket_access
 from dsgctl.core.change import Change
-from dsgctl.core.iam_policy import Difference
+from dsgctl.core.iam_policy import ROLE, Difference
 from dsgctl.store import Database
 from dsgctl.store.models import Bucket, IamMember, Location
 from dsgctl.store.models import Dataset as DatasetTable
@@ -90,12 +90,12 @@ def begin(change: Change, bucket: str, difference: Difference) -> frozenset[str]
     """
     known = ledger(change.database, bucket)
     for member in difference.found:
-        _set(change, bucket, member, known.get(member), to=HELD, action="iam.found")
+        _set(change, bucket, member, known.get(member), HELD)
     for member in difference.gone:
-        _forget(change, bucket, member, known, "iam.forget")
+        _forget(change, bucket, member, known.get(member), "iam.forget")
     new = [member for member in difference.add if known.get(member) != INTENDED]
     for member in new:
-        _set(change, bucket, member, known.get(member), to=INTENDED, action="iam.intend")
+        _set(change, bucket, member, known.get(member), INTENDED)
     return frozenset(new)
 
 
@@ -103,30 +103,37 @@ def finish(change: Change, bucket: str, difference: Difference) -> None:
     """Google has written the policy."""
     known = ledger(change.database, bucket)
     for member in difference.add:
-        _set(change, bucket, member, known.get(member), to=HELD, action="iam.add")
+        _set(change, bucket, member, known.get(member), HELD)
     for member in difference.remove:
-        _forget(change, bucket, member, known, "iam.remove")
+        _forget(change, bucket, member, known.get(member), "iam.remove")
 
 
 def withdraw(change: Change, bucket: str, intended: Iterable[str]) -> None:
     """Google has refused the policy: those who were not there are not there."""
     known = ledger(change.database, bucket)
     for member in sorted(intended):
-        _forget(change, bucket, member, known, "iam.withdraw")
+        _forget(change, bucket, member, known.get(member), "iam.forget")
 
 
-def _set(change: Change, bucket: str, member: str, before: str | None, *, to: str, action: str) -> None:
-    row: Any = IamMember.insert(bucket=bucket, member=member, state=to, since=change.at)
+# The audit log has what came about at Google. An intention is not in it: a bucket that Google refuses, asked every
+# few minutes, would fill it.
+
+
+def _set(change: Change, bucket: str, member: str, before: str | None, state: str) -> None:
+    row: Any = IamMember.insert(bucket=bucket, member=member, state=state, since=change.at)
     if before is not None:
-        row = IamMember.update(state=to, since=change.at).where(_is(bucket, member))
+        row = IamMember.update(state=state, since=change.at).where(_is(bucket, member))
     change.database.run(row)
-    change.record(action, _target(bucket, member), {"state": before} if before else None, {"state": to})
+    if state == HELD != before:
+        change.record("iam.add", _target(bucket, member), after={"role": ROLE})
+    if before == HELD != state:  # somebody else took it out
+        change.record("iam.forget", _target(bucket, member), {"role": ROLE})
 
 
-def _forget(change: Change, bucket: str, member: str, known: Mapping[str, str], action: str) -> None:
-    if member in known:
-        change.database.run(IamMember.delete().where(_is(bucket, member)))
-        change.record(action, _target(bucket, member), {"state": known[member]})
+def _forget(change: Change, bucket: str, member: str, before: str | None, action: str) -> None:
+    change.database.run(IamMember.delete().where(_is(bucket, member)))
+    if before == HELD:
+        change.record(action, _target(bucket, member), {"role": ROLE})
 
 
 def _is(bucket: str, member: str) -> Any:

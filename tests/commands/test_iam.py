@@ -473,7 +473,7 @@ def test_every_change_of_the_ledger_is_in_the_log(do: Do, policies: BucketPolici
     do("iam sync")
     records = json.loads(do("audit list --target bucket:lab-data -o json").out)
     assert [f"{row['action']} {row['target'].partition(' ')[2]}".strip() for row in reversed(records)] == [
-        "bucket.set", *(f"iam.intend {one}" for one in BOTH), *(f"iam.add {one}" for one in BOTH),
+        "bucket.set", *(f"iam.add {one}" for one in BOTH),
         "iam.remove user:bo@example.org",
     ]  # fmt: skip
     do("audit verify")
