@@ -18,7 +18,7 @@ from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.iam_policy import LIMIT, Difference
-from dsgctl.gcs.policies import Changed, NotDone, NotTaken, Policies
+from dsgctl.gcs.policies import Changed, NoBucket, NotDone, NotTaken, Policies, Unclear
 from dsgctl.store import Database
 
 TRIES = 5  # of the cycle of one bucket, as long as others write its policy
@@ -117,7 +117,12 @@ class Sync:
 
     def _cycle(self, policies: Policies, bucket: str, limits: _Limits) -> Outcome:
         """Read, compute, write."""
-        policy = policies.read(bucket)
+        try:
+            policy = policies.read(bucket)
+        except NoBucket:
+            if iam.is_chosen(self._database, bucket):
+                raise
+            policy = {}  # it was given up here too: nobody is left in it
         with self._database.snapshot():
             wanted = iam.members(self._database, bucket, now())
             ledger = iam.ledger(self._database, bucket)
@@ -135,7 +140,7 @@ class Sync:
         try:
             written = policies.write(bucket, iam_policy.changed(policy, difference))
         except NotDone as error:
-            if not error.unclear and new:
+            if new and not isinstance(error, Unclear):
                 with self._begin() as change:
                     iam.withdraw(change, bucket, new)
             raise

@@ -12,6 +12,9 @@ leaves nothing that the next run would not mend, it is written on both sides of 
 After a crash or a lost answer in between, an intention is left. The next `begin` looks at the policy: a member that
 is there was put there by that write, and is held; one that is not is added again, or forgotten if no longer wanted.
 Someone taken out whose row is still there is no longer in the policy either, and is forgotten in the same way.
+
+What nobody can tell apart: after such a crash, a member whom somebody else put there by hand before the next run. It
+is taken for ours, because a member of ours that is taken for somebody else's would stay for ever.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,8 +39,7 @@ def members(database: Database, bucket: str, at: datetime) -> frozenset[str]:
     POST /gcs_token, so nobody reads by this door who is refused at the other. Nobody, unless the bucket was chosen.
     Call it in a `Database.snapshot`.
     """
-    chosen = database.first(Bucket.select().where(Bucket.name == bucket, Bucket.iam == True))
-    if chosen is None:
+    if not is_chosen(database, bucket):
         return frozenset()
     lying = facts.of_bucket(database, bucket)
     return frozenset(
@@ -47,6 +49,11 @@ def members(database: Database, bucket: str, at: datetime) -> frozenset[str]:
         if not (known.service_account or known.admin)
         and bucket_access(known, [one for one in lying if one.dataset == dataset], at).reason is BucketReason.GRANTED
     )
+
+
+def is_chosen(database: Database, bucket: str) -> bool:
+    """Whether people also read the bucket with their own accounts, as `datasets.set_bucket` said."""
+    return database.first(Bucket.select().where(Bucket.name == bucket, Bucket.iam == True)) is not None
 
 
 def member_of(email: str) -> str:

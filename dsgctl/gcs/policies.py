@@ -23,10 +23,7 @@ class NotDone(DsgError):
 
     Attributes:
         told: what Google says about it.
-        unclear: the request may have been done all the same: its answer was lost.
     """
-
-    unclear = False
 
     def __init__(self, message: str, hint: str, told: str = "") -> None:
         super().__init__(f"{message}: {told}" if told else message, hint)
@@ -34,13 +31,15 @@ class NotDone(DsgError):
 
 
 class Unclear(NotDone):
-    """No answer, or none that says whether it was done."""
-
-    unclear = True
+    """No answer, or none that says whether it was done: it may have been."""
 
 
 class Changed(NotDone):
     """Somebody else has written the policy since it was read, or something of it is not allowed (409, 412)."""
+
+
+class NoBucket(NotDone):
+    """There is no such bucket at Google (404)."""
 
 
 class NotTaken(NotDone):
@@ -121,7 +120,8 @@ class Policies:
 def _refusal(status: int, bucket: str, told: str) -> NotDone:
     answers = f"Google answers {status}"
     if status in (409, 412):
-        return Changed(answers, "somebody else writes the policy all the time: run it again", told)
+        hint = "somebody else writes the policy all the time, or may forbid one of its members: run it again"
+        return Changed(answers, hint, told)
     if status == 400:
         return NotTaken(answers, "nothing was changed", told)
     if status == 401:
@@ -129,7 +129,7 @@ def _refusal(status: int, bucket: str, told: str) -> NotDone:
     if status == 403:
         return NotDone(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", told)
     if status == 404:
-        return NotDone(
+        return NoBucket(
             answers, f"there is no bucket {bucket}: take its locations away, or dsgctl bucket set {bucket} --no-iam",
             told,
         )  # fmt: skip

@@ -459,6 +459,20 @@ def test_a_bucket_that_was_not_chosen_is_not_asked_for(do: Do, policies: BucketP
     assert policies.calls == []
 
 
+def test_a_bucket_that_is_gone_is_forgotten_once_it_is_no_longer_chosen(do: Do, policies: BucketPolicies) -> None:
+    do("iam sync")
+    del policies.bindings["lab-data"]
+    row = outcome(do("iam sync -o json", code=1))
+    assert "--no-iam" in row["do"]
+    assert ledger(do) == dict.fromkeys(BOTH, "held")
+    do("bucket set lab-data --no-iam")
+    do("iam plan")
+    assert ledger(do) == dict.fromkeys(BOTH, "held")
+    do("iam sync")
+    assert ledger(do) == {}
+    assert do("iam sync").err.startswith("(none)")
+
+
 def test_who_reads_more_than_they_may_view_is_said_when_a_bucket_is_chosen(do: Do) -> None:
     do("dataset add fly")
     do("dataset location add fly gs://lab-data/fly")
