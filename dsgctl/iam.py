@@ -72,7 +72,7 @@ class Sync:
         self._storage_url = storage_url
         self._begin = begin
         self._dry_run = dry_run
-        self._credentials: dict[str | None, Policies] = {}
+        self._credentials: dict[str | None, Policies | NotDone] = {}
 
     def run(self, buckets: list[str]) -> Iterator[Outcome]:
         """Each bucket in turn, whatever becomes of the others."""
@@ -84,7 +84,8 @@ class Sync:
                     yield Outcome(bucket, trouble=error)
         finally:
             for policies in self._credentials.values():
-                policies.close()
+                if isinstance(policies, Policies):
+                    policies.close()
 
     def _bucket(self, bucket: str) -> Outcome:
         policies = self._policies(datasets.credential_of(self._database, bucket))
@@ -150,9 +151,8 @@ class Sync:
         """Google has written a policy: the one that it was sent, or nearly."""
         sent = outcome.difference
         # Nobody else wrote in between: whoever is new came with this write, if under another address.
-        done = replace(
-            sent, add=tuple(sorted(there - before)), remove=tuple(one for one in sent.remove if one not in there)
-        )
+        new = sorted(one for one in there - before if one.startswith("user:"))
+        done = replace(sent, add=tuple(new), remove=tuple(one for one in sent.remove if one not in there))
         with self._begin() as change:
             iam.finish(change, outcome.bucket, done)
         if (done.add, done.remove) == (sent.add, sent.remove):
@@ -166,8 +166,14 @@ class Sync:
 
     def _policies(self, credential: str | None) -> Policies:
         if credential not in self._credentials:
-            self._credentials[credential] = Policies(self._storage_url, credential)
-        return self._credentials[credential]
+            try:
+                self._credentials[credential] = Policies(self._storage_url, credential)
+            except NotDone as error:  # to look for one where there is none takes seconds: once is enough
+                self._credentials[credential] = error
+        found = self._credentials[credential]
+        if isinstance(found, NotDone):
+            raise found
+        return found
 
 
 def _limited(whole: Difference, principals: int, limits: _Limits) -> tuple[Difference, DsgError | None]:

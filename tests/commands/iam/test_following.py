@@ -145,7 +145,10 @@ def test_a_permission_lost_in_between_is_not_given(do: Do, quick: Quick, policie
 
 
 def test_a_credential_that_is_none_is_told(do: Do) -> None:
-    do("bucket set lab-data --credential /nowhere/key.json")
+    do("dataset location add fish2 gs://other-data")
+    for bucket in ("other-data", "lab-data"):
+        do(f"bucket set {bucket} --iam --credential /nowhere/key.json")
+    assert "2 of 2 buckets failed" in do("iam plan", code=1).err
     row = outcome(do("iam plan -o json", code=1))
     assert row["problem"] == "there is no Google credential (/nowhere/key.json)"
     assert "dsgctl bucket set" in row["do"]

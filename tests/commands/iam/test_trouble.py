@@ -43,6 +43,9 @@ REFUSALS: dict[str, tuple[str, tuple[int, Any], str, bool]] = {
     "write 503": ("PUT", (503, b""), "answers 503|run it again", True),
     "write no JSON": ("PUT", (200, b"<html>"), "does not say whether|run it again", True),
     "write silence": ("PUT", (HANG_UP, None), "does not answer|run it again", True),
+    "write somebody deleted": ("PUT", (200, {"etag": "a", "bindings": [
+        {"role": VIEWER, "members": ["deleted:user:ada@example.org?uid=1", "allUsers"]},
+    ]}), "another policy than it was sent|--email", True),
     "write another": ("PUT", (200, {"etag": "a", "bindings": []}), "another policy than it was sent|--email", True),
 }  # fmt: skip
 
