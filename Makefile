@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench soak install uninstall package requirements node-parts viewer clean
+.PHONY: demo test check bench soak install uninstall package requirements vulnerabilities node-parts viewer clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
@@ -78,6 +78,10 @@ requirements: $(VENV)/installed  ## .requirements.txt anew: what `make install` 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --upgrade --output-file .requirements.txt
+
+vulnerabilities: $(VENV)/tested  ## whether any is known in what `make install` takes; asks osv.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --vulnerability-service osv $(OSV) --requirement .requirements.txt
 
 node-parts: tests/e2e/node/node_modules  ## what the end-to-end tests take from npm; without it they say what they leave out
 

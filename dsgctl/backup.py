@@ -82,7 +82,7 @@ def make(
         to: a directory; None for ``DSG_BACKUP_DIR``.
         stream: is written to instead of a directory.
         env_file: the settings file, to be taken along.
-        in_clear: do not encrypt. Token hashes and people's addresses are in it.
+        in_clear: do not encrypt. Token hashes and people's addresses are in it, but no settings and no secrets.
         prune: afterwards delete the bundles that no tier keeps.
 
     Raises:
@@ -96,7 +96,7 @@ def make(
     if stream is None and directory is not None and not directory.is_dir():
         raise Invalid(f"{directory} is not a directory", "make it, writable for the service's user")
     with _scratch(config) as scratch:
-        manifest = _collect(config, scratch, at, env_file)
+        manifest = _collect(config, scratch, at, env_file, secrets=config.backup_include_secrets and not in_clear)
         bundle = scratch / f"dsg-backup-{at.astimezone(UTC):{_TIME}}.tar.gz"
         _pack(scratch, bundle, manifest)
         if encryption is not None:
@@ -110,7 +110,7 @@ def make(
     meta = {**asdict(manifest), "bundle": path.name, "size": size, "sha256": digest}
     _write(directory / f"{path.name.partition('.')[0]}.meta.json", json.dumps(meta, indent=1).encode() + b"\n")
     keep = (config.backup_keep_hourly, config.backup_keep_daily, config.backup_keep_weekly)
-    return Made(path, size, digest, manifest, prune_directory(directory, *keep) if prune else [])
+    return Made(path, size, digest, manifest, prune_directory(directory, *keep, new=path) if prune else [])
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def recipients(path: Path) -> list[Any]:
     return found
 
 
-def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None) -> Manifest:
+def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None, *, secrets: bool) -> Manifest:
     copy = scratch / DATABASE
     database = Database(config.database, read_only=True)
     try:
@@ -161,7 +161,7 @@ def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None)
     finally:
         database.close()
     schema, rows = _verified(copy)
-    if config.backup_include_secrets:
+    if secrets:
         for source, name in ((env_file, "dsg.env"), (config.client_credentials, "client_credentials.json")):
             if source is not None and source.exists():
                 shutil.copyfile(source, scratch / name)
@@ -273,11 +273,11 @@ def listed(directory: Path) -> dict[Path, datetime]:
     return dict(sorted(found.items(), key=lambda entry: entry[1], reverse=True))
 
 
-def prune_directory(directory: Path, hourly: int, daily: int, weekly: int) -> list[str]:
-    """Delete the bundles that no tier keeps, with their meta files. Returns their names."""
+def prune_directory(directory: Path, hourly: int, daily: int, weekly: int, *, new: Path) -> list[str]:
+    """Delete the bundles that no tier keeps, with their meta files, and never the new one. Returns their names."""
     bundles = listed(directory)
     keep = kept(list(bundles.values()), hourly, daily, weekly)
-    gone = [path for path, moment in bundles.items() if moment not in keep]
+    gone = [path for path, moment in bundles.items() if moment not in keep and path.name != new.name]
     for path in gone:
         path.unlink()
         (directory / f"{path.name.partition('.')[0]}.meta.json").unlink(missing_ok=True)
@@ -333,6 +333,10 @@ def _decrypted(bundle: Path, scratch: Path, identity: Path | None) -> Path:
             decrypt_io(source, target, identities)
     except DecryptError as error:
         raise Invalid(f"{bundle.name} cannot be decrypted: {error}", "it is damaged, or encrypted to others") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise  # of the disk; pyrage's own of a bundle that was cut off or changed has no number
+        raise DsgError(f"{bundle.name} is damaged: {error}", "take another") from None
     return packed
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from dsgctl.core import names
 from dsgctl.core.errors import Invalid
 
 DEFAULT_ENV_FILE = "/etc/dsg/dsg.env"
+LONGEST_FILE = 2**20  # characters; no file of settings is longer, and a device may go on for ever
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -79,8 +80,8 @@ def _keys(value: str) -> tuple[str, ...]:
 
 def _token_names(value: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in value.split(","))
-    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
-        raise _Bad("names of letters, digits, '_' and '-', separated by commas")
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) and "dsg_login" not in name for name in names):
+        raise _Bad("names of letters, digits, '_' and '-', separated by commas, but for dsg_login, which is taken")
     return names
 
 
@@ -274,9 +275,21 @@ def load(environment: Mapping[str, str], env_file: str | None = None) -> Config:
             except _Bad as error:
                 shown = "its value" if item.metadata["secret"] else repr(given[name])
                 problems.append(f"{name}: {shown} is not allowed; allowed: {error}")
+    config = Config(**values)
+    problems += _contradictions(config)
     if problems:
         raise Invalid("; ".join(problems), f"see README, Settings{f'; the file is {named}' if named else ''}")
-    return Config(**values)
+    return config
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Settings that are well-formed each and do not go together."""
+    host, domain = urlsplit(config.origin).hostname or "", config.cookie_domain.removeprefix(".")
+    if domain and not config.is_local and not f".{host}".endswith(f".{domain}"):
+        yield f"AUTH_COOKIE_DOMAIN: browsers refuse {domain} from {host}; allowed: a domain that DSG_ORIGIN is in"
+    plain = [one for one in config.token_redirects if one.startswith("http:") and urlsplit(one).hostname != "localhost"]
+    if plain:
+        yield f"DSG_TOKEN_REDIRECTS: {plain[0]} would get login tokens in clear; allowed: https, or http://localhost"
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
@@ -290,7 +303,8 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 def _read(path: str, *, required: bool) -> dict[str, str]:
     """The ``NAME=value`` lines of a file, as systemd reads them: comments, blank lines and quotes allowed."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(LONGEST_FILE)
     except FileNotFoundError:
         if required:
             raise Invalid(f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE") from None

@@ -168,8 +168,11 @@ def _database(config: Config, at: datetime) -> Iterator[Finding]:
             yield failed("database", f"it has schema {number}; this program needs {LATEST}", do)
             return
         problems = database.integrity_problems()
+        dangling = database.dangling()
         if problems:
             yield failed("database", f"damaged: {problems[0]}", "stop the servers, and dsgctl db restore")
+        elif dangling:
+            yield warning("database", f"{dangling[0]}, and {len(dangling) - 1} more", "dsgctl db check --mend")
         else:
             yield ok("database", f"{path} is sound, schema {LATEST}, mode {mode:04o}, {database.engine()}")
         broken = audit.verify(database)

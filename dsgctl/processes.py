@@ -2,8 +2,11 @@
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+SILENT = 60.0  # seconds after which a server that tells nothing more is gone, and another has its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ def forget(database: Path, pid: int) -> None:
 
 def running(database: Path) -> list[Process]:
     """What the processes that run now told last, in the order of their starts."""
-    found = []
+    found, now = [], time.time()
     for path in database.parent.glob(f"{database.name}.server-*.json"):
         try:
             process = Process(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
+            process = Process(int(process.pid), str(process.version), float(process.started), float(process.told),
+                              {str(name): int(count) for name, count in process.counts.items()})  # fmt: skip
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError):
             continue  # it ends, or is of another release
-        if _is_alive(process.pid):
+        if now - process.told < SILENT and _is_alive(process.pid):
             found.append(process)
     return sorted(found, key=lambda process: process.started)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dsgctl import doctor
 from dsgctl.config import Config, load
-from dsgctl.core import users
+from dsgctl.core import names, users
 from dsgctl.core.change import change
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.oauth_client import read_client
+from dsgctl.store import StoreError
 from dsgctl.store.migrations import keep_former, migrate, open_current
 from dsgctl.store.models import utc_text
 
@@ -85,6 +86,9 @@ def write(path: Path, settings: Mapping[str, str]) -> bool:
     Raises:
         DsgError: it cannot be written.
     """
+    odd = next((name for name, value in settings.items() if names.has_control(value)), None)
+    if odd is not None:
+        raise Invalid(f"{odd}: {names.shown(settings[odd])} is not one line", "say it again without control characters")
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     left = dict(settings)
     lines = []
@@ -130,6 +134,20 @@ def keep_client(source: Path, directory: Path) -> Path:
         except OSError as error:
             raise DsgError(f"cannot write {target}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
     return target
+
+
+def has_admin(path: Path) -> bool:
+    """Whether there is a database in which somebody manages the gateway."""
+    if not path.exists():
+        return False
+    try:
+        database = open_current(path, read_only=True)
+    except StoreError:
+        return True  # what is wrong with it is said later, and is no reason to ask
+    try:
+        return next(users.listed(database, admin=True, limit=1), None) is not None
+    finally:
+        database.close()
 
 
 def new_key() -> str:

@@ -62,6 +62,8 @@ ROUTES = (
 )
 
 
+_NOT_UNDERSTOOD = ("bad_request", "this request cannot be understood")
+
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -72,8 +74,24 @@ def make_app(gateway: Gateway) -> Wsgi:
     for route in ROUTES:
         app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
     app.default_error_handler = _refused_by_bottle
-    behind_proxy = _forwarded(app)
+    behind_proxy = _forwarded(_plain(app))
     return behind_proxy if log.isEnabledFor(logging.DEBUG) else _with_short_cut(gateway, behind_proxy)
+
+
+def _plain(app: Wsgi) -> Wsgi:
+    """Let only paths through that everybody reads alike.
+
+    Bottle leaves out bytes that are not UTF-8 and further slashes at the beginning: what is ``/gcs_token`` to it
+    would be another path to nginx, which counts such requests, and to lanes.py.
+    """
+
+    def look(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if not (path.isascii() and path.isprintable()) or path.startswith("//"):
+            environ["PATH_INFO"] = "/no/such/path"
+        return app(environ, start_response)
+
+    return look
 
 
 def _forwarded(app: Wsgi) -> Wsgi:
@@ -146,6 +164,8 @@ def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse
         reply.set_header("Retry-After", "5")
     except DsgError as error:
         reply = _refusal(request, error.http_status, error.code, error.message)
+    except HTTPError as error:  # Bottle's, of a body that it cannot take apart
+        reply = _refusal(request, error.status_code, *_NOT_UNDERSTOOD)
     except Exception:
         log.exception("%s %s failed", request.method, route.path)
         reply = _refusal(request, 500, "internal_error", "something is wrong here; the operators can see it in the log")
@@ -184,7 +204,7 @@ def _refusal(asked: LocalRequest, status: int, code: str, message: str) -> HTTPR
 def _refused_by_bottle(error: HTTPError) -> bytes:
     """404, 405 and malformed requests, which reach no handler. Nothing of the request is repeated."""
     codes = {404: ("not_found", "there is nothing here"), 405: ("method_not_allowed", "not with this method")}
-    code, message = codes.get(error.status_code, ("bad_request", "this request cannot be understood"))
+    code, message = codes.get(error.status_code, _NOT_UNDERSTOOD)
     reply = _refusal(request, error.status_code, code, message)
     on_the_way = any(route.popup and route.path == request.path for route in ROUTES)
     _finish(reply, security.POPUP_ISOLATION if on_the_way else security.ISOLATION)

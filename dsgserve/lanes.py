@@ -18,7 +18,8 @@ class Lanes(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes wit
 
     def add_task(self, task: Any) -> None:
         """Queue a connection whose next request is whole."""
-        if task.requests[0].path in self._slow_paths:
+        # One that could not be understood has no path.
+        if getattr(task.requests[0], "path", "") in self._slow_paths:
             self._slow.add_task(task)
         else:
             super().add_task(task)

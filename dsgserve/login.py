@@ -17,7 +17,7 @@ from dsgserve.oidc import LoginFailed, Provider
 from dsgserve.outbound import Unavailable
 from dsgserve.pending import Pending
 from dsgserve.replies import json_error, json_reply, message_page, redirect
-from dsgserve.requests import bearer_token, presented_token, wants_page
+from dsgserve.requests import bearer_token, cookie_token, header, parameter, presented_token, wants_page
 
 log = logging.getLogger("dsgserve.login")
 
@@ -51,15 +51,14 @@ def start(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 def authorize(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     """GET or POST /api/v1/authorize?redirect=URL: the same login, as CAVE, Clio and neuPrint start it."""
     config = gateway.config
-    asked = request.params.getunicode("redirect") or "/"
+    asked = parameter(request, "redirect") or "/"
     target = redirects.local_path(asked) or redirects.elsewhere(config, asked)
     if target is None or len(target) > _LONGEST_TARGET:
         return _bad_target(request, "redirect")
     if gateway.provider is None:
         return _not_configured(request)
-    concerning = {key: request.params.getunicode(key) for key in ("service", "dataset")}
-    concerning = {key: value for key, value in concerning.items() if value}
-    if request.get_header("X-Requested-With"):
+    concerning = {key: value for key in ("service", "dataset") if (value := parameter(request, key))}
+    if header(request, "X-Requested-With"):
         # Our own address rather than the provider's: the browser that opens it is the one whose
         # cookie must hold the pending login, and a script's answer could not give it one.
         query = urlencode({"redirect": target, **concerning})
@@ -153,8 +152,9 @@ def logout(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 
     A token in the query is not heeded: a link must not be able to end a login that it carries.
     """
-    names = gateway.config.token_names
-    presented = next(filter(None, map(request.get_cookie, names)), None) or bearer_token(request)
+    if header(request, "Sec-Fetch-Site") == "cross-site" and header(request, "Sec-Fetch-Mode") != "navigate":
+        return json_error(403, "cross_site", "another site's page cannot end a login by itself")
+    presented = cookie_token(request, gateway.config.token_names) or bearer_token(request)
     if presented is not None:
         checked = gateway.check(presented)
         if checked.token is not None and checked.principal is not None and checked.token.kind == "login":

@@ -44,8 +44,12 @@ class JsonLines(logging.Formatter):
 
 
 def start(level: str) -> None:
-    """Send all events of this process to standard error, from this level on."""
+    """Send the events of this process to standard error, from this level on.
+
+    Of libraries only what is wrong, whatever the level: some tell codes and tokens at DEBUG.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("dsgserve").setLevel(level)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is no news, and it is said per request

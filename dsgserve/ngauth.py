@@ -21,7 +21,7 @@ from dsgserve import logs, origins, session, signing, waiting
 from dsgserve.gateway import Gateway
 from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable
 from dsgserve.replies import json_error, json_reply, message_page, page, redirect, unauthorized
-from dsgserve.requests import wants_page
+from dsgserve.requests import header, wants_page
 from dsgserve.session import Login
 from dsgserve.signing import Purpose
 
@@ -219,7 +219,7 @@ def cors(gateway: Gateway, request: LocalRequest, reply: HTTPResponse) -> None:
     """
     reply.set_header("Vary", "Origin")
     reply.set_header("Cache-Control", "no-store")
-    origin = origins.parse(request.get_header("Origin"))
+    origin = origins.parse(header(request, "Origin"))
     if origin is None:
         return
     if request.method == "OPTIONS" and not origins.allowed(origin, gateway.config.ngauth_origins):
@@ -229,10 +229,9 @@ def cors(gateway: Gateway, request: LocalRequest, reply: HTTPResponse) -> None:
 
 
 def _refused_origin(gateway: Gateway, request: LocalRequest) -> HTTPResponse | None:
-    header = request.get_header("Origin")  # WSGI joins two of them with a comma: not an origin
-    if header is None:
+    if "Origin" not in request.headers:
         return None
-    origin = origins.parse(header)
+    origin = origins.parse(header(request, "Origin"))  # WSGI joins two of them with a comma: not an origin
     if origin is None:
         return json_error(400, "invalid_origin", "the Origin header is not an origin")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
@@ -243,7 +242,7 @@ def _refused_origin(gateway: Gateway, request: LocalRequest) -> HTTPResponse | N
 def _preflight(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     """Permission to POST for an allowed origin; for any other the same answer without it."""
     reply = HTTPResponse(b"", 204)
-    origin = origins.parse(request.get_header("Origin"))
+    origin = origins.parse(header(request, "Origin"))
     if origin is not None and origins.allowed(origin, gateway.config.ngauth_origins):
         reply.set_header("Access-Control-Allow-Methods", "POST")
         reply.set_header("Access-Control-Allow-Headers", "Content-Type")

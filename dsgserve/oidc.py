@@ -13,6 +13,8 @@ from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
 from dsgctl.calls import NONSENSE, bounded
+from dsgctl.core import names
+from dsgctl.core.errors import Invalid
 from dsgctl.core.logins import Identity
 from dsgctl.oauth_client import Client
 from dsgserve.outbound import Unavailable
@@ -116,7 +118,7 @@ class Provider:
         if not isinstance(email, str) or claims.get("email_verified") is not True:
             raise LoginFailed("unverified_email")
         return Identity(
-            self.issuer, str(claims["sub"]), email, _text(claims.get("name")), _text(claims.get("picture"), 2048)
+            self.issuer, str(claims["sub"]), email, _text(claims.get("name")), _picture(claims.get("picture"))
         )
 
     def _key(self, key_id: str) -> jwt.PyJWK:
@@ -168,6 +170,14 @@ def _usable_keys(found: Any) -> dict[str, jwt.PyJWK]:
         except (jwt.PyJWTError, AttributeError):
             continue  # a kind of key that we do not know; others may do
     return keys
+
+
+def _picture(value: Any) -> str:
+    """The address of a picture, if it is one that can be kept."""
+    try:
+        return names.url(_text(value, 2048))
+    except Invalid:
+        return ""
 
 
 def _text(value: Any, limit: int = 255) -> str:

@@ -1,6 +1,7 @@
 """Web origins: which text is one, and which may ask for tokens (contract.md, ngauth)."""
 
 import re
+from ipaddress import IPv6Address
 
 from dsgctl.config import Pattern
 
@@ -21,7 +22,17 @@ def parse(value: str | None) -> str | None:
     found = _ORIGIN.fullmatch(value)
     if found is None or len(found["host"]) > 254 or int(found["port"] or 1) > 65535:
         return None
+    if found["host"].startswith("[") and not _is_ipv6(found["host"][1:-1]):
+        return None
     return value
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def allowed(origin: str, pattern: Pattern) -> bool:

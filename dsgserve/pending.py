@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass
 from bottle import HTTPResponse, LocalRequest
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from dsgserve.requests import cookie
+
 MINUTES = 10  # in which a login must be finished
 AT_ONCE = 4  # logins of one browser; the oldest gives way
+LONGEST = 3900  # characters of the value; browsers keep cookies of 4096 bytes with name and attributes
 _NAME = "dsg_login"
 
 
@@ -67,13 +70,16 @@ class PendingLogins:
 
     def _read(self, request: LocalRequest) -> list[Pending]:
         try:
-            entries = self._serializer.loads(request.get_cookie(self._name) or "", max_age=MINUTES * 60)
+            entries = self._serializer.loads(cookie(request, self._name) or "", max_age=MINUTES * 60)
             return [Pending(**entry) for entry in entries]
         except (BadData, TypeError):
             return []
 
     def _write(self, reply: HTTPResponse, logins: list[Pending]) -> None:
         text = self._serializer.dumps([asdict(login) for login in logins])
+        if len(text) > LONGEST and len(logins) > 1:
+            self._write(reply, logins[1:])  # the oldest gives way
+            return
         reply.set_cookie(
             self._name, str(text) if logins else "", maxage=MINUTES * 60 if logins else 0,
             path="/", httponly=True, samesite="lax", secure=self._secure,

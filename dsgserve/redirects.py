@@ -82,7 +82,15 @@ def elsewhere(config: Config, value: str) -> str | None:
 
 
 def with_token(url: str, token: str, config: Config) -> str:
-    """The address, with the token where its origin is one that reads it from there (``DSG_TOKEN_REDIRECTS``)."""
+    """The address, with the token where its origin is one that reads it from there (``DSG_TOKEN_REDIRECTS``).
+
+    Also where terms come first: in the address to which /activate goes on.
+    """
+    path, _, query = url.partition("?")
+    if path == "/activate":
+        pairs = [(key, with_token(value, token, config) if key == "redirect" else value)
+                 for key, value in parse_qsl(query, keep_blank_values=True)]  # fmt: skip
+        return f"{path}?{urlencode(pairs)}"
     if origin_of(url) not in config.token_redirects:
         return url
     parts = urlsplit(url)

@@ -11,6 +11,7 @@ from dsgctl.store.models import Terms
 from dsgserve import redirects, session, waiting
 from dsgserve.gateway import Gateway
 from dsgserve.replies import message_page, page, redirect
+from dsgserve.requests import form
 from dsgserve.session import Login
 
 # What a terms page may be asked with; nothing else is carried through a login.
@@ -24,7 +25,7 @@ def activate(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     (or ``token``) shows one document. With nothing to accept it goes straight on to ``next`` or ``redirect``.
     """
     if request.method == "POST":
-        given = request.forms.get("terms") or ""
+        given = form(request).get("terms") or ""
         if not (given.isascii() and given.isdigit() and len(given) < 10):
             raise Invalid("the form does not say which terms")
         return _accepted(gateway, request, int(given))
@@ -122,7 +123,7 @@ def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPRes
         # A page, not a redirect: the policy of the page that sent the form forbids leaving for the provider.
         text = "Your sign-in has ended, and nothing was recorded."
         return message_page(401, "Sign in again", text, sign_in=f"/auth/login?next={quote(again, safe='')}")
-    if not waiting.is_our_form(gateway, login, terms_id, request.forms.get("form") or ""):
+    if not waiting.is_our_form(gateway, login, terms_id, form(request).get("form") or ""):
         text = "This form is too old, or it was not made by this page. Nothing was recorded."
         return message_page(403, "Please open the terms again", text, open_the_terms=again)
     found, _, _ = _readable(gateway, login, terms_id)
@@ -137,10 +138,10 @@ def _target(gateway: Gateway, request: LocalRequest) -> str:
     Raises:
         Invalid: it names a place that a browser may not be sent to.
     """
-    given = request.forms if request.method == "POST" else request.query
-    if asked := given.getunicode("next"):
+    given = form(request).get if request.method == "POST" else request.query.getunicode
+    if asked := given("next"):
         found = redirects.local_path(asked)
-    elif asked := given.getunicode("redirect"):
+    elif asked := given("redirect"):
         found = redirects.local_path(asked) or redirects.elsewhere(gateway.config, asked)
     else:
         return ""

@@ -185,6 +185,16 @@ def test_only_plain_localhost_is_somebodys_own_machine(origin: str, local: bool)
     assert load({"DSG_ORIGIN": origin}).is_local == local
 
 
+@pytest.mark.parametrize(("settings", "said"), [
+    ({"DSG_ORIGIN": "https://auth.x.org", "AUTH_COOKIE_DOMAIN": ".other.org"}, "AUTH_COOKIE_DOMAIN: browsers refuse"),
+    ({"DSG_ORIGIN": "https://auth.x.org", "AUTH_COOKIE_DOMAIN": "h.x.org"}, "AUTH_COOKIE_DOMAIN: browsers refuse"),
+    ({"DSG_TOKEN_REDIRECTS": "https://a.org,http://b.org"}, "DSG_TOKEN_REDIRECTS: http://b.org would get login tokens"),
+    ({"DSG_TOKEN_NAMES": "dsg_token,dsg_login"}, "but for dsg_login"),
+])  # fmt: skip
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str], said: str) -> None:
+    assert said in refusal(settings)
+
+
 # Names
 
 

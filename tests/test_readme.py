@@ -60,16 +60,30 @@ def test_the_table_of_commands_has_every_verb(noun: str) -> None:
 
 def test_first_steps_run_as_they_stand(tmp_path: Path) -> None:
     """Everything but the installation, which `make` has done for the tests."""
-    section = README.read_text(encoding="utf-8").split("## First steps")[1].split("\n## ")[0]
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    done = run_section("First steps", tmp_path)
+    assert '"permissions_v2":{"fish2":["view"]}' in done
+    assert "ada@example.org may not edit fish2" in done
+    assert "group.member.add" in done
+
+
+def test_moving_out_runs_as_it_stands(tmp_path: Path) -> None:
+    before = 'export DATABASE_PATH="$PWD/dsg.sqlite3"\ndsgctl db migrate\ndsgctl dataset add fish2\n'
+    assert "1 dataset" in run_section("Moving out", tmp_path, before)
+
+
+def run_section(title: str, directory: Path, before: str = "") -> str:
+    """Run the commands of a section of README, after others. Returns what they print; each must succeed."""
+    section = README.read_text(encoding="utf-8").split(f"## {title}")[1].split("\n## ")[0]
+    script = before + "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
     script = re.sub(r"^python3 -m venv .*$", "", script, flags=re.MULTILINE)
-    script = script.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
-    script = f"set -euo pipefail\nset -m\nexport DSG_PORT={_free_port()}\n" + script.replace(":8200", ":$DSG_PORT")
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    programs = Path(sys.executable).parent
+    script = script.replace("$PWD/.venv/bin", str(programs)).replace(":8200", ":$DSG_PORT")
+    script = f'set -euo pipefail\nset -m\nexport DSG_PORT={_free_port()} PATH="{programs}:$PATH"\n' + script
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=directory, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert '"permissions_v2":{"fish2":["view"]}' in done.stdout
-    assert "ada@example.org may not edit fish2" in done.stdout
-    assert "group.member.add" in done.stdout
+    return done.stdout
 
 
 def test_backup_and_restore_run_as_they_stand(tmp_path: Path) -> None:

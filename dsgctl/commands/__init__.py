@@ -27,6 +27,7 @@ NOUNS = {
     "access": ("access", "Who may what, and why."),
     "iam": ("iam", "Buckets that people also read with their own Google accounts."),
     "import": ("imports", "Take over people and facts from other systems."),
+    "export": ("exports", "Everything as one document, to move out; grants as a list."),
     "audit": ("audit", "Who changed what, when."),
     "db": ("db", "The database file: create, upgrade, check."),
     "setup": ("setup", "Settings, database and first admin of a new gateway."),

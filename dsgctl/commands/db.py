@@ -40,10 +40,20 @@ def migrate_(session: Session) -> None:
     )  # fmt: skip
 
 
-@subcommand(command, "check", example="dsgctl db check")
-def check(session: Session) -> None:
+@subcommand(command, "check", example="dsgctl db check\ndsgctl db check --mend")
+@click.option("--mend", is_flag=True, help="Delete what the sqlite3 shell left of deleted rows.")
+def check(session: Session, mend: bool) -> None:
     """Look for damage: the file, its references, the chain of audit records."""
     problems = session.database.integrity_problems()
+    dangling = session.database.dangling()
+    if dangling and mend and not problems:
+        with session.change() as change:
+            session.database.mend_dangling()
+            change.record("db.mend", f"database:{session.database.path}", before={"rows": dangling[:1000]})
+        dangling = session.database.dangling()
+    if dangling and not problems:
+        more = f" and {len(dangling) - 1} more such" if len(dangling) > 1 else ""
+        raise DsgError(f"{session.database.path}: {dangling[0]}{more}", "dsgctl db check --mend deletes what is left")
     broken = audit.verify(session.database)
     if broken is not None:
         problems.append(f"audit record {broken} does not follow from the one before it: somebody changed the log")
@@ -124,6 +134,8 @@ def restore(
         rows = sum(manifest.rows.values())
         sentence = f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows"
         aside = None
+        if secrets_to is not None:  # before the database: it says no where such files are already
+            backup.give_secrets(files, manifest, secrets_to)
         if apply_:
             session.confirm(
                 f"all changes since {manifest.created} are undone, revocations of tokens and access too", yes=yes
@@ -137,8 +149,6 @@ def restore(
                     opened.record("db.restore", f"database:{path}", after={"created": manifest.created})
             if aside:
                 sentence += f"; the former one is {aside}"
-        if secrets_to is not None:
-            backup.give_secrets(files, manifest, secrets_to)
     session.output.done(
         sentence, value="created", bundle=str(bundle), created=manifest.created, version=manifest.version,
         schema=manifest.schema, rows=manifest.rows, applied=apply_, former=str(aside) if aside else None,

@@ -7,6 +7,7 @@ import click
 
 from dsgctl.commands.session import Session, output_option
 from dsgctl.config import Config
+from dsgctl.core import names
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 
@@ -50,13 +51,15 @@ def command(
         if answer:
             settings[question.setting] = answer
     settings |= {"DATABASE_PATH": database} if database else {}
-    if admin is None and not Path(settings.get("DATABASE_PATH", Config().database)).exists():
+    if admin is None and not setup.has_admin(Path(settings.get("DATABASE_PATH", Config().database))):
         admin = _ask("The email of the first admin, who manages the gateway.", needed=False)
     if missing:
         raise Invalid(f"nobody is there to be asked for {', '.join(missing)}", "say it as an option")
     settings |= {"DSG_OIDC_ISSUER": issuer} if issuer else {}
     settings.setdefault("DSG_SECRET_KEY", setup.new_key())
 
+    if admin is not None:
+        names.email(admin)
     config = setup.checked(settings, offline=offline)
     if config.client_credentials is not None:
         settings["CLIENT_CREDENTIALS_PATH"] = str(setup.keep_client(config.client_credentials, path.parent))
@@ -70,7 +73,8 @@ def command(
     click.echo(f"register at the provider, as redirect URI: {redirect_uri}")
     if config.client_credentials is None and not config.google_client_id:
         click.echo("nobody can sign in yet: run it again with --client FILE")
-    click.echo("next: systemctl enable --now dsgserve.socket dsg-backup.timer dsg-prune.timer; dsgctl doctor")
+    timers = "dsg-backup.timer dsg-prune.timer" if config.backup_dir else "dsg-prune.timer"
+    click.echo(f"next: systemctl enable --now dsgserve.socket {timers}; dsgctl doctor")
 
 
 def _ask(why: str, *, needed: bool) -> str | None:

@@ -19,7 +19,10 @@ def command() -> None:
 
 def _text(file: str) -> str:
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        if file == "-":
+            return sys.stdin.read(names.MAX_TEXT + 1)
+        with Path(file).open(encoding="utf-8") as opened:
+            return opened.read(names.MAX_TEXT + 1)  # one more than is taken, so that a longer one is refused
     except UnicodeDecodeError:
         raise Invalid(f"{file} is not UTF-8 text", "save it as UTF-8") from None
 

@@ -34,18 +34,25 @@ def find(database: Database, name: str) -> Dataset:
 
 
 def add(
-    change: Change, name: str, *, description: str = "", public: bool = False, kept_id: int | None = None
+    change: Change,
+    name: str,
+    *,
+    description: str = "",
+    public: bool = False,
+    kept_id: int | None = None,
+    any_name: bool = False,
 ) -> tuple[Dataset, bool]:
     """Make a dataset; succeeds without a change if the same one is there already.
 
     Args:
         kept_id: the id that it had in another system; None for a new one.
+        any_name: keep a name of another system that nobody could give here: one line of any script.
 
     Returns:
         The dataset, and whether it is new.
     """
     values = {"description": names.paragraph(description, "description"), "access": _access(public)}
-    known = by_name(change.database, names.slug(name, "dataset"))
+    known = by_name(change.database, names.line(name, "dataset name") if any_name else names.slug(name, "dataset"))
     if known is not None:
         others = [key for key, value in values.items() if getattr(known, key) != value]
         if others:

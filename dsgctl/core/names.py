@@ -49,9 +49,30 @@ def email(text: str) -> str:
             f"{shown(text)} is not an email address",
             "write it like name@example.org, in ASCII (a domain in punycode)",
         )
+    return _not_of_service_accounts(text)
+
+
+def kept_email(text: str) -> str:
+    """An address as another system keeps it, also one that nobody could have been given here: of any script,
+    or with a space in it. Services know people by it."""
+    ends_well = text == text.strip() and not text.startswith("@") and not text.endswith("@")
+    if len(text) > 254 or "@" not in text or not ends_well or has_control(text):
+        raise Invalid(f"{shown(text)} is not an email address", "write it there like name@example.org")
+    return _not_of_service_accounts(text)
+
+
+def _not_of_service_accounts(text: str) -> str:
     if text.lower().endswith("@" + SERVICE_ACCOUNT_DOMAIN):
         raise Invalid(f"{shown(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts")
     return text
+
+
+def email_key(text: str) -> str:
+    """An address as addresses are compared: the case of A to Z aside, and of no other letter.
+
+    That is what the database's lower() does. Python's would make "k" of the Kelvin sign, which must not find kate.
+    """
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def slug(text: str, what: str) -> str:

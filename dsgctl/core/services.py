@@ -1,6 +1,6 @@
 """Services that ask the gateway, CAVE's service tables, and the public roots in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dsgctl.core import datasets, names
@@ -120,17 +120,29 @@ def tables(database: Database, service: str | None = None) -> Iterator[dict[str,
 # Public roots
 
 
-def add_root(change: Change, service: str, table: str, root_id: int) -> bool:
+def root_id(number: int) -> int:
+    """A number that a root may have."""
+    if not 0 <= number <= _MAX_ROOT:
+        raise Invalid(f"{number} is not a root id", "a root id is a whole number from 0 to 2^63-1")
+    return number
+
+
+def add_root(change: Change, service: str, table: str, number: int) -> bool:
     """Mark a root as open to all. Returns whether it is new."""
-    if not 0 <= root_id <= _MAX_ROOT:
-        raise Invalid(f"{root_id} is not a root id", "a root id is a whole number from 0 to 2^63-1")
+    return bool(add_roots(change, service, table, [number]))
+
+
+def add_roots(change: Change, service: str, table: str, numbers: Iterable[int]) -> int:
+    """Mark roots as open to all; at most some thousands at once. Returns how many are new."""
+    wanted = dict.fromkeys(root_id(number) for number in numbers)
     found = find_table(change.database, service, table)
-    where = (PublicRoot.service_table == found.id) & (PublicRoot.root_id == root_id)
-    if change.database.first(PublicRoot.select().where(where)) is not None:
-        return False
-    change.database.run(PublicRoot.insert(service_table=found.id, root_id=root_id))
-    change.record("service.root.add", f"table:{service}/{table} root:{root_id}")
-    return True
+    query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == found.id)
+    there = {number for (number,) in change.database.tuples(query.where(PublicRoot.root_id.in_(list(wanted))))}
+    new = [number for number in wanted if number not in there]
+    change.database.insert_many(PublicRoot, [{"service_table": found.id, "root_id": number} for number in new])
+    for number in new:
+        change.record("service.root.add", f"table:{service}/{table} root:{number}")
+    return len(new)
 
 
 def remove_root(change: Change, service: str, table: str, root_id: int) -> None:

@@ -192,7 +192,7 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
 
 def accept(change: Change, terms_id: int, email: str, *, address: str | None = None) -> bool:
     """Record that a person accepts terms. For a public dataset's own terms, that also gives
-    ``view`` on it, by self-service.
+    ``view`` on it, by self-service: once, so that nobody gets back what was taken from them.
 
     Args:
         address: the browser's network address; None if an operator records it on the person's behalf.
@@ -212,32 +212,29 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
             f"dsgctl user show {user.email} names the parent",
         )
     where = (Acceptance.principal == user.id) & (Acceptance.terms == terms_id)
-    new = change.database.first(Acceptance.select().where(where)) is None
-    if new:
-        change.database.run(
-            Acceptance.insert(
-                principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
-            )
+    if change.database.first(Acceptance.select().where(where)) is not None:
+        return False
+    change.database.run(
+        Acceptance.insert(
+            principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
         )
-        after = {"name": found.name, "address": address}
-        change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
-    # Also for who accepted while the dataset was closed yet.
+    )
+    after = {"name": found.name, "address": address}
+    change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
     public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
     subject = grants.principal_subject(user)
-    given = [
+    for dataset in change.database.objects(m.Dataset.select().where(public)):
         _give_view(change, dataset.name, subject)
-        for dataset in change.database.objects(m.Dataset.select().where(public))
-    ]
-    return new or any(given)
+    return True
 
 
-def _give_view(change: Change, dataset: str, subject: grants.Subject) -> bool:
+def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
     # One of a version alone, or one that has ended, is not enough: nobody can accept twice.
     for row in grants.listed(change.database, dataset=dataset, subject=subject):
         lasting = row["expires"] is None or row["expires"] > change.at
         if row["permission"] == "view" and row["version"] is None and lasting:
-            return False
-    return grants.add(change, subject, grants.Target(dataset, "view"), for_ever=True, source="self-service")
+            return
+    grants.add(change, subject, grants.Target(dataset, "view"), for_ever=True, source="self-service")
 
 
 def listed(database: Database) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -157,8 +157,17 @@ def mint(
     return find(change.database, token_id), secret
 
 
-def keep(
-    change: Change,
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A token of another system, which keeps working here; made by `kept`."""
+
+    principal: Principal
+    hash: bytes
+    prefix: str
+    values: dict[str, Any]
+
+
+def kept(
     principal: Principal,
     secret: str,
     *,
@@ -167,32 +176,56 @@ def keep(
     created: datetime,
     expires: datetime | None,
     last_used: datetime | None,
-) -> bool:
-    """Take over a token of another system, so that it keeps working. Returns whether it is new here."""
+) -> Kept:
+    """What `keep_all` takes over; the secret itself is not in it."""
     names.line(description, "description", empty=True)
-    if change.database.first(Token.select(Token.id).where(Token.hash == digest(secret))) is not None:
-        return False
-    _insert(
-        change, principal, secret,
-        kind=kind, description=description, created=created, expires=expires, last_used=last_used,
-    )  # fmt: skip
-    return True
+    values = {
+        "kind": kind, "description": description, "created": created, "expires": expires, "last_used": last_used
+    }  # fmt: skip
+    return Kept(principal, digest(secret), visible_prefix(secret), values)
+
+
+def keep(change: Change, principal: Principal, secret: str, **values: Any) -> bool:
+    """Take over a token of another system, so that it keeps working. Returns whether it is new here.
+
+    Args:
+        values: as in `kept`.
+    """
+    return bool(keep_all(change, [kept(principal, secret, **values)]))
+
+
+def keep_all(change: Change, tokens: Iterable[Kept]) -> int:
+    """The same as `keep`, many at once, but at most some thousands. One that is here, whatever became of it,
+    stays as it is.
+
+    Returns:
+        How many are new.
+    """
+    wanted = {one.hash: one for one in tokens}
+    query = Token.select(Token.hash).where(Token.hash.in_(list(wanted)))
+    there = {bytes(found) for (found,) in change.database.tuples(query)}
+    new = [one for found, one in wanted.items() if found not in there]
+    rows: list[dict[str, Any]] = []
+    for number, one in enumerate(new, change.database.next_id(Token)):
+        rows.append({"id": number, "hash": one.hash, "principal": one.principal.id, "prefix": one.prefix, **one.values})
+        _record(change, one.principal, rows[-1])
+    change.database.insert_many(Token, rows)
+    return len(new)
 
 
 def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> int:
     row = {"created": change.at, **values, "principal": principal.id, "prefix": visible_prefix(secret)}
     token_id = change.database.run(Token.insert(hash=digest(secret), **row))
-    after = {
-        "kind": row["kind"],
-        "prefix": row["prefix"],
-        "description": row["description"],
-        "expires": row["expires"],
-    }
+    _record(change, principal, {**row, "id": token_id})
+    return token_id
+
+
+def _record(change: Change, principal: Principal, row: dict[str, Any]) -> None:
+    after = {key: row[key] for key in ("kind", "prefix", "description", "expires")}
     change.record(
-        "token.mint", f"token:{token_id} {service_accounts.label(principal)}",
+        "token.mint", f"token:{row['id']} {service_accounts.label(principal)}",
         after={key: value for key, value in after.items() if value},
     )  # fmt: skip
-    return token_id
 
 
 def find(database: Database, token_id: int) -> Token:

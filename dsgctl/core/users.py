@@ -49,11 +49,8 @@ def by_email(database: Database, email: str) -> Principal | None:
 
 
 def _compared(emails: Iterable[str]) -> list[str]:
-    """The addresses that somebody may have, as they are compared.
-
-    Only ASCII ones (core/names.py): lower() makes "k" of the Kelvin sign, which must not find kate.
-    """
-    return sorted({email.lower() for email in emails if email.isascii()})
+    """The addresses that somebody may have, as they are compared. What cannot be one may hold what no database can."""
+    return sorted({names.email_key(email) for email in emails if not names.has_control(email)})
 
 
 def by_id(database: Database, principal_id: int) -> Principal | None:
@@ -119,7 +116,7 @@ def add_all(change: Change, people: list[NewUser]) -> list[int]:
     for number, person in enumerate(people, change.database.next_id(Principal)):
         values = _UNSET | {key: _CHECKS[key](value) for key, value in person.attributes.items()}
         rows.append({
-            "id": number, "kind": "user", "email": names.email(person.email), **values, "active": True,
+            "id": number, "kind": "user", "email": _email_of(person), **values, "active": True,
             "issuer": None, "subject": None, "parent": None, "created": change.at, "created_by": change.actor,
             **person.kept,
         })  # fmt: skip
@@ -134,12 +131,29 @@ def add_all(change: Change, people: list[NewUser]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def among(database: Database, *, principal_id: int, email: str, issuer: str, subject: str | None) -> list[Principal]:
-    """Whoever has this id, this address or this identity: nobody, one or several."""
-    same = (Principal.id == principal_id) | fn.lower(Principal.email).in_(_compared([email]))
-    if subject is not None:
-        same |= (Principal.issuer == issuer) & (Principal.subject == subject)
-    return database.objects(Principal.select().where(same).order_by(Principal.id))
+def _email_of(person: NewUser) -> str:
+    """Who has an id of another system keeps the address too, of whatever form: services know them by both."""
+    return names.kept_email(person.email) if "id" in person.kept else names.email(person.email)
+
+
+def among(database: Database, people: Iterable[NewUser]) -> list[Principal]:
+    """Whoever has the id, the address or the identity of one of these people, who have them in another system."""
+    found: dict[int, Principal] = {}
+    identities: dict[str, set[str]] = {}
+    ids: set[int] = set()
+    emails: set[str] = set()
+    for person in people:
+        ids.add(person.kept["id"])
+        emails.add(person.email)
+        if person.kept["subject"] is not None:
+            identities.setdefault(person.kept["issuer"], set()).add(person.kept["subject"])
+    conditions = [Principal.id.in_(part) for part in _parts(ids)]
+    conditions += [fn.lower(Principal.email).in_(part) for part in _parts(_compared(emails))]
+    for issuer, subjects in identities.items():
+        conditions += [(Principal.issuer == issuer) & Principal.subject.in_(part) for part in _parts(subjects)]
+    for condition in conditions:
+        found |= {holder.id: holder for holder in database.objects(Principal.select().where(condition))}
+    return list(found.values())
 
 
 def reserve_ids(change: Change, up_to: int) -> None:
@@ -148,7 +162,7 @@ def reserve_ids(change: Change, up_to: int) -> None:
 
 
 def known_among(database: Database, emails: Iterable[str]) -> dict[str, tuple[Principal, list[str]]]:
-    """Those of these addresses whose users are known, in lower case, with the user and their affiliations."""
+    """Those of these addresses whose users are known, as they are compared, with the user and their affiliations."""
     found: dict[int, tuple[Principal, list[str]]] = {}
     for part in _parts(_compared(emails)):
         for user in database.objects(Principal.select().where(fn.lower(Principal.email).in_(part))):
@@ -157,7 +171,7 @@ def known_among(database: Database, emails: Iterable[str]) -> dict[str, tuple[Pr
         query = m.Affiliation.select(m.Affiliation.principal, m.Affiliation.name)
         for principal_id, name in database.tuples(query.where(m.Affiliation.principal.in_(part))):
             found[principal_id][1].append(name)
-    return {user.email.lower(): (user, have) for user, have in found.values()}
+    return {names.email_key(user.email): (user, have) for user, have in found.values()}
 
 
 def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:

@@ -1,11 +1,18 @@
-"""Taking over facts from other systems: one module a source. Each reads and checks its source, then calls core."""
+"""Taking over facts from other systems: one module or package a source. Each reads and checks its source, then
+calls core.
+
+    rows.py       a row of a source, which knows where it stands
+    taking.py     one run: what went well, what did not, and what was left out
+    people.py     people who have ids there, which stay
+    additions.py  people who are known by their email alone
+    csv_lines.py, json_file.py  files, whatever is in them
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from dsgctl.core.errors import Invalid
+from dsgctl.core.errors import Conflict, Invalid
 
 Progress = Callable[[int, int], None]  # told how many of how many rows are done
 
@@ -16,12 +23,22 @@ class Report:
 
     Attributes:
         added, unchanged: kind of fact -> how many were new here, or here already.
-        skipped: what could not be taken over, each with its reason, a line each.
+        left_out: facts of the source that are not here now, each with its reason, a line each.
+        noted: what else is otherwise than there, a line each: details that have no place here, and
+            what differs here and stays.
+        remarks: what is worth knowing of that which was taken over.
     """
 
     added: Counter[str] = field(default_factory=Counter)
     unchanged: Counter[str] = field(default_factory=Counter)
-    skipped: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> list[str]:
+        """All that was not taken over."""
+        return self.left_out + self.noted
 
     @property
     def changed(self) -> bool:
@@ -43,9 +60,21 @@ class BadRows(Invalid):
         problems: each of them, in a line that says where it stands and what is wrong.
     """
 
-    def __init__(self, source: Path, problems: Sequence[str], hint: str) -> None:
+    def __init__(self, source: object, problems: Sequence[str], hint: str) -> None:
         rows = "row" if len(problems) == 1 else "rows"
         super().__init__(f"{source}: {len(problems)} bad {rows}: {first_of(problems)}", hint)
+        self.problems = list(problems)
+
+
+class Conflicts(Conflict):
+    """Rows against which stands what is here, or another row.
+
+    Attributes:
+        problems: as of `BadRows`; bad rows among them.
+    """
+
+    def __init__(self, source: object, problems: Sequence[str], hint: str) -> None:
+        super().__init__(f"{source}: {first_of(problems)}", hint)
         self.problems = list(problems)
 
 

@@ -6,7 +6,6 @@ and every bad row is named before anything is written. A dataset that is not the
 made: it is more likely a typing mistake.
 """
 
-import csv
 import hashlib
 import shutil
 import tempfile
@@ -23,12 +22,12 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
 from dsgctl.core.users import NewUser
 from dsgctl.importers import BadRows, Progress, Report
+from dsgctl.importers.csv_lines import Record, records
 from dsgctl.store.models import Group
 
 COLUMNS = ("email", "name", "affiliation", "notes")
 _GROUP = "user"
 _BATCH = 1000
-_LONGEST = 2**20  # bytes of a line: far more than a note may have
 _MEND = "nothing was imported; mend the file and run it again"
 
 
@@ -45,7 +44,7 @@ class Person:
     @property
     def key(self) -> str:
         """The email as emails are compared."""
-        return self.email.lower()
+        return names.email_key(self.email)
 
 
 def run(change: Change, source: Path, dataset: str, *, progress: Progress | None = None) -> Report:
@@ -108,8 +107,8 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
     for principal_id, end in ends.items():
         if end is not None:
             email = emails[principal_id]
-            report.skipped.append(
-                f"line {people[email.lower()].line}: {email} has view on {target.dataset} already, "
+            report.noted.append(
+                f"line {people[names.email_key(email)].line}: {email} has view on {target.dataset} already, "
                 f"until {end:%Y-%m-%d}, and keeps it until then only"
             )
 
@@ -169,65 +168,30 @@ def _people(source: Path, file: BinaryIO, problems: list[str]) -> Iterator[Perso
     Args:
         problems: is told which rows cannot be read; they are left out.
     """
-    file.seek(0)
-    unreadable: list[int] = []  # lines
-    reader = csv.reader(_lines(source, file, unreadable), strict=True)
-    columns = _columns(source, reader, unreadable)
-    while True:
-        begin = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            problems.append(f"line {begin}: not CSV ({error}); check its quotes")
+    rows = records(str(source), file)
+    columns = _columns(source, next(rows, Record(1, [])))
+    for record in rows:
+        if record.problem:
+            problems.append(f"line {record.line}: {record.problem}")
             continue
-        if unreadable and unreadable[-1] >= begin:
-            bad = [number for number in unreadable if number >= begin]
-            problems.extend(f"line {number}: it is not UTF-8 text" for number in bad)
-            continue
-        cells = [cell.strip() for cell in cells]
+        cells = [cell.strip() for cell in record.cells]
         if not any(cells):
             continue
         if len(cells) != len(columns):
-            problems.append(f"line {begin}: {len(cells)} cells, where the header has {len(columns)}")
+            problems.append(f"line {record.line}: {len(cells)} cells, where the header has {len(columns)}")
             continue
         found = dict(zip(columns, cells, strict=True))
         notes = found.get("notes", "").replace("\r\n", "\n").replace("\r", "\n")
-        yield Person(begin, found["email"], found.get("name", ""), found.get("affiliation", ""), notes)
+        yield Person(record.line, found["email"], found.get("name", ""), found.get("affiliation", ""), notes)
 
 
-def _lines(source: Path, file: BinaryIO, unreadable: list[int]) -> Iterator[str]:
-    """The lines of a file; those that are not UTF-8 are noted.
-
-    Lines are decoded one by one, and not by the stream, so that a bad one can be named.
-    """
-    number = 0
-    while line := file.readline(_LONGEST + 1):
-        number += 1
-        if len(line) > _LONGEST:
-            raise Invalid(f"{source}, line {number}: longer than {_LONGEST} bytes", "save it as CSV, a line a person")
-        if number == 1 and b"\0" in line:
-            unreadable.append(number)  # a file of another kind, though its first bytes may pass for text
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            unreadable.append(number)
-            yield line.decode("utf-8", "replace")
-
-
-def _columns(source: Path, reader: "Iterator[list[str]]", unreadable: list[int]) -> list[str]:
+def _columns(source: Path, header: Record) -> list[str]:
     """The names of the columns, from the first line."""
-    try:
-        header = next(reader, [])
-        bad = None
-    except csv.Error as error:
-        header, bad = [], error
-    if unreadable:
+    if not header.encoded:
         raise Invalid(f"{source} is not UTF-8 text", "save it as CSV in UTF-8")
-    if bad:
-        raise Invalid(f"{source}, line 1: not CSV ({bad})", "check its quotes and line ends")
-    columns = [cell.strip().lower() for cell in header]
+    if header.problem:
+        raise Invalid(f"{source}, line 1: {header.problem}", "check its quotes and line ends")
+    columns = [cell.strip().lower() for cell in header.cells]
     strange = [column for column in columns if column not in COLUMNS]
     if strange or "email" not in columns or len(set(columns)) < len(columns):
         what = f"the column {names.shown(strange[0])} is unknown" if strange else "the first line must name the columns"

@@ -264,16 +264,40 @@ class Database:
     # What the engine knows of itself.
 
     def integrity_problems(self) -> list[str]:
-        """What SQLite finds wrong with the file and its references; empty if nothing."""
+        """What SQLite finds wrong with the file; empty if nothing."""
         with translated(self.path):
             found = [str(row[0]) for row in self._db.execute_sql("PRAGMA integrity_check")]
-            broken = self._db.execute_sql("PRAGMA foreign_key_check").fetchall()
-        problems = [line for line in found if line != "ok"]
-        problems += [
-            f"row {rowid} of {table} refers to a row of {parent} that is not there"
-            for table, rowid, parent, _ in broken
-        ]
-        return problems
+        return [line for line in found if line != "ok"]
+
+    def dangling(self) -> list[str]:
+        """The rows that refer to one that is not there, each in words. The sqlite3 shell, which looks after no
+        references unless it is told to, leaves such behind; nobody gets anything by them."""
+        with translated(self.path):
+            found = self._db.execute_sql("PRAGMA foreign_key_check").fetchall()
+        return [f"a row of {table} refers to a row of {parent} that is not there" for table, _, parent, _ in found]
+
+    def mend_dangling(self) -> None:
+        """Do what the shell left undone: what the schema says of such rows when the other one is deleted."""
+        with translated(self.path):
+            tables = {row[0] for row in self._db.execute_sql("PRAGMA foreign_key_check").fetchall()}
+            for table in sorted(tables):
+                by_key: dict[int, list[Any]] = {}
+                for row in self._db.execute_sql(f'PRAGMA foreign_key_list("{table}")').fetchall():
+                    by_key.setdefault(row[0], []).append(row)
+                for columns in by_key.values():
+                    self._mend(table, columns)
+
+    def _mend(self, table: str, columns: list[Any]) -> None:
+        """Of one foreign key (https://sqlite.org/pragma.html#pragma_foreign_key_list). The names are our schema's."""
+        parent, on_delete = columns[0][2], columns[0][6]
+        given = " AND ".join(f'"{table}"."{column[3]}" IS NOT NULL' for column in columns)
+        same = " AND ".join(f'"p"."{column[4] or column[3]}" = "{table}"."{column[3]}"' for column in columns)
+        where = f'{given} AND NOT EXISTS (SELECT 1 FROM "{parent}" AS "p" WHERE {same})'  # noqa: S608
+        if on_delete == "SET NULL":
+            nothing = ", ".join(f'"{column[3]}" = NULL' for column in columns)
+            self._db.execute_sql(f'UPDATE "{table}" SET {nothing} WHERE {where}')  # noqa: S608
+        else:
+            self._db.execute_sql(f'DELETE FROM "{table}" WHERE {where}')  # noqa: S608
 
     def table_sizes(self) -> dict[str, int]:
         """The number of rows of each table of ours, by name."""

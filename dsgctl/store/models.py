@@ -308,6 +308,6 @@ def principals_matching(text: str) -> Any:
 
 
 ALL: list[type[Model]] = [
-    Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, Location, Grant, Service, Terms,
-    Acceptance, ServiceTable, PublicRoot, Token, AuditRecord, IamMember,
+    Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, IamMember, Location, Grant, Service, Terms,
+    Acceptance, ServiceTable, PublicRoot, Token, AuditRecord,
 ]  # fmt: skip

@@ -113,7 +113,7 @@ def test_in_clear_only_if_told(run: Callable[..., Any], home: Path) -> None:
     run("db", "backup", "--in-clear").ok()
     (bundle,) = (home / "out").glob("*.tar.gz")
     with tarfile.open(bundle) as tar:
-        assert tar.getnames() == ["manifest.json", "db.sqlite3", "dsg.env"]
+        assert tar.getnames() == ["manifest.json", "db.sqlite3"]  # no secrets in clear
 
 
 def test_to_a_pipe(path: Path, home: Path, keys: Path, settings: Path) -> None:
@@ -169,10 +169,29 @@ def test_a_full_disk_leaves_the_older_ones_and_nothing_half(
 
 
 def test_a_damaged_database_makes_no_backup(run: Callable[..., Any], home: Path, path: Path) -> None:
-    with_apsw(path, "PRAGMA foreign_keys = 0", "INSERT INTO memberships VALUES (7, 8, 0)")
+    with path.open("r+b") as file:
+        for page in range(3, path.stat().st_size // 4096):
+            file.seek(page * 4096)
+            file.write(b"\x0d" + b"\xff" * 200)
     result = run("db", "backup")
-    assert result.code == 1 and "the database is damaged: row" in result.err
+    assert result.code == 1 and "damaged" in result.err
     assert list((home / "out").iterdir()) == []
+
+
+def test_what_the_sqlite3_shell_left_dangling_hinders_no_backup(
+    run: Callable[..., Any], home: Path, path: Path
+) -> None:
+    with_apsw(path, "PRAGMA foreign_keys = 0", "INSERT INTO memberships VALUES (7, 8, 0)")
+    run("db", "backup").ok()
+    assert len(bundles(home)) == 1
+
+
+def test_the_bundle_just_made_is_never_pruned(run: Callable[..., Any], home: Path) -> None:
+    later = home / "out" / "dsg-backup-29991231T235959Z.tar.gz.age"  # by a clock that was wrong
+    later.touch()
+    made = run("db", "backup", "-o", "value").ok().out.strip()
+    assert Path(made).exists()
+    later.unlink()
 
 
 # Tiers

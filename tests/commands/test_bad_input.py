@@ -282,6 +282,45 @@ def test_control_characters_are_refused_and_never_reach_the_terminal(filled: Wor
     assert dump(filled.database) == before
 
 
+# SQL, its wildcards, a path, a shell, a template, a format: as a name, each is the text that it is.
+INJECTED = ["x'; DROP TABLE tokens; --", 'x" OR 1=1 --', "x' UNION SELECT hash FROM tokens --", "%", "_", "*", "?",
+            "../../../etc/passwd", "/dev/zero", "$(id)", "`id`", "{{7*7}}", "{0.__class__}", "%s%n",
+            "file:x?mode=rw"]  # fmt: skip
+
+
+@pytest.mark.parametrize("template", KEPT)
+def test_what_is_kept_is_kept_as_text(filled: World, template: str) -> None:
+    before = dump(filled.database)
+    for text in INJECTED:
+        result = filled.quick(*_words(template, text))
+        assert result.code in (0, 2, 4), (text, result)
+        assert "fault of dsgctl" not in result.err
+    after = dump(filled.database)
+    assert after.keys() == before.keys()
+    assert all(len(after[table]) >= len(before[table]) for table in before if table != "changes")
+    assert after["tokens"][: len(before["tokens"])] == before["tokens"]
+    filled.quick("db", "check").ok()
+
+
+@pytest.mark.parametrize("template", SOUGHT)
+def test_what_is_sought_is_sought_as_text(filled: World, template: str) -> None:
+    before = dump(filled.database)
+    for text in INJECTED:
+        result = filled.quick(*_words(template, text))
+        assert result.code in (2, 3), (text, result)
+        assert (result.out, is_one_line(result)) == ("", True), (text, result)
+    assert dump(filled.database) == before
+
+
+@pytest.mark.parametrize("template", FILTERS)
+def test_a_filter_matches_what_it_says_and_no_more(filled: World, template: str) -> None:
+    nothing = filled.quick(*_words(template, "no such text"), "-o", "jsonl").out
+    for text in INJECTED:
+        if text == "_" and template.startswith("audit"):
+            continue  # which is in a name
+        assert filled.quick(*_words(template, text), "-o", "jsonl").out == nothing, text
+
+
 @pytest.mark.parametrize("template", FILTERS)
 def test_a_filter_with_control_characters_prints_none_of_them(filled: World, template: str) -> None:
     for text in CONTROL:

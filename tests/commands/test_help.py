@@ -12,6 +12,7 @@ from dsgctl.commands import NOUNS, cli
 from tests.commands.conftest import World
 from tests.commands.running import Quick
 from tests.conftest import FIXTURES
+from tests.importers.middle_auth import copy_dumps
 
 # `demo` runs until Ctrl-C and has tests of its own.
 TESTED = [noun for noun in NOUNS if noun != "demo"]
@@ -115,6 +116,16 @@ def test_the_example_in_the_help_runs(
     if "import datasetgateway" in line:  # which keeps ids, so none may be taken
         here.database.write_bytes(empty_database.read_bytes())
         shutil.copy(FIXTURES / "datasetgateway.sqlite3", here.directory / "db.sqlite3")
+    if "import clio" in line:
+        (here.directory / "clio.json").write_text('{"users": {"cy@example.org": {}}, "datasets": {"vnc": {}}}')
+    if "import neuprint" in line:
+        (here.directory / "authorized.json").write_text('{"cy@example.org": "readonly"}')
+    if "import middle-auth" in line:
+        copy_dumps(here.directory / "dumps", whole=True)
+        here.database.write_bytes(empty_database.read_bytes())
+    if "import export" in line:
+        (here.directory / "dsg.json").write_text(here.quick("export", "--with-token-hashes").ok().out)
+        here.database.write_bytes(empty_database.read_bytes())
     if "doctor" in line:  # of which much is failed on a machine that tests
         monkeypatch.setattr("dsgctl.doctor.examine", lambda *_: iter(()))
     if "dsgctl setup" in line:

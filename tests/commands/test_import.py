@@ -11,9 +11,11 @@ from tests.commands.running import Process, dump
 from tests.commands.terminal import on_a_terminal
 from tests.commands.test_errors import is_one_line
 from tests.conftest import FIXTURES
+from tests.importers.middle_auth import DUMPS, copy_dumps
 
 CSV = ("import", "csv", "people.csv", "--dataset", "fish2")
 GATEWAY = ("import", "datasetgateway", "db.sqlite3")
+CAVE = ("import", "middle-auth", "dumps")
 KEYS = ["source", "changed", "added", "unchanged", "skipped"]
 PEOPLE = "Email,NAME,Affiliation,notes\ncy@example.org,Cy,HHMI,\nada@example.org,,Janelia,met in Oslo\n"
 
@@ -28,6 +30,13 @@ def people(filled: World) -> World:
 def gateway(filled: World, dsgctl: Process) -> World:
     """The files of the examples, and an empty database: ids are kept, so none may be taken."""
     shutil.copy(FIXTURES / "datasetgateway.sqlite3", filled.directory / "db.sqlite3")
+    return World(dsgctl.database, filled.directory, filled.token)
+
+
+@pytest.fixture
+def cave(filled: World, dsgctl: Process) -> World:
+    """Dumps of middle_auth of which nothing need be left out, and an empty database."""
+    copy_dumps(filled.directory / "dumps", whole=True)
     return World(dsgctl.database, filled.directory, filled.token)
 
 
@@ -46,8 +55,10 @@ def test_a_csv_file_is_taken_over_and_again_changes_nothing(people: World) -> No
     assert dump(people.database) == before
 
 
-@pytest.mark.parametrize("source", [CSV, GATEWAY], ids=["csv", "datasetgateway"])
-def test_a_dry_run_shows_each_change_and_makes_none(people: World, gateway: World, source: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("source", [CSV, GATEWAY, CAVE], ids=["csv", "datasetgateway", "middle-auth"])
+def test_a_dry_run_shows_each_change_and_makes_none(
+    people: World, gateway: World, cave: World, source: tuple[str, ...]
+) -> None:
     here = people if source == CSV else gateway
     before = dump(here.database)
     plan = json.loads(here.quick(*source, "--dry-run", "-o", "json").ok().out)
@@ -166,3 +177,78 @@ def test_a_file_as_a_spreadsheet_writes_it(people: World) -> None:
     people.quick(*CSV).ok()
     answer = json.loads(people.quick("user", "show", "cy@example.org", "-o", "json").ok().out)
     assert (answer["name"], answer["notes"]) == ('Cy "the" Twombly', "two, three")
+
+
+def test_middle_auth_s_tables_are_taken_over_and_again_changes_nothing(cave: World) -> None:
+    first = json.loads(cave.run(*CAVE, "-o", "json").ok().out)
+    assert list(first) == KEYS
+    assert first["added"]["users"] == 42
+    before = dump(cave.database)
+    assert "nothing to do, all of it is here already" in cave.quick(*CAVE).ok().out
+    assert dump(cave.database) == before
+    cave.quick("db", "check").ok()
+    cave.quick("access", "check", "sched uler@serviceaccount", "Kite Retina", "edit").ok()
+
+
+def test_conflicts_are_refused_a_line_each_before_anything_is_written(gateway: World) -> None:
+    shutil.copytree(DUMPS, gateway.directory / "dumps")
+    gateway.quick("dataset", "add", "zebra_hindbrain").ok()
+    before = dump(gateway.database)
+    result = gateway.quick(*CAVE)
+    assert (result.code, result.out) == (4, "")
+    assert "user.csv line 8: 'case.twin@example.org' is the email of" in result.err
+    assert "dataset.csv line 5: dataset zebra_hindbrain has id 4 there, but here zebra_hindbrain has id 1" in result.err
+    assert "--skip-conflicts" in result.err.splitlines()[-1]
+    assert json.loads(gateway.quick(*CAVE, "-o", "json").err)["exit_code"] == 4
+    assert dump(gateway.database) == before
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_what_is_left_out_is_listed_and_the_exit_code_says_so(gateway: World, more: tuple[str, ...]) -> None:
+    shutil.copytree(DUMPS, gateway.directory / "dumps")
+    result = gateway.quick(*CAVE, "--skip-conflicts", *more, "-o", "json")
+    assert result.code == 4
+    assert "left out: user.csv line 8: 'case.twin@example.org'" in result.err
+    assert "left out: api_key: 4 rows" in result.err
+    answer = json.loads(result.out)
+    if not more:
+        assert answer["changed"] is True
+        assert (
+            "user.csv line 8: 'case.twin@example.org' is the email of user.csv line 7 too, case aside"
+            in (answer["skipped"])
+        )
+
+
+CLIO = {
+    "users": {"cy@example.org": {"name": "Cy", "global_roles": ["clio_general"], "datasets": {"vnc": ["janitor"]}}},
+    "datasets": {"vnc": {"public": True}},
+}
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_an_export_of_clio_is_taken_over_but_for_a_role_that_is_not_known(people: World, more: tuple[str, ...]) -> None:
+    (people.directory / "clio.json").write_text(json.dumps(CLIO))
+    before = dump(people.database)
+    result = people.quick("import", "clio", "clio.json", *more)
+    assert result.code == 4
+    assert "left out: users, line 1: cy@example.org has the role 'janitor' on 'vnc'" in result.err
+    if more:
+        assert dump(people.database) == before
+    else:
+        assert "clio.json: added" in result.out
+        people.quick("access", "check", "cy@example.org", "vnc", "view").ok()
+        assert people.quick("import", "clio", "clio.json").code == 4  # it is left out still
+        (people.directory / "clio.json").write_text(json.dumps(CLIO).replace("janitor", "clio_write"))
+        people.quick("import", "clio", "clio.json").ok()
+
+
+def test_levels_of_neuprint_are_taken_over_for_the_datasets_that_are_named(people: World) -> None:
+    (people.directory / "authorized.json").write_text('{"cy@example.org": "readwrite", "dee@example.org": "noauth"}')
+    words = ("import", "neuprint", "authorized.json", "--dataset", "fish2", "--dataset", "fly")
+    result = people.quick(*words)
+    assert result.code == 4
+    assert "left out: line 1: dee@example.org has 'noauth'" in result.err
+    shown = json.loads(people.quick("user", "show", "cy@example.org", "-o", "json").ok().out)
+    assert shown["grants"] == ["fish2 edit", "fly edit"]
+    assert people.quick("import", "neuprint", "authorized.json", "--dataset", "fish9").code == 3
+    assert people.quick("import", "neuprint", "authorized.json").code == 2

@@ -22,6 +22,7 @@ DATASET_HOLDS = "versions locations grants terms service_tables"
 TOKEN = "id token of prefix expires"
 GRANT = "dataset permission subject version scope expires changed"
 REVOKED = "dataset permission subject version scope changed"
+HOLDING = "dataset who kind permission version through until state granted_by"
 
 # Command -> the keys of its JSON, in their order; [..] if it is a list of such objects.
 COMMANDS: dict[str, str] = {
@@ -137,9 +138,14 @@ COMMANDS: dict[str, str] = {
     "expired_grants missing_terms notes next",
     "access who fish2": "[id who kind holds through]",
     "access who fish2 edit": "[id who kind holds through]",
+    "export --grants": f"[{HOLDING}]",
+    "export --grants --dataset fish2 --dataset fly": f"[{HOLDING}]",
     "audit list": "[id at actor action target]",
     "audit list --actor os: --target ada --since 30d --limit 3": "[id at actor action target]",
     "audit list --since 2020-01-31": "[id at actor action target]",
+    "audit verify": "head",
+    "audit verify --seen 0:" + "0" * 64: "head",
+    "audit export --after 40": "[id at actor action target before after imported_from hash]",
     "audit show 1": "id at actor action target before after imported_from hash",
     "db migrate": "path schema changed former",
     "db check": "path sound",
@@ -221,6 +227,7 @@ NOUNS = {
     "service-account": "service-account list -o csv",
     "token": "token list --user ada@example.org -o json",
     "access": "access who fish2",
+    "export": "export --grants -o csv",
     "audit": "audit list --limit 2",
     "db": "db info -o json",
     "status": "status",
@@ -233,7 +240,7 @@ def test_a_process_answers_as_a_call_does(filled: World, noun: str) -> None:
 
 
 READS = [line for line in COMMANDS if set(line.split()[:3]) & {
-    "list", "show", "inspect", "pending", "check", "explain", "who", "info", "status", "--dry-run"
+    "list", "show", "inspect", "pending", "check", "explain", "who", "export", "info", "status", "--dry-run"
 }]  # fmt: skip
 
 

@@ -119,7 +119,8 @@ def test_control_characters_in_the_database_are_shown_escaped(filled: World) -> 
     execute(filled.database, "UPDATE tokens SET description = ?", evil)
     for line in ("user list", "user show bo@example.org", "group list", "grant list", "terms list", "token list",
                  "access explain ada@example.org fish2", "access explain bo@example.org fly",
-                 "access show ada@example.org", "access who fish2", "terms pending", "terms show 1", "token show 1",
+                 "access show ada@example.org", "access who fish2", "export --grants",
+                 "terms pending", "terms show 1", "token show 1",
                  "dataset show fish2", "dataset list", "user remove ada@example.org --dry-run",
                  "user remove ada@example.org"):  # fmt: skip
         result = filled.quick(*line.split())

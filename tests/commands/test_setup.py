@@ -125,6 +125,20 @@ def test_a_settings_file_that_is_wrong_is_not_touched(run: Callable[..., Result]
     assert (etc / "dsg.env").read_text() == "DSG_ORIGN=x\n"
 
 
+def test_a_first_admin_that_is_none_is_refused_before_anything_is_written(
+    run: Callable[..., Result], etc: Path
+) -> None:
+    result = run(*ALL[:-2], "not-an-address", "--offline")
+    assert (result.code, result.out) == (2, "")
+    assert not (etc / "dsg.env").exists()
+
+
+def test_a_value_of_two_lines_writes_no_other_setting(run: Callable[..., Result], etc: Path) -> None:
+    result = run(*ALL, "--backup-dir", "/x\nDSG_DEV_LOGIN=1")
+    assert (result.code, result.out) == (2, "")
+    assert not (etc / "dsg.env").exists()
+
+
 def test_no_place_for_settings(quick: Quick, home: Path) -> None:
     result = quick("--env-file", str(home / "absent" / "dsg.env"), *ALL)
     assert result.code == 2 and "there is no directory" in result.err and "make install" in result.err

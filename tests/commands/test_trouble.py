@@ -129,6 +129,24 @@ def test_check_finds_a_broken_reference(filled: World) -> None:
     result = filled.quick("db", "check")
     assert (result.code, is_one_line(result)) == (1, True)
     assert "refers to a row of principals that is not there" in result.err
+    assert "dsgctl db check --mend" in result.err
+
+
+def test_what_the_sqlite3_shell_left_behind_is_mended_as_the_schema_says(filled: World) -> None:
+    before = dump(filled.database)
+    for statement in ("DELETE FROM groups", "DELETE FROM terms WHERE id = 3", "DELETE FROM principals WHERE id = 1"):
+        execute(filled.database, statement)  # a new connection: it looks after no references
+    assert filled.quick("db", "check").code == 1
+    filled.quick("db", "check", "--mend").ok()
+    filled.quick("db", "check").ok()
+    after = dump(filled.database)
+    assert after["memberships"] == []
+    assert [row for row in after["grants"] if row[2] is not None] == []  # to groups
+    assert not [row for row in after["tokens"] if row[1] == 1]
+    assert next(row for row in after["datasets"] if row[1] == "fly")[4] is None  # its own terms
+    assert len(after["tokens"]) > 10 and len(after["tokens"]) < len(before["tokens"])
+    shown = filled.quick("audit", "list", "--limit", "1", "-o", "json").ok().out
+    assert '"db.mend"' in shown
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything")
@@ -229,7 +247,7 @@ def test_a_file_that_may_not_grow_loses_nothing(filled: World) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize("line", ["user list", "user list -o json", "user list -o csv", "user show ada@example.org",
-                                  "--help", "completion bash", "--version"])  # fmt: skip
+                                  "export", "--help", "completion bash", "--version"])  # fmt: skip
 def test_an_answer_that_cannot_be_written_is_an_error(filled: World, line: str) -> None:
     result = filled.run.shell(f"dsgctl {line} > /dev/full")
     assert (result.code, result.out) == (1, "")

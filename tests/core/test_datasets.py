@@ -41,6 +41,14 @@ def test_a_bad_name_is_refused(run: Run, name: str) -> None:
         run(datasets.add, name)
 
 
+@pytest.mark.parametrize("name", ["Kite Retina", "larva/left", "魚の脳", 'ds,comma"quote'])
+def test_a_name_of_another_system_may_be_any_line(run: Run, name: str) -> None:
+    assert run(datasets.add, name, kept_id=7, any_name=True)[0].id == 7
+    assert datasets.find(run.database, name).name == name
+    with refused(Invalid, "is not a dataset name"):
+        run(datasets.add, f"{name}\n", any_name=True)
+
+
 def test_only_what_is_named_changes(run: Run) -> None:
     run(datasets.add, "fish2", description="a", public=True)
     assert run(datasets.set_attributes, "fish2", description="b")

@@ -213,6 +213,16 @@ class TestAccept:
         )  # fmt: skip
         assert decided(run, who="bea@x.org") is Reason.GRANTED
 
+    def test_what_was_taken_away_does_not_come_back_by_an_old_form(self, run: Run) -> None:
+        bea, _ = run(users.add, "bea@x.org")
+        run(datasets.set_attributes, "fish2", public=True)
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        assert run(terms.accept, document.id, "bea@x.org")
+        run(grants.revoke, grants.principal_subject(bea), grants.Target("fish2", "view"))
+        before = run.content()
+        assert not run(terms.accept, document.id, "bea@x.org")
+        assert run.content() == before
+
     def test_whoever_has_view_gets_no_second_one(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")

@@ -272,6 +272,17 @@ def test_a_token_of_another_system_keeps_working_whatever_its_form(run: Run, ana
     assert run.content() == before
 
 
+def test_many_tokens_of_another_system_are_each_kept_once(run: Run, ana: Principal) -> None:
+    made = [tokens.kept(ana, f"secret {number % 700}", **_kept()) for number in range(1000)]
+    assert run(tokens.keep_all, made) == 700
+    before = run.content()
+    assert run(tokens.keep_all, made) == 0
+    assert run.content() == before
+    newest, _ = run(tokens.mint, ana)
+    assert newest.id == 701
+    assert run.actions()[-2] == f"token.mint token:700 user:{ana.email}"
+
+
 # Their use
 
 

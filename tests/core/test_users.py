@@ -111,6 +111,34 @@ def test_an_address_that_only_looks_alike_is_another_one(run: Run) -> None:
     assert users.ids_by_email(run.database, ["\u212aate@example.org"]) == {}
 
 
+@pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
+def test_who_has_an_id_of_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
+    with refused(Invalid, "is not an email address"):
+        run(users.add_all, [NewUser(email, {})])
+    assert run(users.add_all, [NewUser(email, {}, (), {"id": 7})]) == [7]
+    assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
+
+
+def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
+    there = {"issuer": "https://a.example", "subject": "s"}
+    people = [
+        NewUser("a@x.org", {}, (), {"id": 3}), NewUser("b@x.org", {}, (), {"id": 4}),
+        NewUser("c@x.org", {}, (), {"id": 5, **there}), NewUser("d@x.org", {}, (), {"id": 6, **there, "subject": "t"}),
+    ]  # fmt: skip
+    run(users.add_all, people)
+
+    def among(id: int, email: str, issuer: str | None = None, subject: str | None = None) -> set[int]:
+        asked = NewUser(email, {}, (), {"id": id, "issuer": issuer, "subject": subject})
+        return {user.id for user in users.among(run.database, [asked])}
+
+    assert among(9, "z@x.org") == set()
+    assert among(3, "z@x.org") == {3}
+    assert among(9, "B@X.org") == {4}
+    assert among(9, "z@x.org", "https://a.example", "s") == {5}
+    assert among(9, "z@x.org", "https://b.example", "s") == set()
+    assert among(3, "b@x.org", "https://a.example", "t") == {3, 4, 6}
+
+
 def test_only_what_is_named_changes(run: Run) -> None:
     run(users.add, ANA, name="Ana", pi="Lab", affiliations=["HHMI"])
     assert run(users.set_attributes, ANA.lower(), name="Ann", read_only=True)

@@ -231,6 +231,10 @@ def test_where_a_login_may_lead(browse: Callable[..., Browser], database: Databa
     assert plain == "https://clio.example.org/x?a=1"
     with_token = leads_to("/api/v1/authorize?redirect=https://cave.example.org/x?a=1%26dsg_token=old%23part")
     assert with_token == f"https://cave.example.org/x?a=1&dsg_token={browser.cookie('dsg_token')}#part"
+    # Also where terms might come first, which are asked for by service and dataset.
+    activate = leads_to("/api/v1/authorize?service=clio&redirect=https://cave.example.org/x?a=1")
+    through = browser.get(activate, follow=False).headers["Location"]
+    assert through == f"https://cave.example.org/x?a=1&dsg_token={browser.cookie('dsg_token')}"
     activation = leads_to("/api/v1/authorize?redirect=https://clio.example.org/x&service=clio&dataset=fish2")
     assert activation == "/activate?service=clio&dataset=fish2&redirect=https%3A%2F%2Fclio.example.org%2Fx"
     for bad in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):

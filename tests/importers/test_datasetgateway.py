@@ -453,6 +453,40 @@ def test_a_conflict_names_both_and_changes_nothing(
     assert run.content() == before
 
 
+@pytest.mark.parametrize(("prepare", "parts"), CONFLICTS.values(), ids=CONFLICTS)
+def test_a_conflict_that_is_skipped_is_left_out_with_all_that_hangs_on_it(
+    run: Run, prepare: Callable[[Run], Any], parts: tuple[str, ...]
+) -> None:
+    prepare(run)
+    report = run(datasetgateway.run, ORIGINAL, skip_conflicts=True)
+    told = "\n".join(report.left_out)
+    for part in parts:
+        assert part in told
+    assert report.added["users"] >= 40
+    assert audit.verify(run.database) is None
+    before = run.content()
+    assert not run(datasetgateway.run, ORIGINAL, skip_conflicts=True).changed
+    assert run.content() == before
+
+
+def test_of_two_emails_that_differ_in_case_the_first_is_kept_and_the_children_of_the_other_go_with_it(
+    run: Run, source: Path
+) -> None:
+    spoil(
+        source,
+        "UPDATE dsg_user SET email = 'USER2@example.org' WHERE id = 4",
+        "UPDATE dsg_user SET parent_id = 4 WHERE id = 5",
+    )
+    with refused(Conflict, "dsg_user row 4", "dsg_user row 3", "--skip-conflicts"):
+        run(datasetgateway.run, source)
+    report = run(datasetgateway.run, source, skip_conflicts=True)
+    assert [users.by_id(run.database, number) is None for number in (3, 4, 5)] == [False, True, True]
+    told = "\n".join(report.left_out)
+    assert "dsg_user row 4: 'USER2@example.org'" in told
+    assert "dsg_user row 5: " in told
+    assert "api_key: " in told
+
+
 # Values that cannot be kept: what is done to the source, and what the error must say.
 VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "an email with a control character": (

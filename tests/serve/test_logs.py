@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +31,18 @@ def written() -> Iterator[io.StringIO]:
 
 def lines(written: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def test_libraries_tell_only_what_is_wrong_whatever_the_level() -> None:
+    """requests_oauthlib tells the code, the client's secret and the tokens at DEBUG."""
+    script = (
+        "import logging; from dsgserve import logs; logs.start('DEBUG')\n"
+        "for name in ('requests_oauthlib.oauth2_session', 'urllib3', 'google.auth', 'oauthlib'):\n"
+        "    logging.getLogger(name).info('a secret')\n"
+        "logging.getLogger('dsgserve.login').debug('ours')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == ["ours"]
 
 
 def test_a_request_is_a_line_with_its_number_which_the_answer_has_too(

@@ -16,7 +16,7 @@ import pytest
 
 from dsgctl import calls
 from dsgctl.oauth_client import Client
-from dsgserve.oidc import LoginFailed, Provider
+from dsgserve.oidc import LoginFailed, Provider, _picture
 from dsgserve.outbound import Unavailable
 from tests.e2e.local import make_certificate
 
@@ -179,3 +179,11 @@ def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tu
     handler.say = staticmethod(_said(json.dumps(said).encode()))  # type: ignore[assignment]
     with pytest.raises(Unavailable):
         provider.authorization_url("https://auth.example.org/cb", state="s", nonce="n", challenge="c")
+
+
+@pytest.mark.parametrize(("said", "kept"), [
+    ("https://a.example/me.png", "https://a.example/me.png"), ("data:image/png;base64,AA", ""), ("/avatar.png", ""),
+    ("https://a.example/\u00e9.png", ""), (7, ""), (None, ""), ("javascript:alert(1)", ""),
+])  # fmt: skip
+def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(said: object, kept: str) -> None:
+    assert _picture(said) == kept

@@ -20,11 +20,14 @@ _STEPS = (
 )  # fmt: skip
 
 
-def run(change: Change, source: Path, *, progress: Progress | None = None) -> Report:
+def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
     """Take over all that a database of the original server holds, in the caller's transaction.
 
     What is here already stays as it is here, and a second run changes nothing; where the two differ,
     the report says so. What was removed here since, such as a grant, comes back: it is new here.
+
+    Args:
+        skip_conflicts: leave out that against which something stands, with all that hangs on it, and say so.
 
     Raises:
         BadRows: values in it cannot be kept here; every such row is told.
@@ -32,9 +35,9 @@ def run(change: Change, source: Path, *, progress: Progress | None = None) -> Re
         Conflict: an id, a name or an address is somebody else's here.
     """
     with opened(source) as found:
-        taking = Taking(change, found, progress)
+        taking = Taking(change, found, progress, skip_conflicts)
         for step in _STEPS:
             step(taking)
-        taking.report.skipped.extend(found.lost())
-        taking.finish(source)
+        taking.report.noted.extend(found.lost())
+        taking.finish()
         return taking.report

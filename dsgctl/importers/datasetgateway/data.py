@@ -2,8 +2,8 @@
 
 from dsgctl.core import datasets, services
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers.datasetgateway.source import Row
 from dsgctl.importers.datasetgateway.taking import Taking, of
+from dsgctl.importers.rows import Row
 
 _PUBLIC = {"public": True, "closed": False}
 
@@ -76,9 +76,7 @@ def take_locations(taking: Taking) -> None:
     for version in taking.versions.values():
         if version.text("prefix") and version.id not in placed:
             name = f"version {version.text('version')} of {taking.datasets[version.number('dataset_id')]}"
-            taking.report.skipped.append(
-                f"{name}: prefix {version.text('prefix')} is not kept, since the version has no bucket"
-            )
+            taking.note(f"{name}: prefix {version.text('prefix')} is not kept, since the version has no bucket")
 
 
 def take_services(taking: Taking) -> None:

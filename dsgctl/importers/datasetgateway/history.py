@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from dsgctl.core import audit
-from dsgctl.importers.datasetgateway.source import Row
 from dsgctl.importers.datasetgateway.taking import Taking
+from dsgctl.importers.rows import Row
 
 _BATCH = 500
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,}")  # what may be a token in a text

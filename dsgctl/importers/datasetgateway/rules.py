@@ -6,8 +6,8 @@ from dsgctl.core import datasets, grants, names, terms
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.grants import Kept, Target
 from dsgctl.core.grants import Source as GrantSource
-from dsgctl.importers.datasetgateway.source import Row
 from dsgctl.importers.datasetgateway.taking import Taking, of
+from dsgctl.importers.rows import Row
 
 _SOURCES: dict[str, GrantSource] = {"manual": "manual", "self_service": "self-service"}
 
@@ -45,7 +45,7 @@ def take_terms(taking: Taking) -> None:
             called = taking.version(version_id, dataset_id)
             version = datasets.find_version(change.database, dataset, called).id if called is not None else None
         elif service_id is not None:
-            taking.report.skipped.append(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
+            taking.note(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
         terms.keep(
             change,
             id=row.id, name=name, text=text, dataset=dataset_id, version=version,

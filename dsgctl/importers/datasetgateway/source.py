@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from dsgctl.core.errors import Invalid
+from dsgctl.importers.rows import MOST, Row
 
 # The tables and columns that are read. A file that lacks one is of another program or another release of it.
 NEEDED = {
@@ -54,63 +53,6 @@ _LOST = (
     ),
 )
 _OF_DJANGO = ("django_", "auth_", "account_", "socialaccount_", "sqlite_")  # tables of the framework
-MOST = 2**53  # ids are numbers in JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row, which knows where it stands, so that what is wrong with it can be named."""
-
-    table: str
-    values: dict[str, Any]
-
-    @property
-    def id(self) -> int:
-        return int(self.values["id"])
-
-    @property
-    def where(self) -> str:
-        return f"{self.table} row {self.values['id']}"
-
-    def text(self, column: str) -> str:
-        found = self.values[column]
-        if not isinstance(found, str):
-            raise Invalid(f"{column} is not text", "mend it there first")
-        return found
-
-    def text_or_none(self, column: str) -> str | None:
-        return None if self.values[column] is None else self.text(column)
-
-    def line(self, column: str) -> str:
-        """Text that people read, without the space around it, which some forms let pass."""
-        return self.text(column).strip()
-
-    def paragraph(self, column: str) -> str:
-        """Text of several lines; a browser ends them with CR LF."""
-        return self.text(column).replace("\r\n", "\n").replace("\r", "\n")
-
-    def flag(self, column: str) -> bool:
-        found = self.values[column]
-        if found not in (0, 1):
-            raise Invalid(f"{column} is neither 0 nor 1", "mend it there first")
-        return bool(found)
-
-    def number(self, column: str) -> int:
-        found = self.values[column]
-        if not isinstance(found, int):
-            raise Invalid(f"{column} is not a number", "mend it there first")
-        return found
-
-    def moment(self, column: str) -> datetime:
-        """A time; Django keeps them as UTC text without a zone."""
-        try:
-            found = datetime.fromisoformat(self.text(column))
-            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise Invalid(f"{column} is not a time", "mend it there first") from None
-
-    def moment_or_none(self, column: str) -> datetime | None:
-        return None if self.values[column] is None else self.moment(column)
 
 
 class Source:
@@ -119,6 +61,10 @@ class Source:
     def __init__(self, connection: apsw.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
 
     def rows(self, table: str) -> Iterator[Row]:
         """Every row in the order of ids.

@@ -1,0 +1,71 @@
+"""``dsgctl export``"""
+
+import sys
+from contextlib import nullcontext
+
+import click
+
+from dsgctl.commands.progress import progress
+from dsgctl.commands.session import DATASET, Session, output_option
+from dsgctl.core.clock import now
+from dsgctl.core.errors import Invalid
+
+GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "until", "state", "granted_by")
+
+
+@click.command(
+    epilog="\b\nExample:\n  dsgctl export --with-token-hashes > dsg.json\n"
+    "  dsgctl export --grants --dataset fish2 -o csv > fish2.csv"
+)
+@click.option("--with-token-hashes", is_flag=True, help="So that tokens work where it is imported.")
+@click.option("--with-invitations", is_flag=True, help="So that links to terms that were sent out go on working.")
+@click.option("--without-audit", is_flag=True, help="Leave the audit log out.")
+@click.option("--grants", is_flag=True, help="Instead, list whom a grant reaches: who, what, through what, until when.")
+@click.option("--dataset", "datasets", multiple=True, type=DATASET, metavar="NAME",
+              help="With --grants: on this dataset; may be given several times.")  # fmt: skip
+@output_option
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    with_token_hashes: bool,
+    with_invitations: bool,
+    without_audit: bool,
+    grants: bool,
+    datasets: tuple[str, ...],
+) -> None:
+    """Everything as one JSON document on standard output, for 'dsgctl import export'.
+
+    It holds no secrets: token hashes and invitations only if asked for.
+    """
+    if grants:
+        if with_token_hashes or with_invitations or without_audit:
+            raise Invalid("--grants lists grants, not all facts", "leave --with-... and --without-audit out")
+        _list_grants(session, datasets)
+        return
+    if datasets:
+        raise Invalid("--dataset goes with --grants", "a document holds all datasets")
+    if session.output.format not in ("table", "json"):
+        raise Invalid(f"the document is JSON, not {session.output.format}", "leave -o out, or say --grants")
+    from dsgctl import export  # which --grants does not need
+
+    # Bytes, whatever the locale: JSON is UTF-8 (RFC 8259, section 8.1).
+    out = sys.stdout.buffer
+    # On a terminal the lines themselves show how far it is.
+    with nullcontext(None) if out.isatty() else progress("export") as told:
+        for line in export.document(
+            session.database,
+            now(),
+            token_hashes=with_token_hashes,
+            invitations=with_invitations,
+            audit_log=not without_audit,
+            progress=told,
+        ):
+            out.write(line)
+
+
+def _list_grants(session: Session, datasets: tuple[str, ...]) -> None:
+    from dsgctl.core import holders  # which a document does not need
+
+    found = holders.listed(session.database, now(), datasets=datasets)
+    session.output.rows(found, GRANT_COLUMNS, value="who")

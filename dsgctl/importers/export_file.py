@@ -1,0 +1,226 @@
+"""A document of `dsgctl export`: all facts of another gateway of this kind, id for id, into an empty database.
+
+It is read once, a line at a time, so that it may be of any size and come through a pipe. dsgctl/export.py tells
+how it is laid out.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dsgctl.core import audit, loading, rows
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Invalid
+from dsgctl.core.loading import BadRow, Loading
+from dsgctl.core.names import shown
+from dsgctl.export import FORMAT, VERSION
+from dsgctl.importers import Progress, Report
+from dsgctl.store.migrations import LATEST
+
+_BATCH = 500
+_LONGEST = 2**24  # bytes of a line: terms of 100,000 characters, quoted in an audit record, are far below
+_HEAD = 4096  # bytes of the first line
+_MAKE = "make one with 'dsgctl export --with-token-hashes > FILE'"
+_AGAIN = "nothing was imported; copy it again, or export again"
+_MEND = "nothing was imported; mend it where it was exported, then export again"
+_TABLE = re.compile(r'"([^"\\]{1,60})": \[')
+
+
+def run(change: Change, source: Path, *, progress: Progress | None = None) -> Report:
+    """Load a document, in the caller's transaction. One that was loaded into this database before changes nothing.
+
+    Raises:
+        Invalid: it is no document of `dsgctl export`, not whole, of another release, or a row cannot be kept.
+        Conflict: the database has other facts.
+        OSError: it cannot be read.
+    """
+    report = Report()
+    with source.open("rb") as file:
+        document = _Document(source, file, progress)
+        head = document.head()
+        empty = not loading.has_facts(change.database)
+        load = Loading(change) if empty else None
+        next_ids = document.next_ids()
+        counts = document.tables([table for table in rows.TABLES if table != rows.AUDIT or table in next_ids], load)
+        origin = f"export:{document.end(counts)}"
+    if load is None:
+        if not audit.imported(change.database, [origin]):
+            loading.refuse_facts(change.database)
+        for table, count in counts.items():
+            report.counts(table.replace("_", " "), new=0, of=count)
+        return report
+    try:
+        load.finish(next_ids, origin, {"exported": head["exported"]})
+    except Invalid as error:
+        raise Invalid(f"{source}: {error.message}", error.hint) from None
+    for table, count in load.counts.items():
+        report.counts(table.replace("_", " "), new=count, of=count)
+    if load.left_out:
+        report.left_out.append(f"{load.left_out} tokens: the document has no hashes (export --with-token-hashes)")
+    if load.invited_anew:
+        report.noted.append(
+            f"invitations to {load.invited_anew} terms: the document has none (export --with-invitations); "
+            "'dsgctl terms show' shows the new ones"
+        )
+    return report
+
+
+class _Document:
+    """A document from its first line to its last; what is wrong is told with its line."""
+
+    def __init__(self, source: Path, file: BinaryIO, progress: Progress | None) -> None:
+        self._source = source
+        self._file = file
+        self._progress = progress
+        state = os.fstat(file.fileno())
+        self._size = state.st_size if stat.S_ISREG(state.st_mode) else 0
+        self._read = 0
+        self._number = 0
+        self._whole = True  # whether the last line was ended
+        self._digest = hashlib.sha256()
+
+    def head(self) -> dict[str, Any]:
+        """The first line, of a layout and a schema that are known here."""
+        line = self._line(_HEAD)
+        begin = b'{"format": "' + FORMAT.encode() + b'", "version": '
+        if not line.startswith(begin):
+            if f'"{FORMAT}"'.encode() in line + self._file.read(_HEAD):
+                raise Invalid(
+                    f"{self._source}: another program has written this document of dsgctl export anew",
+                    "its rows must stand one a line, as dsgctl export writes them: use the original",
+                )
+            raise Invalid(f"{self._source} is not a document of dsgctl export", _MAKE)
+        found = self._object(line.removesuffix(b",") + b"}", "the first line")
+        version, schema, program = found.get("version"), found.get("schema"), found.get("program")
+        if type(version) is not int or type(schema) is not int:
+            raise self._bad("it must name its version and schema")
+        by = f"dsgctl {program}" if isinstance(program, str) else "dsgctl"
+        if version != VERSION or schema > LATEST:
+            raise Invalid(
+                f"{self._source} is of a later release ({shown(by)}: version {version}, schema {schema}) than this "
+                f"one, which knows version {VERSION}, schema {LATEST}",
+                "import it with that release",
+            )
+        if schema < LATEST:
+            raise Invalid(
+                f"{self._source} has schema {schema} of {shown(by)}; this release knows schema {LATEST}",
+                "import it with that release, then run 'dsgctl db migrate' with this one",
+            )
+        try:
+            rows.moment(found.get("exported"))
+        except Invalid as error:
+            raise self._bad(f"exported: {error.message}") from None
+        return found
+
+    def next_ids(self) -> dict[str, int]:
+        """Table -> the id that its next row gets; the audit log is in it exactly if its rows are in the document."""
+        line = self._line()
+        self._count(line)
+        name, _, value = line.removesuffix(b",").partition(b": ")
+        found = self._object(value, "next_ids")
+        wanted = [table for table in rows.numbered() if table != rows.AUDIT or table in found]
+        good = all(type(number) is int and 1 <= number <= rows.MOST for number in found.values())
+        if name != b'"next_ids"' or list(found) != wanted or not good:
+            raise self._bad(f"next_ids must give the next id, from 1 on, of {', '.join(rows.numbered())}")
+        return found
+
+    def tables(self, tables: list[str], load: Loading | None) -> Counter[str]:
+        """Read these tables, in this order. Returns how many rows each has.
+
+        Args:
+            load: takes the rows; None only reads them.
+        """
+        counts: Counter[str] = Counter()
+        for table in tables:
+            line = self._line()
+            self._count(line)
+            self._begins(line, table)
+            batch: list[tuple[int, dict[str, Any]]] = []
+            while (line := self._line()) != b"],":
+                self._count(line)
+                batch.append((self._number, self._object(line.removesuffix(b","), table)))
+                counts[table] += 1
+                if len(batch) == _BATCH:
+                    self._hand_over(load, table, batch)
+            self._count(line)
+            self._hand_over(load, table, batch)
+        return counts
+
+    def _begins(self, line: bytes, expected: str) -> None:
+        begun = _TABLE.fullmatch(line.decode("utf-8", "replace"))
+        if begun and begun[1] == expected:
+            return
+        if begun and begun[1] not in rows.TABLES:
+            raise self._bad(f"the table {shown(begun[1])} is not known here", "nothing was imported; use its release")
+        raise self._bad(f"here the table {expected} must begin")
+
+    def _hand_over(self, load: Loading | None, table: str, batch: list[tuple[int, dict[str, Any]]]) -> None:
+        if load:
+            try:
+                load.add(table, [row for _, row in batch])
+            except BadRow as error:
+                self._number = batch[error.index][0]
+                raise self._bad(error.message, _MEND, cut_off=False) from None
+        batch.clear()
+
+    def end(self, counts: Counter[str]) -> str:
+        """Check the last line. Returns the hash of what stands between it and the first."""
+        line, digest = self._line(), self._digest.hexdigest()
+        name, _, value = line.removesuffix(b"}").partition(b": ")
+        if name != b'"end"':
+            raise self._bad("here the document must end")
+        found = self._object(value, "the end")
+        if self._file.read(_HEAD).strip():
+            raise self._bad("the document goes on after its end")
+        if found.get("rows") != counts.total():
+            raise self._bad(f"the document had {shown(str(found.get('rows')))} rows; here are {counts.total()}")
+        if found.get("sha256", digest) != digest:
+            raise self._bad(
+                "the document was changed since it was made: its SHA-256 is another",
+                "nothing was imported; use the original, or, if the change was wanted, take sha256 out of this line",
+            )
+        return digest
+
+    def _line(self, longest: int = _LONGEST) -> bytes:
+        """The next line without its end.
+
+        Raises:
+            Invalid: there is none, although the document has not ended, or it is too long.
+        """
+        line = self._file.readline(longest)
+        if not line:
+            what = f"is cut off after line {self._number}" if self._number else "is empty"
+            raise Invalid(f"{self._source} {what}", _AGAIN if self._number else _MAKE)
+        self._number += 1
+        self._whole = line.endswith(b"\n")
+        if not self._whole and len(line) == longest and longest == _LONGEST:
+            raise self._bad(f"it is longer than {_LONGEST} bytes", cut_off=False)
+        self._read += len(line)
+        if self._progress and self._size and (self._number % 1000 == 0 or self._read == self._size):
+            self._progress(self._read, self._size)
+        return line.rstrip(b"\r\n")
+
+    def _count(self, line: bytes) -> None:
+        self._digest.update(line + b"\n")
+
+    def _object(self, text: bytes, what: str) -> dict[str, Any]:
+        try:
+            value = json.loads(text.decode())
+        except UnicodeDecodeError:
+            raise self._bad(f"{what}: it is not UTF-8 text") from None
+        except (ValueError, RecursionError):
+            raise self._bad(f"{what}: it is not JSON") from None
+        if not isinstance(value, dict):
+            raise self._bad(f"{what}: it is not a JSON object")
+        return value
+
+    def _bad(self, problem: str, hint: str = _AGAIN, *, cut_off: bool = True) -> Invalid:
+        """What is wrong with the line that was read last; of one that has no end, that it is cut off."""
+        if cut_off and not self._whole and not self._file.read(1):
+            return Invalid(f"{self._source} is cut off in line {self._number}", _AGAIN)
+        return Invalid(f"{self._source}, line {self._number}: {problem}", hint)

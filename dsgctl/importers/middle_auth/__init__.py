@@ -1,0 +1,82 @@
+"""CAVE's own server, middle_auth: ids of users, datasets and terms stay, tokens keep working.
+
+tables.py      which tables and columns are read
+csv_source.py  them as CSV dumps; sql_source.py: in the database itself
+accounts.py    people, groups, tokens
+rules.py       terms, permissions, who accepted and who administers what
+data.py        datasets, service tables, public roots
+"""
+
+from pathlib import Path
+
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Invalid
+from dsgctl.importers import Progress, Report
+from dsgctl.importers.middle_auth.accounts import take_groups, take_tokens, take_users
+from dsgctl.importers.middle_auth.csv_source import CsvDumps
+from dsgctl.importers.middle_auth.data import take_datasets, take_public_roots, take_service_tables
+from dsgctl.importers.middle_auth.rules import take_acceptances, take_grants, take_terms
+from dsgctl.importers.middle_auth.tables import APP, NO_PLACE, Tables
+from dsgctl.importers.middle_auth.taking import Taking
+
+__all__ = ["run"]
+
+# In the order in which facts refer to each other.
+_STEPS = (
+    take_users, take_groups, take_terms, take_datasets, take_grants, take_acceptances, take_tokens,
+    take_service_tables, take_public_roots,
+)  # fmt: skip
+
+
+def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
+    """Take over all that a middle_auth server holds, in the caller's transaction.
+
+    What is here already stays as it is here, and a second run changes nothing. A row of dataset_admin
+    becomes a grant of ``admin``, which, unlike there, brings the levels below it.
+
+    Args:
+        source: a directory of CSV dumps, or the URL of the database.
+        skip_conflicts: leave out that against which something stands, with all that hangs on it, and say so.
+
+    Raises:
+        BadRows, Invalid: it cannot be read, or a row is bad or names what is not there.
+        Conflicts: an id, a name or an address is somebody else's here, or stands twice there.
+    """
+    if "://" in source:
+        # Not at the top: only needed for a database.
+        from dsgctl.importers.middle_auth import drivers, sql_source
+
+        with sql_source.opened(source) as tables:
+            report = _run(change, tables, skip_conflicts, progress)
+        if drivers.has_password(source):
+            report.remarks.append("the password in the URL was in the list of processes: use PGPASSWORD or MYSQL_PWD")
+        return report
+    path = Path(source)
+    if not path.is_dir():
+        what = "is not a directory" if path.exists() else "is not there"
+        raise Invalid(f"{source} {what}", "name a directory with a CSV dump of each table, or a database by its URL")
+    return _run(change, CsvDumps(path), skip_conflicts, progress)
+
+
+def _run(change: Change, found: Tables, skip_conflicts: bool, progress: Progress | None) -> Report:
+    taking = Taking(change, found, progress, skip_conflicts)
+    for step in _STEPS:
+        step(taking)
+    for what in NO_PLACE:
+        taking.note(f"{what}: there is no place for it here")
+    for table in found.unknown():
+        hint = "see the setting DSG_ALLOWED_REDIRECTS" if table == APP else "it is not known here"
+        taking.note(f"the table {table}: {hint}")
+    found.check_unchanged()
+    taking.finish()
+    return taking.report
+
+
+def label(source: str) -> str:
+    """A source as messages and the log may name it: no password of a URL is in it."""
+    if "://" not in source:
+        return source
+    # Not at the top: only needed for a database.
+    from dsgctl.importers.middle_auth import drivers
+
+    return drivers.address(source)

@@ -1,0 +1,108 @@
+"""Takes over people and programs, their groups and their tokens.
+
+There a service account is a user who has a parent. It becomes the same here: its id and its answers stay.
+"""
+
+from collections import Counter
+from typing import Any
+
+from dsgctl.core import groups, names, tokens, users
+from dsgctl.core.users import NewUser
+from dsgctl.importers import people
+from dsgctl.importers.middle_auth.taking import Taking
+from dsgctl.importers.rows import Row
+from dsgctl.store.models import Principal
+
+
+def take_users(taking: Taking) -> None:
+    """With their ids, the names that they chose themselves, and their affiliations."""
+    # Before anything gets an id here: also those of people who were deleted there must not name somebody else.
+    users.reserve_ids(taking.change, taking.source.last_user_id())
+    institutes: dict[int, str] = {}
+    affiliations: dict[int, list[str]] = {}
+    chosen: dict[int, str] = {}
+    lost: Counter[str] = Counter()
+    places: dict[int, str] = {}  # id of a user who was named -> where first
+
+    def named_user(row: Row) -> int:
+        number = row.number("user_id")
+        places.setdefault(number, row.where)
+        return number
+
+    def institute(row: Row) -> None:
+        institutes[row.id] = row.words("name")
+
+    def affiliation(row: Row) -> None:
+        name = taking.named(row, "affiliation_id", "affiliation", institutes)
+        affiliations.setdefault(named_user(row), []).append(name)
+        for column in ("start", "end"):
+            lost[f"user_affiliation: {column}"] += row.moment_or_none(column) is not None
+
+    def choose(row: Row) -> None:
+        if row.flag("active"):
+            chosen[named_user(row)] = row.words("name")
+        else:
+            lost["user_custom_name: the name"] += 1
+
+    def person(row: Row) -> NewUser:
+        return _person(taking, row, chosen.pop(row.id, ""), affiliations.pop(row.id, []))
+
+    taking.each("affiliation", institute)
+    taking.each("user_affiliation", affiliation)
+    taking.each("user_custom_name", choose)
+    people.take_all(taking, "user", taking.users, person)
+    taking.note_counted(+lost)
+    taking.refuse_strangers("user_id", "user", taking.users, places)
+
+
+def _person(taking: Taking, row: Row, display_name: str, affiliations: list[str]) -> NewUser:
+    attributes: dict[str, Any] = {
+        "name": row.words("name"), "display_name": display_name, "pi": row.words("pi"),
+        "admin": row.flag("admin"), "read_only": row.flag("read_only"),
+    }  # fmt: skip
+    for column in ("name", "pi"):
+        if attributes[column] != row.text(column).strip():
+            taking.remark(f"{row.where}: {column} is kept as {names.shown(attributes[column])}")
+    kept = {
+        "id": row.id, "active": True, "issuer": None, "subject": None, "parent": row.number_or_none("parent_id"),
+        "created": row.moment_or_none("created") or taking.change.at,
+    }  # fmt: skip
+    return NewUser(row.text("email"), attributes, tuple(dict.fromkeys(affiliations)), kept)
+
+
+def take_groups(taking: Taking) -> None:
+    def take(row: Row) -> None:
+        name = row.text("name")
+        _, added = groups.add(taking.change, name)
+        taking.groups[row.id] = name
+        taking.count("groups", added)
+
+    def member(row: Row) -> tuple[str, Principal, bool]:
+        return taking.named(row, "group_id", "group", taking.groups), taking.user(row), row.flag("admin")
+
+    def join(members: list[tuple[str, Principal, bool]]) -> None:
+        by_group: dict[str, dict[int, tuple[Principal, bool]]] = {}
+        for group, user, leads in members:
+            by_group.setdefault(group, {})[user.id] = (user, leads)
+        for group, joining in by_group.items():
+            people.join(taking, groups.find(taking.change.database, group), joining)
+
+    taking.each("group", take)
+    taking.batches("user_group", member, join)
+
+
+def take_tokens(taking: Taking) -> None:
+    """Kept by their hashes, so that they keep working. There they do not expire."""
+
+    def kept(row: Row) -> tokens.Kept:
+        return tokens.kept(
+            taking.user(row), row.text("key"),
+            kind="api", description=row.words("description"),
+            created=row.moment_or_none("created") or taking.change.at,
+            last_used=row.moment_or_none("last_used"), expires=None,
+        )  # fmt: skip
+
+    def keep(batch: list[tokens.Kept]) -> None:
+        taking.report.counts("tokens", new=tokens.keep_all(taking.change, batch), of=len(batch))
+
+    taking.batches("api_key", kept, keep)

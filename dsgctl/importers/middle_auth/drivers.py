@@ -1,0 +1,120 @@
+"""Connections to other database servers, through peewee, with drivers that are loaded when one is asked for."""
+
+import importlib
+import os
+import sys
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+import peewee
+
+from dsgctl.core.errors import Invalid
+from dsgctl.core.names import has_control, shown
+
+CONNECT_TIMEOUT = 10  # seconds
+LOCK_TIMEOUT = 5  # seconds that we wait for who changes a table
+_FORM = "write postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
+
+
+class _Psycopg(peewee.Psycopg3Adapter):
+    def check_driver(self) -> None:
+        pass  # `_driver` did
+
+    def connect(self, db: Any, **params: Any) -> Any:
+        return _driver("psycopg", "psycopg[binary]").connect(db.database, **params)
+
+
+class _Postgresql(peewee.PostgresqlDatabase):
+    psycopg2_adapter = psycopg3_adapter = _Psycopg
+
+
+class _Mysql(peewee.MySQLDatabase):
+    def _connect(self) -> Any:
+        driver = _driver("pymysql", "pymysql")
+        return driver.connect(database=self.database, autocommit=True, **self.connect_params)
+
+
+def _driver(name: str, package: str) -> Any:
+    """A driver's module, which dsgctl/__init__.py keeps from being loaded with peewee."""
+    if name in sys.modules and sys.modules[name] is None:
+        del sys.modules[name]
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        hint = f"{sys.executable} -m pip install '{package}', or import CSV dumps"
+        raise Invalid(f"{name}, which reads such a database, is not installed", hint) from None
+
+
+# What a transaction begins with that sees one state of all tables, changes none, and does not wait for ever.
+_POSTGRESQL = (
+    "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'",
+)
+_MYSQL = (
+    f"SET SESSION lock_wait_timeout = {LOCK_TIMEOUT}",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+
+
+def address(url: str) -> str:
+    """A URL as messages may name it: without a password and without parameters.
+
+    Raises:
+        Invalid: it is no URL of a database that can be read here.
+    """
+    parts = _split(url)
+    user = f"{parts.username}@" if parts.username else ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{_engine(parts)}://{user}{host}{port}{parts.path}"
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL tells a password to everybody who can list processes."""
+    return bool(_split(url).password)
+
+
+def _engine(parts: SplitResult) -> str:
+    """``postgresql`` or ``mysql``; a program's own URL may name its driver too: ``mysql+pymysql``."""
+    engines = {"postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
+    engine = engines.get(parts.scheme.partition("+")[0])
+    if engine is None:
+        raise Invalid(f"{shown(parts.scheme)} is not a kind of database that can be read here", _FORM)
+    return engine
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is looked at only now
+    except ValueError:
+        raise Invalid("that is not the URL of a database", _FORM) from None
+    _engine(parts)
+    if has_control(url) or not parts.path.strip("/"):
+        raise Invalid("the URL names no database", _FORM)
+    return parts
+
+
+def database(url: str) -> tuple[peewee.Database, tuple[str, ...]]:
+    """The database of a URL, not connected to yet, and how its transaction begins.
+
+    PostgreSQL's own means are heeded: PGPASSWORD, a password file, a service file, a socket.
+    """
+    parts = _split(url)
+    if _engine(parts) == "postgresql":
+        plain = "postgresql:" + url.partition(":")[2]
+        return _Postgresql(plain, connect_timeout=CONNECT_TIMEOUT), _POSTGRESQL
+    given = dict(parse_qsl(parts.query))
+    strange = sorted(given.keys() - {"unix_socket", "charset"})
+    if strange:
+        raise Invalid(f"the URL has a parameter {shown(strange[0])} that is not known here", _FORM)
+    settings: dict[str, Any] = {
+        "host": parts.hostname, "port": parts.port or 3306, "user": unquote(parts.username or "") or None,
+        "password": _mysql_password(parts), "connect_timeout": CONNECT_TIMEOUT, **given,
+    }  # fmt: skip
+    return _Mysql(unquote(parts.path.strip("/")), **{key: of for key, of in settings.items() if of}), _MYSQL
+
+
+def _mysql_password(parts: SplitResult) -> str:
+    return unquote(parts.password) if parts.password else os.environ.get("MYSQL_PWD", "")

@@ -1,0 +1,83 @@
+"""Takes over terms, who accepted them, and who may what."""
+
+import secrets
+
+from dsgctl.core import grants, names, terms
+from dsgctl.core.errors import Conflict
+from dsgctl.core.grants import Kept, Target
+from dsgctl.importers.middle_auth.taking import Taking
+from dsgctl.importers.rows import Row
+
+
+def take_terms(taking: Taking) -> None:
+    """With their ids. There is no date in them there: they count from when they were written."""
+    database = taking.change.database
+
+    def take(row: Row) -> None:
+        name, text = row.line("name"), row.paragraph("text")
+        there = {"name": name, "text": text, "effective": row.moment_or_none("created") or taking.change.at}
+        known = terms.by_id(database, row.id)
+        if known is None:
+            terms.keep(
+                taking.change, id=row.id, **there, dataset=None, version=None, service=None, retired=None,
+                invite_token=secrets.token_urlsafe(32),
+            )  # fmt: skip
+        elif known.effective != there["effective"] and known.text != text:
+            raise Conflict(
+                f"the terms of id {row.id} are {names.shown(name)} there, but here {names.shown(known.name)}",
+                "import into an empty database",
+            )
+        else:
+            taking.compare(f"terms {row.id}", {key: getattr(known, key) for key in there}, there)
+        taking.terms[row.id] = row.id
+        taking.count("terms", known is None)
+
+    taking.each("tos", take)
+
+
+def take_acceptances(taking: Taking) -> None:
+    def accepted(row: Row) -> terms.Accepted:
+        user, document = taking.user(row), taking.named(row, "tos_id", "tos", taking.terms)
+        return terms.Accepted(document, user.id, user.email, row.moment_or_none("created") or taking.change.at, None)
+
+    def keep(batch: list[terms.Accepted]) -> None:
+        taking.report.counts("acceptances", new=terms.keep_acceptances(taking.change, batch), of=len(batch))
+
+    taking.batches("user_tos", accepted, keep)
+
+
+def take_grants(taking: Taking) -> None:
+    """What groups may, and as grants of ``admin`` who administers what. One that stands there twice is one here."""
+    change = taking.change
+
+    def permission(row: Row) -> None:
+        taking.permissions[row.id] = names.permission(row.text("name"))
+
+    def of_group(row: Row) -> Kept:
+        group = taking.named(row, "group_id", "group", taking.groups)
+        target = Target(taking.dataset(row), taking.named(row, "permission_id", "permission", taking.permissions))
+        return Kept(grants.group_subject(change.database, group), target, "import", change.actor, change.at)
+
+    def of_admin(row: Row) -> Kept:
+        subject = grants.principal_subject(taking.user(row))
+        return Kept(subject, Target(taking.dataset(row), "admin"), "import", change.actor, change.at)
+
+    admins = 0
+
+    def give(kept: list[Kept]) -> None:
+        taking.report.counts("grants", new=grants.keep_all(change, kept), of=len(kept))
+
+    def give_admins(kept: list[Kept]) -> None:
+        nonlocal admins
+        before = taking.report.added["grants"]
+        give(kept)
+        admins += taking.report.added["grants"] - before
+
+    taking.each("permission", permission)
+    taking.batches("group_dataset_permission", of_group, give)
+    taking.batches("dataset_admin", of_admin, give_admins)
+    if admins:
+        taking.remark(
+            f"dataset_admin: {admins} new grants of admin, which, unlike there, bring manage, edit and view"
+            " (each is in the plan of a dry run)"
+        )

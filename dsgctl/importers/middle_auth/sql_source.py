@@ -1,0 +1,118 @@
+"""middle_auth's tables in its own database, PostgreSQL or MySQL: one state of it, read a part at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+
+from dsgctl.core.errors import Invalid
+from dsgctl.importers.middle_auth import drivers
+from dsgctl.importers.middle_auth.tables import NEEDED, NO_MATTER, spelling, value
+from dsgctl.importers.rows import Row
+
+_AT_ONCE = 2000  # rows
+
+
+class SqlTables:
+    """The rows of one state of the database, also while its server writes."""
+
+    def __init__(self, database: peewee.Database, name: str) -> None:
+        """Raises:
+        Invalid: a table is missing, or of other columns.
+        """
+        self._database = database
+        self._name = name
+        with _readable(name, "its tables"):
+            there = set(database.get_tables())
+        self._unknown = sorted(there - NEEDED.keys() - NO_MATTER)
+        self._columns: dict[str, dict[str, str]] = {}
+        for table in NEEDED:
+            if table not in there:
+                raise Invalid(f"{name} has no table {table}", "is it a database of middle_auth?")
+            with _readable(name, table):
+                columns = [column.name for column in database.get_columns(table)]
+            self._columns[table] = spelling(f"{name}: the table {table}", table, columns)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """In the order of ids, a part at a time: neither we nor the driver hold all of a table."""
+        columns, kinds = self._columns[table], NEEDED[table]
+        selected = peewee.Table(table).bind(self._database)
+        every = [getattr(selected.c, name) for name in columns.values()]
+        last: int | None = None
+        while True:
+            query = selected.select(*every).order_by(selected.c.id).limit(_AT_ONCE)
+            with _readable(self._name, f"{table}, after row {last}" if last is not None else table):
+                part = list((query.where(selected.c.id > last) if last is not None else query).tuples())
+            for values in part:
+                found = {key: value(kinds[key], one) for key, one in zip(columns, values, strict=True)}
+                yield Row(table, found)
+                last = values[0]
+            if len(part) < _AT_ONCE:
+                return
+
+    def total(self) -> int:
+        count = 0
+        for table in NEEDED:
+            with _readable(self._name, table):
+                count += int(peewee.Table(table).bind(self._database).select().count())
+        return count
+
+    def unknown(self) -> list[str]:
+        return self._unknown
+
+    def last_user_id(self) -> int:
+        if not isinstance(self._database, peewee.PostgresqlDatabase):
+            return 0  # MySQL's counter is not of the same moment, and often not up to date
+        with _readable(self._name, "user"):
+            sequence = self._scalar("SELECT pg_get_serial_sequence('\"user\"', 'id')")
+            return int(self._scalar(f"SELECT coalesce(pg_sequence_last_value('{sequence}'), 0)")) if sequence else 0
+
+    def _scalar(self, sql: str) -> Any:
+        return _execute(self._database, sql).fetchone()[0]
+
+    def check_unchanged(self) -> None:
+        """Nothing to check: the transaction sees one state."""
+
+
+def _execute(database: Any, sql: str) -> Any:
+    return database.execute_sql(sql)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[SqlTables]:
+    """Read a database; nothing in it is changed.
+
+    Raises:
+        Invalid: it cannot be reached or read, or is not middle_auth's.
+    """
+    name = drivers.address(url)
+    database, beginning = drivers.database(url)
+    try:
+        with _readable(name, "connecting"):
+            database.connect()
+            for statement in beginning:
+                _execute(database, statement)
+        yield SqlTables(database, name)
+    finally:
+        database.close()
+
+
+@contextmanager
+def _readable(name: str, where: str) -> Iterator[None]:
+    """Turn what the server or its driver says into `Invalid`."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise Invalid(f"{name}: {where}: there is text that is not UTF-8", "mend it there first") from None
+    except peewee.PeeweeException as error:
+        last = error.args[-1] if error.args else error  # of MySQL's, the first is a number
+        said = " ".join(str(last).split())
+        if "lock timeout" in said or "Lock wait timeout" in said:
+            raise Invalid(f"{name}: {where}: it is being written to", "try again, or stop its server") from None
+        hint = "check the URL, and the password in PGPASSWORD, MYSQL_PWD or ~/.pgpass"
+        raise Invalid(f"{name}: {where}: {said}", hint) from None

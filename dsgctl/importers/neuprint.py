@@ -1,0 +1,70 @@
+"""neuPrint's authorized.json: an object of email -> level. A level counts for the datasets that are named."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dsgctl.core import datasets
+from dsgctl.core.change import Change
+from dsgctl.core.grants import Target
+from dsgctl.core.names import shown
+from dsgctl.importers import Progress, Report, additions
+from dsgctl.importers.additions import Addition, Emails
+from dsgctl.importers.json_file import JsonFile
+from dsgctl.importers.rows import Row
+from dsgctl.importers.taking import Taking
+
+_PERMISSIONS = {"readonly": "view", "readwrite": "edit"}
+_ADMIN = "admin"  # of the whole server, there as here
+
+
+class _Levels(JsonFile):
+    """The rows of the document: ``email`` and ``level``."""
+
+    def rows(self, table: str) -> Iterator[Row]:
+        for email, level in self.content.items():
+            yield Row(table, {"email": email, "level": level}, self.line_of(email))
+
+    def total(self) -> int:
+        return len(self.content)
+
+
+def run(
+    change: Change,
+    source: Path,
+    on: Sequence[str],
+    *,
+    skip_conflicts: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Give the people of a file their level on some datasets, in the caller's transaction.
+
+    Args:
+        on: names of the datasets. One that is not there is an error, and not made: it is more likely a typing mistake.
+        skip_conflicts: of two emails that differ only by case, take the first.
+
+    Raises:
+        NotFound: there is no such dataset.
+        Invalid, BadRows: the file is no such document, or has bad entries.
+        Conflicts: two emails differ only by case.
+        OSError: the file cannot be read.
+    """
+    names = [datasets.find(change.database, name).name for name in dict.fromkeys(on)]
+    taking = Taking(change, _Levels(source), progress, skip_conflicts)
+    emails = Emails()
+
+    def read(row: Row) -> Addition | None:
+        email, level = emails.once(row.text("email"), row.where), row.values["level"]
+        if level == _ADMIN:
+            return Addition(email, admin=True)
+        if not isinstance(level, str) or level not in _PERMISSIONS:
+            what = shown(level) if isinstance(level, str) else f"a {type(level).__name__}"
+            taking.leave_out(f"{row.where}: {email} has {what} there, which is no level that is known here")
+            return None
+        return Addition(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))
+
+    def write(batch: list[Addition | None]) -> None:
+        additions.add(taking, [one for one in batch if one])
+
+    taking.batches("authorized.json", read, write)
+    taking.finish()
+    return taking.report

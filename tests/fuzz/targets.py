@@ -1,0 +1,264 @@
+"""What parses text of strangers, each as a function of bytes that raises only if something is wrong.
+
+Hypothesis feeds them in every test run, and atheris, which is led by the code that is reached, for some
+seconds (test_fuzz.py) or as long as one likes: python -m tests.fuzz NAME -max_total_time=3600
+"""
+
+import atexit
+import csv
+import json
+import logging
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from io import BytesIO, StringIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bottle import LocalRequest
+
+from dsgctl.config import Config, load
+from dsgctl.core import datasets, names, tokens, users
+from dsgctl.core.change import Change, change
+from dsgctl.core.clock import now
+from dsgctl.core.errors import DsgError
+from dsgctl.importers import Report, clio, csv_file, datasetgateway, export_file, neuprint
+from dsgctl.store import Database, StoreError
+from dsgctl.store.migrations import migrate, open_current
+from dsgctl.store.models import utc_text
+from dsgserve import ngauth, origins, redirects, signing, waiting
+from dsgserve.app import ROUTES, make_app
+from dsgserve.gateway import Gateway
+from dsgserve.pending import PendingLogins
+from dsgserve.requests import presented_token
+from dsgserve.signing import Purpose
+
+KEY = "0123456789abcdef0123456789abcdef"
+CONFIG = Config(
+    origin="https://auth.example.org", cookie_domain=".example.org", allowed_redirects=("https://cave.example",)
+)
+
+
+def _text(data: bytes) -> str:
+    """As WSGI has it: a byte a character."""
+    return data.decode("latin-1")
+
+
+def token(data: bytes) -> None:
+    """A presented token: recognised or not, and never shown beyond its prefix."""
+    text = data.decode("utf-8", "surrogateescape")
+    tokens.is_mistyped(text)
+    tokens.is_hopeless(text)
+    assert len(tokens.digest(text)) == 32
+    assert len(tokens.visible_prefix(text)) <= 8 or text.startswith("dsg_")
+    try:
+        signing.verify((KEY,), Purpose.USER_TOKEN, text, now())
+    except signing.Refused:
+        return
+    raise AssertionError("it verified")
+
+
+def request(data: bytes) -> None:
+    """Cookies, a header and a query with tokens in them."""
+    cookie, _, rest = _text(data).partition("\n")
+    header, _, query = rest.partition("\n")
+    asked = LocalRequest({
+        "HTTP_COOKIE": cookie, "HTTP_AUTHORIZATION": header, "QUERY_STRING": query, "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/", "wsgi.input": BytesIO(),
+    })  # fmt: skip
+    found = presented_token(asked, ("dsg_token", "middle_auth_token"))
+    assert found is None or (isinstance(found, str) and found)
+    logins = PendingLogins((KEY,), secure=True)
+    assert logins.find(asked, query) is None
+
+
+@cache
+def _pattern() -> Config:
+    return load({"NGAUTH_ALLOWED_ORIGINS": r"https://([a-z0-9-]+\.)*example\.org|http://localhost(:\d+)?"})
+
+
+def origin(data: bytes) -> None:
+    """An Origin: scheme, host, port and nothing else."""
+    found = origins.parse(_text(data))
+    if found is None:
+        return
+    parts = urlsplit(found)
+    assert parts.scheme in ("http", "https")
+    assert parts.hostname
+    assert not (parts.path or parts.query or parts.fragment or parts.username)
+    if origins.allowed(found, _pattern().ngauth_origins):
+        host = parts.hostname
+        assert host in ("localhost", "example.org") or host.endswith(".example.org")
+
+
+def target(data: bytes) -> None:
+    """``next`` and ``redirect``: on this server, or to where the settings allow."""
+    text = data.decode("utf-8", "surrogateescape")
+    local = redirects.local_path(text)
+    if local is not None:
+        assert local.startswith("/")
+        assert local.isascii()
+        assert local[1:2] not in ("/", "\\")
+        assert not re.search(r"[\x00-\x20\x7f\\]", local)
+    away = redirects.elsewhere(CONFIG, text)
+    if away is not None:
+        parts = urlsplit(away)
+        host = parts.hostname or ""
+        assert not re.search(r"[\x00-\x20\x7f\\]", away)
+        assert parts.username is None
+        assert host in ("cave.example", "example.org") or host.endswith(".example.org")
+        assert "secret" not in urlsplit(redirects.with_token(away, "secret", CONFIG)).netloc
+
+
+def gcs_body(data: bytes) -> None:
+    """The body of /gcs_token: a token and the name of a bucket, or nothing."""
+    asked = LocalRequest({"CONTENT_LENGTH": str(len(data)), "REQUEST_METHOD": "POST", "wsgi.input": BytesIO(data)})
+    found = ngauth._asked(asked)
+    if found is not None:
+        assert all(isinstance(part, str) and part for part in found)
+        assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", found[1])
+
+
+def terms(data: bytes) -> None:
+    """Terms in Markdown: only harmless tags come out."""
+    made = waiting.render(data.decode("utf-8", "replace"))
+    for tag, attributes in re.findall(r"<(/?[a-zA-Z0-9]+)([^>]*)>", made):
+        assert tag.strip("/") in {
+            "p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "hr", "br", "h3", "h4", "h5", "h6",
+            "table", "thead", "tbody", "tr", "th", "td",
+        }, tag  # fmt: skip
+        assert re.fullmatch(r"""( (href|title|target|rel|start|style|class)="[^"]*")* ?/?""", attributes), attributes
+    for url in re.findall(r'href="([^"]*)"', made):
+        assert re.match(r"(https?://|mailto:|\Z)", url, re.IGNORECASE), url  # an empty one leads to the page itself
+
+
+def people(data: bytes) -> None:
+    """A CSV of people: counted, or refused in words."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        try:
+            csv_file._check(Path("people.csv"), file)
+        except DsgError as error:
+            assert "\n" not in error.message
+        except csv.Error as error:
+            raise AssertionError(f"csv: {error}") from error
+
+
+@cache
+def _database() -> Database:
+    """An empty database; what an import writes is undone."""
+    path = Path(tempfile.mkdtemp()) / "dsg.sqlite3"
+    atexit.register(shutil.rmtree, path.parent)
+    migrate(path, now=utc_text(now()))
+    database = open_current(path)
+    with change(database, "os:fuzz") as opened:
+        datasets.add(opened, "fish2")
+    return database
+
+
+IMPORTS: tuple[Callable[[Change, Path], Report], ...] = (
+    clio.run,
+    lambda opened, path: neuprint.run(opened, path, ("fish2",)),
+    lambda opened, path: csv_file.run(opened, path, "fish2"),
+    export_file.run,
+    datasetgateway.run,
+)
+
+
+def document(data: bytes) -> None:
+    """A file of another system: the first byte says of which. Imported, or refused in words."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data[1:])
+        file.flush()
+        try:
+            with change(_database(), "os:fuzz", dry_run=True) as opened:
+                IMPORTS[data[0] % len(IMPORTS) if data else 0](opened, Path(file.name))
+        except (DsgError, StoreError) as error:
+            assert "\n" not in error.message
+
+
+def name(data: bytes) -> None:
+    """Names as operators type them: kept as they are, or refused in one line."""
+    text = data.decode("utf-8", "surrogateescape")
+    for rule in (names.email, names.line, names.gs_url, names.date, names.duration):
+        try:
+            rule(text, *(("name",) if rule is names.line else ()))
+        except DsgError as error:
+            assert not names.has_control(error.message)
+
+
+@cache
+def _app() -> Callable[..., Iterable[bytes]]:
+    """A gateway over a database with a person in it; kept until the process ends."""
+    path = Path(tempfile.mkdtemp()) / "dsg.sqlite3"
+    atexit.register(shutil.rmtree, path.parent)
+    migrate(path, now=utc_text(now()))
+    database = open_current(path)
+    with change(database, "os:fuzz") as opened:
+        users.add(opened, "ada@example.org")
+    database.close()
+    logging.disable(logging.CRITICAL)
+    return make_app(Gateway.open(replace(CONFIG, database=path, secret_keys=(KEY,))))
+
+
+HEADERS = ("HTTP_COOKIE", "HTTP_AUTHORIZATION", "HTTP_ORIGIN", "HTTP_ACCEPT", "HTTP_X_REQUESTED_WITH", "HTTP_HOST",
+           "HTTP_X_FORWARDED_FOR", "CONTENT_TYPE", "HTTP_REFERER", "HTTP_TRANSFER_ENCODING")  # fmt: skip
+
+
+def whole(data: bytes) -> None:
+    """A request of any form, by lines: method, route, query, headers, and then the body. Never our fault (500)."""
+    lines = data.split(b"\n", 3 + len(HEADERS))
+    lines += [b""] * (4 + len(HEADERS) - len(lines))
+    method, route, query, *headers, body = lines
+    number = route[0] if route else 0
+    path = re.sub("<[^>]*>", "1", ROUTES[number % len(ROUTES)].path) if number < 128 else _text(route)
+    environ = {
+        "REQUEST_METHOD": ("GET", "POST", "OPTIONS", "HEAD", "PUT")[method[0] % 5 if method else 0], "SCRIPT_NAME": "",
+        "PATH_INFO": path, "QUERY_STRING": _text(query), "REMOTE_ADDR": "127.0.0.1", "CONTENT_LENGTH": str(len(body)),
+        "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(body), "wsgi.errors": StringIO(),
+    }  # fmt: skip
+    environ |= {name: _text(value) for name, value in zip(HEADERS, headers, strict=True) if value}
+    said: list[tuple[str, list[tuple[str, str]]]] = []
+    list(_app()(environ, lambda status, sent, *_: said.append((status, sent))))
+    status, sent = said[-1]
+    assert status[:3] in {"200", "204", "302", "303", "400", "401", "403", "404", "405", "413", "503"}, status
+    assert dict(sent)["X-Frame-Options"] == "DENY"
+    assert not [value for _, value in sent if re.search(r"[\x00-\x08\x0a-\x1f]", value)], sent
+    assert "ada@example.org" not in str(sent)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    check.__name__: check for check in (token, request, origin, target, gcs_body, terms, people, document, name, whole)
+}
+# What each is led on from.
+SEEDS: dict[str, list[bytes]] = {
+    "token": [b"dsg_" + b"a" * 38, b"0123456789abcdef0123456789abcdef", b".eJx.abc"],
+    "request": [b"dsg_token=abc; x=y\nBearer abc\ndsg_token=abc&x=%20", b'dsg_token="a\\042b"\nbearer  x\n'],
+    "origin": [b"https://viewer.example.org:8080", b"http://[::1]:80", b"null"],
+    "target": [b"/success?x=%2F%2Fevil", b"https://cave.example/a?b=c#d", b"//evil.example", b"https://x.example.org"],
+    "gcs_body": [json.dumps({"token": "t", "bucket": "lab-data"}).encode(), b"[[[[", b'{"token":"\\ud800"}'],
+    "terms": [
+        b"# A\n\n[x](https://a.example) <b@a.example>\n\n|a|b|\n|-|-|\n|1|2|",
+        b"<script>x</script>",
+        b"1. a\n\n> b",
+    ],
+    "people": [b"email,name\nada@example.org,Ada\n", b'\xef\xbb\xbfEMAIL\n"a\n', b"email\r\na@b.org\r\n"],
+    "document": [
+        b'\0{"users": {"ada@example.org": {"global_roles": ["admin"], "datasets": {"vnc": ["clio_write"]}}},'
+        b' "datasets": {"vnc": {"public": true}}}',
+        b'\1{"ada@example.org": "readwrite", "bo@example.org": "admin"}',
+        b"\2email,name\nada@example.org,Ada\n",
+        b'\3{"format": "dsg export", "version": 1}\n',
+        b"\4SQLite format 3\0",
+    ],
+    "whole": [
+        b"\0\n\0\ndsg_token=x&next=/\ndsg_token=x\nBearer x\nhttps://a.example\ntext/html\nx\nhost\n1.2.3.4\n",
+        b"\1\n\x0c\nx=y\n\n\n\n\n\n\n\nmultipart/form-data; boundary=x\n\n\n--x\r\n\r\n--x--",
+        b"\1\n\x0b\nx=y\n\n\n\n\n\n\n\napplication/x-www-form-urlencoded\n\n\nform=%ff&terms=1",
+    ],
+    "name": [b"ada@example.org", b"gs://lab-data/fish2/", b"2027-01-31T12:00Z", b"90d", "Zoë 陈".encode()],
+}

@@ -1,0 +1,130 @@
+"""Every promise of README, "What holds" and "Who may attack", has tests, named here."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# The words in bold -> the tests that hold them.
+PROMISES: dict[str, list[str]] = {
+    "Every change is seen by the next request": [
+        "e2e/test_user_cache.py::test_each_change_by_dsgctl_is_seen_by_the_next_request_in_every_process",
+        "e2e/test_user_cache.py::test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request",
+        "e2e/test_user_cache.py::test_an_answer_ends_by_itself_at_the_next_date_that_matters",
+    ],
+    "Tokens are not stored.": [
+        "e2e/test_attacks.py::test_secrets_are_in_no_list_of_processes_no_core_and_no_log",
+        "commands/test_nouns.py::test_a_token_is_shown_when_it_is_made_and_never_again",
+        "commands/test_nouns.py::test_a_token_is_not_accepted_as_an_argument_nor_repeated",
+    ],
+    "Every change is one transaction with its audit record": [
+        "commands/test_nouns.py::test_what_a_command_did_is_in_the_log_once_with_before_and_after",
+        "core/test_audit.py::test_an_edited_record_is_found",
+        "commands/test_audit.py::test_a_cut_at_the_end_is_found",
+        "commands/test_audit.py::test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere",
+    ],
+    "Every decision can be explained": [
+        "core/test_decision_table.py::test_",
+        "commands/test_access.py::test_",
+    ],
+    "No is the default": [
+        "core/test_decision_table.py::test_",
+        "test_config.py::test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest",
+    ],
+    "What was acknowledged is kept, and no half of a change is ever seen": [
+        "e2e/test_killed.py::test_programs_killed_at_any_moment_lose_nothing_and_leave_no_half",
+        "e2e/test_many_writers.py::test_twenty_writers",
+        "commands/test_trouble.py::test_a_full_disk_loses_nothing",
+        "e2e/test_trouble.py::test_on_a_full_disk_it_answers_and_signs_nobody_in",
+    ],
+    "In doubt nothing is answered": [
+        "e2e/test_trouble.py::test_a_database_that_was_replaced_is_not_answered_from",
+        "e2e/test_trouble.py::test_a_clock_that_is_set_back_brings_nothing_back",
+        "e2e/test_supervised.py::test_once_a_later_release_has_migrated_the_database_nothing_is_answered_from_it",
+    ],
+    "Others cannot hold it up": [
+        "serve/test_oidc.py::test_lies_of_discovery_start_no_login_and_cost_little",
+        "serve/test_oidc.py::test_lies_of_the_token_endpoint_sign_nobody_in",
+        "e2e/test_login.py::test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice",
+    ],
+    "A secret of one kind opens its own doors only": [
+        "serve/test_attacks.py::test_a_secret_of_one_kind_opens_its_own_doors_and_no_other",
+        "serve/test_attacks.py::test_a_user_token_does_not_outlive_what_it_rests_on",
+    ],
+    "A Google token reaches the prefixes that its owner may read": [
+        "serve/test_gcs_tokens.py::test_reading_and_listing_are_limited_to_the_prefixes",
+        "e2e/test_neuroglancer.py::test_only_what_lies_below_the_prefix_can_be_read_and_listed",
+    ],
+    "Closed datasets, and who has an account, cannot be found out": [
+        "serve/test_attacks.py::test_a_closed_dataset_is_not_told_from_one_that_is_not_there",
+        "serve/test_attacks.py::test_a_token_that_is_not_known_is_told_from_no_other",
+        "serve/test_attacks.py::test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right",
+    ],
+    "No text of a stranger costs more than its length": [
+        "serve/test_origins.py::test_no_text_of_a_stranger_makes_the_pattern_slow",
+        "serve/test_attacks.py::test_anonymous_requests_fill_neither_memory_nor_disk",
+        "fuzz/test_fuzz.py::test_bytes_that_are_led_by_the_code_that_they_reach",
+    ],
+    "Only viewers that `NGAUTH_ALLOWED_ORIGINS` names get tokens": [
+        "serve/test_origins.py::test_the_pattern_must_match_the_whole_origin",
+        "serve/test_ngauth.py::test_the_popup_posts_a_token_to_exactly_the_viewer",
+    ],
+    "No page can be framed, and nothing that somebody has stored runs on one": [
+        "serve/test_attacks.py::test_no_page_and_no_answer_can_be_framed_sniffed_or_leak_its_address",
+        "serve/test_attacks.py::test_no_stored_string_is_a_script_on_any_page",
+        "serve/test_terms_pages.py::test_markdown_is_harmless",
+    ],
+    "A form counts only from our page, shown to this login": [
+        "serve/test_attacks.py::test_a_form_of_one_login_is_refused_for_another",
+        "serve/test_terms_pages.py::test_a_forged_form_403",
+    ],
+    "A login is finished once, by the browser that began it": [
+        "e2e/test_login.py::test_a_login_is_finished_once_by_the_browser_that_began_it",
+        "e2e/test_attacks.py::test_a_planted_login_is_not_what_one_is_signed_in_with",
+        "e2e/test_attacks.py::test_a_login_that_an_attacker_began_cannot_be_finished_by_the_victim",
+    ],
+    "A browser is sent on to this gateway, or where the settings say": [
+        "serve/test_redirects.py::test_what_may_leave_is_refused",
+        "serve/test_redirects.py::test_any_other_address_is_refused",
+    ],
+    "Nobody loses a login by another host's odd cookie": [
+        "serve/test_attacks.py::test_an_odd_cookie_of_a_sibling_domain_takes_no_login_away",
+        "serve/test_attacks.py::test_of_two_cookies_of_one_name_one_decides_everywhere",
+    ],
+    "Bundles are encrypted to keys that are not on the host": ["commands/test_backup.py::test_"],
+    "No token, key, code or address of a person is in a log": [
+        "serve/test_logs.py::test_no_token_and_no_address_of_a_person_is_in_it",
+        "e2e/test_attacks.py::test_secrets_are_in_no_list_of_processes_no_core_and_no_log",
+        "e2e/test_nginx.py::test_the_gateway_answers_through_it",
+    ],
+    "Requests are what nginx takes them for": [
+        "e2e/test_attacks.py::test_nothing_is_smuggled_past_nginx",
+        "e2e/test_attacks.py::test_no_header_says_who_or_where_one_is",
+    ],
+    "What somebody has stored cannot act in a terminal or a spreadsheet": [
+        "commands/test_output.py::test_control_characters_in_the_database_are_shown_escaped",
+        "commands/test_output.py::test_a_spreadsheet_runs_nothing_that_somebody_stored",
+    ],
+    "An argument is text": [
+        "commands/test_bad_input.py::test_what_is_kept_is_kept_as_text",
+        "commands/test_bad_input.py::test_what_is_sought_is_sought_as_text",
+    ],
+}
+# In bold too, but no promises: who may attack.
+ATTACKERS = re.compile(r"A scientist|A hostile|Another host|Somebody (with|who)|An operator's own")
+
+
+def test_every_promise_is_held_by_tests_and_no_other_is() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = readme.split("## What holds")[1].split("\n## Commands")[0]
+    bold = [" ".join(words.split()) for words in re.findall(r"\*\*(.+?)\*\*", told, re.DOTALL)]
+    assert {words for words in bold if not ATTACKERS.match(words)} == PROMISES.keys()
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_the_tests_that_hold_it_are_there(promise: str) -> None:
+    for test in PROMISES[promise]:
+        file, _, name = test.partition("::")
+        assert f"def {name}" in (ROOT / "tests" / file).read_text(encoding="utf-8"), test
