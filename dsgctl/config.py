@@ -202,6 +202,12 @@ class Config:
         "Google's token exchange; another only for tests.",
         "https://sts.googleapis.com/v1/token",
     )
+    storage_url: str = _setting(
+        "DSG_STORAGE_URL",
+        _web_address,
+        "Google Cloud Storage, for 'dsgctl iam'; another only for tests.",
+        "https://storage.googleapis.com",
+    )
     cookie_domain: str = _setting(
         "AUTH_COOKIE_DOMAIN", _domain, "Domain of the login cookie; empty for this host alone.", ""
     )

@@ -210,15 +210,19 @@ def _buckets(config: Config) -> Iterator[Finding]:
                 "buckets", f"who may view {dataset} reads all of gs://{bucket}, where {', '.join(others)} lies too",
                 f"dsgctl dataset location add {dataset} gs://{bucket}/PREFIX, and remove the whole bucket",
             )  # fmt: skip
-        credentials = {row["name"]: row["credential"] for row in datasets.buckets(database)}
+        buckets = list(datasets.buckets(database))
     finally:
         database.close()
-    for bucket, credential in credentials.items():
-        yield from _bucket(bucket, credential)
+    for row in buckets:
+        yield from _bucket(row["name"], row["credential"], iam=row["iam"])
 
 
-def _bucket(name: str, credential: str | None) -> Iterator[Finding]:
-    """Whether Google lets the gateway read a bucket, and viewers read it from a page."""
+def _bucket(name: str, credential: str | None, *, iam: bool) -> Iterator[Finding]:
+    """Whether Google lets the gateway read a bucket, and viewers read it from a page.
+
+    Args:
+        iam: it has to keep the bucket's policy in step too.
+    """
     check = f"bucket {name}"
     from google.api_core.exceptions import GoogleAPIError  # slow to import
     from google.auth.exceptions import GoogleAuthError
@@ -230,7 +234,8 @@ def _bucket(name: str, credential: str | None) -> Iterator[Finding]:
         client = storage.Client(project="_", credentials=source_credentials(credential))
         bucket = client.get_bucket(name, timeout=SECONDS, retry=None)
         wanted, policy = ("storage.objects.get", "storage.objects.list"), "storage.buckets.getIamPolicy"
-        held = bucket.test_iam_permissions((*wanted, policy), timeout=SECONDS, retry=None)
+        to_write = "storage.buckets.setIamPolicy"
+        held = bucket.test_iam_permissions((*wanted, policy, to_write), timeout=SECONDS, retry=None)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
         yield failed(check, f"Google does not let the gateway in: {str(error).splitlines()[0]}",
                      "give its account roles/storage.objectViewer and roles/storage.legacyBucketReader")  # fmt: skip
@@ -240,6 +245,9 @@ def _bucket(name: str, credential: str | None) -> Iterator[Finding]:
     elif not bucket.iam_configuration.uniform_bucket_level_access_enabled:
         yield failed(check, "uniform bucket-level access is off: Google makes no limited tokens for it",
                      f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access")  # fmt: skip
+    elif iam and not {policy, to_write} <= {*held}:
+        yield failed(check, "the gateway may not change its policy: dsgctl iam does nothing there",
+                     f"give it {policy} and {to_write}, or dsgctl bucket set {name} --no-iam")  # fmt: skip
     elif policy not in held:
         yield warning(check, "the gateway may not read its policy: who reads it with a Google account is not known",
                       "give it roles/storage.legacyBucketReader or a role with that permission")  # fmt: skip

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dsgctl.calls import NONSENSE, bounded
 from dsgctl.core import clock
 from dsgctl.gcs import source_credentials
-from dsgserve.outbound import NONSENSE, Places, Unavailable, bounded
+from dsgserve.outbound import Places, Unavailable
 
 MAX_RULES = 10  # of a boundary, says Google
 PREFIXES_PER_RULE = 6  # Google takes 12 logical operators in a condition; a prefix needs two

@@ -12,11 +12,12 @@ import requests
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
+from dsgctl.calls import NONSENSE, bounded
 from dsgctl.core import names
 from dsgctl.core.errors import Invalid
 from dsgctl.core.logins import Identity
 from dsgctl.oauth_client import Client
-from dsgserve.outbound import NONSENSE, Unavailable, bounded
+from dsgserve.outbound import Unavailable
 
 SCOPE = "openid email profile"
 LEEWAY = 10  # seconds by which clocks may differ

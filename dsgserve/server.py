@@ -24,7 +24,7 @@ from dsgserve.gateway import Gateway
 from dsgserve.lanes import Lanes
 
 GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were just accepted
-LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (outbound.py)
+LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (dsgctl/calls.py)
 CONNECTIONS = 1000  # at once; more wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
 # bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body

@@ -77,6 +77,7 @@ OK: list[tuple[str, str, str, Any]] = [
      ("https://a.org", "http://localhost:3000")),
     ("DSG_TOKEN_REDIRECTS", "https://a.org", "token_redirects", ("https://a.org",)),
     ("NGAUTH_ALLOWED_ORIGINS", r"https://.*\.example\.org", "ngauth_origins.pattern", r"https://.*\.example\.org"),
+    ("DSG_STORAGE_URL", "https://localhost:1234", "storage_url", "https://localhost:1234"),
     ("DSG_STS_URL", "http://127.0.0.1:1234/token", "sts_url", "http://127.0.0.1:1234/token"),
     ("AUTH_COOKIE_DOMAIN", ".example.org", "cookie_domain", ".example.org"),
     ("AUTH_COOKIE_DOMAIN", "dsg.example.org", "cookie_domain", "dsg.example.org"),
@@ -124,6 +125,7 @@ FAIL: list[tuple[str, str, str]] = [
     )),
     *(("DSG_DEV_LOGIN", value, "0 or 1") for value in ("true", "yes", "01", "2")),
     *(("DSG_STS_URL", value, "an https address") for value in ("sts.googleapis.com", "http://sts.googleapis.com")),
+    *(("DSG_STORAGE_URL", value, "an https address") for value in ("storage.googleapis.com", "http://example.org")),
     *(("AUTH_COOKIE_DOMAIN", value, "a domain in lower case") for value in (
         "example", ".Example.org", "*.example.org", "https://example.org", "example.org:80", "..example.org", "a.org;b",
     )),

@@ -131,7 +131,9 @@ def test_every_option_that_it_names_is_there() -> None:
             command = command.commands[verb]
         assert command is not None
         if not isinstance(command, click.Group):
-            assert any(option in parameter.opts for parameter in command.params), f"{noun} {verb} {option}"
+            assert any(option in (*parameter.opts, *parameter.secondary_opts) for parameter in command.params), (
+                f"{noun} {verb} {option}"
+            )
 
 
 def _free_port() -> int:

@@ -25,6 +25,7 @@ NOUNS = {
     "service-account": ("service_accounts", "Accounts of programs."),
     "token": ("tokens", "Tokens: mint, rotate, revoke, inspect."),
     "access": ("access", "Who may what, and why."),
+    "iam": ("iam", "Buckets that people also read with their own Google accounts."),
     "import": ("imports", "Take over people and facts from other systems."),
     "export": ("exports", "Everything as one document, to move out; grants as a list."),
     "audit": ("audit", "Who changed what, when."),

@@ -4,7 +4,7 @@ import click
 
 from dsgctl.commands.session import Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import datasets
+from dsgctl.core import datasets, facts
 
 
 @click.group()
@@ -15,14 +15,17 @@ def command() -> None:
 @subcommand(command, "list", example="dsgctl bucket list")
 def list_(session: Session) -> None:
     """List buckets; without a credential of its own, a bucket is asked for with the machine's."""
-    session.output.rows(datasets.buckets(session.database), ("name", "datasets", "credential", "project"), value="name")
+    session.output.rows(
+        datasets.buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
+    )
 
 
 @subcommand(
     command,
     "set",
     example="dsgctl bucket set lab-data --credential impersonate:reader@lab-project.iam.gserviceaccount.com\n"
-    "dsgctl bucket set lab-data --default",
+    "dsgctl bucket set lab-data --default\n"
+    "dsgctl bucket set lab-data --iam",
 )
 @click.argument("name")
 @click.option(
@@ -32,10 +35,18 @@ def list_(session: Session) -> None:
 )
 @click.option("--project", metavar="ID", help="The project that the bucket belongs to.")
 @click.option("--default", is_flag=True, help="Forget what is not named: the machine's own credential.")
-def set_(session: Session, name: str, *, credential: str | None, project: str | None, default: bool) -> None:
+@click.option(
+    "--iam/--no-iam", default=None, help="People read it with their own Google accounts too: see 'dsgctl iam'."
+)
+def set_(
+    session: Session, name: str, *, credential: str | None, project: str | None, default: bool, iam: bool | None
+) -> None:
     """Say with which credential a bucket is asked for; what is not named stays."""
     with session.change() as change:
-        changed = datasets.set_bucket(change, name, credential=credential, project=project, default=default)
+        changed = datasets.set_bucket(change, name, credential=credential, project=project, default=default, iam=iam)
+    others = sorted({lying.dataset for lying in facts.of_bucket(session.database, name)})
+    if iam and changed and len(others) > 1:
+        click.echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
     session.output.done(
         f"changed bucket {name}" if changed else f"bucket {name} is so already", name=name, changed=changed
     )

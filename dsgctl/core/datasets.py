@@ -326,13 +326,20 @@ def overlaps(database: Database) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def set_bucket(
-    change: Change, name: str, *, credential: str | None = None, project: str | None = None, default: bool = False
+    change: Change,
+    name: str,
+    *,
+    credential: str | None = None,
+    project: str | None = None,
+    default: bool = False,
+    iam: bool | None = None,
 ) -> bool:
     """Say with which Google credential, and for which project, a bucket is asked for; what is not named stays.
 
     Args:
         credential: a file on the server, or ``impersonate:EMAIL``.
         default: forget what is not named, so that the machine's own credential is used.
+        iam: whether people also read it with their own Google accounts (core/iam.py).
 
     Returns:
         Whether anything changed.
@@ -348,6 +355,8 @@ def set_bucket(
         new["credential"] = names.credential(credential)
     if project is not None:
         new["project"] = names.project(project)
+    if iam is not None:
+        new["iam"] = iam
     before, after = difference({key: getattr(known, key) for key in new}, new)
     if not after:
         return False
@@ -360,7 +369,7 @@ def buckets(database: Database) -> Iterator[dict[str, Any]]:
     """Every bucket that a dataset was said to lie in, with how many still do."""
     query = (
         m.Bucket.select(
-            m.Bucket.name, m.Bucket.credential, m.Bucket.project,
+            m.Bucket.name, m.Bucket.credential, m.Bucket.project, m.Bucket.iam,
             fn.count(m.Location.dataset.distinct()).alias("datasets"),
         )
         .join(m.Location, JOIN.LEFT_OUTER, on=(m.Location.bucket == m.Bucket.name))

@@ -167,6 +167,14 @@ def _bucket(text: str) -> str:
     return text
 
 
+def _member(text: str) -> str:
+    """A member of a bucket's policy, as `dsgctl.core.iam.member_of` makes it."""
+    address = names.email(text.removeprefix("user:"))
+    if text != f"user:{address.lower()}":
+        raise Invalid(f"{names.shown(text)} is not a member like user:name@example.org, in lower case")
+    return text
+
+
 # What `add` and `set` ask of a value, for each column whose text has a form of its own.
 _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "principals": {
@@ -188,6 +196,7 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     },
     "versions": {"name": _line("version name", empty=False)},
     "buckets": {"name": _bucket, "credential": names.credential, "project": names.project},
+    "iam_members": {"bucket": _bucket, "member": _member},
     "locations": {"bucket": _bucket, "prefix": _prefix},
     "grants": {"permission": names.permission},
     "services": {

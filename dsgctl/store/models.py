@@ -151,9 +151,21 @@ class Bucket(_Table):
     name = TextField(primary_key=True)
     credential = TextField(null=True)
     project = TextField(null=True)
+    iam = FlagField(default=False)
 
     class Meta:
         table_name = "buckets"
+
+
+class IamMember(_Table):
+    bucket = TextField()
+    member = TextField()
+    state = TextField()
+    since = TimeField()
+
+    class Meta:
+        table_name = "iam_members"
+        primary_key = CompositeKey("bucket", "member")
 
 
 class Location(_Table):
@@ -296,6 +308,6 @@ def principals_matching(text: str) -> Any:
 
 
 ALL: list[type[Model]] = [
-    Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, Location, Grant, Service, Terms,
+    Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, IamMember, Location, Grant, Service, Terms,
     Acceptance, ServiceTable, PublicRoot, Token, AuditRecord,
 ]  # fmt: skip

@@ -110,6 +110,7 @@ def test_a_moment_that_cannot_be_kept_is_refused(filled: World, line: str) -> No
     f"grant add fish2 view --user {ADA} --version {{x}}", f"grant add fish2 view --user {ADA} --scope {{x}}",
     "terms add T --file fish2.md --dataset {x}", "terms add T --file fish2.md --dataset fish2 --service {x}",
     "terms add T --file fish2.md --dataset fish2 --version {x}",
+    "iam plan --dataset {x}", "iam sync --dataset {x}", "iam show --dataset {x}",
     "dataset location add fish2 gs://bucket --version {x}",
     "dataset location remove fish2 gs://lab-data/fish2/ --version {x}",
 ])  # fmt: skip
@@ -202,6 +203,9 @@ dataset version remove fish2 {x} -y
 dataset location add {x} gs://bucket
 dataset location add fish2 gs://bucket --version {x}
 dataset location list {x}
+iam plan --dataset {x}
+iam sync --dataset {x}
+iam show --dataset {x}
 dataset location remove {x} gs://lab-data/fish2/
 dataset location remove fish2 gs://lab-data/fish2/ --version {x}
 grant add {x} view --user ada@example.org

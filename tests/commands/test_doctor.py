@@ -213,6 +213,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
         "not-uniform": {"cors": [{"origin": ["*"]}]},
         "not-readable": {**uniform, "held": []},
         "no-policy": {**uniform, "held": ["storage.objects.get", "storage.objects.list"]},
+        "chosen": {**uniform, "held": ["storage.objects.get", "storage.objects.list", "storage.buckets.getIamPolicy"]},
     }
     with change(database, "os:test") as opened:
         for name in ("fish", "fly"):
@@ -221,6 +222,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
             datasets.add_location(opened, "fish", f"gs://{bucket}/fish")
         datasets.add_location(opened, "fly", "gs://good-bucket")
         datasets.add_location(opened, "fish", "gs://bad-key")
+        datasets.set_bucket(opened, "chosen", iam=True)
         datasets.set_bucket(opened, "bad-key", credential="/nowhere/key.json")
     found = examine()
     says(found, "bucket good-bucket", "ok", "readable, uniform access, CORS")
@@ -228,6 +230,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
     says(found, "bucket not-uniform", "failed", "--uniform-bucket-level-access")
     says(found, "bucket not-readable", "failed", "lacks storage.objects.get, storage.objects.list")
     says(found, "bucket no-policy", "warning", "may not read its policy")
+    says(found, "bucket chosen", "failed", "may not change its policy", "storage.buckets.setIamPolicy", "--no-iam")
     says(found, "bucket unknown-bucket", "failed", "does not let the gateway in", "no storage.buckets.get access")
     says(found, "bucket bad-key", "failed", "/nowhere/key.json")
     says(found, "buckets", "warning", "who may view fly reads all of gs://good-bucket, where fish lies too")

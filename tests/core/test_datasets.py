@@ -194,11 +194,14 @@ def test_a_bucket_names_the_credential_with_which_it_is_asked_for(run: Run) -> N
     assert not run(datasets.set_bucket, "lab-data", credential="impersonate:reader@lab.example.org")
     assert list(datasets.buckets(run.database)) == [
         {"name": "lab-data", "credential": "impersonate:reader@lab.example.org", "project": "lab-project",
-         "datasets": 1},
+         "iam": False, "datasets": 1},
     ]  # fmt: skip
     assert run(datasets.set_bucket, "lab-data", default=True, project="other-project")
     assert datasets.credential_of(run.database, "lab-data") is None
     assert [row["project"] for row in datasets.buckets(run.database)] == ["other-project"]
+    assert run(datasets.set_bucket, "lab-data", iam=True)
+    assert not run(datasets.set_bucket, "lab-data", iam=True)
+    assert [row["iam"] for row in datasets.buckets(run.database)] == [True]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Stand-ins for the three services of Google's that are asked: one TLS server on loopback.
+"""Stand-ins for the services of Google's that are asked: one TLS server on loopback.
 
 They refuse what Google would refuse: a foreign assertion, a malformed boundary, an object outside it.
 """
@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,8 +21,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.e2e.google_iam import HANG_UP, BucketPolicies
+
 ACCOUNT = "gateway@lab-project.iam.gserviceaccount.com"
 _RESOURCE = re.compile(r"//storage\.googleapis\.com/projects/_/buckets/([a-z0-9._-]+)")
+_POLICY = re.compile(r"/storage/v1/b/([^/]+)/iam")
 _READ = re.compile(r"resource\.name\.startsWith\('projects/_/buckets/[a-z0-9._-]+/objects/([^']*)'\)")
 _LIST = re.compile(r"objectListPrefix', ''\)\.startsWith\('([^']*)'\)")
 
@@ -46,6 +49,7 @@ class Google:
     exchanged: list[list[dict[str, object]]] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
     tokens: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    policies: BucketPolicies = field(default_factory=BucketPolicies)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -106,6 +110,9 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
+            if policy := _POLICY.fullmatch(parts.path):
+                self._policy(policy[1], None)
+                return
             if bucket := re.fullmatch(r"/storage/v1/b/([^/]+)(/iam/testPermissions)?", parts.path):
                 self._bucket(bucket[1], parse_qs(parts.query).get("permissions", []) if bucket[2] else None)
                 return
@@ -125,6 +132,29 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
                 self._object(f"{bucket}/{name}")
             else:
                 self._listing(bucket, prefix, delimiter)
+
+        def do_PUT(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if policy := _POLICY.fullmatch(urlsplit(self.path).path):
+                self._policy(policy[1], json.loads(sent))
+            else:
+                self._json(404, {})
+
+        def _policy(self, bucket: str, body: object) -> None:
+            if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.google.sources:
+                self._json(401, {"error": {"code": 401, "message": "who are you?"}})
+                return
+            asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+            status, said = self.google.policies.answer(self.command, bucket, asked, body)
+            if status == HANG_UP:
+                self.close_connection = True
+                return
+            with suppress(ConnectionError):  # who asked was killed, or has heard enough
+                if isinstance(said, bytes):
+                    self.send_response(status)
+                    self._finish(said)
+                else:
+                    self._json(status, said)
 
         def _bucket(self, name: str, permissions: list[str] | None) -> None:
             """https://cloud.google.com/storage/docs/json_api/v1/buckets: what is told of one, or which are held."""

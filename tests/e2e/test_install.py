@@ -52,7 +52,13 @@ def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
     units = {unit.name: unit.read_text() for unit in (dest / "etc/systemd/system").iterdir()}
     assert "ExecStart=/srv/dsg/bin/dsgserve\n" in units["dsgserve@.service"]
     assert not any("/opt/dsg" in line for text in units.values() for line in text.splitlines() if "Exec" in line)
-    assert {"dsgserve.socket", "dsgserve@.socket", "dsg-backup.timer", "dsg-prune.timer"} <= units.keys()
+    assert {
+        "dsgserve.socket",
+        "dsgserve@.socket",
+        "dsg-backup.timer",
+        "dsg-prune.timer",
+        "dsg-iam.timer",
+    } <= units.keys()
     assert "complete" in (dest / "usr/share/bash-completion/completions/dsgctl").read_text()
     assert stat.S_IMODE((dest / "etc/dsg").stat().st_mode) == 0o750
     assert stat.S_IMODE((dest / "var/lib/dsg").stat().st_mode) == 0o2770

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from dsgctl import export
+from dsgctl.core import datasets, iam
+from dsgctl.core.iam_policy import Difference
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
@@ -28,7 +30,12 @@ def gateway(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     path = tmp_path_factory.mktemp("gateway") / "dsg.sqlite3"
     path.write_bytes(empty_database.read_bytes())
     with opened(path) as database:
-        Run(database)(datasetgateway.run, FIXTURES / "datasetgateway.sqlite3")
+        run = Run(database)
+        run(datasetgateway.run, FIXTURES / "datasetgateway.sqlite3")
+        bucket = next(row["name"] for row in datasets.buckets(database))
+        run(datasets.set_bucket, bucket, iam=True)
+        run(iam.finish, bucket, Difference(add=("user:ada@example.org",)))
+        run(iam.begin, bucket, Difference(add=("user:bo@example.org",)))
         yield database
 
 

@@ -15,6 +15,7 @@ from dsgctl import export
 from dsgctl.core import datasets, grants, groups, services, terms, tokens, users
 from dsgctl.core.errors import Invalid
 from dsgctl.importers import export_file
+from dsgctl.store.migrations import LATEST
 from tests.core.builders import AT, DAY, Run, refused
 from tests.importers.conftest import WHOLE
 
@@ -82,8 +83,8 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "a letter changed": (sub('"notes": "imported"', '"notes": "Imported"'), ["SHA-256 is another", "use the original"]),
     # Of another release
     "a later version": (sub('"version": 1', '"version": 2'), ["later release", "'dsgctl 0.1.0'", "version 2"]),
-    "a later schema": (sub('"schema": 2', '"schema": 99'), ["later release", "schema 99"]),
-    "an older schema": (sub('"schema": 2', '"schema": 1'), ["schema 1", "dsgctl db migrate"]),
+    "a later schema": (sub(f'"schema": {LATEST}', '"schema": 99'), ["later release", "schema 99"]),
+    "an older schema": (sub(f'"schema": {LATEST}', '"schema": 1'), ["schema 1", "dsgctl db migrate"]),
     "a version that is none": (sub('"version": 1', '"version": true'), ["line 1", "version and schema"]),
     "a moment that is none": (sub('"exported": "[^"]*"', '"exported": "now\\ud800"'), ["line 1", "exported"]),
     # Lines that are not what they should be
@@ -135,6 +136,10 @@ BAD: dict[str, tuple[Change, list[str]]] = {
         row("services", 1, url="javascript:alert(1)"), ["services row 1: url", "not a web address"],
     ),
     "a bucket that is none": (row("buckets", 1, name="NO"), ["buckets row 'NO': name", "is not a location"]),
+    "a member in capitals": (row("iam_members", 1, member="user:Ada@x.org"), ["iam_members row", "in lower case"]),
+    "a member that is a group": (row("iam_members", 1, member="group:a@example.org"), ["iam_members row", "member"]),
+    "a member of no bucket": (row("iam_members", 1, bucket="nowhere"), ["bucket nowhere: there is no such row"]),
+    "a state of its own": (row("iam_members", 1, state="dreamt"), ["iam_members row", "it must hold that state IN"]),
     "a prefix without its slash": (row("locations", 1, prefix="a/b"), ["locations row 1: prefix: 'a/b' is not a"]),
     "a root below zero": (row("public_roots", 1, root_id=-1), ["root_id: -1 is not a whole number from 0"]),
     # Rows and each other

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from dsgctl import calls
 from dsgctl.oauth_client import Client
-from dsgserve import outbound
 from dsgserve.oidc import LoginFailed, Provider, _picture
 from dsgserve.outbound import Unavailable
 from tests.e2e.local import make_certificate
@@ -117,8 +117,8 @@ def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    monkeypatch.setattr(outbound, "READ_SECONDS", 0.5)
-    monkeypatch.setattr(outbound, "TOTAL_SECONDS", 1.0)
+    monkeypatch.setattr(calls, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(calls, "TOTAL_SECONDS", 1.0)
     yield handler, Provider(f"https://localhost:{server.server_address[1]}", Client("id", "secret"))
     server.shutdown()
     server.server_close()

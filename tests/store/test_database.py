@@ -370,7 +370,7 @@ UPDATES = {
     "memberships": ["leads = 1", "group_id = 2"],
     "datasets": ["access = 'public'", "own_terms_id = NULL", "name = 'b'"],
     "versions": ["public = 1", "name = 'b'"],
-    "buckets": ["credential = 'b'"],
+    "buckets": ["credential = 'b'", "iam = 1"],
     "locations": ["prefix = 'b/'"],
     "grants": ["permission = 'view'", "expires = '{t}'", "dataset_id = 2", "principal_id = 2"],
     "services": ["name = 'b'"],
@@ -461,7 +461,7 @@ def elsewhere(path: Path) -> Iterator[Write]:
 
 def test_every_table_that_decides_access_is_tried() -> None:
     assert set(ROWS) == set(UPDATES) == {model._meta.table_name for model in m.ALL} - {
-        "service_tables", "public_roots", "audit"
+        "service_tables", "public_roots", "audit", "iam_members"
     }  # fmt: skip
 
 

@@ -104,10 +104,12 @@ def test_a_database_of_the_first_release_is_brought_up_with_its_facts(new: Path)
     create_file(new)
     first = known()[0]
     with_apsw(new, first.sql, f"INSERT INTO migrations VALUES (1, '{first.name}', '{MOMENT}')",
-              f"INSERT INTO groups (name, created) VALUES ('lab', '{MOMENT}')")  # fmt: skip
+              f"INSERT INTO groups (name, created) VALUES ('lab', '{MOMENT}')",
+              "INSERT INTO buckets (name) VALUES ('lab-data')")  # fmt: skip
     old_revision = with_apsw(new, "SELECT number FROM revision")[0][0]
     assert migrate(new, now=MOMENT) == known()[1:]
     assert with_apsw(new, "SELECT name FROM groups") == [("lab",)]
+    assert with_apsw(new, "SELECT name, iam FROM buckets") == [("lab-data", 0)]
     database = open_current(new)
     assert database.revision() > old_revision
     assert database.changes_since(old_revision) == [(old_revision + 1, None, None)]

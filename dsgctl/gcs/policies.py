@@ -1,0 +1,152 @@
+"""The policies of buckets at Google: read one, write one. Every call is bounded in time and size.
+
+https://cloud.google.com/storage/docs/json_api/v1/buckets/getIamPolicy and setIamPolicy
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from google.auth import exceptions
+from google.auth.transport.requests import AuthorizedSession, Request
+
+from dsgctl.calls import NONSENSE, bounded
+from dsgctl.core.errors import DsgError
+from dsgctl.core.iam_policy import Policy, UnknownPolicy, checked
+from dsgctl.gcs import source_credentials
+
+PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
+
+
+class NotDone(DsgError):
+    """Google was asked in vain.
+
+    Attributes:
+        told: what Google says about it.
+    """
+
+    def __init__(self, message: str, hint: str, told: str = "") -> None:
+        super().__init__(f"{message}: {told}" if told else message, hint)
+        self.told = told
+
+
+class Unclear(NotDone):
+    """No answer, or none that says whether it was done: it may have been."""
+
+
+class Changed(NotDone):
+    """Somebody else has written the policy since it was read, or something of it is not allowed (409, 412)."""
+
+
+class NoBucket(NotDone):
+    """There is no such bucket at Google (404)."""
+
+
+class NotTaken(NotDone):
+    """Google does not take the policy: one of its members is nobody, or may not be there (400)."""
+
+
+class Policies:
+    """Reads and writes policies with one credential; close it afterwards."""
+
+    def __init__(self, storage_url: str, credential: str | None) -> None:
+        """
+        Args:
+            storage_url: ``https://storage.googleapis.com``.
+            credential: what a bucket names (core/datasets.py, `set_bucket`); None for the machine's own.
+
+        Raises:
+            NotDone: there is no such credential.
+        """
+        self._base = f"{storage_url.rstrip('/')}/storage/v1/b"
+        google_session: Any = AuthorizedSession  # without types
+        try:
+            source = source_credentials(credential)
+        except (exceptions.GoogleAuthError, OSError, ValueError) as error:
+            raise NotDone(
+                f"there is no Google credential ({credential or 'the machine has none'})",
+                "set GOOGLE_APPLICATION_CREDENTIALS, or dsgctl bucket set NAME --credential",
+            ) from error
+        self._session = bounded(google_session(source, auth_request=Request(session=bounded(requests.Session()))))
+
+    def read(self, bucket: str) -> Policy:
+        """The policy, with its conditions: without asking for version 3 Google would leave them out.
+
+        Raises:
+            NotDone: Google does not give it.
+            UnknownPolicy: it is of no form that we know.
+        """
+        return checked(self._asked("GET", bucket, params={"optionsRequestedPolicyVersion": "3"}))
+
+    def write(self, bucket: str, policy: Policy) -> Policy:
+        """Write a policy that was read. Its etag makes Google refuse it if another was written meanwhile.
+
+        Returns:
+            The policy as Google has it now.
+
+        Raises:
+            NotDone: Google has not written it; `Unclear`: it may have; `Changed`: read it again.
+        """
+        try:
+            return checked(self._asked("PUT", bucket, json=policy))
+        except UnknownPolicy as error:
+            raise Unclear("Google's answer does not say whether the policy was written", "run it again") from error
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _asked(self, method: str, bucket: str, **sent: Any) -> object:
+        try:
+            reply = self._session.request(method, f"{self._base}/{quote(bucket, safe='')}/iam", **sent)
+        except exceptions.RefreshError as error:
+            raise NotDone(
+                "Google does not take the gateway's credential",
+                "dsgctl doctor",
+                _line(str(error.args[0]) if error.args else ""),
+            ) from error
+        except (exceptions.GoogleAuthError, requests.RequestException, *NONSENSE) as error:
+            raise Unclear(
+                f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
+            ) from error
+        try:
+            answer = reply.json()
+        except NONSENSE:
+            answer = None
+        if not 200 <= reply.status_code < 300:
+            raise _refusal(reply.status_code, bucket, _told(answer))
+        return answer
+
+
+def _refusal(status: int, bucket: str, told: str) -> NotDone:
+    answers = f"Google answers {status}"
+    if status in (409, 412):
+        hint = "somebody else writes the policy all the time, or may forbid one of its members: run it again"
+        return Changed(answers, hint, told)
+    if status == 400:
+        return NotTaken(answers, "nothing was changed", told)
+    if status == 401:
+        return NotDone(answers, "the gateway's credential is no longer good: dsgctl doctor", told)
+    if status == 403:
+        return NotDone(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", told)
+    if status == 404:
+        return NoBucket(
+            answers, f"there is no bucket {bucket}: take its locations away, or dsgctl bucket set {bucket} --no-iam",
+            told,
+        )  # fmt: skip
+    if status == 429:
+        return NotDone(answers, "it was asked too often: run it again in a minute", told)
+    if status >= 500:
+        return Unclear(answers, "run it again later", told)
+    return NotDone(answers, "dsgctl doctor", told)
+
+
+def _told(answer: object) -> str:
+    """What Google says in an error: ``{"error": {"message": ...}}``; empty if it is not of this form."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return _line(message) if isinstance(message, str) else ""
+
+
+def _line(text: str) -> str:
+    cut = " ".join(text.split())
+    return cut if len(cut) <= 200 else cut[:197] + "..."
