@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,9 +10,9 @@ import click
 from dsgctl.commands.output import printable, told
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import groups, names, offboarding, users
+from dsgctl.core import groups, iam, names, offboarding, users
 from dsgctl.core.clock import now
-from dsgctl.core.errors import Invalid
+from dsgctl.core.errors import DsgError, Invalid
 
 _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")
 
@@ -161,9 +162,28 @@ def offboard(
         f"offboarded {user.email}: ended {told({key: report[key] for key in ('tokens', 'grants', 'groups')})}",
         email=user.email, changed=left.changed, **report,
     )  # fmt: skip
+    _out_of_buckets(session, iam.buckets_of(session.database, user.email))
     for slug in made:
         click.echo(printable(f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
                              "then dsgctl token rotate ID"), err=True)  # fmt: skip
+
+
+def _out_of_buckets(session: Session, buckets: list[str]) -> None:
+    """Take somebody who has left out of Google's policies too, where the gateway put them.
+
+    Raises:
+        DsgError: Google did not let us; here they are out already.
+    """
+    if not buckets:
+        return
+    from dsgctl.iam import Sync, alone  # what asks Google is slow to import
+
+    with alone(Path(session.database.path)):
+        outcomes = list(Sync(session.database, session.config.storage_url, session.change).run(buckets))
+    failed = [outcome.bucket for outcome in outcomes if outcome.trouble is not None]
+    if failed:
+        raise DsgError(f"they may still read {', '.join(failed)} with their own Google account", "dsgctl iam sync")
+    click.echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
 
 
 def _what_becomes_of(made: list[str]) -> str:

@@ -81,6 +81,12 @@ def ledger(database: Database, bucket: str) -> dict[str, str]:
     return dict(database.tuples(query.order_by(IamMember.member)))
 
 
+def buckets_of(database: Database, email: str) -> list[str]:
+    """The buckets in whose policies the gateway put this person."""
+    query = IamMember.select(IamMember.bucket).where(IamMember.member == member_of(email)).order_by(IamMember.bucket)
+    return [name for (name,) in database.tuples(query)]
+
+
 def listed(database: Database, dataset: str | None = None) -> Iterator[dict[str, Any]]:
     """The ledger of each bucket that `buckets` names."""
     query = IamMember.select(IamMember.bucket, IamMember.member, IamMember.state, IamMember.since)

@@ -8,7 +8,7 @@ import pytest
 from tests.commands.iam.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledger, outcome
 from tests.commands.running import Quick, execute
 from tests.e2e.google import Google
-from tests.e2e.google_iam import BucketPolicies
+from tests.e2e.google_iam import BucketPolicies, error
 
 
 def test_a_sync_adds_who_may_view_and_keeps_what_others_put_there(do: Do, policies: BucketPolicies) -> None:
@@ -31,9 +31,19 @@ def test_a_sync_adds_who_may_view_and_keeps_what_others_put_there(do: Do, polici
     assert policies.calls == [("GET lab-data", 200)]
 
 
+def test_who_is_offboarded_is_out_at_once_or_it_is_said_that_they_are_not(do: Do, policies: BucketPolicies) -> None:
+    do("iam sync")
+    told = do("user offboard bo@example.org -y")
+    assert "taken out of the policies of lab-data" in told.err
+    assert "user:bo@example.org" not in policies.members("lab-data")
+    policies.instead["PUT lab-data"] = [error(403, "no")]
+    failed = do("user offboard ada@example.org -y", code=1)
+    assert "they may still read lab-data with their own Google account; dsgctl iam sync" in failed.err
+    assert "tokens" in failed.out or "grant" in failed.out  # here they are out
+
+
 LOSES = {
     "is disabled": ["user disable bo@example.org"],
-    "is offboarded": ["user offboard bo@example.org -y"],
     "is removed": ["user remove bo@example.org -y"],
     "becomes an admin": ["user set bo@example.org --admin"],
     "leaves the group": ["group member remove lab bo@example.org"],
