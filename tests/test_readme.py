@@ -107,6 +107,25 @@ def test_backup_and_restore_run_as_they_stand(tmp_path: Path) -> None:
     assert done.stdout.endswith("ada@example.org\n")
 
 
+def test_the_policy_file_is_applied_as_it_stands(tmp_path: Path) -> None:
+    section = README.read_text(encoding="utf-8").split("## Policy as a file")[1].split("\n## ")[0]
+    (tmp_path / "policy.yaml").write_text(re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[0])
+    (tmp_path / "brain.md").write_text("# Rules\n\nBe kind.\n")
+    commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0]
+    script = f"""set -euo pipefail
+        export PATH="{Path(sys.executable).parent}:$PATH" DATABASE_PATH="$PWD/dsg.sqlite3"
+        dsgctl db migrate
+        dsgctl user add ada@example.org
+        dsgctl user add bo@example.org
+        {commands}
+        dsgctl diff policy.yaml && dsgctl terms accept 1 ada@example.org
+        dsgctl access check ada@example.org brain edit"""
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("yes\n")
+    assert "permission: edit" in (tmp_path / "written.yaml").read_text()
+
+
 NAMED = sorted(set(re.findall(r"\bdsgctl ((?:[a-z][a-z-]* ?)+)", README.read_text(encoding="utf-8"))))
 
 

@@ -28,6 +28,8 @@ NOUNS = {
     "iam": ("iam", "Buckets that people also read with their own Google accounts."),
     "import": ("imports", "Take over people and facts from other systems."),
     "export": ("exports", "Everything as one document, to move out; grants as a list."),
+    "apply": ("policy", "Bring the facts up to a file that people review."),
+    "diff": ("policy", "What 'dsgctl apply' would change."),
     "audit": ("audit", "Who changed what, when."),
     "db": ("db", "The database file: create, upgrade, check."),
     "setup": ("setup", "Settings, database and first admin of a new gateway."),
@@ -37,6 +39,9 @@ NOUNS = {
     "completion": ("completion", "Completion of commands and names, for your shell."),
     "shell": ("shell", "One command after the other, without typing dsgctl."),
 }
+
+
+_SEVERAL = {"apply": "apply_", "diff": "diff"}  # of a module with more than one command
 
 
 class _Nouns(click.Group):
@@ -49,7 +54,7 @@ class _Nouns(click.Group):
         if cmd_name not in NOUNS:
             return None
         module = importlib.import_module(f"dsgctl.commands.{NOUNS[cmd_name][0]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, _SEVERAL.get(cmd_name, "command"))
         return command
 
     def resolve_command(

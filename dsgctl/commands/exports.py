@@ -5,8 +5,9 @@ from contextlib import nullcontext
 
 import click
 
+from dsgctl.commands.output import FORMATS
 from dsgctl.commands.progress import progress
-from dsgctl.commands.session import DATASET, Session, output_option
+from dsgctl.commands.session import DATASET, Session, choose_output
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 
@@ -15,15 +16,16 @@ GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "
 
 @click.command(
     epilog="\b\nExample:\n  dsgctl export --with-token-hashes > dsg.json\n"
-    "  dsgctl export --grants --dataset fish2 -o csv > fish2.csv"
+    "  dsgctl export --grants --dataset fish2 -o csv > fish2.csv\n  dsgctl export -o yaml --dataset fish2 > policy.yaml"
 )
 @click.option("--with-token-hashes", is_flag=True, help="So that tokens work where it is imported.")
 @click.option("--with-invitations", is_flag=True, help="So that links to terms that were sent out go on working.")
 @click.option("--without-audit", is_flag=True, help="Leave the audit log out.")
 @click.option("--grants", is_flag=True, help="Instead, list whom a grant reaches: who, what, through what, until when.")
 @click.option("--dataset", "datasets", multiple=True, type=DATASET, metavar="NAME",
-              help="With --grants: on this dataset; may be given several times.")  # fmt: skip
-@output_option
+              help="With --grants or -o yaml: this dataset; may be given several times.")  # fmt: skip
+@click.option("-o", "--output", type=click.Choice([*FORMATS, "yaml"]), default="table", expose_value=False,
+              callback=choose_output, help="yaml: a file for 'dsgctl apply'. Else of --grants.")  # fmt: skip
 @click.pass_obj
 def command(
     session: Session,
@@ -43,8 +45,11 @@ def command(
             raise Invalid("--grants lists grants, not all facts", "leave --with-... and --without-audit out")
         _list_grants(session, datasets)
         return
+    if session.output.format == "yaml":
+        _write_policy(session, datasets)
+        return
     if datasets:
-        raise Invalid("--dataset goes with --grants", "a document holds all datasets")
+        raise Invalid("--dataset goes with --grants and with -o yaml", "a document holds all datasets")
     if session.output.format not in ("table", "json"):
         raise Invalid(f"the document is JSON, not {session.output.format}", "leave -o out, or say --grants")
     from dsgctl import export  # which --grants does not need
@@ -62,6 +67,15 @@ def command(
             progress=told,
         ):
             out.write(line)
+
+
+def _write_policy(session: Session, datasets: tuple[str, ...]) -> None:
+    from dsgctl.policy.writing import written  # YAML, which no other command needs
+
+    if not datasets:
+        raise Invalid("a policy file is of some datasets", "say --dataset NAME")
+    with session.database.snapshot():
+        click.echo(written(session.database, [*dict.fromkeys(datasets)]), nl=False)
 
 
 def _list_grants(session: Session, datasets: tuple[str, ...]) -> None:

@@ -155,7 +155,7 @@ def _allowed_only(function: Function) -> Function:
     return run  # type: ignore[return-value]
 
 
-def _choose_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
+def choose_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
     ctx.obj.output = Output(value)
 
 
@@ -165,7 +165,7 @@ output_option = click.option(
     type=click.Choice(FORMATS),
     default="table",
     expose_value=False,
-    callback=_choose_output,
+    callback=choose_output,
     help="How to print the answer; table is for people, the others are stable.",
 )
 

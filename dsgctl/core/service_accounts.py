@@ -63,6 +63,19 @@ def add(change: Change, slug: str, *, description: str = "", **kept: Any) -> tup
     return find(change.database, slug), True
 
 
+def describe(change: Change, slug: str, description: str) -> bool:
+    """Say in other words what it is for. Returns whether it was otherwise before."""
+    account = find(change.database, slug)
+    names.line(description, "description", empty=True)
+    if account.description == description:
+        return False
+    change.database.run(Principal.update(description=description).where(Principal.id == account.id))
+    change.record(
+        "service-account.set", label(account), {"description": account.description}, {"description": description}
+    )
+    return True
+
+
 def set_active(change: Change, slug: str, active: bool) -> bool:
     """Enable or disable; a disabled account's tokens are refused from the next request on."""
     account = find(change.database, slug)

@@ -168,6 +168,17 @@ class IamMember(_Table):
         primary_key = CompositeKey("bucket", "member")
 
 
+class Declared(_Table):
+    kind = TextField()
+    key = TextField()
+    file = TextField()
+    since = TimeField()
+
+    class Meta:
+        table_name = "declared"
+        primary_key = CompositeKey("kind", "key")
+
+
 class Location(_Table):
     id = AutoField()
     dataset = _reference(Dataset, "dataset_id")
@@ -309,5 +320,5 @@ def principals_matching(text: str) -> Any:
 
 ALL: list[type[Model]] = [
     Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, IamMember, Location, Grant, Service, Terms,
-    Acceptance, ServiceTable, PublicRoot, Token, AuditRecord,
+    Acceptance, ServiceTable, PublicRoot, Token, Declared, AuditRecord,
 ]  # fmt: skip

@@ -43,6 +43,7 @@ def make_files(directory: Path, token: str) -> None:
     (directory / "people.csv").write_text("email,name,affiliation,notes\ncy@example.org,Cy,HHMI,\n")
     (directory / "token.txt").write_text(token + "\n")
     (directory / "commands.txt").write_text("user list\n")
+    (directory / "policy.yaml").write_text("name: example\ngroups:\n  lab-1: {}\n")
 
 
 def build(directory: Path, database: Path) -> str:

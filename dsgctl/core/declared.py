@@ -1,0 +1,36 @@
+"""What policy files declared when they were last applied, so that each knows what is its own to take away."""
+
+import json
+
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Conflict
+from dsgctl.store import Database
+from dsgctl.store.models import Declared
+
+Key = tuple[str, tuple[str, ...]]  # kind, and the names that tell one of it from another
+
+
+def of_file(database: Database, file: str) -> set[Key]:
+    """What this file declared."""
+    query = Declared.select(Declared.kind, Declared.key).where(Declared.file == file)
+    return {(kind, tuple(json.loads(key))) for kind, key in database.tuples(query)}
+
+
+def own(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
+    """Note that a file declares this. Returns whether it did not before.
+
+    Raises:
+        Conflict: another file does: they would undo each other's work.
+    """
+    text = json.dumps(key, ensure_ascii=False)
+    found = change.database.first(Declared.select().where(Declared.kind == kind, Declared.key == text))
+    if found is not None and found.file != file:
+        raise Conflict(f"the file {found.file} declares it too", "take it out of one, and apply that with --prune")
+    if found is None:
+        change.database.run(Declared.insert(kind=kind, key=text, file=file, since=change.at))
+    return found is None
+
+
+def disown(change: Change, kind: str, key: tuple[str, ...]) -> None:
+    text = json.dumps(key, ensure_ascii=False)
+    change.database.run(Declared.delete().where(Declared.kind == kind, Declared.key == text))

@@ -1,0 +1,85 @@
+"""Writes a policy file of what is there: applied to the same facts, it changes nothing."""
+
+from typing import Any
+
+import yaml
+
+from dsgctl.core import datasets, grants, groups, service_accounts, terms
+from dsgctl.core.clock import now
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.models import Group
+
+
+def written(database: Database, names: list[str]) -> str:
+    """The file for these datasets, and for the groups and service accounts that have to do with them.
+
+    Grants that have ended, and people themselves, are not in it. Call it in a `Database.snapshot`.
+
+    Raises:
+        NotFound: there is no such dataset.
+    """
+    found = {name: _dataset(database, name) for name in names}
+    given = [grant for dataset in found.values() for grant in dataset.get("grants", [])]
+    used = sorted({grant[key] for grant in given for key in ("group", "scope") if key in grant})
+    accounts = sorted({grant["service-account"] for grant in given if "service-account" in grant})
+    document: dict[str, Any] = {"name": " ".join(names)}
+    if used:
+        document["groups"] = {name: _group(database, groups.find(database, name)) for name in used}
+    if accounts:
+        document["service-accounts"] = {
+            slug: {"description": service_accounts.find(database, slug).description} for slug in accounts
+        }
+    document["datasets"] = found
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Names of versions that look like numbers stay text; terms of several lines stay lines."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dataset(database: Database, name: str) -> dict[str, Any]:
+    dataset = datasets.find(database, name)
+    found: dict[str, Any] = {"description": dataset.description, "access": dataset.access}
+    versions = {row["name"]: {"public": row["public"]} for row in datasets.versions(database, name)}
+    locations = [
+        {"location": row["location"], "version": row["version"]} if row["version"] else row["location"]
+        for row in datasets.locations(database, name)
+    ]
+    at = now()
+    documents = [
+        {"name": row["name"]}
+        | {key: row[key] for key in ("version", "service") if row[key]}
+        | {"text": terms.find(database, row["id"]).text}
+        for row in list(terms.listed(database))
+        if row["dataset"] == name
+        and (row["retired"] is None or row["retired"] > at)
+        and (row["own"] or row["version"] or row["service"])
+    ]
+    given = [
+        _grant(row) for row in grants.listed(database, dataset=name) if row["expires"] is None or row["expires"] > at
+    ]
+    parts = {"versions": versions, "locations": locations, "terms": documents, "grants": given}
+    return found | {key: part for key, part in parts.items() if part}
+
+
+def _grant(row: dict[str, Any]) -> dict[str, Any]:
+    subject = next(key for key in ("user", "group", "service_account") if row[key])
+    found = {subject.replace("_", "-"): row[subject], "permission": row["permission"]}
+    found |= {key: row[key] for key in ("version", "scope") if row[key]}
+    return found | ({"expires": m.utc_text(row["expires"])} if row["expires"] else {})
+
+
+def _group(database: Database, group: Group) -> dict[str, Any]:
+    query = m.Membership.select(m.Principal.email, m.Membership.leads).join(m.Principal)
+    people = sorted(database.tuples(query.where(m.Membership.group == group.id)))
+    found: dict[str, Any] = {"members": [email for email, _ in people]}
+    leads = [email for email, leads in people if leads]
+    return found | ({"leads": leads} if leads else {})

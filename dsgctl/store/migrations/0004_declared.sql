@@ -1,0 +1,10 @@
+-- What a policy file declared when it was last applied ('dsgctl apply'): with --prune, what it no longer
+-- declares goes, and nothing else.
+
+CREATE TABLE declared (
+  kind  TEXT NOT NULL,
+  key   TEXT NOT NULL,  -- a JSON list of names
+  file  TEXT NOT NULL,  -- the name that the file gives itself
+  since TEXT NOT NULL CHECK (since GLOB '????-??-??T??:??:??.??????Z'),
+  PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
