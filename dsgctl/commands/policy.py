@@ -87,7 +87,7 @@ def _line(record: Record) -> tuple[str, str]:
         told = [f"{key}: {_word(before.get(key))} -> {_word(value)}" for key, value in after.items()
                 if before.get(key) != value]  # fmt: skip
     else:
-        nothing = (None, "", [], False, record.at)
+        nothing: tuple[object, ...] = (None, "", [], False, record.at)
         told = [f"{key}: {_word(value)}" for key, value in (after or before).items() if value not in nothing]
     return sign, f"{noun.replace('.', ' ')} {record.target}" + (f" ({', '.join(told)})" if told else "")
 
