@@ -8,8 +8,9 @@ import click
 from dsgctl.commands.output import printable
 from dsgctl.commands.session import DATASET, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import access, datasets, facts, service_accounts, terms, users
+from dsgctl.core import access, buckets, datasets, facts, service_accounts, terms, users
 from dsgctl.core.access import Decision, Facts, Reason
+from dsgctl.core.buckets import BucketReason
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
 
@@ -115,9 +116,24 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
             {"id": missing.id, "name": missing.name, "accept_url": url + terms.accept_path(missing.id)}
             for missing in decision.missing
         ],
+        "locations": _locations(session, known, decision.dataset),
         "notes": notes,
         "next": _next_command(session, known, decision),
     }
+
+
+def _locations(session: Session, known: Facts, dataset: str) -> list[dict[str, Any]]:
+    """What POST /gcs_token answers for each place where the dataset lies: a grant on one version reaches that alone."""
+    if dataset not in known.datasets:
+        return []
+    found = []
+    for bucket in sorted({row["location"].split("/")[2] for row in datasets.locations(session.database, dataset)}):
+        for one in facts.of_bucket(session.database, bucket):
+            if one.dataset == dataset:
+                reason = buckets.bucket_access(known, [one], now()).reason
+                place = {"location": f"gs://{bucket}/{one.prefix}", "version": one.version}
+                found.append(place | {"may_read": reason is BucketReason.GRANTED, "reason": str(reason)})
+    return found
 
 
 def _grant(grant: access.Grant) -> dict[str, Any]:
@@ -162,10 +178,16 @@ def _print_explanation(record: dict[str, Any]) -> None:
     lines += [
         f"  terms    {one['id']} {one['name']!r}: accept at {one['accept_url']}" for one in record["missing_terms"]
     ]
+    lines += [f"  bucket   {_place(one)}" for one in record["locations"]]
     lines += [f"  note     {note}" for note in record["notes"]]
     lines.append(f"  next     {record['next']}")
     for line in lines:
         click.echo(printable(line))
+
+
+def _place(one: dict[str, Any]) -> str:
+    version = f", version {one['version']}" if one["version"] else ""
+    return f"{one['location']}{version}: {'may read' if one['may_read'] else 'may not read: ' + one['reason']}"
 
 
 def _told(grant: dict[str, Any]) -> str:

@@ -76,6 +76,8 @@ def require(session: Session, context: click.Context) -> None:
     if delegate.manages_gateway:
         return
     allowed = _ALLOWED.get(command)
-    if allowed is None or not allowed(delegate, context.params):
-        yours = f"'dsgctl access show {session.on_behalf}' shows what is theirs"
+    yours = f"'dsgctl access show {session.on_behalf}' shows what is theirs"
+    if allowed is None:
+        raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {command}'", yours)
+    if not allowed(delegate, context.params):
         raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {command}' about that", yours)

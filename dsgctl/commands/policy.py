@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsgctl.commands.output import printable, wants_json
+from dsgctl.commands.output import printable, told, wants_json
 from dsgctl.commands.session import Session, dry_run_option, output_option
 from dsgctl.core.audit import Record
 from dsgctl.core.change import change
@@ -34,7 +34,8 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool) -> None:
     name, records, _ = _applied(session, file, prune=prune, dry_run=dry_run)
     if session.output.format == "table":
         made = "would make" if dry_run else "made"
-        click.echo(f"{name}: {made} {len(records)} changes" if records else f"{name}: nothing to do", err=dry_run)
+        changes = told({"changes": len(records)})
+        click.echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl diff policy.yaml\n  dsgctl diff policy.yaml --prune")
@@ -84,12 +85,12 @@ def _line(record: Record) -> tuple[str, str]:
     sign = {"add": "+", "remove": "-", "revoke": "-", "retire": "-"}.get(verb, "~")
     before, after = record.before or {}, record.after or {}
     if sign == "~":
-        told = [f"{key}: {_word(before.get(key))} -> {_word(value)}" for key, value in after.items()
+        said = [f"{key}: {_word(before.get(key))} -> {_word(value)}" for key, value in after.items()
                 if before.get(key) != value]  # fmt: skip
     else:
         nothing: tuple[object, ...] = (None, "", [], False, record.at)
-        told = [f"{key}: {_word(value)}" for key, value in (after or before).items() if value not in nothing]
-    return sign, f"{noun.replace('.', ' ')} {record.target}" + (f" ({', '.join(told)})" if told else "")
+        said = [f"{key}: {_word(value)}" for key, value in (after or before).items() if value not in nothing]
+    return sign, f"{noun.replace('.', ' ')} {record.target}" + (f" ({', '.join(said)})" if said else "")
 
 
 def _word(value: object) -> str:

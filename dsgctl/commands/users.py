@@ -112,6 +112,10 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
     """Refuse a person everywhere, from the next request on. Nothing is lost."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
+    children = users.descendants(session.database, users.find(session.database, email))
+    if active := [child.email for child in children if child.active]:
+        told_of = f"accounts of theirs that stay enabled: {', '.join(active)}; 'dsgctl user offboard' ends these too"
+        click.echo(printable(told_of), err=True)
     session.output.done(
         f"disabled {email}" if changed else f"{email} is disabled already", email=email, changed=changed
     )

@@ -225,3 +225,14 @@ def test_check_is_for_scripts(filled: World) -> None:
     refused = filled.run.shell(f"dsgctl access check {BO} fly view || echo out")
     assert refused.out == "no: terms are not accepted\nout\n"
     assert refused.err == ""
+
+
+def test_an_explanation_says_of_each_location_what_neuroglancer_would_be_told(filled: World) -> None:
+    """bo may view one version: not where the whole dataset lies, although services that know no versions let him."""
+    told = json.loads(filled.quick("access", "explain", "bo@example.org", "fish2", "-o", "json").ok().out)
+    assert [(one["version"], one["may_read"], one["reason"]) for one in told["locations"]] == [
+        (None, False, "no_permission"), ("v1.2", True, "granted"),
+    ]  # fmt: skip
+    shown = filled.quick("access", "explain", "bo@example.org", "fish2").ok().out
+    assert "  bucket   gs://lab-data/fish2/: may not read: no_permission\n" in shown
+    assert "  bucket   gs://lab-data/fish2/, version v1.2: may read\n" in shown

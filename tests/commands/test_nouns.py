@@ -12,7 +12,7 @@ import pytest
 
 from dsgctl.store.migrations import LATEST
 from tests.commands.conftest import World
-from tests.commands.running import Result, dump
+from tests.commands.running import Result, dump, execute
 from tests.commands.world import ROOT
 
 CHANGED = "id name changed"
@@ -133,9 +133,9 @@ COMMANDS: dict[str, str] = {
     "affiliations groups groups_admin permissions permissions_v2 permissions_v2_ignore_tos missing_tos datasets_admin",
     "access check ada@example.org fish2 edit": "allowed reason",
     "access explain bo@example.org fly": "allowed reason why who dataset permission holds grants expired_grants "
-    "missing_terms notes next",
+    "missing_terms locations notes next",
     "access explain ada@example.org fish2 edit": "allowed reason why who dataset permission holds grants "
-    "expired_grants missing_terms notes next",
+    "expired_grants missing_terms locations notes next",
     "access who fish2": "[id who kind holds through]",
     "access who fish2 edit": "[id who kind holds through]",
     "export --grants": f"[{HOLDING}]",
@@ -365,3 +365,9 @@ def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
     result = filled.quick("token", "inspect")
     assert (result.code, result.out) == (2, "")
     assert "dsgctl token inspect < FILE" in result.err
+
+
+def test_disabling_a_parent_tells_of_children_that_stay(filled: World) -> None:
+    execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
+    told = filled.quick("user", "disable", "ada@example.org").ok()
+    assert "stay enabled: bo@example.org; 'dsgctl user offboard' ends these too" in told.err
