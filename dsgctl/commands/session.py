@@ -16,7 +16,6 @@ from dsgctl.commands.output import FORMATS, Output
 from dsgctl.config import DEFAULT_ENV_FILE, Config, from_environment
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
-from dsgctl.core.delegation import of_person
 from dsgctl.core.errors import Invalid
 from dsgctl.core.names import shown
 from dsgctl.store import Database
@@ -66,7 +65,11 @@ class Session:
         """Change facts as the person who typed the command; a dry run prints what it would have changed."""
         seen: list[Record] = []
         watch = seen.append if dry_run else None
-        delegate = partial(of_person, self.on_behalf) if self.on_behalf else None
+        delegate = None
+        if self.on_behalf is not None:
+            from dsgctl.core.delegation import of_person  # only with --as
+
+            delegate = partial(of_person, self.on_behalf)
         with change(self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate) as opened:
             yield opened
         if dry_run:
