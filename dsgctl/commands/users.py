@@ -10,7 +10,7 @@ import click
 from dsgctl.commands.output import printable, told
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import groups, iam, names, offboarding, users
+from dsgctl.core import groups, names, users
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 
@@ -147,6 +147,8 @@ def offboard(
 
     The account stays, so that the audit log and the ids that services keep still name somebody.
     """
+    from dsgctl.core import offboarding  # grants, tokens and more, which no other command of people needs
+
     user = users.find(session.database, email)
     made = [account.slug for account in offboarding.made_by(session.database, user, os_user)]
     if made and service_accounts is None:
@@ -166,18 +168,21 @@ def offboard(
         f"offboarded {user.email}: ended {told({key: report[key] for key in ('tokens', 'grants', 'groups')})}",
         email=user.email, changed=left.changed, **report,
     )  # fmt: skip
-    _out_of_buckets(session, iam.buckets_of(session.database, user.email))
+    _out_of_buckets(session, user.email)
     for slug in made:
         click.echo(printable(f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
                              "then dsgctl token rotate ID"), err=True)  # fmt: skip
 
 
-def _out_of_buckets(session: Session, buckets: list[str]) -> None:
+def _out_of_buckets(session: Session, email: str) -> None:
     """Take somebody who has left out of Google's policies too, where the gateway put them.
 
     Raises:
         DsgError: Google did not let us; here they are out already.
     """
+    from dsgctl.core import iam
+
+    buckets = iam.buckets_of(session.database, email)
     if not buckets:
         return
     from dsgctl.iam import Sync, alone  # what asks Google is slow to import
