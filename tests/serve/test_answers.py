@@ -96,7 +96,33 @@ STATEMENTS = [
     f"INSERT OR IGNORE INTO tokens (id, principal_id, kind, hash, prefix, created) "
     f"VALUES (9, 2, 'login', x'{sha256(b'spare').hexdigest()}', '', '{T}')",
     "DELETE FROM tokens WHERE id = 9",
+    # REPLACE deletes rows without telling their triggers.
+    "REPLACE INTO tokens SELECT id, 3 - principal_id, kind, hash, prefix, description, created, expires, revoked, "
+    "last_used FROM tokens WHERE id IN (1, 2) AND principal_id IN (1, 2)",
+    f"REPLACE INTO tokens (id, principal_id, kind, hash, prefix, created) "
+    f"VALUES (11, 4, 'api', x'{sha256(b'bea').hexdigest()}', '', '{T}')",
+    f"REPLACE INTO grants (id, principal_id, dataset_id, permission, source, granted_by, created) "
+    f"VALUES (1, 3, 1, 'manage', 'manual', 'x', '{T}')",
+    f"REPLACE INTO grants (id, group_id, dataset_id, permission, source, granted_by, created) "
+    f"VALUES (2, 2, 1, 'admin', 'manual', 'x', '{T}')",
 ]  # fmt: skip
+
+
+def test_who_is_replaced_is_noticed(database: Database, path: Path) -> None:
+    """As the sqlite3 shell does it, which looks after no references: the row of an address gets another id."""
+    cache = AnswerCache(database)
+    elsewhere = open_current(path)
+    elsewhere.script(WORLD)
+    assert cache.get("ana", None).problem is None and cache.get("bea", None).problem is None
+    elsewhere.script(
+        "PRAGMA foreign_keys = 0;"
+        f"REPLACE INTO principals (id, kind, email, created, created_by) VALUES (77, 'user', 'ANA@x.org', '{T}', 'x');"
+        f"REPLACE INTO groups (id, name, created) VALUES (8, 'lab', '{T}')"
+    )
+    assert asked(cache) == asked(AnswerCache(database))
+    assert cache.get("ana", None).problem is Problem.UNKNOWN
+    assert b'"groups":[]' in cache.get("bea", None).body
+    elsewhere.close()
 
 
 @pytest.fixture
