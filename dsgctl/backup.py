@@ -4,6 +4,7 @@ A bundle is ``dsg-backup-TIME.tar.gz.age``: a tar of the database, `Manifest`, a
 otherwise, the settings file and the OAuth client. Beside it lies ``….meta.json``, which holds no secret.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -343,7 +344,7 @@ def _decrypted(bundle: Path, scratch: Path, identity: Path | None) -> Path:
 def _unpacked(packed: Path, name: str, scratch: Path) -> Manifest:
     damaged = DsgError(f"{name} is damaged, or no backup of this program", "take another")
     try:
-        with tarfile.open(packed, "r:gz") as tar:
+        with gzip.open(packed) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             first = tar.next()
             content = tar.extractfile(first) if first is not None and first.name == MANIFEST else None
             if first is None or content is None or first.size > MAX_MANIFEST:
@@ -353,6 +354,8 @@ def _unpacked(packed: Path, name: str, scratch: Path) -> Manifest:
                 if not member.isreg() or member.name not in manifest.files or "/" in member.name:
                     raise damaged
                 tar.extract(member, scratch, set_attrs=False, filter="data")
+            while stream.read(2**16):  # to its end, where the sum over all of it stands
+                pass
     except (tarfile.TarError, OSError, EOFError, ValueError, TypeError) as error:
         raise damaged from error
     except Exception as error:  # zlib.error has no other base
