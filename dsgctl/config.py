@@ -103,6 +103,27 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _site_name(value: str) -> str:
+    try:
+        return names.line(value, "name for this site")
+    except Invalid as error:
+        raise _Bad(error.hint) from None
+
+
+def _contact(value: str) -> str:
+    """Becomes a link on every page, so that nothing else than these two may stand there."""
+    try:
+        return names.url(value) if value.startswith("http") else names.email(value)
+    except Invalid:
+        raise _Bad("an email address, or a web address that begins with https://") from None
+
+
+def _viewer(value: str) -> str:
+    if "#" in value:
+        raise _Bad("an https address without '#', which the state of the viewer follows")
+    return _web_address(value)
+
+
 def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -216,6 +237,14 @@ class Config:
         "Names of the cookie and query parameter that may hold a token; the first is the one we set.",
         ("dsg_token",),
     )  # fmt: skip
+    site_name: str = _setting("DSG_SITE_NAME", _site_name, "The name of this site, on every page.", "DatasetGateway")
+    site_contact: str = _setting(
+        "DSG_SITE_CONTACT", _contact, "An email or web address for help, linked to from every page.", ""
+    )
+    site_logo: Path | None = _setting(
+        "DSG_SITE_LOGO", _path, "A PNG, JPEG or SVG file of at most 50 KB, shown beside the name.", None
+    )
+    viewer_url: str = _setting("DSG_VIEWER_URL", _viewer, "A Neuroglancer that the landing page opens datasets in.", "")
     backup_dir: Path | None = _setting("DSG_BACKUP_DIR", _path, "Where 'dsgctl db backup' puts its bundles.", None)
     backup_staging_dir: Path = _setting(
         "DSG_BACKUP_STAGING_DIR", _path, "Where it works before that: a fast disk with room for the database twice.",
