@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from dsgctl import env_file
 from dsgctl.core import names
 from dsgctl.core.errors import Invalid
 
 DEFAULT_ENV_FILE = "/etc/dsg/dsg.env"
-LONGEST_FILE = 2**20  # characters; no file of settings is longer, and a device may go on for ever
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -145,23 +145,40 @@ def _origins(value: str) -> tuple[str, ...]:
     return tuple(map(_origin, _list(value)))
 
 
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
 def _flag(value: str) -> bool:
-    if value not in ("0", "1"):
-        raise _Bad("0 or 1")
-    return value == "1"
-
-
-def _flag_or_word(value: str) -> bool:
-    """A setting that the original has as true or false."""
-    if value.lower() not in ("0", "1", "false", "true"):
-        raise _Bad("0, 1, false or true")
-    return value.lower() in ("1", "true")
+    if value.lower() not in _WORDS:
+        raise _Bad("0 or 1, no or yes, false or true, off or on")
+    return _WORDS[value.lower()]
 
 
 def _number(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", value):
         raise _Bad("a whole number")
     return int(value)
+
+
+# What libraries that we use read from the environment; in the settings file it works too.
+LIBRARIES = {
+    "GOOGLE_APPLICATION_CREDENTIALS": "The key file of the Google account that reads the buckets.",
+    "REQUESTS_CA_BUNDLE": "Certificates of authorities that sign the gateway's own or the provider's, "
+    "if they are not those of the system.",
+}
+# Names of the original and of its clients, and what is ours instead, if anything is: nobody has to take them out.
+INSTEAD = {
+    "DSG_URL": "DSG_ORIGIN is the gateway's own address",
+    "DSG_LOG_LEVEL": "LOG_LEVEL is ours",
+    "DSG_BACKUP_ENCRYPT_CMD": "bundles are encrypted with age, to DSG_BACKUP_AGE_RECIPIENTS_FILE",
+    "DSG_BACKUP_DECRYPT_CMD": "'dsgctl db restore --identity FILE' decrypts",
+    "DJANGO_SECRET_KEY": "DSG_SECRET_KEY is ours",
+    "DJANGO_DEBUG": "LOG_LEVEL=DEBUG is ours",
+    "DJANGO_ALLOWED_HOSTS": "DSG_ORIGIN is the one address",
+    "PORT": "DSG_PORT is ours",
+    "GUNICORN_WORKERS": "dsgserve@1, dsgserve@2 … are several processes",
+    "SECURE_SSL_REDIRECT": "nginx/dsg.conf does it",
+}
 
 
 def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
@@ -257,7 +274,7 @@ class Config:
     backup_keep_weekly: int = _setting("DSG_BACKUP_KEEP_WEEKLY", _number, "The same of ISO weeks.", 8)
     backup_include_secrets: bool = _setting(
         "DSG_BACKUP_INCLUDE_SECRETS",
-        _flag_or_word,
+        _flag,
         "1 takes the settings file and the OAuth client along, encrypted.",
         True,
     )
@@ -276,85 +293,164 @@ class Config:
         return urlsplit(self.origin).hostname == "localhost" and self.origin.startswith("http://")
 
 
-def load(environment: Mapping[str, str], env_file: str | None = None) -> Config:
-    """The settings from the environment, and from a file for what the environment does not say.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a setting, in one line without secrets.
+
+    Attributes:
+        names: the settings concerned; empty where the file itself is.
+    """
+
+    names: tuple[str, ...]
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A name that is none of our settings, and stops nothing."""
+
+    name: str
+    source: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was read, also where something is wrong with it.
+
+    Attributes:
+        config: a setting with a bad value has its default there.
+        file: the settings file; None if there is none.
+        lines: its settings.
+        sources: setting -> where its value comes from, of those that have another than the default.
+        libraries: of `LIBRARIES`, what the file says.
+    """
+
+    config: Config
+    file: str | None
+    lines: tuple[env_file.Line, ...]
+    sources: dict[str, str]
+    problems: tuple[Problem, ...]
+    unused: tuple[Unused, ...]
+    libraries: dict[str, str]
+
+
+ENVIRONMENT = "environment"
+
+
+def read(environment: Mapping[str, str], named_file: str | None = None) -> Settings:
+    """All that the environment says, and the file where the environment says nothing.
 
     Args:
-        env_file: a file that must be there; None for that of ``DSG_ENV_FILE``, else
+        named_file: a file that must be there; None for that of ``DSG_ENV_FILE``, else
             `DEFAULT_ENV_FILE` if it exists.
+    """
+    named = named_file or environment.get("DSG_ENV_FILE")
+    path = named or DEFAULT_ENV_FILE
+    problems: list[Problem] = []
+    lines: list[env_file.Line] = []
+    text = None
+    try:
+        text = env_file.read_text(path, required=bool(named))
+    except Invalid as error:
+        problems.append(Problem((), error.message, error.hint))
+    if text is not None:
+        lines, faults = env_file.parse(text)
+        problems += [Problem((), f"{path}, line {one.number}: {one.what}", one.hint) for one in faults]
+    in_file = {line.name: line for line in lines}
+    # An empty variable says nothing, as in most programs: it does not hide the file's.
+    set_here = {name: value for name, value in environment.items() if value}
+    unused = []
+    for name, source in _foreign(set_here, in_file, path):
+        if near := _misspelled(name):
+            problems.append(Problem((near,), f"{name} is not a setting (did you mean {near}?)"))
+        else:
+            unused.append(Unused(name, source, INSTEAD.get(name, "")))
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, item in SETTINGS.items():
+        line = in_file.get(name)
+        value = set_here.get(name) or (line.value if line else "")
+        if not value:
+            continue
+        sources[name] = source = ENVIRONMENT if name in set_here else f"{path}, line {line.number if line else 0}"
+        if line and line.value != line.as_systemd == value:
+            what = f"{name}: systemd, with EnvironmentFile=, dropped the backslashes of {path}, line {line.number}"
+            problems.append(Problem((name,), what, "put the value between single quotes"))
+        try:
+            values[item.name] = item.metadata["parse"](value)
+        except _Bad as error:
+            shown = "its value" if item.metadata["secret"] else repr(value)
+            place = "" if source == ENVIRONMENT else f" ({source})"
+            problems.append(Problem((name,), f"{name}: {shown} is not allowed; allowed: {error}{place}"))
+    config = Config(**values)
+    libraries = {name: in_file[name].value for name in LIBRARIES if name in in_file and in_file[name].value}
+    return Settings(config, None if text is None else path, tuple(lines), sources,
+                    (*problems, *_contradictions(config)), tuple(unused), libraries)  # fmt: skip
+
+
+def load(environment: Mapping[str, str], named_file: str | None = None) -> Config:
+    """The settings, all of them good; see `read`.
 
     Raises:
-        Invalid: names every unknown setting and every bad value, and what is allowed.
+        Invalid: names every misspelled setting and every bad value, and what is allowed.
     """
-    named = env_file or environment.get("DSG_ENV_FILE")
-    found = _read(named or DEFAULT_ENV_FILE, required=bool(named))
-    # An empty variable says nothing, as in most programs: it does not hide the file's.
-    given = {**found, **{name: value for name, value in environment.items() if value}}
-    known = {item.metadata["env"]: item for item in fields(Config)}
-    problems: list[str] = []
-    # In a file every name must be one of ours; the environment holds much that is not.
-    for name in sorted(found.keys() | {name for name in environment if name.startswith("DSG_")}):
-        if name not in known and name != "DSG_ENV_FILE":
-            problems.append(f"{name} is not a setting{_nearest(name, known)}")
-    values: dict[str, Any] = {}
-    for name, item in known.items():
-        if given.get(name):
-            try:
-                values[item.name] = item.metadata["parse"](given[name])
-            except _Bad as error:
-                shown = "its value" if item.metadata["secret"] else repr(given[name])
-                problems.append(f"{name}: {shown} is not allowed; allowed: {error}")
-    config = Config(**values)
-    problems += _contradictions(config)
-    if problems:
-        raise Invalid("; ".join(problems), f"see README, Settings{f'; the file is {named}' if named else ''}")
-    return config
+    settings = read(environment, named_file)
+    require_good(settings)
+    return settings.config
 
 
-def _contradictions(config: Config) -> Iterator[str]:
+def require_good(settings: Settings) -> None:
+    """Raises:
+    Invalid: something is wrong with a setting or with the file; all of it is named.
+    """
+    if settings.problems:
+        hints = [problem.hint for problem in settings.problems if problem.hint]
+        see = f"see README, Settings{f'; the file is {settings.file}' if settings.file else ''}"
+        raise Invalid("; ".join(problem.text for problem in settings.problems), "; ".join(dict.fromkeys(hints)) or see)
+
+
+def _foreign(
+    environment: Mapping[str, str], in_file: Mapping[str, env_file.Line], path: str
+) -> Iterator[tuple[str, str]]:
+    """The names that are none of our settings: all of the file, and of the environment those that might be."""
+    ours = {*SETTINGS, *LIBRARIES, "DSG_ENV_FILE"}
+    for name in sorted((in_file.keys() | {name for name in environment if name.startswith("DSG_")}) - ours):
+        yield name, f"{path}, line {in_file[name].number}" if name in in_file else ENVIRONMENT
+
+
+def _misspelled(name: str) -> str | None:
+    """The setting of ours that a name is a slip of; None for a name that means something else."""
+    if name in INSTEAD:
+        return None
+    # Only needed to word an error.
+    from difflib import SequenceMatcher
+
+    def likeness(ours: str) -> float:
+        return SequenceMatcher(None, name, ours, autojunk=False).ratio()
+
+    nearest = max(SETTINGS, key=likeness)
+    return nearest if likeness(nearest) >= 0.85 else None
+
+
+def _contradictions(config: Config) -> Iterator[Problem]:
     """Settings that are well-formed each and do not go together."""
     host, domain = urlsplit(config.origin).hostname or "", config.cookie_domain.removeprefix(".")
     if domain and not config.is_local and not f".{host}".endswith(f".{domain}"):
-        yield f"AUTH_COOKIE_DOMAIN: browsers refuse {domain} from {host}; allowed: a domain that DSG_ORIGIN is in"
+        yield Problem(
+            ("AUTH_COOKIE_DOMAIN", "DSG_ORIGIN"),
+            f"AUTH_COOKIE_DOMAIN: browsers refuse {domain} from {host}; allowed: a domain that DSG_ORIGIN is in",
+        )
     plain = [one for one in config.token_redirects if one.startswith("http:") and urlsplit(one).hostname != "localhost"]
     if plain:
-        yield f"DSG_TOKEN_REDIRECTS: {plain[0]} would get login tokens in clear; allowed: https, or http://localhost"
+        yield Problem(
+            ("DSG_TOKEN_REDIRECTS",),
+            f"DSG_TOKEN_REDIRECTS: {plain[0]} would get login tokens in clear; allowed: https, or http://localhost",
+        )
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    # Only needed to word an error.
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, 1, cutoff=0.75)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _read(path: str, *, required: bool) -> dict[str, str]:
-    """The ``NAME=value`` lines of a file, as systemd reads them: comments, blank lines and quotes allowed."""
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            text = file.read(LONGEST_FILE)
-    except FileNotFoundError:
-        if required:
-            raise Invalid(f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE") from None
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise Invalid(
-            f"cannot read the settings file {path}: {why}", "run as the service's user: sudo -u dsg"
-        ) from None
-    found: dict[str, str] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        name, equals, value = (part.strip() for part in line.partition("="))
-        if not equals or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
-            raise Invalid(f"{path}, line {number}: not NAME=value", "write one setting on a line")
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        found[name] = value
-    return found
+SETTINGS = {item.metadata["env"]: item for item in fields(Config)}
 
 
 def described() -> list[dict[str, str]]:
@@ -373,5 +469,10 @@ def _shown(default: Any) -> str:
     return ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
 
 
-def from_environment(env_file: str | None = None) -> Config:
-    return load(os.environ, env_file)
+def from_environment(named_file: str | None = None) -> Config:
+    """The settings of this process. What the file says for libraries goes into the environment, where they look."""
+    settings = read(os.environ, named_file)
+    require_good(settings)
+    for name, value in settings.libraries.items():
+        os.environ[name] = os.environ.get(name) or value
+    return settings.config

@@ -11,6 +11,7 @@ import pytest
 from dsgctl import config
 from dsgctl.config import Config, load
 from dsgctl.core.errors import Invalid
+from dsgctl.env_file import parse, with_values
 
 SECRET = "correct-horse-battery-staple-0123456789"
 
@@ -70,6 +71,9 @@ OK: list[tuple[str, str, str, Any]] = [
     ("DSG_OIDC_ISSUER", "https://id.example.org/realms/a", "oidc_issuer", "https://id.example.org/realms/a"),
     ("DSG_DEV_LOGIN", "1", "dev_login", True),
     ("DSG_DEV_LOGIN", "0", "dev_login", False),
+    *((name, value, attribute, value.lower() in ("yes", "on", "true", "1"))
+      for name, attribute in (("DSG_DEV_LOGIN", "dev_login"), ("DSG_BACKUP_INCLUDE_SECRETS", "backup_include_secrets"))
+      for value in ("yes", "no", "on", "off", "true", "false", "TRUE", "Yes", "oFF")),
     ("DSG_ALLOWED_EMAIL_DOMAINS", "a.org, b.c.org", "allowed_email_domains", ("a.org", "b.c.org")),
     ("DSG_DEFAULT_GROUPS", "user, new people", "default_groups", ("user", "new people")),
     ("DSG_DEFAULT_GROUPS", ",", "default_groups", ()),
@@ -129,7 +133,8 @@ FAIL: list[tuple[str, str, str]] = [
         "https://(", "*", "[a-", r"\1", "a{2,1}", "a{9999}", "(?<n", "(" * 200,
         "(?=a)", "(a{1000}){1000}",
     )),
-    *(("DSG_DEV_LOGIN", value, "0 or 1") for value in ("true", "yes", "01", "2")),
+    *((name, value, "0 or 1, no or yes, false or true") for name in ("DSG_DEV_LOGIN", "DSG_BACKUP_INCLUDE_SECRETS")
+      for value in ("01", "2", "y", "-1", "enabled", "yes ", "tru", "ja")),
     *(("DSG_STS_URL", value, "an https address") for value in ("sts.googleapis.com", "http://sts.googleapis.com")),
     *(("DSG_SITE_NAME", value, "1 to 255 characters") for value in ("a\x1bb", "a" * 256)),
     *(("DSG_SITE_CONTACT", value, "an email address, or a web address") for value in (
@@ -146,7 +151,6 @@ FAIL: list[tuple[str, str, str]] = [
     *((f"DSG_BACKUP_KEEP_{tier}", value, "a whole number") for tier in ("HOURLY", "DAILY", "WEEKLY") for value in (
         "-1", "1.5", "many", "\u0661", "1000000", "1 ",
     )),
-    *(("DSG_BACKUP_INCLUDE_SECRETS", value, "0, 1, false or true") for value in ("yes", "2", "on")),
     *(("LOG_LEVEL", value, "DEBUG, INFO, WARNING, ERROR") for value in ("trace", "10", "INFO ")),
 ]  # fmt: skip
 
@@ -220,21 +224,55 @@ def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(name: str,
     assert f"{name} is not a setting (did you mean {meant}?)" in refusal({name: SECRET})
 
 
-def test_a_name_that_is_near_nothing_is_an_error_too() -> None:
-    assert "DSG_FROBNICATE_QUUX is not a setting;" in refusal({"DSG_FROBNICATE_QUUX": "1"})
+@pytest.mark.parametrize(("name", "instead"), [
+    ("DSG_URL", "DSG_ORIGIN"), ("DSG_LOG_LEVEL", "LOG_LEVEL"), ("DSG_BACKUP_DECRYPT_CMD", "db restore"),
+    ("DSG_BACKUP_ENCRYPT_CMD", "age"), ("DSG_FROBNICATE_QUUX", ""), ("DSG_TOKEN", ""), ("DSG_HOST", ""), ("DSG_X", ""),
+])  # fmt: skip
+def test_a_name_that_means_something_else_stops_nothing_and_is_named(name: str, instead: str, env_file: Write) -> None:
+    assert load({name: "x"}) == load({}, env_file(f"{name}=x\n")) == Config()
+    (here,) = config.read({name: "x"}).unused
+    (there,) = config.read({}, env_file(f"# first\n{name}=x\n")).unused
+    assert (here.name, here.source, there.name) == (name, "environment", name)
+    assert there.source.endswith("dsg.env, line 2") and instead in here.hint
 
 
 def test_of_the_environment_only_our_names_are_looked_at() -> None:
-    assert (
-        load({"PATH": "/bin", "DATABASE_PATHS": "a", "dsg_port": "a", "GOOGLE_APPLICATION_CREDENTIALS": "a"})
-        == Config()
+    environment = {"PATH": "/bin", "DATABASE_PATHS": "a", "dsg_port": "a", "GOOGLE_APPLICATION_CREDENTIALS": "a"}
+    assert load(environment) == Config() and config.read(environment).unused == ()
+
+
+def test_in_a_file_a_slip_stops_and_other_names_are_named(env_file: Write) -> None:
+    said = refusal({}, env_file("DATABASE_PATHS=/a\nPATH=/bin\n"))
+    assert "DATABASE_PATHS is not a setting (did you mean DATABASE_PATH?)" in said and "; PATH" not in said
+    assert [one.name for one in config.read({}, env_file("PATH=/bin\nDJANGO_DEBUG=False\n")).unused] == [
+        "DJANGO_DEBUG", "PATH",
+    ]  # fmt: skip
+
+
+def test_what_libraries_read_may_be_in_the_file_and_the_environment_wins(
+    env_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = env_file("GOOGLE_APPLICATION_CREDENTIALS=/etc/dsg/google.json\nREQUESTS_CA_BUNDLE=/etc/dsg/ca.pem\n")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/other.pem")
+    assert config.from_environment(file) == Config()
+    assert os.environ["GOOGLE_APPLICATION_CREDENTIALS"] == "/etc/dsg/google.json"
+    assert os.environ["REQUESTS_CA_BUNDLE"] == "/other.pem"
+
+
+def test_where_each_setting_comes_from_is_known(env_file: Write) -> None:
+    file = env_file("# ours\nDSG_PORT=1\nLOG_LEVEL=ERROR\n")
+    settings = config.read({"DSG_PORT": "2", "DSG_ORIGIN": ""}, file)
+    assert settings.sources == {"DSG_PORT": "environment", "LOG_LEVEL": f"{file}, line 3"}
+    assert f"DSG_PORT: 'x' is not allowed; allowed: a port from 1 to 65535 ({file}, line 1)" in refusal(
+        {}, env_file("DSG_PORT=x\n")
     )
 
 
-def test_in_a_file_every_name_is_to_be_ours(env_file: Write) -> None:
-    said = refusal({}, env_file("DATABASE_PATHS=/a\nPATH=/bin\n"))
-    assert "DATABASE_PATHS is not a setting (did you mean DATABASE_PATH?)" in said
-    assert "PATH is not a setting" in said
+def test_what_is_good_is_read_beside_what_is_not(env_file: Write) -> None:
+    settings = config.read({"LOG_LEVEL": "loud"}, env_file("DSG_PORT=7\nnonsense\nDSG_ORIGN=x\n"))
+    assert settings.config.port == 7 and settings.config.log_level == "INFO"
+    assert [problem.names for problem in settings.problems] == [(), ("DSG_ORIGIN",), ("LOG_LEVEL",)]
 
 
 # What is said
@@ -242,13 +280,13 @@ def test_in_a_file_every_name_is_to_be_ours(env_file: Write) -> None:
 
 def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
     file = env_file("DSG_PORT=none\nDSG_ORIGN=x\n")
-    said = refusal({"LOG_LEVEL": "loud", "DSG_SECRET_KEY": "short", "DSG_NOTHING_LIKE_IT": "1"}, file)
+    said = refusal({"LOG_LEVEL": "loud", "DSG_SECRET_KEY": "short", "DSG_TOKEN_NAME": "1"}, file)
     for part in (
         "DSG_PORT: 'none'",
         "DSG_ORIGN is not",
         "LOG_LEVEL: 'loud'",
         "DSG_SECRET_KEY: its value",
-        "IKE_IT is not",
+        "DSG_TOKEN_NAME is not",
     ):
         assert part in said
     assert f"the file is {file}" in said
@@ -311,6 +349,74 @@ def test_no_secret_is_in_what_a_log_would_show_of_the_settings() -> None:
 )
 def test_a_line_of_the_file_is_read_as_systemd_reads_it(line: str, expected: str, env_file: Write) -> None:
     assert load({}, env_file(line)).google_client_id == expected
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("GOOGLE_CLIENT_ID='a' b", "begins with a quote and does not end with it"),
+    ("GOOGLE_CLIENT_ID='a' # comment", "begins with a quote"),
+    ("GOOGLE_CLIENT_ID='a'b'", "begins with a quote"),
+    ("GOOGLE_CLIENT_ID='a", "begins with a quote"),
+    ('GOOGLE_CLIENT_ID="a', "begins with a quote"),
+    ('GOOGLE_CLIENT_ID="a\\"', "begins with a quote"),
+    ("GOOGLE_CLIENT_ID='", "begins with a quote"),
+    ("GOOGLE_CLIENT_ID='a\nb'", "begins with a quote"),
+    ("GOOGLE_CLIENT_ID=a\\\nDSG_PORT=1", "joins the next line"),
+    ("GOOGLE_CLIENT_ID=a\\\\\\", "joins the next line"),
+    ("# a comment \\\nGOOGLE_CLIENT_ID=a", "takes the next line along"),
+    ("GOOGLE_CLIENT_ID=a\0b", "control character"),
+    ("GOOGLE_CLIENT_ID=a\x1b[1m", "control character"),
+    ("GOOGLE_CLIENT_ID=a\x85DSG_DEV_LOGIN=1", "control character"),
+    ("export GOOGLE_CLIENT_ID=a", "not NAME=value; leave out 'export'"),
+    ("set GOOGLE_CLIENT_ID=a", "not NAME=value"),
+    ("GOOGLE CLIENT_ID=a", "not NAME=value"),
+    ("\u00a0GOOGLE_CLIENT_ID=a", "not NAME=value"),
+])  # fmt: skip
+def test_a_line_that_systemd_reads_in_another_way_is_refused(text: str, what: str, env_file: Write) -> None:
+    file = env_file(f"LOG_LEVEL=INFO\n{text}")
+    said = refusal({}, file)
+    assert said.startswith(f"{file}, line 2: ") and what in said
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    ("a\u2028b", "a\u2028b"), ("a # b", "a # b"), ('"a\\$b"', "a$b"), ('"a\\.b"', "a\\.b"), ('"a\\"b"', 'a"b'),
+    ('"a\\\\b"', "a\\b"), ("'a\\.b'", "a\\.b"),
+    ("a\\\\", "a\\\\"), ('a"b"', 'a"b"'), ("\ta\t", "a"), ("#a", "#a"), (";a", ";a"), ("\u00a0a", "\u00a0a"),
+])  # fmt: skip
+@pytest.mark.parametrize("start", ["", "\ufeff", "LOG_LEVEL=INFO\r", "LOG_LEVEL=INFO\r\n", "\n\n"])
+def test_every_value_in_every_kind_of_file(start: str, value: str, expected: str, env_file: Write) -> None:
+    assert load({}, env_file(f"{start}GOOGLE_CLIENT_ID={value}\r\nDSG_PORT=9\r\n")).google_client_id == expected
+
+
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    for encoding in ("utf-16", "latin-1"):
+        (tmp_path / "e.env").write_bytes("GOOGLE_CLIENT_ID=Zo\xeb\n".encode(encoding))
+        assert "not UTF-8" in refusal({}, str(tmp_path / "e.env"))
+    assert "longer than a megabyte" in refusal({}, "/dev/zero")
+
+
+def test_what_systemd_made_of_a_value_without_its_backslashes_is_refused(env_file: Write) -> None:
+    file = env_file("NGAUTH_ALLOWED_ORIGINS=https://viewer\\.example\\.org\n")
+    assert load({}, file).ngauth_origins.pattern == r"https://viewer\.example\.org"
+    said = refusal({"NGAUTH_ALLOWED_ORIGINS": "https://viewer.example.org"}, file)
+    assert "systemd, with EnvironmentFile=, dropped the backslashes of" in said and "single quotes" in said
+    quoted = env_file("NGAUTH_ALLOWED_ORIGINS='https://viewer\\.example\\.org'\n")
+    assert load({"NGAUTH_ALLOWED_ORIGINS": r"https://viewer\.example\.org"}, quoted)
+
+
+@pytest.mark.parametrize("value", [
+    "a", "a b", "https://a\\.org", "it's", 'it\'s a "$1" \\ back`tick', "#a", "", " a ", "a;b", "Zoë", "\\", "a\\",
+])  # fmt: skip
+def test_what_is_written_is_read_again_and_systemd_reads_the_same(value: str, env_file: Write) -> None:
+    text = with_values(
+        "# ours\r\nDSG_PORT = 1\nGOOGLE_CLIENT_ID=old\n\nLOG_LEVEL=INFO\n",
+        {"GOOGLE_CLIENT_ID": value, "DATABASE_PATH": value},
+    )
+    lines = parse(text)[0]
+    assert [(line.name, line.value) for line in lines] == [
+        ("DSG_PORT", "1"), ("GOOGLE_CLIENT_ID", value), ("LOG_LEVEL", "INFO"), ("DATABASE_PATH", value),
+    ]  # fmt: skip
+    assert all(line.as_systemd == line.value for line in lines) and text.startswith("# ours\nDSG_PORT = 1\n")
+    assert with_values(text, {"GOOGLE_CLIENT_ID": value}) == text
 
 
 @pytest.mark.parametrize(

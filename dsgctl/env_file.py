@@ -1,0 +1,159 @@
+"""The settings file: ``NAME=value`` lines, read as systemd reads an ``EnvironmentFile=``, or refused.
+
+What systemd reads in another way (``parse_env_file_internal`` in its env-file.c: text after a closing quote, a line
+that a backslash joins to the next one) is a fault here, so that a file never means two things.
+"""
+
+import os
+import pwd
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsgctl.core.errors import Invalid
+
+LONGEST_FILE = 2**20  # characters; no file of settings is longer, and a device may go on for ever
+SERVICE_USER = "dsg"  # systemd/dsgserve.service
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_END = re.compile(r"\r\n|\r|\n")  # Python's splitlines() knows eight more, which systemd does not
+_BLANK = " \t"
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One setting of a file.
+
+    Attributes:
+        as_systemd: what ``EnvironmentFile=`` makes of it: outside quotes it drops backslashes.
+    """
+
+    number: int
+    name: str
+    value: str
+    as_systemd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that is no setting: what is wrong with it, and what to write. Never its text, which may be a secret."""
+
+    number: int
+    what: str
+    hint: str
+
+
+def read_text(path: str, *, required: bool) -> str | None:
+    """The text of a settings file; None if it is not there.
+
+    Raises:
+        Invalid: it is required and not there, cannot be read, is too long or is not UTF-8.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LONGEST_FILE + 1)
+        if len(content) > LONGEST_FILE:
+            raise Invalid(f"the settings file {path} is longer than a megabyte", "check --env-file or DSG_ENV_FILE")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        if not required:
+            return None
+        raise Invalid(f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE") from None
+    except UnicodeDecodeError:
+        raise Invalid(
+            f"cannot read the settings file {path}: it is not UTF-8 text", "save it as UTF-8 in your editor"
+        ) from None
+    except OSError as error:
+        hint = reader_hint(path) if isinstance(error, PermissionError) else "check --env-file or DSG_ENV_FILE"
+        raise Invalid(f"cannot read the settings file {path}: {error.strerror}", hint) from None
+
+
+def reader_hint(path: str) -> str:
+    """What to do about a file that this user may not read."""
+    try:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        me = str(os.geteuid())
+    if me == SERVICE_USER:
+        return f"let its group read it, as root: chgrp {SERVICE_USER} {path}; chmod 640 {path}"
+    return f"{me} may not read it; run as the service's user: sudo -u {SERVICE_USER} dsgctl …, or as root"
+
+
+def parse(text: str) -> tuple[list[Line], list[Fault]]:
+    """The settings of a file in their order, those given twice too, and the lines that are none."""
+    lines, faults = [], []
+    for number, raw in enumerate(_END.split(text), 1):
+        bare = raw.strip(_BLANK)
+        if not bare:
+            continue
+        parsed = _parse_comment(number, bare) if bare[0] in "#;" else _parse_line(number, bare)
+        if isinstance(parsed, Line):
+            lines.append(parsed)
+        elif parsed is not None:
+            faults.append(parsed)
+    return lines, faults
+
+
+def _parse_comment(number: int, text: str) -> Fault | None:
+    if text.endswith("\\"):
+        return Fault(number, "a comment ends with a backslash, which takes the next line along", "take it out")
+    return None
+
+
+def _parse_line(number: int, text: str) -> Line | Fault:
+    name, equals, rest = (part.strip(_BLANK) for part in text.partition("="))
+    if not equals or not _NAME.fullmatch(name):
+        hint = "leave out 'export'" if re.match(r"export[ \t]", text) else "write one setting on a line"
+        return Fault(number, "not NAME=value", hint)
+    if _CONTROL.search(rest):
+        return Fault(number, f"the value of {name} has a control character", "write it again")
+    if rest[:1] in ("'", '"'):
+        quoted = _unquoted(rest)
+        if quoted is None:
+            return Fault(number, f"the value of {name} begins with a quote and does not end with it",
+                         "put all of the value between two quotes, or none of it")  # fmt: skip
+        return Line(number, name, quoted, quoted)
+    if re.search(r"(?<!\\)(\\\\)*\\$", rest):
+        return Fault(number, f"the value of {name} ends with a backslash, which joins the next line to it",
+                     "put the value between single quotes")  # fmt: skip
+    return Line(number, name, rest, re.sub(r"\\(.)", r"\1", rest))
+
+
+def _unquoted(text: str) -> str | None:
+    """A value between quotes; None if there is more, or the closing one is missing."""
+    if single := re.fullmatch(r"'([^']*)'", text):
+        return single[1]
+    if double := re.fullmatch(r'"((?:[^"\\]|\\.)*)"', text):
+        return re.sub(r'\\(["\\`$])', r"\1", double[1])
+    return None
+
+
+def quoted(value: str) -> str:
+    """A value as it stands in a file, so that everybody reads the same.
+
+    Raises:
+        Invalid: no line can hold it.
+    """
+    if _CONTROL.search(value):
+        raise Invalid("a value of several lines or with control characters", "say it again without them")
+    if re.fullmatch(r"[A-Za-z0-9_.,:/@%+=~-]*", value):
+        return value
+    if "'" not in value:
+        return f"'{value}'"
+    return '"' + re.sub(r'(["\\`$])', r"\\\1", value) + '"'
+
+
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """The text of a file with some settings changed or added, and every other line as it is."""
+    left = dict(values)
+    now = {line.number: line for line in parse(text.removeprefix("\ufeff"))[0]}
+    lines = []
+    for number, raw in enumerate(_END.split(text.removesuffix("\n")) if text else [], 1):
+        line = now.get(number)
+        changes = line is not None and line.name in values and line.value != values[line.name]
+        lines.append(f"{line.name}={quoted(values[line.name])}" if line and changes else raw)
+        if line is not None:
+            left.pop(line.name, None)
+    return "".join(f"{line}\n" for line in [*lines, *(f"{name}={quoted(value)}" for name, value in left.items())])
