@@ -73,7 +73,7 @@ def _log_level(value: str) -> str:
 
 def _keys(value: str) -> tuple[str, ...]:
     keys = tuple(part.strip() for part in value.split(",") if part.strip())
-    if any(len(key) < 32 for key in keys):
+    if not keys or any(len(key) < 32 for key in keys):
         raise _Bad("keys of at least 32 characters, separated by commas")
     return keys
 
@@ -136,9 +136,11 @@ def _groups(value: str) -> tuple[str, ...]:
 
 
 def _domains(value: str) -> tuple[str, ...]:
-    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", part) for part in _list(value)):
+    domains = _list(value)
+    # Commas and spaces alone name none, which would let everybody in.
+    if not domains or not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", part) for part in domains):
         raise _Bad("domains in lower case, separated by commas")
-    return _list(value)
+    return domains
 
 
 def _origins(value: str) -> tuple[str, ...]:
@@ -181,8 +183,21 @@ INSTEAD = {
 }
 
 
-def _setting(env: str, parse: Callable[[str], Any], help: str, default: Any = MISSING, *, secret: bool = False) -> Any:
-    metadata = {"env": env, "parse": parse, "help": help, "secret": secret}
+def _setting(
+    env: str,
+    parse: Callable[[str], Any],
+    help: str,
+    default: Any = MISSING,
+    *,
+    secret: bool = False,
+    may_be_empty: bool = True,
+) -> Any:
+    """
+    Args:
+        may_be_empty: an empty value is as good as none. Not so where the default lets in more, or gives more away,
+            than what somebody wanted to write there.
+    """
+    metadata = {"env": env, "parse": parse, "help": help, "secret": secret, "may_be_empty": may_be_empty}
     return field(default=default, metadata=metadata, repr=not secret)
 
 
@@ -191,7 +206,7 @@ class Config:
     """The settings, typed. The table of them: one line a setting."""
 
     database: Path = _setting(
-        "DATABASE_PATH", _path, "The SQLite file with all facts.", Path("/var/lib/dsg/dsg.sqlite3")
+        "DATABASE_PATH", _path, "The SQLite file with all facts.", Path("/var/lib/dsg/dsg.sqlite3"), may_be_empty=False
     )
     origin: str = _setting(
         "DSG_ORIGIN", _origin, "Where browsers and clients find the server.", "http://localhost:8200"
@@ -209,17 +224,20 @@ class Config:
         "CLIENT_CREDENTIALS_PATH", _path, "The OAuth client as the JSON file that Google offers.", None
     )
     oidc_issuer: str = _setting(
-        "DSG_OIDC_ISSUER", _issuer, "The OpenID provider that signs people in.", "https://accounts.google.com"
-    )
+        "DSG_OIDC_ISSUER", _issuer, "The OpenID provider that signs people in.", "https://accounts.google.com",
+        may_be_empty=False,
+    )  # fmt: skip
     dev_login: bool = _setting(
         "DSG_DEV_LOGIN", _flag, "1 lets anybody on this machine sign in as anybody, to try things out.", False
     )
     allowed_email_domains: tuple[str, ...] = _setting(
-        "DSG_ALLOWED_EMAIL_DOMAINS", _domains, "Only addresses of these domains may sign in; all if not set.", ()
-    )
+        "DSG_ALLOWED_EMAIL_DOMAINS", _domains, "Only addresses of these domains may sign in; all if not set.", (),
+        may_be_empty=False,
+    )  # fmt: skip
     default_groups: tuple[str, ...] = _setting(
-        "DSG_DEFAULT_GROUPS", _groups, "Groups that people join when they first sign in.", ("user",)
-    )
+        "DSG_DEFAULT_GROUPS", _groups, "Groups that people join when they first sign in; a comma for none.", ("user",),
+        may_be_empty=False,
+    )  # fmt: skip
     allowed_redirects: tuple[str, ...] = _setting(
         "DSG_ALLOWED_REDIRECTS", _origins,
         "Origins that a browser may be sent on to after a login; those under the cookie's domain may be anyway.", (),
@@ -265,7 +283,7 @@ class Config:
     backup_dir: Path | None = _setting("DSG_BACKUP_DIR", _path, "Where 'dsgctl db backup' puts its bundles.", None)
     backup_staging_dir: Path = _setting(
         "DSG_BACKUP_STAGING_DIR", _path, "Where it works before that: a fast disk with room for the database twice.",
-        Path("/var/tmp"),  # noqa: S108
+        Path("/var/tmp"), may_be_empty=False,  # noqa: S108
     )  # fmt: skip
     backup_keep_hourly: int = _setting(
         "DSG_BACKUP_KEEP_HOURLY", _number, "It keeps the newest bundle of each of so many hours that have one.", 24
@@ -277,10 +295,11 @@ class Config:
         _flag,
         "1 takes the settings file and the OAuth client along, encrypted.",
         True,
+        may_be_empty=False,
     )
     backup_recipients: Path = _setting(
         "DSG_BACKUP_AGE_RECIPIENTS_FILE", _path, "Public age keys to encrypt to, one a line.",
-        Path("/etc/dsg/age-recipients.txt"),
+        Path("/etc/dsg/age-recipients.txt"), may_be_empty=False,
     )  # fmt: skip
     backup_identity: Path | None = _setting(
         "DSG_BACKUP_AGE_IDENTITY_FILE", _path, "A secret age key, to restore with; keep it off the server.", None
@@ -346,13 +365,13 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
         named_file: a file that must be there; None for that of ``DSG_ENV_FILE``, else
             `DEFAULT_ENV_FILE` if it exists.
     """
-    named = named_file or environment.get("DSG_ENV_FILE")
-    path = named or DEFAULT_ENV_FILE
+    path = DEFAULT_ENV_FILE
     problems: list[Problem] = []
     lines: list[env_file.Line] = []
     text = None
     try:
-        text = env_file.read_text(path, required=bool(named))
+        path, named = settings_file(environment, named_file)
+        text = env_file.read_text(path, required=named)
     except Invalid as error:
         problems.append(Problem((), error.message, error.hint))
     if text is not None:
@@ -372,6 +391,8 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
     for name, item in SETTINGS.items():
         line = in_file.get(name)
         value = set_here.get(name) or (line.value if line else "")
+        if not item.metadata["may_be_empty"] and "" in (environment.get(name), line.value if line else None):
+            problems.append(Problem((name,), f"{name} is empty; leave it out, or write what it is to be"))
         if not value:
             continue
         sources[name] = source = ENVIRONMENT if name in set_here else f"{path}, line {line.number if line else 0}"
@@ -432,6 +453,18 @@ def _misspelled(name: str) -> str | None:
 
     nearest = max(SETTINGS, key=likeness)
     return nearest if likeness(nearest) >= 0.85 else None
+
+
+def settings_file(environment: Mapping[str, str], named_file: str | None = None) -> tuple[str, bool]:
+    """Which file the settings are read from, and whether somebody named it, so that it must be there.
+
+    Raises:
+        Invalid: what names it is empty: the default one may be another gateway's.
+    """
+    named = named_file if named_file is not None else environment.get("DSG_ENV_FILE")
+    if named == "":
+        raise Invalid("the name of the settings file is empty", "check --env-file and DSG_ENV_FILE")
+    return (DEFAULT_ENV_FILE, False) if named is None else (named, True)
 
 
 def _contradictions(config: Config) -> Iterator[Problem]:

@@ -436,7 +436,44 @@ def test_the_environment_comes_before_the_file_and_the_file_before_the_default(e
 
 def test_an_empty_variable_says_nothing(env_file: Write) -> None:
     assert load({"DSG_PORT": ""}, env_file("DSG_PORT=1\n")).port == 1
-    assert load({"DSG_PORT": "", "DSG_ENV_FILE": ""}) == Config()
+    assert load({"DSG_PORT": ""}) == Config()
+
+
+# An empty value of these would let in more people, give away more or work on another gateway's facts than meant.
+NEVER_EMPTY = {
+    "DATABASE_PATH", "DSG_OIDC_ISSUER", "DSG_ALLOWED_EMAIL_DOMAINS", "DSG_DEFAULT_GROUPS", "DSG_BACKUP_STAGING_DIR",
+    "DSG_BACKUP_INCLUDE_SECRETS", "DSG_BACKUP_AGE_RECIPIENTS_FILE",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [row["name"] for row in config.described()])
+def test_an_empty_setting_never_gives_more_than_was_meant(name: str, env_file: Write) -> None:
+    if name not in NEVER_EMPTY:
+        assert load({name: ""}) == load({}, env_file(f"{name}=\n")) == Config()
+        return
+    for said in (refusal({name: ""}), refusal({}, env_file(f"{name}=\n")), refusal({}, env_file(f'{name}=""\n'))):
+        assert f"{name} is empty; leave it out" in said
+
+
+def test_what_may_be_empty_gives_nothing_by_default() -> None:
+    """A new setting whose default gives something is to be thought about: it belongs to one of the two."""
+    harmless = {"DSG_ORIGIN", "DSG_PORT", "DSG_STS_URL", "DSG_STORAGE_URL", "DSG_TOKEN_NAMES", "LOG_LEVEL",
+                "DSG_SITE_NAME", *(f"DSG_BACKUP_KEEP_{tier}" for tier in ("HOURLY", "DAILY", "WEEKLY"))}  # fmt: skip
+    gives = {row["name"] for row in config.described() if row["default"] not in ("", "0")}
+    assert gives - harmless == NEVER_EMPTY - {"DSG_ALLOWED_EMAIL_DOMAINS"}
+
+
+@pytest.mark.parametrize("value", [",", " ", " , ", ",,"])
+@pytest.mark.parametrize("name", ["DSG_ALLOWED_EMAIL_DOMAINS", "DSG_SECRET_KEY", "DSG_TOKEN_NAMES"])
+def test_a_list_of_nothing_is_refused_where_it_would_mean_all(name: str, value: str) -> None:
+    assert f"{name}: " in refusal({name: value})
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"), [({"DSG_ENV_FILE": ""}, None), ({}, ""), ({"DSG_ENV_FILE": "x"}, "")]
+)
+def test_an_empty_name_of_the_settings_file_is_refused(environment: dict[str, str], named: str | None) -> None:
+    assert "the name of the settings file is empty" in refusal(environment, named)
 
 
 def test_a_bad_value_in_the_file_is_no_matter_where_the_environment_has_another(env_file: Write) -> None:

@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -80,6 +81,17 @@ class _Nouns(click.Group):
             formatter.write_dl([(noun, text) for noun, (_, text) in NOUNS.items()])
 
 
+@dataclass(slots=True)
+class _Run:
+    """What `run_once` has to know of the command line once it has failed.
+
+    Attributes:
+        debug: ``--debug`` was given before the noun: behind it, it is a word like others, and may be a stranger's.
+    """
+
+    debug: bool = False
+
+
 @click.group(
     cls=_Nouns,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -95,6 +107,8 @@ def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: 
     # Not at the top: `dsgctl --version` and `--help` need none of it.
     from dsgctl.commands.session import Session
 
+    if isinstance(ctx.obj, _Run):
+        ctx.obj.debug = debug
     ctx.obj = Session(env_file, debug=debug, on_behalf=on_behalf)
     if on_behalf is not None:
         from dsgctl.commands import delegated
@@ -114,9 +128,11 @@ def main() -> NoReturn:
 def run_once(arguments: list[str]) -> int:
     """Run one command, say what went wrong, and return its exit code."""
     sys.argv[1:] = arguments  # which errors look at to know in which form they are wanted
+    run = _Run()
     try:
         _refuse_other_encodings(arguments)
-        code = cli.main(arguments, prog_name="dsgctl", standalone_mode=False)
+        _refuse_empty(arguments)
+        code = cli.main(arguments, prog_name="dsgctl", standalone_mode=False, obj=run)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -128,7 +144,7 @@ def run_once(arguments: list[str]) -> int:
         _drop_what_cannot_be_written()
         return 1
     except Exception as error:
-        exit_code = _failed(error)
+        exit_code = _failed(error, debug=run.debug)
         _drop_what_cannot_be_written()
         return exit_code
     return code if isinstance(code, int) else 0
@@ -158,14 +174,36 @@ def _refuse_other_encodings(arguments: list[str]) -> None:
             raise click.UsageError(f"{argument!a} is not UTF-8 text") from None
 
 
-def _failed(error: Exception) -> int:
+# The options whose empty value says something: that there is to be no such text.
+_MAY_BE_EMPTY = frozenset({"--name", "--display-name", "--pi", "--note", "--description", "--url"})
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse an empty value of any option or argument, of commands to come too.
+
+    A script whose variable is unset must not get for everybody what it wanted for one, nor do as an operator what
+    it wanted done as somebody.
+    """
+    words = iter(arguments)
+    before = ""
+    for word in words:
+        if word in _MAY_BE_EMPTY:
+            next(words, None)
+        option, equals, value = word.partition("=")
+        if not word or (equals and not value and option.startswith("--") and option not in _MAY_BE_EMPTY):
+            named = f"{option or before} is empty" if (option or before).startswith("-") else "an argument is empty"
+            raise click.UsageError(f"{named}; leave it out, or write what it is to be: see 'dsgctl --help'")
+        before = word
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
     """Say what went wrong, in one line; returns the exit code."""
     # Not at the top: only needed when something failed.
     from dsgctl.commands.output import printable, wants_json
     from dsgctl.core.errors import DsgError
     from dsgctl.store import StoreError
 
-    if "--debug" in sys.argv[1:] and not isinstance(error, click.ClickException):
+    if debug and not isinstance(error, click.ClickException):
         raise error
     if isinstance(error, click.ClickException):
         message, hint = error.format_message().rstrip("."), ""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from dsgctl.commands.output import FORMATS, Output
-from dsgctl.config import DEFAULT_ENV_FILE, Config, from_environment
+from dsgctl.config import Config, from_environment, settings_file
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
 from dsgctl.core.errors import Invalid
@@ -48,7 +48,7 @@ class Session:
     @property
     def settings_file(self) -> Path:
         """The file that settings are read from, whether or not it is there."""
-        return Path(self.env_file or os.environ.get("DSG_ENV_FILE") or DEFAULT_ENV_FILE)
+        return Path(settings_file(os.environ, self.env_file)[0])
 
     @property
     def database(self) -> Database:
@@ -58,7 +58,7 @@ class Session:
 
     @property
     def actor(self) -> str:
-        return f"user:{self.on_behalf} by {os_actor()}" if self.on_behalf else os_actor()
+        return f"user:{self.on_behalf} by {os_actor()}" if self.on_behalf is not None else os_actor()
 
     @contextmanager
     def change(self, *, dry_run: bool = False, actor: str | None = None) -> Iterator[Change]:

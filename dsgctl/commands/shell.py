@@ -7,6 +7,7 @@ import sys
 import click
 
 from dsgctl.commands.session import Session
+from dsgctl.core.errors import Invalid
 
 PROMPT = "dsgctl> "
 
@@ -20,6 +21,8 @@ def command(session: Session) -> int:
     """
     given = os.environ.get("SSH_ORIGINAL_COMMAND")
     if given is not None:
+        if not given.strip():
+            raise Invalid("the command is empty", "ssh HOST COMMAND, or ssh -t HOST to be asked for several")
         return _run(session, given)
     if sys.stdin.isatty():
         import readline  # noqa: F401  so that arrow keys work
@@ -58,6 +61,6 @@ def _run(session: Session, line: str) -> int:
     if (words[0].startswith("-") and words[0] not in ("-h", "--help")) or words[0] == "shell":
         click.echo(f"dsgctl: {words[0]!a} has no place here; begin with what it is about, such as 'access'", err=True)
         return 2
-    fixed = ["--env-file", session.env_file] if session.env_file else []
-    fixed += ["--as", session.on_behalf] if session.on_behalf else []
+    fixed = ["--env-file", session.env_file] if session.env_file is not None else []
+    fixed += ["--as", session.on_behalf] if session.on_behalf is not None else []
     return run_once([*fixed, *words])
