@@ -4,19 +4,26 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench soak install uninstall package requirements vulnerabilities node-parts viewer clean
+.PHONY: demo test tests check bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
 
-test: check  ## all checks and tests
-	$(BIN)/python -m pytest
+test: check tests  ## all checks and tests
+
+tests: $(VENV)/tested  ## all tests, without the checks
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 bench: $(VENV)/tested  ## how fast it is: ratios taken in one run, printed and written to bench.json; needs wrk and nginx
 	$(BIN)/python -m tests.bench --json bench.json
 
 soak: $(VENV)/tested  ## kill what writes at random moments for SECONDS=3600, and look after each for what is lost or half
 	$(BIN)/python -m tests.e2e.soak $(or $(SECONDS),3600)
+
+fuzz: $(VENV)/tested  ## search for bytes that make a parser fail, SECONDS=60 for each of the parsers
+	for name in $$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)'); do \
+	  $(BIN)/python -m tests.fuzz $$name -max_total_time=$(or $(SECONDS),60) -max_len=4096 -rss_limit_mb=1500 || exit 1; \
+	done
 
 check: $(VENV)/tested  ## lint, types, and which module may import which
 	$(BIN)/ruff check .
@@ -95,4 +102,4 @@ tests/e2e/viewer/dist/index.html: tests/e2e/viewer/package.json tests/e2e/viewer
 	cd tests/e2e/viewer && npm install --no-audit --no-fund --no-package-lock && npm run build
 
 clean:  ## forget what was built and installed here
-	rm -rf $(VENV) tests/e2e/*/node_modules tests/e2e/viewer/dist build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest tests/e2e/*/node_modules tests/e2e/viewer/dist build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

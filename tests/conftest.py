@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from dsgctl.core.clock import now
 from dsgctl.store import Database
@@ -12,6 +13,12 @@ from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+# The same search in every run, on every machine, however slow: `make fuzz` searches freely.
+settings.register_profile(
+    "fixed", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fixed")
 
 # A run in the background of a script is told to ignore Ctrl-C, and so would be the programs that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

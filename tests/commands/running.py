@@ -84,8 +84,8 @@ class Quick:
         self.directory = directory
         self.database = database
 
-    def __call__(self, *words: str, input: str = "") -> Result:
-        out, err = _text_stream(), _text_stream()
+    def __call__(self, *words: str, input: str = "", stdout: io.BytesIO | None = None) -> Result:
+        out, err = _text_stream(pipe=stdout), _text_stream()
         code: object = 0
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.directory)
@@ -102,8 +102,9 @@ class Quick:
         return Result(code, _written(out), _written(err))
 
 
-def _text_stream(text: str = "") -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), encoding="utf-8", newline="")
+def _text_stream(text: str = "", *, pipe: io.BytesIO | None = None) -> io.TextIOWrapper:
+    stream = io.BytesIO(text.encode("utf-8", "surrogateescape")) if pipe is None else pipe
+    return io.TextIOWrapper(stream, encoding="utf-8", newline="")
 
 
 def _written(stream: io.TextIOWrapper) -> str:

@@ -1,18 +1,22 @@
 """Nothing that was acknowledged is lost and nothing half-written is seen, whenever a program is killed."""
 
-import os
+from collections import Counter
 from pathlib import Path
 
-from tests.e2e.soak import Soak
+from tests.e2e.soak import KINDS, Soak
 
-SECONDS = float(os.environ.get("DSG_TEST_SOAK_SECONDS", "45"))
 SEED = 20261123
+KILLS = {"dsgctl": 40, "dsgserve": 6}
+ACKNOWLEDGED = dict.fromkeys((*KINDS, "login"), 4)
+
+
+def has_run_enough(soak: Soak) -> bool:
+    """Work is counted, not seconds: a slow machine takes longer for the same."""
+    return soak.kills >= Counter(KILLS) and soak.acknowledged >= Counter(ACKNOWLEDGED)
 
 
 def test_programs_killed_at_any_moment_lose_nothing_and_leave_no_half(tmp_path: Path) -> None:
     soak = Soak(tmp_path, SEED)
-    soak.run(SECONDS)
+    soak.run(has_run_enough)
     assert not soak.wrong
-    assert soak.kills["dsgctl"] + soak.kills["dsgserve"] > SECONDS  # far more where little else goes on
-    assert soak.kills["dsgserve"] > 5
-    assert all(soak.acknowledged[kind] for kind in ("add", "mint", "import", "login")), soak.acknowledged
+    assert has_run_enough(soak), (soak.kills, soak.acknowledged)

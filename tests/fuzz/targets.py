@@ -1,7 +1,7 @@
 """What parses text of strangers, each as a function of bytes that raises only if something is wrong.
 
-Hypothesis feeds them in every test run, and atheris, which is led by the code that is reached, for some
-seconds (test_fuzz.py) or as long as one likes: python -m tests.fuzz NAME -max_total_time=3600
+Hypothesis feeds them in every test run, always the same (test_fuzz.py). ``make fuzz`` searches freely, with
+atheris, which is led by the code that it reaches. What it finds becomes a case of regressions.py.
 """
 
 import atexit

@@ -1,7 +1,6 @@
 """Which text is a web origin, and which origin may ask."""
 
 import re
-import time
 
 import pytest
 
@@ -77,11 +76,11 @@ def test_the_pattern_must_match_the_whole_origin(origin: str, allowed: bool) -> 
 
 
 def test_no_text_of_a_stranger_makes_the_pattern_slow() -> None:
+    """A pattern on which Python's own engine takes twice as long for each further letter."""
     pattern = load({"NGAUTH_ALLOWED_ORIGINS": r"https://(([a-z]+)*\.?)*-lab\.example"}).ngauth_origins
-    started = time.perf_counter()
+    assert type(pattern).__module__.startswith("re2")  # linear in the length of the text, by its construction
     for length in range(1, 250):
         assert not origins.allowed("https://" + "a" * length, pattern)
-    assert time.perf_counter() - started < 1
 
 
 def test_without_a_pattern_nobody_is_allowed() -> None:

@@ -169,7 +169,7 @@ def test_a_locked_file_is_waited_for_and_then_told(database: Database, path: Pat
     start = time.monotonic()
     with refused(f"{path} is locked by another program", "try again"):
         add(impatient, "ana@x.org")
-    assert 0.15 < time.monotonic() - start < 5
+    assert time.monotonic() - start > 0.15
     assert emails(impatient) == []  # who reads is never locked out
     writer.execute("ROLLBACK")
     add(impatient, "ana@x.org")
