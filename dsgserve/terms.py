@@ -96,7 +96,7 @@ def _readable(gateway: Gateway, login: Login, terms_id: int) -> tuple[Terms, Fac
             found = terms.find(gateway.facts, terms_id)
         except NotFound:
             raise _not_there() from None
-        concerned = terms.datasets_of(gateway.facts, found)
+        concerned = terms.datasets_of(gateway.facts, found.id)
     at = clock.now()
     names = [name for name in concerned if access.may_know_of(known, name, at)]
     if concerned and not names:

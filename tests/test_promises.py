@@ -19,6 +19,10 @@ PROMISES: dict[str, list[str]] = {
         "commands/test_nouns.py::test_a_token_is_shown_when_it_is_made_and_never_again",
         "commands/test_nouns.py::test_a_token_is_not_accepted_as_an_argument_nor_repeated",
     ],
+    "What was taken from somebody on a public dataset does not come back": [
+        "core/test_terms.py::test_what_was_taken_away_does_not_come_back_with_other_terms",
+        "core/test_terms.py::test_it_comes_back_once_somebody_grants_it_again",
+    ],
     "Every change is one transaction with its audit record": [
         "commands/test_nouns.py::test_what_a_command_did_is_in_the_log_once_with_before_and_after",
         "core/test_audit.py::test_an_edited_record_is_found",

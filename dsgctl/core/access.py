@@ -291,12 +291,17 @@ class VersionTerms:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Terms that a person may want to accept, and what they hold back."""
+    """Terms that a person may want to accept, and what they hold back.
+
+    Attributes:
+        reached: a grant reaches the person there: without the terms they lack what they hold.
+    """
 
     terms: Terms
     dataset: str
     version: str | None = None
     service: str | None = None
+    reached: bool = False
 
 
 def waiting_terms(facts: Facts, of_versions: Iterable[VersionTerms], at: datetime) -> tuple[Waiting, ...]:
@@ -304,18 +309,16 @@ def waiting_terms(facts: Facts, of_versions: Iterable[VersionTerms], at: datetim
     of public datasets included, and the active ones of versions that a grant reaches."""
     if not facts.active:
         return ()
-    reached = _reached(facts, at)
+    held = effective(facts, at).keys()
     found = [
-        Waiting(terms, name, service=facts.service if of_service else None)
-        for name in sorted(reached)
+        Waiting(terms, name, service=facts.service if of_service else None, reached=name in held)
+        for name in sorted(_reached(facts, at))
         for terms, of_service in missing_terms(facts, facts.datasets[name], at)
     ]
-    found += [
-        Waiting(one.terms, one.dataset, version=one.version)
-        for one in of_versions
-        if unaccepted(facts, (one.terms,), at)
-        and (reaches(facts, one.dataset, one.version, at) or facts.datasets[one.dataset].public)
-    ]
+    for one in of_versions:
+        reached = reaches(facts, one.dataset, one.version, at)
+        if unaccepted(facts, (one.terms,), at) and (reached or facts.datasets[one.dataset].public):
+            found.append(Waiting(one.terms, one.dataset, version=one.version, reached=reached))
     return tuple(found)
 
 

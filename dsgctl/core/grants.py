@@ -161,6 +161,11 @@ def _insert(change: Change, target: Target, found: _Found, subjects: Sequence[tu
         Grant,
         [{"principal": who.principal_id, "group": who.group_id, **row, **how} for who, how in subjects],
     )
+    if version_id is None:
+        given = [subject.principal_id for subject, how in subjects if how["source"] != "self-service"]
+        change.database.run(
+            m.Withdrawal.delete().where(m.Withdrawal.dataset == dataset_id, m.Withdrawal.principal.in_(given))
+        )
     words = _words(target)
     for subject, how in subjects:
         after = words | {"expires": how["expires"]} if how["expires"] else words
@@ -175,6 +180,8 @@ def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dic
 
 def revoke(change: Change, subject: Subject, target: Target) -> None:
     """Take a grant away; the next request of whoever had it is answered without it.
+
+    A person's ``view`` on a public dataset does not come back when they accept other terms (`is_withdrawn`).
 
     Raises:
         NotFound: there is no such grant.
@@ -195,7 +202,23 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     change.database.run(Grant.delete().where(Grant.id == known.id))
     before = _words(target) | ({"expires": known.expires} if known.expires else {})
     before |= {"granted_by": known.granted_by, "source": known.source}
+    if subject.principal_id is not None and target.permission == "view" and target.version is None:
+        _withdraw(change, subject.principal_id, target.dataset)
     change.record("grant.revoke", _label(target, subject), before)
+
+
+def _withdraw(change: Change, principal_id: int, dataset: str) -> None:
+    """Remember that ``view`` was taken from this person, on a public dataset: self-service is not to undo it."""
+    of = datasets.find(change.database, dataset)
+    if of.access == "public":
+        row = {"principal": principal_id, "dataset": of.id, "withdrawn": change.at, "withdrawn_by": change.actor}
+        change.database.run(m.Withdrawal.insert(**row).on_conflict_ignore())
+
+
+def is_withdrawn(database: Database, principal_id: int, dataset_id: int) -> bool:
+    """Whether an operator took ``view`` on a public dataset from this person, and gave nothing on it since."""
+    where = (m.Withdrawal.principal == principal_id) & (m.Withdrawal.dataset == dataset_id)
+    return database.first(m.Withdrawal.select().where(where)) is not None
 
 
 def _authorize(change: Change, subject: Subject, target: Target) -> None:

@@ -1,6 +1,6 @@
-"""What a verified sign-in means: whose account it is, and the login token that it gets."""
+"""What a verified sign-in means: whose account it is, the login token that it gets, and what was chosen with it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from dsgctl.core import groups, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotAllowed
-from dsgctl.store.models import Principal
+from dsgctl.store import Database
+from dsgctl.store.models import Principal, Token
 
 LOGIN_LIFE = timedelta(days=7)  # contract.md, Login
 
@@ -72,3 +73,19 @@ def _account(change: Change, identity: Identity, default_groups: Sequence[str]) 
     if known.active:
         users.bind(change, known, identity.issuer, identity.subject)
     return known
+
+
+def postponed_terms(token: Token) -> frozenset[int]:
+    """The terms, by their ids, that somebody chose to go on without with this login."""
+    return frozenset(map(int, token.postponed.split()))
+
+
+def postpone_terms(database: Database, token: Token, terms_ids: Iterable[int]) -> None:
+    """Remember until the login ends that somebody chose to go on without these terms.
+
+    They count as not accepted all the same: this decides only whether they are asked for again. So it is no change
+    of facts, writes no audit record and moves no revision.
+    """
+    chosen = " ".join(map(str, sorted(postponed_terms(token) | {*terms_ids})))
+    with database.transaction():
+        database.run(Token.update(postponed=chosen).where(Token.id == token.id))

@@ -9,11 +9,13 @@ from typing import Any
 from peewee import JOIN, fn
 
 from dsgctl.core import access, datasets, facts, grants, names, services, users
+from dsgctl.core.access import Facts
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Acceptance, Terms
+from dsgctl.store.prepared import Prepared, given
 
 
 def by_id(database: Database, terms_id: int) -> Terms | None:
@@ -37,10 +39,74 @@ def by_invite(database: Database, invite: str) -> Terms | None:
     return database.first(Terms.select().where(Terms.invite_token == invite))
 
 
-def datasets_of(database: Database, found: Terms) -> list[str]:
+_ABOUT = (
+    Terms.select(Terms.id, m.Dataset.name)
+    .join_from(
+        Terms, m.Dataset, JOIN.LEFT_OUTER, on=(m.Dataset.id == Terms.dataset) | (m.Dataset.own_terms_id == Terms.id)
+    )
+    .order_by(m.Dataset.name)
+)
+_ABOUT_ID = Prepared(_ABOUT.where(Terms.id == given("id")))
+_ABOUT_INVITE = Prepared(_ABOUT.where(Terms.invite_token == given("invite")))
+
+
+def datasets_of(database: Database, terms_id: int) -> list[str]:
     """The names of the datasets that terms are about: the one they were written for, and those whose own they are."""
-    about = (m.Dataset.id == found.dataset) | (m.Dataset.own_terms_id == found.id)
-    return [name for (name,) in database.tuples(m.Dataset.select(m.Dataset.name).where(about).order_by(m.Dataset.name))]
+    return [name for _, name in _ABOUT_ID(database, id=terms_id) if name is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Terms that a person may read.
+
+    Attributes:
+        datasets: those that they are about and that the person may know of.
+    """
+
+    id: int
+    datasets: tuple[str, ...]
+
+
+def readable(
+    database: Database, known: Facts, at: datetime, *, terms_id: int = 0, invite: str | None = None
+) -> Readable | None:
+    """Terms, if this person may read them. Call it in a `Database.snapshot`.
+
+    Terms of closed datasets are readable for those whom a grant on one of them reaches, and for those who have
+    accepted them. For everybody else the answer is that for terms that are not there, after the same work: one
+    query, which does not touch the text.
+
+    Args:
+        known: the facts of the person.
+        terms_id, invite: which terms: one of both.
+    """
+    if terms_id > m.MAX_NUMBER:  # it may come out of a URL
+        terms_id = 0
+    rows = _ABOUT_ID(database, id=terms_id) if invite is None else _ABOUT_INVITE(database, invite=invite)
+    found = rows[0][0] if rows else 0
+    about = [name for _, name in rows if name is not None]
+    names = tuple(name for name in about if access.may_know_of(known, name, at))
+    if not rows or (about and not names and found not in known.accepted):
+        return None
+    return Readable(found, names)
+
+
+def accepted_by(database: Database, principal_id: int) -> Iterator[dict[str, Any]]:
+    """What somebody has accepted, and when; the newest first."""
+    query = (
+        Acceptance.select(Acceptance.terms.alias("id"), Terms.name, Acceptance.accepted)
+        .join(Terms)
+        .where(Acceptance.principal == principal_id)
+        .order_by(Acceptance.accepted.desc(), Acceptance.terms.desc())
+    )
+    return database.rows(query)
+
+
+def accepted_when(database: Database, terms_id: int, principal_id: int) -> datetime | None:
+    """When somebody accepted terms; None if they have not."""
+    where = (Acceptance.principal == principal_id) & (Acceptance.terms == terms_id)
+    found = database.first(Acceptance.select().where(where))
+    return found.accepted if found is not None else None
 
 
 def are_own(database: Database, found: Terms) -> bool:
@@ -73,8 +139,10 @@ def add(
     Returns:
         The terms, and whether they are new: the same name and text for the same thing is no change.
     """
+    from dsgctl.core import markdown  # the parser is slow to import, and only this needs it
+
     names.line(name, "name for terms")
-    if not names.paragraph(text, "text of the terms").strip():
+    if not markdown.require(text, "text of the terms").strip():
         raise Invalid("the text of the terms is empty", "write them in Markdown")
     if dataset is None and (version is not None or service is not None):
         raise Invalid("terms of a version or of a service need a dataset", "say --dataset too")
@@ -192,7 +260,8 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
 
 def accept(change: Change, terms_id: int, email: str, *, address: str | None = None) -> bool:
     """Record that a person accepts terms. For a public dataset's own terms, that also gives
-    ``view`` on it, by self-service: once, so that nobody gets back what was taken from them.
+    ``view`` on it, by self-service; but not to somebody from whom it was taken there (`grants.revoke`),
+    whichever terms they accept: they have it again when somebody grants it to them.
 
     Args:
         address: the browser's network address; None if an operator records it on the person's behalf.
@@ -224,7 +293,8 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
     public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
     subject = grants.principal_subject(user)
     for dataset in change.database.objects(m.Dataset.select().where(public)):
-        _give_view(change, dataset.name, subject)
+        if not grants.is_withdrawn(change.database, user.id, dataset.id):
+            _give_view(change, dataset.name, subject)
     return True
 
 

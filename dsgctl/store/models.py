@@ -244,6 +244,17 @@ class Acceptance(_Table):
         primary_key = CompositeKey("principal", "terms")
 
 
+class Withdrawal(_Table):
+    principal = _reference(Principal, "principal_id")
+    dataset = _reference(Dataset, "dataset_id")
+    withdrawn = TimeField()
+    withdrawn_by = TextField()
+
+    class Meta:
+        table_name = "withdrawals"
+        primary_key = CompositeKey("principal", "dataset")
+
+
 class ServiceTable(_Table):
     id = AutoField()
     service = TextField()
@@ -276,6 +287,7 @@ class Token(_Table):
     expires = TimeField(null=True)
     revoked = TimeField(null=True)
     last_used = TimeField(null=True)
+    postponed = TextField(default="")  # ids of terms, separated by spaces
 
     class Meta:
         table_name = "tokens"
@@ -320,5 +332,5 @@ def principals_matching(text: str) -> Any:
 
 ALL: list[type[Model]] = [
     Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, IamMember, Location, Grant, Service, Terms,
-    Acceptance, ServiceTable, PublicRoot, Token, Declared, AuditRecord,
+    Acceptance, Withdrawal, ServiceTable, PublicRoot, Token, Declared, AuditRecord,
 ]  # fmt: skip

@@ -223,6 +223,70 @@ class TestAccept:
         assert not run(terms.accept, document.id, "bea@x.org")
         assert run.content() == before
 
+    @pytest.mark.parametrize("by", ["ana@x.org", "bea@x.org"])
+    def test_what_was_taken_away_does_not_come_back_with_other_terms(self, run: Run, by: str) -> None:
+        """Neither what they had by accepting (bea), nor what somebody had granted (ana)."""
+        run(users.add, "bea@x.org")
+        run(datasets.set_attributes, "fish2", public=True)
+        run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, by)
+        subject = grants.principal_subject(users.find(run.database, by))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        for text in ("Be kinder.", "Be kindest."):
+            assert run(terms.accept, run(terms.add, "Terms", text, dataset="fish2")[0].id, by)
+            assert decided(run, who=by) is Reason.NO_GRANT
+
+    @pytest.mark.parametrize(
+        ("given_back", "by_accepting"),
+        [
+            ([grants.Target("fish2", "view")], True),
+            ([grants.Target("fish2", "edit")], True),
+            ([grants.Target("fish2", "view", version="v1")], False),  # less than what was taken
+            ([grants.Target("fly", "view")], False),
+            ([], False),
+        ],
+    )
+    def test_it_comes_back_once_somebody_grants_it_again(
+        self, run: Run, given_back: list[grants.Target], by_accepting: bool
+    ) -> None:
+        run(datasets.add, "fly", public=True)
+        run(datasets.set_attributes, "fish2", public=True)
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        for target in given_back:
+            run(grants.add, subject, target)
+            run(grants.add, subject, target, expires=AT, for_ever=True)  # it ends by itself: nobody takes it away
+        run(terms.accept, run(terms.add, "Terms", "Be kinder.", dataset="fish2")[0].id, ANA)
+        assert (decided(run) is Reason.GRANTED) is by_accepting
+
+    def test_what_was_taken_while_the_dataset_was_closed_is_open_to_everybody_once_it_is_public(self, run: Run) -> None:
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        run(datasets.set_attributes, "fish2", public=True)
+        run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, ANA)
+        assert decided(run) is Reason.GRANTED
+
+    @pytest.mark.parametrize(
+        "target", [grants.Target("fish2", "edit"), grants.Target("fish2", "view", version="v1")], ids=repr
+    )
+    def test_less_than_view_of_the_whole_that_was_taken_stands_against_nothing(
+        self, run: Run, target: grants.Target
+    ) -> None:
+        run(users.add, "bea@x.org")
+        bea = grants.principal_subject(users.find(run.database, "bea@x.org"))
+        run(datasets.set_attributes, "fish2", public=True)
+        run(grants.add, bea, target)
+        run(grants.revoke, bea, target)
+        run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, "bea@x.org")
+        assert decided(run, who="bea@x.org") is Reason.GRANTED
+
+    def test_that_something_was_taken_goes_with_the_account_and_with_the_dataset(self, run: Run) -> None:
+        run(datasets.set_attributes, "fish2", public=True)
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        assert run.database.count(m.Withdrawal.select()) == 1
+        run(datasets.remove, "fish2")
+        assert run.database.count(m.Withdrawal.select()) == 0
+
     def test_whoever_has_view_gets_no_second_one(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
@@ -317,6 +381,6 @@ def test_terms_are_listed_with_whose_they_are(run: Run) -> None:
         ("Old", "fish2", None, False), ("Own", "fish2", None, True), ("Loose", None, None, False),
         ("Version", "fish2", "v1", False),
     ]  # fmt: skip
-    assert terms.datasets_of(run.database, terms.find(run.database, 1)) == ["fish2"]
+    assert terms.datasets_of(run.database, 1) == ["fish2"]
     assert not terms.are_own(run.database, terms.find(run.database, 1))
     assert terms.are_own(run.database, terms.find(run.database, 2))
