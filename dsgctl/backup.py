@@ -4,53 +4,31 @@ A bundle is ``dsg-backup-TIME.tar.gz.age``: a tar of the database, `Manifest`, a
 otherwise, the settings file and the OAuth client. Beside it lies ``….meta.json``, which holds no secret.
 """
 
-import gzip
-import hashlib
-import io
 import json
 import os
 import re
+import secrets
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dsgctl import __version__
-from dsgctl.config import Config
+from dsgctl.bundle import CLIENT, DATABASE, RECIPIENTS, SETTINGS, Manifest, pack, unpack
+from dsgctl.config import Config, load
 from dsgctl.core.errors import Conflict, DsgError, Invalid, NotFound
+from dsgctl.files import SETTINGS_MODE, hash_of, write_file
 from dsgctl.store import Database, StoreError
-from dsgctl.store.database import create_file, exclusive
-from dsgctl.store.migrations import LATEST, schema_number
+from dsgctl.store.database import exclusive, ownership
+from dsgctl.store.migrations import LATEST, schema_number, schema_problems
 
-DATABASE = "db.sqlite3"
-MANIFEST = "manifest.json"
 AGE_HEADER = b"age-encryption.org/v1"
-MAX_MANIFEST = 1024 * 1024  # bytes
 _NAME = re.compile(r"dsg-backup-(\d{8}T\d{6}Z)\.tar\.gz(?:\.age)?")
 _TIME = "%Y%m%dT%H%M%SZ"
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a bundle holds.
-
-    Attributes:
-        created: UTC, to the second.
-        rows: of each table.
-        files: name -> SHA-256, of all but the manifest.
-    """
-
-    created: str
-    version: str
-    schema: int
-    engine: str
-    rows: dict[str, int]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +75,22 @@ def make(
     if stream is None and directory is not None and not directory.is_dir():
         raise Invalid(f"{directory} is not a directory", "make it, writable for the service's user")
     with _scratch(config) as scratch:
-        manifest = _collect(config, scratch, at, env_file, secrets=config.backup_include_secrets and not in_clear)
+        manifest = _collect(config, scratch, at, env_file, settings=config.backup_include_secrets and not in_clear)
         bundle = scratch / f"dsg-backup-{at.astimezone(UTC):{_TIME}}.tar.gz"
-        _pack(scratch, bundle, manifest)
+        pack(scratch, bundle, manifest)
         if encryption is not None:
             bundle = _encrypted(bundle, encryption)
-        size, digest = bundle.stat().st_size, _sha256(bundle)
+        size, digest = bundle.stat().st_size, hash_of(bundle)
         if stream is not None or directory is None:
             with bundle.open("rb") as source:
                 shutil.copyfileobj(source, stream)  # type: ignore[arg-type]  # one of the two is there: see above
             return Made(None, size, digest, manifest)
         path = _ship(bundle, directory, digest)
     meta = {**asdict(manifest), "bundle": path.name, "size": size, "sha256": digest}
-    _write(directory / f"{path.name.partition('.')[0]}.meta.json", json.dumps(meta, indent=1).encode() + b"\n")
+    try:
+        write_file(_meta(path), json.dumps(meta, indent=1).encode() + b"\n", replace=True)
+    except OSError as error:
+        raise _unwritable(directory, error) from error
     keep = (config.backup_keep_hourly, config.backup_keep_daily, config.backup_keep_weekly)
     return Made(path, size, digest, manifest, prune_directory(directory, *keep, new=path) if prune else [])
 
@@ -154,7 +135,7 @@ def recipients(path: Path) -> list[Any]:
     return found
 
 
-def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None, *, secrets: bool) -> Manifest:
+def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None, *, settings: bool) -> Manifest:
     copy = scratch / DATABASE
     database = Database(config.database, read_only=True)
     try:
@@ -162,11 +143,12 @@ def _collect(config: Config, scratch: Path, at: datetime, env_file: Path | None,
     finally:
         database.close()
     schema, rows = _verified(copy)
-    if secrets:
-        for source, name in ((env_file, "dsg.env"), (config.client_credentials, "client_credentials.json")):
+    if settings:
+        sources = ((env_file, SETTINGS), (config.client_credentials, CLIENT), (config.backup_recipients, RECIPIENTS))
+        for source, name in sources:
             if source is not None and source.exists():
                 shutil.copyfile(source, scratch / name)
-    files = {one.name: _sha256(one) for one in sorted(scratch.iterdir())}
+    files = {one.name: hash_of(one) for one in sorted(scratch.iterdir())}
     created = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return Manifest(created, __version__, schema, Database.engine(), rows, files)
 
@@ -180,8 +162,9 @@ def _verified(path: Path) -> tuple[int, dict[str, int]]:
     database = None
     try:
         database = Database(path, read_only=True)
-        problems = database.integrity_problems()
-        schema, rows = schema_number(database), database.table_sizes()
+        # The schema first: what somebody has added to it would run when the rest is read, or later.
+        problems = schema_problems(database) or database.integrity_problems()
+        schema, rows = (0, {}) if problems else (schema_number(database), database.table_sizes())
     except StoreError as error:
         problems = [error.message]
     finally:
@@ -190,16 +173,6 @@ def _verified(path: Path) -> tuple[int, dict[str, int]]:
     if problems:
         raise DsgError(f"the database is damaged: {problems[0]}", "'dsgctl db check' tells more; restore a backup")
     return schema, rows
-
-
-def _pack(scratch: Path, bundle: Path, manifest: Manifest) -> None:
-    with tarfile.open(bundle, "w:gz", compresslevel=6) as tar:
-        content = json.dumps(asdict(manifest), indent=1).encode()
-        described = tarfile.TarInfo(MANIFEST)
-        described.size = len(content)
-        tar.addfile(described, io.BytesIO(content))
-        for name in manifest.files:
-            tar.add(scratch / name, name, recursive=False)
 
 
 def _encrypted(bundle: Path, to: list[Any]) -> Path:
@@ -214,38 +187,23 @@ def _encrypted(bundle: Path, to: list[Any]) -> Path:
 def _ship(bundle: Path, directory: Path, digest: str) -> Path:
     """Copy a bundle, and read it again where it is now; its name appears when it is whole."""
     target = directory / bundle.name
-    if target.exists():
-        raise Conflict(f"{target} is there already", "one backup a second will do: run it again")
-    arriving = directory / f".{bundle.name}.part"
     try:
         with bundle.open("rb") as source:
-            _write(arriving, source)
-        if _sha256(arriving) != digest:
-            raise DsgError(f"what arrived at {directory} is not what was sent", "look at that disk, and run it again")
-        arriving.rename(target)
+            write_file(target, source, sha256=digest)
+    except FileExistsError:
+        raise Conflict(f"{target} is there already", "one backup a second will do: run it again") from None
     except OSError as error:
-        raise DsgError(f"cannot write to {directory}: {error.strerror}", "make room, or check who may write there") \
-            from error  # fmt: skip
-    finally:
-        arriving.unlink(missing_ok=True)
+        raise _unwritable(directory, error) from error
     return target
 
 
-def _write(path: Path, content: BinaryIO | bytes) -> None:
-    """A file for its owner alone, on the disk when this returns."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        if isinstance(content, bytes):
-            target.write(content)
-        else:
-            shutil.copyfileobj(content, target)
-        target.flush()
-        os.fsync(target.fileno())
+def _unwritable(directory: Path, error: OSError) -> DsgError:
+    return DsgError(f"cannot write to {directory}: {error.strerror}", "make room, or check who may write there")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _meta(bundle: Path) -> Path:
+    """Where it is said, beside a bundle, what is in it."""
+    return bundle.with_name(f"{bundle.name.partition('.')[0]}.meta.json")
 
 
 # Pruning
@@ -281,7 +239,7 @@ def prune_directory(directory: Path, hourly: int, daily: int, weekly: int, *, ne
     gone = [path for path, moment in bundles.items() if moment not in keep and path.name != new.name]
     for path in gone:
         path.unlink()
-        (directory / f"{path.name.partition('.')[0]}.meta.json").unlink(missing_ok=True)
+        _meta(path).unlink(missing_ok=True)
     return [path.name for path in gone]
 
 
@@ -306,8 +264,8 @@ def opened(bundle: Path, config: Config, *, identity: Path | None = None) -> Ite
         with bundle.open("rb") as file:
             encrypted = file.read(len(AGE_HEADER)) == AGE_HEADER
         packed = _decrypted(bundle, scratch, identity or config.backup_identity) if encrypted else bundle
-        manifest = _unpacked(packed, bundle.name, scratch)
-        _verify_files(scratch, manifest, bundle.name)
+        manifest = unpack(packed, bundle.name, scratch)
+        _verify_database(scratch, manifest, bundle.name)
         yield scratch, manifest
 
 
@@ -341,45 +299,14 @@ def _decrypted(bundle: Path, scratch: Path, identity: Path | None) -> Path:
     return packed
 
 
-def _unpacked(packed: Path, name: str, scratch: Path) -> Manifest:
-    damaged = DsgError(f"{name} is damaged, or no backup of this program", "take another")
-    try:
-        with gzip.open(packed) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-            first = tar.next()
-            content = tar.extractfile(first) if first is not None and first.name == MANIFEST else None
-            if first is None or content is None or first.size > MAX_MANIFEST:
-                raise damaged
-            manifest = _checked(json.loads(content.read()))
-            while member := tar.next():
-                if not member.isreg() or member.name not in manifest.files or "/" in member.name:
-                    raise damaged
-                tar.extract(member, scratch, set_attrs=False, filter="data")
-            while stream.read(2**16):  # to its end, where the sum over all of it stands
-                pass
-    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError) as error:
-        raise damaged from error
-    except Exception as error:  # zlib.error has no other base
-        raise damaged from error
-    return manifest
-
-
-def _checked(said: dict[str, Any]) -> Manifest:
-    """Raises TypeError if this is no manifest."""
-    manifest = Manifest(**said)
-    if not (isinstance(manifest.schema, int) and isinstance(manifest.files, dict) and isinstance(manifest.rows, dict)):
-        raise TypeError
-    return manifest
-
-
-def _verify_files(scratch: Path, manifest: Manifest, name: str) -> None:
-    for file, digest in manifest.files.items():
-        if not (scratch / file).is_file() or _sha256(scratch / file) != digest:
-            raise DsgError(f"{name} is damaged: {file} is not what the manifest says", "take another")
+def _verify_database(scratch: Path, manifest: Manifest, name: str) -> None:
     if manifest.schema > LATEST:
         raise DsgError(
             f"{name} has schema {manifest.schema}; this program knows schema {LATEST}",
             f"install release {manifest.version} or later first",
         )
+    if DATABASE not in manifest.files:
+        raise DsgError(f"{name} is damaged: there is no database in it", "take another")
     schema, rows = _verified(scratch / DATABASE)
     if (schema, rows) != (manifest.schema, manifest.rows):
         raise DsgError(f"{name} is damaged: its database is not what the manifest says", "take another")
@@ -396,13 +323,11 @@ def apply(files: Path, manifest: Manifest, path: Path, at: datetime) -> Path | N
         StoreError: the directory is not there or may not be written to.
     """
     aside = path.with_name(f"{path.name}.before-{at.astimezone(UTC):{_TIME}}")
-    arriving = path.with_name(f".{path.name}.arriving")
+    arriving = path.with_name(f".{path.name}.{secrets.token_hex(8)}.arriving")
     try:
-        arriving.unlink(missing_ok=True)
-        create_file(arriving)
-        shutil.copyfile(files / DATABASE, arriving)
-        with arriving.open("rb") as file:
-            os.fsync(file.fileno())
+        mode, owner = ownership(path.parent)
+        with (files / DATABASE).open("rb") as source:
+            write_file(arriving, source, mode=mode, owner=owner)
         with exclusive(path):
             existed = path.exists()
             for suffix in ("", "-wal", "-shm"):  # a journal belongs to its database
@@ -413,23 +338,54 @@ def apply(files: Path, manifest: Manifest, path: Path, at: datetime) -> Path | N
     except OSError as error:
         raise StoreError(f"cannot put the database at {path}: {error.strerror}", "check who may write there") from error
     finally:
-        arriving.unlink(missing_ok=True)
+        with suppress(OSError):  # the directory may not be there
+            arriving.unlink(missing_ok=True)
     return aside if existed else None
 
 
+def misplaced(directory: Path, database: Path) -> list[str]:
+    """What settings that `give_secrets` has written say otherwise than where things are now, a sentence each."""
+    if not (directory / SETTINGS).exists():
+        return []
+    try:
+        config = load({}, str(directory / SETTINGS))
+    except Invalid as error:  # of another release: they are there now, and doctor says the same
+        return [error.message]
+    places = (
+        ("DATABASE_PATH", config.database, database),
+        ("CLIENT_CREDENTIALS_PATH", config.client_credentials, directory / CLIENT),
+        ("DSG_BACKUP_AGE_RECIPIENTS_FILE", config.backup_recipients, directory / RECIPIENTS),
+    )
+    return [f"{name} is {said}, not {here}: edit {directory / SETTINGS}, or move the file"
+            for name, said, here in places
+            if said is not None and said != here and (here.exists() or here == database)]  # fmt: skip
+
+
 def give_secrets(files: Path, manifest: Manifest, directory: Path) -> list[Path]:
-    """Write the settings file and the OAuth client of an opened bundle into a directory; returns where.
+    """Write what the bundle has beside the database (settings, OAuth client, recipients) into a directory.
+
+    The files are for root and the group of the directory, as `dsgctl setup` leaves them: the service reads them.
+
+    Returns:
+        Where they are now.
 
     Raises:
-        Conflict: one of them is there already.
+        NotFound: there are none in the bundle.
+        Conflict: one of them is there already; none is written.
     """
-    given = [directory / name for name in manifest.files if name != DATABASE]
-    for path in given:
-        if path.exists():
-            raise Conflict(f"{path} is there already", "name an empty directory")
+    names = [name for name in (SETTINGS, CLIENT, RECIPIENTS) if name in manifest.files]
+    if not names:
+        raise NotFound("the bundle has no settings", "it was made --in-clear, or with DSG_BACKUP_INCLUDE_SECRETS=0")
+    if not directory.is_dir():
+        raise NotFound(f"there is no directory {directory}", "'make install' makes /etc/dsg")
+    for name in names:
+        if os.path.lexists(directory / name):
+            raise Conflict(f"{directory / name} is there already", "name an empty directory")
+    owner = (0, directory.stat().st_gid) if os.geteuid() == 0 else None
     try:
-        for path in given:
-            _write(path, (files / path.name).read_bytes())
+        for name in names:
+            with (files / name).open("rb") as source:
+                write_file(directory / name, source, mode=SETTINGS_MODE, owner=owner)
     except OSError as error:
-        raise DsgError(f"cannot write to {directory}: {error.strerror}", "make the directory first") from error
-    return given
+        raise _unwritable(directory, error) from error
+    return [directory / name for name in names]

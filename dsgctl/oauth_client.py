@@ -1,10 +1,10 @@
 """The OAuth client that signs people in, as the provider's console gives it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsgctl.core.errors import Invalid
+from dsgctl.json_text import NotJson, member, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,11 @@ def read_client(path: Path) -> Client:
         Invalid: it is not such a file.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        web = found.get("web") or found["installed"]
-        return Client(str(web["client_id"]), str(web["client_secret"]))
+        document = parse(path.read_bytes())
+        kind = "web" if isinstance(document, dict) and document.get("web") else "installed"
+        client = member(document, kind, dict)
+        return Client(member(client, "client_id", str), member(client, "client_secret", str))
     except OSError as error:
         raise Invalid(f"cannot read {path}: {error.strerror}", "check CLIENT_CREDENTIALS_PATH") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except NotJson:
         raise Invalid(f"{path} is not an OAuth client file", "download it again from the provider's console") from None

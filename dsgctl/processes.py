@@ -6,6 +6,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dsgctl.files import write_file
+from dsgctl.json_text import NotJson, member, parse
+
 SILENT = 60.0  # seconds after which a server that tells nothing more is gone, and another has its number
 
 
@@ -27,10 +30,8 @@ class Process:
 
 def tell(database: Path, process: Process) -> None:
     """Write what a process tells; whoever reads meanwhile sees the former or the new."""
-    path = _path(database, process.pid)
-    arriving = path.with_suffix(".new")
-    arriving.write_text(json.dumps(asdict(process)))
-    arriving.rename(path)
+    content = json.dumps(asdict(process)).encode()
+    write_file(_path(database, process.pid), content, mode=0o644, replace=True, durable=False)
 
 
 def forget(database: Path, pid: int) -> None:
@@ -43,14 +44,27 @@ def running(database: Path) -> list[Process]:
     found, now = [], time.time()
     for path in database.parent.glob(f"{database.name}.server-*.json"):
         try:
-            process = Process(**json.loads(path.read_text()))
-            process = Process(int(process.pid), str(process.version), float(process.started), float(process.told),
-                              {str(name): int(count) for name, count in process.counts.items()})  # fmt: skip
-        except (OSError, ValueError, TypeError, AttributeError, OverflowError):
+            process = _read(path)
+        except (OSError, NotJson):
             continue  # it ends, or is of another release
         if now - process.told < SILENT and _is_alive(process.pid):
             found.append(process)
     return sorted(found, key=lambda process: process.started)
+
+
+def _read(path: Path) -> Process:
+    """Raises:
+    OSError, NotJson: there is no such file, or it is not of this form.
+    """
+    told = parse(path.read_bytes())
+    counts = {name: count for name, count in member(told, "counts", dict).items() if type(count) is int}
+    return Process(
+        pid=member(told, "pid", int),
+        version=member(told, "version", str),
+        started=member(told, "started", float),
+        told=member(told, "told", float),
+        counts=counts,
+    )
 
 
 def _path(database: Path, pid: int) -> Path:

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +13,13 @@ from dsgctl.config import Config, load
 from dsgctl.core import names, users
 from dsgctl.core.change import change
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.files import SETTINGS_MODE, write_file
 from dsgctl.oauth_client import read_client
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import keep_former, migrate, open_current
 from dsgctl.store.models import utc_text
 
 CALLBACK = "/accounts/google/login/callback/"  # contract.md, Login
-MODE = 0o640  # of the settings file: for root, and the group of the service's user
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +98,8 @@ def write(path: Path, settings: Mapping[str, str]) -> bool:
     new = "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in left.items())])
     if new == old:
         return False
-    arriving = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(new)
-            os.fsync(file.fileno())
-        give(arriving, path.parent)
-        arriving.rename(path)
+        write_file(path, new.encode(), mode=SETTINGS_MODE, owner=_owner(path.parent), replace=True)
     except OSError as error:
         raise DsgError(f"cannot write {path}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
     return True
@@ -116,11 +109,9 @@ def known_line(line: str) -> str:
     return line.partition("=")[2].strip().strip("'\"")
 
 
-def give(path: Path, directory: Path) -> None:
-    """Let the group of the directory read a file: the service's user is in it, others are not."""
-    path.chmod(MODE)
-    if os.geteuid() == 0:
-        shutil.chown(path, "root", directory.stat().st_gid)
+def _owner(directory: Path) -> tuple[int, int] | None:
+    """Root, and the group of the directory: the service's user is in it, others are not."""
+    return (0, directory.stat().st_gid) if os.geteuid() == 0 else None
 
 
 def keep_client(source: Path, directory: Path) -> Path:
@@ -129,8 +120,8 @@ def keep_client(source: Path, directory: Path) -> Path:
     target = directory / "client_credentials.json"
     if source.resolve() != target.resolve():
         try:
-            shutil.copyfile(source, target)
-            give(target, directory)
+            with source.open("rb") as file:
+                write_file(target, file, mode=SETTINGS_MODE, owner=_owner(directory), replace=True)
         except OSError as error:
             raise DsgError(f"cannot write {target}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
     return target

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.output import counted, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit
@@ -12,7 +13,7 @@ from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store.database import owner_name
-from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number
+from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number, schema_problems
 from dsgctl.store.models import utc_text
 
 
@@ -31,7 +32,7 @@ def migrate_(session: Session) -> None:
     path, at = session.config.database, utc_text(now())
     former = keep_former(path, at)
     ran = migrate(path, now=at)
-    sentence = f"{path} has schema {LATEST}" + (f" now ({len(ran)} migrations ran)" if ran else " already")
+    sentence = f"{path} has schema {LATEST}" + (f" now ({counted(len(ran), 'migration')} ran)" if ran else " already")
     if former:
         sentence += f"; to go back, stop the servers and: mv {former} {path}"
     session.output.done(
@@ -43,7 +44,14 @@ def migrate_(session: Session) -> None:
 @subcommand(command, "check", example="dsgctl db check\ndsgctl db check --mend")
 @click.option("--mend", is_flag=True, help="Delete what the sqlite3 shell left of deleted rows.")
 def check(session: Session, mend: bool) -> None:
-    """Look for damage: the file, its references, the chain of audit records."""
+    """Look for damage: the file, its schema, its references, the chain of audit records."""
+    foreign = schema_problems(session.database)
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise DsgError(
+            f"{session.database.path}: {'; '.join(foreign[:3])}{more}",
+            "a trigger or view can undo any rule: find out who did it, and restore a backup",
+        )
     problems = session.database.integrity_problems()
     dangling = session.database.dangling()
     if dangling and mend and not problems:
@@ -107,7 +115,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
     if made.path is None:
         click.echo(f"wrote {made.size} bytes, {rows} rows, SHA-256 {made.sha256}", err=True)
         return
-    pruned = f"; deleted {len(made.pruned)} older ones" if made.pruned else ""
+    pruned = f"; deleted {counted(len(made.pruned), 'older bundle')}" if made.pruned else ""
     session.output.done(
         f"{made.path}: {made.size} bytes, {rows} rows, verified{pruned}",
         value="path", path=str(made.path), bytes=made.size, sha256=made.sha256, rows=made.manifest.rows,
@@ -121,7 +129,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
               help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.")  # fmt: skip
 @click.option("--apply", "apply_", is_flag=True, help="Put it into place; without this the bundle is only verified.")
 @click.option("--secrets-to", metavar="DIRECTORY", type=click.Path(path_type=Path),
-              help="Write the settings file and the OAuth client there.")  # fmt: skip
+              help="Write settings, OAuth client and recipients there: on a new host, /etc/dsg.")  # fmt: skip
 @yes_option
 def restore(
     session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
@@ -133,9 +141,13 @@ def restore(
     with backup.opened(bundle, session.config, identity=identity) as (files, manifest):
         rows = sum(manifest.rows.values())
         sentence = f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows"
-        aside = None
+        aside, written = None, []
         if secrets_to is not None:  # before the database: it says no where such files are already
-            backup.give_secrets(files, manifest, secrets_to)
+            written = backup.give_secrets(files, manifest, secrets_to)
+            for file in written:
+                click.echo(printable(f"wrote {file}"), err=True)
+            for problem in backup.misplaced(secrets_to, path):
+                click.echo(printable(f"note: {problem}"), err=True)
         if apply_:
             session.confirm(
                 f"all changes since {manifest.created} are undone, revocations of tokens and access too", yes=yes
@@ -152,4 +164,5 @@ def restore(
     session.output.done(
         sentence, value="created", bundle=str(bundle), created=manifest.created, version=manifest.version,
         schema=manifest.schema, rows=manifest.rows, applied=apply_, former=str(aside) if aside else None,
+        written=[str(file) for file in written],
     )  # fmt: skip

@@ -201,6 +201,11 @@ def _rich_table(head: list[str], rows: list[list[str]]) -> None:
     Console().print(table)
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 change``, ``2 changes``: a number with its noun, of which the plural ends with s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def told(gone: Mapping[str, Any]) -> str:
     """``3 grants and 1 token``: what goes with something, in the words of ``holdings`` in core."""
     counts = {key: len(held) if isinstance(held, list) else held for key, held in gone.items()}

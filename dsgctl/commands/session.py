@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dsgctl.commands.output import FORMATS, Output
+from dsgctl.commands.output import FORMATS, Output, counted
 from dsgctl.config import Config, from_environment, settings_file
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
@@ -78,7 +78,7 @@ class Session:
     def print_plan(self, records: list[Record]) -> None:
         """What a dry run would have done."""
         if self.output.format == "table":
-            click.echo(f"dry run, nothing was changed; a run would make {len(records)} changes", err=True)
+            click.echo(f"dry run, nothing was changed; a run would make {counted(len(records), 'change')}", err=True)
         rows = [
             {"action": record.action, "target": record.target, "before": record.before, "after": record.after}
             for record in records

@@ -10,6 +10,7 @@ from typing import Any
 
 from dsgctl.core import names
 from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.json_text import NotJson, parse_object
 from dsgctl.store import Database
 from dsgctl.store.models import AuditRecord, utc_text
 
@@ -163,9 +164,17 @@ def exported(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
 
 def _whole(row: dict[str, Any]) -> dict[str, Any]:
     for side in ("before", "after"):
-        row[side] = json.loads(row[side]) if row[side] else None
+        row[side] = _state(row[side])
     row["hash"] = bytes(row["hash"]).hex()
     return row
+
+
+def _state(text: str | None) -> State:
+    """What a record holds. Text that cannot be read, which only the sqlite3 shell can have put there, stays text."""
+    try:
+        return parse_object(text) if text else None
+    except NotJson:
+        return {"text": text}
 
 
 def listed(

@@ -3,7 +3,9 @@
 import json
 
 from dsgctl.core.change import Change
-from dsgctl.core.errors import Conflict
+from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.names import shown
+from dsgctl.json_text import NotJson, parse
 from dsgctl.store import Database
 from dsgctl.store.models import Declared
 
@@ -13,7 +15,19 @@ Key = tuple[str, tuple[str, ...]]  # kind, and the names that tell one of it fro
 def of_file(database: Database, file: str) -> set[Key]:
     """What this file declared."""
     query = Declared.select(Declared.kind, Declared.key).where(Declared.file == file)
-    return {(kind, tuple(json.loads(key))) for kind, key in database.tuples(query)}
+    return {(kind, _names(key)) for kind, key in database.tuples(query)}
+
+
+def _names(key: str) -> tuple[str, ...]:
+    try:
+        listed = parse(key)
+    except NotJson:
+        listed = None
+    if not isinstance(listed, list):
+        raise DsgError(
+            f"the table declared has {shown(key)}, which is not a list of names", "only the sqlite3 shell writes such"
+        )
+    return tuple(map(str, listed))
 
 
 def own(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:

@@ -5,7 +5,6 @@ how it is laid out.
 """
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ from dsgctl.core.loading import BadRow, Loading
 from dsgctl.core.names import shown
 from dsgctl.export import FORMAT, VERSION
 from dsgctl.importers import Progress, Report
+from dsgctl.json_text import NotJson, parse
 from dsgctl.store.migrations import LATEST
 
 _BATCH = 500
@@ -210,11 +210,9 @@ class _Document:
 
     def _object(self, text: bytes, what: str) -> dict[str, Any]:
         try:
-            value = json.loads(text.decode())
-        except UnicodeDecodeError:
-            raise self._bad(f"{what}: it is not UTF-8 text") from None
-        except (ValueError, RecursionError):
-            raise self._bad(f"{what}: it is not JSON") from None
+            value = parse(text, half_characters=True)  # core/rows.py names the column that has one
+        except NotJson as error:
+            raise self._bad(f"{what}: it is not JSON that can be kept: {error}") from None
         if not isinstance(value, dict):
             raise self._bad(f"{what}: it is not a JSON object")
         return value

@@ -2,17 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.names import shown
+from dsgctl.json_text import NotJson, parse_object
 
 _LARGEST = 64 * 2**20  # bytes: half a million people; it is held in memory as a whole, several times its size
 _AGAIN = "take a new export"
-
-
-class _NotJson(ValueError):
-    """It reads as JSON for Python, and is none, or says one thing twice."""
 
 
 class JsonFile:
@@ -30,34 +26,19 @@ class JsonFile:
         """
         self.name = str(path)
         with path.open("rb") as file:
-            found = file.read(_LARGEST + 1)
-        if len(found) > _LARGEST:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
             raise Invalid(f"{path} is longer than {_LARGEST >> 20} MB", "that is no list of people; check the name")
-        self._text = self._decoded(found)
-        self.content: dict[str, Any] = self._parsed()
+        self.content = self._parsed(content)
+        self._text = content.decode("utf-8-sig")
         self.begin()
 
-    def _decoded(self, found: bytes) -> str:
+    def _parsed(self, content: bytes) -> dict[str, Any]:
         try:
-            return found.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = found.count(b"\n", 0, error.start) + 1
-            raise Invalid(f"{self.name}, line {line}: it is not UTF-8 text", _AGAIN) from None
-
-    def _parsed(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self._text, object_pairs_hook=_object, parse_constant=_no_constant)
-        except json.JSONDecodeError as error:
-            what = "empty" if not self._text.strip() else f"not JSON, or cut off ({error.msg})"
-            raise Invalid(f"{self.name}, line {error.lineno}: {what}", _AGAIN) from None
-        except (_NotJson, RecursionError) as error:
-            what = str(error) if isinstance(error, _NotJson) else "it is nested too deep"
-            raise Invalid(f"{self.name}: {what}", _AGAIN) from None
-        if not isinstance(found, dict):
-            raise Invalid(
-                f"{self.name} is a {type(found).__name__} of JSON, and no object", "check the name of the file"
-            )
-        return found
+            return parse_object(content)
+        except NotJson as error:
+            place = f"{self.name}, line {error.line}" if error.line else self.name
+            raise Invalid(f"{place}: {error}", _AGAIN) from None
 
     def begin(self) -> None:
         """Look for keys from the beginning of the document on."""
@@ -72,16 +53,3 @@ class JsonFile:
                 self._at = at
                 break
         return f"line {self._line}"
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _NotJson(f"{shown(twice)} stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _NotJson(f"{name} is not JSON")

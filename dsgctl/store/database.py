@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import apsw
 from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
 from playhouse.apsw_ext import APSWDatabase
 
+from dsgctl.files import create_empty, kind_of, write_file
 from dsgctl.store.errors import StoreError, translated
 
 Table = TypeVar("Table", bound=Model)
@@ -55,6 +57,7 @@ class Database:
         self.path = str(path)
         self.replaced = False  # whether `change_marker` has found another file at the path
         try:
+            _refuse_kinds(Path(path))
             self._file = _identity(path)
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(
@@ -310,6 +313,15 @@ class Database:
             return {name: int(self._db.execute_sql(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608
                     for (name,) in names}  # fmt: skip
 
+    def read(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a select."""
+        with translated(self.path):
+            return list(self._db.connection().execute(sql))
+
+    def schema(self) -> "Schema":
+        """What the database is made of; see `Schema`."""
+        return _schema_of(self.read(_SCHEMA))
+
     def copy_to(self, path: str | Path) -> None:
         """Copy the database into a new file as it is at one moment, while others read and write it."""
         with translated(self.path):
@@ -318,6 +330,29 @@ class Database:
     @staticmethod
     def engine() -> str:
         return f"SQLite {apsw.sqlite_lib_version()}"
+
+
+# (type, name) -> the statement that made it, of each table, index, trigger and view; statistics aside.
+Schema = dict[tuple[str, str], str | None]
+
+_SCHEMA = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_stat[1-4]'"
+_OF_THE_INDEX = "principals_search_"  # tables that FTS5 makes for itself, in words of its own
+
+
+def _schema_of(rows: list[tuple[Any, ...]]) -> Schema:
+    return {(kind, name): None if name.startswith(_OF_THE_INDEX) and kind == "table" else sql
+            for kind, name, sql in rows}  # fmt: skip
+
+
+def schema_after(scripts: list[str]) -> Schema:
+    """The schema that these scripts make of an empty database."""
+    connection = apsw.Connection(":memory:")
+    try:
+        for script in scripts:
+            connection.execute(script)
+        return _schema_of(list(connection.execute(_SCHEMA)))
+    finally:
+        connection.close()
 
 
 def _identity(path: str | Path) -> tuple[int, int]:
@@ -364,18 +399,10 @@ def create_file(path: str | Path) -> None:
     """
     path = Path(path)
     try:
-        directory = path.parent.stat()
-        shared = stat.S_ISGID | stat.S_IWGRP
-        mode = 0o660 if directory.st_mode & shared == shared else 0o600
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            os.fchmod(descriptor, mode)
-            if os.geteuid() == 0:
-                os.fchown(descriptor, directory.st_uid, directory.st_gid)
-        finally:
-            os.close(descriptor)
+        mode, owner = ownership(path.parent)
+        create_empty(path, mode=mode, owner=owner)
     except FileExistsError:
-        return
+        _refuse_kinds(path)
     except FileNotFoundError as error:
         raise StoreError(
             f"the directory {path.parent} does not exist",
@@ -383,6 +410,45 @@ def create_file(path: str | Path) -> None:
         ) from error
     except OSError as error:
         raise StoreError(f"cannot create {path}: {error.strerror}", "check who may write there") from error
+
+
+def ownership(directory: Path) -> tuple[int, tuple[int, int] | None]:
+    """Mode and owner of a database file in a directory; no owner where it need not be given away.
+
+    Raises:
+        OSError: there is no such directory.
+    """
+    state = directory.stat()
+    shared = stat.S_ISGID | stat.S_IWGRP
+    mode = 0o660 if state.st_mode & shared == shared else 0o600
+    return mode, (state.st_uid, state.st_gid) if os.geteuid() == 0 else None
+
+
+def private_copy(database: Database, target: Path) -> None:
+    """Copy a database beside itself, for those alone who may read the original's directory.
+
+    It is made in a directory that nobody else can enter: SQLite, which makes the file, follows symbolic links.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".copy-", dir=target.parent) as name:
+            copy = Path(name) / "copy"
+            database.copy_to(copy)
+            mode, owner = ownership(target.parent)
+            with copy.open("rb") as source:
+                write_file(target, source, mode=mode, owner=owner)
+    except OSError as error:
+        raise StoreError(f"cannot create {target}: {error.strerror}", "check who may write there, and the room") \
+            from error  # fmt: skip
+
+
+def _refuse_kinds(path: Path) -> None:
+    """Raises:
+    StoreError: something has this name that is not a file.
+    OSError: nothing has it, or it cannot be looked at.
+    """
+    if kind := kind_of(path):
+        what = f"there is no database at {path}: it" if path.is_symlink() else f"{path} cannot be opened: it"
+        raise StoreError(f"{what} is {kind}", "set DATABASE_PATH to the file of the database, or move that away")
 
 
 # Where a connection to a file holds its shared lock for as long as it is open in WAL mode:

@@ -1,7 +1,10 @@
 """Backups: whole, encrypted, pruned by tiers, and a way back that is tried here."""
 
+import gzip
+import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,6 +19,7 @@ import pyrage
 import pytest
 
 from dsgctl import backup
+from dsgctl import bundle as bundle_form
 from dsgctl.core import tokens, users
 from dsgctl.core.change import change
 from dsgctl.store import Database
@@ -228,7 +232,7 @@ def test_pruning_deletes_bundles_and_nothing_else(run: Callable[..., Any], home:
     run("db", "backup", "--no-prune").ok()
     assert len(list(out.iterdir())) == 7
     (out / bundles(home)[-2].name).unlink()
-    assert "deleted 1 older ones" in run("db", "backup").ok().out
+    assert "deleted 1 older bundle" in run("db", "backup").ok().out
     names = {entry.name for entry in out.iterdir()}
     assert {"notes.txt", "dsg-backup-old.tar.gz.age", "dsg-backup-20200101T001000Z.tar.gz.age"} <= names
     assert not names & {"dsg-backup-20200101T000000Z.tar.gz.age", "dsg-backup-20200101T000000Z.meta.json"}
@@ -264,8 +268,18 @@ def test_the_drill(run: Callable[..., Any], home: Path, keys: Path, path: Path) 
     words = ["db", "restore", str(bundle), "--identity", str(keys), "--apply", "-y", "--secrets-to", str(home / "new")]
     other(*words).ok()
     assert other("user", "list", "-o", "value").out.split() == ["ada@example.org"]
+    words = ["db", "restore", str(bundle), "--identity", str(keys), "--secrets-to", str(home / "new")]
+    written = ("dsg.env", "age-recipients.txt")
+    for name in written:
+        (home / "new" / name).unlink()
+    told = other(*words).ok().err.splitlines()
+    assert told[:2] == [f"wrote {home / 'new' / name}" for name in written]
+    assert [line.split(" is ")[0] for line in told[2:]] == [
+        "note: DATABASE_PATH", "note: DSG_BACKUP_AGE_RECIPIENTS_FILE"
+    ]  # fmt: skip
+    assert (home / "new" / "age-recipients.txt").read_text() == (home / "recipients.txt").read_text()
     assert SECRET in (home / "new" / "dsg.env").read_text()
-    assert (home / "new" / "dsg.env").stat().st_mode & 0o777 == 0o600
+    assert (home / "new" / "dsg.env").stat().st_mode & 0o777 == 0o640
     result = other("db", "restore", str(bundle), "--identity", str(keys), "--secrets-to", str(home / "new"))
     assert result.code == 4 and "dsg.env is there already" in result.err
 
@@ -358,6 +372,221 @@ def test_a_bundle_that_is_not_ours(
     result = run("db", "restore", str(packed(home, members, **manifest)))
     assert result.code == 1 and said in result.err and result.err.count("\n") == 1
     assert not (home.parent / "evil").exists() and not Path("/evil").exists()
+
+
+DIGEST = "00" * 32
+
+
+def tar_of(home: Path, *entries: tuple[tarfile.TarInfo, bytes], level: int = 6) -> Path:
+    bundle = home / "made.tar.gz"
+    with tarfile.open(bundle, "w:gz", compresslevel=level) as tar:
+        for entry, content in entries:
+            tar.addfile(entry, io.BytesIO(content))
+    return bundle
+
+
+def entry(name: str, content: bytes = b"", **more: Any) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, content
+
+
+def manifest_entry(**more: Any) -> tuple[tarfile.TarInfo, bytes]:
+    said = asdict(bundle_form.Manifest("2026-11-20T12:00:00Z", "9.9.9", LATEST, "SQLite", {}, {"db.sqlite3": DIGEST}))
+    return entry("manifest.json", json.dumps(said | more).encode())
+
+
+OUT_OF_PLACE = ["../evil", "/tmp/evil-of-a-bundle", "sub/evil", "..", ".", "", "db.sqlite3/..", "./db.sqlite3",
+                "manifest.json", "dsg.env\n", "x" * 300]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUT_OF_PLACE)
+def test_a_name_leads_nowhere_else(run: Callable[..., Any], home: Path, name: str) -> None:
+    """In the manifest, in the tar, and in both; with and without --secrets-to, which writes what the manifest names."""
+    (home / "etc").mkdir()
+    before = {path for path in home.parent.rglob("*") if path.name != "made.tar.gz"}
+    for files, member in (({name: DIGEST}, "db.sqlite3"), ({"db.sqlite3": DIGEST}, name), ({name: DIGEST}, name)):
+        bundle = tar_of(home, manifest_entry(files=files), entry(member, b"x"))
+        for words in ([], ["--secrets-to", str(home / "etc")], ["--apply", "-y"]):
+            result = run("db", "restore", str(bundle), *words)
+            assert result.code == 1 and "no backup of this program" in result.err and result.err.count("\n") == 1
+    assert {path for path in home.parent.rglob("*") if path.name != "made.tar.gz"} == before
+    assert not Path("/tmp/evil-of-a-bundle").exists()
+
+
+KINDS = {
+    "a symbolic link": {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"},
+    "a hard link": {"type": tarfile.LNKTYPE, "linkname": "manifest.json"},
+    "a device": {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3},
+    "a pipe": {"type": tarfile.FIFOTYPE},
+    "a directory": {"type": tarfile.DIRTYPE},
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_only_plain_files_are_taken(run: Callable[..., Any], home: Path, what: str) -> None:
+    bundle = tar_of(home, manifest_entry(), entry("db.sqlite3", **KINDS[what]))
+    result = run("db", "restore", str(bundle))
+    assert result.code == 1 and "no backup of this program" in result.err
+
+
+def zeros(home: Path, size: int, name: str = "db.sqlite3") -> Path:
+    """A bundle with a file of so many zeros, a thousandth of that itself."""
+    bundle = home / "made.tar.gz"
+    info = tarfile.TarInfo(name)
+    info.size = size
+    first, content = manifest_entry()
+    with gzip.open(bundle, "wb", compresslevel=9) as file:
+        file.write(first.tobuf() + content + bytes(-len(content) % 512))
+        file.write(info.tobuf())
+        for _ in range(size // 2**20):
+            file.write(bytes(2**20))
+        file.write(bytes(1024))
+    return bundle
+
+
+@pytest.mark.parametrize("where", ["in a file", "after the end", "in a header"])
+def test_a_bomb_unpacks_to_no_more_than_its_size_allows(
+    run: Callable[..., Any], home: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsgctl.bundle.ALWAYS_ALLOWED", 2**20)
+    written = list[int]()
+    copy = bundle_form._copy
+
+    def counting(stream: Any, size: int, target: Any) -> None:
+        try:
+            copy(stream, size, target)
+        finally:
+            written.append(target.tell())
+
+    monkeypatch.setattr("dsgctl.bundle._copy", counting)
+    bundle = zeros(home, 64 * 2**20)
+    if where == "after the end":
+        first, content = manifest_entry()
+        with gzip.open(bundle, "wb") as file:
+            file.write(first.tobuf() + content + bytes(-len(content) % 512 + 1024))
+            file.write(bytes(64 * 2**20))
+    elif where == "in a header":
+        info, _ = entry("pax", type=tarfile.XHDTYPE)
+        info.size = 64 * 2**20
+        with gzip.open(bundle, "wb") as file:
+            file.write(info.tobuf() + bytes(64 * 2**20))
+    result = run("db", "restore", str(bundle))
+    assert result.code == 1 and result.err.count("\n") == 1
+    assert ("unpacks to more than 200 times" in result.err) == (where != "in a header")
+    assert sum(written) <= bundle.stat().st_size * 200
+    assert not [one for one in home.iterdir() if one.name.startswith("dsg-backup")]
+
+
+def test_a_bundle_for_which_there_is_no_room_is_not_called_damaged(
+    run: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("db", "backup").ok()
+    usage = shutil.disk_usage(home)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage._replace(free=100))
+    result = run("db", "restore", str(bundles(home)[0]), "--identity", str(home / "identity"))
+    assert result.code == 1 and "there is no room to unpack" in result.err and "DSG_BACKUP_STAGING_DIR" in result.err
+
+
+def test_a_database_of_next_to_nothing_but_zeros_is_backed_up_and_restored(
+    run: Callable[..., Any], home: Path, keys: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsgctl.bundle.ALWAYS_ALLOWED", 0)
+    text = "x" * 90_000
+    with_apsw(path, *(f"INSERT INTO services (name, display_name) VALUES ('{n}', '{text}')" for n in range(200)))
+    run("db", "backup").ok()
+    assert "is sound" in run("db", "restore", str(bundles(home)[0]), "--identity", str(keys)).ok().out
+
+
+ADMIN = "UPDATE principals SET admin = 1 WHERE id = new.id"
+PLANTED = {
+    "a trigger": [f"CREATE TRIGGER evil AFTER INSERT ON tokens BEGIN {ADMIN}; END"],
+    "a trigger of one of our names": ["DROP TRIGGER tokens_change_delete",
+        f"CREATE TRIGGER tokens_change_delete AFTER INSERT ON tokens BEGIN {ADMIN}; END"],
+    "one trigger less": ["DROP TRIGGER audit_no_delete"],
+    "a view": ["CREATE VIEW evil AS SELECT * FROM principals"],
+    "a view in a table's place": ["PRAGMA foreign_keys = 0", "ALTER TABLE affiliations RENAME TO a",
+        "CREATE VIEW affiliations AS SELECT * FROM a"],
+    "a table": ["CREATE TABLE evil (a)"],
+    "a table of an index's name": ["CREATE TABLE principals_search_evil (a)"],
+    "a column": ["ALTER TABLE principals ADD COLUMN evil TEXT"],
+    "an index": ["CREATE INDEX evil ON tokens (kind)"],
+    "one index less": ["DROP INDEX principals_email"],
+    "no check": ["PRAGMA writable_schema = 1",
+        "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (admin IN (0, 1))', '') WHERE name = 'principals'"],
+    "a migration more": [f"INSERT INTO migrations VALUES ({LATEST + 1}, 'evil', 'x')"],
+    "a migration less": ["DELETE FROM migrations WHERE number = 2"],
+    "a migration of another name": ["UPDATE migrations SET name = 'evil' WHERE number = 2"],
+    "migrations that are a view": ["ALTER TABLE migrations RENAME TO m",
+        "CREATE VIEW migrations AS SELECT * FROM m"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_schema_that_is_not_ours_passes_nowhere(run: Callable[..., Any], home: Path, path: Path, what: str) -> None:
+    planted = home / "planted.sqlite3"
+    planted.write_bytes(path.read_bytes())
+    with_apsw(planted, *PLANTED[what])
+    content = planted.read_bytes()
+    sizes = dict.fromkeys(open_sizes(path), 0)
+    bundle = tar_of(
+        home,
+        manifest_entry(files={"db.sqlite3": hashlib.sha256(content).hexdigest()}, rows=sizes),
+        entry("db.sqlite3", content),
+    )
+    result = run("db", "restore", str(bundle), "--apply", "-y")
+    assert result.code == 1 and "is damaged" in result.err and result.err.count("\n") == 1
+    before = path.read_bytes()
+    with_apsw(path, *PLANTED[what])
+    result = run("db", "check")
+    assert result.code == 1 and result.err.count("\n") == 1 and "fault" not in result.err
+    assert run("db", "backup").code == 1
+    path.write_bytes(before)
+    run("db", "check").ok()
+
+
+def open_sizes(path: Path) -> dict[str, int]:
+    database = open_current(path)
+    try:
+        return database.table_sizes()
+    finally:
+        database.close()
+
+
+def test_statistics_that_analyze_leaves_are_no_fault(run: Callable[..., Any], path: Path) -> None:
+    run("user", "add", "ada@example.org").ok()
+    with_apsw(path, "ANALYZE")
+    run("db", "check").ok()
+    run("db", "backup").ok()
+
+
+# Where somebody has planted a link
+
+
+def test_a_planted_link_is_written_through_by_nothing(
+    run: Callable[..., Any], home: Path, keys: Path, path: Path
+) -> None:
+    """Root makes backups and restores in directories of the service's user."""
+    victim = home / "victim"
+    victim.write_text("before")
+    run("db", "backup").ok()
+    (bundle,) = bundles(home)
+    for second in range(5):  # whatever the second in which the next is made
+        moment = datetime.now(UTC) + timedelta(seconds=second)
+        stem = home / "out" / f"dsg-backup-{moment:%Y%m%dT%H%M%SZ}"
+        for name in (f"{stem}.meta.json", f"{stem.parent}/.{stem.name}.tar.gz.age.part"):
+            if not Path(name).exists():
+                Path(name).symlink_to(victim)
+    run("db", "backup", "--no-prune")
+    (path.parent / f".{path.name}.arriving").symlink_to(victim)
+    run("db", "restore", str(bundle), "--identity", str(keys), "--apply", "-y").ok()
+    (home / "etc").mkdir()
+    (home / "etc" / "dsg.env").symlink_to(home / "absent")
+    result = run("db", "restore", str(bundle), "--identity", str(keys), "--secrets-to", str(home / "etc"))
+    assert result.code == 4 and "dsg.env is there already" in result.err
+    assert victim.read_text() == "before" and not (home / "absent").exists()
 
 
 def test_a_backup_of_an_earlier_release_is_brought_up_afterwards(

@@ -4,11 +4,11 @@ import hashlib
 import json
 import re
 from functools import partial
-from typing import Any
 
 from dsgctl.core import audit
 from dsgctl.importers.datasetgateway.taking import Taking
 from dsgctl.importers.rows import Row
+from dsgctl.json_text import NotJson, parse
 
 _BATCH = 500
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,}")  # what may be a token in a text
@@ -56,8 +56,7 @@ def _state(taking: Taking, text: str | None) -> audit.State:
         return None
     text = _TOKEN.sub(lambda found: "(a token)" if found[0] in taking.secrets else found[0], text)
     try:
-        value: Any = json.loads(text)
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # what our own records can hold
-    except (ValueError, RecursionError):
+        value = parse(text)
+    except NotJson:
         return {"text": text}
     return value if isinstance(value, dict) else {"value": value}

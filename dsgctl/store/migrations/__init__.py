@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from dsgctl.store.database import Database, create_file
+from dsgctl.store.database import Database, Schema, create_file, private_copy, schema_after
 from dsgctl.store.errors import StoreError
 from dsgctl.store.models import UtcTime
 
@@ -34,6 +34,35 @@ def schema_number(database: Database) -> int:
     if not database.scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"):
         return 0
     return int(database.scalar("SELECT coalesce(max(number), 0) FROM migrations"))
+
+
+def schema_problems(database: Database) -> list[str]:
+    """How the tables, indexes, triggers and views of a database differ from those that our migrations make.
+
+    A trigger that somebody has added would act with every change, and a view can stand in a table's place.
+
+    Returns:
+        What is too much, missing or otherwise, each in words; empty for the schema of this or an earlier release.
+    """
+    schema = database.schema()
+    if not schema:
+        return []
+    steps = known()
+    # Whether the number can be believed, and read at all: see the table first.
+    if schema.get(("table", "migrations")) != schema_after([steps[0].sql])["table", "migrations"]:
+        return ["the table migrations is not that of this program"]
+    rows = [(number, name) for number, name in database.read("SELECT number, name FROM migrations ORDER BY number")]
+    if rows != [(step.number, step.name) for step in steps[: len(rows)]]:
+        return ["its migrations are not those of this program"]
+    return _differences(schema, schema_after([step.sql for step in steps[: len(rows)]]))
+
+
+def _differences(schema: Schema, ours: Schema) -> list[str]:
+    problems = [f"the {kind} {name} is not of this program" for kind, name in schema.keys() - ours.keys()]
+    problems += [f"the {kind} {name} is missing" for kind, name in ours.keys() - schema.keys()]
+    both = schema.keys() & ours.keys()
+    problems += [f"the {kind} {name} was changed" for kind, name in both if schema[kind, name] != ours[kind, name]]
+    return sorted(problems)
 
 
 # One file name per migration; kept beside the files so that a start need not list a directory.
@@ -89,8 +118,7 @@ def keep_former(path: Path, now: UtcTime) -> Path | None:
         if number in (0, LATEST):
             return None
         former = path.with_name(f"{path.name}.schema-{number}-{now[:19].replace('-', '').replace(':', '')}Z")
-        create_file(former)
-        database.copy_to(former)
+        private_copy(database, former)
         return former
     finally:
         database.close()

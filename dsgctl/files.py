@@ -1,0 +1,183 @@
+"""Writes files for all of dsgctl, and reads those that somebody else has named: never through a planted link.
+
+A program that root runs in a directory of somebody else's must not write where a symbolic link there points to.
+Everything here works on the directory as it was opened, and creates new names only (O_EXCL, O_NOFOLLOW).
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+SETTINGS_MODE: Final = 0o640  # of settings and secrets: for root, and the group of the service's user
+
+
+def write_file(
+    path: Path,
+    content: bytes | BinaryIO,
+    *,
+    mode: int = 0o600,
+    owner: tuple[int, int] | None = None,
+    replace: bool = False,
+    sha256: str | None = None,
+    durable: bool = True,
+) -> None:
+    """Write a whole file: under its name there is the former one, or none, until the new one is complete.
+
+    Args:
+        owner: user and group id; None for those of the process.
+        replace: put it into the place of what has this name; a symbolic link is replaced, and not followed.
+        sha256: what is read back must have this hash.
+        durable: wait until it is on the disk.
+
+    Raises:
+        FileExistsError: something has this name, and ``replace`` is False.
+        OSError: it cannot be written.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    arriving = f".{path.name}.{secrets.token_hex(8)}.part"
+    try:
+        if not replace and _exists(path.name, directory):  # before anything is written
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        _create(arriving, directory, content, mode, owner, durable=durable)
+        if sha256 is not None and _hash(arriving, directory) != sha256:
+            raise OSError(errno.EIO, "what arrived is not what was sent", str(path))
+        if replace:
+            os.rename(arriving, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+        else:
+            _publish(arriving, path.name, directory)
+        if durable:
+            os.fsync(directory)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(arriving, dir_fd=directory)
+        os.close(directory)
+
+
+def create_empty(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Make an empty file; of several who try at once, one succeeds.
+
+    Raises:
+        FileExistsError: something has this name, be it a symbolic link that leads nowhere.
+        OSError: it cannot be made.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _create(path.name, directory, b"", mode, owner, durable=False)
+    finally:
+        os.close(directory)
+
+
+def open_below(directory: Path, name: str) -> BinaryIO:
+    """Open a regular file below a directory for reading, by a name that somebody else wrote.
+
+    Raises:
+        PermissionError: the name is absolute, leads out of the directory (``..``), or goes through a symbolic link.
+        OSError: it is not there, cannot be read, or is no regular file.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise PermissionError(errno.EPERM, f"it must be a name below {directory}", name)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for number, part in enumerate(parts, 1):
+            # Without O_NONBLOCK the opening of a pipe would wait for its other end.
+            kind = os.O_DIRECTORY if number < len(parts) else os.O_NONBLOCK
+            try:
+                below = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=descriptor)
+            except OSError as error:
+                if _is_link(part, descriptor):
+                    raise PermissionError(errno.EPERM, "symbolic links are not followed", name) from error
+                raise
+            os.close(descriptor)
+            descriptor = below
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", name)
+        return os.fdopen(os.dup(descriptor), "rb")
+    finally:
+        os.close(descriptor)
+
+
+def kind_of(path: Path) -> str:
+    """What has this name, in words: ``a directory``; empty for a regular file.
+
+    Raises:
+        OSError: nothing has it, or it cannot be looked at.
+    """
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return f"a symbolic link to {path.readlink()}, which does not exist"
+    for test, words in _KINDS:
+        if test(mode):
+            return words
+    return ""
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
+
+
+def hash_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _create(
+    name: str, directory: int, content: bytes | BinaryIO, mode: int, owner: tuple[int, int] | None, *, durable: bool
+) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    with os.fdopen(descriptor, "wb") as target:
+        if isinstance(content, bytes):
+            target.write(content)
+        else:
+            shutil.copyfileobj(content, target)
+        target.flush()
+        if owner is not None:
+            os.fchown(target.fileno(), *owner)
+        os.fchmod(target.fileno(), mode)
+        if durable:
+            os.fsync(target.fileno())
+
+
+def _publish(arriving: str, name: str, directory: int) -> None:
+    """Give a file its name, unless something has it: a hard link, unlike renaming, fails then."""
+    try:
+        os.link(arriving, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        os.rename(arriving, name, src_dir_fd=directory, dst_dir_fd=directory)  # a file system without hard links
+
+
+def _hash(name: str, directory: int) -> str:
+    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _exists(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_link(name: str, directory: int) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,135 @@
+"""Reads JSON (RFC 8259): the one reader of dsgctl, for files of others, settings and bundles alike.
+
+Python's own reader takes what is not JSON (NaN) or cannot be kept (numbers beyond 64 bits, half a surrogate pair),
+lets the last of two equal names win, and raises four kinds of exceptions. This one raises one kind.
+"""
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+
+_Value = TypeVar("_Value")
+
+_LARGEST = 2**63 - 1  # what SQLite, and most other programs, can hold
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SHOWN = 40  # characters of a name or a number in a message
+
+
+class NotJson(ValueError):
+    """The text is not JSON, or means different things to different readers.
+
+    Attributes:
+        line: where; 0 if that is not known.
+    """
+
+    def __init__(self, problem: str, line: int = 0) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def parse(text: str | bytes, *, half_characters: bool = False) -> Any:
+    """The value of a JSON document: dict, list, str, int, float, bool or None.
+
+    Args:
+        text: bytes are UTF-8, with or without a byte order mark.
+        half_characters: let half a surrogate pair through, for callers that look at each text themselves.
+
+    Raises:
+        NotJson: it is not UTF-8 or not JSON, is nested too deep, has a name twice in one object, a number that
+            64 bits cannot hold, or half a surrogate pair.
+    """
+    if isinstance(text, bytes):
+        text = _decode(text)
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        what = "empty" if not text.strip() else f"not JSON, or cut off ({error.msg})"
+        raise NotJson(what, error.lineno) from None
+    except RecursionError:
+        raise NotJson("it is nested too deep") from None
+    if not half_characters and _SURROGATE.search(text):
+        _refuse_half_characters(value)
+    return value
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """The same, of a document that is an object.
+
+    Raises:
+        NotJson: as `parse`, or it is another value.
+    """
+    value = parse(text)
+    if not isinstance(value, dict):
+        raise NotJson(f"it is {_KINDS[type(value)]} of JSON, and no object")
+    return value
+
+
+def member(holder: Any, name: str, kind: type[_Value]) -> _Value:
+    """A member of an object that must be there and of this type; True and False are not int.
+
+    Raises:
+        NotJson: ``holder`` is not an object, or has no such member.
+    """
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise NotJson(f"it has no {name!r}, or one of another type")
+    return value
+
+
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a truth value", type(None): "null"}
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NotJson("it is not UTF-8 text", content.count(b"\n", 0, error.start) + 1) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise NotJson(f"{_short(name)} stands twice in one object")
+            seen.add(name)
+    return members
+
+
+def _integer(digits: str) -> int:
+    # Checked by length first: Python refuses to convert thousands of digits.
+    if len(digits) <= 20 and -_LARGEST - 1 <= (number := int(digits)) <= _LARGEST:
+        return number
+    raise NotJson(f"the number {_short(digits)} is larger than 64 bits can hold")
+
+
+def _fraction(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise NotJson(f"the number {_short(digits)} is larger than 64 bits can hold")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise NotJson(f"{name} is not JSON")
+
+
+def _refuse_half_characters(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise NotJson("a text in it has half a surrogate pair, which is no character") from None
+    except RecursionError:
+        raise NotJson("it is nested too deep") from None
+
+
+def _short(text: str) -> str:
+    cut = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return ascii(cut) if not cut.isprintable() else f"'{cut}'"
+
+
+# Made once: json.loads with options would make one for every document.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant
+)
