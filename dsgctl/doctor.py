@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import stat
@@ -16,7 +17,9 @@ from typing import Any
 
 from dsgctl import __version__, backup
 from dsgctl.config import Config
-from dsgctl.core import audit, datasets
+from dsgctl.core import audit, datasets, facts
+from dsgctl.core.buckets import BucketReason, bucket_access
+from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError
 from dsgctl.store import Database, StoreError
 from dsgctl.store.database import owner_name
@@ -211,10 +214,34 @@ def _buckets(config: Config) -> Iterator[Finding]:
                 f"dsgctl dataset location add {dataset} gs://{bucket}/PREFIX, and remove the whole bucket",
             )  # fmt: skip
         buckets = list(datasets.buckets(database))
+        yield from _limits(database, [row["name"] for row in buckets])
     finally:
         database.close()
     for row in buckets:
         yield from _bucket(row["name"], row["credential"], iam=row["iam"])
+
+
+def _limits(database: Database, names: list[str]) -> Iterator[Finding]:
+    """Where Google's limits on a token stand in the way: of a location, and of people who may view very many."""
+    for dataset, location, problem in datasets.unusable_locations(database):
+        yield failed(
+            "buckets", f"nobody gets a token for {dataset} at {location}: {problem}",
+            f"dsgctl dataset location remove {shlex.join((dataset, location))}, and add the folder above it",
+        )  # fmt: skip
+    for name in names:
+        with database.snapshot():
+            locations = facts.of_bucket(database, name)
+            crowded = [
+                holder.label
+                for holder in facts.of_bucket_holders(database, name)
+                if bucket_access(holder, locations, now()).reason is BucketReason.TOO_MANY_PREFIXES
+            ]
+        if crowded:
+            who = f"{crowded[0]} and {len(crowded) - 1} more" if len(crowded) > 1 else crowded[0]
+            yield failed(
+                "buckets", f"{who} may view more folders of gs://{name} than one Google token can be limited to",
+                "give their datasets a location above those folders, or spread them over several buckets",
+            )  # fmt: skip
 
 
 def _bucket(name: str, credential: str | None, *, iam: bool) -> Iterator[Finding]:
@@ -228,7 +255,7 @@ def _bucket(name: str, credential: str | None, *, iam: bool) -> Iterator[Finding
     from google.auth.exceptions import GoogleAuthError
     from google.cloud import storage
 
-    from dsgctl.gcs import source_credentials
+    from dsgctl.gcs import redact, source_credentials
 
     try:
         client = storage.Client(project="_", credentials=source_credentials(credential))
@@ -237,7 +264,7 @@ def _bucket(name: str, credential: str | None, *, iam: bool) -> Iterator[Finding
         to_write = "storage.buckets.setIamPolicy"
         held = bucket.test_iam_permissions((*wanted, policy, to_write), timeout=SECONDS, retry=None)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
-        yield failed(check, f"Google does not let the gateway in: {str(error).splitlines()[0]}",
+        yield failed(check, f"Google does not let the gateway in: {redact(str(error))}",
                      "give its account roles/storage.objectViewer and roles/storage.legacyBucketReader")  # fmt: skip
         return
     if missing := [permission for permission in wanted if permission not in held]:
@@ -251,6 +278,9 @@ def _bucket(name: str, credential: str | None, *, iam: bool) -> Iterator[Finding
     elif policy not in held:
         yield warning(check, "the gateway may not read its policy: who reads it with a Google account is not known",
                       "give it roles/storage.legacyBucketReader or a role with that permission")  # fmt: skip
+    elif bucket.requester_pays:
+        yield failed(check, "whoever asks pays, and viewers name no project: they cannot read it",
+                     f"gcloud storage buckets update gs://{name} --no-requester-pays")  # fmt: skip
     elif not bucket.cors:
         yield warning(check, "no CORS rule: viewers cannot read it from a page",
                       f"gcloud storage buckets update gs://{name} --cors-file=FILE")  # fmt: skip

@@ -5,7 +5,6 @@ https://cloud.google.com/iam/docs/downscoping-short-lived-credentials
 """
 
 import logging
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,22 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dsgctl.calls import NONSENSE, bounded
-from dsgctl.core import clock
+from dsgctl.core import boundary, clock
 from dsgctl.gcs import source_credentials
 from dsgserve.outbound import Places, Unavailable
 
-MAX_RULES = 10  # of a boundary, says Google
-PREFIXES_PER_RULE = 6  # Google takes 12 logical operators in a condition; a prefix needs two
 KEEP_LIFE = timedelta(minutes=10)  # a token with less is not handed out again
 CAPACITY = 5000  # tokens kept; the oldest go first
 _FORGIVE = timedelta(seconds=30)  # until missing credentials are looked for again: looking takes seconds
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type, no token
-
-# What may stand between the quotes of a condition. Quotes, backslashes and control characters
-# would let a prefix say something else in that language; what is not known to be harmless is refused.
-_SAFE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_SAFE_PREFIX = re.compile(r"(?:[\w .~!$&()*+,;=:@#%/-]*/)?")
 
 log = logging.getLogger("dsgserve.gcs_tokens")
 
@@ -46,28 +38,14 @@ class GoogleRefused(Exception):
 def conditions(bucket: str, prefixes: tuple[str, ...]) -> list[str | None]:
     """One condition for each rule of the boundary; None for the whole bucket.
 
-    Reading is limited by the name of the object, listing by the prefix that is listed.
-
     Raises:
-        GoogleRefused: a name cannot be written into a condition safely, or there are too many.
+        GoogleRefused: a boundary cannot say it. Who asks has decided before what it can (core/buckets.py).
     """
-    if not _SAFE_BUCKET.fullmatch(bucket) or not prefixes or not all(map(_SAFE_PREFIX.fullmatch, prefixes)):
-        raise GoogleRefused(f"bucket {bucket!r} or one of its prefixes cannot stand in a condition: {prefixes!r}")
-    if "" in prefixes:
-        return [None]
-    if len(prefixes) > MAX_RULES * PREFIXES_PER_RULE:
-        raise GoogleRefused(f"bucket {bucket} has {len(prefixes)} prefixes for one person; a boundary takes fewer")
-    return [
-        " || ".join(_one(bucket, prefix) for prefix in prefixes[start : start + PREFIXES_PER_RULE])
-        for start in range(0, len(prefixes), PREFIXES_PER_RULE)
-    ]
-
-
-def _one(bucket: str, prefix: str) -> str:
-    return (
-        f"resource.name.startsWith('projects/_/buckets/{bucket}/objects/{prefix}') || "
-        f"api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('{prefix}')"
-    )
+    problem = next(filter(None, (boundary.find_problem(bucket, prefix) for prefix in prefixes)), None)
+    built = boundary.build_conditions(bucket, prefixes) if prefixes and not problem else None
+    if built is None:
+        raise GoogleRefused(f"no boundary for {len(prefixes)} prefixes of bucket {bucket!r}: {problem or 'how many'}")
+    return list(built)
 
 
 @dataclass(frozen=True, slots=True)

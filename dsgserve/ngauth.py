@@ -35,6 +35,9 @@ _SAID = {
     BucketReason.UNKNOWN_BUCKET: "no dataset of this gateway lies in this bucket",
     BucketReason.NO_PERMISSION: "you may not view what lies in this bucket",
     BucketReason.TOS_REQUIRED: "accept the terms of the dataset first",
+    BucketReason.TOO_MANY_PREFIXES: "you may view more folders of this bucket than one Google token can be limited to; "
+    "tell the operators",
+    BucketReason.UNUSABLE_LOCATION: "no Google token can be limited to the folder of this dataset; tell the operators",
 }
 
 

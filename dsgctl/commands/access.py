@@ -123,17 +123,21 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
 
 
 def _locations(session: Session, known: Facts, dataset: str) -> list[dict[str, Any]]:
-    """What POST /gcs_token answers for each place where the dataset lies: a grant on one version reaches that alone."""
+    """Whether the token that POST /gcs_token gives reads each location of the dataset, and why not."""
     if dataset not in known.datasets:
         return []
-    found = []
+    rows = []
     for bucket in sorted({row["location"].split("/")[2] for row in datasets.locations(session.database, dataset)}):
-        for one in facts.of_bucket(session.database, bucket):
-            if one.dataset == dataset:
-                reason = buckets.bucket_access(known, [one], now()).reason
-                place = {"location": f"gs://{bucket}/{one.prefix}", "version": one.version}
-                found.append(place | {"may_read": reason is BucketReason.GRANTED, "reason": str(reason)})
-    return found
+        decision = buckets.bucket_access(known, facts.of_bucket(session.database, bucket), now())
+        rows += [
+            {
+                "location": f"gs://{bucket}/{location.prefix}", "version": location.version,
+                "may_read": reason is BucketReason.GRANTED, "reason": str(reason),
+            }
+            for location, reason in decision.places
+            if location.dataset == dataset
+        ]  # fmt: skip
+    return rows
 
 
 def _grant(grant: access.Grant) -> dict[str, Any]:

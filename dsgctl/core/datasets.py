@@ -5,9 +5,9 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import names
+from dsgctl.core import boundary, names
 from dsgctl.core.change import Change, difference
-from dsgctl.core.errors import Conflict, NotFound
+from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Dataset, Version
@@ -242,12 +242,29 @@ def versions(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
 # Locations
 
 
-def add_location(change: Change, dataset_name: str, url: str, *, version: str | None = None) -> bool:
-    """Say that a dataset, or one version of it, lies at ``gs://bucket/prefix``. Returns whether it is new."""
+def add_location(
+    change: Change, dataset_name: str, url: str, *, version: str | None = None, any_prefix: bool = False
+) -> bool:
+    """Say that a dataset, or one version of it, lies at ``gs://bucket/prefix``.
+
+    Args:
+        any_prefix: keep one of another system that no token could be limited to; nobody reads it through the gateway.
+
+    Returns:
+        Whether it is new.
+
+    Raises:
+        Invalid: it is not a location, or no token could be limited to it.
+    """
     bucket, prefix = names.gs_url(url)
     dataset, version_id, where = _location(change.database, dataset_name, bucket, prefix, version)
     if change.database.first(m.Location.select().where(where)) is not None:
         return False
+    if not any_prefix and (problem := boundary.find_problem(bucket, prefix)):
+        raise Invalid(
+            f"nobody could be given a token for {names.shown(f'gs://{bucket}/{prefix}')}: {problem}",
+            "use letters, digits, spaces and _.~!$&()*+,;=:@#%-, or name the folder above it",
+        )
     if change.database.first(m.Bucket.select().where(m.Bucket.name == bucket)) is None:
         change.database.run(m.Bucket.insert(name=bucket))
     change.database.run(m.Location.insert(dataset=dataset.id, version=version_id, bucket=bucket, prefix=prefix))
@@ -377,6 +394,18 @@ def buckets(database: Database) -> Iterator[dict[str, Any]]:
         .order_by(m.Bucket.name)
     )  # fmt: skip
     return database.rows(query)
+
+
+def unusable_locations(database: Database) -> Iterator[tuple[str, str, str]]:
+    """The locations that no token can be limited to, which an import or the database's own shell has left.
+
+    Yields:
+        Dataset, location, and why.
+    """
+    query = m.Location.select(Dataset.name, m.Location.bucket, m.Location.prefix).join(Dataset)
+    for dataset, bucket, prefix in database.tuples(query.order_by(m.Location.id)):
+        if problem := boundary.find_problem(bucket, prefix):
+            yield dataset, f"gs://{bucket}/{prefix}", problem
 
 
 def credential_of(database: Database, bucket: str) -> str | None:

@@ -1,7 +1,7 @@
 """Reads from the store what the rules of access.py need to know."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -69,15 +69,24 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
     """
     datasets = _datasets(database, service, also=dataset)
     own, of_service = datasets[dataset].own_terms, datasets[dataset].service_terms
-    accepted = {
-        terms.id: {principal for (principal,) in _ACCEPTED_BY(database, terms=terms.id)}
-        for terms in (*of_service, own)
-        if terms
-    }
+    accepted = _list_accepted(database, filter(None, (*of_service, own)))
     direct = _DIRECT_HOLDERS.stream(database, dataset=dataset)
     through_groups = _GROUP_HOLDERS.stream(database, dataset=dataset)
-    reached = merge(direct, through_groups, key=itemgetter(0))
-    for _, rows in groupby(reached, itemgetter(0)):
+    yield from _build_holders(merge(direct, through_groups, key=itemgetter(0)), datasets, accepted, service)
+
+
+def _list_accepted(database: Database, terms: Iterable[Terms]) -> dict[int, set[int]]:
+    """The principals who have accepted each of these terms."""
+    return {
+        terms_id: {principal for (principal,) in _ACCEPTED_BY(database, terms=terms_id)}
+        for terms_id in {one.id for one in terms}
+    }
+
+
+def _build_holders(
+    holders: Iterable[Any], datasets: dict[str, Dataset], accepted: dict[int, set[int]], service: str | None
+) -> Iterator[Facts]:
+    for _, rows in groupby(holders, itemgetter(0)):
         found = list(rows)
         principal_id, kind, email, slug, active, admin, read_only, parent_id = found[0][:_HOLDER_COLUMNS]
         judged = parent_id or principal_id
@@ -122,8 +131,26 @@ def of_bucket(database: Database, bucket: str) -> tuple[Location, ...]:
     for one in version_terms(database, {dataset for dataset, _, version in rows if version is not None}):
         of_version[one.dataset, one.version].append(one.terms)
     return tuple(
-        Location(dataset, prefix, version, tuple(of_version[dataset, version])) for dataset, prefix, version in rows
+        Location(dataset, prefix, version, tuple(of_version[dataset, version]), bucket)
+        for dataset, prefix, version in rows
     )
+
+
+def of_bucket_holders(database: Database, bucket: str) -> Iterator[Facts]:
+    """The facts, as far as one bucket is concerned, of every principal whom a grant on a dataset in it reaches.
+
+    `buckets.bucket_access` decides by them as by those of `of_principal`. In the order of ids, and one at a time.
+    Call it in a `Database.snapshot`.
+    """
+    datasets = {row[1]: _dataset(row) for row in _BUCKET_DATASETS(database, bucket=bucket)}
+    terms = [dataset.own_terms for dataset in datasets.values() if dataset.own_terms]
+    terms += [terms for location in of_bucket(database, bucket) for terms in location.terms]
+    holders = merge(
+        _BUCKET_DIRECT_HOLDERS.stream(database, bucket=bucket),
+        _BUCKET_GROUP_HOLDERS.stream(database, bucket=bucket),
+        key=itemgetter(0),
+    )
+    yield from _build_holders(holders, datasets, _list_accepted(database, terms), None)
 
 
 def _facts(principal: m.Principal, **known: Any) -> Facts:
@@ -179,24 +206,31 @@ _HOLDER = (
     m.Principal.read_only, m.Principal.parent,
 )  # fmt: skip
 _HOLDER_COLUMNS = len(_HOLDER)
-_DIRECT_HOLDERS = Prepared(
+_DIRECT = (
     _grant_query(*_HOLDER)
     .join_from(m.Grant, m.Principal, on=(m.Grant.principal == m.Principal.id))
-    .where(m.Dataset.name == given("dataset"))
     .order_by(m.Principal.id)
 )
-_GROUP_HOLDERS = Prepared(
+_THROUGH_GROUPS = (
     _grant_query(*_HOLDER)
     .join_from(m.Grant, m.Membership, on=(m.Membership.group == m.Grant.group))
     .join_from(m.Membership, m.Principal)
-    .where(m.Dataset.name == given("dataset"), m.Principal.kind == "user")  # a service account has only its own grants
+    .where(m.Principal.kind == "user")  # a service account has only its own grants
     .order_by(m.Principal.id)
 )
+_ONE_DATASET = m.Dataset.name == given("dataset")
+_IN_BUCKET = m.Dataset.id.in_(m.Location.select(m.Location.dataset).where(m.Location.bucket == given("bucket")))
+_DIRECT_HOLDERS = Prepared(_DIRECT.where(_ONE_DATASET))
+_GROUP_HOLDERS = Prepared(_THROUGH_GROUPS.where(_ONE_DATASET))
+_BUCKET_DIRECT_HOLDERS = Prepared(_DIRECT.where(_IN_BUCKET))
+_BUCKET_GROUP_HOLDERS = Prepared(_THROUGH_GROUPS.where(_IN_BUCKET))
 _ACCEPTED_BY = Prepared(m.Acceptance.select(m.Acceptance.principal).where(m.Acceptance.terms == given("terms")))
+_DATASET_ROWS = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *_TERMS_COLUMNS).join(
+    m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id)
+)
+_BUCKET_DATASETS = Prepared(_DATASET_ROWS.where(_IN_BUCKET))
 _DATASETS = Prepared(
-    m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *_TERMS_COLUMNS)
-    .join(m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id))
-    .where(
+    _DATASET_ROWS.where(
         (m.Dataset.access == "public")
         | (m.Dataset.name == given("also"))
         | m.Dataset.id.in_(m.Grant.select(m.Grant.dataset).where(_REACHED))
@@ -230,12 +264,12 @@ def _datasets(
         for dataset_id, *row in _SERVICE_TERMS(database, service=service):
             of_service[dataset_id].append(Terms(*row))
     return {
-        name: Dataset(
-            id=dataset_id,
-            name=name,
-            public=access == "public",
-            own_terms=Terms(*own) if own[0] is not None else None,
-            service_terms=tuple(of_service[dataset_id]),
-        )
-        for dataset_id, name, access, *own in _DATASETS(database, principal=principal, member=member, also=also)
+        row[1]: _dataset(row, tuple(of_service[row[0]]))
+        for row in _DATASETS(database, principal=principal, member=member, also=also)
     }
+
+
+def _dataset(row: Any, service_terms: tuple[Terms, ...] = ()) -> Dataset:
+    dataset_id, name, access, *own = row
+    own_terms = Terms(*own) if own[0] is not None else None
+    return Dataset(dataset_id, name, access == "public", own_terms, service_terms)

@@ -41,13 +41,12 @@ def members(database: Database, bucket: str, at: datetime) -> frozenset[str]:
     """
     if not is_chosen(database, bucket):
         return frozenset()
-    lying = facts.of_bucket(database, bucket)
+    locations = facts.of_bucket(database, bucket)
     return frozenset(
-        member_of(known.label)
-        for dataset in sorted({location.dataset for location in lying})
-        for known in facts.of_dataset(database, dataset)
-        if not (known.service_account or known.admin)
-        and bucket_access(known, [one for one in lying if one.dataset == dataset], at).reason is BucketReason.GRANTED
+        member_of(holder.label)
+        for holder in facts.of_bucket_holders(database, bucket)
+        if not (holder.service_account or holder.admin)
+        and bucket_access(holder, locations, at).reason is BucketReason.GRANTED
     )
 
 

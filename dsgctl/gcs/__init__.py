@@ -1,10 +1,51 @@
 """Google Cloud Storage: with which credential a bucket is asked for."""
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from dsgctl.core import names
 
+# Google's names for errors, such as invalid_grant or PERMISSION_DENIED. Nothing else of an answer goes into the
+# server's log: it may repeat what it was sent, our token included, and no token is of letters and underscores alone.
+_CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
+# Letters with digits among them, or without end: tokens, keys, JWTs; also addresses that look like one.
+_SECRET = re.compile(r"(?=[\w.~+/=-]*\d)[\w.~+/=-]{20,}|[\w.~+/=-]{64,}")
+
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def error_code(error: Exception) -> str:
+    """The code in the answer that made google.auth raise this; empty if there is none.
+
+    ``{"error": "invalid_grant"}`` (RFC 6749, 5.2), or ``{"error": {"status": …, "errors": [{"reason": …}]}}``.
+    """
+    answer = error.args[1] if len(error.args) > 1 else None
+    if isinstance(answer, str):
+        try:
+            answer = json.loads(answer)
+        except (ValueError, RecursionError):
+            return ""
+    return next((code for code in _error_codes(answer) if isinstance(code, str) and _CODE.fullmatch(code)), "")
+
+
+def _error_codes(answer: object) -> Iterator[object]:
+    error = answer.get("error") if isinstance(answer, dict) else None
+    yield error
+    if isinstance(error, dict):
+        yield error.get("status")
+        listed = error.get("errors")
+        yield from (one.get("reason") for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+
+
+def redact(text: str) -> str:
+    """One line of at most 200 characters of what Google says, for an operator's screen, without what may be a secret.
+
+    It may repeat what it was sent, our token included.
+    """
+    line = _SECRET.sub("…", " ".join(text.split()))
+    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def source_credentials(named: str | None) -> Any:

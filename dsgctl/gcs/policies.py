@@ -13,7 +13,7 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from dsgctl.calls import NONSENSE, bounded
 from dsgctl.core.errors import DsgError
 from dsgctl.core.iam_policy import Policy, UnknownPolicy, checked
-from dsgctl.gcs import source_credentials
+from dsgctl.gcs import error_code, redact, source_credentials
 
 PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
 
@@ -22,11 +22,11 @@ class NotDone(DsgError):
     """Google was asked in vain.
 
     Attributes:
-        told: what Google says about it.
+        told: what Google says about it; on the screen without what may be a secret.
     """
 
     def __init__(self, message: str, hint: str, told: str = "") -> None:
-        super().__init__(f"{message}: {told}" if told else message, hint)
+        super().__init__(f"{message}: {redact(told)}" if told else message, hint)
         self.told = told
 
 
@@ -102,7 +102,7 @@ class Policies:
             raise NotDone(
                 "Google does not take the gateway's credential",
                 "dsgctl doctor",
-                _line(str(error.args[0]) if error.args else ""),
+                error_code(error),
             ) from error
         except (exceptions.GoogleAuthError, requests.RequestException, *NONSENSE) as error:
             raise Unclear(
@@ -144,9 +144,4 @@ def _told(answer: object) -> str:
     """What Google says in an error: ``{"error": {"message": ...}}``; empty if it is not of this form."""
     error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    return _line(message) if isinstance(message, str) else ""
-
-
-def _line(text: str) -> str:
-    cut = " ".join(text.split())
-    return cut if len(cut) <= 200 else cut[:197] + "..."
+    return message if isinstance(message, str) else ""

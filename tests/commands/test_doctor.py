@@ -13,7 +13,7 @@ import requests
 
 from dsgctl import doctor
 from dsgctl.config import load
-from dsgctl.core import datasets
+from dsgctl.core import datasets, grants, users
 from dsgctl.core.change import change
 from dsgctl.store import Database
 from tests.commands.running import Quick
@@ -213,6 +213,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
         "not-uniform": {"cors": [{"origin": ["*"]}]},
         "not-readable": {**uniform, "held": []},
         "no-policy": {**uniform, "held": ["storage.objects.get", "storage.objects.list"]},
+        "requester-pays": {**uniform, "cors": [{"origin": ["*"]}], "billing": {"requesterPays": True}},
         "chosen": {**uniform, "held": ["storage.objects.get", "storage.objects.list", "storage.buckets.getIamPolicy"]},
     }
     with change(database, "os:test") as opened:
@@ -233,6 +234,7 @@ def test_what_google_says_of_each_bucket(examine: Examine, database: Database, g
     says(found, "bucket chosen", "failed", "may not change its policy", "storage.buckets.setIamPolicy", "--no-iam")
     says(found, "bucket unknown-bucket", "failed", "does not let the gateway in", "no storage.buckets.get access")
     says(found, "bucket bad-key", "failed", "/nowhere/key.json")
+    says(found, "bucket requester-pays", "failed", "viewers name no project", "--no-requester-pays")
     says(found, "buckets", "warning", "who may view fly reads all of gs://good-bucket, where fish lies too")
 
 
@@ -259,3 +261,19 @@ def test_it_is_not_slow_when_nothing_answers(examine: Examine) -> None:
 def test_a_clock_behind_the_last_change(examine: Examine, quick: Quick) -> None:
     quick("user", "add", "ada@example.org").ok()
     says(examine(datetime.now(UTC) - timedelta(days=2)), "clock", "failed", "behind the last change", "timedatectl")
+
+
+def test_whom_and_what_googles_limits_concern(examine: Examine, database: Database, google: Any) -> None:
+    with change(database, "os:test") as opened:
+        datasets.add(opened, "fish")
+        datasets.add(opened, "bad")
+        datasets.add_location(opened, "bad", "gs://lab-data/o'neil", any_prefix=True)
+        for number in range(61):
+            datasets.add_location(opened, "fish", f"gs://lab-data/{number}")
+    assert "nobody gets a token for bad at gs://lab-data/o'neil/" in examine()["buckets"].found
+    with change(database, "os:test") as opened:
+        datasets.remove_location(opened, "bad", "gs://lab-data/o'neil")
+        for name in ("ada", "bo"):
+            user, _ = users.add(opened, f"{name}@example.org")
+            grants.add(opened, grants.principal_subject(user), grants.Target("fish", "view"))
+    says(examine(), "buckets", "failed", "ada@example.org and 1 more may view more folders of gs://lab-data")

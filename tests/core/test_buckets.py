@@ -19,6 +19,7 @@ GRANTED, UNKNOWN, NO, TOS = (
     BucketReason.NO_PERMISSION,
     BucketReason.TOS_REQUIRED,
 )
+MANY, UNUSABLE = BucketReason.TOO_MANY_PREFIXES, BucketReason.UNUSABLE_LOCATION
 ANA, BOT, BUCKET = "ana@example.org", "bot", "lab-bucket"
 
 
@@ -87,6 +88,27 @@ CASES = (
     Case("the whole bucket takes in all prefixes", GRANTED, ("",), locations=(V1, ("fish", None, ""), FISH)),
     Case("names that begin alike are not within each other", GRANTED, ("a/", "ab/"), locations=(("fish", None, "ab/"),
          ("fish", None, "a/"))),
+    Case("a folder that begins like another is not within it", GRANTED, ("release-1/",), locations=(("fish", "v1",
+         "release-1/"), ("fish", "v2", "release-10/")), grants=(("fish", "v1", "view"),)),
+    Case("a place of two versions opens to whoever may read one", GRANTED, ("fish/",), locations=(("fish", "v1",
+         "fish/"), ("fish", "v2", "fish/")), grants=(("fish", "v1", "view"),)),
+    Case("a place of two datasets to whoever may read one, with its terms alone", GRANTED, ("x/",), missing=(1,),
+         locations=(("fish", None, "x/"), ("fly", None, "x/")), grants=(("fish", None, "view"), ("fly", None, "view")),
+         terms=(*OWN, ("fly", None, None)), accepted=(0,)),
+    # What Google cannot limit a token to
+    Case("sixty prefixes are as many as a token takes", GRANTED, tuple(sorted(f"p{number}/" for number in range(60))),
+         locations=tuple(("fish", None, f"p{number}/") for number in range(60))),
+    Case("sixty-one are too many", MANY, locations=tuple(("fish", None, f"p{number}/") for number in range(61))),
+    Case("but not where one may read the whole", GRANTED, ("p/",), locations=(("fly", None, "p/"),
+         *(("fish", None, f"p/{number}/") for number in range(61))), grants=(("fish", None, "view"), ("fly", None,
+         "view"))),
+    Case("nor where only some of them are one's own", GRANTED, ("fly/",), locations=(FLY,
+         *(("fish", None, f"p{number}/") for number in range(61))), grants=(("fly", None, "view"),)),
+    Case("one that no condition can name is left out", GRANTED, ("fly/",), locations=(("fish", None, "o'neil/"), FLY),
+         grants=(("fish", None, "view"), ("fly", None, "view"))),
+    Case("and is the reason where there is no other", UNUSABLE, locations=(("fish", None, "o'neil/"),)),
+    Case("to those alone who might read it", NO, locations=(("fish", None, "o'neil/"),), grants=()),
+    Case("terms come first", TOS, missing=(0,), locations=(("fish", None, "o'neil/"),), terms=OWN),
     # Terms
     Case("own terms hold it back", TOS, missing=(0,), terms=OWN),
     Case("until accepted", GRANTED, ("",), terms=OWN, accepted=(0,)),
@@ -128,6 +150,15 @@ def test_what_may_be_read(database: Database, case: Case) -> None:
     decision = _ask(database, case.who)
     assert decision == BucketDecision(case.reason, case.prefixes, decision.missing)
     assert {one.id for one in decision.missing} == {ids[position] for position in case.missing}
+    # The other doors: a Google account of one's own, and what is explained of each location.
+    with database.snapshot():
+        holders = {holder.label: holder for holder in facts.of_bucket_holders(database, BUCKET)}
+        if case.who in holders:
+            assert buckets.bucket_access(holders[case.who], facts.of_bucket(database, BUCKET), AT) == decision
+        else:
+            assert decision.reason is not GRANTED
+    readable = {location.prefix for location, reason in decision.places if reason is GRANTED}
+    assert buckets.outermost(readable) == decision.prefixes
 
 
 def _ask(database: Database, who: str, bucket: str = BUCKET) -> BucketDecision:
@@ -141,7 +172,7 @@ def _build(opened: Change, case: Case) -> list[int]:
     for version in ("v1", "v2"):
         datasets.add_version(opened, "fish", version)
     for dataset, version, prefix in case.locations:
-        datasets.add_location(opened, dataset, f"gs://{BUCKET}/{prefix}", version=version)
+        datasets.add_location(opened, dataset, f"gs://{BUCKET}/{prefix}", version=version, any_prefix=True)
     datasets.add_location(opened, "fish", "gs://another-bucket")
 
     if case.who == BOT:

@@ -1,6 +1,10 @@
 """Who should read a bucket with an account of their own, the ledger, and what is changed in a policy."""
 
 import json
+import random
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsgctl.core import datasets, grants, groups, iam, service_accounts, terms, users
-from dsgctl.core.buckets import BucketReason, bucket_access
-from dsgctl.core.clock import now
+from dsgctl.core.buckets import BucketReason, bucket_access, outermost
+from dsgctl.core.change import change
+from dsgctl.core.errors import DsgError
 from dsgctl.core.facts import of_bucket
 from dsgctl.core.grants import Target
 from dsgctl.core.iam_policy import ROLE, Difference, UnknownPolicy, changed, checked, compare, principals, viewers
+from dsgctl.store.models import Principal
 from tests.core.builders import AT, DAY, Run
 
 ADA, BO = "user:ada@example.org", "user:bo@example.org"
@@ -80,19 +86,100 @@ def test_a_bucket_that_was_not_chosen_has_no_members(lying: Run) -> None:
     assert wanted(lying) == set()
 
 
-def test_who_is_wanted_is_whom_the_gateway_gives_a_token(lying: Run) -> None:
-    """Both doors, person by person."""
-    lying(groups.add, "lab")
-    lying(groups.add_member, "lab", "bo@example.org")
-    lying(grants.add, grants.group_subject(lying.database, "lab"), Target("fly", "view"))
-    give(lying, "cy@example.org", "annotate")
-    with lying.database.snapshot():
-        at, locations = now(), of_bucket(lying.database, "lab-data")
-        found = {
-            iam.member_of(email) for email in ("ada@example.org", "bo@example.org", "cy@example.org")
-            if bucket_access(lying.facts(email), locations, at).reason is BucketReason.GRANTED
-        }  # fmt: skip
-    assert wanted(lying, at) == found == {BO}
+def test_accepted_terms_of_a_version_count(lying: Run) -> None:
+    lying(datasets.add_version, "fish", "v1")
+    lying(datasets.remove_location, "fish", "gs://lab-data/fish")
+    lying(datasets.add_location, "fish", "gs://lab-data/fish", version="v1")
+    give(lying, "ada@example.org")
+    document, _ = lying(terms.add, "T", "Be kind.", dataset="fish", version="v1")
+    assert wanted(lying) == set()
+    lying(terms.accept, document.id, "ada@example.org")
+    assert wanted(lying) == {ADA}
+
+
+def test_more_prefixes_than_a_token_takes_open_neither_door(lying: Run) -> None:
+    give(lying, "ada@example.org")
+    for number in range(60):
+        lying(datasets.add_location, "fish", f"gs://lab-data/more/{number}")
+    assert wanted(lying) == set()
+
+
+PEOPLE = tuple(f"{name}@example.org" for name in ("ada", "bo", "cy", "admin", "child", "reader"))
+
+
+def a_random_step(run: Run, chance: random.Random) -> None:
+    """One change of what decides, of whatever kind."""
+    who, dataset = chance.choice(PEOPLE), chance.choice(("fish", "fly", "worm"))
+    version = chance.choice((None, "v1", "v2"))
+    ends = chance.choice((None, AT + DAY, AT + 3 * DAY))
+    subject = chance.choice((
+        lambda: grants.principal_subject(users.find(run.database, who)),
+        lambda: grants.group_subject(run.database, "lab"),
+    ))  # fmt: skip
+    folder = chance.choice(("a/", "a/b/", "a-b/", "o'neil/", "c/", ""))
+    target = Target(dataset, chance.choice(("view", "edit", "annotate")), version)
+    document = chance.randint(1, 6)
+    chance.choice((
+        lambda: run(grants.add, subject(), target, expires=ends),
+        lambda: run(grants.add, subject(), target, expires=ends),
+        lambda: run(grants.revoke, subject(), target),
+        lambda: run(groups.add_member, "lab", who),
+        lambda: run(groups.remove_member, "lab", who),
+        lambda: run(datasets.add_location, dataset, f"gs://lab-data/{folder}", version=version, any_prefix=True),
+        lambda: run(datasets.remove_location, dataset, f"gs://lab-data/{folder}", version=version),
+        lambda: run(terms.add, f"T {chance.random()}", "Be kind.", dataset="fly", version=version,
+                    effective=chance.choice((AT, AT + 2 * DAY))),
+        lambda: run(terms.accept, document, who),
+        lambda: run(terms.accept, document, who),
+        lambda: run(users.set_active, who, chance.random() < 0.7),
+        lambda: run(datasets.set_attributes, dataset, public=chance.random() < 0.5),
+    ))()  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_who_is_wanted_is_whom_the_gateway_gives_a_token_and_explains_so(run: Run, seed: int) -> None:
+    """The doors, person by person, at every moment, while whatever decides changes."""
+    chance = random.Random(seed)
+    run(groups.add, "lab")
+    for name in ("fish", "fly", "worm"):
+        run(datasets.add, name)
+        for version in ("v1", "v2"):
+            run(datasets.add_version, name, version)
+        run(datasets.add_location, name, f"gs://lab-data/{name}")
+    for number in range(61):
+        run(datasets.add_location, "fish", f"gs://wide/{number}", version="v1" if number else None)
+    run(datasets.add_location, "worm", "gs://wide/o'neil", any_prefix=True)
+    for bucket in ("lab-data", "wide"):
+        run(datasets.set_bucket, bucket, iam=True)
+    for email in PEOPLE:
+        run(users.add, email, admin=email.startswith("admin"), read_only=email.startswith("reader"))
+    run(grants.add, grants.principal_subject(users.find(run.database, "reader@example.org")), Target("worm", "view"))
+    parent = users.find(run.database, "bo@example.org").id
+    with change(run.database, "os:test") as opened:  # only an import makes children
+        opened.database.run(Principal.update(parent=parent).where(Principal.email == "child@example.org"))
+    reasons: Counter[BucketReason] = Counter()
+    for _ in range(60):
+        with suppress(DsgError):  # what is not there cannot be revoked
+            a_random_step(run, chance)
+        for at in (AT, AT + 2 * DAY):
+            for bucket in ("lab-data", "wide"):
+                reasons.update(compare_doors(run, bucket, at))
+    assert {*reasons} == {*BucketReason} - {BucketReason.UNKNOWN_BUCKET}, "some reason was not tried"
+
+
+def compare_doors(run: Run, bucket: str, at: datetime) -> list[BucketReason]:
+    """What POST /gcs_token answers to each person, after it was held against Google's policy and explanations."""
+    with run.database.snapshot():
+        locations = of_bucket(run.database, bucket)
+        decisions = {email: bucket_access(run.facts(email), locations, at) for email in PEOPLE}
+        members = iam.members(run.database, bucket, at)
+    let_in = {email for email, decision in decisions.items() if decision.reason is BucketReason.GRANTED}
+    assert members == {iam.member_of(email) for email in let_in - {"admin@example.org"}}
+    for decision in decisions.values():
+        read = {location.prefix for location, reason in decision.places if reason is BucketReason.GRANTED}
+        assert outermost(read) == decision.prefixes
+        assert bool(decision.conditions) == (decision.reason is BucketReason.GRANTED) == bool(read)
+    return [decision.reason for decision in decisions.values()]
 
 
 def test_the_ledger_of_a_run_that_is_written(lying: Run) -> None:

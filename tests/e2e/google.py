@@ -21,13 +21,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.e2e.google_conditions import Malformed, Rule, allows, parse_boundary
 from tests.e2e.google_iam import HANG_UP, BucketPolicies
 
 ACCOUNT = "gateway@lab-project.iam.gserviceaccount.com"
-_RESOURCE = re.compile(r"//storage\.googleapis\.com/projects/_/buckets/([a-z0-9._-]+)")
 _POLICY = re.compile(r"/storage/v1/b/([^/]+)/iam")
-_READ = re.compile(r"resource\.name\.startsWith\('projects/_/buckets/[a-z0-9._-]+/objects/([^']*)'\)")
-_LIST = re.compile(r"objectListPrefix', ''\)\.startsWith\('([^']*)'\)")
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Google:
     refused: list[tuple[int, str]] = field(default_factory=list)
     exchanged: list[list[dict[str, object]]] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
-    tokens: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    tokens: dict[str, list[Rule]] = field(default_factory=dict)
     policies: BucketPolicies = field(default_factory=BucketPolicies)
 
     @property
@@ -96,15 +94,12 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange":
                 return {"error": "unsupported_grant_type"}
             rules = json.loads(unquote(form["options"]))["accessBoundary"]["accessBoundaryRules"]
-            well_formed = 1 <= len(rules) <= 10 and all(
-                _RESOURCE.fullmatch(rule["availableResource"])
-                and rule["availablePermissions"] == ["inRole:roles/storage.objectViewer"]
-                for rule in rules
-            )
-            if not well_formed:
-                return {"error": "invalid_request"}
+            try:
+                parsed = parse_boundary(rules)
+            except (Malformed, KeyError, TypeError) as error:
+                return {"error": "invalid_request", "error_description": f"{error}: {form}"}  # with our token in it
             token = f"downscoped-{secrets.token_hex(8)}"
-            self.google.tokens[token] = rules
+            self.google.tokens[token] = parsed
             self.google.exchanged.append(rules)
             return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
 
@@ -113,8 +108,8 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             if policy := _POLICY.fullmatch(parts.path):
                 self._policy(policy[1], None)
                 return
-            if bucket := re.fullmatch(r"/storage/v1/b/([^/]+)(/iam/testPermissions)?", parts.path):
-                self._bucket(bucket[1], parse_qs(parts.query).get("permissions", []) if bucket[2] else None)
+            if about := re.fullmatch(r"/storage/v1/b/([^/]+)(/iam/testPermissions)?", parts.path):
+                self._bucket(about[1], parse_qs(parts.query).get("permissions", []) if about[2] else None)
                 return
             found = re.fullmatch(r"/storage/v1/b/([^/]+)/o(?:/(.+))?", parts.path)
             if found is None:
@@ -124,7 +119,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             asked = parse_qs(parts.query)
             prefix, delimiter = (asked.get(key, [""])[0] for key in ("prefix", "delimiter"))
             rules = self.google.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
-            if rules is None or not _allows(rules, bucket, name, prefix):
+            if rules is None or not allows(rules, bucket, name, prefix):
                 status = 401 if rules is None else 403
                 self.google.refused.append((status, f"{bucket}/{name or prefix}"))
                 self._json(status, {"error": {"code": status}})
@@ -256,22 +251,6 @@ def _key_file(place: Path, key: rsa.RSAPrivateKey, token_uri: str) -> Path:
         })
     )  # fmt: skip
     return credentials
-
-
-def _allows(rules: list[dict[str, object]], bucket: str, name: str, prefix: str) -> bool:
-    """Whether a boundary lets an object be read (``name``) or a prefix be listed."""
-    for rule in rules:
-        found = _RESOURCE.fullmatch(str(rule["availableResource"]))
-        if found is None or found[1] != bucket:
-            continue
-        condition = rule.get("availabilityCondition")
-        if condition is None:
-            return True
-        expression = str(condition["expression"])  # type: ignore[index]
-        allowed = (_READ if name else _LIST).findall(expression)
-        if any((name or prefix).startswith(one) for one in allowed):
-            return True
-    return False
 
 
 def put_volume(google: Google, where: str) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from dsgctl.core import tokens
+from dsgctl.core import datasets, tokens
 from dsgctl.core.clock import now
 from dsgctl.core.service_accounts import find_principal
 from dsgserve import signing
@@ -279,6 +279,23 @@ def test_who_may_read_which_bucket(
 def test_only_the_prefixes_that_one_may_read(client: Client, lab: Lab, minter: FakeMinter) -> None:
     assert ask(client, user_token(client, lab.robot), "shared-bucket").status == 200
     assert minter.asked == [("shared-bucket", ("fish/v2/",))]
+
+
+@pytest.mark.parametrize(
+    ("folders", "reason"),
+    [([f"f{number}" for number in range(61)], "too_many_prefixes"), (["o'neil"], "unusable_location")],
+)
+def test_what_no_token_can_be_limited_to_is_refused_with_the_reason(
+    client: Client, lab: Lab, minter: FakeMinter, folders: list[str], reason: str
+) -> None:
+    with lab.change() as opened:
+        for folder in folders:
+            datasets.add_location(opened, "fish", f"gs://wide-bucket/{folder}", any_prefix=True)
+    reply = ask(client, user_token(client, lab.ada), "wide-bucket")
+    assert (reply.status, reply.json()["error"]) == (403, reason)
+    assert "tell the operators" in reply.json()["message"]
+    assert not minter.asked
+    assert_readable_by(reply, VIEWER)
 
 
 def test_where_to_accept_the_terms(client: Client, lab: Lab) -> None:

@@ -1,6 +1,6 @@
 """Takes over datasets, their versions, where they lie, and the services and tables that name them."""
 
-from dsgctl.core import datasets, services
+from dsgctl.core import boundary, datasets, names, services
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers.datasetgateway.taking import Taking, of
 from dsgctl.importers.rows import Row
@@ -67,8 +67,10 @@ def take_locations(taking: Taking) -> None:
             for version in of_bucket.get(row.id, ())
         ]
         for version, prefix in places or [(None, "")]:
-            url = f"gs://{row.text('name')}/{prefix}"
-            new = datasets.add_location(taking.change, of(taking.datasets, dataset_id), url, version=version)
+            url, name = f"gs://{row.text('name')}/{prefix}", of(taking.datasets, dataset_id)
+            new = datasets.add_location(taking.change, name, url, version=version, any_prefix=True)
+            if problem := boundary.find_problem(*names.gs_url(url)):
+                taking.remark(f"nobody gets a Google token for {name} at {names.shown(url)}: {problem}")
             taking.count("locations", new)
 
     taking.each("dataset_version_buckets", link)

@@ -1,0 +1,139 @@
+"""Google's limits on a token: the real server and command line, and a Google that refuses what Google would."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from dsgctl.core import datasets, grants, tokens, users
+from dsgctl.core.change import change
+from dsgctl.store import Database
+from tests.e2e.conftest import Server
+from tests.e2e.google import Google, running_google
+from tests.e2e.google_conditions import allows
+from tests.e2e.local import make_certificate
+
+FOLDER = "projects/2026/consortium-of-laboratories/larval-zebrafish/electron-microscopy/segmentation/release-{}/full/"
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
+    place = tmp_path_factory.mktemp("google")
+    certificate = make_certificate(place, "localhost")
+    with running_google(place, certificate) as started:
+        yield started
+
+
+class Lab:
+    """A server, and people with an API token each; ada may view fish2 at gs://fish-bucket/v1."""
+
+    def __init__(self, database: Database, server: Server, google: Google) -> None:
+        self.database, self.server, self.google = database, server, google
+        self.tokens: dict[str, str] = {}
+        with change(database, "os:test") as opened:
+            datasets.add(opened, "fish2")
+            datasets.add_location(opened, "fish2", "gs://fish-bucket/v1")
+        self.person("ada", "fish2")
+
+    def person(self, name: str, *views: str) -> None:
+        with change(self.database, "os:test") as opened:
+            user, _ = users.add(opened, f"{name}@example.org")
+            self.tokens[name] = tokens.mint(opened, user)[1]
+            for dataset in views:
+                grants.add(opened, grants.principal_subject(user), grants.Target(dataset, "view"))
+
+    def dataset(self, name: str, *locations: str, any_prefix: bool = False) -> str:
+        with change(self.database, "os:test") as opened:
+            datasets.add(opened, name)
+            for one in locations:
+                datasets.add_location(opened, name, one, any_prefix=any_prefix)
+        return name
+
+    def ask(self, name: str, bucket: str) -> requests.Response:
+        cookie = {"Cookie": f"dsg_token={self.tokens[name]}"}
+        token = requests.post(f"{self.server.origin}/token", headers=cookie, timeout=20).text
+        body = json.dumps({"token": token, "bucket": bucket})
+        return requests.post(f"{self.server.origin}/gcs_token", data=body, timeout=20)
+
+    def reads(self, name: str, bucket: str, *objects: str) -> list[bool]:
+        """Whether storage would give each object for the token of this person."""
+        answer = self.ask(name, bucket)
+        assert answer.status_code == 200, answer.text
+        rules = self.google.tokens[answer.json()["token"]]
+        return [allows(rules, bucket, one, "") for one in objects]
+
+    def explained(self, name: str, dataset: str) -> list[tuple[bool, str]]:
+        found = self.dsgctl("access", "explain", f"{name}@example.org", dataset, "-o", "json")
+        return [(row["may_read"], row["reason"]) for row in json.loads(found.stdout)["locations"]]
+
+    def dsgctl(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "dsgctl", *words],
+            env={"DATABASE_PATH": str(self.database.path)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def lab(database: Database, serve: Callable[..., Server], google: Google, tmp_path: Path) -> Lab:
+    certificate = google.credentials.parent / "dsg.pem"
+    return Lab(database, serve(REQUESTS_CA_BUNDLE=str(certificate), **google.settings), google)
+
+
+def test_long_prefixes_are_packed_so_that_google_takes_them(lab: Lab) -> None:
+    names = [lab.dataset(f"release{number}", f"gs://long-data/{FOLDER.format(number)}") for number in range(8)]
+    lab.person("bo", *names)
+    objects = [f"{FOLDER.format(number)}info" for number in range(9)]
+    assert lab.reads("bo", "long-data", *objects) == [True] * 8 + [False]
+    assert lab.explained("bo", "release3") == [(True, "granted")]
+
+
+def test_more_prefixes_than_a_token_takes_cost_that_person_alone(lab: Lab) -> None:
+    names = [lab.dataset(f"many{number}", f"gs://many-data/m{number}") for number in range(62)]
+    lab.person("bo", *names)
+    lab.person("cy", *names[:60])
+    answer = lab.ask("bo", "many-data")
+    assert (answer.status_code, answer.json()["error"]) == (403, "too_many_prefixes")
+    assert lab.explained("bo", "many7") == [(False, "too_many_prefixes")]
+    assert lab.reads("cy", "many-data", "m7/info", "m59/info", "m60/info") == [True, True, False]
+    assert lab.explained("cy", "many7") == [(True, "granted")]
+    # The folder above is theirs as soon as a dataset of theirs lies there, and not before.
+    lab.person("di", *names, lab.dataset("all", "gs://many-data/"))
+    assert lab.reads("di", "many-data", "m61/info", "other") == [True, True]
+
+
+BAD = ("o'neil", 'a"b', "a[b", "a\\b", "a`b", "a{b}", "a\u2028b", "a\u200bb", "x" * 1000)
+
+
+@pytest.mark.parametrize("folder", BAD, ids=ascii)
+def test_a_location_that_no_condition_can_name_is_refused_when_added(lab: Lab, folder: str) -> None:
+    done = lab.dsgctl("dataset", "location", "add", "fish2", f"gs://fish-bucket/{folder}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) <= 2
+    assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
+
+
+def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> None:
+    lab.dataset("bad", *(f"gs://fish-bucket/{folder}" for folder in BAD if "\u2028" not in folder), any_prefix=True)
+    with change(lab.database, "os:test") as opened:
+        grants.add(opened, grants.principal_subject(users.find(lab.database, "ada@example.org")),
+                   grants.Target("bad", "view"))  # fmt: skip
+    lab.person("bo", "bad")
+    assert lab.reads("ada", "fish-bucket", "v1/info", "o'neil/info") == [True, False]
+    answer = lab.ask("bo", "fish-bucket")
+    assert (answer.status_code, answer.json()["error"]) == (403, "unusable_location")
+    assert {*lab.explained("ada", "bad"), *lab.explained("bo", "bad")} == {(False, "unusable_location")}
+    assert lab.explained("ada", "fish2") == [(True, "granted")]
+    assert lab.dsgctl("dataset", "location", "remove", "bad", "gs://fish-bucket/o'neil").returncode == 0
+
+
+def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab: Lab) -> None:
+    with change(lab.database, "os:test") as opened:
+        datasets.add_version(opened, "fish2", "v9")
+    lab.dataset("inner", "gs://fish-bucket/v1/inner/o'neil", any_prefix=True)
+    lab.person("bo", "fish2", "inner")
+    assert lab.reads("bo", "fish-bucket", "v1/inner/o'neil/info") == [True]
+    assert lab.explained("bo", "inner") == [(True, "granted")]
