@@ -1,130 +1,61 @@
-"""The table of routes, and what every answer gets: headers, errors, logging."""
+"""The pipeline that every request passes: route, method, origin of the request, schema, handler, headers, log."""
 
 import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, LocalRequest, request
-from waitress.proxy_headers import proxy_headers_middleware
+from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core.errors import DsgError
 from dsgctl.core.tokens import Problem
 from dsgctl.store import StoreError
-from dsgserve import health, landing, login, logs, ngauth, security, terms, user_cache
+from dsgserve import logs, ngauth, security, user_cache
 from dsgserve.gateway import Gateway
 from dsgserve.replies import json_error, message_page
-from dsgserve.requests import wants_page
+from dsgserve.requests import believe_proxy, is_deliberate, is_for_this_machine, wants_page
+from dsgserve.routes import ROUTES, Route, Target, target_of
+from dsgserve.wire import REFUSAL
 
 log = logging.getLogger("dsgserve.request")
 
-Handler = Callable[..., HTTPResponse]
+__all__ = ["ROUTES", "make_app"]
 
-
-class Route(NamedTuple):
-    """One row of the table.
-
-    Attributes:
-        popup: it lies on the way of the ngauth popup, whose window must not be isolated.
-        cors: pages of allowed viewers may read the answer, errors included.
-        waits: it may have to wait for another server.
-        often: programs ask all the time; a line for each is written at DEBUG only.
-    """
-
-    methods: str
-    path: str
-    handler: Handler
-    popup: bool = False
-    cors: bool = False
-    waits: bool = False
-    often: bool = False
-
-
-# The routes of contract.md, and no others.
-ROUTES = (
-    Route("GET", "/", landing.show),
-    Route("GET", "/health", health.show, often=True),
-    Route("GET", "/auth/login", login.start, popup=True, waits=True),
-    Route("GET", "/accounts/google/login/callback/", login.finish, popup=True, waits=True),
-    Route("GET POST", "/api/v1/authorize", login.authorize, popup=True, waits=True),
-    Route("GET", "/api/v1/oauth2callback", login.finish, popup=True, waits=True),
-    Route("GET POST", "/api/v1/logout", login.logout),
-    Route("POST", "/logout", login.logout),
-    Route("GET", "/login", ngauth.login, popup=True),
-    Route("POST OPTIONS", "/token", ngauth.token, cors=True),
-    Route("POST OPTIONS", "/gcs_token", ngauth.gcs_token, cors=True, waits=True),
-    Route("GET POST", "/activate", terms.activate, popup=True),
-    Route("GET POST", "/api/v1/tos/<terms_id:int>/accept", terms.accept, popup=True),
-    Route("GET", "/success", terms.success),
-    Route("GET", user_cache.PATH, user_cache.show, often=True),
-)
-
-
-_NOT_UNDERSTOOD = ("bad_request", "this request cannot be understood")
+# What a request could not be read for (wire.py), by status: the word for programs, and what to do.
+_NOT_READ = {
+    400: ("bad_request", "this request cannot be understood"),
+    413: ("too_large", "the body of this request is too large"),
+    431: ("headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
+    500: ("internal_error", "something is wrong here; the operators can see it in the log"),
+    501: ("not_implemented", "this request is coded in a way that is not understood here"),
+}
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def make_app(gateway: Gateway) -> Wsgi:
     """The WSGI application of this gateway."""
-    app = Bottle()
-    app.config["json.enable"] = False  # replies.py makes all JSON
-    for route in ROUTES:
-        app.route(route.path, route.methods.split(), partial(_answer, gateway, route))
-    app.default_error_handler = _refused_by_bottle
-    behind_proxy = _forwarded(_plain(app))
-    return behind_proxy if log.isEnabledFor(logging.DEBUG) else _with_short_cut(gateway, behind_proxy)
-
-
-def _plain(app: Wsgi) -> Wsgi:
-    """Let only paths through that everybody reads alike.
-
-    Bottle leaves out bytes that are not UTF-8 and further slashes at the beginning: what is ``/gcs_token`` to it
-    would be another path to nginx, which counts such requests, and to lanes.py.
-    """
-
-    def look(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if not (path.isascii() and path.isprintable()) or path.startswith("//"):
-            environ["PATH_INFO"] = "/no/such/path"
-        return app(environ, start_response)
-
-    return look
-
-
-def _forwarded(app: Wsgi) -> Wsgi:
-    """Believe nginx, which stands on this host, under which address a client came: it sets that header itself.
-
-    Every other forwarded header is thrown away, and this one too if it comes from elsewhere.
-    """
-    # waitress's names for a peer over loopback and over a unix socket
-    believing: dict[str, Wsgi] = {
-        peer: proxy_headers_middleware(app, trusted_proxy=peer, trusted_proxy_headers={"x-forwarded-for"})
-        for peer in ("127.0.0.1", "localhost")
-    }
-    throwing_away: Wsgi = proxy_headers_middleware(app)
-
-    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        return believing.get(environ["REMOTE_ADDR"], throwing_away)(environ, start_response)
-
-    return choose
+    pipeline = partial(_serve, gateway)
+    whole = log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login
+    return pipeline if whole else _with_short_cut(gateway, pipeline)
 
 
 def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
-    """Answer user/cache without Bottle, whose part of such a request is a third.
+    """Answer user/cache without what the rest of the pipeline costs.
 
     The answers are those of the long way, made beforehand where they are always the same. What fails
     here takes the long way too, which finds the words for it.
     """
-    made = {problem: _made(problem) for problem in (None, *Problem)}
-    status, good, _ = _made(b"")
+    refusals = {problem: _made(problem) for problem in (None, *Problem)}
+    status, headers, _ = _made(b"")
     count = gateway.tally.add
-    good = [header for header in good if header[0] != "Content-Length"]
+    headers = [header for header in headers if header[0] != "Content-Length"]
 
     def short(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != user_cache.PATH or environ["REQUEST_METHOD"] != "GET":
+        route, _, environ["QUERY_STRING"] = target_of(environ)
+        if route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
             return app(environ, start_response)
         try:
             found = user_cache.look_up(gateway, BaseRequest(environ))
@@ -132,86 +63,116 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
             return app(environ, start_response)
         count("requests")
         if isinstance(found, bytes):
-            start_response(status, [*good, ("Content-Length", str(len(found)))])
+            start_response(status, [*headers, ("Content-Length", str(len(found)))])
             return (found,)
         count("denied")
-        refusal, headers, body = made[found]
-        start_response(refusal, headers)
+        refusal, its_headers, body = refusals[found]
+        start_response(refusal, its_headers)
         return (body,)
 
     return short
 
 
+_USER_CACHE = next(route for route in ROUTES if route.path == user_cache.PATH)
+
+
 def _made(found: bytes | Problem | None) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, headers and body of what user/cache answers."""
     reply = user_cache.reply(found)
-    _finish(reply, security.ISOLATION)
+    _finish(reply, _USER_CACHE)
     reply.set_header("Content-Length", str(len(reply.body)))
     return reply.status_line, reply.headerlist, reply.body
 
 
-def _answer(gateway: Gateway, route: Route, **arguments: object) -> HTTPResponse:
-    """Every request passes here: the handler, or the words for what went wrong, then headers and log."""
+def _serve(gateway: Gateway, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The whole pipeline, as a WSGI application."""
+    target = target_of(environ)
+    environ["QUERY_STRING"] = target.query
+    believe_proxy(environ)
+    reply = _answer(gateway, BaseRequest(environ), target)
+    body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
+    reply.set_header("Content-Length", str(len(body)))
+    start_response(reply.status_line, reply.headerlist)  # Bottle leaves out what does not go with 204
+    return [] if environ["REQUEST_METHOD"] == "HEAD" or reply.status_code == 204 else [body]
+
+
+def _answer(gateway: Gateway, request: BaseRequest, target: Target) -> HTTPResponse:
+    """Every request passes here: its refusal or its handler, then headers and log."""
     started = time.perf_counter()
     request_id = secrets.token_hex(8)
     logs.REQUEST.set({"request_id": request_id})
+    method, route = request.environ["REQUEST_METHOD"], target.route
     try:
-        gateway.require_our_schema()
-        reply = route.handler(gateway, request, **arguments)
+        reply = _refuse(gateway, request, route) or _handle(gateway, request, target)
     except StoreError as error:
-        log.error("%s: %s", route.path, error.message)
+        log.error("%s: %s", route and route.path, error.message)
         reply = _refusal(request, 503, "unavailable", "the database does not answer; try again in a moment")
         reply.set_header("Retry-After", "5")
     except DsgError as error:
         reply = _refusal(request, error.http_status, error.code, error.message)
-    except HTTPError as error:  # Bottle's, of a body that it cannot take apart
-        reply = _refusal(request, error.status_code, *_NOT_UNDERSTOOD)
     except Exception:
-        log.exception("%s %s failed", request.method, route.path)
-        reply = _refusal(request, 500, "internal_error", "something is wrong here; the operators can see it in the log")
-    if route.cors:
+        log.exception("%s %s failed", method, route and route.path)
+        reply = _refusal(request, 500, *_NOT_READ[500])
+    if route and route.cors:
         ngauth.cors(gateway, request, reply)
-    isolation = security.POPUP_ISOLATION if route.popup else security.ISOLATION
-    _finish(reply, isolation)
+    _finish(reply, route)
     reply.set_header("X-Request-Id", request_id)
     gateway.tally.add("requests")
     if reply.status_code in (401, 403):
         gateway.tally.add("denied")
     elif reply.status_code >= 500:
         gateway.tally.add("failed")
-    level = logging.DEBUG if route.often and reply.status_code < 500 else logging.INFO
+    # What anybody can cause without end is not worth a line each.
+    level = logging.DEBUG if (route is None or route.often) and reply.status_code < 500 else logging.INFO
     if log.isEnabledFor(level):
         took = round((time.perf_counter() - started) * 1000, 1)
-        fields = {"method": request.method, "route": route.path, "status": reply.status_code, "ms": took}
+        fields = {"method": method, "route": route and route.path, "status": reply.status_code, "ms": took}
         log.log(level, "answered", extra={"fields": fields})
     logs.REQUEST.set(None)
     return reply
 
 
-def _finish(reply: HTTPResponse, isolation: str) -> None:
+def _refuse(gateway: Gateway, request: BaseRequest, route: Route | None) -> HTTPResponse | None:
+    """The answer to a request that may not reach the handler of its route; None if it may."""
+    environ = request.environ
+    if REFUSAL in environ:
+        status = environ[REFUSAL] if environ[REFUSAL] in _NOT_READ else 400
+        return _refusal(request, status, *_NOT_READ[status])
+    if gateway.config.dev_login and not is_for_this_machine(request):
+        # Another site's name may lead to this machine's address (DNS rebinding): its pages must not sign in.
+        return _refusal(request, 403, "wrong_host", "with DSG_DEV_LOGIN this gateway answers on http://localhost alone")
+    if route is None:
+        return _refusal(request, 404, "not_found", "there is nothing here")
+    if environ["REQUEST_METHOD"] not in route.allowed_methods():
+        reply = _refusal(request, 405, "method_not_allowed", "not with this method")
+        reply.set_header("Allow", ", ".join(route.allowed_methods()))
+        return reply
+    if route.changes and not is_deliberate(request, gateway.config.origin):
+        return _refusal(
+            request,
+            403,
+            "not_deliberate",
+            "a prefetch, a frame or another site cannot do this: open it yourself",
+        )
+    return None
+
+
+def _handle(gateway: Gateway, request: BaseRequest, target: Target) -> HTTPResponse:
+    assert target.route is not None  # noqa: S101  _refuse has seen to it
+    gateway.require_our_schema()
+    return target.route.handler(gateway, request, **target.arguments)
+
+
+def _finish(reply: HTTPResponse, route: Route | None) -> None:
+    """Give an answer the headers that all have."""
     for name, value in security.ALWAYS.items():
         if name not in reply.headers:
             reply.set_header(name, value)
-    reply.set_header("Cross-Origin-Opener-Policy", isolation)
+    popup = route is not None and route.popup
+    reply.set_header("Cross-Origin-Opener-Policy", security.POPUP_ISOLATION if popup else security.ISOLATION)
 
 
-def _refusal(asked: LocalRequest, status: int, code: str, message: str) -> HTTPResponse:
-    if wants_page(asked):
+def _refusal(request: BaseRequest, status: int, code: str, message: str) -> HTTPResponse:
+    if wants_page(request):
         return message_page(status, "That did not work", message, to_the_start="/")
     return json_error(status, code, message)
-
-
-def _refused_by_bottle(error: HTTPError) -> bytes:
-    """404, 405 and malformed requests, which reach no handler. Nothing of the request is repeated."""
-    codes = {404: ("not_found", "there is nothing here"), 405: ("method_not_allowed", "not with this method")}
-    code, message = codes.get(error.status_code, _NOT_UNDERSTOOD)
-    reply = _refusal(request, error.status_code, code, message)
-    on_the_way = any(route.popup and route.path == request.path for route in ROUTES)
-    _finish(reply, security.POPUP_ISOLATION if on_the_way else security.ISOLATION)
-    allow = error.headers.get("Allow")
-    error.headers.clear()
-    error.headers.update(reply.headers)
-    if allow:
-        error.headers["Allow"] = allow
-    body = reply.body
-    return body if isinstance(body, bytes) else body.encode()

@@ -1,6 +1,6 @@
 """GET /: who is signed in, what they may see, which terms wait."""
 
-from bottle import HTTPResponse, LocalRequest
+from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import access, clock, terms
 from dsgctl.core.access import Facts, Waiting
@@ -10,7 +10,7 @@ from dsgserve.replies import page
 from dsgserve.session import Login
 
 
-def show(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """The same address for everybody; what it says depends on the token."""
     found = session.of_request(gateway, request)
     if not isinstance(found, Login):

@@ -3,26 +3,27 @@
 import logging
 from urllib.parse import quote, urlencode
 
-from bottle import HTTPResponse, LocalRequest
+from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import service_accounts, tokens
+from dsgctl.core import names, service_accounts, tokens
 from dsgctl.core.change import change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.logins import Identity, sign_in
-from dsgserve import logs, pending, redirects
+from dsgserve import logs, pending, redirects, session
 from dsgserve.cookies import clear_login, set_login
 from dsgserve.dev_login import DevProvider
 from dsgserve.gateway import Gateway
 from dsgserve.oidc import LoginFailed, Provider
 from dsgserve.outbound import Unavailable
 from dsgserve.pending import Pending
+from dsgserve.redirects import TargetRefused, TargetTooLong
 from dsgserve.replies import json_error, json_reply, message_page, redirect
-from dsgserve.requests import bearer_token, cookie_token, header, parameter, presented_token, wants_page
+from dsgserve.requests import bearer_token, cookie_tokens, header, parameter, query_value, wants_page
+from dsgserve.session import Login
 
 log = logging.getLogger("dsgserve.login")
 
 CALLBACK = "/accounts/google/login/callback/"  # registered at the provider by those who move here
-_LONGEST_TARGET = 1500  # characters; several must fit into one cookie
 
 # Why a login failed -> what the page says. Each page has a link to start again.
 _SAID = {
@@ -39,22 +40,30 @@ _SAID = {
 }
 
 
-def start(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def start(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET /auth/login?next=/path: send the browser to the provider."""
-    asked = request.query.getunicode("next") or "/"
-    target = redirects.local_path(asked)
-    if target is None or len(target) > _LONGEST_TARGET:
-        return _bad_target(request, "next")
-    return _send_to_provider(gateway, request, target, again="again" in request.query)
+    asked = query_value(request, "next") or "/"
+    try:
+        target = redirects.require_target(gateway.config, asked, "next", here=True)
+        return _send_to_provider(gateway, request, target, again=query_value(request, "again") is not None)
+    except TargetRefused as error:
+        return _bad_target(request, error)
 
 
-def authorize(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
-    """GET or POST /api/v1/authorize?redirect=URL: the same login, as CAVE, Clio and neuPrint start it."""
+def authorize(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+    """GET or POST /api/v1/authorize?redirect=URL: the same login, as CAVE, Clio and neuPrint start it.
+
+    A POST may have its parameters in a form or in a JSON object.
+    """
+    try:
+        return _authorize(gateway, request)
+    except TargetRefused as error:
+        return _bad_target(request, error)
+
+
+def _authorize(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     config = gateway.config
-    asked = parameter(request, "redirect") or "/"
-    target = redirects.local_path(asked) or redirects.elsewhere(config, asked)
-    if target is None or len(target) > _LONGEST_TARGET:
-        return _bad_target(request, "redirect")
+    target = redirects.require_target(config, parameter(request, "redirect") or "/", "redirect")
     if gateway.provider is None:
         return _not_configured(request)
     concerning = {key: value for key in ("service", "dataset") if (value := parameter(request, key))}
@@ -68,14 +77,18 @@ def authorize(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     return _send_to_provider(gateway, request, target)
 
 
-def _send_to_provider(gateway: Gateway, request: LocalRequest, target: str, *, again: bool = False) -> HTTPResponse:
+def _send_to_provider(gateway: Gateway, request: BaseRequest, target: str, *, again: bool = False) -> HTTPResponse:
+    """Raises:
+    TargetTooLong: the target does not fit into the cookie that keeps the login.
+    """
     if gateway.provider is None:
         return _not_configured(request)
+    if not gateway.pending.fits(target):
+        raise TargetTooLong("the address to go to afterwards is too long")
     hints = {"prompt": "select_account"} if again else {}
-    presented = presented_token(request, gateway.config.token_names)
-    known = gateway.check(presented).principal if presented and not again else None
-    if known is not None and known.kind == "user":
-        hints["login_hint"] = known.email
+    known = None if again else session.of_request(gateway, request)
+    if isinstance(known, Login) and known.principal.kind == "user":
+        hints["login_hint"] = known.principal.email
     login = pending.new(target)
     if isinstance(gateway.provider, DevProvider):
         reply = gateway.provider.choose(login, CALLBACK)
@@ -97,11 +110,11 @@ def _redirect_uri(gateway: Gateway) -> str:
     return gateway.config.origin + CALLBACK  # from the settings, never from the request's Host
 
 
-def finish(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def finish(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET /accounts/google/login/callback/ and /api/v1/oauth2callback: the provider sends the browser back."""
     if gateway.provider is None:
         return _not_configured(request)
-    login = gateway.pending.find(request, request.query.getunicode("state") or "")
+    login = gateway.pending.find(request, query_value(request, "state") or "")
     if login is None:
         return _failed(gateway, "stale", "state", "/")
     reply = _finished(gateway, gateway.provider, request, login)
@@ -109,12 +122,10 @@ def finish(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     return reply
 
 
-def _finished(
-    gateway: Gateway, provider: Provider | DevProvider, request: LocalRequest, login: Pending
-) -> HTTPResponse:
-    if request.query.get("error"):
+def _finished(gateway: Gateway, provider: Provider | DevProvider, request: BaseRequest, login: Pending) -> HTTPResponse:
+    if query_value(request, "error"):
         return _failed(gateway, "denied", "the provider says so", login.target)
-    code = request.query.getunicode("code") or ""
+    code = query_value(request, "code") or ""
     try:
         with gateway.slow.one(wait=0.1):
             identity = provider.identify(code, _redirect_uri(gateway), verifier=login.verifier, nonce=login.nonce)
@@ -127,7 +138,7 @@ def _finished(
 
 def _signed_in(gateway: Gateway, identity: Identity, target: str) -> HTTPResponse:
     config = gateway.config
-    domain = identity.email.rpartition("@")[2].lower()
+    domain = names.email_key(identity.email.rpartition("@")[2])
     if config.allowed_email_domains and domain not in config.allowed_email_domains:
         return _failed(gateway, "domain", domain, target)
     try:
@@ -147,23 +158,32 @@ def _signed_in(gateway: Gateway, identity: Identity, target: str) -> HTTPRespons
     return reply
 
 
-def logout(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
-    """GET or POST /api/v1/logout, POST /logout: end the presented login; never an API token.
+def logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+    """GET or POST /api/v1/logout, POST /logout: end every presented login; never an API token.
 
-    A token in the query is not heeded: a link must not be able to end a login that it carries.
+    Whether the request may do that at all is seen to by app.py. A token in the query is not heeded: a link must not
+    be able to end a login that it carries.
     """
-    if header(request, "Sec-Fetch-Site") == "cross-site" and header(request, "Sec-Fetch-Mode") != "navigate":
-        return json_error(403, "cross_site", "another site's page cannot end a login by itself")
-    presented = cookie_token(request, gateway.config.token_names) or bearer_token(request)
-    if presented is not None:
-        checked = gateway.check(presented)
-        if checked.token is not None and checked.principal is not None and checked.token.kind == "login":
+    for token in (*cookie_tokens(request, gateway.config.token_names), bearer_token(request)):
+        checked = gateway.check(token) if token else None
+        if checked and checked.token is not None and checked.principal is not None and checked.token.kind == "login":
             with change(gateway.writer, service_accounts.label(checked.principal)) as opened:
                 tokens.revoke(opened, checked.token.id)
-    reply = redirect("/") if wants_page(request) else json_reply({"status": "signed out"})
+    reply = _after_logout(gateway, request)
     reply.set_header("Cache-Control", "no-store")
     clear_login(reply, gateway.config)
     return reply
+
+
+def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+    """Where to go on to, if that is said (contract-services.md, B); nowhere else but to our own first page."""
+    asked = parameter(request, "redirect")
+    if asked is None:
+        return redirect("/") if wants_page(request) else json_reply({"status": "logged out"})
+    try:
+        return redirect(redirects.require_target(gateway.config, asked, "redirect"), 302)
+    except TargetRefused:
+        return redirect("/", 302)
 
 
 # What a person reads when it does not work. Each ends here: nothing sends them on by itself, so nothing loops.
@@ -189,14 +209,15 @@ def _start_again(target: str) -> dict[str, str]:
     return {"Sign_in_again": f"/api/v1/authorize?redirect={quote(target, safe='')}"}
 
 
-def _bad_target(request: LocalRequest, name: str) -> HTTPResponse:
-    text = f"The address to go to afterwards ('{name}') is not one that this gateway sends people to."
+def _bad_target(request: BaseRequest, error: TargetRefused) -> HTTPResponse:
+    text = f"{error.message[0].upper()}{error.message[1:]}."
     if wants_page(request):
-        return message_page(400, "That address is not allowed", text, To_the_start="/")
-    return json_error(400, "invalid_redirect", text)
+        title = "That address is too long" if isinstance(error, TargetTooLong) else "That address is not allowed"
+        return message_page(400, title, text, To_the_start="/")
+    return json_error(400, error.code, text)
 
 
-def _not_configured(request: LocalRequest) -> HTTPResponse:
+def _not_configured(request: BaseRequest) -> HTTPResponse:
     text = "This gateway cannot sign people in: its operators have not registered it with an OpenID provider yet."
     if wants_page(request):
         return message_page(503, "Signing in is not set up", text, To_the_start="/")

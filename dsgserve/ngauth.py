@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from bottle import HTTPResponse, LocalRequest
+from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import buckets, clock, datasets, facts, names, terms, tokens
 from dsgctl.core.buckets import BucketDecision, BucketReason
@@ -21,12 +21,11 @@ from dsgserve import logs, origins, session, signing, waiting
 from dsgserve.gateway import Gateway
 from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable
 from dsgserve.replies import json_error, json_reply, message_page, page, redirect, unauthorized
-from dsgserve.requests import header, wants_page
+from dsgserve.requests import header, json_object, query_value, query_values, wants_page
 from dsgserve.session import Login
 from dsgserve.signing import Purpose
 
 USER_TOKEN_LIFE = timedelta(hours=1)
-MAX_BODY = 16 * 1024  # bytes: a user token and the name of a bucket are a tenth of it
 MAX_AGE = 600  # seconds that a browser may remember a preflight
 
 log = logging.getLogger("dsgserve.ngauth")
@@ -44,21 +43,24 @@ _SAID = {
 # The popup
 
 
-def login(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET /login: whether one is signed in; with ``?origin=``, the popup of a viewer."""
-    if "origin" not in request.query:
+    given = query_values(request, "origin")
+    if not given:
         return _status(gateway, request)
-    given = request.query.getall("origin")
     origin = origins.parse(given[0]) if len(given) == 1 else None
     if origin is None:
         return _bad_origin(request)
+    if query_value(request, "token") is not None:
+        # It asks for another kind of token than the one that is posted here (contract-services.md, B).
+        raise Invalid("'token' is not a kind of token that this gateway gives out here")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
         return _popup(origin, "badorigin", "This viewer is not allowed", f"{origin} may not use this gateway.")
     here = "/login?" + urlencode({"origin": origin})
     found = session.of_cookie(gateway, request)
     if not isinstance(found, Login):
         return redirect("/auth/login?" + urlencode({"next": here}))
-    if request.query.get("terms") != "later":
+    if query_value(request, "terms") != "later":
         pending = waiting.of(gateway, found.principal)
         if pending:
             return waiting.terms_page(
@@ -69,7 +71,7 @@ def login(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     return _popup(origin, {"token": token}, "You are signed in", "You can close this window.")
 
 
-def _bad_origin(request: LocalRequest) -> HTTPResponse:
+def _bad_origin(request: BaseRequest) -> HTTPResponse:
     text = "The origin is not one: write scheme://host, with a port if it has its own."
     if wants_page(request):
         return message_page(400, "This link is not right", text)
@@ -80,7 +82,7 @@ def _popup(origin: str, message: Any, title: str, text: str) -> HTTPResponse:
     return page("popup", title=title, text=text, origin=origin, message=json.dumps(message))
 
 
-def _status(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def _status(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     found = session.of_request(gateway, request)
     label = found.principal.label if isinstance(found, Login) else None
     if wants_page(request):
@@ -92,7 +94,7 @@ def _status(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
 # Cookie to user token
 
 
-def token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """POST /token: a short-lived user token for whoever the cookie names.
 
     The cookie alone counts. It may hold a login, an API token or a service account's: contract.md
@@ -134,7 +136,7 @@ def _owner(gateway: Gateway, presented: str, at: datetime) -> Principal | Proble
 # User token to Google token
 
 
-def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """POST /gcs_token: a Google token for what its user may read of a bucket."""
     if request.method == "OPTIONS":
         return _preflight(gateway, request)
@@ -160,15 +162,11 @@ def gcs_token(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     return _minted(gateway, bucket, decision.prefixes, credential)
 
 
-def _asked(request: LocalRequest) -> tuple[str, str] | None:
+def _asked(request: BaseRequest) -> tuple[str, str] | None:
     """The user token and the bucket of a body, or None if it is not such a body. Its type is not looked at."""
-    if request.content_length > MAX_BODY:
-        return None
     try:
-        body = json.loads(request.body.read().decode("utf-8"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(body, dict):
+        body = json_object(request)
+    except Invalid:
         return None
     presented, bucket = body.get("token"), body.get("bucket")
     if not isinstance(presented, str) or not isinstance(bucket, str) or not presented or not _is_bucket(bucket):
@@ -214,7 +212,7 @@ def _minted(gateway: Gateway, bucket: str, prefixes: tuple[str, ...], credential
 # Origins
 
 
-def cors(gateway: Gateway, request: LocalRequest, reply: HTTPResponse) -> None:
+def cors(gateway: Gateway, request: BaseRequest, reply: HTTPResponse) -> None:
     """What every answer to an ngauth POST or preflight carries, errors included (app.py sees to it).
 
     A valid origin that is not allowed may read that it is not; without these headers its page
@@ -231,8 +229,8 @@ def cors(gateway: Gateway, request: LocalRequest, reply: HTTPResponse) -> None:
     reply.set_header("Access-Control-Allow-Credentials", "true")
 
 
-def _refused_origin(gateway: Gateway, request: LocalRequest) -> HTTPResponse | None:
-    if "Origin" not in request.headers:
+def _refused_origin(gateway: Gateway, request: BaseRequest) -> HTTPResponse | None:
+    if "HTTP_ORIGIN" not in request.environ:
         return None
     origin = origins.parse(header(request, "Origin"))  # WSGI joins two of them with a comma: not an origin
     if origin is None:
@@ -242,7 +240,7 @@ def _refused_origin(gateway: Gateway, request: LocalRequest) -> HTTPResponse | N
     return None
 
 
-def _preflight(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def _preflight(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """Permission to POST for an allowed origin; for any other the same answer without it."""
     reply = HTTPResponse(b"", 204)
     origin = origins.parse(header(request, "Origin"))

@@ -9,10 +9,11 @@ import hashlib
 import secrets
 from dataclasses import asdict, dataclass
 
-from bottle import HTTPResponse, LocalRequest
+from bottle import BaseRequest, HTTPResponse
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from dsgserve.requests import cookie
+from dsgserve.cookies import set_cookie
+from dsgserve.requests import cookie_values
 
 MINUTES = 10  # in which a login must be finished
 AT_ONCE = 4  # logins of one browser; the oldest gives way
@@ -56,31 +57,40 @@ class PendingLogins:
         self._name = f"__Host-{_NAME}" if secure else _NAME
         self._secure = secure
 
-    def add(self, reply: HTTPResponse, request: LocalRequest, login: Pending) -> None:
+    def add(self, reply: HTTPResponse, request: BaseRequest, login: Pending) -> None:
         self._write(reply, [*self._read(request), login][-AT_ONCE:])
 
-    def find(self, request: LocalRequest, state: str) -> Pending | None:
+    def find(self, request: BaseRequest, state: str) -> Pending | None:
         """The login of this state, if this browser began it not too long ago."""
         known = self._read(request)
         return next((login for login in known if secrets.compare_digest(login.state.encode(), state.encode())), None)
 
-    def forget(self, reply: HTTPResponse, request: LocalRequest, login: Pending) -> None:
+    def forget(self, reply: HTTPResponse, request: BaseRequest, login: Pending) -> None:
         """A login is finished once, however it ended."""
         self._write(reply, [other for other in self._read(request) if other != login])
 
-    def _read(self, request: LocalRequest) -> list[Pending]:
-        try:
-            entries = self._serializer.loads(cookie(request, self._name) or "", max_age=MINUTES * 60)
-            return [Pending(**entry) for entry in entries]
-        except (BadData, TypeError):
-            return []
+    def fits(self, target: str) -> bool:
+        """Whether a login with this target can be kept at all."""
+        return len(self._text([new(target)])) <= LONGEST
+
+    def _read(self, request: BaseRequest) -> list[Pending]:
+        for value in cookie_values(request, self._name):
+            if len(value) > LONGEST:
+                continue
+            try:
+                entries = self._serializer.loads(value, max_age=MINUTES * 60)
+                return [Pending(**entry) for entry in entries]
+            except (BadData, TypeError):
+                continue  # another host may have set one of this name where it has no prefix
+        return []
+
+    def _text(self, logins: list[Pending]) -> str:
+        return str(self._serializer.dumps([asdict(login) for login in logins]))
 
     def _write(self, reply: HTTPResponse, logins: list[Pending]) -> None:
-        text = self._serializer.dumps([asdict(login) for login in logins])
+        text = self._text(logins)
         if len(text) > LONGEST and len(logins) > 1:
             self._write(reply, logins[1:])  # the oldest gives way
             return
-        reply.set_cookie(
-            self._name, str(text) if logins else "", maxage=MINUTES * 60 if logins else 0,
-            path="/", httponly=True, samesite="lax", secure=self._secure,
-        )  # fmt: skip
+        value, seconds = (text, MINUTES * 60) if logins else ("", 0)
+        set_cookie(reply, self._name, value, seconds, secure=self._secure, same_site="Lax")

@@ -6,9 +6,10 @@ mended is the spelling of an address elsewhere: see `_WRITTEN_OUT`.
 
 import re
 from collections.abc import Collection
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
 from dsgctl.config import Config
+from dsgctl.core.errors import Invalid
 
 MAX_LENGTH = 4096
 
@@ -25,9 +26,41 @@ _ABSOLUTE = re.compile(
 # No address holds these, but middle_auth_client sends Flask's request.url, in which they are decoded: without
 # this nobody could sign in from a page with JSON or a name in its query. Percent-encoded they are what the
 # browser had asked for, and harmless; none of them is anything but data to whoever reads an address.
-_WRITTEN_OUT = re.compile(r'["<>\[\]^`{|}]|[^\x00-\x7f\ud800-\udfff]')
+_WRITTEN_OUT = '"<>[]^`{|}'  # and whatever is not ASCII
+_AS_IT_IS = "".join(chr(code) for code in range(128) if chr(code) not in _WRITTEN_OUT)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LAYERS = 8  # a path within a path within a path is percent-encoded thrice
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class TargetRefused(Invalid):
+    """An address that a client gives leads to where nobody is sent."""
+
+    code = "invalid_redirect"
+
+
+class TargetTooLong(TargetRefused):
+    """It does not fit into what must carry it."""
+
+    code = "redirect_too_long"
+
+
+def require_target(config: Config, value: str, what: str, *, here: bool = False) -> str:
+    """``value`` as a place that a browser may be sent on to, in ASCII.
+
+    Args:
+        what: the name of the parameter that it comes from.
+        here: paths on this server alone.
+
+    Raises:
+        TargetTooLong, TargetRefused: it is too long, or leads anywhere else.
+    """
+    if len(value) > MAX_LENGTH or len(_in_ascii(value)) > MAX_LENGTH:
+        raise TargetTooLong(f"the address to go to afterwards ('{what}') is too long")
+    target = local_path(value) or (None if here else elsewhere(config, value))
+    if target is None:
+        raise TargetRefused(f"the address to go to afterwards ('{what}') is not one that this gateway sends people to")
+    return target
 
 
 def local_path(value: str | None) -> str | None:
@@ -63,7 +96,7 @@ def absolute_url(
     if value is None or len(value) > MAX_LENGTH:
         return None
     # Before the check, not after it: what is checked is what is sent. A host holds no "%" and is refused.
-    value = _WRITTEN_OUT.sub(lambda character: quote(character[0]), value)
+    value = _in_ascii(value)
     found = _ABSOLUTE.fullmatch(value)
     if len(value) > MAX_LENGTH or found is None or int(found["port"] or 1) > 65535 or ".." in found["host"]:
         return None
@@ -72,6 +105,10 @@ def absolute_url(
     domain = cookie_domain.removeprefix(".")
     under = bool(domain) and f".{found['host']}".endswith(f".{domain}")
     return value if under and found["scheme"] in ("https", own_origin.partition(":")[0]) else None
+
+
+def _in_ascii(value: str) -> str:
+    return value if _SURROGATE.search(value) else quote(value, safe=_AS_IT_IS)
 
 
 def elsewhere(config: Config, value: str) -> str | None:
@@ -84,18 +121,26 @@ def elsewhere(config: Config, value: str) -> str | None:
 def with_token(url: str, token: str, config: Config) -> str:
     """The address, with the token where its origin is one that reads it from there (``DSG_TOKEN_REDIRECTS``).
 
-    Also where terms come first: in the address to which /activate goes on.
+    Also where terms come first: in the address to which /activate goes on, and which may be /activate again.
     """
+    return _with_token(url, token, config, 2)
+
+
+def _with_token(url: str, token: str, config: Config, times: int) -> str:
     path, _, query = url.partition("?")
-    if path == "/activate":
-        pairs = [(key, with_token(value, token, config) if key == "redirect" else value)
-                 for key, value in parse_qsl(query, keep_blank_values=True)]  # fmt: skip
-        return f"{path}?{urlencode(pairs)}"
+    if path == "/activate" and times:
+        fields = [part.partition("=") for part in query.split("&")]
+        return f"{path}?" + "&".join(
+            f"redirect={quote(_with_token(unquote_plus(value), token, config, times - 1), safe='')}"
+            if name == "redirect"
+            else f"{name}{equals}{value}"
+            for name, equals, value in fields
+        )
     if origin_of(url) not in config.token_redirects:
         return url
-    parts = urlsplit(url)
-    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in config.token_names]
-    return urlunsplit(parts._replace(query=urlencode([*others, (config.token_names[0], token)])))
+    parts, names = urlsplit(url), config.token_names
+    others = [one for one in parts.query.split("&") if one and unquote_plus(one.partition("=")[0]) not in names]
+    return urlunsplit(parts._replace(query="&".join([*others, f"{config.token_names[0]}={quote(token, safe='')}"])))
 
 
 def origin_of(target: str) -> str | None:

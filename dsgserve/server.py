@@ -13,15 +13,16 @@ from typing import Any
 
 from waitress import trigger, wasyncore
 from waitress.channel import HTTPChannel
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgctl.store import StoreError
 from dsgserve import listeners, logs, systemd
-from dsgserve.app import ROUTES, make_app
+from dsgserve.app import Wsgi, make_app
 from dsgserve.gateway import Gateway
 from dsgserve.lanes import Lanes
+from dsgserve.wire import Channel
 
 GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were just accepted
 LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (dsgctl/calls.py)
@@ -61,20 +62,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         gateway = Gateway.open(config, threads=threads)
         stack.callback(gateway.close)
         connections: dict[int, Any] = {}
-        server = create_server(
-            make_app(gateway),
-            map=connections,
-            _dispatcher=Lanes(threads, [route.path for route in ROUTES if route.waits]),
-            sockets=sockets,
-            connection_limit=CONNECTIONS,
-            asyncore_use_poll=True,
-            ident=None,
-            max_request_header_size=MAX_HEADER,
-            max_request_body_size=MAX_BODY,
-            expose_tracebacks=False,
-            send_bytes=SEND_BYTES,
-            clear_untrusted_proxy_headers=False,  # app.py sees to them
-        )
+        server = make_server(make_app(gateway), sockets, Lanes(threads), connections)
         stopping = _Stopping(connections)
         log.info("listening on %s for %s", ", ".join(map(listeners.name, sockets)), config.origin)
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.answers(sockets[0]))
@@ -91,6 +79,32 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     if gateway.facts.replaced:
         raise StoreError(f"{config.database} was replaced while it was served", "start anew, with what is there now")
     log.info("stopped")
+
+
+def make_server(app: Wsgi, sockets: Sequence[socket.socket], lanes: Lanes, connections: dict[int, Any]) -> Any:
+    """waitress's server for these sockets; `wasyncore.loop` runs it.
+
+    Args:
+        connections: by descriptor, listening sockets included; waitress keeps it.
+    """
+    server = create_server(
+        app,
+        map=connections,
+        _dispatcher=lanes,
+        sockets=sockets,
+        connection_limit=CONNECTIONS,
+        asyncore_use_poll=True,
+        ident=None,
+        max_request_header_size=MAX_HEADER,
+        max_request_body_size=MAX_BODY,
+        expose_tracebacks=False,
+        send_bytes=SEND_BYTES,
+        clear_untrusted_proxy_headers=False,  # app.py drops them
+    )
+    for listening in connections.values():
+        if isinstance(listening, BaseWSGIServer):
+            listening.channel_class = Channel
+    return server
 
 
 class _Stopping:

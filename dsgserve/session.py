@@ -1,14 +1,15 @@
-"""Who sits before a browser: the login that its cookie names."""
+"""The login of a request: that which its cookie names."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bottle import LocalRequest
+from bottle import BaseRequest
 
 from dsgctl.core.tokens import Problem
 from dsgctl.store.models import Principal, Token
 from dsgserve import logs
 from dsgserve.gateway import Gateway
-from dsgserve.requests import cookie_token, presented_token
+from dsgserve.requests import cookie_tokens, presented_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +20,40 @@ class Login:
     principal: Principal
 
 
-def of_cookie(gateway: Gateway, request: LocalRequest) -> Login | Problem | None:
+def of_cookie(gateway: Gateway, request: BaseRequest) -> Login | Problem | None:
     """The login of the cookie alone: what a page may act upon, since a link cannot carry it.
 
     Returns:
         The login, why there is none, or None if there is no cookie.
     """
-    return _checked(gateway, cookie_token(request, gateway.config.token_names))
+    return _first_usable(gateway, cookie_tokens(request, gateway.config.token_names))
 
 
-def of_request(gateway: Gateway, request: LocalRequest) -> Login | Problem | None:
+def all_of_cookies(gateway: Gateway, request: BaseRequest) -> list[Login]:
+    """The logins of all cookies. A form may have been shown to another than the first: cookies have paths."""
+    presented = cookie_tokens(request, gateway.config.token_names)
+    return [login for login in (_check(gateway, token) for token in presented) if isinstance(login, Login)]
+
+
+def of_request(gateway: Gateway, request: BaseRequest) -> Login | Problem | None:
     """The login of the token on the request, wherever it stands: what may be shown upon."""
-    return _checked(gateway, presented_token(request, gateway.config.token_names))
+    return _first_usable(gateway, presented_tokens(request, gateway.config.token_names))
 
 
-def _checked(gateway: Gateway, presented: str | None) -> Login | Problem | None:
-    if presented is None:
-        return None
-    checked = gateway.check(presented)
+def _first_usable(gateway: Gateway, presented: Sequence[str]) -> Login | Problem | None:
+    """The first login among these tokens, or what is wrong with the first of them."""
+    problem = None
+    for token in presented:
+        login = _check(gateway, token)
+        if isinstance(login, Login):
+            logs.about(principal=login.principal.id)
+            return login
+        problem = problem or login
+    return problem
+
+
+def _check(gateway: Gateway, token: str) -> Login | Problem:
+    checked = gateway.check(token)
     if checked.token is None or checked.principal is None or checked.problem is not None:
-        return checked.problem
-    logs.about(principal=checked.principal.id)
+        return checked.problem or Problem.UNKNOWN
     return Login(checked.token, checked.principal)

@@ -2,43 +2,44 @@
 
 from urllib.parse import quote, urlencode
 
-from bottle import HTTPResponse, LocalRequest
+from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import access, change, clock, facts, terms
 from dsgctl.core.access import Facts, Waiting
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.store.models import Terms
 from dsgserve import redirects, session, waiting
+from dsgserve.ascii_text import number
 from dsgserve.gateway import Gateway
 from dsgserve.replies import message_page, page, redirect
-from dsgserve.requests import form
+from dsgserve.requests import form, query_value
 from dsgserve.session import Login
 
 # What a terms page may be asked with; nothing else is carried through a login.
 _CARRIED = ("next", "redirect", "service", "dataset", "invite", "token")
 
 
-def activate(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def activate(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET or POST /activate: all terms that wait for this person, or those that an invitation names.
 
     ``?service=`` adds that service's terms, ``?dataset=`` leaves out those of others, ``?invite=``
     (or ``token``) shows one document. With nothing to accept it goes straight on to ``next`` or ``redirect``.
     """
     if request.method == "POST":
-        given = form(request).get("terms") or ""
-        if not (given.isascii() and given.isdigit() and len(given) < 10):
+        terms_id = number(form(request).get("terms") or "", most=999_999_999)
+        if terms_id is None:
             raise Invalid("the form does not say which terms")
-        return _accepted(gateway, request, int(given))
+        return _accepted(gateway, request, terms_id)
     target = _target(gateway, request)
     login = session.of_cookie(gateway, request)
     if not isinstance(login, Login):
         return _sign_in_first("/activate", request)
-    if invite := request.query.getunicode("invite") or request.query.getunicode("token"):
+    if invite := query_value(request, "invite") or query_value(request, "token"):
         invited = terms.by_invite(gateway.facts, invite)
         if invited is None:
             raise _not_there()
         return _one_page(gateway, login, invited.id, target)
-    asked = {key: value for key in ("service", "dataset") if (value := request.query.getunicode(key))}
+    asked = {key: value for key in ("service", "dataset") if (value := query_value(request, key))}
     pending = waiting.of(gateway, login.principal, **asked)
     if not pending:
         if target:
@@ -50,7 +51,7 @@ def activate(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
     )  # fmt: skip
 
 
-def accept(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:
+def accept(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPResponse:
     """GET or POST /api/v1/tos/<id>/accept: one document."""
     if request.method == "POST":
         return _accepted(gateway, request, terms_id)
@@ -61,7 +62,7 @@ def accept(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPRespon
     return _one_page(gateway, login, terms_id, target)
 
 
-def success(gateway: Gateway, request: LocalRequest) -> HTTPResponse:
+def success(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET /success"""
     return page("success", title="Accepted")
 
@@ -113,17 +114,19 @@ def _has_ended(gateway: Gateway, found: Terms) -> bool:
     return found.retired is not None and found.retired <= clock.now() and not terms.are_own(gateway.facts, found)
 
 
-def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPResponse:
+def _accepted(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPResponse:
     """Record an acceptance that our own page sent, and go on."""
     target = _target(gateway, request)
     word = "redirect" if redirects.origin_of(target) else "next"
     again = terms.accept_path(terms_id) + (f"?{urlencode({word: target})}" if target else "")
-    login = session.of_cookie(gateway, request)
-    if not isinstance(login, Login):
+    logins = session.all_of_cookies(gateway, request)
+    if not logins:
         # A page, not a redirect: the policy of the page that sent the form forbids leaving for the provider.
         text = "Your sign-in has ended, and nothing was recorded."
         return message_page(401, "Sign in again", text, sign_in=f"/auth/login?next={quote(again, safe='')}")
-    if not waiting.is_our_form(gateway, login, terms_id, form(request).get("form") or ""):
+    proof = form(request).get("form") or ""
+    login = next((login for login in logins if waiting.is_our_form(gateway, login, terms_id, proof)), None)
+    if login is None:
         text = "This form is too old, or it was not made by this page. Nothing was recorded."
         return message_page(403, "Please open the terms again", text, open_the_terms=again)
     found, _, _ = _readable(gateway, login, terms_id)
@@ -132,29 +135,24 @@ def _accepted(gateway: Gateway, request: LocalRequest, terms_id: int) -> HTTPRes
     return redirect(target or "/success")
 
 
-def _target(gateway: Gateway, request: LocalRequest) -> str:
+def _target(gateway: Gateway, request: BaseRequest) -> str:
     """Where to go on to; empty if the request does not say.
 
     Raises:
         Invalid: it names a place that a browser may not be sent to.
     """
-    given = form(request).get if request.method == "POST" else request.query.getunicode
-    if asked := given("next"):
-        found = redirects.local_path(asked)
-    elif asked := given("redirect"):
-        found = redirects.local_path(asked) or redirects.elsewhere(gateway.config, asked)
-    else:
-        return ""
-    if found is None:
-        raise Invalid("the address to go on to is not one that this gateway sends browsers to")
-    return found
+    for name in ("next", "redirect"):
+        asked = form(request).get(name) if request.method == "POST" else query_value(request, name)
+        if asked:
+            return redirects.require_target(gateway.config, asked, name, here=name == "next")
+    return ""
 
 
-def _sign_in_first(path: str, request: LocalRequest) -> HTTPResponse:
+def _sign_in_first(path: str, request: BaseRequest) -> HTTPResponse:
     return redirect("/auth/login?" + urlencode({"next": _here(path, request)}))
 
 
-def _here(path: str, request: LocalRequest) -> str:
+def _here(path: str, request: BaseRequest) -> str:
     """This page with what it was asked with, to come back to."""
-    carried = {key: value for key in _CARRIED if (value := request.query.getunicode(key))}
+    carried = {key: value for key in _CARRIED if (value := query_value(request, key))}
     return f"{path}?{urlencode(carried)}" if carried else path

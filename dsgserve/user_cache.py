@@ -5,7 +5,7 @@ from bottle import BaseRequest, HTTPResponse
 from dsgctl.core.tokens import Problem
 from dsgserve.gateway import Gateway
 from dsgserve.replies import unauthorized
-from dsgserve.requests import presented_token
+from dsgserve.requests import presented_tokens, query_value
 
 PATH = "/api/v1/user/cache"
 
@@ -15,15 +15,17 @@ def look_up(gateway: Gateway, request: BaseRequest) -> bytes | Problem | None:
 
     Raises:
         StoreError: the database does not answer.
+        Invalid: the query has too many parameters.
     """
-    token = presented_token(request, gateway.config.token_names)
-    if token is None:
-        return None
-    answer = gateway.answers.get(token, request.query.get("service") if request.query_string else None)
-    if answer.problem is not None:
-        return answer.problem
-    gateway.last_used.note(answer.token_id)
-    return answer.body
+    service = query_value(request, "service")
+    problem = None
+    for token in presented_tokens(request, gateway.config.token_names):
+        answer = gateway.answers.get(token, service)
+        if answer.problem is None:
+            gateway.last_used.note(answer.token_id)
+            return answer.body
+        problem = problem or answer.problem
+    return problem
 
 
 def reply(found: bytes | Problem | None) -> HTTPResponse:

@@ -30,13 +30,21 @@ def known(
 
     Args:
         service: whose terms count too; an unknown one adds nothing.
-        dataset: only the terms that hold back this one.
+        dataset: only the terms that hold back this one; ``NAME:VERSION`` for those of a version too.
     """
     with gateway.facts.snapshot():
         found = facts.of_principal(gateway.facts, principal, service=service)
         of_versions = facts.version_terms(gateway.facts, found.datasets)
     pending = access.waiting_terms(found, of_versions, clock.now())
-    return found, tuple(one for one in pending if dataset in (None, one.dataset))
+    return found, tuple(one for one in pending if dataset is None or _is_of(one, dataset))
+
+
+def _is_of(one: Waiting, asked: str) -> bool:
+    """Whether terms hold back the dataset that is asked for, or the version of it: a name may have a colon too."""
+    if one.dataset == asked:
+        return True
+    dataset, colon, version = asked.rpartition(":")
+    return bool(colon) and one.dataset == dataset and one.version in (None, version)
 
 
 def of(

@@ -165,7 +165,7 @@ def test_logout_is_noticed_by_services_inside_and_outside_the_domain(cave: Cave)
 def test_a_program_that_logs_out_keeps_its_api_token(cave: Cave) -> None:
     program = cave.browser()  # without a cookie, which would decide in place of the header
     reply = program.get("/api/v1/logout", Accept="application/json", Authorization=f"Bearer {cave.secrets['bot']}")
-    assert reply.json() == {"status": "signed out"}
+    assert reply.json() == {"status": "logged out"}
     assert cave.ask("/view", "bot").status_code == 200
 
 
