@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import signal
 import socket
 import time
@@ -49,7 +48,6 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         StoreError: the database is missing or not ours, or another file has taken its place.
     """
     logs.start(config.log_level)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # tokens and keys are in its memory: none of it on a disk
     require_secret(config)
     sockets = systemd.passed_sockets(os.environ)
     if not addresses and not sockets:

@@ -1,18 +1,20 @@
 """The command line: one module a noun, each loaded only when its noun is typed."""
 
 import importlib
-import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from dsgctl import __version__
+from dsgctl.commands import streams
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+RUN: Final = "dsgctl.commands.run"  # where click's contexts keep the `_Run`
 
 # Noun -> its module, and what `dsgctl --help` says of it without loading it.
 NOUNS = {
@@ -86,9 +88,11 @@ class _Run:
     """What `run_once` has to know of the command line once it has failed.
 
     Attributes:
+        format: what ``-o`` says, once it is read.
         debug: ``--debug`` was given before the noun: behind it, it is a word like others, and may be a stranger's.
     """
 
+    format: str | None = None
     debug: bool = False
 
 
@@ -109,6 +113,7 @@ def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: 
 
     if isinstance(ctx.obj, _Run):
         ctx.obj.debug = debug
+        ctx.meta[RUN] = ctx.obj
     ctx.obj = Session(env_file, debug=debug, on_behalf=on_behalf)
     if on_behalf is not None:
         from dsgctl.commands import delegated
@@ -118,16 +123,13 @@ def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: 
 
 def main() -> NoReturn:
     """Run one command, and end with its exit code."""
-    _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    streams.open_closed()
+    streams.use_utf8()
     sys.exit(run_once(sys.argv[1:]))
 
 
 def run_once(arguments: list[str]) -> int:
     """Run one command, say what went wrong, and return its exit code."""
-    sys.argv[1:] = arguments  # which errors look at to know in which form they are wanted
     run = _Run()
     try:
         _refuse_other_encodings(arguments)
@@ -141,28 +143,27 @@ def run_once(arguments: list[str]) -> int:
         click.echo("dsgctl: stopped", err=True)
         return 130
     except BrokenPipeError:  # whoever read our answer has seen enough
-        _drop_what_cannot_be_written()
+        streams.drop_unwritten()
         return 1
     except Exception as error:
-        exit_code = _failed(error, debug=run.debug)
-        _drop_what_cannot_be_written()
+        if run.debug and not isinstance(error, click.ClickException):
+            raise
+        exit_code = _report(error, run.format or _typed_format(arguments))
+        streams.drop_unwritten()
         return exit_code
     return code if isinstance(code, int) else 0
 
 
-def _drop_what_cannot_be_written() -> None:
-    """Empty the buffer of stdout: Python would complain once more of the same pipe or disk at exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _open_closed_streams() -> None:
-    """Put /dev/null where the caller closed a standard stream (``>&-``): Python leaves None there."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115
+def _typed_format(arguments: list[str]) -> str:
+    """The format that a command line names which could not be understood as a whole."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    chosen = "table"
+    for before, argument in zip(["", *options], options, strict=False):
+        if before in ("-o", "--output"):
+            chosen = argument
+        elif attached := re.fullmatch("(?:--output=|-o=?)(.+)", argument):
+            chosen = attached[1]
+    return chosen
 
 
 def _refuse_other_encodings(arguments: list[str]) -> None:
@@ -196,15 +197,13 @@ def _refuse_empty(arguments: list[str]) -> None:
         before = word
 
 
-def _failed(error: Exception, *, debug: bool) -> int:
+def _report(error: Exception, output_format: str) -> int:
     """Say what went wrong, in one line; returns the exit code."""
     # Not at the top: only needed when something failed.
-    from dsgctl.commands.output import printable, wants_json
+    from dsgctl.commands.output import JSON, report_failure
     from dsgctl.core.errors import DsgError
     from dsgctl.store import StoreError
 
-    if debug and not isinstance(error, click.ClickException):
-        raise error
     if isinstance(error, click.ClickException):
         message, hint = error.format_message().rstrip("."), ""
         if isinstance(error, click.UsageError) and error.ctx:
@@ -218,10 +217,5 @@ def _failed(error: Exception, *, debug: bool) -> int:
     # A token typed where none belongs must not go on into logs; core/tokens.py has the shape.
     message = re.sub("dsg_[0-9A-Za-z]{30,}", "dsg_(a token)", message)
     code = getattr(error, "exit_code", 1)
-    if wants_json():
-        import json
-
-        click.echo(json.dumps({"error": message, "hint": hint, "exit_code": code}, ensure_ascii=False), err=True)
-    else:
-        click.echo("dsgctl: " + printable(f"{message}; {hint}" if hint else message), err=True)
+    report_failure(message, hint, code, as_json=output_format in JSON)
     return code

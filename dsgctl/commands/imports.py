@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import printable, told, wants_json
+from dsgctl.commands.output import printable, told
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
@@ -49,7 +49,7 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
             report = work(change, told)
     except (Invalid, Conflict) as error:
         problems = getattr(error, "problems", ())
-        if len(problems) > 1 and not wants_json():  # whose error is one object
+        if len(problems) > 1 and not session.output.is_json:  # whose error is one object
             for line in problems:
                 click.echo(printable(line), err=True)
         raise

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsgctl.commands.output import printable, told, wants_json
+from dsgctl.commands.output import printable, told
 from dsgctl.commands.session import Session, dry_run_option, output_option
 from dsgctl.core.audit import Record
 from dsgctl.core.change import change
@@ -59,7 +59,7 @@ def _applied(session: Session, file: Path, *, prune: bool, dry_run: bool) -> "tu
         with change(session.database, actor, dry_run=dry_run, watch=seen.append) as opened:
             applied = applying.apply(opened, read, prune=prune)
     except document.BadFile as error:
-        if len(error.problems) > 1 and not wants_json():  # whose error is one object
+        if len(error.problems) > 1 and not session.output.is_json:  # whose error is one object
             for line in error.problems:
                 click.echo(printable(line), err=True)
         raise

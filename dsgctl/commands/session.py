@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import click
 
+from dsgctl.commands import RUN
 from dsgctl.commands.output import FORMATS, Output, counted
 from dsgctl.config import Config, from_environment, settings_file
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.names import shown
+from dsgctl.memory import forbid_core_dumps
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 
@@ -32,6 +34,7 @@ class Session:
         Args:
             on_behalf: the email of the person for whom the command is run (``--as``); None for an operator.
         """
+        forbid_core_dumps()
         self.env_file = env_file
         self.debug = debug
         self.on_behalf = on_behalf
@@ -159,6 +162,8 @@ def _allowed_only(function: Function) -> Function:
 
 
 def choose_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    if RUN in ctx.meta:
+        ctx.meta[RUN].format = value
     ctx.obj.output = Output(value)
 
 
@@ -168,6 +173,7 @@ output_option = click.option(
     type=click.Choice(FORMATS),
     default="table",
     expose_value=False,
+    is_eager=True,  # what is wrong with the other options is said in this format too
     callback=choose_output,
     help="How to print the answer; table is for people, the others are stable.",
 )

@@ -1,15 +1,19 @@
 """``dsgctl token``. A token is read from standard input and never from an argument, which others could see in ps."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from dsgctl.commands.output import ask
 from dsgctl.commands.session import ID, SERVICE_ACCOUNT, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import names, service_accounts, tokens, users
+from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
-from dsgctl.store import Database
+from dsgctl.store import Database, StoreError
 from dsgctl.store.models import Principal, Token
 
 _USER = click.option("--user", metavar="EMAIL", help="Of a person.")
@@ -29,16 +33,30 @@ def _owner(database: Database, user: str | None, service_account: str | None) ->
     return service_accounts.find(database, service_account) if service_account is not None else None
 
 
-def _print_secret(session: Session, token: Token, secret: str, owner: Principal, **more: object) -> None:
-    """The one time that a token is seen. The sentence about it goes to stderr, so that the answer is the token."""
-    label = service_accounts.label(owner)
-    if session.output.format == "table":
-        end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
-        click.echo(f"token {token.id} of {label}, good {end}; it is not shown again:", err=True)
-        click.echo(secret)
-        return
-    record = {"id": token.id, "token": secret, "of": label, "prefix": token.prefix, "expires": token.expires, **more}
-    session.output.one(record, value="token")
+@contextmanager
+def _change_that_shows(session: Session) -> Iterator[Change]:
+    """A change in which a token is printed.
+
+    Raises:
+        StoreError: the token was printed, and cannot be kept.
+    """
+    try:
+        with session.change() as change:
+            yield change
+    except StoreError as error:
+        if not session.output.secret_shown:
+            raise
+        raise StoreError(f"{error.message}; the token that was printed is no good", error.hint) from error
+
+
+def _show_once(session: Session, change: Change, token: Token, secret: str, **more: object) -> None:
+    """Print a new token, in the change that makes it. The sentence about it goes to stderr, so that the answer is
+    the token."""
+    owner = service_accounts.label(tokens.owner_of(change.database, token))
+    end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
+    record = {"id": token.id, "token": secret, "of": owner, "prefix": token.prefix, "expires": token.expires, **more}
+    sentence = f"token {token.id} of {owner}, good {end}; it is not shown again:"
+    session.output.secret(record, value="token", sentence=sentence)
 
 
 @subcommand(command, "mint", example="dsgctl token mint --service-account nightly-export --expires 90d -o value")
@@ -51,12 +69,12 @@ def mint(
 ) -> None:
     """Make a token and print it, once. Only its hash is kept."""
     end = names.moment_after(expires, now()) if expires is not None else None
-    with session.change() as change:
+    with _change_that_shows(session) as change:
         owner = _owner(change.database, user, service_account)
         if owner is None:
             raise Invalid("nobody is named", "say --user EMAIL or --service-account NAME")
         token, secret = tokens.mint(change, owner, description=description, expires=end)
-    _print_secret(session, token, secret, owner)
+        _show_once(session, change, token, secret)
 
 
 @subcommand(command, "list", example="dsgctl token list --user ada@example.org")
@@ -93,20 +111,16 @@ def revoke(session: Session, token_id: int) -> None:
 @click.option("--overlap", metavar="DURATION", help="The old one works for so long yet; it ends now if not said.")
 def rotate(session: Session, token_id: int, overlap: str | None) -> None:
     """Make a new token like this one, and end this one."""
-    with session.change() as change:
+    with _change_that_shows(session) as change:
         pause = {"overlap": names.duration(overlap)} if overlap is not None else {}
         token, secret = tokens.rotate(change, token_id, **pause)
-    owner = tokens.owner_of(session.database, token)
-    _print_secret(session, token, secret, owner, replaces=token_id)
+        _show_once(session, change, token, secret, replaces=token_id)
 
 
 @subcommand(command, "inspect", example="dsgctl token inspect < token.txt")
 def inspect(session: Session) -> None:
     """Read a token from standard input: whose it is, and whether it is good or why not."""
-    if sys.stdin.isatty():
-        presented = click.prompt("Token", hide_input=True, err=True)
-    else:
-        presented = sys.stdin.readline(tokens.MAX_LENGTH + 2)
+    presented = ask("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(tokens.MAX_LENGTH + 2)
     presented = presented.strip()
     if not presented:
         raise Invalid("there is no token on standard input", "dsgctl token inspect < FILE")

@@ -1,6 +1,7 @@
 """The form of every value that a person types: one function a kind, which returns the value or raises `Invalid`."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -32,6 +33,41 @@ _UNIT: Final = {
 # Control characters (Unicode categories Cc and Cs), separators of lines and paragraphs, and marks that
 # turn the direction of writing: on a terminal they move the cursor, or make one name look like another.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+# Characters that nothing is seen of, so that two names look the same: those of Unicode's category Cf and those with
+# the property Default_Ignorable_Code_Point (https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point).
+# The visible ones of Cf, Arabic and Kaithi signs of numbers and the like, are not among them.
+_UNSEEN = (
+    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u206f\u2800\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Joiners (U+200C, U+200D) and selectors of a form (U+FE0E, U+FE0F) are needed in Persian, in Indian scripts and in
+# emoji, and there they are seen: they count as hidden elsewhere, above all beside the letters of Latin.
+_SCRIPTS = "\u0590-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\ufdff\ufe0e\ufe0f\ufe70-\ufefe\U0001f000-\U0001faff"
+_HIDDEN = re.compile(
+    f"{_CONTROL.pattern}|[{_UNSEEN}]|(?<![{_SCRIPTS}])[\u200c\u200d]|[\u200c\u200d](?![{_SCRIPTS}])"
+    "|(?<![\u2010-\u2027\u2030-\u205e\u2070-\ufdff\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
+)
+
+
+def has_hidden(text: str, *, allowed: str = "") -> bool:
+    """Whether a character is in ``text`` that is not seen, or does more than to stand there; those of ``allowed``
+    aside."""
+    if text.isascii():
+        return has_control(text, allowed=allowed)
+    return any(hidden not in allowed for hidden in _HIDDEN.findall(text))
+
+
+def escaped(text: str, *, allowed: str = "", spelling: Callable[[str], str] = lambda char: ascii(char)[1:-1]) -> str:
+    """The same text with every hidden character spelled out; those of ``allowed`` aside.
+
+    Args:
+        spelling: how; as in Python, ``\\u200b``, if nothing else is said.
+    """
+    if text.isascii() and not has_control(text, allowed=allowed):  # as nearly all is
+        return text
+    return _HIDDEN.sub(lambda hidden: hidden[0] if hidden[0] in allowed else spelling(hidden[0]), text)
 
 
 def has_control(text: str, *, allowed: str = "") -> bool:
@@ -195,4 +231,4 @@ def _moment(text: str, now: datetime, sign: int) -> datetime:
 def shown(text: str) -> str:
     """A value that somebody typed, quoted for a message: short, and harmless on a terminal."""
     cut = text if len(text) <= 60 else text[:57] + "..."
-    return "'" + "".join(c if not has_control(c) else ascii(c)[1:-1] for c in cut) + "'"
+    return f"'{escaped(cut)}'"

@@ -11,6 +11,7 @@ import pytest
 from dsgctl.commands import NOUNS, cli
 from tests.commands.conftest import World
 from tests.commands.running import Quick
+from tests.commands.test_secrets import PRINT_A_SECRET, SECRET
 from tests.conftest import FIXTURES
 from tests.importers.middle_auth import copy_dumps
 
@@ -134,6 +135,8 @@ def test_the_example_in_the_help_runs(
     needs_shell = any(mark in line for mark in "<>|&'")
     result = (here.run.shell(line, **settings) if needs_shell else here.quick(*words[1:])).ok()
     silent = line.startswith("dsgctl diff") or "nothing to do" in result.err
+    if SECRET.search(result.out):
+        assert " ".join(words[1:3]) in PRINT_A_SECRET
     assert result.out or "(none)" in result.err or ">" in line or silent, result
 
 

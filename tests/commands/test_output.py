@@ -12,7 +12,9 @@ from typing import Any
 import apsw
 import pytest
 
+from dsgctl.commands.output import FORMATS
 from dsgctl.core import users
+from dsgctl.core.names import has_hidden
 from tests.commands.conftest import World
 from tests.commands.running import Process, Quick, execute
 from tests.commands.terminal import on_a_terminal
@@ -103,6 +105,53 @@ def test_names_that_are_not_ascii_pass_whatever_the_locale(dsgctl: Process, loca
     answer = json.loads(dsgctl("user", "show", "zoe@example.org", "-o", "json", env=env).ok().out)
     assert answer["name"] == "Zoë 李明"
     assert "Zoë 李明" in dsgctl("user", "list", env=env).ok().out
+
+
+ODD = "Zoë 李明 \U0001f469\u200d\U0001f52c \U0001f469"
+# How a process may come to another encoding than UTF-8; a locale that is not installed is C.
+ENCODINGS = {
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "POSIX": {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "Latin 1": {"LC_ALL": "de_DE.ISO-8859-1", "LANG": "de_DE.ISO-8859-1", "PYTHONUTF8": "0",
+                "PYTHONCOERCECLOCALE": "0"},
+    "streams of Latin 1": {"PYTHONIOENCODING": "latin-1"},
+    "streams of ASCII": {"PYTHONIOENCODING": "ascii:strict"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env", ENCODINGS.values(), ids=ENCODINGS)
+def test_answers_for_programs_are_utf_8_in_every_locale(dsgctl: Process, env: dict[str, str]) -> None:
+    """Arguments, names of files, what is in files and what is on standard input too."""
+    terms = dsgctl.directory / "Bedingungen für 李明.md"
+    terms.write_text(f"# {ODD}\n", encoding="utf-8")
+    people = dsgctl.directory / "Leute für 李明.csv"
+    people.write_text(f"email,name,affiliation,notes\ncy@example.org,{ODD},,\n", encoding="utf-8")
+    dsgctl("user", "add", "zoe@example.org", "--name", ODD, env=env).ok()
+    dsgctl("dataset", "add", "fish2", env=env).ok()
+    dsgctl("terms", "add", ODD, "--file", terms.name, env=env).ok()
+    dsgctl("terms", "add", "from a pipe", "--file", "-", input=f"# {ODD}\n", env=env).ok()
+    dsgctl("import", "csv", people.name, "--dataset", "fish2", "-o", "json", env=env).ok()
+    (stored,) = execute(dsgctl.database, "SELECT DISTINCT name FROM principals")
+    assert stored == (ODD,)
+    for number in ("1", "2"):
+        assert json.loads(dsgctl("terms", "show", number, "-o", "json", env=env).ok().out)["text"] == f"# {ODD}\n"
+    listed = json.loads(dsgctl("user", "list", "-o", "json", env=env).ok().out)
+    assert [row["name"] for row in listed] == [ODD, ODD]
+    lines = dsgctl("user", "list", "-o", "jsonl", env=env).ok().out.splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [ODD, ODD]
+    rows = csv.DictReader(io.StringIO(dsgctl("user", "list", "-o", "csv", env=env).ok().out))
+    assert [row["name"] for row in rows] == [ODD, ODD]
+    assert dsgctl("terms", "list", "-o", "value", env=env).ok().out
+    error = dsgctl("group", "show", "für 李明", "-o", "json", env=env)
+    assert json.loads(error.err)["error"] == "there is no group 'für 李明'"
+
+
+def test_an_argument_that_is_not_utf_8_is_refused_in_every_locale(dsgctl: Process) -> None:
+    for env in ({}, *ENCODINGS.values()):
+        with dsgctl.start("group", "add", b"Zo\xeb", env=dsgctl.environment(**env)) as process:
+            assert process.stderr
+            said = process.stderr.read()
+        assert (process.returncode, b"is not UTF-8 text" in said) == (2, True), (env, said)
 
 
 def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(dsgctl: Process) -> None:
@@ -229,6 +278,87 @@ def test_the_whole_list_is_one_valid_answer_in_every_format(crowd: Process) -> N
     quick = Quick(crowd.directory, crowd.database)
     assert len(json.loads(quick("user", "list", "-o", "json").ok().out)) == CROWD
     assert len(quick("user", "list", "-o", "csv").ok().out.splitlines()) == CROWD + 1
+
+
+ACTING = ("\x1b[2J", "\x07", "\x7f", "\x85", "\x9b31m", "\u202e", "\u2066", "\u200b", "\u2060", "\ufeff", "\xad",
+          "\u2028", "\U000e0041", "a\u200d", "a\ufe0f")  # fmt: skip
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_no_format_prints_what_a_terminal_acts_on_or_hides(filled: World, format_: str) -> None:
+    name = f"{'ë'.join(ACTING)}ë"
+    execute(filled.database, "UPDATE groups SET name = ?", name)
+    execute(filled.database, "UPDATE principals SET name = ?, notes = ?", name, f"{name}\nlast")
+    execute(filled.database, "UPDATE tokens SET description = ?", name)
+    for line in ("group list", "user show ada@example.org", "user list", "token list", "token show 1",
+                 "access explain ada@example.org fish2", "user remove ada@example.org --dry-run",
+                 "user offboard ada@example.org"):  # fmt: skip
+        result = filled.quick(*line.split(), "-o", format_)
+        assert not has_hidden(result.out + result.err, allowed="\n")
+        if format_ == "json" and line == "group list":
+            assert json.loads(result.out)[0]["name"] == name
+
+
+def test_errors_questions_and_hints_show_it_escaped_too(filled: World) -> None:
+    evil = "lab\x1b]0;title\x07\u202e\u200b"
+    for words in (("group", "show", evil), ("user", "add", evil), ("nonsense" + evil,), ("user", "list", evil),
+                  ("user", "list", "--" + evil), ("user", "list", "-o", evil), ("--env-file", evil, "user", "list"),
+                  ("terms", "add", "T", "--file", evil), ("apply", evil), ("import", "csv", evil, "--dataset", "fish2"),
+                  ("db", "restore", evil)):  # fmt: skip
+        result = filled.quick(*words)
+        assert result.code != 0
+        assert not has_hidden(result.out + result.err, allowed="\n"), words
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), ("\uff1d1", "'\uff1d1"),
+        (" =1", "' =1"), ("\t=1", "'\t'=1"), ("\n=1", "'\n'=1"), ('"=1', "'\"=1"), ("'=1", "''=1"),
+        ("\u3000=1", "'\u3000=1"),
+        ("a;=1", "a;'=1"), ("a; =1", "a;' =1"), ('a";"=1', "a\";'\"=1"), ("a\n=1", "a\n'=1"), ("a\t@x", "a\t'@x"),
+        ("a;\uff1dx", "a;'\uff1dx"), ("a;;-x;=y", "a;;'-x;'=y"), ("a=1", "a=1"), ("a; b=1", "a; b=1"), ("", ""),
+        ("ada@example.org", "ada@example.org"), ("2026-01-31", "2026-01-31"), ("gs://b/x;y", "gs://b/x;y"),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_cell_of_csv_is_no_formula_whatever_the_separator(filled: World, text: str, cell: str) -> None:
+    execute(filled.database, "UPDATE principals SET notes = ? WHERE email = 'ada@example.org'", text)
+    rows = csv.DictReader(
+        io.StringIO(filled.quick("user", "show", "ada@example.org", "-o", "csv").ok().out, newline="")
+    )
+    assert next(rows)["notes"] == cell
+    for separator in ";\t":
+        for line in csv.reader(io.StringIO(cell), delimiter=separator, quoting=csv.QUOTE_NONE):
+            assert not [part for part in line if part.strip().strip("\"'").strip()[:1] in tuple("=+-@\uff1d")
+                        and not part.strip().startswith("'")]  # fmt: skip
+
+
+# Which format an error has
+
+
+@pytest.mark.parametrize(
+    ("line", "is_json"),
+    [
+        ("dataset show json", False), ("dataset show -- json", False), ("group show jsonl", False),
+        ("user add json", False), ("dataset show fish9 -o json", True), ("dataset show fish9 -ojson", True),
+        ("dataset show fish9 --output json", True), ("dataset show fish9 --output=jsonl", True),
+        ("dataset show -o json fish9", True), ("dataset show fish9 -o csv", False),
+        ("dataset show -o value json", False),
+        ("user set nobody@example.org --note -ojson", False), ("dataset show -- -ojson", False),
+        ("user remove nobody@example.org -yo json", True), ("user add -o json", True),
+        ("user list --no-such -o json", True),
+        ("user list -o json --limit 0", True), ("user list --limit 0 -o json", True), ("nonsense json", False),
+        ("user set nobody@example.org --note=-o --name json", False), ("user list --limit 0 --search=-ojson", False),
+        ("user list -o xml", False), ("group show --output=json=x", False),
+    ],
+)  # fmt: skip
+def test_an_error_is_json_exactly_if_the_answer_would_be(filled: World, line: str, is_json: bool) -> None:
+    result = filled.quick(*line.split())
+    assert result.code in (2, 3)
+    assert result.err.startswith("{") is is_json
+    if is_json:
+        assert set(json.loads(result.err)) == {"error", "hint", "exit_code"}
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1", "=cmd|' /C calc'!A0"])
