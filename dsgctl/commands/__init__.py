@@ -193,6 +193,11 @@ def _refuse_empty(arguments: list[str]) -> None:
         option, equals, value = word.partition("=")
         if not word or (equals and not value and option.startswith("--") and option not in _MAY_BE_EMPTY):
             named = f"{option or before} is empty" if (option or before).startswith("-") else "an argument is empty"
+            if (option or before) == "--as":
+                # Only needed to word an error.
+                from dsgctl.core.errors import NotAllowed
+
+                raise NotAllowed("nobody is let in as ''", "name a person, or leave out --as")
             raise click.UsageError(f"{named}; leave it out, or write what it is to be: see 'dsgctl --help'")
         before = word
 

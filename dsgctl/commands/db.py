@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.output import counted, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import audit
+from dsgctl.core import audit, derived
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
@@ -62,6 +62,16 @@ def check(session: Session, mend: bool) -> None:
     if dangling and not problems:
         more = f" and {len(dangling) - 1} more such" if len(dangling) > 1 else ""
         raise DsgError(f"{session.database.path}: {dangling[0]}{more}", "dsgctl db check --mend deletes what is left")
+    unsupported = derived.unsupported(session.database) if not problems else 0
+    if unsupported and mend:
+        with session.change():
+            pass  # every change takes back what is no longer supported
+    elif unsupported:
+        raise DsgError(
+            f"{session.database.path}: what was given with --as reaches further than what its givers hold: "
+            f"{unsupported} to take back or shorten",
+            "the next change does it, or dsgctl db check --mend",
+        )
     broken = audit.verify(session.database)
     if broken is not None:
         problems.append(f"audit record {broken} does not follow from the one before it: somebody changed the log")

@@ -8,6 +8,7 @@ import click
 from dsgctl.commands.session import DATASET, GROUP, SERVICE_ACCOUNT, Function, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import grants, names, service_accounts, users
+from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
@@ -44,11 +45,14 @@ def _subject(database: Database, user: str | None, group: str | None, service_ac
     return grants.group_subject(database, group) if group is not None else None
 
 
-def _required_subject(database: Database, *options: str | None) -> Subject:
-    subject = _subject(database, *options)
-    if subject is None:
-        raise Invalid("nobody is named", "say one of --user EMAIL, --group NAME and --service-account NAME")
-    return subject
+def _required_subject(change: Change, target: Target, *options: str | None) -> Subject:
+    def find() -> Subject:
+        subject = _subject(change.database, *options)
+        if subject is None:
+            raise Invalid("nobody is named", "say one of --user EMAIL, --group NAME and --service-account NAME")
+        return subject
+
+    return grants.find_subject(change, target, find)
 
 
 def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,10 +92,12 @@ def add(
     for_ever = expires == "never"
     end = names.moment_after(expires, now()) if expires is not None and not for_ever else None
     with session.change() as change:
-        subject = _required_subject(change.database, user, group, service_account)
+        subject = _required_subject(change, target, user, group, service_account)
         changed = grants.add(change, subject, target, expires=end, for_ever=for_ever)
+        asked, end = end, grants.end_of(change.database, subject, target)
+    until = f" until {end:%Y-%m-%d %H:%M UTC}" if end is not None and end != asked else ""
     session.output.done(
-        f"{subject.label} has {permission} on {dataset}" + ("" if changed else " already"),
+        f"{subject.label} has {permission} on {dataset}{until}" + ("" if changed else " already"),
         dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope,
         expires=end, changed=changed,
     )  # fmt: skip
@@ -111,9 +117,10 @@ def revoke(
     scope: str | None,
 ) -> None:
     """Take a grant away, in the words that gave it; the next request is answered without it."""
+    target = Target(dataset, permission, version, scope)
     with session.change() as change:
-        subject = _required_subject(change.database, user, group, service_account)
-        grants.revoke(change, subject, Target(dataset, permission, version, scope))
+        subject = _required_subject(change, target, user, group, service_account)
+        grants.revoke(change, subject, target)
     session.output.done(
         f"{subject.label} no longer has {permission} on {dataset} by that grant",
         dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope, changed=True,

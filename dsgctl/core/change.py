@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dsgctl.core import audit
+from dsgctl.core import audit, derived
 from dsgctl.core.audit import Record, State
 from dsgctl.core.clock import now
 from dsgctl.store import Database
@@ -41,6 +41,11 @@ class Change:
         self._watch = watch
         self._pending: list[Record] = []
 
+    @property
+    def giver_id(self) -> int | None:
+        """Whose what is given now is (derived.py): of a delegate; None for operators and who manages the gateway."""
+        return None if self.delegate is None or self.delegate.manages_gateway else self.delegate.facts.id
+
     def record(self, action: str, target: str, before: State = None, after: State = None) -> None:
         """Note a change of fact; it is written in the same transaction."""
         self.add_record(Record(self.at, self.actor, action, target, before, after))
@@ -73,7 +78,8 @@ def change(
     watch: Callable[[Record], None] | None = None,
     delegate: "Callable[[Database, datetime], Delegate] | None" = None,
 ) -> Iterator[Change]:
-    """Change facts: all that happens inside and its audit records are kept, or none of it.
+    """Change facts: all that happens inside and its audit records are kept, or none of it. What people gave and
+    may no longer give goes with it (derived.py).
 
     Args:
         dry_run: do it all, then undo it: what ``watch`` saw is what a run would do.
@@ -85,6 +91,7 @@ def change(
             at = at or now()
             opened = Change(database, actor, at, watch, delegate(database, at) if delegate else None)
             yield opened
+            derived.settle(opened)
             opened.write_records()
             database.forget_changes()
             if dry_run:

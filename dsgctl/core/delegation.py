@@ -1,19 +1,27 @@
 """What people who are no operators may change and see through ``dsgctl --as``: the rules, in one place.
 
 - who manages the gateway (``admin``): everything that is a fact; what is the host's own is not among them;
-- a dataset admin, who has ``admin`` on a dataset: every grant on it;
-- a lead who has ``manage`` on a dataset: its grants that are scoped to a group they lead, to people of that group,
-  up to their own level and never ``admin``; and who is in that group, as far as its own grants go no further;
+- who has ``admin`` on a dataset, or on a version of it: every grant on that;
+- a lead who has ``manage`` on it: its grants that are scoped to a group they lead, to people of that group,
+  up to their own level and never ``admin``; and who is in that group, as far as they may pass on all of its grants;
 - everybody: what concerns themselves.
+
+Nobody passes on more than what they hold, in version, level and time (`derived.passes`), and what they gave ends
+with that (`derived.settle`). Nobody sees more of others than what they may decide about.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from dsgctl.core import access, facts, users
+from peewee import JOIN
+
+from dsgctl.core import access, derived, facts, users
 from dsgctl.core.access import Facts
+from dsgctl.core.derived import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
+from dsgctl.core.names import email_key
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -39,72 +47,157 @@ class Delegate:
     def manages_gateway(self) -> bool:
         return self.facts.admin and self.facts.active
 
+    @property
+    def email(self) -> str:
+        return self.facts.label
+
     def is_self(self, who: str) -> bool:
-        return who.lower() == self.facts.label.lower()
+        return email_key(who) == email_key(self.facts.label)
 
-    def administers(self, dataset: str) -> bool:
-        return self.manages_gateway or access.decide(self.facts, dataset, "admin", self.at).allowed
-
-    def manages(self, dataset: str) -> bool:
-        """Whether they decide about some of its grants at least."""
-        return self.administers(dataset) or (
-            bool(self.facts.leads) and access.decide(self.facts, dataset, "manage", self.at).allowed
-        )
+    def knows(self, dataset: str) -> bool:
+        """Whether they may know that there is this dataset; one that is not there is unknown to everybody."""
+        return self.manages_gateway or access.may_know_of(self.facts, dataset, self.at)
 
     def leads(self, group: str) -> bool:
         return self.manages_gateway or (self.facts.active and group in self.facts.leads)
 
+    def administers(self, dataset: str) -> bool:
+        """Whether they decide about all of its grants."""
+        return self.manages_gateway or any(
+            grant.permission == "admin" and grant.version is None for grant in self._holds(dataset)
+        )
+
+    def manages(self, dataset: str) -> bool:
+        """Whether they decide about some of its grants at least."""
+        return self.manages_gateway or any(
+            grant.permission == "admin" or self.facts.leads for grant in self._holds(dataset)
+        )
+
+    def oversees(self, dataset: str, person: str) -> bool:
+        """Whether they may see all that somebody else has on a dataset."""
+        if self.administers(dataset):
+            return True
+        if not any(grant.version is None for grant in self._holds(dataset)):
+            return False
+        mine = m.Membership.select().join_from(m.Membership, m.Group).join_from(m.Membership, m.Principal)
+        user = users.by_email(self.database, person)
+        return user is not None and self.database.count(
+            mine.where(m.Membership.principal == user.id, m.Group.name.in_(self.facts.leads))
+        ) > 0  # fmt: skip
+
+    def may_see(self, grant: Mapping[str, Any]) -> bool:
+        """Whether they may see a grant, as `grants.listed` has it: their own, and what they may decide about."""
+        dataset, version, permission = grant["dataset"], grant["version"], grant["permission"]
+        if not self.knows(dataset):
+            return False
+        if self.manages_gateway or self.is_self(grant["user"] or "") or grant["group"] in self.facts.groups:
+            return True
+        holds = self._holds(dataset)
+        if any(one.permission == "admin" and one.version in (None, version) for one in holds):
+            return True
+        return self.leads(grant["scope"] or "") and any(
+            passes(one.permission, one.version, permission, version, read_only=False) for one in holds
+        )
+
     def require_grant(
-        self, dataset: str, permission: str, scope: str | None, principal_id: int | None, group_id: int | None
-    ) -> None:
+        self,
+        dataset: str,
+        permission: str,
+        version: str | None,
+        scope: str | None,
+        subject: tuple[int | None, int | None],
+    ) -> datetime:
         """For giving a grant, changing its end, and taking it away.
 
         Args:
-            principal_id, group_id: the subject: one of both.
+            subject: the id of the principal, or of the group; neither if it is not there.
+
+        Returns:
+            The end of what they hold, and so of what they give; `NEVER` if it has none.
 
         Raises:
             NotAllowed: it is not theirs to decide.
         """
-        if self.administers(dataset):
-            return
+        if self.manages_gateway:
+            return NEVER
         if not self.manages(dataset):
             self._refuse(f"decide who may use {dataset}", "its admins do")
+        scoped = scope is not None and self.leads(scope) and self._belongs(scope, *subject)
+        end = self._passing(dataset, permission, version, derived.PASSED_ON if scoped else ("admin",))
+        if end == NOTHING:
+            self._refuse_grant(dataset, permission, version, scope)
+        return end
+
+    def _refuse_grant(self, dataset: str, permission: str, version: str | None, scope: str | None) -> NoReturn:
+        versions = {grant.version for grant in self._holds(dataset)}
+        if not versions & {None, version}:
+            own = " or ".join(f"--version {name}" for name in sorted(filter(None, versions)))
+            self._refuse(f"decide about all of {dataset}", f"say which version: {own}")
         if scope is None or not self.leads(scope):
             self._refuse("decide about this grant", f"scope it to a group that you lead: --scope {self._led()}")
         if permission not in access.LEVELS or permission == "admin":
             self._refuse(f"decide about {permission} on {dataset}", "its admins do")
-        if not access.decide(self.facts, dataset, permission, self.at).allowed:
+        if self._passing(dataset, permission, version, derived.PASSED_ON) == NOTHING:
             self._refuse(f"decide about {permission} on {dataset}", "it is more than they have there themselves")
-        if not self._belongs(scope, principal_id, group_id):
-            self._refuse("decide about this grant", f"it is not for somebody of the group {scope}")
+        self._refuse("decide about this grant", f"it is not for somebody of the group {scope}")
 
     def require_member(self, group: str, group_id: int, *, leads: bool, joins: bool) -> None:
         """For putting somebody into a group and taking them out.
 
         Args:
-            leads: whether they are to lead it.
+            leads: whether they lead it, or are to.
 
         Raises:
             NotAllowed: it is not theirs to decide.
         """
         if self.manages_gateway:
             return
-        datasets = access.permissions(self.facts, self.at)
-        if not self.leads(group) or not any("manage" in held for held in datasets.values()):
+        if not self.leads(group) or not any(self._holds(name) for name in self.facts.datasets):
             self._refuse(f"decide who is in {group}", "its leads do who have manage on a dataset")
         if leads:
-            self._refuse(f"make somebody lead {group}", "an operator does: dsgctl group member add --lead")
+            self._refuse(f"decide who leads {group}", "an operator does: dsgctl group member add --lead")
         if joins:
-            query = m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group_id)
-            for dataset, permission in self.database.tuples(query):
-                mine = datasets.get(dataset, frozenset())
-                if not self.administers(dataset) and (permission == "admin" or permission not in mine):
-                    self._refuse(f"put anybody into {group}", f"it gives {permission} on {dataset}: not theirs to give")
+            query = (
+                m.Grant.select(m.Dataset.name, m.Version.name, m.Grant.permission, m.Grant.expires)
+                .join_from(m.Grant, m.Dataset)
+                .join_from(m.Grant, m.Version, JOIN.LEFT_OUTER)
+                .where(m.Grant.group == group_id)
+            )
+            for dataset, version, permission, expires in self.database.tuples(query):
+                if self._passing(dataset, permission, version, derived.PASSED_ON) < (expires or NEVER):
+                    what = f"{permission} on {dataset}" if self.knows(dataset) else "more than they have"
+                    self._refuse(f"put anybody into {group}", f"it gives {what}: not theirs to give, or not so long")
+
+    def _holds(self, dataset: str) -> list[access.Grant]:
+        """The grants by which they may decide anything about a dataset now."""
+        if not self.facts.active or dataset not in self.facts.datasets:
+            return []
+        if access.missing_terms(self.facts, self.facts.datasets[dataset], self.at):
+            return []
+        return [
+            grant
+            for grant in self.facts.grants
+            if grant.dataset == dataset and grant.permission in derived.PASSED_ON and grant.counts(self.at)
+        ]
+
+    def _passing(self, dataset: str, permission: str, version: str | None, held: tuple[str, ...]) -> datetime:
+        """Until when they may pass this on, by grants of these permissions."""
+        return max(
+            (
+                grant.expires or NEVER
+                for grant in self._holds(dataset)
+                if grant.permission in held
+                and passes(grant.permission, grant.version, permission, version, read_only=self.facts.read_only)
+            ),
+            default=NOTHING,
+        )
 
     def _belongs(self, scope: str, principal_id: int | None, group_id: int | None) -> bool:
         members = m.Membership.select().join(m.Group).where(m.Group.name == scope)
         if principal_id is not None:
             return self.database.count(members.where(m.Membership.principal == principal_id)) > 0
+        if group_id is None:
+            return False
         return self.database.count(m.Group.select().where(m.Group.name == scope, m.Group.id == group_id)) > 0
 
     def _led(self) -> str:

@@ -1,13 +1,13 @@
 """Grants: a permission on a dataset, to a user, a group or a service account."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from peewee import JOIN
 
-from dsgctl.core import access, datasets, groups, names, service_accounts
+from dsgctl.core import access, datasets, derived, groups, names, service_accounts
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import Database
@@ -69,29 +69,49 @@ def add(
         expires: the first moment at which it no longer counts; None for never.
         for_ever: a grant that ends may become one that does not.
 
+    What a delegate gives ends, at the latest, with what they hold. What an operator gives again is the operator's
+    from then on, and so is what another delegate gives again for longer that delegate's.
+
     Raises:
         Conflict: there is one that will end, and no other end was said: it is not made endless by the way.
     """
     names.permission(target.permission)
-    _authorize(change, subject, target)
+    end = _ends(expires, _authorize(change, subject, target))
     found = _resolve(change.database, target)
     known = _existing(change.database, subject, target.permission, found)
     if known is None:
-        add_all(change, [subject], target, expires=expires, source=source)
+        add_all(change, [subject], target, expires=end, source=source)
         return True
-    if known.expires == expires:
+    giver = change.giver_id
+    adopted = giver is None and known.delegate_id is not None
+    if known.expires == end and not adopted:
         return False
+    if giver is not None and _lasts(end) < _lasts(known.expires) <= _lasts(expires):
+        return False  # it would be shorter only because what the delegate holds is
     if expires is None and known.expires is not None and known.expires > change.at and not for_ever:
         raise Conflict(
             f"{subject.label} has {target.permission} on {target.dataset} until {known.expires:%Y-%m-%d %H:%M UTC}",
             "say --expires with another end, or --expires never",
         )
-    change.database.run(Grant.update(expires=expires).where(Grant.id == known.id))
+    values: dict[str, Any] = {"expires": end}
+    if adopted or _lasts(end) > _lasts(known.expires):  # given anew: to those, too, who have joined a group since
+        values |= {"delegate_id": giver, "granted_by": change.actor, "created": change.at}
+    change.database.run(Grant.update(values).where(Grant.id == known.id))
     which = _words(target)
-    change.record(
-        "grant.set", _label(target, subject), which | {"expires": known.expires}, which | {"expires": expires}
-    )
+    before, after = which | {"expires": known.expires}, which | {"expires": end}
+    if adopted:
+        before, after = before | {"granted_by": known.granted_by}, after | {"granted_by": change.actor}
+    change.record("grant.set", _label(target, subject), before, after)
     return True
+
+
+def _lasts(expires: datetime | None) -> datetime:
+    return expires or derived.NEVER
+
+
+def _ends(expires: datetime | None, latest: datetime) -> datetime | None:
+    """The end of a grant that was asked for until then, and may be given until ``latest``."""
+    return expires if _lasts(expires) <= latest else latest
 
 
 def add_all(
@@ -103,11 +123,12 @@ def add_all(
     source: Source = "manual",
 ) -> None:
     """Give the same grant to many who are known not to have it."""
+    rows = []
     for subject in subjects:
-        _authorize(change, subject, target)
-    found = _resolve(change.database, target)
-    row = {"expires": expires, "source": source, "granted_by": change.actor, "created": change.at}
-    _insert(change, target, found, [(subject, row) for subject in subjects])
+        end = _ends(expires, _authorize(change, subject, target))
+        rows.append((subject, {"expires": end, "source": source, "granted_by": change.actor, "created": change.at,
+                               "delegate_id": change.giver_id}))  # fmt: skip
+    _insert(change, target, _resolve(change.database, target), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +162,13 @@ def keep_all(change: Change, kept: Iterable[Kept]) -> int:
         rows = [
             (
                 subject,
-                {"expires": None, "source": one.source, "granted_by": one.granted_by, "created": one.created},
+                {
+                    "expires": None,
+                    "source": one.source,
+                    "granted_by": one.granted_by,
+                    "created": one.created,
+                    "delegate_id": None,
+                },
             )
             for subject, one in grants.items()
             if (subject.principal_id, subject.group_id) not in there
@@ -172,6 +199,12 @@ def _insert(change: Change, target: Target, found: _Found, subjects: Sequence[tu
         change.record("grant.add", _label(target, subject), after=after)
 
 
+def end_of(database: Database, subject: Subject, target: Target) -> datetime | None:
+    """When a grant that is there ends; None for never."""
+    known = _existing(database, subject, target.permission, _resolve(database, target))
+    return known.expires if known is not None else None
+
+
 def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dict[int, datetime | None]:
     """Those of these principals who have this very grant, and when it ends; at most some thousands at once."""
     query = _these(target.permission, _resolve(database, target), (Grant.principal, Grant.expires))
@@ -194,6 +227,7 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
             " ".join(filter(None, (row["permission"], row["version"] and f"--version {row['version']}",
                                    row["scope"] and f"--scope {row['scope']}")))
             for row in listed(change.database, dataset=target.dataset, subject=subject)
+            if change.delegate is None or change.delegate.may_see(row)
         ]  # fmt: skip
         raise NotFound(
             f"{subject.label} has no such grant: {target.permission} on {target.dataset}",
@@ -221,12 +255,33 @@ def is_withdrawn(database: Database, principal_id: int, dataset_id: int) -> bool
     return database.first(m.Withdrawal.select().where(where)) is not None
 
 
-def _authorize(change: Change, subject: Subject, target: Target) -> None:
-    """Before anything is looked up: who may not decide learns nothing of what is there."""
-    if change.delegate is not None:
-        change.delegate.require_grant(
-            target.dataset, target.permission, target.scope, subject.principal_id, subject.group_id
-        )
+def _authorize(change: Change, subject: Subject | None, target: Target) -> datetime:
+    """Before anything is looked up: who may not decide learns nothing of what is there.
+
+    Args:
+        subject: None if it is not there.
+
+    Returns:
+        Until when it may be given.
+    """
+    if change.delegate is None:
+        return derived.NEVER
+    who = (subject.principal_id, subject.group_id) if subject is not None else (None, None)
+    return change.delegate.require_grant(target.dataset, target.permission, target.version, target.scope, who)
+
+
+def find_subject(change: Change, target: Target, find: Callable[[], Subject]) -> Subject:
+    """The subject of a grant, for who may decide about the grant.
+
+    Raises:
+        NotAllowed: it is not theirs to decide; whether there is such a subject is not told then.
+        NotFound: there is none.
+    """
+    try:
+        return find()
+    except NotFound:
+        _authorize(change, None, target)
+        raise
 
 
 def _resolve(database: Database, target: Target) -> _Found:
@@ -267,11 +322,13 @@ def listed(
     dataset: str | None = None,
     subject: Subject | None = None,
     expiring_before: datetime | None = None,
+    by_operators: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Grants as they were given, in the order of dataset and id; those of a user's groups are the groups'.
 
     Args:
         expiring_before: only those that end before then; those that have ended too.
+        by_operators: only those that nobody gave with ``--as``.
     """
     scope = m.Group.alias("scope")
     query = (
@@ -295,4 +352,6 @@ def listed(
         query = query.where(column == value)
     if expiring_before is not None:
         query = query.where(Grant.expires < expiring_before)
+    if by_operators:
+        query = query.where(Grant.delegate_id.is_null())
     return database.rows(query)

@@ -5,7 +5,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import names, users
+from dsgctl.core import derived, names, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import NotFound
 from dsgctl.store import Database
@@ -78,19 +78,31 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
     Returns:
         Whether anything changed.
     """
-    group, user = find(change.database, name), users.find(change.database, email)
+    group = find(change.database, name)
     if change.delegate is not None:
         change.delegate.require_member(name, group.id, leads=leads is not None, joins=True)
+    user = users.find(change.database, email)
     known = _membership(change.database, group, user)
     if known is None:
         add_members(change, group, [user.id], [user.email], leads=bool(leads))
         return True
-    if leads is None or known.leads == leads:
+    if change.giver_id is not None:
+        return False  # that they are in it is an operator's word already, or a lead's
+    by_lead = change.database.run(
+        m.DelegatedMember.delete().where(
+            m.DelegatedMember.principal_id == user.id, m.DelegatedMember.group_id == group.id
+        )
+    )
+    before = {"leads": known.leads} | ({"delegated": True} if by_lead else {})
+    after = {"leads": known.leads if leads is None else leads}
+    if before == after:
         return False
     change.database.run(
-        m.Membership.update(leads=leads).where(m.Membership.group == group.id, m.Membership.principal == user.id)
+        m.Membership.update(leads=after["leads"]).where(
+            m.Membership.group == group.id, m.Membership.principal == user.id
+        )
     )
-    change.record("group.member.set", f"group:{name} user:{user.email}", {"leads": known.leads}, {"leads": leads})
+    change.record("group.member.set", f"group:{name} user:{user.email}", before, after)
     return True
 
 
@@ -100,6 +112,9 @@ def add_members(
     """Put people who are not in it into a group; the same as `add_member`, many at once."""
     rows = [{"principal": principal_id, "group": group.id, "leads": leads} for principal_id in ids]
     change.database.insert_many(m.Membership, rows)
+    if change.giver_id is not None:
+        given = [{"principal_id": principal_id, "group_id": group.id, "since": change.at} for principal_id in ids]
+        change.database.insert_many(m.DelegatedMember, given)
     after = {"leads": leads}
     for email in emails:
         change.record("group.member.add", f"group:{group.name} user:{email}", after=after)
@@ -114,15 +129,21 @@ def members_among(database: Database, group: Group, ids: Iterable[int]) -> dict[
 
 
 def remove_member(change: Change, name: str, email: str) -> bool:
-    """Take a person out of a group. Returns whether they were in it."""
-    group, user = find(change.database, name), users.find(change.database, email)
+    """Take a person out of a group, and away the grants scoped to it that they have.
+
+    Returns:
+        Whether they were in it.
+    """
+    group = find(change.database, name)
     if change.delegate is not None:
         change.delegate.require_member(name, group.id, leads=False, joins=False)
+    user = users.find(change.database, email)
     known = _membership(change.database, group, user)
     if known is None:
         return False
-    change.database.run(m.Membership.delete().where(m.Membership.group == group.id, m.Membership.principal == user.id))
-    change.record("group.member.remove", f"group:{name} user:{user.email}", {"leads": known.leads})
+    if change.delegate is not None and known.leads and not change.delegate.is_self(user.email):
+        change.delegate.require_member(name, group.id, leads=True, joins=False)
+    derived.take_out(change, user.id, group.id)
     return True
 
 

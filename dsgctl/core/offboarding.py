@@ -54,7 +54,8 @@ def offboard(
 ) -> Left:
     """Disable a person and the children of their account, end every token, and take away grants and memberships.
 
-    Grants that they gave to others stay, and so does what the record says of them. A second time changes nothing.
+    Grants that they gave as an operator stay, and so does what the record says of them; what they gave with ``--as``
+    falls (derived.py). A second time changes nothing.
 
     Args:
         os_user: see `made_by`.

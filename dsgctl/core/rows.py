@@ -189,6 +189,10 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     },
     "affiliations": {"name": _line("affiliation", empty=False)},
     "groups": {"name": _line("group name", empty=False)},
+    "delegated_members": {
+        "principal_id": lambda value: _number(value, 1, MOST - 1),
+        "group_id": lambda value: _number(value, 1, MOST - 1),
+    },
     "datasets": {
         "name": lambda text: names.slug(text, "dataset"),
         "description": lambda text: names.paragraph(text, "description"),
@@ -198,7 +202,7 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "buckets": {"name": _bucket, "credential": names.credential, "project": names.project},
     "iam_members": {"bucket": _bucket, "member": _member},
     "locations": {"bucket": _bucket, "prefix": _prefix},
-    "grants": {"permission": names.permission},
+    "grants": {"permission": names.permission, "delegate_id": lambda value: _number(value, 1, MOST - 1)},
     "services": {
         "name": lambda text: names.slug(text, "service"),
         "display_name": _line("display name"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import names
+from dsgctl.core import derived, names
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.store import Database
@@ -314,6 +314,7 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> dict[str,
     for account in going:
         if not last_admin:
             _keep_an_admin(change.database, account, "be removed")
+        derived.take_given_by(change, account.id)
         change.database.run(Principal.delete().where(Principal.id == account.id))
         change.record(
             "user.remove", f"user:{account.email}", {"id": account.id, "name": account.name, **gone[account.id]}

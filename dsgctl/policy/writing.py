@@ -14,7 +14,8 @@ from dsgctl.store.models import Group
 def written(database: Database, names: list[str]) -> str:
     """The file for these datasets, and for the groups and service accounts that have to do with them.
 
-    Grants that have ended, and people themselves, are not in it. Call it in a `Database.snapshot`.
+    Grants that have ended, people themselves, and what was given with ``--as`` are not in it. Call it in a
+    `Database.snapshot`.
 
     Raises:
         NotFound: there is no such dataset.
@@ -64,7 +65,9 @@ def _dataset(database: Database, name: str) -> dict[str, Any]:
         and (row["own"] or row["version"] or row["service"])
     ]
     given = [
-        _grant(row) for row in grants.listed(database, dataset=name) if row["expires"] is None or row["expires"] > at
+        _grant(row)
+        for row in grants.listed(database, dataset=name, by_operators=True)
+        if row["expires"] is None or row["expires"] > at
     ]
     parts = {"versions": versions, "locations": locations, "terms": documents, "grants": given}
     return found | {key: part for key, part in parts.items() if part}
@@ -79,7 +82,9 @@ def _grant(row: dict[str, Any]) -> dict[str, Any]:
 
 def _group(database: Database, group: Group) -> dict[str, Any]:
     query = m.Membership.select(m.Principal.email, m.Membership.leads).join(m.Principal)
-    people = sorted(database.tuples(query.where(m.Membership.group == group.id)))
+    by_leads = m.DelegatedMember.select(m.DelegatedMember.principal_id).where(m.DelegatedMember.group_id == group.id)
+    given = query.where(m.Membership.group == group.id, m.Membership.principal.not_in(by_leads))
+    people = sorted(database.tuples(given))
     found: dict[str, Any] = {"members": [email for email, _ in people]}
     leads = [email for email, leads in people if leads]
     return found | ({"leads": leads} if leads else {})

@@ -125,6 +125,18 @@ class Membership(_Table):
         primary_key = CompositeKey("principal", "group")
 
 
+class DelegatedMember(_Table):
+    """A membership that somebody who leads the group gave; its columns are that one's key."""
+
+    principal_id = IntegerField()
+    group_id = IntegerField()
+    since = TimeField()
+
+    class Meta:
+        table_name = "delegated_members"
+        primary_key = CompositeKey("principal_id", "group_id")
+
+
 class Dataset(_Table):
     id = AutoField()
     name = TextField()
@@ -202,6 +214,7 @@ class Grant(_Table):
     granted_by = TextField()
     created = TimeField()
     expires = TimeField(null=True)
+    delegate_id = IntegerField(null=True)  # who gave it through --as; a plain id: joins of principals are by subject
 
     class Meta:
         table_name = "grants"
@@ -331,6 +344,6 @@ def principals_matching(text: str) -> Any:
 
 
 ALL: list[type[Model]] = [
-    Principal, Affiliation, Group, Membership, Dataset, Version, Bucket, IamMember, Location, Grant, Service, Terms,
-    Acceptance, Withdrawal, ServiceTable, PublicRoot, Token, Declared, AuditRecord,
+    Principal, Affiliation, Group, Membership, DelegatedMember, Dataset, Version, Bucket, IamMember, Location, Grant,
+    Service, Terms, Acceptance, Withdrawal, ServiceTable, PublicRoot, Token, Declared, AuditRecord,
 ]  # fmt: skip

@@ -119,6 +119,7 @@ def test_pruning_takes_what_the_file_declared_and_nothing_else(filled: World, po
     assert "no longer declared, and still there: member lab-7 bo@example.org; --prune takes it away" in result.err
     assert [line.partition(" (")[0] for line in _plan(filled, "--prune")] == [
         "- grant dataset:brain service-account:render",
+        "- grant dataset:brain user:bo@example.org",  # scoped to the group that they are taken out of
         "- group member group:lab-7 user:bo@example.org",
         "- service-account service-account:render",
     ]
