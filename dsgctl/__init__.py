@@ -2,7 +2,9 @@
 
 import sys
 
-__version__ = "0.1.0"
+from dsgctl.release import RELEASE
+
+__version__ = RELEASE
 
 # peewee loads every driver that is installed, and psycopg alone takes longer than all the rest of a start. Our own
 # facts are in SQLite; the one import that needs a driver takes this away again (importers/middle_auth/drivers.py).

@@ -18,6 +18,8 @@ class Process:
 
     Attributes:
         started, told: seconds since 1970.
+        version: the release that it runs; see release.py.
+        listening: its sockets, ``unix:PATH`` or ``HOST:PORT``.
         counts: by name, since it started; see dsgserve/tally.py.
     """
 
@@ -26,6 +28,7 @@ class Process:
     started: float
     told: float
     counts: dict[str, int] = field(default_factory=dict)
+    listening: tuple[str, ...] = ()
 
 
 def tell(database: Path, process: Process) -> None:
@@ -58,12 +61,14 @@ def _read(path: Path) -> Process:
     """
     told = parse(path.read_bytes())
     counts = {name: count for name, count in member(told, "counts", dict).items() if type(count) is int}
+    listening = told.get("listening") or []  # a release that does not tell it may run beside this one
     return Process(
         pid=member(told, "pid", int),
         version=member(told, "version", str),
         started=member(told, "started", float),
         told=member(told, "told", float),
         counts=counts,
+        listening=tuple(address for address in listening if isinstance(address, str)),
     )
 
 

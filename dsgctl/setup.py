@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dsgctl import doctor
 from dsgctl.config import Config, load
 from dsgctl.core import names, users
 from dsgctl.core.change import change
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.doctor.check import Status
+from dsgctl.doctor.sign_in import check_provider
+from dsgctl.doctor.viewers import check_viewers
 from dsgctl.files import SETTINGS_MODE, write_file
 from dsgctl.oauth_client import read_client
 from dsgctl.store import StoreError
@@ -70,12 +72,12 @@ def checked(settings: Mapping[str, str], *, offline: bool) -> Config:
     config = load({**settings}, os.devnull)
     if config.client_credentials is not None:
         read_client(config.client_credentials)
-    findings = [*doctor.viewers(config)] if config.ngauth_origins.pattern else []
+    findings = [*check_viewers(config)] if config.ngauth_origins.pattern else []
     if config.client_credentials is not None and not offline:
-        findings += doctor.provider(config, None)
+        findings += check_provider(config, None)
     for finding in findings:
-        if finding.state is doctor.State.FAILED:
-            raise Invalid(finding.found, finding.do + (", or --offline" if finding.check == "provider" else ""))
+        if finding.status is Status.FAILED:
+            raise Invalid(finding.found, finding.do + (", or --offline" if finding.name == "provider" else ""))
     return config
 
 

@@ -54,8 +54,12 @@ class Gateway:
     _seen: threading.local = field(default_factory=threading.local)  # the marker up to which the schema was ours
 
     @classmethod
-    def open(cls, config: Config, *, threads: int = 4) -> "Gateway":
-        """Raises:
+    def open(cls, config: Config, *, threads: int = 4, listening: tuple[str, ...] = ()) -> "Gateway":
+        """
+        Args:
+            listening: the sockets of this process, ``unix:PATH`` or ``HOST:PORT``.
+
+        Raises:
         StoreError: the database is missing, or its schema is not ours.
         Invalid: the OAuth client's file cannot be read.
         DsgError: the host's clock was set back.
@@ -66,7 +70,7 @@ class Gateway:
         last_used = LastUsed(writer)
         last_used.start()
         tally = Tally()
-        teller = Teller(Path(config.database), tally)
+        teller = Teller(Path(config.database), tally, listening)
         teller.start()
         slow = Places(max(1, threads // 2), tally)
         keys = config.secret_keys or (secrets.token_urlsafe(32),)

@@ -14,6 +14,7 @@ from waitress import trigger, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 
+from dsgctl import __version__
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgctl.store import StoreError
@@ -57,12 +58,13 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         sockets += [stack.enter_context(listeners.bound(address)) for address in addresses]
         require_one_kind(sockets)
         require_own_machine(config, sockets)
-        gateway = Gateway.open(config, threads=threads)
+        names = [listeners.name(one) for one in sockets]
+        gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
         connections: dict[int, Any] = {}
         server = make_server(make_app(gateway), sockets, Lanes(threads), connections)
         stopping = _Stopping(connections)
-        log.info("listening on %s for %s", ", ".join(map(listeners.name, sockets)), config.origin)
+        log.info("release %s listening on %s for %s", __version__, ", ".join(names), config.origin)
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.answers(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")

@@ -48,8 +48,9 @@ class Tally:
 class Teller:
     """Tells `dsgctl status` now and then what this process has counted (dsgctl/processes.py)."""
 
-    def __init__(self, database: Path, tally: Tally) -> None:
+    def __init__(self, database: Path, tally: Tally, listening: tuple[str, ...] = ()) -> None:
         self._database = database
+        self._listening = listening
         self._tally = tally
         self._started = time.time()
         self._stop = threading.Event()
@@ -68,7 +69,8 @@ class Teller:
         behind = clock.behind()
         if behind > CLOCK_BEHIND:
             log.error("this host's clock was set back by %.0f s; going on as if it was not, until a new start", behind)
-        told = Process(os.getpid(), __version__, self._started, time.time(), self._tally.counts())
+        counts = self._tally.counts()
+        told = Process(os.getpid(), __version__, self._started, time.time(), counts, self._listening)
         try:
             processes.tell(self._database, told)
         except OSError as error:

@@ -1,5 +1,9 @@
 """``dsgctl doctor``"""
 
+import os
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -9,29 +13,65 @@ from dsgctl.commands.session import Session, output_option
 from dsgctl.core.clock import now
 
 if TYPE_CHECKING:
-    from dsgctl.doctor import Finding
+    from collections.abc import Iterable
+
+    from dsgctl.doctor import Check
+
+COLUMNS = ("check", "state", "found", "do")
+INDENT = 9  # "warning  "
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-@click.command(epilog="\b\nExample:\n  dsgctl doctor -o json")
+@click.command(epilog="\b\nExample:\n  dsgctl doctor -o json\n  dsgctl doctor --strict")
+@click.option("--strict", is_flag=True, help="End with 1 if there is a warning, too.")
 @output_option
 @click.pass_obj
-def command(session: Session) -> int:
-    """Look at everything that could be wrong here; exit code 1 if something is."""
+def command(session: Session, *, strict: bool) -> int:
+    """Look at everything that could be wrong here; exit code 1 if something is.
+
+    As root it finds out more: whether the service's user may read and write what it must.
+    """
     from dsgctl import doctor  # what it asks needs much that no other command does
 
-    findings = []
-    for finding in doctor.examine(session.config, session.settings_file, now()):
-        findings.append(finding)
+    settings = session.settings
+    for name, value in settings.libraries.items():
+        os.environ[name] = os.environ.get(name) or value
+    checks = print_checks(session, doctor.examine(doctor.Case(settings, session.settings_file, now())))
+    bad = {"failed", "warning"} if strict else {"failed"}
+    return 1 if any(str(check.status) in bad for check in checks) else 0
+
+
+def print_checks(session: Session, checks: "Iterable[Check]") -> "list[Check]":
+    """Show each check as it is made, or all of them to a program; returns them."""
+    made = []
+    for check in checks:
+        made.append(check)
         if session.output.format == "table":
-            _print(finding)
+            _print(check)
     if session.output.format != "table":
-        rows = [{"check": one.check, "state": str(one.state), "found": one.found, "do": one.do} for one in findings]
-        session.output.rows(rows, ("check", "state", "found", "do"), value="state")
-    return 1 if any(one.state is doctor.State.FAILED for one in findings) else 0
+        rows = [{"check": one.name, "state": str(one.status), "found": one.found, "do": one.do} for one in made]
+        session.output.rows(rows, COLUMNS, value="state")
+    return made
 
 
-def _print(finding: "Finding") -> None:
-    colour = {"ok": "green", "warning": "yellow", "failed": "red"}[finding.state]
-    click.echo(f"{click.style(f'{finding.state:<8}', fg=colour)} {finding.check}: {printable(finding.found)}")
-    if finding.do:
-        click.echo(f"{'':8} {printable(finding.do)}")
+def _print(check: "Check") -> None:
+    state = f"{check.status:<8}"
+    if is_coloured():
+        state = click.style(state, fg=COLOURS[check.status])
+    for number, line in enumerate(_fitted(f"{check.name}: {printable(check.found)}")):
+        click.echo(f"{state if number == 0 else '':8} {line}")
+    for line in _fitted(printable(check.do)) if check.do else []:
+        click.echo(f"{'':8} {line}")
+
+
+def is_coloured() -> bool:
+    """Whether the terminal takes colours and nobody asked for none (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _fitted(text: str) -> list[str]:
+    """The lines of a text on this terminal, broken between words: a path or a command's word stays whole."""
+    if not sys.stdout.isatty():
+        return [text]
+    width = max(30, shutil.get_terminal_size().columns - INDENT)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

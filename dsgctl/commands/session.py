@@ -14,7 +14,7 @@ import click
 
 from dsgctl.commands import RUN
 from dsgctl.commands.output import FORMATS, Output, counted
-from dsgctl.config import Config, from_environment, settings_file
+from dsgctl.config import Config, Settings, from_environment, read, settings_file
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change
 from dsgctl.core.errors import Invalid
@@ -47,6 +47,11 @@ class Session:
         if self._config is None:
             self._config = from_environment(self.env_file)
         return self._config
+
+    @property
+    def settings(self) -> Settings:
+        """The settings with all that is wrong with them, for those who examine them."""
+        return read(os.environ, self.env_file)
 
     @property
     def settings_file(self) -> Path:

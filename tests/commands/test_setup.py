@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dsgctl import doctor
 from dsgctl.config import load
+from dsgctl.doctor import network
 from tests.commands.running import Process, Quick, Result
 from tests.commands.terminal import on_a_terminal
 from tests.e2e.conftest import running
@@ -97,17 +97,17 @@ def test_the_provider_is_asked_whether_it_is_there(
     run: Callable[..., Result], etc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     online = [word for word in ALL if word != "--offline"]
-    monkeypatch.setattr(doctor, "_get", lambda _: type("Reply", (), {"status_code": 404, "headers": {}})())
+    monkeypatch.setattr(network, "get", lambda _: type("Reply", (), {"status_code": 404, "headers": {}})())
     result = run(*online)
     assert result.code == 2 and "answers 404" in result.err and "--offline" in result.err
     assert list(etc.iterdir()) == []
 
     def there(url: str) -> Any:
         assert url == "https://accounts.google.com/.well-known/openid-configuration"
-        answer = {"issuer": "https://accounts.google.com"}
-        return type("Reply", (), {"status_code": 200, "headers": {}, "json": lambda self: answer})()
+        answer = b'{"issuer": "https://accounts.google.com"}'
+        return type("Reply", (), {"status_code": 200, "headers": {}, "content": answer})()
 
-    monkeypatch.setattr(doctor, "_get", there)
+    monkeypatch.setattr(network, "get", there)
     run(*online).ok()
 
 

@@ -1,7 +1,7 @@
 """nginx in front of the gateway, with the shipped configuration, over TLS on loopback."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,12 +16,15 @@ HOST = "auth.example.org"
 
 
 @contextmanager
-def nginx(place: Path, certificate: Path, upstream: str, more: str = "") -> Iterator[int]:
+def nginx(
+    place: Path, certificate: Path, upstream: str, more: str = "", alter: Callable[[str], str] = str
+) -> Iterator[int]:
     """The shipped file, with only its addresses and certificate files replaced.
 
     Args:
         certificate: as `make_certificate` made it.
         more: further server blocks; PORT and CERTIFICATES in them are replaced.
+        alter: makes another configuration of it, as an operator might.
 
     Yields:
         The TLS port.
@@ -41,7 +44,7 @@ def nginx(place: Path, certificate: Path, upstream: str, more: str = "") -> Iter
         assert old in site
         site = site.replace(old, new)
     more = more.replace("PORT", str(tls)).replace("CERTIFICATES", str(certificate.parent))
-    (place / "dsg.conf").write_text(site + more)
+    (place / "dsg.conf").write_text(alter(site) + more)
     temporary = "".join(f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
     (place / "nginx.conf").write_text(
         f"pid {place}/pid; error_log {place}/error.log; daemon off; master_process off; events {{}}\n"
