@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test tests check bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
+.PHONY: help demo test tests check bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
+
+help:  ## the targets, and what each is for
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
 	@exec $(BIN)/dsgctl demo
