@@ -12,7 +12,7 @@ from bottle import BaseRequest, HTTPResponse
 from dsgctl.core.errors import DsgError
 from dsgctl.core.tokens import Problem
 from dsgctl.store import StoreError
-from dsgserve import logs, ngauth, security, user_cache
+from dsgserve import logs, ngauth, security, site, user_cache
 from dsgserve.gateway import Gateway
 from dsgserve.replies import json_error, message_page
 from dsgserve.requests import believe_proxy, is_deliberate, is_for_this_machine, wants_page
@@ -28,8 +28,21 @@ _NOT_READ = {
     400: ("bad_request", "this request cannot be understood"),
     413: ("too_large", "the body of this request is too large"),
     431: ("headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
-    500: ("internal_error", "something is wrong here; the operators can see it in the log"),
+    500: (
+        "internal_error",
+        "something went wrong here, and nothing that you did; try again, and if it happens again, ask for help",
+    ),
     501: ("not_implemented", "this request is coded in a way that is not understood here"),
+}
+
+# What a page says in large letters.
+_TITLES = {
+    400: "This did not work",
+    403: "You may not do this",
+    404: "Not found",
+    405: "This did not work",
+    500: "Something went wrong",
+    503: "Not available at the moment",
 }
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -101,12 +114,13 @@ def _answer(gateway: Gateway, request: BaseRequest, target: Target) -> HTTPRespo
     started = time.perf_counter()
     request_id = secrets.token_hex(8)
     logs.REQUEST.set({"request_id": request_id})
+    site.CURRENT.set(gateway.site)
     method, route = request.environ["REQUEST_METHOD"], target.route
     try:
         reply = _refuse(gateway, request, route) or _handle(gateway, request, target)
     except StoreError as error:
         log.error("%s: %s", route and route.path, error.message)
-        reply = _refusal(request, 503, "unavailable", "the database does not answer; try again in a moment")
+        reply = _refusal(request, 503, "unavailable", "the database does not answer; try again in a minute")
         reply.set_header("Retry-After", "5")
     except DsgError as error:
         reply = _refusal(request, error.http_status, error.code, error.message)
@@ -142,9 +156,9 @@ def _refuse(gateway: Gateway, request: BaseRequest, route: Route | None) -> HTTP
         # Another site's name may lead to this machine's address (DNS rebinding): its pages must not sign in.
         return _refusal(request, 403, "wrong_host", "with DSG_DEV_LOGIN this gateway answers on http://localhost alone")
     if route is None:
-        return _refusal(request, 404, "not_found", "there is nothing here")
+        return _refusal(request, 404, "not_found", "there is nothing at this address")
     if environ["REQUEST_METHOD"] not in route.allowed_methods():
-        reply = _refusal(request, 405, "method_not_allowed", "not with this method")
+        reply = _refusal(request, 405, "method_not_allowed", "this address does not take such a request")
         reply.set_header("Allow", ", ".join(route.allowed_methods()))
         return reply
     if route.changes and not is_deliberate(request, gateway.config.origin):
@@ -174,5 +188,5 @@ def _finish(reply: HTTPResponse, route: Route | None) -> None:
 
 def _refusal(request: BaseRequest, status: int, code: str, message: str) -> HTTPResponse:
     if wants_page(request):
-        return message_page(status, "That did not work", message, to_the_start="/")
+        return message_page(status, _TITLES.get(status, _TITLES[400]), message, go_to_your_datasets="/")
     return json_error(status, code, message)

@@ -15,11 +15,13 @@ from dsgctl.store import Database
 from dsgctl.store.migrations import open_current, require_latest
 from dsgserve.answers import AnswerCache
 from dsgserve.dev_login import DevProvider
+from dsgserve.documents import Documents
 from dsgserve.gcs_tokens import Minter
 from dsgserve.last_used import LastUsed
 from dsgserve.oidc import Provider
 from dsgserve.outbound import Places
 from dsgserve.pending import PendingLogins
+from dsgserve.site import Site
 from dsgserve.tally import Tally, Teller
 
 CLOCK_SKEW = timedelta(minutes=5)  # by which the clock may have gone back since the last change
@@ -36,6 +38,8 @@ class Gateway:
         provider: who signs people in; None if that is not set up.
         slow: places for requests that wait for other servers; the other threads are free of them.
         minter: makes Google tokens.
+        documents: terms as HTML.
+        site: what pages say of the site itself.
         tally: what this process has done so far; ``teller`` tells `dsgctl status`.
     """
 
@@ -49,6 +53,8 @@ class Gateway:
     pending: PendingLogins
     slow: Places
     minter: Minter
+    documents: Documents
+    site: Site
     tally: Tally
     teller: Teller
     _seen: threading.local = field(default_factory=threading.local)  # the marker up to which the schema was ours
@@ -61,9 +67,10 @@ class Gateway:
 
         Raises:
         StoreError: the database is missing, or its schema is not ours.
-        Invalid: the OAuth client's file cannot be read.
+        Invalid: the OAuth client's file or the logo cannot be read.
         DsgError: the host's clock was set back.
         """
+        site = Site.open(config)
         facts, writer = open_current(config.database, read_only=True), open_current(config.database)
         writer.require_writable()
         _require_clock(facts)
@@ -85,6 +92,8 @@ class Gateway:
             pending=PendingLogins(keys, secure=config.origin.startswith("https:")),
             slow=slow,
             minter=Minter(slow, config.sts_url),
+            documents=Documents(),
+            site=site,
             tally=tally,
             teller=teller,
         )

@@ -1,54 +1,103 @@
-"""GET /: who is signed in, what they may see, which terms wait."""
+"""GET /: who is signed in, which datasets they may open and where these are, which terms wait."""
+
+from typing import Any
+from urllib.parse import urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import access, clock, terms
-from dsgctl.core.access import Facts, Waiting
+from dsgctl.core.access import Waiting
+from dsgctl.core.catalogue import Entry, Place, catalogue
+from dsgctl.core.tokens import Problem
 from dsgserve import session, waiting
+from dsgserve.ascii_text import number
 from dsgserve.gateway import Gateway
-from dsgserve.replies import page
+from dsgserve.replies import another_account, page
+from dsgserve.requests import query_value
 from dsgserve.session import Login
+
+MOST_DATASETS = 50  # on one page
+MOST_TERMS = 20  # accepted or waiting, that are named
+FILTER_FROM = 15  # datasets
+_LONGEST_FILTER = 100  # characters
+
+# Why somebody who had a login is not signed in now.
+_ENDED = {
+    Problem.DISABLED: "Your account is disabled: it opens no dataset here.",
+    Problem.EXPIRED: "You were signed out, because a sign-in ends after seven days.",
+}
+_SIGNED_OUT = "You were signed out."
 
 
 def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """The same address for everybody; what it says depends on the token."""
-    found = session.of_request(gateway, request)
-    if not isinstance(found, Login):
-        return page("welcome", title="DatasetGateway", ended=found is not None)
-    known, pending = waiting.known(gateway, found.principal)
+    """The same address for everybody; what it says depends on the token.
+
+    ``?q=`` shows only datasets with these words in name or description; ``?from=`` leaves out so many before.
+    """
+    login = session.of_request(gateway, request)
+    if not isinstance(login, Login):
+        ended = _ENDED.get(login, _SIGNED_OUT) if login is not None else ""
+        disabled = login is Problem.DISABLED
+        return page("welcome", title=gateway.site.name, ended=ended, disabled=disabled)
+    known, pending = waiting.known(gateway, login.principal)
+    words = (query_value(request, "q") or "")[:_LONGEST_FILTER].strip()
+    start = number(query_value(request, "from") or "", most=999_999) or 0
+    with gateway.facts.snapshot():
+        part = catalogue(gateway.facts, known, clock.now(), words=words, start=start, most=MOST_DATASETS)
+        judged = login.principal.parent_id or login.principal.id
+        accepted = list(terms.accepted_by(gateway.facts, judged)) if login.principal.kind == "user" else []
     return page(
         "landing",
-        title="DatasetGateway",
+        title="Your datasets",
         who=access.public_name(known),
-        label=known.label,
+        account=known.label,
+        another=another_account("/"),
         admin=known.admin,
         read_only=known.read_only,
         groups=sorted(known.groups),
-        datasets=_datasets(known),
-        pending=_pending(pending),
+        mine=[_dataset(gateway, one) for one in part.entries if one.permission is not None],
+        open=[_dataset(gateway, one) for one in part.entries if one.permission is None],
+        words=words,
+        filtered=part.total >= FILTER_FROM or bool(words),
+        start=start,
+        part=part,
+        newer=_page(words, start - MOST_DATASETS) if start > 0 else "",
+        older=_page(words, start + MOST_DATASETS) if start + MOST_DATASETS < part.matching else "",
+        pending=_pending(pending)[:MOST_TERMS],
+        accepted=[
+            {"name": row["name"], "when": f"{row['accepted']:%Y-%m-%d}", "path": terms.accept_path(row["id"])}
+            for row in accepted
+        ],
     )
 
 
-def _datasets(known: Facts) -> list[dict[str, object]]:
-    """The datasets that the person holds a permission on, and the highest one."""
-    at = clock.now()
-    counting = access.permissions(known, at)
-    return [
-        {
-            "name": name,
-            "level": max(held, key=lambda permission: (access.level(permission), permission)),
-            "held_back": name not in counting,
-        }
-        for name, held in sorted(access.effective(known, at).items())
-    ]
+def _page(words: str, start: int) -> str:
+    asked = ({"q": words} if words else {}) | ({"from": str(start)} if start > 0 else {})
+    return f"/?{urlencode(asked)}" if asked else "/"
 
 
-def _pending(pending: tuple[Waiting, ...]) -> list[dict[str, object]]:
-    by_id = {one.terms.id: one for one in reversed(pending)}
+def _dataset(gateway: Gateway, entry: Entry) -> dict[str, Any]:
+    return {
+        "entry": entry,
+        "accept": f"{terms.accept_path(entry.missing.id)}?next=/" if entry.missing else "",
+        "sources": [_source(gateway, entry, place) for place in entry.places],
+    }
+
+
+def _source(gateway: Gateway, entry: Entry, place: Place) -> dict[str, Any]:
+    """The address that Neuroglancer takes, by which it reads through this gateway (README, Connecting)."""
+    address = f"precomputed://gs+ngauth+{gateway.config.origin}/{place.path}"
+    name = f"{entry.name} {place.version}" if place.version else entry.name
+    return {"version": place.version, "address": address, "link": gateway.site.viewer_link(name, address)}
+
+
+def _pending(pending: tuple[Waiting, ...]) -> list[dict[str, Any]]:
+    """The terms that hold back what a grant reaches; those of public datasets stand beside the dataset."""
+    by_id = {one.terms.id: one for one in reversed(pending) if one.reached}
     return [
         {
             "name": one.terms.name, "dataset": one.dataset, "version": one.version,
-            "path": terms.accept_path(one.terms.id),
+            "path": f"{terms.accept_path(one.terms.id)}?next=/",
         }
         for one in sorted(by_id.values(), key=lambda one: (one.dataset, one.terms.id))
     ]  # fmt: skip

@@ -8,7 +8,7 @@ import json
 import logging
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from bottle import BaseRequest, HTTPResponse
 
@@ -16,14 +16,25 @@ from dsgctl.core import buckets, clock, datasets, facts, names, terms, tokens
 from dsgctl.core.buckets import BucketDecision, BucketReason
 from dsgctl.core.errors import Invalid
 from dsgctl.core.tokens import Problem
+from dsgctl.store import StoreError
 from dsgctl.store.models import Principal
 from dsgserve import logs, origins, session, signing, waiting
 from dsgserve.gateway import Gateway
 from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable
-from dsgserve.replies import json_error, json_reply, message_page, page, redirect, unauthorized
+from dsgserve.replies import (
+    CHALLENGE,
+    another_account,
+    json_error,
+    json_reply,
+    message_page,
+    page,
+    redirect,
+    unauthorized,
+)
 from dsgserve.requests import header, json_object, query_value, query_values, wants_page
 from dsgserve.session import Login
 from dsgserve.signing import Purpose
+from dsgserve.waiting import Going
 
 USER_TOKEN_LIFE = timedelta(hours=1)
 MAX_AGE = 600  # seconds that a browser may remember a preflight
@@ -55,38 +66,60 @@ def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         # It asks for another kind of token than the one that is posted here (contract-services.md, B).
         raise Invalid("'token' is not a kind of token that this gateway gives out here")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
-        return _popup(origin, "badorigin", "This viewer is not allowed", f"{origin} may not use this gateway.")
+        text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
+        return _popup(origin, "badorigin", "This viewer is not allowed", text)
     here = "/login?" + urlencode({"origin": origin})
     found = session.of_cookie(gateway, request)
     if not isinstance(found, Login):
         return redirect("/auth/login?" + urlencode({"next": here}))
-    if query_value(request, "terms") != "later":
-        pending = waiting.of(gateway, found.principal)
-        if pending:
-            return waiting.terms_page(
-                gateway, found, pending, target=here, later=f"{here}&terms=later",
-                title="Terms to accept", lead="Some data that you open may need these terms.",
-            )  # fmt: skip
+    pending = waiting.not_postponed(gateway, found)
+    if pending and not _goes_on_without(gateway, request, found):
+        later = f"{here}&{urlencode({'terms': 'later', 'form': waiting.postponing(gateway, found, pending)})}"
+        return waiting.terms_page(
+            gateway, found, pending, Going(here, here, later), title="Terms to accept",
+            lead=f"{urlsplit(origin).netloc} opens a dataset for you once you have accepted the terms of that dataset.",
+        )  # fmt: skip
     token = _user_token(gateway, found, clock.now())
-    return _popup(origin, {"token": token}, "You are signed in", "You can close this window.")
+    text = "You can close this window, and go on in the viewer."
+    return _popup(origin, {"token": token}, "You are signed in", text, account=found.principal.label)
+
+
+def _goes_on_without(gateway: Gateway, request: BaseRequest, found: Login) -> bool:
+    """Whether this request goes on without terms: from now on, with what our page gave for it; else this once."""
+    if query_value(request, "terms") != "later":
+        return False
+    presented = query_value(request, "form")
+    if not presented:
+        return True
+    try:
+        return waiting.postpone(gateway, found, presented)
+    except StoreError as error:  # on a full disk nothing is remembered, but people get on
+        log.warning("cannot remember that terms are postponed: %s", error.message)
+        return True
 
 
 def _bad_origin(request: BaseRequest) -> HTTPResponse:
-    text = "The origin is not one: write scheme://host, with a port if it has its own."
+    text = (
+        "This address is for viewers: it must name the one that opened it, as origin=https://HOST. "
+        "Go back to the viewer and open the dataset there again."
+    )
     if wants_page(request):
-        return message_page(400, "This link is not right", text)
+        return message_page(400, "No viewer opened this page", text, go_to_your_datasets="/")
     return json_error(400, "invalid_origin", text)
 
 
-def _popup(origin: str, message: Any, title: str, text: str) -> HTTPResponse:
-    return page("popup", title=title, text=text, origin=origin, message=json.dumps(message))
+def _popup(origin: str, message: Any, title: str, text: str, *, account: str = "") -> HTTPResponse:
+    again = another_account("/login?" + urlencode({"origin": origin})) if account else ""
+    return page(
+        "popup", title=title, text=text, origin=origin, message=json.dumps(message), account=account, another=again
+    )
 
 
 def _status(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     found = session.of_request(gateway, request)
     label = found.principal.label if isinstance(found, Login) else None
     if wants_page(request):
-        return page("status", title="Sign-in status", label=label)
+        return page("status", title="Sign-in status", account=label, another=another_account("/login"))
     body = {"logged_in": True, "email": label} if label else {"logged_in": False}
     return json_reply(body, headers={"Cache-Control": "no-store"})
 
@@ -99,6 +132,10 @@ def token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 
     The cookie alone counts. It may hold a login, an API token or a service account's: contract.md
     asks that the account and the token are good, not of what kind they are.
+
+    A viewer shows people nothing but a button that opens our popup, and that only after a 401. So while terms wait
+    that hold back what this person was granted, a page gets one, and the popup shows the terms; once they are
+    accepted or postponed there, it gets the token. A program has no such button, and no Origin.
     """
     if request.method == "OPTIONS":
         return _preflight(gateway, request)
@@ -107,6 +144,10 @@ def token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     found = session.of_cookie(gateway, request)
     if not isinstance(found, Login):
         return unauthorized(found)
+    if "Origin" in request.headers and waiting.hold_back(gateway, found):
+        reply = json_error(401, "tos_required", "terms wait for you", url=f"{gateway.config.origin}/activate")
+        reply.set_header("WWW-Authenticate", CHALLENGE)
+        return reply
     return HTTPResponse(_user_token(gateway, found, clock.now()), 200, {"Content-Type": "text/plain; charset=utf-8"})
 
 

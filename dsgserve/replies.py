@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from bottle import HTTPResponse, SimpleTemplate
 
 from dsgctl.core.tokens import Problem
 from dsgserve.logs import request_id
 from dsgserve.security import new_nonce, page_policy
+from dsgserve.site import CURRENT
 
 _PAGES = Path(__file__).parent / "pages"
+
+CHALLENGE = 'Bearer realm="DatasetGateway"'  # contract.md, "The token on a request"
 
 # What a client is told of a token that is no good (contract.md): nothing that helps to guess one.
 _CODES = {
@@ -39,7 +43,7 @@ def unauthorized(problem: Problem | None) -> HTTPResponse:
     """401 for a token that is no good; None for no token at all (RFC 6750, section 3)."""
     code, message = _CODES[problem]
     reply = json_error(401, code, message)
-    reply.set_header("WWW-Authenticate", 'Bearer realm="DatasetGateway"')
+    reply.set_header("WWW-Authenticate", CHALLENGE)
     reply.set_header("Cache-Control", "no-store")
     return reply
 
@@ -49,11 +53,15 @@ def page(name: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **
 
     Args:
         form_targets: origins that sending a form of this page may lead on to.
+        values: ``title`` at least. ``account``: who is signed in; ``another``: where to sign in as somebody else.
     """
-    nonce = new_nonce()
-    reply = HTTPResponse(_template(name).render(nonce=nonce, **values), status)
+    nonce, site = new_nonce(), CURRENT.get()
+    # The number by which the operators find what happened in their log: of every error, and of nothing else.
+    number = request_id() if status >= 400 else None
+    text = _template(name).render(nonce=nonce, site=site, request_id=number, **values)
+    reply = HTTPResponse(text, status)
     reply.set_header("Content-Type", "text/html; charset=utf-8")
-    reply.set_header("Content-Security-Policy", page_policy(nonce, form_targets))
+    reply.set_header("Content-Security-Policy", page_policy(nonce, form_targets, pictures=bool(site.logo)))
     reply.set_header("Cache-Control", "no-store")
     return reply
 
@@ -64,13 +72,23 @@ def _template(name: str) -> SimpleTemplate:
 
 
 def message_page(status: int, title: str, text: str, **links: str) -> HTTPResponse:
-    """A page that says one thing, and what to do.
+    """A page that says what happened, and what to do.
 
     Args:
+        text: one or more sentences.
         links: where to go from here; key: what the link is for, with ``_`` for spaces.
     """
     shown = {label.replace("_", " "): target for label, target in links.items()}
-    return page("message", status, title=title, text=text, links=shown, request_id=request_id())
+    return page("message", status, title=title, text=text, links=shown)
+
+
+def another_account(here: str) -> str:
+    """Where somebody signs in with another account and comes back.
+
+    Args:
+        here: a path on this server.
+    """
+    return "/auth/login?" + urlencode({"again": "1", "next": here})
 
 
 def redirect(location: str, status: int = 303) -> HTTPResponse:

@@ -19,14 +19,16 @@ def new_nonce() -> str:
     return secrets.token_urlsafe(16)
 
 
-def page_policy(nonce: str, form_targets: tuple[str, ...] = ()) -> str:
+def page_policy(nonce: str, form_targets: tuple[str, ...] = (), *, pictures: bool = False) -> str:
     """Of one page.
 
     Args:
         form_targets: other origins that sending a form may lead to, its redirects included.
+        pictures: it holds some itself (site.py); none is loaded from anywhere.
     """
     form_action = " ".join(("'self'", *form_targets))
+    images = "img-src data:; " if pictures else ""
     return (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        f"default-src 'none'; {images}style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
         f"form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
     )

@@ -1,12 +1,13 @@
 """Terms of service: read, accepted, and on to where one was going. contract.md: /activate, /api/v1/tos/<id>/accept."""
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import access, change, clock, facts, terms
-from dsgctl.core.access import Facts, Waiting
+from dsgctl.core import change, clock, facts, terms
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
+from dsgctl.core.terms import Readable
 from dsgctl.store.models import Terms
 from dsgserve import redirects, session, waiting
 from dsgserve.ascii_text import number
@@ -14,9 +15,12 @@ from dsgserve.gateway import Gateway
 from dsgserve.replies import message_page, page, redirect
 from dsgserve.requests import form, query_value
 from dsgserve.session import Login
+from dsgserve.waiting import Going
 
 # What a terms page may be asked with; nothing else is carried through a login.
 _CARRIED = ("next", "redirect", "service", "dataset", "invite", "token")
+_MOST_ID = 999_999_999
+_TICKED = "accept-"  # begins the names of the fields of a form that accepts several; the number follows
 
 
 def activate(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
@@ -26,87 +30,104 @@ def activate(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     (or ``token``) shows one document. With nothing to accept it goes straight on to ``next`` or ``redirect``.
     """
     if request.method == "POST":
-        terms_id = number(form(request).get("terms") or "", most=999_999_999)
-        if terms_id is None:
-            raise Invalid("the form does not say which terms")
-        return _accepted(gateway, request, terms_id)
+        return _accepted(gateway, request, _forms(form(request)))
     target = _target(gateway, request)
     login = session.of_cookie(gateway, request)
     if not isinstance(login, Login):
         return _sign_in_first("/activate", request)
+    going = Going(_here("/activate", request), target, target or "/")
     if invite := query_value(request, "invite") or query_value(request, "token"):
-        invited = terms.by_invite(gateway.facts, invite)
-        if invited is None:
-            raise _not_there()
-        return _one_page(gateway, login, invited.id, target)
+        return _one_page(gateway, login, going, invite=invite)
     asked = {key: value for key in ("service", "dataset") if (value := query_value(request, key))}
     pending = waiting.of(gateway, login.principal, **asked)
     if not pending:
         if target:
             return redirect(target)
-        return message_page(200, "Nothing to accept", "No terms wait for you.", to_the_start="/")
-    return waiting.terms_page(
-        gateway, login, pending, target=_here("/activate", request), later=target or "/",
-        title="Terms to accept", lead="What these terms are for is open to you once you have accepted them.",
-    )  # fmt: skip
+        text = "Thank you. No terms wait for you: there is nothing more to accept."
+        return message_page(200, "All done", text, go_to_your_datasets="/")
+    going = Going(going.here, going.here, going.later)
+    lead = "Each dataset named here opens for you once you have accepted its terms."
+    return waiting.terms_page(gateway, login, pending, going, title="Terms to accept", lead=lead)
+
+
+def _forms(fields: Mapping[str, str]) -> dict[int, str]:
+    """Which terms a form accepts, each with its proof (`waiting.form_token`).
+
+    Raises:
+        Invalid: it names none.
+    """
+    sent = {fields["terms"]: fields.get("form", "")} if "terms" in fields else {
+        name.removeprefix(_TICKED): value for name, value in fields.items() if name.startswith(_TICKED)
+    }  # fmt: skip
+    forms = {number(name, most=_MOST_ID): proof for name, proof in sent.items()}
+    if not forms or None in forms:
+        raise Invalid("nothing was accepted: tick the terms that you accept, and send the form again")
+    return {terms_id: proof for terms_id, proof in forms.items() if terms_id is not None}
 
 
 def accept(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPResponse:
-    """GET or POST /api/v1/tos/<id>/accept: one document."""
+    """GET or POST /api/v1/tos/<id>/accept: one document. ``?save=1`` sends it as a file."""
     if request.method == "POST":
-        return _accepted(gateway, request, terms_id)
+        return _accepted(gateway, request, {terms_id: form(request).get("form") or ""})
     target = _target(gateway, request)
     login = session.of_cookie(gateway, request)
     if not isinstance(login, Login):
         return _sign_in_first(terms.accept_path(terms_id), request)
-    return _one_page(gateway, login, terms_id, target)
+    if query_value(request, "save") == "1":
+        return _file(gateway, login, terms_id)
+    going = Going(_here(terms.accept_path(terms_id), request), target, target or "/")
+    return _one_page(gateway, login, going, terms_id=terms_id)
 
 
 def success(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET /success"""
-    return page("success", title="Accepted")
+    return page("success", title="Thank you")
 
 
-def _one_page(gateway: Gateway, login: Login, terms_id: int, target: str) -> HTTPResponse:
-    found, known, names = _readable(gateway, login, terms_id)
-    if found.id in known.accepted:
-        # Not straight on: a service that has not noticed yet would send the browser back, and so on.
-        return message_page(200, "Already accepted", f"You have accepted “{found.name}”.", go_on=target or "/")
-    if _has_ended(gateway, found):
-        return message_page(200, "No longer in force", f"“{found.name}” need not be accepted.", go_on=target or "/")
-    document = access.Terms(found.id, found.name, found.effective, found.retired)
-    pending = tuple(Waiting(document, name) for name in names) or (Waiting(document, ""),)
-    return waiting.terms_page(gateway, login, pending, target=target, later=target or "/", title=found.name)
+def _one_page(
+    gateway: Gateway, login: Login, going: Going, *, terms_id: int = 0, invite: str | None = None
+) -> HTTPResponse:
+    readable = _readable(gateway, login, terms_id=terms_id, invite=invite)
+    document = terms.find(gateway.facts, readable.id)
+    # One that is accepted is shown, and not passed over: a service that has not noticed yet would send the browser
+    # back, and so on.
+    accepted = _accepted_when(gateway, login, document.id)
+    note = "" if accepted or not _has_ended(gateway, document) else "These terms are no longer in force."
+    return waiting.document_page(gateway, login, document, readable.datasets, going, accepted=accepted, note=note)
 
 
-def _readable(gateway: Gateway, login: Login, terms_id: int) -> tuple[Terms, Facts, list[str]]:
-    """The terms, the reader's facts, and the names of the datasets concerned that the reader may know of.
+def _accepted_when(gateway: Gateway, login: Login, terms_id: int) -> str:
+    when = terms.accepted_when(gateway.facts, terms_id, login.principal.parent_id or login.principal.id)
+    return f"{when:%Y-%m-%d %H:%M} UTC" if when else ""
 
-    A closed dataset's terms are shown only to those whom a grant on it reaches. To others they are
-    not there, in the same words as for an id that nobody has.
+
+def _file(gateway: Gateway, login: Login, terms_id: int) -> HTTPResponse:
+    """The document as it was typed, with who has accepted it and when."""
+    document = terms.find(gateway.facts, _readable(gateway, login, terms_id=terms_id).id)
+    accepted = _accepted_when(gateway, login, document.id)
+    head = f"{document.name}\n" + (f"Accepted by {login.principal.label} on {accepted}\n" if accepted else "")
+    reply = HTTPResponse(f"{head}\n{document.text}\n".encode(), 200)
+    reply.set_header("Content-Type", "text/plain; charset=utf-8")
+    reply.set_header("Content-Disposition", f'attachment; filename="terms-{document.id}.txt"')
+    reply.set_header("Cache-Control", "no-store")
+    return reply
+
+
+def _readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite: str | None = None) -> Readable:
+    """The terms, if this login may read them (`terms.readable`).
 
     Raises:
-        NotFound: they are not there, or not for this reader.
+        NotFound: they are not there, or not for this reader: in the same words.
         NotAllowed: terms are for people.
     """
     if login.principal.kind != "user":
         raise NotAllowed("terms are for people: a service account needs none")
     with gateway.facts.snapshot():
         known = facts.of_principal(gateway.facts, login.principal)
-        try:
-            found = terms.find(gateway.facts, terms_id)
-        except NotFound:
-            raise _not_there() from None
-        concerned = terms.datasets_of(gateway.facts, found.id)
-    at = clock.now()
-    names = [name for name in concerned if access.may_know_of(known, name, at)]
-    if concerned and not names:
-        raise _not_there()
-    return found, known, names
-
-
-def _not_there() -> NotFound:
-    return NotFound("there are no such terms, or they are not for you")
+        found = terms.readable(gateway.facts, known, clock.now(), terms_id=terms_id, invite=invite)
+    if found is None:
+        raise NotFound("there are no such terms, or they are for people who have access to another dataset")
+    return found
 
 
 def _has_ended(gateway: Gateway, found: Terms) -> bool:
@@ -114,25 +135,37 @@ def _has_ended(gateway: Gateway, found: Terms) -> bool:
     return found.retired is not None and found.retired <= clock.now() and not terms.are_own(gateway.facts, found)
 
 
-def _accepted(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPResponse:
-    """Record an acceptance that our own page sent, and go on."""
+def _accepted(gateway: Gateway, request: BaseRequest, forms: Mapping[int, str]) -> HTTPResponse:
+    """Record acceptances that our own page sent, all or none, and go on.
+
+    Args:
+        forms: id of the terms -> what proves that the page showed them to this login.
+    """
     target = _target(gateway, request)
     word = "redirect" if redirects.origin_of(target) else "next"
-    again = terms.accept_path(terms_id) + (f"?{urlencode({word: target})}" if target else "")
-    logins = session.all_of_cookies(gateway, request)
-    if not logins:
+    page_path = terms.accept_path(next(iter(forms))) if len(forms) == 1 else "/activate"
+    again = page_path + (f"?{urlencode({word: target})}" if target else "")
+    signed_in = session.all_of_cookies(gateway, request)
+    if not signed_in:
         # A page, not a redirect: the policy of the page that sent the form forbids leaving for the provider.
-        text = "Your sign-in has ended, and nothing was recorded."
+        text = "You were signed out meanwhile, so nothing was recorded. Sign in, and accept the terms again."
         return message_page(401, "Sign in again", text, sign_in=f"/auth/login?next={quote(again, safe='')}")
-    proof = form(request).get("form") or ""
-    login = next((login for login in logins if waiting.is_our_form(gateway, login, terms_id, proof)), None)
+    login = next((login for login in signed_in if waiting.are_our_forms(gateway, login, forms)), None)
     if login is None:
-        text = "This form is too old, or it was not made by this page. Nothing was recorded."
+        text = "This page was opened too long ago, or with another sign-in, so nothing was recorded."
         return message_page(403, "Please open the terms again", text, open_the_terms=again)
-    found, _, _ = _readable(gateway, login, terms_id)
+    found = [_readable(gateway, login, terms_id=terms_id).id for terms_id in forms]
     with change.change(gateway.writer, f"user:{login.principal.email}") as opened:
-        terms.accept(opened, found.id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
-    return redirect(target or "/success")
+        for terms_id in found:
+            terms.accept(opened, terms_id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
+    return redirect((target or "/success") + _position(request, target))
+
+
+def _position(request: BaseRequest, target: str) -> str:
+    """The place on the page that one comes back to, below the document that was accepted."""
+    following = number(form(request).get("then") or "", most=_MOST_ID)
+    comes_back = target.partition("?")[0] in ("/login", "/activate")
+    return f"#terms-{following}" if comes_back and following else ""
 
 
 def _target(gateway: Gateway, request: BaseRequest) -> str:

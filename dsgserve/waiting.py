@@ -1,50 +1,50 @@
 """The terms that wait for a person, and the page on which they are read and accepted."""
 
-import re
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from bottle import HTTPResponse
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
 
-from dsgctl.core import access, clock, facts, terms
+from dsgctl.core import access, clock, facts, grants, logins, terms
 from dsgctl.core.access import Facts, Waiting
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Principal, Terms
 from dsgserve import redirects, signing
 from dsgserve.gateway import Gateway
-from dsgserve.replies import page
+from dsgserve.replies import another_account, page
 from dsgserve.session import Login
 from dsgserve.signing import Purpose
 
 READING_TIME = timedelta(hours=12)  # after which a form is too old to be sent
 
+# What one page shows of terms, so that it costs the same however many wait: the text of some, the names of more.
+MOST_DOCUMENTS = 10
+MOST_TEXT = 100_000  # characters of the documents together, the last one aside
+MOST_LINKS = 50
+
 
 def known(
     gateway: Gateway, principal: Principal, *, service: str | None = None, dataset: str | None = None
 ) -> tuple[Facts, tuple[Waiting, ...]]:
-    """The facts of a principal, and the terms that wait.
+    """The facts of a principal, and the terms that wait: first those of datasets that a grant reaches.
 
     Args:
         service: whose terms count too; an unknown one adds nothing.
-        dataset: only the terms that hold back this one; ``NAME:VERSION`` for those of a version too.
+        dataset: only the terms that hold back this one.
     """
     with gateway.facts.snapshot():
         found = facts.of_principal(gateway.facts, principal, service=service)
         of_versions = facts.version_terms(gateway.facts, found.datasets)
-    pending = access.waiting_terms(found, of_versions, clock.now())
-    return found, tuple(one for one in pending if dataset is None or _is_of(one, dataset))
-
-
-def _is_of(one: Waiting, asked: str) -> bool:
-    """Whether terms hold back the dataset that is asked for, or the version of it: a name may have a colon too."""
-    if one.dataset == asked:
-        return True
-    dataset, colon, version = asked.rpartition(":")
-    return bool(colon) and one.dataset == dataset and one.version in (None, version)
+        withdrawn = grants.withdrawn(gateway.facts, principal.id)
+    pending = [
+        one
+        for one in access.waiting_terms(found, of_versions, clock.now())
+        if dataset in (None, one.dataset) and (one.reached or one.dataset not in withdrawn)
+    ]
+    return found, tuple(sorted(pending, key=lambda one: not one.reached))
 
 
 def of(
@@ -54,35 +54,140 @@ def of(
     return known(gateway, principal, service=service, dataset=dataset)[1]
 
 
-def terms_page(
-    gateway: Gateway,
-    login: Login,
-    pending: tuple[Waiting, ...],
-    *,
-    target: str,
-    later: str | None = None,
-    title: str,
-    lead: str = "",
-) -> HTTPResponse:
-    """A page with terms, each with its own accept.
+# Going on without them
+
+
+def not_postponed(gateway: Gateway, login: Login) -> tuple[Waiting, ...]:
+    """The terms that wait and that this login has not chosen to go on without."""
+    postponed = logins.postponed_terms(login.token)
+    return tuple(one for one in of(gateway, login.principal) if one.terms.id not in postponed)
+
+
+def hold_back(gateway: Gateway, login: Login) -> bool:
+    """Whether terms wait, not postponed, that hold back what a grant of this person reaches."""
+    return any(one.reached for one in not_postponed(gateway, login))
+
+
+def postponing(gateway: Gateway, login: Login, pending: Iterable[Waiting]) -> str:
+    """Proves that our page, which showed these terms to this login, offered to go on without them."""
+    values = {"token": login.token.id, "later": _digest(pending)}
+    return signing.sign(gateway.secret_keys, Purpose.FORM, values, clock.now() + READING_TIME)
+
+
+def postpone(gateway: Gateway, login: Login, presented: str) -> bool:
+    """Remember for this login that it goes on without the terms that wait.
 
     Args:
-        target: where to go after accepting; what redirects.py let through, or empty for /success.
-        later: where to go without accepting.
+        presented: what `postponing` gave.
+
+    Returns:
+        Whether it is ours, and no other terms wait than those that were shown.
     """
-    shown: dict[int, dict[str, Any]] = {}
+    pending = not_postponed(gateway, login)
+    if _signed(gateway, presented) != {"token": login.token.id, "later": _digest(pending)}:
+        return False
+    logins.postpone_terms(gateway.writer, login.token, [one.terms.id for one in pending])
+    return True
+
+
+def _digest(pending: Iterable[Waiting]) -> str:
+    ids = " ".join(map(str, sorted({one.terms.id for one in pending})))
+    return hashlib.sha256(ids.encode()).hexdigest()[:32]
+
+
+# The page
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Where a page with terms leads.
+
+    Attributes:
+        here: the page itself: a path on this server.
+        target: where to go after accepting: what redirects.py let through, or empty for /success.
+        later: where to go without accepting; empty for nowhere.
+    """
+
+    here: str
+    target: str = ""
+    later: str = ""
+
+    @property
+    def field(self) -> str:
+        """The name under which a form or a link sends the target."""
+        return "redirect" if redirects.origin_of(self.target) else "next"
+
+    @property
+    def place(self) -> str:
+        """The target in words: the site of the service or viewer to which it leads; empty for a page of ours."""
+        path, _, query = self.target.partition("?")
+        address = redirects.origin_of(self.target)
+        if path == "/login":
+            address = parse_qs(query).get("origin", [""])[-1]
+        elif path == "/activate":
+            address = redirects.origin_of(parse_qs(query).get("redirect", [""])[-1])
+        return urlsplit(address or "").netloc
+
+    def accept_url(self, terms_id: int) -> str:
+        """The page of one document, from which one comes back to where these lead."""
+        return terms.accept_path(terms_id) + (f"?{urlencode({self.field: self.target})}" if self.target else "")
+
+
+def terms_page(
+    gateway: Gateway, login: Login, pending: tuple[Waiting, ...], going: Going, *, title: str, lead: str = ""
+) -> HTTPResponse:
+    """A page with terms, each with its own accept; several can be ticked and accepted at once.
+
+    Those that hold back what a grant reaches come first; the others, of public datasets, are only named.
+    If a grant reaches none, the public ones are shown.
+    """
+    concerns: dict[int, list[str]] = {}
     for one in pending:
-        entry = shown.get(one.terms.id) or _entry(gateway, login, one.terms.id)
-        entry["concerns"].append(_concerns(one))
-        shown[one.terms.id] = entry
-    outside = redirects.origin_of(target)
-    # Chromium holds a form's redirects against form-action too, /activate's on to a service included.
-    leads_to = tuple(filter(None, (outside, _nested_origin(gateway, target))))
+        concerns.setdefault(one.terms.id, []).append(_concerns(one))
+    reached = {one.terms.id: one.terms.name for one in pending if one.reached}
+    others = {one.terms.id: one.terms.name for one in pending if one.terms.id not in reached}
+    if not reached:
+        reached, others = others, {}
+    shown = _entries(gateway, login, list(reached))
+    for entry, following in zip(shown, [*shown[1:], None], strict=True):
+        entry |= {"concerns": concerns[entry["id"]], "then": following["id"] if following else ""}
+
+    def links(named: dict[int, str]) -> list[dict[str, Any]]:
+        return [
+            {"name": named[number], "concerns": concerns[number], "url": going.accept_url(number)}
+            for number in list(named)[:MOST_LINKS]
+        ]
+
+    rest = {number: name for number, name in reached.items() if number not in {entry["id"] for entry in shown}}
     return page(
-        "terms", title=title, lead=lead, entries=list(shown.values()), later=later,
-        field="redirect" if outside else "next", target=target,
-        parent=login.principal.parent_id is not None, form_targets=leads_to,
+        "terms", title=title, lead=lead, entries=shown, going=going,
+        rest=links(rest), more_rest=max(0, len(rest) - MOST_LINKS),
+        others=links(others), more_others=max(0, len(others) - MOST_LINKS),
+        parent=login.principal.parent_id is not None, account=login.principal.label,
+        another=another_account(going.here), form_targets=_form_targets(gateway, going.target),
     )  # fmt: skip
+
+
+def document_page(
+    gateway: Gateway, login: Login, document: Terms, datasets: Iterable[str], going: Going, *, accepted: str, note: str
+) -> HTTPResponse:
+    """A page with one document, to read, print and save; to accept it too if neither of the following says more.
+
+    Args:
+        accepted: when it was accepted; empty if it was not. ``note``: why it need not be accepted.
+    """
+    entry = _entry(gateway, login, document, top=2) | {"concerns": list(datasets), "then": ""}
+    return page(
+        "document", title=document.name, entry=entry, going=going, accepted=accepted, note=note,
+        save=f"{terms.accept_path(document.id)}?save=1",
+        parent=login.principal.parent_id is not None, account=login.principal.label,
+        another=another_account(going.here), form_targets=_form_targets(gateway, going.target),
+    )  # fmt: skip
+
+
+def _form_targets(gateway: Gateway, target: str) -> tuple[str, ...]:
+    # Chromium holds a form's redirects against form-action too, /activate's on to a service included.
+    return tuple(filter(None, (redirects.origin_of(target), _nested_origin(gateway, target))))
 
 
 def _nested_origin(gateway: Gateway, target: str) -> str | None:
@@ -94,18 +199,33 @@ def _nested_origin(gateway: Gateway, target: str) -> str | None:
     return redirects.origin_of(allowed) if allowed else None
 
 
-def _entry(gateway: Gateway, login: Login, terms_id: int) -> dict[str, Any]:
-    found = terms.find(gateway.facts, terms_id)
+def _entries(gateway: Gateway, login: Login, ids: list[int]) -> list[dict[str, Any]]:
+    """The first documents, as many as one page shows."""
+    shown: list[dict[str, Any]] = []
+    length = 0
+    for number in ids[:MOST_DOCUMENTS]:
+        document = terms.find(gateway.facts, number)
+        length += len(document.text)
+        if shown and length > MOST_TEXT:
+            break
+        shown.append(_entry(gateway, login, document, top=3))
+    return shown
+
+
+def _entry(gateway: Gateway, login: Login, document: Terms, *, top: int) -> dict[str, Any]:
     return {
-        "id": found.id, "name": found.name, "html": render(found.text), "concerns": [],
-        "action": terms.accept_path(found.id), "form": form_token(gateway, login, found.id),
+        "id": document.id, "name": document.name, "html": gateway.documents.html(document.text, top),
+        "action": terms.accept_path(document.id), "form": form_token(gateway, login, document.id),
     }  # fmt: skip
 
 
 def _concerns(one: Waiting) -> str:
     version = f", version {one.version}" if one.version else ""
     service = f", in {one.service}" if one.service else ""
-    return f"{one.dataset}{version}{service}"
+    return f"{one.dataset}{version}{service}" if one.dataset else ""
+
+
+# Forms
 
 
 def form_token(gateway: Gateway, login: Login, terms_id: int) -> str:
@@ -114,44 +234,20 @@ def form_token(gateway: Gateway, login: Login, terms_id: int) -> str:
     return signing.sign(gateway.secret_keys, Purpose.FORM, values, clock.now() + READING_TIME)
 
 
-def is_our_form(gateway: Gateway, login: Login, terms_id: int, presented: str) -> bool:
+def are_our_forms(gateway: Gateway, login: Login, forms: Mapping[int, str]) -> bool:
+    """Whether our page showed these terms to this login.
+
+    Args:
+        forms: id of the terms -> what `form_token` gave for them.
+    """
+    return all(
+        _signed(gateway, presented) == {"token": login.token.id, "terms": terms_id}
+        for terms_id, presented in forms.items()
+    )
+
+
+def _signed(gateway: Gateway, presented: str) -> dict[str, Any] | None:
     try:
-        values = signing.verify(gateway.secret_keys, Purpose.FORM, presented, clock.now())
+        return signing.verify(gateway.secret_keys, Purpose.FORM, presented, clock.now())
     except signing.Refused:
-        return False
-    return values == {"token": login.token.id, "terms": terms_id}
-
-
-# Markdown
-
-
-class _Markdown(MarkdownIt):
-    """CommonMark and tables; no HTML, no images, links to the web and to mail only."""
-
-    def __init__(self) -> None:
-        super().__init__("commonmark", {"html": False})
-        self.enable("table").disable("image")
-        self.add_render_rule("link_open", _outside)
-
-    def validateLink(self, url: str) -> bool:  # noqa: N802  the library's name
-        return re.match(r"(https?://|mailto:)", url, re.IGNORECASE) is not None
-
-
-def _outside(renderer: RendererHTML, tokens: list[Token], index: int, options: Any, env: Any) -> str:
-    """A link opens beside the page: in the popup, following it would lose the way back."""
-    tokens[index].attrSet("target", "_blank")
-    tokens[index].attrSet("rel", "noopener noreferrer")
-    return renderer.renderToken(tokens, index, options, env)
-
-
-_MARKDOWN = _Markdown()
-
-
-@lru_cache(maxsize=64)
-def render(text: str) -> str:
-    """Terms as harmless HTML; their headings stand below those of the page."""
-    tokens = _MARKDOWN.parse(text)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-    return str(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
+        return None

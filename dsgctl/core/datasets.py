@@ -86,6 +86,15 @@ def set_attributes(change: Change, name: str, *, description: str | None = None,
     return True
 
 
+def opens_to_nobody(database: Database, name: str | None = None) -> list[str]:
+    """The public datasets, or this one if it is so, that have no terms: ``view`` comes with accepting them, so nobody
+    can open such a dataset without a grant."""
+    query = Dataset.select(Dataset.name).where(Dataset.access == "public", Dataset.own_terms_id.is_null())
+    if name is not None:
+        query = query.where(Dataset.name == name)
+    return [found for (found,) in database.tuples(query.order_by(Dataset.name))]
+
+
 def remove(change: Change, name: str) -> dict[str, Any]:
     """Delete a dataset and all that hangs on it. The objects in its buckets are not touched.
 

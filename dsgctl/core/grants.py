@@ -214,7 +214,7 @@ def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dic
 def revoke(change: Change, subject: Subject, target: Target) -> None:
     """Take a grant away; the next request of whoever had it is answered without it.
 
-    A person's ``view`` on a public dataset does not come back when they accept other terms (`is_withdrawn`).
+    A person's ``view`` on a public dataset does not come back when they accept other terms (`withdrawn`).
 
     Raises:
         NotFound: there is no such grant.
@@ -249,10 +249,10 @@ def _withdraw(change: Change, principal_id: int, dataset: str) -> None:
         change.database.run(m.Withdrawal.insert(**row).on_conflict_ignore())
 
 
-def is_withdrawn(database: Database, principal_id: int, dataset_id: int) -> bool:
-    """Whether an operator took ``view`` on a public dataset from this person, and gave nothing on it since."""
-    where = (m.Withdrawal.principal == principal_id) & (m.Withdrawal.dataset == dataset_id)
-    return database.first(m.Withdrawal.select().where(where)) is not None
+def withdrawn(database: Database, principal_id: int) -> frozenset[str]:
+    """The public datasets on which somebody took ``view`` from this person, and nobody has granted anything since."""
+    query = m.Withdrawal.select(m.Dataset.name).join(m.Dataset).where(m.Withdrawal.principal == principal_id)
+    return frozenset(name for (name,) in database.tuples(query))
 
 
 def _authorize(change: Change, subject: Subject | None, target: Target) -> datetime:

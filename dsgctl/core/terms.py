@@ -292,8 +292,9 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
     change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
     public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
     subject = grants.principal_subject(user)
+    withdrawn = grants.withdrawn(change.database, user.id)
     for dataset in change.database.objects(m.Dataset.select().where(public)):
-        if not grants.is_withdrawn(change.database, user.id, dataset.id):
+        if dataset.name not in withdrawn:
             _give_view(change, dataset.name, subject)
     return True
 

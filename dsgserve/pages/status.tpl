@@ -1,8 +1,8 @@
 % # GET /login without an origin.
-% rebase("base.tpl", title=title, nonce=nonce)
-% if label:
-<p>You are signed in as <strong>{{label}}</strong>.</p>
-<p><a href="/">Your datasets</a></p>
+% rebase("base.tpl")
+% if account:
+<p>You are signed in as <bdi><strong>{{account}}</strong></bdi>.</p>
+<p><a href="/">Go to your datasets</a></p>
 % else:
 <p>You are not signed in.</p>
 <p><a class="button" href="/auth/login?next=/login">Sign in</a></p>

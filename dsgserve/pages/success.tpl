@@ -1,3 +1,3 @@
-% # After terms were accepted with nowhere to go on to.
-% rebase("base.tpl", title=title, nonce=nonce)
-<p>Thank you. You can close this window, or see <a href="/">your datasets</a>.</p>
+% # After a sign-in or terms with nowhere to go on to.
+% rebase("base.tpl")
+<p>You are done here. You can close this window, or <a href="/">go to your datasets</a>.</p>

@@ -1,5 +1,6 @@
-% # Terms to read, each with its own accept.
-% rebase("base.tpl", title=title, nonce=nonce)
+% # Terms to read, each with its own accept; several can be ticked and accepted at once.
+% rebase("base.tpl")
+% several = len(entries) > 1 and not parent
 % if lead:
 <p>{{lead}}</p>
 % end
@@ -7,32 +8,52 @@
 <p>Your account belongs to another one, which accepts terms for both.</p>
 % end
 % for entry in entries:
-% concerns = ", ".join(one for one in entry["concerns"] if one)
-<section aria-labelledby="terms-{{entry["id"]}}">
-% if entry["name"] != title:
-<h2 id="terms-{{entry["id"]}}">{{entry["name"]}}</h2>
-% end
-% if concerns:
-<p class="soft"\\
-% if entry["name"] == title:
- id="terms-{{entry["id"]}}"\\
-% end
->For {{concerns}}</p>
-% end
-<div class="document" tabindex="0" role="region" aria-label="Text of {{entry["name"]}}">
+<section id="terms-{{entry["id"]}}" aria-labelledby="name-{{entry["id"]}}">
+<h2 id="name-{{entry["id"]}}" dir="auto">{{entry["name"]}}</h2>
+% include("concerns.tpl", concerns=entry["concerns"])
+<div class="document boxed" dir="auto" tabindex="0" role="region" aria-label="Text of {{entry["name"]}}">
 {{!entry["html"]}}
 </div>
 % if not parent:
-<form method="post" action="{{entry["action"]}}">
+<form method="post" action="{{entry["action"]}}" class="row">
 <input type="hidden" name="form" value="{{entry["form"]}}">
-% if target:
-<input type="hidden" name="{{field}}" value="{{target}}">
+% if going.target:
+<input type="hidden" name="{{going.field}}" value="{{going.target}}">
+% end
+% if entry["then"]:
+<input type="hidden" name="then" value="{{entry["then"]}}">
 % end
 <button aria-label="Accept {{entry["name"]}}">Accept</button>
+% if several:
+<label><input type="checkbox" form="several" name="accept-{{entry["id"]}}" value="{{entry["form"]}}"\\
+ aria-label="Accept {{entry["name"]}} together with the others that are ticked">or tick, to accept several at once</label>
+% end
 </form>
 % end
 </section>
 % end
-% if later:
-<p><a href="{{later}}">Go on without accepting</a></p>
+% if rest:
+<h2>More terms that hold back datasets of yours</h2>
+% include("links.tpl", links=rest, more=more_rest)
+% end
+% if others:
+<details>
+<summary>Terms of datasets that are open to everybody who accepts them ({{len(others) + more_others}})</summary>
+% include("links.tpl", links=others, more=more_others)
+</details>
+% end
+% if several or going.later:
+<div class="bar row no-print">
+% if several:
+<form id="several" method="post" action="/activate">
+% if going.target:
+<input type="hidden" name="{{going.field}}" value="{{going.target}}">
+% end
+<button>Accept the ticked terms</button>
+</form>
+% end
+% if going.later:
+<a href="{{going.later}}">Go on without accepting</a>
+% end
+</div>
 % end

@@ -1,9 +1,14 @@
 % # The landing page of somebody who is not signed in.
-% rebase("base.tpl", title=title, nonce=nonce)
+% rebase("base.tpl")
 % if ended:
-<p>Your sign-in has ended.</p>
+<p>{{ended}}</p>
 % else:
 <p>You are not signed in.</p>
 % end
-<p>This gateway knows who may see which datasets.</p>
+% if disabled:
+<p>If you think that this is a mistake, ask {{site.helpers}}.</p>
+<p><a class="button" href="/auth/login?again=1&amp;next=/">Sign in with another account</a></p>
+% else:
+<p>Sign in to see which datasets you may open, and where they are.</p>
 <p><a class="button" href="/auth/login?next=/">Sign in</a></p>
+% end

@@ -1,0 +1,150 @@
+"""What a person may open, and what they could open by accepting terms: the rows of the landing page."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN
+
+from dsgctl.core import access, grants
+from dsgctl.core.access import Facts
+from dsgctl.store import Database
+from dsgctl.store import models as m
+
+MOST_PARTS = 20  # versions, and locations, that are named of one dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in Google Cloud Storage a dataset is stored, or one version of it.
+
+    Attributes:
+        path: ``bucket/prefix``, without a slash at its end.
+    """
+
+    path: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A dataset as a person sees it.
+
+    Attributes:
+        permission: the highest that they hold; None if the dataset is public and they hold none.
+        missing: its own terms, if they have not accepted them.
+        versions, places: those that their permission reaches, at most `MOST_PARTS` of each; ``more_versions``,
+            ``more_places``: how many more there are.
+    """
+
+    name: str
+    description: str
+    permission: str | None
+    missing: access.Terms | None
+    versions: tuple[str, ...] = ()
+    more_versions: int = 0
+    places: tuple[Place, ...] = ()
+    more_places: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some entries of a catalogue.
+
+    Attributes:
+        entries: those that were asked for; first the ones with a permission, each kind by name.
+        matching: how many there are that match; ``total``: whether they match or not.
+    """
+
+    entries: tuple[Entry, ...]
+    matching: int
+    total: int
+
+
+def catalogue(database: Database, known: Facts, at: datetime, *, words: str, start: int, most: int) -> Part:
+    """The datasets that a person holds a permission on, and the public ones that they could open by accepting terms.
+
+    A public dataset without terms is open to nobody (`datasets.opens_to_nobody`), and one on which ``view`` was taken
+    from this person (`grants.withdrawn`) not to them. Call it in a `Database.snapshot`.
+    What it costs grows with ``most`` and with the number of names, not with what is stored of each dataset.
+
+    Args:
+        words: only those with all of these words in their name or description, case aside.
+        start, most: which of them.
+    """
+    held = access.effective(known, at)
+    withdrawn = grants.withdrawn(database, known.id)
+    names = sorted(held) + sorted(
+        name
+        for name, dataset in known.datasets.items()
+        if dataset.public and name not in held and name not in withdrawn and _unaccepted_own(known, name)
+    )
+    chosen = _matching(database, known, names, words.casefold().split()) if words.strip() else names
+    shown = chosen[start : start + most]
+    return Part(tuple(_entries(database, known, at, shown, held)), len(chosen), len(names))
+
+
+def _unaccepted_own(known: Facts, name: str) -> access.Terms | None:
+    own = known.datasets[name].own_terms
+    return own if own is not None and own.id not in known.accepted and not known.service_account else None
+
+
+def _matching(database: Database, known: Facts, names: list[str], words: list[str]) -> list[str]:
+    described = _descriptions(database, known, names)
+    texts = {name: f"{name} {described.get(name, '')}".casefold() for name in names}
+    return [name for name in names if all(word in texts[name] for word in words)]
+
+
+def _descriptions(database: Database, known: Facts, names: list[str]) -> dict[str, str]:
+    ids = [known.datasets[name].id for name in names]
+    return dict(database.tuples(m.Dataset.select(m.Dataset.name, m.Dataset.description).where(m.Dataset.id.in_(ids))))
+
+
+def _entries(
+    database: Database, known: Facts, at: datetime, names: list[str], held: dict[str, frozenset[str]]
+) -> list[Entry]:
+    described = _descriptions(database, known, names)
+    versions, places = _versions(database, known, at, names), _places(database, known, at, names)
+    return [
+        Entry(
+            name,
+            described.get(name, ""),
+            max(held[name], key=lambda permission: (access.level(permission), permission)) if name in held else None,
+            _unaccepted_own(known, name),
+            tuple(versions[name][:MOST_PARTS]),
+            max(0, len(versions[name]) - MOST_PARTS),
+            tuple(places[name][:MOST_PARTS]),
+            max(0, len(places[name]) - MOST_PARTS),
+        )
+        for name in names
+    ]
+
+
+def _versions(database: Database, known: Facts, at: datetime, names: list[str]) -> dict[str, list[str]]:
+    query = (
+        m.Version.select(m.Dataset.name, m.Version.name)
+        .join(m.Dataset)
+        .where(m.Version.dataset.in_([known.datasets[name].id for name in names]))
+        .order_by(m.Version.id)
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, version in database.tuples(query):
+        if access.reaches(known, name, version, at):
+            found[name].append(version)
+    return found
+
+
+def _places(database: Database, known: Facts, at: datetime, names: list[str]) -> dict[str, list[Place]]:
+    query: Any = (
+        m.Location.select(m.Dataset.name, m.Location.bucket, m.Location.prefix, m.Version.name)
+        .join_from(m.Location, m.Dataset)
+        .join_from(m.Location, m.Version, JOIN.LEFT_OUTER, on=(m.Location.version == m.Version.id))
+        .where(m.Location.dataset.in_([known.datasets[name].id for name in names]))
+        .order_by(m.Location.id)
+    )
+    found: dict[str, list[Place]] = defaultdict(list)
+    for name, bucket, prefix, version in database.tuples(query):
+        if access.reaches(known, name, version, at):
+            found[name].append(Place(f"{bucket}/{prefix}".rstrip("/"), version))
+    return found

@@ -1,0 +1,41 @@
+% # A dataset on the landing page.
+<li>
+<h3 dir="auto">{{entry.name}}</h3>
+% if entry.description:
+<p dir="auto">{{entry.description}}</p>
+% end
+% if entry.permission:
+<p class="soft">Your permission: <strong>{{entry.permission}}</strong>\\
+% if accept:
+; it counts once you have <a href="{{accept}}">accepted the terms</a>\\
+% end
+</p>
+% else:
+<p><a href="{{accept}}" aria-label="Read and accept the terms of {{entry.name}}">Read and accept the terms</a></p>
+% end
+% if entry.versions:
+<p class="soft">Versions: \\
+% for number, version in enumerate(entry.versions):
+{{", " if number else ""}}<bdi>{{version}}</bdi>\\
+% end
+{{" and " + str(entry.more_versions) + " more" if entry.more_versions else ""}}</p>
+% end
+% for source in sources:
+<p>\\
+% if source["version"]:
+<span class="soft">Source of <bdi>{{source["version"]}}</bdi>:</span>
+% else:
+<span class="soft">Source:</span>
+% end
+<code class="copy" dir="ltr">{{source["address"]}}</code>
+% if source["link"]:
+<a href="{{source["link"]}}" rel="noopener noreferrer"\\
+ aria-label="Open {{entry.name}}{{", version " + source["version"] if source["version"] else ""}} in Neuroglancer">\\
+Open in Neuroglancer</a>
+% end
+</p>
+% end
+% if entry.more_places:
+<p class="soft">And {{entry.more_places}} more places.</p>
+% end
+</li>
