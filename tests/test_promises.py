@@ -101,11 +101,13 @@ PROMISES: dict[str, list[str]] = {
     "No token, key, code or address of a person is in a log": [
         "serve/test_logs.py::test_no_token_and_no_address_of_a_person_is_in_it",
         "e2e/test_attacks.py::test_secrets_are_in_no_list_of_processes_no_core_and_no_log",
-        "e2e/test_nginx.py::test_the_gateway_answers_through_it",
+        "e2e/test_nginx_log.py::test_the_reason_is_written_and_no_query_at_any_level",
     ],
     "Requests are what nginx takes them for": [
         "e2e/test_attacks.py::test_nothing_is_smuggled_past_nginx",
         "e2e/test_attacks.py::test_no_header_says_who_or_where_one_is",
+        "serve/test_wire.py::test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_rationed",
+        "serve/test_wire.py::test_the_address_that_nginx_sets_is_the_one_that_accepts",
     ],
     "What somebody has stored cannot act in a terminal or a spreadsheet": [
         "commands/test_output.py::test_control_characters_in_the_database_are_shown_escaped",

@@ -17,7 +17,14 @@ HOST = "auth.example.org"
 
 @contextmanager
 def nginx(
-    place: Path, certificate: Path, upstream: str, more: str = "", alter: Callable[[str], str] = str
+    place: Path,
+    certificate: Path,
+    upstream: str,
+    more: str = "",
+    alter: Callable[[str], str] = str,
+    *,
+    plain: int = 0,
+    debug: bool = False,
 ) -> Iterator[int]:
     """The shipped file, with only its addresses and certificate files replaced.
 
@@ -25,11 +32,13 @@ def nginx(
         certificate: as `make_certificate` made it.
         more: further server blocks; PORT and CERTIFICATES in them are replaced.
         alter: makes another configuration of it, as an operator might.
+        plain: the port of the site without TLS; any if 0.
+        debug: nginx's main log says all that it can.
 
     Yields:
         The TLS port.
     """
-    tls, plain = free_port(), free_port()
+    tls, plain = free_port(), plain or free_port()
     site = CONFIG.read_text()
     for old, new in (
         ("unix:/run/dsg/dsgserve.sock", upstream),
@@ -47,7 +56,8 @@ def nginx(
     (place / "dsg.conf").write_text(alter(site) + more)
     temporary = "".join(f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
     (place / "nginx.conf").write_text(
-        f"pid {place}/pid; error_log {place}/error.log; daemon off; master_process off; events {{}}\n"
+        f"pid {place}/pid; error_log {place}/error.log{' debug' if debug else ''}; daemon off; master_process off;\n"
+        f"events {{ {'debug_connection 127.0.0.1;' if debug else ''} }}\n"
         f"http {{ access_log off; {temporary} include {place}/dsg.conf; }}\n"
     )
     command = ["nginx", "-p", str(place), "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]

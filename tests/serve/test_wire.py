@@ -1,7 +1,11 @@
 """What comes in over a socket, in bytes: which threads take it, and what every answer carries."""
 
 import json
+import shutil
+import socket
+import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,11 @@ from dsgserve.gateway import Gateway
 from dsgserve.requests import believe_proxy
 from dsgserve.routes import ROUTES, resolve
 from dsgserve.wire import MOST_HEADERS
+from tests.e2e.local import make_certificate, wait_until
+from tests.e2e.proxy import HOST, nginx
 from tests.serve.conftest import Lab
 from tests.serve.test_routes import TARGETS
-from tests.serve.wire import Wire, listening, parse
+from tests.serve.wire import SECONDS, Wire, listening, parse
 
 HEAD = b" HTTP/1.1\r\nHost: auth.example.org\r\nConnection: close\r\n"
 
@@ -46,6 +52,43 @@ def test_the_slow_lane_takes_what_names_a_route_that_waits_and_nothing_else(wire
         route = resolve(target).route
         assert (path is None) == (status in (400, 404)), (target, status)
         assert wire.lanes.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, target
+
+
+RATIONED = {  # routes that nginx counts
+    "/auth/login", "/login", "/api/v1/authorize", "/api/v1/oauth2callback", "/accounts/google/login/callback/",
+    "/token", "/gcs_token",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
+def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_rationed(wire: Wire, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, HOST)
+    with nginx(tmp_path, certificate, f"127.0.0.1:{wire.address[1]}") as port:
+        context, log = ssl.create_default_context(cafile=str(certificate)), tmp_path / "dsg.access.log"
+        for number, raw in enumerate(filter(None, map(on_the_wire, TARGETS)), 1):
+            wire.lanes.took.clear()
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
+                client.settimeout(SECONDS)
+                client.sendall(b"GET " + raw + HEAD + b"\r\n")
+                status = int(client.recv(65536).split(b" ")[1])
+            wait_until(partial(_has_lines, log, number), what="the line")
+            if not wire.lanes.took:
+                assert status in (400, 404, 405, 414), raw  # nginx's own answer
+                continue
+            # nginx sends on in origin-form what came in absolute-form, of whatever scheme.
+            route = resolve(raw.decode("latin-1").removeprefix("ftp://h")).route
+            assert (route is None) == (status in (400, 404)), (raw, status)
+            assert wire.lanes.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, raw
+            counted = "limit=PASSED" in log.read_text().splitlines()[-1]
+            assert counted or route is None or route.path not in RATIONED, raw
+
+
+def _has_lines(log: Path, number: int) -> bool:
+    return len(log.read_text().splitlines()) == number
+
+
+def test_what_nginx_rations_are_routes() -> None:
+    assert {route.path for route in ROUTES} >= RATIONED
 
 
 def test_the_lane_is_chosen_for_each_request_of_a_connection(wire: Wire) -> None:
