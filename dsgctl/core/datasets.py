@@ -14,7 +14,7 @@ from dsgctl.store.models import Dataset, Version
 
 
 def by_name(database: Database, name: str) -> Dataset | None:
-    return database.first(Dataset.select().where(Dataset.name == name))
+    return database.first(Dataset.select().where(Dataset.name == name)) if names.is_storable(name) else None
 
 
 def by_id(database: Database, dataset_id: int) -> Dataset | None:
@@ -40,19 +40,17 @@ def add(
     description: str = "",
     public: bool = False,
     kept_id: int | None = None,
-    any_name: bool = False,
 ) -> tuple[Dataset, bool]:
     """Make a dataset; succeeds without a change if the same one is there already.
 
     Args:
         kept_id: the id that it had in another system; None for a new one.
-        any_name: keep a name of another system that nobody could give here: one line of any script.
 
     Returns:
         The dataset, and whether it is new.
     """
     values = {"description": names.paragraph(description, "description"), "access": _access(public)}
-    known = by_name(change.database, names.line(name, "dataset name") if any_name else names.slug(name, "dataset"))
+    known = by_name(change.database, name)
     if known is not None:
         others = [key for key, value in values.items() if getattr(known, key) != value]
         if others:
@@ -61,6 +59,7 @@ def add(
                 f"dsgctl dataset set {name} ...",
             )
         return known, False
+    names.slug(name, "dataset")
     change.database.run(Dataset.insert(id=kept_id, name=name, created=change.at, **values))
     change.record("dataset.add", f"dataset:{name}", after=values)
     return find(change.database, name), True
@@ -181,7 +180,7 @@ def find_version(database: Database, dataset: Dataset, name: str) -> Version:
         NotFound: there is none of this name.
     """
     query = Version.select().where(Version.dataset == dataset.id, Version.name == name)
-    version = database.first(query)
+    version = database.first(query) if names.is_storable(name) else None
     if version is None:
         raise NotFound(
             f"dataset {dataset.name} has no version {names.shown(name)}",
@@ -202,10 +201,11 @@ def add_version(
         Whether anything changed.
     """
     dataset = find(change.database, dataset_name)
-    names.line(name, "version name")
     target = f"dataset:{dataset.name} version:{name}"
-    known = change.database.first(Version.select().where(Version.dataset == dataset.id, Version.name == name))
+    query = Version.select().where(Version.dataset == dataset.id, Version.name == name)
+    known = change.database.first(query) if names.is_storable(name) else None
     if known is None:
+        names.line(name, "version name")
         if kept_id is not None and change.database.first(Version.select().where(Version.id == kept_id)) is not None:
             kept_id = None
         change.database.run(Version.insert(id=kept_id, dataset=dataset.id, name=name, public=public))

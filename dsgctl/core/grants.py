@@ -75,8 +75,8 @@ def add(
     Raises:
         Conflict: there is one that will end, and no other end was said: it is not made endless by the way.
     """
-    names.permission(target.permission)
     end = _ends(expires, _authorize(change, subject, target))
+    _check_permission(change.database, target.permission)
     found = _resolve(change.database, target)
     known = _existing(change.database, subject, target.permission, found)
     if known is None:
@@ -180,10 +180,8 @@ def keep_all(change: Change, kept: Iterable[Kept]) -> int:
 
 def _insert(change: Change, target: Target, found: _Found, subjects: Sequence[tuple[Subject, dict[str, Any]]]) -> None:
     dataset_id, version_id, scope_id = found
-    row = {
-        "dataset": dataset_id, "version": version_id, "permission": names.permission(target.permission),
-        "scope_group": scope_id,
-    }  # fmt: skip
+    _check_permission(change.database, target.permission)
+    row = {"dataset": dataset_id, "version": version_id, "permission": target.permission, "scope_group": scope_id}
     change.database.insert_many(
         Grant,
         [{"principal": who.principal_id, "group": who.group_id, **row, **how} for who, how in subjects],
@@ -203,6 +201,16 @@ def end_of(database: Database, subject: Subject, target: Target) -> datetime | N
     """When a grant that is there ends; None for never."""
     known = _existing(database, subject, target.permission, _resolve(database, target))
     return known.expires if known is not None else None
+
+
+def _check_permission(database: Database, name: str) -> None:
+    """Raises:
+    Invalid: nobody has a permission of this name yet, and it is not of the form that a new one must have.
+    """
+    if name in access.LEVELS:
+        return
+    if not names.is_storable(name) or database.first(Grant.select().where(Grant.permission == name).limit(1)) is None:
+        names.permission(name)
 
 
 def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dict[int, datetime | None]:

@@ -14,7 +14,7 @@ from dsgctl.store.models import Group
 
 
 def by_name(database: Database, name: str) -> Group | None:
-    return database.first(Group.select().where(Group.name == name))
+    return database.first(Group.select().where(Group.name == name)) if names.is_storable(name) else None
 
 
 def find(database: Database, name: str) -> Group:
@@ -31,9 +31,10 @@ def find(database: Database, name: str) -> Group:
 
 def add(change: Change, name: str) -> tuple[Group, bool]:
     """Make a group. Returns it, and whether it is new."""
-    known = by_name(change.database, names.line(name, "group name"))
+    known = by_name(change.database, name)
     if known is not None:
         return known, False
+    names.line(name, "group name")
     change.database.run(Group.insert(name=name, created=change.at))
     change.record("group.add", f"group:{name}", after={"name": name})
     return find(change.database, name), True

@@ -1,4 +1,9 @@
-"""The form of every value that a person types: one function a kind, which returns the value or raises `Invalid`."""
+"""The form of every value: one function a kind, which returns the value or raises `Invalid`.
+
+There are two rules, and the type says which one a value has met. What a person types is a `str`, and is held to the
+strict rule of its kind. What another system holds is taken over as it is, since clients compare names exactly:
+`foreign` and its like make a `Foreign` of it, which every strict rule lets pass.
+"""
 
 import re
 from collections.abc import Callable
@@ -77,23 +82,69 @@ def has_control(text: str, *, allowed: str = "") -> bool:
     return any(found not in allowed for found in _CONTROL.findall(text))
 
 
+class Foreign(str):
+    """Text of another system, in the form that it has there. Only the functions below make one."""
+
+    __slots__ = ()
+
+
+# What another system may hold and no file of ours can: control characters, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+MAX_FOREIGN: Final = 2048  # bytes of UTF-8: what PostgreSQL can keep in an index
+
+
+def is_storable(text: str, *, allowed: str = "") -> bool:
+    """Whether a database can hold ``text`` as a name; no name is equal to one that it cannot hold."""
+    return text.isprintable() or all(char in allowed for char in _UNSTORABLE.findall(text))
+
+
+def foreign(text: str, what: str, *, empty: bool = False) -> Foreign:
+    """A name of another system, also one that nobody could be given here: of any script, with spaces at its ends,
+    of any punctuation.
+
+    Raises:
+        Invalid: it is empty, or cannot be kept: it has a control character, or more than `MAX_FOREIGN` bytes.
+    """
+    if not is_storable(text):
+        raise _unfit(text, what, "it has a control character")
+    if not text and not empty:
+        raise _unfit(text, what, "it is empty")
+    if len(text.encode()) > MAX_FOREIGN:
+        raise _unfit(text, what, f"it is longer than {MAX_FOREIGN} bytes")
+    return Foreign(text)
+
+
+def _unfit(text: str, what: str, why: str) -> Invalid:
+    return Invalid(f"{shown(text)} is not {_a(what)}: {why}", "rename it there")
+
+
+def foreign_paragraph(text: str, what: str) -> Foreign:
+    """Text of several lines as another system holds it, with marks of the direction of writing, say."""
+    if len(text) > MAX_TEXT:
+        raise Invalid(f"the {what} is longer than {MAX_TEXT} characters", "shorten it there")
+    if not is_storable(text, allowed="\n\t"):
+        raise Invalid(f"the {what} has a control character", "take it out there")
+    return Foreign(text)
+
+
+def foreign_email(text: str) -> Foreign:
+    """An address as another system keeps it: of any script, or with a space in it. Services know people by it."""
+    ends_well = text == text.strip() and not text.startswith("@") and not text.endswith("@")
+    if len(text) > 254 or "@" not in text or not ends_well or has_control(text):
+        raise Invalid(f"{shown(text)} is not an email address", "write it there like name@example.org")
+    return Foreign(_not_of_service_accounts(text))
+
+
 def email(text: str) -> str:
     """An address as a user has it; kept as given, compared case-insensitively."""
+    if isinstance(text, Foreign):
+        return text
     too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
     if too_long or not _EMAIL.fullmatch(text):
         raise Invalid(
             f"{shown(text)} is not an email address",
             "write it like name@example.org, in ASCII (a domain in punycode)",
         )
-    return _not_of_service_accounts(text)
-
-
-def kept_email(text: str) -> str:
-    """An address as another system keeps it, also one that nobody could have been given here: of any script,
-    or with a space in it. Services know people by it."""
-    ends_well = text == text.strip() and not text.startswith("@") and not text.endswith("@")
-    if len(text) > 254 or "@" not in text or not ends_well or has_control(text):
-        raise Invalid(f"{shown(text)} is not an email address", "write it there like name@example.org")
     return _not_of_service_accounts(text)
 
 
@@ -113,6 +164,8 @@ def email_key(text: str) -> str:
 
 def slug(text: str, what: str) -> str:
     """A name that stands in URLs and JSON keys; ``what`` says of what kind, for the message."""
+    if isinstance(text, Foreign):
+        return text
     if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
         raise Invalid(
             f"{shown(text)} is not a name for a {what}",
@@ -123,16 +176,24 @@ def slug(text: str, what: str) -> str:
 
 def line(text: str, what: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
+    if isinstance(text, Foreign):
+        return text
     if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or has_control(text):
         raise Invalid(
-            f"{shown(text)} is not {'an' if what[0] in 'aeiou' else 'a'} {what}",
+            f"{shown(text)} is not {_a(what)}",
             "use 1 to 255 characters, with no control characters and no space at either end",
         )
     return text
 
 
+def _a(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
 def paragraph(text: str, what: str) -> str:
     """Text of several lines, such as notes or terms."""
+    if isinstance(text, Foreign):
+        return text
     if len(text) > MAX_TEXT or has_control(text, allowed="\n\t"):
         raise Invalid(f"the {what} cannot be kept", f"use at most {MAX_TEXT} characters and no control characters")
     return text
@@ -140,6 +201,8 @@ def paragraph(text: str, what: str) -> str:
 
 def permission(text: str) -> str:
     """The name of a permission, of whatever system."""
+    if isinstance(text, Foreign):
+        return text
     if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
         raise Invalid(f"{shown(text)} is not a permission", "the permissions are view, edit, manage and admin")
     return text

@@ -151,7 +151,11 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _line(what: str, *, empty: bool = True) -> Form:
-    return lambda text: names.line(text, what, empty=empty)
+    return lambda text: names.foreign(text, what, empty=empty)
+
+
+def _paragraph(what: str) -> Form:
+    return lambda text: names.foreign_paragraph(text, what)
 
 
 def _prefix(text: str) -> str:
@@ -175,16 +179,17 @@ def _member(text: str) -> str:
     return text
 
 
-# What `add` and `set` ask of a value, for each column whose text has a form of its own.
+# For each column whose text has a form of its own, what is asked of a value. Names that were taken over from other
+# systems must pass, so this is the rule for those.
 _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "principals": {
-        "email": names.email,
+        "email": names.foreign_email,
         "slug": lambda text: names.slug(text, "service account"),
         "name": _line("name"),
         "display_name": _line("display name"),
         "description": _line("description"),
         "pi": _line("PI"),
-        "notes": lambda text: names.paragraph(text, "note"),
+        "notes": _paragraph("note"),
         "picture_url": names.url,
     },
     "affiliations": {"name": _line("affiliation", empty=False)},
@@ -194,23 +199,26 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
         "group_id": lambda value: _number(value, 1, MOST - 1),
     },
     "datasets": {
-        "name": lambda text: names.slug(text, "dataset"),
-        "description": lambda text: names.paragraph(text, "description"),
+        "name": _line("dataset name", empty=False),
+        "description": _paragraph("description"),
         "own_terms_id": lambda value: _number(value, 1, MOST - 1),
     },
     "versions": {"name": _line("version name", empty=False)},
     "buckets": {"name": _bucket, "credential": names.credential, "project": names.project},
     "iam_members": {"bucket": _bucket, "member": _member},
     "locations": {"bucket": _bucket, "prefix": _prefix},
-    "grants": {"permission": names.permission, "delegate_id": lambda value: _number(value, 1, MOST - 1)},
+    "grants": {
+        "permission": _line("permission", empty=False),
+        "delegate_id": lambda value: _number(value, 1, MOST - 1),
+    },
     "services": {
-        "name": lambda text: names.slug(text, "service"),
+        "name": _line("service name", empty=False),
         "display_name": _line("display name"),
         "url": names.url,
     },
     "terms": {
         "name": _line("name for terms", empty=False),
-        "text": lambda text: names.paragraph(text, "text of the terms"),
+        "text": _paragraph("text of the terms"),
         "invite_token": _line("invitation", empty=False),
     },
     "service_tables": {"service": _line("service name", empty=False), "name": _line("table name", empty=False)},

@@ -14,7 +14,7 @@ _MAX_ROOT = 2**63 - 1
 
 
 def by_name(database: Database, name: str) -> Service | None:
-    return database.first(Service.select().where(Service.name == name))
+    return database.first(Service.select().where(Service.name == name)) if names.is_storable(name) else None
 
 
 def find(database: Database, name: str) -> Service:
@@ -31,11 +31,12 @@ def find(database: Database, name: str) -> Service:
 
 def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> tuple[Service, bool]:
     values = {"display_name": names.line(display_name, "display name", empty=True), "url": names.url(url)}
-    known = by_name(change.database, names.slug(name, "service"))
+    known = by_name(change.database, name)
     if known is not None:
         if any(getattr(known, key) != value for key, value in values.items()):
             raise Conflict(f"service {name} exists, with another name or URL", f"dsgctl service remove {name}")
         return known, False
+    names.slug(name, "service")
     change.database.run(Service.insert(name=name, **values))
     change.record("service.add", f"service:{name}", after=values)
     return find(change.database, name), True
@@ -62,8 +63,14 @@ def listed(database: Database) -> Iterator[dict[str, Any]]:
 # Service tables
 
 
+def _table(database: Database, service: str, table: str) -> ServiceTable | None:
+    if not (names.is_storable(service) and names.is_storable(table)):
+        return None
+    return database.first(ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table))
+
+
 def find_table(database: Database, service: str, table: str) -> ServiceTable:
-    found = database.first(ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table))
+    found = _table(database, service, table)
     if found is None:
         raise NotFound(f"there is no table {names.shown(table)} of {names.shown(service)}", "dsgctl service table list")
     return found
@@ -75,11 +82,8 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
     Raises:
         Conflict: it is mapped to another dataset.
     """
-    names.line(service, "service name")
-    names.line(table, "table name")
     dataset = datasets.find(change.database, dataset_name)
-    query = ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table)
-    known = change.database.first(query)
+    known = _table(change.database, service, table)
     if known is not None:
         if known.dataset_id != dataset.id:
             raise Conflict(
@@ -87,6 +91,8 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
                 f"dsgctl service table remove {service} {table}",
             )
         return False
+    names.line(service, "service name")
+    names.line(table, "table name")
     change.database.run(ServiceTable.insert(service=service, name=table, dataset=dataset.id))
     change.record("service.table.add", f"table:{service}/{table} dataset:{dataset_name}")
     return True

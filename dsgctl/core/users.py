@@ -110,20 +110,19 @@ def add_all(change: Change, people: list[NewUser]) -> list[int]:
     Raises:
         Invalid: a value is not of its form; nothing is added.
     """
+    checked = [_checked(person) for person in people]
     rows: list[dict[str, Any]] = []
     affiliations: list[dict[str, Any]] = []
     # Numbered here, and not by the engine: to ask for each afterwards would take longer than to add them.
-    for number, person in enumerate(people, change.database.next_id(Principal)):
-        values = _UNSET | {key: _CHECKS[key](value) for key, value in person.attributes.items()}
+    for number, (person, values, of) in enumerate(checked, change.database.next_id(Principal)):
         rows.append({
-            "id": number, "kind": "user", "email": _email_of(person), **values, "active": True,
+            "id": number, "kind": "user", "email": person.email, **values, "active": True,
             "issuer": None, "subject": None, "parent": None, "created": change.at, "created_by": change.actor,
             **person.kept,
         })  # fmt: skip
-        checked = [names.line(name, "affiliation") for name in person.affiliations]
-        affiliations += [{"principal": rows[-1]["id"], "name": name} for name in checked]
+        affiliations += [{"principal": rows[-1]["id"], "name": name} for name in of]
         after = {key: value for key, value in values.items() if value}
-        after |= {"affiliations": checked} if checked else {}
+        after |= {"affiliations": of} if of else {}
         after |= {key: value for key, value in person.kept.items() if value is not None}
         change.record("user.add", f"user:{person.email}", after=after)
     change.database.insert_many(Principal, rows)
@@ -131,9 +130,18 @@ def add_all(change: Change, people: list[NewUser]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def _email_of(person: NewUser) -> str:
-    """Who has an id of another system keeps the address too, of whatever form: services know them by both."""
-    return names.kept_email(person.email) if "id" in person.kept else names.email(person.email)
+def check(person: NewUser) -> None:
+    """Raises:
+    Invalid: `add_all` would not take this person.
+    """
+    _checked(person)
+
+
+def _checked(person: NewUser) -> tuple[NewUser, dict[str, Any], list[str]]:
+    """A person, with every attribute and their affiliations."""
+    names.email(person.email)
+    values = _UNSET | {key: _CHECKS[key](value) for key, value in person.attributes.items()}
+    return person, values, [names.line(name, "affiliation") for name in person.affiliations]
 
 
 def among(database: Database, people: Iterable[NewUser]) -> list[Principal]:

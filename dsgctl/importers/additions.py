@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dsgctl.core import grants, groups, names, users
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grants import Kept, Target
+from dsgctl.core.names import Foreign
 from dsgctl.core.users import NewUser
 from dsgctl.importers import people
 from dsgctl.importers.taking import SourceType, Taking
@@ -41,17 +42,28 @@ class Emails:
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
-    def once(self, email: str, where: str) -> str:
+    def once(self, email: str, where: str) -> Foreign:
         """The email, which is one.
 
         Raises:
             Invalid: it is none.
             Conflict: it was there already.
         """
-        other = self._seen.setdefault(names.email_key(names.email(email)), where)
+        other = self._seen.setdefault(names.email_key(names.foreign_email(email)), where)
         if other != where:
             raise Conflict(f"{email} is the email of {other} too, case aside", "take one out there")
-        return email
+        return names.foreign_email(email)
+
+
+def check(one: Addition) -> None:
+    """Raises:
+    Invalid: `add` could not add this person.
+    """
+    users.check(_new_user(one))
+
+
+def _new_user(one: Addition) -> NewUser:
+    return NewUser(one.email, {"name": one.name, "admin": one.admin}, (), {"active": one.active})
 
 
 def add(taking: Taking[SourceType], batch: Sequence[Addition]) -> None:
@@ -60,9 +72,7 @@ def add(taking: Taking[SourceType], batch: Sequence[Addition]) -> None:
     wanted = {one.key: one for one in batch}
     known = users.known_among(change.database, wanted)
     new = [one for key, one in wanted.items() if key not in known]
-    ids = users.add_all(change, [
-        NewUser(one.email, {"name": one.name, "admin": one.admin}, (), {"active": one.active}) for one in new
-    ])  # fmt: skip
+    ids = users.add_all(change, [_new_user(one) for one in new])
     taking.report.counts("users", new=len(new), of=len(wanted))
     here = {one.key: Principal(id=number, kind="user", email=one.email) for one, number in zip(new, ids, strict=True)}
     for key, (user, have) in known.items():

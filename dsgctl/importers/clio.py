@@ -1,21 +1,22 @@
 """The export of clio-store: its users with their roles, and its datasets, which are made if they are not here.
 
-Everybody joins the group ``user``, which may view what is public there.
+Everybody joins the group ``user``, which may view what is public there. A dataset on which somebody has a role and
+that the export does not list is made too, closed, as the original's own import does.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import datasets, grants, groups
+from dsgctl.core import datasets, grants, groups, names
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Kept, Target
-from dsgctl.core.names import line, shown
+from dsgctl.core.names import Foreign, shown
 from dsgctl.importers import Progress, Report, additions
 from dsgctl.importers.additions import Addition, Emails
 from dsgctl.importers.json_file import JsonFile
-from dsgctl.importers.rows import MEND, Row
+from dsgctl.importers.rows import Damaged, Row, paragraph, words
 from dsgctl.importers.taking import Taking
 
 _EVERYBODY = "user"
@@ -43,10 +44,8 @@ class _Export(JsonFile):
             )
 
     def rows(self, table: str) -> Iterator[Row]:
-        self.begin()
-        self.line_of(table)
-        for key, value in self.content[table].items():
-            yield Row(table, {"key": key, "value": value}, f"{table}, {self.line_of(key)}")
+        for (key, value), line in zip(self.content[table].items(), self.lines(table), strict=True):
+            yield Row(table, {"key": key, "value": value}, f"{table}, line {line}")
 
     def total(self) -> int:
         return sum(len(self.content[table]) for table in _KEYS)
@@ -54,6 +53,9 @@ class _Export(JsonFile):
 
 def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
     """Take over the people and datasets of an export, in the caller's transaction.
+
+    Args:
+        skip_conflicts: leave out what cannot be kept here, and of two emails that differ only by case the second.
 
     Raises:
         Invalid, BadRows: the file is no such export, or has bad entries.
@@ -63,32 +65,62 @@ def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress:
     taking = Taking(change, _Export(source), progress, skip_conflicts)
     _, new = groups.add(change, _EVERYBODY)
     taking.count("groups", new)
-    _take_datasets(taking)
-    _take_users(taking)
+    _take_users(taking, _take_datasets(taking))
     taking.finish()
     return taking.report
 
 
-def _take_datasets(taking: Taking[_Export]) -> None:
-    change = taking.change
-    subject = grants.group_subject(change.database, _EVERYBODY)
+class _Datasets:
+    """The datasets of an export, by name.
 
+    Attributes:
+        listed: those that are here now.
+    """
+
+    def __init__(self, taking: Taking[_Export]) -> None:
+        self._taking = taking
+        self._there = taking.source.content["datasets"]
+        self.listed: list[Foreign] = []
+        self._unlisted: dict[str, Foreign] = {}
+
+    def add(self, name: Foreign, *, description: str = "") -> None:
+        change = self._taking.change
+        new = datasets.by_name(change.database, name) is None
+        if new:
+            datasets.add(change, name, description=description)
+        self._taking.count("datasets", new)
+
+    def find(self, name: str, row: Row) -> Foreign | None:
+        """The dataset on which a row has a role; None if it was left out.
+
+        Raises:
+            Invalid: the export does not list it, and it cannot be made either.
+        """
+        if name in self._there:
+            return next((one for one in self.listed if one == name), None)
+        if name not in self._unlisted:
+            called = names.foreign(name, "dataset name")
+            self.add(called)
+            self._unlisted[name] = called
+            self._taking.remark(f"{row.where}: the export does not list {shown(name)}; it is here, and closed if new")
+        return self._unlisted[name]
+
+
+def _take_datasets(taking: Taking[_Export]) -> _Datasets:
+    change, found = taking.change, _Datasets(taking)
+    subject = grants.group_subject(change.database, _EVERYBODY)
     lost: set[str] = set()
 
     def take(row: Row) -> None:
-        name, value = row.text("key"), row.values["value"]
-        entry = value if isinstance(value, dict) else {"public": value}
-        public, description = entry.get("public", False), entry.get("description") or ""
-        lost.update(entry.keys() - {"public", "description"})
-        if not isinstance(public, bool):
-            raise Invalid(f"{shown(name)}: public is neither true nor false", MEND)
-        if not isinstance(description, str):
-            raise Invalid(f"{shown(name)}: description is not text", MEND)
-        new = datasets.by_name(change.database, name) is None
-        if new:
-            text = description.replace("\r\n", "\n").replace("\r", "\n")
-            datasets.add(change, name, description=text, any_name=True)
-        taking.count("datasets", new)
+        key, value = row.text("key"), row.values["value"]
+        # Older exports have only the flag.
+        entry = _Entry(shown(key), {"public": value} if isinstance(value, bool) else value)
+        public: bool = entry.get("public", bool, False, "public is neither true nor false")
+        description = paragraph(entry.get("description", str, "", "description is not text"), "description")
+        name = row.name("key", "dataset name")
+        lost.update(entry.values.keys() - {"public", "description"})
+        found.add(name, description=description)
+        found.listed.append(name)
         if public:
             kept = Kept(subject, Target(name, "view"), "import", change.actor, change.at)
             taking.count("grants", bool(grants.keep_all(change, [kept])))
@@ -96,10 +128,10 @@ def _take_datasets(taking: Taking[_Export]) -> None:
     taking.each("datasets", take)
     for key in sorted(lost):
         taking.note(f"{shown(key)} of datasets: there is no place for it here")
+    return found
 
 
-def _take_users(taking: Taking[_Export]) -> None:
-    every = list(taking.source.content["datasets"])
+def _take_users(taking: Taking[_Export], known: _Datasets) -> None:
     emails = Emails()
     made: set[str] = {_EVERYBODY}
     lost: set[str] = set()
@@ -108,75 +140,102 @@ def _take_users(taking: Taking[_Export]) -> None:
         email = emails.once(row.text("key"), row.where)
         user = _User(email, row)
         lost.update(user.lost)
-        for name in user.groups:
-            if name not in made:
-                taking.count("groups", groups.add(taking.change, name)[1])
-                made.add(name)
-        given = [Target(name, permission) for permission in user.known(taking, "", _GLOBAL) for name in every]
-        for name in user.datasets:
-            if name not in taking.source.content["datasets"]:
-                raise Invalid(f"{email} has roles on {shown(name)}, which is none of its datasets", MEND)
-            given += [Target(name, permission) for permission in user.known(taking, name, _ROLES)]
-        return Addition(
-            email, user.name, admin=_ADMIN in user.roles[""], active=not user.disabled,
+        given = [Target(name, permission) for permission in user.everywhere(taking) for name in known.listed]
+        for name in user.roles:
+            permissions = user.on(taking, name)
+            dataset = known.find(name, row)
+            if dataset is not None:
+                given += [Target(dataset, permission) for permission in permissions]
+            else:
+                taking.leave_out(f"{row.where}: the roles of {email} on {shown(name)}, which was left out")
+        addition = Addition(
+            email, user.name, admin=_ADMIN in user.global_roles, active=not user.disabled,
             groups=tuple(dict.fromkeys((_EVERYBODY, *user.groups))), grants=tuple(dict.fromkeys(given)),
         )  # fmt: skip
+        additions.check(addition)
+        for group in user.groups:
+            if group not in made:
+                taking.count("groups", groups.add(taking.change, group)[1])
+                made.add(group)
+        return addition
 
     taking.batches("users", read, lambda batch: additions.add(taking, batch))
     for key in sorted(lost):
         taking.note(f"{shown(key)} of users: there is no place for it here")
 
 
+class _Entry:
+    """An object of the export; a field that is null is as good as none.
+
+    Attributes:
+        name: for messages.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise Damaged(f"{name} is {'null' if value is None else 'no object'}")
+        self.name = name
+        self.values: dict[str, Any] = value
+
+    def get(self, key: str, kind: type, default: Any, problem: str = "") -> Any:
+        """The value of a key, which is of this type.
+
+        Args:
+            problem: what is wrong with one that is not.
+        """
+        value = self.values.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, kind):
+            raise Damaged(f"{self.name}: {problem or f'{shown(key)} is not as it should be'}")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        found: list[Any] = self.get(key, list, [])
+        if not all(isinstance(text, str) for text in found):
+            raise Damaged(f"{self.name}: {shown(key)} is not a list of texts")
+        return found
+
+
 class _User:
     """An entry of ``users``, checked.
 
     Attributes:
-        roles: dataset -> roles; "" for all datasets.
+        global_roles: on all datasets; ``roles``: by dataset.
         lost: keys that have no place here.
     """
 
     def __init__(self, email: str, row: Row) -> None:
         self._email, self._row = email, row
-        entry = row.values["value"]
-        if not isinstance(entry, dict):
-            raise Invalid(f"{email} is no object", MEND)
-        strange = sorted(entry.keys() - _OF_USER - _LEFT_OUT)
+        entry = _Entry(email, row.values["value"])
+        strange = sorted(entry.values.keys() - _OF_USER - _LEFT_OUT)
         if strange:
-            raise Invalid(
+            raise Damaged(
                 f"{email} has {shown(strange[0])}, which is not known here",
                 "it is of a newer release than can be read here",
             )
-        self.lost = entry.keys() & (_LEFT_OUT - {"email"})
-        self.name = " ".join(self._of(entry, "name", str, "").split())
-        self.disabled = self._of(entry, "disabled", bool, False)
-        self.groups = [line(name, "group name") for name in self._texts(entry, "groups")]
-        self.datasets = self._of(entry, "datasets", dict, {})
-        self.roles = {"": self._texts(entry, "global_roles")}
-        self.roles |= {name: self._texts(self.datasets, name) for name in self.datasets}
+        self.lost = entry.values.keys() & (_LEFT_OUT - {"email"})
+        self.name = words(entry.get("name", str, ""), "name")
+        self.disabled: bool = entry.get("disabled", bool, False)
+        self.groups = [names.foreign(name, "group name") for name in entry.texts("groups")]
+        self.global_roles = entry.texts("global_roles")
+        on = _Entry(email, entry.get("datasets", dict, {}))
+        self.roles = {name: on.texts(name) for name in on.values}
 
-    def known(self, taking: Taking[_Export], dataset: str, permissions: dict[str, str]) -> list[str]:
-        """The permissions that roles stand for; others are told and left out."""
-        found = []
-        for role in self.roles[dataset]:
-            if role in permissions:
-                found.append(permissions[role])
-            elif dataset or role != _ADMIN:
-                on = f"on {shown(dataset)}" if dataset else "on all datasets"
+    def everywhere(self, taking: Taking[_Export]) -> list[str]:
+        """The permissions on all datasets that roles stand for; others are reported and left out."""
+        return self._known(taking, self.global_roles, _GLOBAL, "all datasets", passed_over=_ADMIN)
+
+    def on(self, taking: Taking[_Export], dataset: str) -> list[str]:
+        """The same on one dataset."""
+        return self._known(taking, self.roles[dataset], _ROLES, shown(dataset))
+
+    def _known(
+        self, taking: Taking[_Export], roles: list[str], permissions: dict[str, str], on: str, passed_over: str = ""
+    ) -> list[str]:
+        for role in roles:
+            if role not in permissions and role != passed_over:
                 taking.leave_out(
-                    f"{self._row.where}: {self._email} has the role {shown(role)} {on}, which is not known here"
+                    f"{self._row.where}: {self._email} has the role {shown(role)} on {on}, which is not known here"
                 )
-        return found
-
-    def _of(self, entry: dict[str, Any], key: str, kind: type, default: Any) -> Any:
-        value = entry.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, kind):
-            raise Invalid(f"{self._email}: {shown(key)} is not as it should be", MEND)
-        return value
-
-    def _texts(self, entry: dict[str, Any], key: str) -> list[str]:
-        found: list[Any] = self._of(entry, key, list, [])
-        if not all(isinstance(text, str) for text in found):
-            raise Invalid(f"{self._email}: {shown(key)} is not a list of texts", MEND)
-        return found
+        return [permissions[role] for role in roles if role in permissions]

@@ -1,6 +1,8 @@
 """Reads a JSON document of another system, and finds on which line of it a name stands."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from dsgctl.json_text import NotJson, parse_object
 
 _LARGEST = 64 * 2**20  # bytes: half a million people; it is held in memory as a whole, several times its size
 _AGAIN = "take a new export"
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[\[\]{}]')  # of a sound document; a key has a colon after it
 
 
 class JsonFile:
@@ -31,7 +34,6 @@ class JsonFile:
             raise Invalid(f"{path} is longer than {_LARGEST >> 20} MB", "that is no list of people; check the name")
         self.content = self._parsed(content)
         self._text = content.decode("utf-8-sig")
-        self.begin()
 
     def _parsed(self, content: bytes) -> dict[str, Any]:
         try:
@@ -40,16 +42,26 @@ class JsonFile:
             place = f"{self.name}, line {error.line}" if error.line else self.name
             raise Invalid(f"{place}: {error}", _AGAIN) from None
 
-    def begin(self) -> None:
-        """Look for keys from the beginning of the document on."""
-        self._at, self._line = 0, 1
+    def lines(self, *path: str) -> Iterator[int]:
+        """The line on which each key of an object stands, in their order.
 
-    def line_of(self, key: str) -> str:
-        """Where a key stands: ``line 12``. To be asked in the order of the document."""
-        for written in (json.dumps(key, ensure_ascii=False), json.dumps(key)):
-            at = self._text.find(written, self._at)
-            if at >= 0:
-                self._line += self._text.count("\n", self._at, at)
-                self._at = at
-                break
-        return f"line {self._line}"
+        Args:
+            path: the keys that lead to the object; none for the outermost.
+        """
+        wanted: list[str | None] = [None, *path]
+        trail: list[str | None] = []
+        key: str | None = None
+        line, at = 1, 0
+        for token in _TOKENS.finditer(self._text):
+            match token[0][0]:
+                case "{" | "[":
+                    trail.append(key)
+                    key = None
+                case "}" | "]":
+                    trail.pop()
+                case _ if token[1]:
+                    key = json.loads(token[0].removesuffix(token[1]))
+                    if trail == wanted:
+                        line += self._text.count("\n", at, token.start())
+                        at = token.start()
+                        yield line

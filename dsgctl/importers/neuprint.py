@@ -1,5 +1,6 @@
 """neuPrint's authorized.json: an object of email -> level. A level counts for the datasets that are named."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,8 +22,8 @@ class _Levels(JsonFile):
     """The rows of the document: ``email`` and ``level``."""
 
     def rows(self, table: str) -> Iterator[Row]:
-        for email, level in self.content.items():
-            yield Row(table, {"email": email, "level": level}, self.line_of(email))
+        for (email, level), line in zip(self.content.items(), self.lines(), strict=True):
+            yield Row(table, {"email": email, "level": level}, f"line {line}")
 
     def total(self) -> int:
         return len(self.content)
@@ -57,7 +58,7 @@ def run(
         if level == _ADMIN:
             return Addition(email, admin=True)
         if not isinstance(level, str) or level not in _PERMISSIONS:
-            what = shown(level) if isinstance(level, str) else f"a {type(level).__name__}"
+            what = shown(level) if isinstance(level, str) else shown(json.dumps(level)).strip("'")
             taking.leave_out(f"{row.where}: {email} has {what} there, which is no level that is known here")
             return None
         return Addition(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))

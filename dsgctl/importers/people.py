@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from dsgctl.core import groups, names, users
-from dsgctl.core.errors import Conflict, Invalid
+from dsgctl.core.errors import Conflict
 from dsgctl.core.users import NewUser
-from dsgctl.importers.rows import MEND, Row
+from dsgctl.importers.rows import Damaged, Row
 from dsgctl.importers.taking import Taking
 from dsgctl.store.models import Group, Principal
 
@@ -67,6 +67,7 @@ def _take_batch(taking: Taking[Any], batch: list[tuple[Row, NewUser]], taken: di
 
     def find(row: Row) -> None:
         person = people[row.id]
+        users.check(person)
         known = holders.same(person)
         if known is None:
             new.append(row)
@@ -75,19 +76,11 @@ def _take_batch(taking: Taking[Any], batch: list[tuple[Row, NewUser]], taken: di
             _add_to(taking, known, person)
             taken[row.id] = known
 
-    def add(row: Row) -> None:
-        users.add_all(taking.change, [people[row.id]])
-
     for row, _ in batch:
         taking.attempt(row, find)
-    try:
-        users.add_all(taking.change, [people[row.id] for row in new])
-    except Invalid:  # one of them is, which ends the import; each alone tells which
-        for row in new:
-            taking.attempt(row, add)
+    users.add_all(taking.change, [people[row.id] for row in new])
     for row in new:
-        if not taking.was_lost(row.table, row.id):
-            taken[row.id] = Principal(id=row.id, kind="user", email=people[row.id].email)
+        taken[row.id] = Principal(id=row.id, kind="user", email=people[row.id].email)
     taking.report.counts("users", new=len(new), of=len(new))
 
 
@@ -130,10 +123,10 @@ def _refuse_orphan(taking: Taking[Any], orphans: Mapping[int, Row], row: Row) ->
     while here.values["parent_id"] in orphans:
         here = orphans[here.values["parent_id"]]
         if here.id in seen:
-            raise Invalid("its parents lead back to themselves", MEND)
+            raise Damaged("its parents lead back to themselves")
         seen.add(here.id)
     if not taking.was_lost(here.table, here.number("parent_id")):
-        raise Invalid(f"parent_id {here.values['parent_id']} is no row of {here.table}", MEND)
+        raise Damaged(f"parent_id {here.values['parent_id']} is no row of {here.table}")
     taking.leave_out(f"{row.where}: {names.shown(row.text('email'))} is the child of one that was left out")
     taking.lose(row)
 

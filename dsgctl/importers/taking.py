@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.importers import BadRows, Conflicts, Progress, Report
-from dsgctl.importers.rows import MEND, Row
+from dsgctl.importers.rows import Damaged, Row
 
 Found = TypeVar("Found")
 
@@ -44,7 +44,8 @@ class Taking(Generic[SourceType]):
     """What the steps of an import work with.
 
     Attributes:
-        skip_conflicts: leave a row out against which something stands, and go on.
+        skip_conflicts: leave a row out against which something stands, or that cannot be kept here, and go on; a source
+            that is damaged ends it all the same.
     """
 
     change: Change
@@ -54,7 +55,7 @@ class Taking(Generic[SourceType]):
     report: Report = field(default_factory=Report)
     _lost: set[tuple[str, int]] = field(default_factory=set)  # table and id of rows that were not taken over
     _depending: Counter[str] = field(default_factory=Counter)  # table -> its rows that refer to one of those
-    _errors: list[DsgError] = field(default_factory=list)
+    _errors: list[DsgError] = field(default_factory=list)  # what ends this import, in the order of the source
     _problems: list[str] = field(default_factory=list)
     _done: int = 0
     _total: int = 0
@@ -68,44 +69,67 @@ class Taking(Generic[SourceType]):
             if self.progress and (self._done % _STEP == 0 or self._done == self._total):
                 self.progress(self._done, self._total)
 
+    def each_checked(self, table: str, take: Callable[[Row], None]) -> None:
+        """The same, of rows that were looked at before: those that were lost then are passed over, and what is wrong
+        with another means that the source contradicts itself."""
+
+        def take_sound(row: Row) -> None:
+            if isinstance(row.values["id"], int) and self.was_lost(table, row.values["id"]):
+                return
+            try:
+                take(row)
+            except (Conflict, Invalid) as error:
+                raise Damaged(error.message) from None
+
+        self.each(table, take_sound)
+
     def batches(self, table: str, read: Callable[[Row], Found], write: Callable[[list[Found]], None]) -> None:
-        """Take over many rows of a table at once; of what is wrong with one, ``read`` tells."""
+        """Take over many rows of a table at once; of what is wrong with one, ``read`` tells.
+
+        Nothing is written any more once something has been found that ends the import: it would be undone, and what
+        cannot be written because of that would hide it.
+        """
         batch: list[Found] = []
+
+        def flush() -> None:
+            if not self._errors:
+                write(batch)
+            batch.clear()
 
         def take(row: Row) -> None:
             batch.append(read(row))
             if len(batch) == _BATCH:
-                write(batch)
-                batch.clear()
+                flush()
 
         self.each(table, take)
-        write(batch)
+        flush()
 
     def attempt(self, row: Row, take: Callable[[Row], None]) -> None:
         """Take over a row. Against a row that is left out, nothing may have been written yet."""
         try:
             if row.problem:
-                raise Invalid(row.problem, MEND)
+                raise Damaged(row.problem)
             take(row)
         except (BadRows, Conflicts):  # the end of it all, from a row within this one
             raise
         except Lost:
-            self._depending[row.table] += 1
-            self.lose(row)
-        except Conflict as error:
-            if self.skip_conflicts:
+            self.lose_dependent(row)
+        except DsgError as error:
+            if self.skip_conflicts and may_be_left_out(error):
                 self.leave_out(f"{row.where}: {error.message}")
             else:
                 self.fail(f"{row.where}: {error.message}", error)
-            self.lose(row)
-        except DsgError as error:
-            self.fail(f"{row.where}: {error.message}", error)
             self.lose(row)
 
     def lose(self, row: Row) -> None:
         """Note that this row was not taken over, for those that refer to it."""
         if isinstance(row.values.get("id"), int):
             self._lost.add((row.table, row.values["id"]))
+
+    def lose_dependent(self, row: Row) -> None:
+        """The same of a row that must not be here without one that was lost."""
+        self._depending[row.table] += 1
+        self.lose(row)
 
     def was_lost(self, table: str, number: int) -> bool:
         """Whether the row of this id is there and was not taken over."""
@@ -146,7 +170,7 @@ class Taking(Generic[SourceType]):
             return found[number]
         if self.was_lost(table, number):
             raise Lost
-        raise Invalid(f"{column} {number} is no row of {table}", _NOWHERE)
+        raise Damaged(f"{column} {number} is no row of {table}", _NOWHERE)
 
     def refuse_strangers(self, column: str, table: str, found: Container[int], places: Mapping[int, str]) -> None:
         """Refuse rows that named rows of a table before that was read, and that are not in it.
@@ -157,7 +181,7 @@ class Taking(Generic[SourceType]):
         """
         for number, place in places.items():
             if number not in found and not self.was_lost(table, number):
-                error = Invalid(f"{column} {number} is no row of {table}", _NOWHERE)
+                error = Damaged(f"{column} {number} is no row of {table}", _NOWHERE)
                 self.fail(f"{place}: {error.message}", error)
 
     def finish(self) -> None:
@@ -174,11 +198,12 @@ class Taking(Generic[SourceType]):
                 self.leave_out(f"{table}: {count} {rows} to what was left out")
             return
         name = self.source.name
-        for error in self._errors:
-            if isinstance(error, Conflict):
-                hint = f"{error.hint}, or --skip-conflicts to leave them out; nothing was imported"
-                raise Conflicts(name, self._problems, hint)
-        raise BadRows(name, self._problems, f"{self._errors[0].hint}; nothing was imported")
+        lasting = [error for error in self._errors if not may_be_left_out(error)]
+        if lasting:
+            raise BadRows(name, self._problems, f"{lasting[0].hint}; nothing was imported")
+        conflicts = [error for error in self._errors if isinstance(error, Conflict)]
+        hint = f"{(conflicts or self._errors)[0].hint}, or --skip-conflicts to leave them out; nothing was imported"
+        raise (Conflicts if conflicts else BadRows)(name, self._problems, hint)
 
     def count(self, kind: str, new: bool) -> None:
         self.report.count(kind, new=new)
@@ -188,3 +213,8 @@ class Taking(Generic[SourceType]):
         differing = [key.replace("_", " ") for key in there if here[key] != there[key]]
         if differing:
             self.note(f"{what}: {', '.join(differing)} differs there; what is here stays")
+
+
+def may_be_left_out(error: DsgError) -> bool:
+    """Whether ``--skip-conflicts`` gets past it: the row is sound there, and only cannot be kept here."""
+    return isinstance(error, (Conflict, Invalid)) and not isinstance(error, Damaged)

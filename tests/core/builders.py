@@ -59,10 +59,10 @@ class Run:
 
 
 @contextmanager
-def refused(kind: type[DsgError], *parts: str) -> Iterator[None]:
+def refused(kind: type[DsgError], *parts: str) -> Iterator[pytest.ExceptionInfo[DsgError]]:
     """Inside, an error of this class is raised, in one line that has each of ``parts``, with a one-line hint."""
     with pytest.raises(kind) as caught:
-        yield
+        yield caught
     error = caught.value
     whole = f"{error.message}; {error.hint}"
     assert not {unicodedata.category(char) for char in whole} & {"Cc", "Cs", "Zl", "Zp"}, ascii(whole)

@@ -23,8 +23,8 @@ OK: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
     (names.email, ("a" * 64 + "@x.org",), "a" * 64 + "@x.org"),
     (names.email, ("a@" + "b" * 248 + ".org",), "a@" + "b" * 248 + ".org"),
     (names.email, ("a@not-service-account.dsg.local",), "a@not-service-account.dsg.local"),
-    (names.kept_email, ("zoë@example.org",), "zoë@example.org"),
-    (names.kept_email, ("sched uler@serviceaccount",), "sched uler@serviceaccount"),
+    (names.foreign_email, ("zoë@example.org",), "zoë@example.org"),
+    (names.foreign_email, ("sched uler@serviceaccount",), "sched uler@serviceaccount"),
     (names.email_key, ("ZOË.b@Example.org",), "zoË.b@example.org"),
     (names.slug, ("fish2", "dataset"), "fish2"),
     (names.slug, ("_Fish-2.b", "dataset"), "_Fish-2.b"),
@@ -70,7 +70,7 @@ FAIL: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
         "bot@service-account.dsg.local", "Bot@Service-Account.DSG.local", "ana@x.org\n", "ana\x00@x.org",
         *(text + "@x.org" for text in HARMFUL),
     )),
-    *((names.kept_email, (text,)) for text in (
+    *((names.foreign_email, (text,)) for text in (
         "", "ana", "@x.org", "ana@", " ana@x.org", "ana@x.org ", "a" * 250 + "@x.org",
         "bot@service-account.dsg.local", *(text + "@x.org" for text in HARMFUL),
     )),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, names, service_accounts, terms, tokens, users
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.users import NewUser
 from dsgctl.store import models as m
@@ -112,10 +112,10 @@ def test_an_address_that_only_looks_alike_is_another_one(run: Run) -> None:
 
 
 @pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
-def test_who_has_an_id_of_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
+def test_who_comes_from_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
     with refused(Invalid, "is not an email address"):
         run(users.add_all, [NewUser(email, {})])
-    assert run(users.add_all, [NewUser(email, {}, (), {"id": 7})]) == [7]
+    assert run(users.add_all, [NewUser(names.foreign_email(email), {}, (), {"id": 7})]) == [7]
     assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
 
 

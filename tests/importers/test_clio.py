@@ -9,7 +9,7 @@ import pytest
 
 from dsgctl.core import access, audit, datasets, grants, groups, users
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers import Report, clio
+from dsgctl.importers import BadRows, Report, clio
 from tests.core.builders import AT, Run, refused
 
 DATASETS = {
@@ -176,14 +176,98 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "roles that are no list": (USER % '{"global_roles": "admin"}', "'global_roles' is not as it should be"),
     "roles that are no texts": (USER % '{"datasets": {"VNC": [1]}}', "'VNC' is not a list of texts"),
     "disabled that is no flag": (USER % '{"disabled": "no"}', "'disabled' is not as it should be"),
-    "a dataset that is not there": (USER % '{"datasets": {"fly": []}}', "has roles on 'fly', which is none of"),
-    "a group without a name": (USER % '{"groups": [""]}', "users, line 1: '' is not a group name"),
-    "an email that is none": ('{"users": {\n"ada": {}}, "datasets": {}}', "users, line 2: 'ada' is not an email"),
-    "a dataset without a name": ('{"users": {}, "datasets": {"": {}}}', "datasets, line 1: '' is not a dataset name"),
+    "a dataset that is null, with a role on it": (
+        '{"users": {"a@example.org": {"datasets": {"vnc": ["clio_write"]}}},\n"datasets": {"vnc": null}}',
+        "1 bad row: datasets, line 2: 'vnc' is null",
+    ),
+    "a dataset that is a list": ('{"users": {}, "datasets": {"vnc": []}}', "datasets, line 1: 'vnc' is no object"),
+    "a user that is null": (USER % "null", "ada@example.org is null"),
+    "roles with a null among them": (USER % '{"datasets": {"VNC": [null]}}', "'VNC' is not a list of texts"),
+    "a name that is a number": (USER % '{"name": 1}', "'name' is not as it should be"),
+    "groups that are an object": (USER % '{"groups": {}}', "'groups' is not as it should be"),
+    "datasets that are a list": (USER % '{"datasets": ["VNC"]}', "'datasets' is not as it should be"),
     "a description that is none": (
         '{"users": {}, "datasets": {"a": {"description": 1}}}', "description is not text"),
     "public that is no flag": ('{"users": {}, "datasets": {"a": {"public": 1}}}', "public is neither true nor false"),
 }  # fmt: skip
+
+
+# Entries that are sound there and cannot be kept here.
+UNFIT: dict[str, tuple[str, str]] = {
+    "a group without a name": (USER % '{"groups": [""]}', "users, line 1: '' is not a group name"),
+    "an email that is none": ('{"users": {\n"ada": {}}, "datasets": {}}', "users, line 2: 'ada' is not an email"),
+    "a dataset without a name": ('{"users": {}, "datasets": {"": {}}}', "datasets, line 1: '' is not a dataset name"),
+    "a dataset with a line end": ('{"users": {}, "datasets": {"a\\nb": {}}}', "line 1: 'a\\nb' is not a dataset name"),
+    "an unlisted dataset with a line end": (
+        USER % '{"datasets": {"a\\nb": []}}', "users, line 1: 'a\\nb' is not a dataset name"
+    ),
+    "half a surrogate pair": (USER % '{"groups": ["\\ud800"]}', "users, line 1: '\\ud800' is not a group name"),
+    "a name of a great length": (USER % ('{"name": "%s"}' % ("x" * 3000)), "users, line 1: 'xxx"),
+    "a description of a great length": (
+        '{"users": {}, "datasets": {"a": {"description": "%s"}}}' % ("x" * 100_001), "the description is longer than"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "part"), UNFIT.values(), ids=UNFIT)
+def test_an_entry_that_cannot_be_kept_is_named_and_may_be_left_out(
+    run: Run, source: Path, content: str, part: str
+) -> None:
+    source.write_text(content)
+    before = run.content()
+    with refused(BadRows, "clio.json", part, "--skip-conflicts"):
+        run(clio.run, source)
+    assert run.content() == before
+    report = run(clio.run, source, skip_conflicts=True)
+    assert [line for line in report.left_out if part in line], report.left_out
+    assert audit.verify(run.database) is None
+
+
+def test_who_has_a_role_on_what_was_left_out_is_still_taken_over(run: Run, source: Path) -> None:
+    write(source, {"ada@example.org": {"datasets": {"": ["admin"], "VNC": ["clio_read"]}}}, {"": {}, "VNC": {}})
+    report = run(clio.run, source, skip_conflicts=True)
+    assert direct(run, "ada@example.org") == {("VNC", "view")}
+    assert not users.find(run.database, "ada@example.org").admin
+    assert report.left_out[-1] == "users, line 3: the roles of ada@example.org on '', which was left out"
+
+
+NULLS: dict[str, Any] = {
+    "a dataset's public": ({}, {"public": None}),
+    "a dataset's description": ({}, {"public": False, "description": None}),
+    "a user's name": ({"name": None}, {}),
+    "a user's roles": ({"global_roles": None}, {}),
+    "a user's datasets": ({"datasets": None}, {}),
+    "a user's roles on a dataset": ({"datasets": {"VNC": None}}, {}),
+    "a user's groups": ({"groups": None}, {}),
+    "whether a user is disabled": ({"disabled": None}, {}),
+    "what has no place here": ({"org": None, "picture": None, "created": None}, {"tags": None}),
+    "empty lists": ({"global_roles": [], "groups": [], "datasets": {}}, {}),
+}
+
+
+@pytest.mark.parametrize(("user", "dataset"), NULLS.values(), ids=NULLS)
+def test_an_optional_field_that_is_null_is_as_good_as_none(
+    run: Run, source: Path, user: dict[str, Any], dataset: dict[str, Any]
+) -> None:
+    write(source, {"ada@example.org": user}, {"VNC": dataset})
+    report = run(clio.run, source)
+    assert not report.left_out
+    ada = users.show(run.database, "ada@example.org")
+    assert (ada["name"], ada["admin"], ada["active"], ada["groups"]) == ("", False, True, ["user"])
+    assert datasets.show(run.database, "VNC")["grants"] == []
+
+
+def test_a_dataset_that_only_a_role_names_is_made_closed_and_reported(run: Run, source: Path) -> None:
+    write(source, {
+        "ada@example.org": {"global_roles": ["clio_general"], "datasets": {" fly": ["clio_write"]}},
+        "bo@example.org": {"datasets": {" fly": ["clio_read"]}},
+    }, {"VNC": {}})  # fmt: skip
+    report = run(clio.run, source)
+    assert not report.left_out
+    assert direct(run, "ada@example.org") == {("VNC", "view"), (" fly", "edit")}
+    assert direct(run, "bo@example.org") == {(" fly", "view")}
+    assert datasets.show(run.database, " fly")["access"] == "closed"
+    assert report.remarks == ["users, line 3: the export does not list ' fly'; it is here, and closed if new"]
 
 
 @pytest.mark.parametrize(("content", "part"), FILES.values(), ids=FILES)

@@ -347,13 +347,6 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "a number too large": (_add("user_group", "99,1,9999999999999999999,t"), ("group_id is not a number",)),
     "an id too large": (_add("dataset", "9007199254740993,big,"), ("dataset.csv line 14", "cannot be an id")),
     "a time that is none": (_add("user_tos", "99,1,2,yesterday,"), ("user_tos.csv", "created is not a time")),
-    "an email that is none": (_replace("user", "mirgax1@example.org", "mirgax1"), ("user.csv line 3", "'mirgax1'")),
-    "an email of service accounts": (
-        _replace("user", "mirgax1@example.org", "x@service-account.dsg.local"), ("user.csv line 3",)
-    ),
-    "an id for a name": (_add("permission", "8,may look"), ("permission.csv line 9", "'may look'")),
-    "a dataset of no name": (_add("dataset", "99,,"), ("dataset.csv line 14", "''")),
-    "a root below zero": (_add("cell_temp", "99,kelp_seg_v1,-1,t"), ("cell_temp.csv line 22", "-1")),
     "a user that is not there": (_add("user_group", "99,4711,2,t"), ("user_group.csv line 92", "4711", "user")),
     "a parent that is not there": (_replace("user", ",,f\n", ",4711,f\n"), ("user.csv line 2", "4711")),
     "parents in a circle": (_replace("user", ",,f\n", ",1,f\n"), ("user.csv line 2", "back to themselves")),
@@ -378,6 +371,52 @@ def test_spoilt_dumps_are_refused_with_table_and_line_and_nothing_is_written(
     with refused(Invalid, "dumps", *parts):
         run(middle_auth.run, str(dumps), skip_conflicts=skip_conflicts)
     assert run.content() == before
+
+
+# Rows that are sound there and cannot be kept here.
+UNFIT: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
+    "an email that is none": (_replace("user", "mirgax1@example.org", "mirgax1"), ("user.csv line 3", "'mirgax1'")),
+    "an email of service accounts": (
+        _replace("user", "mirgax1@example.org", "x@service-account.dsg.local"), ("user.csv line 3",)
+    ),
+    "a dataset of no name": (_add("dataset", "99,,"), ("dataset.csv line 14", "'' is not a dataset name: it is empty")),
+    "a dataset with a control character": (
+        _replace("dataset", ",kelp,", ",ke\x7flp,"), ("dataset.csv line 2", "'ke\\x7flp' is not a dataset name")
+    ),
+    "a group with a line end": (_add("group", '99,"a\nb"'), ("group.csv line 12", "'a\\nb' is not a group name")),
+    "a group of a great length": (_add("group", f"99,{'x' * 2049}"), ("group.csv line 12", "longer than 2048 bytes")),
+    "a permission with a tab": (_add("permission", "8,a\tb"), ("permission.csv line 9", "'a\\tb'")),
+    "a table with a line end": (_add("service_table", '99,"a\nb",t,1'), ("service_table.csv line", "'a\\nb'")),
+    "a root below zero": (_add("cell_temp", "99,kelp_seg_v1,-1,t"), ("cell_temp.csv line 22", "-1")),
+    "terms with an escape": (_replace("tos", "1. Be kind.", "1. Be \x1bkind."), ("tos.csv line 3",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "parts"), UNFIT.values(), ids=UNFIT)
+def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
+    run: Run, dumps: Path, spoil: Callable[[Path], Any], parts: tuple[str, ...]
+) -> None:
+    spoil(dumps)
+    before = run.content()
+    with refused(BadRows, "dumps", "--skip-conflicts to leave them out; nothing was imported", *parts):
+        run(middle_auth.run, str(dumps))
+    assert run.content() == before
+    report = run(middle_auth.run, str(dumps), skip_conflicts=True)
+    assert [line for line in report.left_out if all(part in line for part in parts)], report.left_out
+    assert report.added["users"] > 30
+    assert audit.verify(run.database) is None
+    after = run.content()
+    assert not run(middle_auth.run, str(dumps), skip_conflicts=True).changed
+    assert run.content() == after
+
+
+def test_what_is_damaged_comes_before_what_could_be_left_out(run: Run, dumps: Path) -> None:
+    UNFIT["an email that is none"][0](dumps)
+    SPOILT["a flag that is none"][0](dumps)
+    for skip_conflicts in (False, True):
+        with refused(BadRows, "user_group.csv line 92: admin is neither true nor false") as caught:
+            run(middle_auth.run, str(dumps), skip_conflicts=skip_conflicts)
+        assert "--skip-conflicts" not in caught.value.hint
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -5,7 +5,8 @@ from pathlib import Path
 from dsgctl.core.change import Change
 from dsgctl.importers import Progress, Report
 from dsgctl.importers.datasetgateway.accounts import take_groups, take_service_accounts, take_tokens, take_users
-from dsgctl.importers.datasetgateway.data import take_datasets, take_locations, take_services
+from dsgctl.importers.datasetgateway.check import check
+from dsgctl.importers.datasetgateway.data import refuse_new_kinds, take_datasets, take_locations, take_services
 from dsgctl.importers.datasetgateway.history import take_history
 from dsgctl.importers.datasetgateway.rules import take_acceptances, take_grants, take_terms
 from dsgctl.importers.datasetgateway.source import opened
@@ -15,8 +16,8 @@ __all__ = ["run"]
 
 # In the order in which facts refer to each other.
 _STEPS = (
-    take_users, take_groups, take_datasets, take_locations, take_services, take_terms, take_acceptances,
-    take_service_accounts, take_grants, take_tokens, take_history,
+    take_users, take_groups, check, take_datasets, take_locations, take_services, take_terms, take_acceptances,
+    take_service_accounts, take_grants, take_tokens, refuse_new_kinds, take_history,
 )  # fmt: skip
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from dsgctl.core import groups, service_accounts, tokens, users
+from dsgctl.core import groups, names, service_accounts, tokens, users
+from dsgctl.core.errors import Invalid
 from dsgctl.core.users import NewUser
 from dsgctl.importers import people
-from dsgctl.importers.datasetgateway.taking import Taking, of
+from dsgctl.importers.datasetgateway.taking import Taking, no_place, of
 from dsgctl.importers.rows import Row
 from dsgctl.store.models import Principal
 
@@ -21,15 +22,19 @@ def take_users(taking: Taking) -> None:
     affiliations: dict[int, list[str]] = {}
 
     def note(row: Row) -> None:
-        affiliations.setdefault(row.number("user_id"), []).append(row.line("name"))
+        if name := row.line("name"):
+            affiliations.setdefault(row.number("user_id"), []).append(name)
 
     taking.each("affiliation", note)
-    people.take_all(taking, "dsg_user", taking.users, lambda row: _person(row, affiliations.get(row.id, ())))
+    people.take_all(taking, "dsg_user", taking.users, lambda row: _person(taking, row, affiliations.get(row.id, ())))
 
 
-def _person(row: Row, affiliations: Iterable[str]) -> NewUser:
-    texts = ("name", "display_name", "pi", "picture_url")
-    attributes: dict[str, Any] = {key: row.line(key) for key in texts}
+def _person(taking: Taking, row: Row, affiliations: Iterable[str]) -> NewUser:
+    attributes: dict[str, Any] = {key: row.line(key) for key in ("name", "display_name", "pi")}
+    for key, text in attributes.items():
+        if text != (row.text_or_none(key) or "").strip():
+            taking.remark(f"{row.where}: {key} is kept as {names.shown(text)}")
+    attributes["picture_url"] = _picture(taking, row)
     attributes |= {"notes": row.paragraph("notes"), "admin": row.flag("admin"), "read_only": row.flag("read_only")}
     subject = row.text_or_none("google_sub") or None
     kept = {
@@ -40,13 +45,23 @@ def _person(row: Row, affiliations: Iterable[str]) -> NewUser:
         "parent": row.values["parent_id"],
         "created": row.moment("created"),
     }
-    return NewUser(row.text("email"), attributes, tuple(dict.fromkeys(affiliations)), kept)
+    return NewUser(names.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), kept)
+
+
+def _picture(taking: Taking, row: Row) -> str:
+    text = row.line("picture_url")
+    try:
+        return names.url(text)
+    except Invalid as error:
+        taking.note(f"{row.where}: picture_url: {error.message}")
+        return ""
 
 
 def take_groups(taking: Taking) -> None:
     def take(row: Row) -> None:
-        _, added = groups.add(taking.change, row.text("name"))
-        taking.groups[row.id] = row.text("name")
+        name = row.name("name", "group name")
+        _, added = groups.add(taking.change, name)
+        taking.groups[row.id] = name
         taking.count("groups", added)
 
     def member(row: Row) -> tuple[int, Principal, bool]:
@@ -71,7 +86,7 @@ def take_service_accounts(taking: Taking) -> None:
     def take(row: Row) -> None:
         known = service_accounts.by_slug(taking.change.database, row.text("name"))
         there: dict[str, Any] = {
-            "description": " ".join(row.text("description").split()),
+            "description": row.words("description"),
             "active": row.flag("is_active"),
         }
         if known:
@@ -95,13 +110,19 @@ def take_tokens(taking: Taking) -> None:
             owner, row.text("key"),
             kind="login" if description == _LOGIN else "api",
             description=description, created=row.moment("created"), last_used=row.moment_or_none("last_used"),
-            expires=row.moment_or_none("expires_at") if "expires_at" in row.values else None,
+            expires=row.moment_or_none("expires_at") if row.table == "api_key" else None,
         )  # fmt: skip
 
     def keep(batch: list[tokens.Kept]) -> None:
         taking.report.counts("tokens", new=tokens.keep_all(taking.change, batch), of=len(batch))
 
-    taking.batches("api_key", lambda row: kept(row, of(taking.users, row.number("user_id"))), keep)
+    def of_user(row: Row) -> tokens.Kept:
+        taking.secrets.add(row.text("key"))
+        if (client := row.number_or_none("delegated_client_id")) is not None:
+            raise no_place(f"the token was given to the registered client of row {client}, with less than its user has")
+        return kept(row, of(taking.users, row.number("user_id")))
+
+    taking.batches("api_key", of_user, keep)
     taking.batches(
         "service_account_token", lambda row: kept(row, of(taking.accounts, row.number("service_account_id"))), keep
     )

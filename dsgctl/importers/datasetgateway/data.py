@@ -1,11 +1,10 @@
-"""Takes over datasets, their versions, where they lie, and the services and tables that name them."""
+"""Takes over datasets, their versions, their locations, and the services and tables that name them."""
 
 from dsgctl.core import boundary, datasets, names, services
-from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers.datasetgateway.taking import Taking, of
+from dsgctl.core.errors import Invalid
+from dsgctl.importers.datasetgateway.check import PUBLIC
+from dsgctl.importers.datasetgateway.taking import Taking, no_place, of
 from dsgctl.importers.rows import Row
-
-_PUBLIC = {"public": True, "closed": False}
 
 
 def take_datasets(taking: Taking) -> None:
@@ -13,31 +12,23 @@ def take_datasets(taking: Taking) -> None:
     change = taking.change
 
     def take(row: Row) -> None:
-        name, mode = row.text("name"), row.text("access_mode")
-        if mode not in _PUBLIC:
-            raise Invalid(f"access_mode {mode!a} is neither closed nor public", "mend it there first")
-        known, holder = datasets.by_name(change.database, name), datasets.by_id(change.database, row.id)
-        other = next((one for one in (known, holder) if one and (one.id != row.id or one.name != name)), None)
-        if other:
-            raise Conflict(
-                f"dataset {name} has id {row.id} there, but here {other.name} has id {other.id}",
-                "import into an empty database, or remove the dataset here first",
-            )
-        description = row.paragraph("description")
+        name, public, description = (
+            row.name("name", "dataset name"),
+            row.text("access_mode"),
+            row.paragraph("description"),
+        )
+        known = datasets.by_name(change.database, name)
         if known is None:
-            datasets.add(change, name, description=description, public=_PUBLIC[mode], kept_id=row.id)
+            datasets.add(change, name, description=description, public=PUBLIC[public], kept_id=row.id)
         else:
             here = {"description": known.description, "access": known.access}
-            taking.compare(f"dataset {name}", here, {"description": description, "access": mode})
+            taking.compare(f"dataset {name}", here, {"description": description, "access": public})
         taking.datasets[row.id] = name
         taking.count("datasets", known is None)
 
     def take_version(row: Row) -> None:
-        dataset, name, public = (
-            of(taking.datasets, row.number("dataset_id")),
-            row.text("version"),
-            row.flag("is_public"),
-        )
+        dataset, name = of(taking.datasets, row.number("dataset_id")), row.name("version", "version name")
+        public = row.flag("is_public")
         known = [one for one in datasets.versions(change.database, dataset) if one["name"] == name]
         if known:
             taking.compare(f"version {name} of {dataset}", known[0], {"public": public})
@@ -46,8 +37,8 @@ def take_datasets(taking: Taking) -> None:
         taking.versions[row.id] = row
         taking.count("versions", not known)
 
-    taking.each("dataset", take)
-    taking.each("dataset_version", take_version)
+    taking.each_checked("dataset", take)
+    taking.each_checked("dataset_version", take_version)
 
 
 def take_locations(taking: Taking) -> None:
@@ -56,8 +47,9 @@ def take_locations(taking: Taking) -> None:
     placed: set[int] = set()
 
     def link(row: Row) -> None:
+        versions = of_bucket.setdefault(row.number("datasetbucket_id"), [])  # also if the only one was left out
         version = of(taking.versions, row.number("datasetversion_id"))
-        of_bucket.setdefault(row.number("datasetbucket_id"), []).append(version)
+        versions.append(version)
         placed.add(version.id)
 
     def take(row: Row) -> None:
@@ -66,19 +58,36 @@ def take_locations(taking: Taking) -> None:
             (taking.version(version.id, dataset_id), version.text("prefix").strip("/"))
             for version in of_bucket.get(row.id, ())
         ]
-        for version, prefix in places or [(None, "")]:
-            url, name = f"gs://{row.text('name')}/{prefix}", of(taking.datasets, dataset_id)
-            new = datasets.add_location(taking.change, name, url, version=version, any_prefix=True)
-            if problem := boundary.find_problem(*names.gs_url(url)):
-                taking.remark(f"nobody gets a Google token for {name} at {names.shown(url)}: {problem}")
-            taking.count("locations", new)
+        if row.id not in of_bucket:
+            places.append((None, ""))
+        _add(taking, of(taking.datasets, dataset_id), row.text("name"), places)
+
+    def take_older(row: Row) -> None:
+        """As it was before a bucket could be linked to several versions."""
+        if bucket := row.text("gcs_bucket"):
+            version = of(taking.versions, row.id)
+            placed.add(row.id)
+            place = (version.text("version"), version.text("prefix").strip("/"))
+            _add(taking, of(taking.datasets, row.number("dataset_id")), bucket, [place])
 
     taking.each("dataset_version_buckets", link)
     taking.each("dataset_bucket", take)
     for version in taking.versions.values():
+        taking.attempt(version, take_older)
         if version.text("prefix") and version.id not in placed:
             name = f"version {version.text('version')} of {taking.datasets[version.number('dataset_id')]}"
             taking.note(f"{name}: prefix {version.text('prefix')} is not kept, since the version has no bucket")
+
+
+def _add(taking: Taking, dataset: str, bucket: str, places: list[tuple[str | None, str]]) -> None:
+    urls = [(version, f"gs://{bucket}/{prefix}") for version, prefix in places]
+    for _, url in urls:
+        names.gs_url(url)
+    for version, url in urls:
+        if problem := boundary.find_problem(*names.gs_url(url)):
+            taking.remark(f"nobody gets a Google token for {dataset} at {names.shown(url)}: {problem}")
+        new = datasets.add_location(taking.change, dataset, url, version=version, any_prefix=True)
+        taking.count("locations", new)
 
 
 def take_services(taking: Taking) -> None:
@@ -86,7 +95,10 @@ def take_services(taking: Taking) -> None:
     change = taking.change
 
     def take(row: Row) -> None:
-        name, there = row.text("name"), {"display_name": row.line("display_name"), "url": row.line("base_url")}
+        name, there = (
+            row.name("name", "service name"),
+            {"display_name": row.line("display_name"), "url": _url(taking, row)},
+        )
         known = services.by_name(change.database, name)
         if known:
             taking.compare(f"service {name}", {key: getattr(known, key) for key in there}, there)
@@ -96,7 +108,8 @@ def take_services(taking: Taking) -> None:
 
     def take_table(row: Row) -> None:
         dataset = of(taking.datasets, row.number("dataset_id"))
-        new = services.add_table(change, row.text("service_name"), row.text("table_name"), dataset)
+        service, table = row.name("service_name", "service name"), row.name("table_name", "table name")
+        new = services.add_table(change, service, table, dataset)
         taking.tables[row.id] = row
         taking.count("service tables", new)
 
@@ -105,6 +118,33 @@ def take_services(taking: Taking) -> None:
         new = services.add_root(change, table.text("service_name"), table.text("table_name"), row.number("root_id"))
         taking.count("public roots", new)
 
-    taking.each("service", take)
+    taking.each_checked("service", take)
     taking.each("service_table", take_table)
     taking.each("public_root", take_root)
+
+
+def _url(taking: Taking, row: Row) -> str:
+    text = row.line("base_url")
+    try:
+        return names.url(text)
+    except Invalid as error:
+        taking.note(f"{row.where}: base_url: {error.message}")
+        return ""
+
+
+def refuse_new_kinds(taking: Taking) -> None:
+    """What newer releases of the original know and this one has no place for."""
+
+    def translation(row: Row) -> None:
+        raise no_place(f"it translates the name {names.shown(row.text('client_name'))} of a service")
+
+    def client(row: Row) -> None:
+        raise no_place(f"{names.shown(row.text('origin'))} is a registered client")
+
+    def consent(row: Row) -> None:
+        of({}, row.number("client_id"))
+
+    taking.each("dataset_alias", translation)
+    taking.each("dataset_translation", translation)
+    taking.each("core_registeredclient", client)
+    taking.each("core_clientconsent", consent)

@@ -1,13 +1,13 @@
 """Takes over terms, who accepted them, and grants."""
 
 import ipaddress
+from collections import Counter
 
 from dsgctl.core import datasets, grants, names, terms
-from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.grants import Kept, Target
 from dsgctl.core.grants import Source as GrantSource
-from dsgctl.importers.datasetgateway.taking import Taking, of
-from dsgctl.importers.rows import Row
+from dsgctl.importers.datasetgateway.taking import Taking, no_place, of
+from dsgctl.importers.rows import Damaged, Row
 
 _SOURCES: dict[str, GrantSource] = {"manual": "manual", "self_service": "self-service"}
 
@@ -19,21 +19,14 @@ def take_terms(taking: Taking) -> None:
 
     def take(row: Row) -> None:
         known = terms.by_id(change.database, row.id)
-        name, text, invite = row.line("name"), row.paragraph("text"), row.text("invite_token")
+        name, text, invite = row.title("name", "name for terms"), row.paragraph("text"), row.text("invite_token")
         dates = {"effective": row.moment("effective_date"), "retired": row.moment_or_none("retired_date")}
-        if known is not None and known.invite_token != invite:
-            raise Conflict(
-                f"the terms of id {row.id} are {names.shown(name)} there, but here {names.shown(known.name)}",
-                "import into an empty database",
-            )
         taking.count("terms", known is None)
         if known is not None:
             taking.terms[row.id] = row.id
             there = {"name": name, "text": text, **dates}
             taking.compare(f"terms {row.id}", {key: getattr(known, key) for key in there}, there)
             return
-        if terms.by_invite(change.database, invite):
-            raise Conflict("its invite_token is that of other terms here", "import into an empty database")
         dataset_id, version_id, service_id = (
             row.values[key] for key in ("dataset_id", "dataset_version_id", "service_id")
         )
@@ -56,14 +49,16 @@ def take_terms(taking: Taking) -> None:
         taking.terms[row.id] = row.id
 
     def own(row: Row) -> None:
-        dataset = datasets.find(change.database, of(taking.datasets, row.id))
+        if row.id not in taking.datasets:
+            return
+        dataset = datasets.find(change.database, taking.datasets[row.id])
         if row.values["tos_id"] in new:
             terms.keep_own(change, dataset, row.number("tos_id"))
         else:
             here = {"own_terms": dataset.own_terms_id}
             taking.compare(f"dataset {dataset.name}", here, {"own_terms": row.values["tos_id"]})
 
-    taking.each("tos_document", take)
+    taking.each_checked("tos_document", take)
     for row in taking.source.rows("dataset"):
         taking.attempt(row, own)
 
@@ -81,7 +76,7 @@ def _accepted(taking: Taking, row: Row) -> terms.Accepted:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise Invalid(f"{names.shown(address)} is not a network address", "mend it there first") from None
+            raise Damaged(f"{names.shown(address)} is not a network address") from None
     document = of(taking.terms, row.number("tos_document_id"))
     return terms.Accepted(document, user.id, user.email, row.moment("accepted_at"), address)
 
@@ -91,10 +86,17 @@ def take_grants(taking: Taking) -> None:
     change = taking.change
 
     def take_permission(row: Row) -> None:
-        taking.permissions[row.id] = names.permission(row.text("name"))
+        taking.permissions[row.id] = row.name("name", "permission")
+
+    only: Counter[int] = Counter()  # grant -> the buckets that it reaches, where it does not reach all
+
+    def note_bucket(row: Row) -> None:
+        only[row.number("grant_id")] += 1
 
     def target(row: Row, *, scope: int | None = None) -> Target:
         """Not every one of the three tables knows versions."""
+        if (service := row.number_or_none("service_id")) is not None:
+            raise no_place(f"the grant counts for service row {service} alone")
         dataset_id = row.number("dataset_id")
         return Target(
             of(taking.datasets, dataset_id),
@@ -107,6 +109,9 @@ def take_grants(taking: Taking) -> None:
         return taking.actor(row.values["granted_by_id"]) or change.actor
 
     def to_user(row: Row) -> Kept:
+        if row.id in only:
+            buckets = "bucket" if only[row.id] == 1 else "buckets"
+            raise no_place(f"the grant reaches {only[row.id]} {buckets} alone")
         subject = grants.principal_subject(of(taking.users, row.number("user_id")))
         source = _SOURCES.get(row.text("source"), "import")
         return Kept(subject, target(row, scope=row.values["group_id"]), source, given(row), row.moment("created"))
@@ -114,6 +119,12 @@ def take_grants(taking: Taking) -> None:
     def to_group(row: Row) -> Kept:
         subject = grants.group_subject(change.database, of(taking.groups, row.number("group_id")))
         return Kept(subject, target(row), "import", change.actor, change.at)
+
+    def to_admin(row: Row) -> Kept:
+        """As that server's own migration made grants of them."""
+        subject = grants.principal_subject(of(taking.users, row.number("user_id")))
+        target = Target(of(taking.datasets, row.number("dataset_id")), "admin")
+        return Kept(subject, target, "manual", change.actor, change.at)
 
     def to_account(row: Row) -> Kept:
         subject = grants.principal_subject(of(taking.accounts, row.number("service_account_id")))
@@ -123,6 +134,8 @@ def take_grants(taking: Taking) -> None:
         taking.report.counts("grants", new=grants.keep_all(change, kept), of=len(kept))
 
     taking.each("permission", take_permission)
+    taking.each("grant_buckets", note_bucket)
     taking.batches("grant", to_user, give)
     taking.batches("group_dataset_permission", to_group, give)
+    taking.batches("dataset_admin", to_admin, give)
     taking.batches("service_account_grant", to_account, give)

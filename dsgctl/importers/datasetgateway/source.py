@@ -1,6 +1,6 @@
 """The database of the original server: opened without touching it, checked, and read row by row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,59 +8,25 @@ from typing import Any
 import apsw
 
 from dsgctl.core.errors import Invalid
-from dsgctl.importers.rows import MOST, Row
+from dsgctl.importers.datasetgateway import releases
+from dsgctl.importers.datasetgateway.releases import GIVING, NO_PLACE, OTHER_TABLES, TABLES
+from dsgctl.importers.rows import MOST, Row, show
 
-# The tables and columns that are read. A file that lacks one is of another program or another release of it.
-NEEDED = {
-    "dsg_user": "id google_sub email name display_name admin is_active pi read_only created notes picture_url"
-    " parent_id",
-    "affiliation": "id name user_id",
-    "dsg_group": "id name",
-    "user_group": "id is_admin group_id user_id",
-    "permission": "id name",
-    "dataset": "id name description access_mode tos_id",
-    "dataset_version": "id version prefix is_public dataset_id",
-    "dataset_bucket": "id name dataset_id",
-    "dataset_version_buckets": "id datasetversion_id datasetbucket_id",
-    "grant": "id source created dataset_id dataset_version_id granted_by_id user_id group_id permission_id",
-    "group_dataset_permission": "id dataset_id group_id permission_id",
-    "service": "id name display_name base_url",
-    "service_table": "id service_name table_name dataset_id",
-    "public_root": "id root_id service_table_id",
-    "tos_document": "id name text invite_token effective_date retired_date dataset_id dataset_version_id service_id",
-    "tos_acceptance": "id accepted_at ip_address user_id tos_document_id",
-    "api_key": "id key description created last_used user_id expires_at",
-    "service_account": "id name description is_active created created_by_id",
-    "service_account_token": "id key description created last_used service_account_id",
-    "service_account_grant": "id created dataset_id dataset_version_id granted_by_id permission_id service_account_id",
-    "audit_log": "id action target_type target_id before_state after_state timestamp actor_id",
-}
-# Columns of these tables that decide nothing here. Any other is of a release that knows more than we do:
-# to leave out, say, a date on which a grant ends would give away more than that server does.
-_LEFT_OUT = {
-    "dsg_user": "password last_login gdpr_consent scim_id external_id updated",
-    "dsg_group": "scim_id external_id",
-    "dataset": "scim_id external_id",
-    "service_account": "updated",
-}
-# Facts that have no place here: table, column, the condition that there is something in it.
-_LOST = (
-    ("dsg_user", "gdpr_consent", "gdpr_consent = 1"),
-    *(
-        (table, column, f"{column} IS NOT NULL")
-        for table in ("dsg_user", "dsg_group", "dataset")
-        for column in ("scim_id", "external_id")
-    ),
-)
 _OF_DJANGO = ("django_", "auth_", "account_", "socialaccount_", "sqlite_")  # tables of the framework
+_LONGEST = 2**24  # bytes of a value; terms and audit records are far below
 
 
 class Source:
     """The rows of one state of the file."""
 
-    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+    def __init__(self, connection: apsw.Connection, path: Path, columns: Mapping[str, Sequence[str]]) -> None:
+        """
+        Args:
+            columns: of each table of `TABLES` that is there, those that are read and are there.
+        """
         self._connection = connection
         self._path = path
+        self._columns = columns
 
     @property
     def name(self) -> str:
@@ -72,18 +38,21 @@ class Source:
         Raises:
             Invalid: one cannot be read; it can only be named by the one before.
         """
-        columns = NEEDED[table].split()
+        columns = self._columns.get(table, ())
+        if not columns:
+            return
+        absent = {name: releases.absent(name) for name in TABLES[table].columns if name not in columns}
         quoted = ", ".join(f'"{column}"' for column in columns)
         last: Any = None
         with _readable(self._path, lambda: f"{table}, the row after {last}" if last is not None else f"{table} row 1"):
             # Names are our own; the table `grant` is a word of SQL.
             for values in self._connection.execute(f'SELECT {quoted} FROM "{table}" ORDER BY id'):  # noqa: S608
-                last = values[0]
-                yield Row(table, dict(zip(columns, values, strict=True)))
+                last = show(values[0])
+                yield Row(table, dict(zip(columns, values, strict=True)) | absent)
 
     def total(self) -> int:
         """How many rows there are in all."""
-        return sum(self._number(f'SELECT count(*) FROM "{table}"') for table in NEEDED)  # noqa: S608
+        return sum(self._number(f'SELECT count(*) FROM "{table}"') for table in self._columns)  # noqa: S608
 
     def last_user_id(self) -> int:
         """The highest id that a user ever had, those since deleted included."""
@@ -94,13 +63,15 @@ class Source:
 
     def lost(self) -> Iterator[str]:
         """What there is in the file that has no place here, a line each."""
-        for table, column, condition in _LOST:
+        there = _tables(self._connection)
+        for table, column, condition in NO_PLACE:
+            if table not in there or column not in _columns_of(self._connection, table):
+                continue
             if count := self._number(f'SELECT count(*) FROM "{table}" WHERE {condition}'):  # noqa: S608
                 rows = "row" if count == 1 else "rows"
                 yield f"{column} of {count} {rows} of {table}: there is no place for it here"
-        for table in sorted(_tables(self._connection)):
-            if table not in NEEDED and not table.startswith(_OF_DJANGO):
-                yield f"the table {_plain(table)}: it is not known here"
+        for table in sorted(_unknown(there)):
+            yield f"the table {_plain(table)}: it is not known here"
 
     def _number(self, sql: str) -> int:
         with _readable(self._path):
@@ -130,9 +101,10 @@ def opened(path: Path) -> Iterator[Source]:
             connection.set_busy_timeout(5000)
             for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):  # it may be anybody's file
                 connection.execute(f"PRAGMA {pragma}")
+            connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LONGEST)
             connection.execute("BEGIN")
-            _check(connection, path)
-        yield Source(connection, path)
+            columns = _check(connection, path)
+        yield Source(connection, path, columns)
     finally:
         if connection is not None:
             connection.close()
@@ -168,6 +140,9 @@ def _readable(path: Path, where: Callable[[], str] | None = None) -> Iterator[No
         raise Invalid(
             f"{path}: {where() + ': ' if where else ''}there is text that is not UTF-8", "mend it there first"
         ) from None
+    except apsw.TooBigError:
+        at = where() + ": " if where else ""
+        raise Invalid(f"{path}: {at}there is a value of more than {_LONGEST} bytes", "mend it there first") from None
     except apsw.Error as error:
         raise Invalid(
             f"{path} is damaged or not an SQLite database ({_plain(error)})", "take a new copy of it"
@@ -180,34 +155,96 @@ def _plain(words: object) -> str:
 
 
 def _tables(connection: apsw.Connection) -> set[str]:
-    return {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    """Its tables; views and virtual tables, which compute what they say, are none."""
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'create virtual%'"
+    return {str(row[0]) for row in connection.execute(query)}
 
 
-def _check(connection: apsw.Connection, path: Path) -> None:
-    """Raises:
-    Invalid: a table or column is missing, one is not known, or SQLite finds the file damaged.
+def _unknown(tables: Iterable[str]) -> set[str]:
+    return {name for name in tables if name not in TABLES and name not in OTHER_TABLES and not _is_djangos(name)}
+
+
+def _is_djangos(table: str) -> bool:
+    return table.startswith(_OF_DJANGO)
+
+
+def _columns_of(connection: apsw.Connection, table: str) -> list[str]:
+    """The columns of a table, those that are computed too."""
+    quoted = table.replace('"', '""')
+    return [str(row[1]) for row in connection.execute(f'PRAGMA table_xinfo("{quoted}")')]
+
+
+def _check(connection: apsw.Connection, path: Path) -> dict[str, list[str]]:
+    """Check that it is whole, and that all of it is known here.
+
+    Returns:
+        The columns to read, of each table that is there.
+
+    Raises:
+        Invalid: a table or column is missing, one is not known, or SQLite finds the file damaged.
     """
     tables = _tables(connection)
-    for table, columns in NEEDED.items():
-        if table not in tables:
+    for table, expected in TABLES.items():
+        if table not in tables and expected.itself.is_due({1}):
             raise Invalid(f"{path} has no table {table}", "is it a database of the original DatasetGateway?")
-        there = [str(row[1]) for row in connection.execute(f'PRAGMA table_info("{table}")')]
-        known = [*columns.split(), *_LEFT_OUT.get(table, "").split()]
-        missing = [column for column in columns.split() if column not in there]
-        if missing:
-            raise Invalid(
-                f"{path}: the table {table} has no column {missing[0]}",
-                "it is of an older release; run that server's own migrations first",
-            )
-        strange = [column for column in there if column not in known]
-        if strange:
-            raise Invalid(
-                f"{path}: the table {table} has a column {_plain(strange[0])} that is not known here",
-                "it is of a newer release of DatasetGateway than can be read here",
-            )
+    applied = _applied(connection, path, tables)
+    found: dict[str, list[str]] = {}
+    for table, expected in TABLES.items():
+        if table in tables:
+            found[table] = _columns_to_read(connection, path, table, applied)
+        elif expected.itself.is_due(applied):
+            raise Invalid(f"{path} has no table {table}, which its migrations made", "take a new copy of it")
+    for table in sorted(_unknown(tables)):
+        quoted = table.replace('"', '""')
+        for reference in connection.execute(f'PRAGMA foreign_key_list("{quoted}")'):
+            if reference[2] in GIVING:
+                raise Invalid(
+                    f"{path} has a table {_plain(table)} that is not known here and refers to {reference[2]}",
+                    "it may withhold what is given there: it is of a release that knows more than this one",
+                )
     problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
     if problems:
         raise Invalid(f"{path} is damaged ({_plain(problems[0])})", "take a new copy of it")
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-        if table in NEEDED:
+        if table in TABLES:
             raise Invalid(f"{path}: {table} row {row} names a row of {parent} that is not there", "mend it there first")
+    return found
+
+
+def _applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[int]:
+    """The numbers of the migrations that it has had.
+
+    Raises:
+        Invalid: it says of none, or of one that is not known here.
+    """
+    if "django_migrations" not in tables:
+        raise Invalid(f"{path} has no table django_migrations", "is it a database of the original DatasetGateway?")
+    query = "SELECT name FROM django_migrations WHERE app = 'core' ORDER BY id"
+    applied = {str(name): releases.number(str(name)) for (name,) in connection.execute(query)}
+    strange = [name for name, number in applied.items() if number is None]
+    if strange:
+        raise Invalid(
+            f"{path} has had the migration {_plain(strange[0])}, which is not known here",
+            "it is of a newer release of DatasetGateway than can be read here",
+        )
+    if not applied:
+        raise Invalid(f"{path} has had no migration of core", "is it a database of the original DatasetGateway?")
+    return {number for number in applied.values() if number is not None}
+
+
+def _columns_to_read(connection: apsw.Connection, path: Path, table: str, applied: set[int]) -> list[str]:
+    there, expected = _columns_of(connection, table), TABLES[table]
+    missing = [name for name, column in expected.columns.items() if column.is_due(applied) and name not in there]
+    if missing:
+        raise Invalid(
+            f"{path}: the table {table} has no column {missing[0]}, which its migrations made", "take a new copy of it"
+        )
+    strange = [column for column in there if column not in expected.known]
+    if strange:
+        names = ", ".join(_plain(column) for column in strange)
+        column, which = ("a column", "that is") if len(strange) == 1 else ("columns", "that are")
+        raise Invalid(
+            f"{path}: the table {table} has {column} {names} {which} not known here",
+            "it is of a newer release of DatasetGateway than can be read here",
+        )
+    return [name for name in expected.columns if name in there]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dsgctl.core.errors import Conflict
+from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import taking
 from dsgctl.importers.datasetgateway.source import Source
 from dsgctl.importers.rows import Row
@@ -43,6 +43,11 @@ class Taking(taking.Taking[Source]):
         if version.number("dataset_id") != dataset_id:
             raise Conflict(f"{version.where} is not a version of dataset row {dataset_id}", "mend it there first")
         return version.text("version")
+
+
+def no_place(what: str) -> Invalid:
+    """A row that would mean more here than there, or nothing: this release knows no such thing."""
+    return Invalid(f"{what}, for which this release has no place", "change it there")
 
 
 def of(found: Mapping[int, Found], there: int) -> Found:

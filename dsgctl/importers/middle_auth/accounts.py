@@ -34,7 +34,9 @@ def take_users(taking: Taking) -> None:
 
     def affiliation(row: Row) -> None:
         name = taking.named(row, "affiliation_id", "affiliation", institutes)
-        affiliations.setdefault(named_user(row), []).append(name)
+        user = named_user(row)
+        if name:
+            affiliations.setdefault(user, []).append(name)
         for column in ("start", "end"):
             lost[f"user_affiliation: {column}"] += row.moment_or_none(column) is not None
 
@@ -67,12 +69,12 @@ def _person(taking: Taking, row: Row, display_name: str, affiliations: list[str]
         "id": row.id, "active": True, "issuer": None, "subject": None, "parent": row.number_or_none("parent_id"),
         "created": row.moment_or_none("created") or taking.change.at,
     }  # fmt: skip
-    return NewUser(row.text("email"), attributes, tuple(dict.fromkeys(affiliations)), kept)
+    return NewUser(names.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), kept)
 
 
 def take_groups(taking: Taking) -> None:
     def take(row: Row) -> None:
-        name = row.text("name")
+        name = row.name("name", "group name")
         _, added = groups.add(taking.change, name)
         taking.groups[row.id] = name
         taking.count("groups", added)

@@ -13,7 +13,7 @@ def take_datasets(taking: Taking) -> None:
     change = taking.change
 
     def take(row: Row) -> None:
-        name = row.text("name")
+        name = row.name("name", "dataset name")
         known, holder = datasets.by_name(change.database, name), datasets.by_id(change.database, row.id)
         other = next((one for one in (known, holder) if one and (one.id != row.id or one.name != name)), None)
         if other:
@@ -24,7 +24,7 @@ def take_datasets(taking: Taking) -> None:
         own = row.number_or_none("tos_id")
         if own is not None:
             taking.named(row, "tos_id", "tos", taking.terms)
-        dataset, new = (known, False) if known else datasets.add(change, name, kept_id=row.id, any_name=True)
+        dataset, new = (known, False) if known else datasets.add(change, name, kept_id=row.id)
         taking.datasets[row.id] = name
         taking.count("datasets", new)
         if not new:
@@ -37,7 +37,7 @@ def take_datasets(taking: Taking) -> None:
 
 def take_service_tables(taking: Taking) -> None:
     def take(row: Row) -> None:
-        service, table = row.text("service_name"), row.text("table_name")
+        service, table = row.name("service_name", "service name"), row.name("table_name", "table name")
         new = services.add_table(taking.change, service, table, taking.dataset(row))
         taking.tables.setdefault(table, []).append(service)
         taking.count("service tables", new)

@@ -14,7 +14,7 @@ def take_terms(taking: Taking) -> None:
     database = taking.change.database
 
     def take(row: Row) -> None:
-        name, text = row.line("name"), row.paragraph("text")
+        name, text = row.title("name", "name for terms"), row.paragraph("text")
         there = {"name": name, "text": text, "effective": row.moment_or_none("created") or taking.change.at}
         known = terms.by_id(database, row.id)
         if known is None:
@@ -51,7 +51,7 @@ def take_grants(taking: Taking) -> None:
     change = taking.change
 
     def permission(row: Row) -> None:
-        taking.permissions[row.id] = names.permission(row.text("name"))
+        taking.permissions[row.id] = row.name("name", "permission")
 
     def of_group(row: Row) -> Kept:
         group = taking.named(row, "group_id", "group", taking.groups)

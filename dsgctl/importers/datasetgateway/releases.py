@@ -1,0 +1,141 @@
+"""The releases of the original: what its migrations made of its tables, and which columns are read here.
+
+A database is read by the migrations that it says it has had, and by the columns that it has: what its migrations made
+must be there, and what is not known here must not. To leave out, say, a date on which a grant ends would give away
+more than that server does.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+# Migrations of its app ``core`` and their numbers. A migration that is not here is of a later release.
+_MIGRATIONS: Final = {
+    name: int(name[:4])
+    for name in (
+        "0001_initial", "0002_set_site_domain", "0003_alter_grant_source",
+        "0004_datasetbucket_m2m_remove_gcs_bucket", "0005_service_model_and_tos_service_fk",
+        "0006_user_notes_and_affiliation", "0007_user_picture_url", "0008_apikey_expires_at",
+        "0009_serviceaccount_serviceaccounttoken_and_more", "0010_datasetalias_and_more", "0011_bucketiambinding",
+        "0012_remove_user_parent", "0013_user_user_email_not_service_account_domain",
+        "0014_rename_datasetalias_datasettranslation_and_more", "0015_create_dsg_cache_table",
+        "0016_registered_clients", "0017_drop_bucketiambinding",
+    )
+}  # fmt: skip
+# Before its first release, three went another way to the tables of 0003.
+_EARLIEST: Final = ("0003_grant_group_fk", "0004_convert_dataset_admin_to_grants", "0005_remove_dataset_admin")
+
+# What a column holds where it is not there; None if it is not named.
+_ABSENT: Final = {"notes": "", "picture_url": "", "gcs_bucket": "", "branch": "main", "version_eval_mode": "linear"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that is read.
+
+    Attributes:
+        since: the number of the migration that made it.
+        gone: whether a later one dropped it, so that it need not be there.
+    """
+
+    since: int = 1
+    gone: bool = False
+
+    def is_due(self, applied: Iterable[int]) -> bool:
+        """Whether it must be there after these migrations."""
+        return self.since in applied and not self.gone
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that is read.
+
+    Attributes:
+        columns: those that are read.
+        ignored: those that decide nothing here.
+        itself: since when it is there.
+    """
+
+    columns: Mapping[str, Column]
+    ignored: frozenset[str]
+    itself: Column
+
+    @property
+    def known(self) -> set[str]:
+        return {*self.columns, *self.ignored}
+
+
+def _table(columns: str, ignored: str = "", *, since: int = 1, gone: bool = False) -> Table:
+    """From names of columns; one since migration 6 is ``notes@6``, one that was dropped ``parent_id@1-``."""
+    found = {}
+    for word in columns.split():
+        name, _, when = word.partition("@")
+        found[name] = Column(int(when.rstrip("-") or since), when.endswith("-"))
+    return Table(found, frozenset(ignored.split()), Column(since, gone))
+
+
+_TRANSLATION = "id client_name client_version dataset_id dataset_version_id service_id"
+
+TABLES: Final[Mapping[str, Table]] = {
+    "dsg_user": _table(
+        "id google_sub email name display_name admin is_active pi read_only created notes@6 picture_url@7 parent_id@1-",
+        "password last_login gdpr_consent scim_id external_id updated",
+    ),
+    "affiliation": _table("id name user_id", since=6),
+    "dsg_group": _table("id name", "scim_id external_id"),
+    "user_group": _table("id is_admin group_id user_id"),
+    "permission": _table("id name"),
+    "dataset": _table("id name description access_mode tos_id", "scim_id external_id"),
+    "dataset_version": _table("id version gcs_bucket@1- prefix is_public dataset_id branch@10 ordinal@10"),
+    "dataset_bucket": _table("id name dataset_id", since=4),
+    "dataset_version_buckets": _table("id datasetversion_id datasetbucket_id", since=4),
+    "grant": _table(
+        "id source created dataset_id dataset_version_id granted_by_id user_id group_id@3 permission_id service_id@10"
+    ),
+    "grant_buckets": _table("id grant_id datasetbucket_id", since=10),
+    "group_dataset_permission": _table("id dataset_id group_id permission_id service_id@10"),
+    "dataset_admin": _table("id user_id dataset_id", gone=True),
+    "service": _table("id name display_name base_url version_eval_mode@10", since=5),
+    "service_table": _table("id service_name table_name dataset_id"),
+    "public_root": _table("id root_id service_table_id"),
+    "tos_document": _table(
+        "id name text invite_token effective_date retired_date dataset_id dataset_version_id service_id@5"
+    ),
+    "tos_acceptance": _table("id accepted_at ip_address user_id tos_document_id"),
+    "api_key": _table("id key description created last_used user_id expires_at@8 delegated_client_id@16"),
+    "service_account": _table("id name description is_active created created_by_id", "updated", since=9),
+    "service_account_token": _table("id key description created last_used service_account_id", since=9),
+    "service_account_grant": _table(
+        "id created dataset_id dataset_version_id granted_by_id permission_id service_account_id service_id@10", since=9
+    ),
+    "dataset_alias": _table(_TRANSLATION, since=10, gone=True),
+    "dataset_translation": _table(_TRANSLATION, since=14),
+    "core_registeredclient": _table("id origin", "name owner enabled allowed_services created", since=16),
+    "core_clientconsent": _table("id client_id", "created user_id", since=16),
+    "audit_log": _table("id action target_type target_id before_state after_state timestamp actor_id"),
+}
+
+# Facts that have no place here and withhold nothing: table, column, the condition that there is something in it.
+NO_PLACE: Final = (
+    ("dsg_user", "gdpr_consent", "gdpr_consent = 1"),
+    *(
+        (table, column, f"{column} IS NOT NULL")
+        for table in ("dsg_user", "dsg_group", "dataset")
+        for column in ("scim_id", "external_id")
+    ),
+    ("service", "version_eval_mode", "version_eval_mode <> 'linear'"),  # it ranks ordinals, which have no place either
+    ("bucket_iam_binding", "bucket_name", "1"),  # what that server has written into Google's policies
+)
+OTHER_TABLES: Final = {"bucket_iam_binding", "dsg_cache_table"}
+# Rows of these give access: a table that is not known here and refers to one of them may withhold what it gives.
+GIVING: Final = {"grant", "group_dataset_permission", "service_account_grant", "permission", "user_group"}
+
+
+def number(migration: str) -> int | None:
+    """The number of a migration of ``core``, 0 for one that made nothing that is read; None if it is not known here."""
+    return 0 if migration in _EARLIEST else _MIGRATIONS.get(migration)
+
+
+def absent(column: str) -> Any:
+    """What a column that is not there holds."""
+    return _ABSENT.get(column)
