@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, services, terms, users
+from dsgctl.core import datasets, grants, names, services, terms, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import models as m
 from tests.core.builders import AT, Run, refused
@@ -43,10 +43,11 @@ def test_a_bad_name_is_refused(run: Run, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Kite Retina", "larva/left", "魚の脳", 'ds,comma"quote'])
 def test_a_name_of_another_system_may_be_any_line(run: Run, name: str) -> None:
-    assert run(datasets.add, name, kept_id=7, any_name=True)[0].id == 7
+    with refused(Invalid, "is not a name for a dataset"):
+        run(datasets.add, name)
+    assert run(datasets.add, names.foreign(name, "dataset name"), kept_id=7)[0].id == 7
     assert datasets.find(run.database, name).name == name
-    with refused(Invalid, "is not a dataset name"):
-        run(datasets.add, f"{name}\n", any_name=True)
+    assert not run(datasets.add, name)[1], "one that is there may be named by anybody"
 
 
 def test_only_what_is_named_changes(run: Run) -> None:

@@ -24,6 +24,12 @@ OK: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
     (names.email, ("a@" + "b" * 248 + ".org",), "a@" + "b" * 248 + ".org"),
     (names.email, ("a@not-service-account.dsg.local",), "a@not-service-account.dsg.local"),
     (names.foreign_email, ("zoë@example.org",), "zoë@example.org"),
+    (names.foreign, ("trailing ", "group name"), "trailing "),
+    (names.foreign, (" lead", "dataset name"), " lead"),
+    (names.foreign, ("éditer ✓", "permission"), "éditer ✓"),
+    (names.foreign, ("zw\u200b\u202e\u2028", "group name"), "zw\u200b\u202e\u2028"),
+    (names.foreign, ("  ", "group name"), "  "),
+    (names.foreign, ("x" * 2048, "group name"), "x" * 2048),
     (names.foreign_email, ("sched uler@serviceaccount",), "sched uler@serviceaccount"),
     (names.email_key, ("ZOË.b@Example.org",), "zoË.b@example.org"),
     (names.slug, ("fish2", "dataset"), "fish2"),
@@ -74,6 +80,11 @@ FAIL: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
         "", "ana", "@x.org", "ana@", " ana@x.org", "ana@x.org ", "a" * 250 + "@x.org",
         "bot@service-account.dsg.local", *(text + "@x.org" for text in HARMFUL),
     )),
+    *((names.foreign, (text, "group name")) for text in (
+        "", "x" * 2049, "é" * 1025, "a\x00b", "a\nb", "a\rb", "a\tb", "a\x1b[2Jb", "a\x7fb", "a\x85b",
+        "a\ud800b", "a\udcffb",
+    )),
+    *((names.foreign_paragraph, (text, "text")) for text in ("a" * 100_001, "a\x00", "a\x1b[31m", "a\r\n", "a\ud800")),
     *((names.slug, (text, "dataset")) for text in (
         "", " ", "fish 2", ".fish", "-fish", "..", "fish/2", "fish:2", "fish@2", "fisch\u00e4", "f\u0456sh", "a" * 256,
         "fish2\n", *HARMFUL,
@@ -163,3 +174,16 @@ def test_a_refusal_names_the_kind_and_the_value() -> None:
 def test_what_somebody_typed_is_shown_short_and_harmless(text: str, expected: str) -> None:
     assert names.shown(text) == expected
     assert names.shown(text).isprintable()
+
+
+@pytest.mark.parametrize("name", ["trailing ", " lead", "éditer ✓", "a/b%2F'\"", "x" * 300, "\u202eabc"])
+def test_what_another_system_holds_meets_every_rule_for_what_is_typed_and_nothing_typed_does(name: str) -> None:
+    kept = names.foreign(name, "name")
+    rules: list[Callable[[str], str]] = [
+        lambda text: names.slug(text, "dataset"), lambda text: names.line(text, "name"), names.permission
+    ]  # fmt: skip
+    for rule in rules:
+        assert rule(kept) == name
+    with refused(Invalid):
+        names.slug(name, "dataset")
+    assert (type(kept + ""), type(f"{kept}"), type(kept.strip())) == (str, str, str), "what is made of it is typed"

@@ -125,7 +125,7 @@ SPOILT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("user_group row 3", "4711"),
     ),
     "an email that is none": (("UPDATE \"user\" SET email = 'nobody' WHERE id = 3",), ("user row 3", "'nobody'")),
-    "a permission that has no name": (("UPDATE permission SET name = 'a b' WHERE id = 3",), ("permission row 3",)),
+    "a permission that has no name": (("UPDATE permission SET name = '' WHERE id = 3",), ("permission row 3",)),
 }  # fmt: skip
 
 
