@@ -201,7 +201,6 @@ UNFIT: dict[str, tuple[str, str]] = {
     "an unlisted dataset with a line end": (
         USER % '{"datasets": {"a\\nb": []}}', "users, line 1: 'a\\nb' is not a dataset name"
     ),
-    "half a surrogate pair": (USER % '{"groups": ["\\ud800"]}', "users, line 1: '\\ud800' is not a group name"),
     "a name of a great length": (USER % ('{"name": "%s"}' % ("x" * 3000)), "users, line 1: 'xxx"),
     "a description of a great length": (
         '{"users": {}, "datasets": {"a": {"description": "%s"}}}' % ("x" * 100_001), "the description is longer than"
