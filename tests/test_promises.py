@@ -9,6 +9,10 @@ ROOT = Path(__file__).parent.parent
 
 # The words in bold -> the tests that hold them.
 PROMISES: dict[str, list[str]] = {
+    "A child account ends with its parent": (
+        "core/test_standing.py::test_every_check_says_the_same_of_a_child",
+        "commands/test_access.py::test_a_child_ends_with_its_parent_and_explain_says_so",
+    ),
     "Every change is seen by the next request": [
         "e2e/test_user_cache.py::test_each_change_by_dsgctl_is_seen_by_the_next_request_in_every_process",
         "e2e/test_user_cache.py::test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request",

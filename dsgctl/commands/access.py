@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dsgctl.commands.output import printable
+from dsgctl.commands.output import echo
 from dsgctl.commands.session import DATASET, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import access, buckets, datasets, facts, service_accounts, terms, users
@@ -36,7 +36,8 @@ def show(session: Session, who: str, service: str | None) -> None:
     """What the server answers to GET /api/v1/user/cache for a person or service account."""
     known = _facts(session, who, service=service)
     if not known.active and session.output.format == "table":
-        click.echo(f"{who} is disabled: the server answers 401", err=True)
+        echo(f"{who} is disabled{'' if known.ended_by == known.label else f' with {known.ended_by}'}: "
+             "the server answers 401", err=True)  # fmt: skip
     session.output.one(access.user_cache(known, now()), value="permissions_v2")
 
 
@@ -47,11 +48,12 @@ def show(session: Session, who: str, service: str | None) -> None:
 @_SERVICE
 def check(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> int:
     """Whether somebody has a permission: exit code 0 if so, 5 if not."""
-    decision = access.decide(_facts(session, who, service=service, also=dataset), dataset, permission, now())
+    known = _facts(session, who, service=service, also=dataset)
+    decision = access.decide(known, dataset, permission, now())
     if decision.reason is Reason.NO_SUCH_DATASET:
         datasets.find(session.database, dataset)
     session.output.done(
-        "yes" if decision.allowed else f"no: {_WHY[decision.reason]}",
+        "yes" if decision.allowed else f"no: {_why(known, decision.reason)}",
         value="allowed", allowed=decision.allowed, reason=str(decision.reason),
     )  # fmt: skip
     return 0 if decision.allowed else 5
@@ -71,7 +73,7 @@ def explain(session: Session, who: str, dataset: str, permission: str, *, servic
     decision = access.decide(known, dataset, permission, now())
     record = _record(session, known, decision)
     if session.output.format == "table":
-        _print_explanation(record)
+        _print_explanation(record, accepting=_accepting(session, known))
     else:
         session.output.one(record, value="allowed")
     if decision.reason is Reason.NO_SUCH_DATASET:
@@ -91,6 +93,12 @@ _WHY = {
 }
 
 
+def _why(known: Facts, reason: Reason) -> str:
+    if reason is Reason.ACCOUNT_DISABLED and known.ended_by != known.label:
+        return f"the account is a child of {known.ended_by}, which is disabled"
+    return _WHY[reason]
+
+
 def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any]:
     """An explanation as programs read it; people get the same, in lines."""
     dataset = known.datasets.get(decision.dataset)
@@ -105,7 +113,7 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
     return {
         "allowed": decision.allowed,
         "reason": str(decision.reason),
-        "why": _WHY[decision.reason],
+        "why": _why(known, decision.reason),
         "who": known.label,
         "dataset": decision.dataset,
         "permission": decision.permission,
@@ -153,7 +161,7 @@ def _next_command(session: Session, known: Facts, decision: Decision) -> str:
     noun = "service-account" if known.service_account else "user"
     match decision.reason:
         case Reason.ACCOUNT_DISABLED:
-            return f"dsgctl {noun} enable {who}"
+            return f"dsgctl {noun} enable {shlex.quote(known.ended_by or known.label)}"
         case Reason.NO_SUCH_DATASET:
             return "dsgctl dataset list"
         case Reason.NO_SUCH_PERMISSION:
@@ -174,7 +182,7 @@ def _accepting(session: Session, known: Facts) -> str:
     return str(parent or known.label)
 
 
-def _print_explanation(record: dict[str, Any]) -> None:
+def _print_explanation(record: dict[str, Any], *, accepting: str) -> None:
     may = "may" if record["allowed"] else "may not"
     lines = [f"{record['who']} {may} {record['permission']} {record['dataset']}: {record['why']}"]
     lines += [f"  grant    {_told(grant)}" for grant in record["grants"]]
@@ -184,9 +192,12 @@ def _print_explanation(record: dict[str, Any]) -> None:
     ]
     lines += [f"  bucket   {_place(one)}" for one in record["locations"]]
     lines += [f"  note     {note}" for note in record["notes"]]
+    if record["reason"] == Reason.TERMS_MISSING:  # nobody should accept for others, unless it was done on paper
+        link = record["missing_terms"][0]["accept_url"]
+        lines.append(f"  next     send {accepting} this link: {link}; only if they have accepted elsewhere:")
     lines.append(f"  next     {record['next']}")
     for line in lines:
-        click.echo(printable(line))
+        echo(line)
 
 
 def _place(one: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dsgctl.commands.output import printable, told
+from dsgctl.commands.output import ask, counted, echo, told
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import groups, names, users
@@ -109,13 +109,12 @@ def set_(
 @click.argument("email")
 @last_admin_option
 def disable(session: Session, email: str, last_admin: bool) -> None:
-    """Refuse a person everywhere, from the next request on. Nothing is lost."""
+    """Refuse a person everywhere, from the next request on, and the children of their account. Nothing is lost."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
     children = users.descendants(session.database, users.find(session.database, email))
-    if active := [child.email for child in children if child.active]:
-        told_of = f"accounts of theirs that stay enabled: {', '.join(active)}; 'dsgctl user offboard' ends these too"
-        click.echo(printable(told_of), err=True)
+    if ended := [str(child.email) for child in children if child.active]:
+        echo(f"{counted(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
     session.output.done(
         f"disabled {email}" if changed else f"{email} is disabled already", email=email, changed=changed
     )
@@ -170,8 +169,8 @@ def offboard(
     )  # fmt: skip
     _out_of_buckets(session, user.email)
     for slug in made:
-        click.echo(printable(f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
-                             "then dsgctl token rotate ID"), err=True)  # fmt: skip
+        echo(f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
+             "then dsgctl token rotate ID", err=True)  # fmt: skip
 
 
 def _out_of_buckets(session: Session, email: str) -> None:
@@ -192,7 +191,7 @@ def _out_of_buckets(session: Session, email: str) -> None:
     failed = [outcome.bucket for outcome in outcomes if outcome.trouble is not None]
     if failed:
         raise DsgError(f"they may still read {', '.join(failed)} with their own Google account", "dsgctl iam sync")
-    click.echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
+    echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
 
 
 def _what_becomes_of(made: list[str]) -> str:
@@ -204,8 +203,7 @@ def _what_becomes_of(made: list[str]) -> str:
     found = f"they made {told({'service_accounts': made})}: {', '.join(made)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Invalid(found, "say --service-accounts keep, disable, or the EMAIL of who takes them over")
-    question = f"{printable(found)}; keep, disable, or EMAIL of who takes them over"
-    return str(click.prompt(question, default="keep", err=True))
+    return ask(f"{found}; keep, disable, or EMAIL of who takes them over", default="keep")
 
 
 @subcommand(command, "remove", example="dsgctl user remove ada@example.org --dry-run")

@@ -77,6 +77,7 @@ class Facts:
     """All that is known of one principal, and all that its permissions depend on.
 
     Attributes:
+        ended_by: the disabled account because of which this one does not count: itself, or one above it (standing.py).
         accepted: ids of the terms accepted, by the parent where there is one.
         datasets: by name: those that a grant reaches, and every public one.
         service: the service that asks, or None.
@@ -87,7 +88,7 @@ class Facts:
     label: str
     name: str = ""
     display_name: str = ""
-    active: bool = True
+    ended_by: str | None = None
     admin: bool = False
     read_only: bool = False
     pi: str = ""
@@ -100,6 +101,11 @@ class Facts:
     accepted: frozenset[int] = frozenset()
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     service: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the account counts: it is enabled, and so is every one above it."""
+        return self.ended_by is None
 
 
 _EXPANDED = {name: frozenset(lower for lower, of in LEVELS.items() if of <= level) for name, level in LEVELS.items()}

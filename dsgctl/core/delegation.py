@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from peewee import JOIN
 
-from dsgctl.core import access, derived, facts, users
+from dsgctl.core import access, derived, facts, standing, users
 from dsgctl.core.access import Facts
 from dsgctl.core.derived import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
@@ -223,6 +223,6 @@ def of_person(email: str, database: Database, at: datetime) -> Delegate:
         NotAllowed: there is no such account, or it is disabled.
     """
     user = users.by_email(database, email)
-    if user is None or not user.active:
+    if user is None or standing.ended_by(database, user) is not None:
         raise NotAllowed(f"nobody is let in as {email}", "ask an operator")
     return Delegate(database, facts.of_principal(database, user), at)

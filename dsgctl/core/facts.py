@@ -9,6 +9,7 @@ from typing import Any
 
 from peewee import JOIN
 
+from dsgctl.core import standing
 from dsgctl.core.access import Dataset, Facts, Grant, Terms, VersionTerms
 from dsgctl.core.buckets import Location
 from dsgctl.store import Database
@@ -37,6 +38,7 @@ def of_principal(
     memberships = _MEMBERSHIPS(database, member=member)
     return _facts(
         principal,
+        ended_by=standing.ended_by(database, principal),
         affiliations=tuple(name for (name,) in _AFFILIATIONS(database, principal=principal.id)),
         groups=tuple(name for _, name, _ in memberships),
         leads=tuple(name for _, name, leads in memberships if leads),
@@ -52,7 +54,11 @@ Whom = tuple[int | None, int | None]  # the id of a principal, or of a group
 
 def concerning(database: Database, principal: m.Principal) -> tuple[Whom, ...]:
     """Whom a change must concern to move what `of_principal` says, besides everybody (`Database.changes_since`)."""
-    return ((principal.id, None), *((None, group) for group, *_ in _MEMBERSHIPS(database, member=principal.id)))
+    accounts = (principal.id, *standing.above(database, principal))
+    return (
+        *((account, None) for account in accounts),
+        *((None, group) for group, *_ in _MEMBERSHIPS(database, member=principal.id)),
+    )
 
 
 def has_terms(database: Database, dataset: str, *, service: str | None = None) -> bool:
@@ -72,7 +78,7 @@ def of_dataset(database: Database, dataset: str, *, service: str | None = None) 
     accepted = _list_accepted(database, filter(None, (*of_service, own)))
     direct = _DIRECT_HOLDERS.stream(database, dataset=dataset)
     through_groups = _GROUP_HOLDERS.stream(database, dataset=dataset)
-    yield from _build_holders(merge(direct, through_groups, key=itemgetter(0)), datasets, accepted, service)
+    yield from _build_holders(database, merge(direct, through_groups, key=itemgetter(0)), datasets, accepted, service)
 
 
 def _list_accepted(database: Database, terms: Iterable[Terms]) -> dict[int, set[int]]:
@@ -84,17 +90,22 @@ def _list_accepted(database: Database, terms: Iterable[Terms]) -> dict[int, set[
 
 
 def _build_holders(
-    holders: Iterable[Any], datasets: dict[str, Dataset], accepted: dict[int, set[int]], service: str | None
+    database: Database,
+    holders: Iterable[Any],
+    datasets: dict[str, Dataset],
+    accepted: dict[int, set[int]],
+    service: str | None,
 ) -> Iterator[Facts]:
     for _, rows in groupby(holders, itemgetter(0)):
         found = list(rows)
         principal_id, kind, email, slug, active, admin, read_only, parent_id = found[0][:_HOLDER_COLUMNS]
         judged = parent_id or principal_id
+        label = email or slug
         yield Facts(
             id=principal_id,
             service_account=kind == "service_account",
-            label=email or slug,
-            active=active,
+            label=label,
+            ended_by=standing.ended_above(database, parent_id) if active else label,
             admin=admin,
             read_only=read_only,
             parent_id=parent_id,
@@ -150,7 +161,7 @@ def of_bucket_holders(database: Database, bucket: str) -> Iterator[Facts]:
         _BUCKET_GROUP_HOLDERS.stream(database, bucket=bucket),
         key=itemgetter(0),
     )
-    yield from _build_holders(holders, datasets, _list_accepted(database, terms), None)
+    yield from _build_holders(database, holders, datasets, _list_accepted(database, terms), None)
 
 
 def _facts(principal: m.Principal, **known: Any) -> Facts:
@@ -160,7 +171,6 @@ def _facts(principal: m.Principal, **known: Any) -> Facts:
         label=principal.label,
         name=principal.name,
         display_name=principal.display_name,
-        active=principal.active,
         admin=principal.admin,
         read_only=principal.read_only,
         pi=principal.pi,

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import facts
+from dsgctl.core import facts, names
 from dsgctl.core.buckets import BucketReason, bucket_access
 from dsgctl.core.change import Change
 from dsgctl.core.iam_policy import ROLE, Difference
@@ -57,7 +57,7 @@ def is_chosen(database: Database, bucket: str) -> bool:
 
 def member_of(email: str) -> str:
     """A person as a member of a policy; Google has addresses in lower case."""
-    return f"user:{email.lower()}"
+    return f"user:{names.email_key(email)}"
 
 
 def buckets(database: Database, dataset: str | None = None) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsgctl.core import names
 from dsgctl.core.errors import Conflict
 
 ROLE = "roles/storage.objectViewer"
@@ -88,7 +89,10 @@ def compare(policy: Policy, wanted: Iterable[str], ledger: Mapping[str, str]) ->
 def viewers(policy: Policy) -> frozenset[str]:
     """Who may read all objects without a condition, in lower case."""
     return frozenset(
-        member.lower() for binding in policy.get("bindings", []) if _ours(binding) for member in _members(binding)
+        names.email_key(member)
+        for binding in policy.get("bindings", [])
+        if _ours(binding)
+        for member in _members(binding)
     )
 
 
@@ -100,7 +104,7 @@ def changed(policy: Policy, difference: Difference) -> Policy:
     for binding in policy.get("bindings", []):
         new = binding
         if _ours(binding):
-            kept = [member for member in _members(binding) if member.lower() not in remove]
+            kept = [member for member in _members(binding) if names.email_key(member) not in remove]
             new = binding | {"members": kept}
             place = new if place is None else place
         bindings.append(new)

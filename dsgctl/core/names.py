@@ -149,7 +149,7 @@ def email(text: str) -> str:
 
 
 def _not_of_service_accounts(text: str) -> str:
-    if text.lower().endswith("@" + SERVICE_ACCOUNT_DOMAIN):
+    if email_key(text).endswith("@" + SERVICE_ACCOUNT_DOMAIN):
         raise Invalid(f"{shown(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts")
     return text
 

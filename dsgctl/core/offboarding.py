@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsgctl.core import grants, groups, service_accounts, tokens, users
+from dsgctl.core import grants, groups, service_accounts, standing, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Target
@@ -82,7 +82,7 @@ def offboard(
 
 def _heir(database: Database, user: Principal, email: str) -> Principal:
     heir = users.find(database, email)
-    if heir.id == user.id or not heir.active:
+    if heir.id == user.id or standing.ended_by(database, heir) is not None:
         raise Invalid(f"{heir.email} cannot take them over", "name another user, whose account is not disabled")
     return heir
 

@@ -174,7 +174,7 @@ def _bucket(text: str) -> str:
 def _member(text: str) -> str:
     """A member of a bucket's policy, as `dsgctl.core.iam.member_of` makes it."""
     address = names.email(text.removeprefix("user:"))
-    if text != f"user:{address.lower()}":
+    if text != f"user:{names.email_key(address)}":
         raise Invalid(f"{names.shown(text)} is not a member like user:name@example.org, in lower case")
     return text
 

@@ -32,7 +32,7 @@ def find(database: Database, slug: str) -> Principal:
 def find_principal(database: Database, who: str) -> Principal:
     """A user by email, or a service account by name or by the address that user/cache gives it."""
     slug, at, domain = who.partition("@")
-    if at and domain.lower() != names.SERVICE_ACCOUNT_DOMAIN:
+    if at and names.email_key(domain) != names.SERVICE_ACCOUNT_DOMAIN:
         return users.find(database, who)
     return find(database, slug)
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from dsgctl.core import names, service_accounts
+from dsgctl.core import names, service_accounts, standing
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
@@ -87,12 +87,12 @@ def check(database: Database, presented: str, at: datetime) -> Checked:
     """
     if is_hopeless(presented):
         return Checked(Problem.MISTYPED)
-    return _checked(_BY_HASH(database, hash=digest(presented)), at)
+    return _checked(database, _BY_HASH(database, hash=digest(presented)), at)
 
 
 def check_id(database: Database, token_id: int, at: datetime) -> Checked:
     """The same for a token that was checked before, and on which something else rests since."""
-    return _checked(_BY_ID(database, id=token_id), at)
+    return _checked(database, _BY_ID(database, id=token_id), at)
 
 
 def hashes(database: Database, of: Collection[int] | None = None) -> Iterator[bytes]:
@@ -113,24 +113,24 @@ _BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == given("hash")))
 _BY_ID = Prepared(_WITH_OWNER.where(Token.id == given("id")))
 
 
-def _checked(found: list[tuple[Any, ...]], at: datetime) -> Checked:
+def _checked(database: Database, found: list[tuple[Any, ...]], at: datetime) -> Checked:
     if not found:
         return Checked(Problem.UNKNOWN)
     (row,) = found
     token, owner = _made(Token, row[: len(_TOKEN_COLUMNS)]), _made(Principal, row[len(_TOKEN_COLUMNS) :])
-    return Checked(_problem(token, owner, at), token, owner)
+    return Checked(_problem(database, token, owner, at), token, owner)
 
 
 def _made(model: type[Any], row: tuple[Any, ...]) -> Any:
     return model(**dict(zip(model._meta.sorted_field_names, row, strict=True)))
 
 
-def _problem(token: Token, owner: Principal, at: datetime) -> Problem | None:
+def _problem(database: Database, token: Token, owner: Principal, at: datetime) -> Problem | None:
     if token.revoked is not None:
         return Problem.REVOKED
     if token.expires is not None and token.expires <= at:
         return Problem.EXPIRED
-    return None if owner.active else Problem.DISABLED
+    return None if standing.ended_by(database, owner) is None else Problem.DISABLED
 
 
 def mint(
@@ -149,8 +149,11 @@ def mint(
     Raises:
         Conflict: the account is disabled.
     """
-    if not principal.active:
-        raise Conflict(f"{principal.label} is disabled; a token would not work", "enable the account first")
+    if ended := standing.ended_by(change.database, principal):
+        raise Conflict(
+            f"{principal.label} is disabled{'' if ended == principal.label else ' with ' + ended}; "
+            "a token would not work", "enable the account first",
+        )  # fmt: skip
     names.line(description, "description", empty=True)
     secret = generate()
     token_id = _insert(change, principal, secret, kind=kind, description=description, expires=expires)
@@ -327,7 +330,7 @@ def listed(
 def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
     token = find(database, token_id)
     owner = owner_of(database, token)
-    return describe(Checked(_problem(token, owner, at), token, owner))
+    return describe(Checked(_problem(database, token, owner, at), token, owner))
 
 
 def describe(checked: Checked) -> dict[str, Any]:

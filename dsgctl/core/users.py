@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import derived, names
+from dsgctl.core import derived, names, standing
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.store import Database
@@ -290,7 +290,7 @@ def extend(
 
 
 def set_active(change: Change, email: str, active: bool, *, last_admin: bool = False) -> bool:
-    """Enable or disable an account; a disabled one is refused everywhere from the next request on.
+    """Enable or disable an account; a disabled one, with its children, is refused everywhere from the next request on.
 
     Returns:
         Whether it was otherwise before.
@@ -299,7 +299,7 @@ def set_active(change: Change, email: str, active: bool, *, last_admin: bool = F
     if user.active == active:
         return False
     if not active and not last_admin:
-        _keep_an_admin(change.database, user, "be disabled")
+        _keep_an_admin(change.database, user, "be disabled", with_children=True)
     change.database.run(Principal.update(active=active).where(Principal.id == user.id))
     change.record(
         "user.enable" if active else "user.disable",
@@ -364,17 +364,15 @@ def descendants(database: Database, user: Principal) -> list[Principal]:
     return list(found.values())
 
 
-def _keep_an_admin(database: Database, user: Principal, what: str) -> None:
-    if not (user.admin and user.active):
-        return
-    others = Principal.select().where(
-        Principal.admin == True,
-        Principal.active == True,
-        Principal.id != user.id,
-    )
-    if not database.count(others):
+def _keep_an_admin(database: Database, user: Principal, what: str, *, with_children: bool = False) -> None:
+    """Refuse what would leave nobody who manages the gateway; its children end with a disabled account."""
+    going = {account.id: account for account in (user, *(descendants(database, user) if with_children else ()))}
+    admins = database.objects(Principal.select().where(Principal.admin == True, Principal.active == True))
+    counting = [admin.id for admin in admins if standing.ended_by(database, admin) is None]
+    last = [going[admin].email for admin in counting if admin in going]
+    if last and len(last) == len(counting):
         raise NotAllowed(
-            f"{user.email} is the last admin and would {what}",
+            f"{last[0]} is the last admin and would {what}",
             "make another admin first, or say it again: --last-admin",
         )
 

@@ -131,7 +131,11 @@ def test_explain_names_missing_terms_and_where_to_accept_them(filled: World) -> 
     shown = filled.quick("access", "explain", BO, "fly").ok().out
     assert "may not view fly: terms are not accepted" in shown
     assert "terms    3 'Fly terms': accept at http://localhost:8200/api/v1/tos/3/accept" in shown
-    assert f"next     dsgctl terms accept 3 {BO}" in shown
+    link = "http://localhost:8200/api/v1/tos/3/accept"
+    assert shown.splitlines()[-2:] == [
+        f"  next     send {BO} this link: {link}; only if they have accepted elsewhere:",
+        f"  next     dsgctl terms accept 3 {BO}",
+    ]
     elsewhere = filled.run("access", "explain", BO, "fly", env={"DSG_ORIGIN": "https://dsg.example.org"}).ok().out
     assert "accept at https://dsg.example.org/api/v1/tos/3/accept" in elsewhere
 
@@ -153,6 +157,28 @@ def test_explain_of_a_child_names_the_parent(filled: World) -> None:
     assert explained["reason"] == "terms_missing"
     filled.quick(*shlex.split(explained["next"])[1:]).ok()
     assert _explain(filled, BO, "fly")["allowed"]
+
+
+def test_a_child_ends_with_its_parent_and_explain_says_so(filled: World) -> None:
+    execute(filled.database, "UPDATE principals SET parent_id = (SELECT id FROM principals WHERE email = ?) "
+                             "WHERE email = ?", ADA, BO)  # fmt: skip
+    filled.quick("terms", "accept", "3", ADA).ok()
+    token = filled.quick("token", "mint", "--user", BO, "-o", "value").ok().out
+    assert _explain(filled, BO, "fly")["allowed"]
+    result = filled.quick("user", "disable", ADA).ok()
+    assert result.err == f"1 account of theirs ended with it: {BO}\n"
+    explained = _explain(filled, BO, "fly")
+    assert (explained["allowed"], explained["reason"]) == (False, "account_disabled")
+    assert explained["why"] == f"the account is a child of {ADA}, which is disabled"
+    assert f"no: the account is a child of {ADA}" in filled.quick("access", "check", BO, "fly", "view").out
+    assert filled.quick("token", "inspect", "-o", "value", input=token).out == "account_disabled\n"
+    assert f"{BO} is disabled with {ADA}: the server answers 401" in filled.quick("access", "show", BO).ok().err
+    assert BO not in filled.quick("access", "who", "fly").ok().out
+    assert f"{BO} is disabled with {ADA}" in filled.quick("token", "mint", "--user", BO).err
+    assert filled.quick("--as", BO, "access", "show", BO).code == 5
+    filled.quick(*shlex.split(explained["next"])[1:]).ok()  # which enables the parent
+    assert _explain(filled, BO, "fly")["allowed"]
+    assert filled.quick("token", "inspect", "-o", "value", input=token).ok().out == "valid\n"
 
 
 def test_explain_of_a_dataset_that_is_not_there_is_not_found(filled: World) -> None:
