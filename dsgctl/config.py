@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -489,12 +489,14 @@ SETTINGS = {item.metadata["env"]: item for item in fields(Config)}
 def described() -> list[dict[str, str]]:
     """The settings as rows for README: name, default, meaning."""
     return [
-        {"name": item.metadata["env"], "default": _shown(item.default), "help": item.metadata["help"]}
+        {"name": item.metadata["env"], "default": shown_default(item), "help": item.metadata["help"]}
         for item in fields(Config)
     ]
 
 
-def _shown(default: Any) -> str:
+def shown_default(item: Field[Any]) -> str:
+    """The default of a row of `SETTINGS`, as it would be written; empty for none."""
+    default = item.default
     if isinstance(default, re.Pattern):
         return str(default.pattern)
     if isinstance(default, bool):

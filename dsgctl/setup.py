@@ -1,27 +1,29 @@
-"""The settings file of a new gateway: what ``dsgctl setup`` asks, checks and writes."""
+"""The settings file of a new gateway: what ``dsgctl setup`` asks, how each answer is judged, and what is written."""
 
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from dsgctl.config import Config, load
+from dsgctl.config import DEFAULT_ENV_FILE, Config, Settings, read, require_good
 from dsgctl.core import names, users
 from dsgctl.core.change import change
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.doctor.check import Status
-from dsgctl.doctor.sign_in import check_provider
+from dsgctl.doctor.sign_in import check_provider, find_client_problem
 from dsgctl.doctor.viewers import check_viewers
+from dsgctl.env_file import read_text, with_values
 from dsgctl.files import SETTINGS_MODE, write_file
-from dsgctl.oauth_client import read_client
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import keep_former, migrate, open_current
 from dsgctl.store.models import utc_text
 
-CALLBACK = "/accounts/google/login/callback/"  # contract.md, Login
+SITE = Path("/etc/nginx/conf.d/dsg.conf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,55 +32,107 @@ class Question:
 
     Attributes:
         option: of the command line; ``why``: one line for whoever is asked.
+        example: an answer, as it may be typed.
         needed: there is no gateway without it.
     """
 
     setting: str
     option: str
     why: str
+    example: str
     needed: bool = False
 
 
 QUESTIONS = (
-    Question("DSG_ORIGIN", "origin", "The address under which browsers reach this gateway: https://auth.example.org.",
+    Question("DSG_ORIGIN", "origin", "The address under which browsers reach this gateway", "https://auth.example.org",
              needed=True),
     Question("CLIENT_CREDENTIALS_PATH", "client",
-             "The OAuth client that signs people in: the JSON file that Google offers for download."),
+             "The OAuth client that signs people in: the JSON file that Google offers for download",
+             "/root/client_secret.json"),
     Question("NGAUTH_ALLOWED_ORIGINS", "viewers",
-             r"Which Neuroglancers may ask for data, as a regular expression: https://viewer\.example\.org."),
-    Question("DSG_BACKUP_DIR", "backup-dir", "A directory for encrypted backups, best on another machine's disk."),
+             "Which Neuroglancers may ask for data: their addresses, with commas between, or a regular expression",
+             "https://neuroglancer-demo.appspot.com"),
+    Question("DSG_BACKUP_DIR", "backup-dir", "A directory for encrypted backups, best on another machine's disk",
+             "/var/backups/dsg"),
 )  # fmt: skip
 
 
-def known(path: Path) -> dict[str, str]:
-    """The settings that a file has already; empty if it is not there."""
-    if not path.exists():
-        return {}
-    load({}, str(path))  # says what is wrong with it, before anything is added to it
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if setting := re.fullmatch(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(.*?)\s*", line):
-            found[setting[1]] = setting[2].strip("'\"")
-    return found
-
-
-def checked(settings: Mapping[str, str], *, offline: bool) -> Config:
-    """The settings, held against reality.
+def read_file(path: Path) -> Settings:
+    """What a settings file says, apart from the environment; empty if it is not there.
 
     Raises:
-        Invalid: a value is not of its form, the pattern lets look-alikes in, the client's file is none,
-            or the provider does not answer.
+        Invalid: something in it is wrong: nothing is added to such a file.
     """
-    config = load({**settings}, os.devnull)
-    if config.client_credentials is not None:
-        read_client(config.client_credentials)
-    findings = [*check_viewers(config)] if config.ngauth_origins.pattern else []
+    settings = read({}, str(path) if path.exists() else os.devnull)
+    require_good(settings)
+    return settings
+
+
+def values_of(settings: Settings) -> dict[str, str]:
+    return {line.name: line.value for line in settings.lines}
+
+
+# Judging
+
+
+def judge(setting: str, answer: str) -> str:
+    """One answer, as it is to be written.
+
+    Raises:
+        Invalid: it is not of its form, or of no use: a pattern that lets look-alikes in or nobody, a file that is
+            no OAuth client, a directory that is another one for each who runs a command.
+    """
+    if names.has_control(answer):
+        raise Invalid(f"{setting}: {names.shown(answer)} is not one line", "say it again without control characters")
+    value = build_pattern(answer) if setting == "NGAUTH_ALLOWED_ORIGINS" else answer
+    settings = read({setting: value}, os.devnull)
+    require_good(settings)
+    if setting == "NGAUTH_ALLOWED_ORIGINS":
+        for check in check_viewers(settings.config):
+            if check.status is Status.FAILED:
+                raise Invalid(check.found, check.do)
+    if setting == "CLIENT_CREDENTIALS_PATH" and (problem := find_client_problem(Path(value))):
+        raise Invalid(*problem)
+    if setting == "DSG_BACKUP_DIR" and not Path(value).is_absolute():
+        raise Invalid(f"DSG_BACKUP_DIR: {value} is another directory for each who runs it", "name it from the root: /")
+    return value
+
+
+def build_pattern(answer: str) -> str:
+    """The regular expression for some addresses of viewers, as they stand in a browser; any other text as it is."""
+    origins = [_origin_of(part) for part in re.split(r"[\s,]+", answer) if part]
+    if not origins or None in origins:
+        return answer
+    return "|".join(dict.fromkeys(str(origin).replace(".", r"\.") for origin in origins))
+
+
+def _origin_of(text: str) -> str | None:
+    """``https://host[:port]`` of an address that is typed or copied; None for what is none."""
+    match = re.fullmatch(r"(?:(https?)://)?([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([0-9]{1,5}))?(?:[/?#].*)?", text, re.I)
+    if match is None or not (match[1] or "." in match[2]):
+        return None
+    scheme, host, port = (match[1] or "https").lower(), match[2].lower(), match[3]
+    own_port = {"https": "443", "http": "80"}[scheme]
+    return f"{scheme}://{host}" + (f":{port}" if port and port != own_port else "")
+
+
+def require_consistent(settings: Mapping[str, str], *, offline: bool) -> Config:
+    """All settings together: none contradicts another, and the provider is there if people sign in through it.
+
+    Raises:
+        Invalid: they do not fit, or the provider does not answer.
+    """
+    read_back = read({**settings}, os.devnull)
+    require_good(read_back)
+    config = read_back.config
     if config.client_credentials is not None and not offline:
-        findings += check_provider(config, None)
-    for finding in findings:
-        if finding.status is Status.FAILED:
-            raise Invalid(finding.found, finding.do + (", or --offline" if finding.name == "provider" else ""))
+        for check in check_provider(config, None):
+            if check.status is Status.FAILED:
+                raise Invalid(check.found, f"{check.do}, or --offline")
     return config
+
+
+# Writing
 
 
 def write(path: Path, settings: Mapping[str, str]) -> bool:
@@ -87,17 +141,8 @@ def write(path: Path, settings: Mapping[str, str]) -> bool:
     Raises:
         DsgError: it cannot be written.
     """
-    odd = next((name for name, value in settings.items() if names.has_control(value)), None)
-    if odd is not None:
-        raise Invalid(f"{odd}: {names.shown(settings[odd])} is not one line", "say it again without control characters")
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    left = dict(settings)
-    lines = []
-    for line in old.splitlines():
-        name = line.partition("=")[0].strip()
-        lines.append(f"{name}={left.pop(name)}" if name in left and known_line(line) != left[name] else line)
-        left.pop(name, None)
-    new = "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in left.items())])
+    old = read_text(str(path), required=False) or ""
+    new = with_values(old, settings)
     if new == old:
         return False
     try:
@@ -107,10 +152,6 @@ def write(path: Path, settings: Mapping[str, str]) -> bool:
     return True
 
 
-def known_line(line: str) -> str:
-    return line.partition("=")[2].strip().strip("'\"")
-
-
 def _owner(directory: Path) -> tuple[int, int] | None:
     """Root, and the group of the directory: the service's user is in it, others are not."""
     return (0, directory.stat().st_gid) if os.geteuid() == 0 else None
@@ -118,7 +159,6 @@ def _owner(directory: Path) -> tuple[int, int] | None:
 
 def keep_client(source: Path, directory: Path) -> Path:
     """Copy the OAuth client's file beside the settings, where the service may read it. Returns the copy."""
-    read_client(source)
     target = directory / "client_credentials.json"
     if source.resolve() != target.resolve():
         try:
@@ -127,6 +167,19 @@ def keep_client(source: Path, directory: Path) -> Path:
         except OSError as error:
             raise DsgError(f"cannot write {target}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
     return target
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def rotated(keys: str) -> str:
+    """A new signing key before the one that signed until now, which goes on to verify; older ones go."""
+    former = keys.split(",", maxsplit=1)[0].strip()
+    return f"{new_key()},{former}" if former else new_key()
+
+
+# Database and first admin
 
 
 def has_admin(path: Path) -> bool:
@@ -143,15 +196,13 @@ def has_admin(path: Path) -> bool:
         database.close()
 
 
-def new_key() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> bool:
-    """Make or upgrade the database, and the first admin. Returns whether there was something to do."""
-    moment = utc_text(at)
+def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list[str]:
+    """Make or upgrade the database, and the first admin. Returns what was done, in sentences."""
+    moment, existed = utc_text(at), config.database.exists()
+    done = []
     keep_former(config.database, moment)
-    done = bool(migrate(config.database, now=moment))
+    if migrate(config.database, now=moment):
+        done.append(f"{'upgraded' if existed else 'made'} the database {config.database}")
     if admin is None:
         return done
     database = open_current(config.database)
@@ -159,7 +210,29 @@ def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> bool
         with change(database, actor) as opened:
             if users.by_email(database, admin) is None:
                 users.add(opened, admin, admin=True)
-                return True
-            return users.set_attributes(opened, admin, admin=True) or done
+                done.append(f"added {admin}, who manages the gateway")
+            elif users.set_attributes(opened, admin, admin=True):
+                done.append(f"{admin} manages the gateway now")
     finally:
         database.close()
+    return done
+
+
+def next_commands(config: Config, path: Path, *, restart: bool = False) -> list[str]:
+    """What is left to type, line by line, as it stands."""
+    options = "" if str(path) == DEFAULT_ENV_FILE else f" --env-file {shlex.quote(str(path))}"
+    if config.is_local:
+        return [f"dsgserve{options} &", f"dsgctl{options} doctor"]
+    host, timers = urlsplit(config.origin).hostname or "", ["dsg-prune.timer"]
+    commands = []
+    if config.backup_dir is not None:
+        timers.append("dsg-backup.timer")
+        if not config.backup_dir.exists():
+            commands.append(f"install -d -o dsg -g dsg -m 750 {shlex.quote(str(config.backup_dir))}")
+    if not SITE.exists():
+        commands.append(f"sed s/auth.example.org/{host}/ /opt/dsg/share/nginx/dsg.conf > {SITE}")
+    commands += ["nginx -t && systemctl reload nginx", f"systemctl enable --now dsgserve.socket dsgserve {timers[0]}"]
+    commands[-1] += "".join(f" {timer}" for timer in timers[1:])
+    if restart:
+        commands.append("systemctl restart 'dsgserve*.service'")
+    return [*commands, f"dsgctl{options} doctor"]

@@ -36,6 +36,7 @@ NOUNS = {
     "audit": ("audit", "Who changed what, when."),
     "db": ("db", "The database file: create, upgrade, check."),
     "setup": ("setup", "Settings, database and first admin of a new gateway."),
+    "config": ("settings", "The settings: what each is, where it comes from, what is wrong."),
     "status": ("status", "What there is, on one screen."),
     "doctor": ("doctor", "Everything that could be wrong, and what to do."),
     "demo": ("demo", "A populated gateway in a temporary place, to try out."),

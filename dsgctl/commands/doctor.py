@@ -22,7 +22,7 @@ INDENT = 9  # "warning  "
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-@click.command(epilog="\b\nExample:\n  dsgctl doctor -o json\n  dsgctl doctor --strict")
+@click.command(epilog="\b\nExample:\n  dsgctl doctor -o json")
 @click.option("--strict", is_flag=True, help="End with 1 if there is a warning, too.")
 @output_option
 @click.pass_obj

@@ -1,10 +1,12 @@
 """``dsgctl setup``"""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from dsgctl.commands.output import printable
 from dsgctl.commands.session import Session, output_option
 from dsgctl.config import Config
 from dsgctl.core import names
@@ -18,72 +20,145 @@ _PATH = click.Path(path_type=Path)
 @click.option("--origin", metavar="URL", help="DSG_ORIGIN: where browsers reach this gateway.")
 @click.option("--client", metavar="FILE", type=_PATH, help="The OAuth client's JSON file; it is copied.")
 @click.option("--issuer", metavar="URL", help="DSG_OIDC_ISSUER, if it is not Google.")
-@click.option("--viewers", metavar="PATTERN", help="NGAUTH_ALLOWED_ORIGINS: which Neuroglancers may ask for data.")
+@click.option("--viewers", metavar="ORIGINS|PATTERN",
+              help="NGAUTH_ALLOWED_ORIGINS: which Neuroglancers may ask for data.")  # fmt: skip
 @click.option("--backup-dir", metavar="DIRECTORY", help="DSG_BACKUP_DIR: where backups go.")
 @click.option("--database", metavar="FILE", envvar="DATABASE_PATH",
               help="DATABASE_PATH, if it is not /var/lib/dsg/dsg.sqlite3.")  # fmt: skip
 @click.option("--admin", metavar="EMAIL", help="Who manages the gateway first.")
 @click.option("--offline", is_flag=True, help="Do not ask the provider whether it is there.")
+@click.option("--rotate-key", is_flag=True, help="Sign with a new key from now on, and do nothing else.")
 @output_option
 @click.pass_obj
 def command(
     session: Session, *, origin: str | None, client: Path | None, issuer: str | None, viewers: str | None,
-    backup_dir: str | None, database: str | None, admin: str | None, offline: bool,
+    backup_dir: str | None, database: str | None, admin: str | None, offline: bool, rotate_key: bool,
 ) -> None:  # fmt: skip
-    """Ask what cannot be found out, check it, and write the settings; safe to run again."""
+    """Ask what cannot be found out, check each answer, and write the settings; safe to run again."""
     from dsgctl import setup  # the checks need much that no other command does
 
     path = session.settings_file
     if not path.parent.is_dir():
         raise Invalid(f"there is no directory {path.parent}", "'make install' makes it, or name another --env-file")
-    settings = setup.known(path)
+    before = setup.read_file(path)
+    if session.output.format == "table":
+        for unused in before.unused:
+            click.echo(f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used", err=True)
+    settings = setup.values_of(before)
+    if rotate_key:
+        _rotate_key(session, path, settings)
+        return
     given = {
-        "DSG_ORIGIN": origin, "CLIENT_CREDENTIALS_PATH": str(client) if client else None,
+        "DATABASE_PATH": database, "DSG_OIDC_ISSUER": issuer, "DSG_ORIGIN": origin,
+        "CLIENT_CREDENTIALS_PATH": str(client) if client else None,
         "NGAUTH_ALLOWED_ORIGINS": viewers, "DSG_BACKUP_DIR": backup_dir,
     }  # fmt: skip
-    missing = []
-    for question in setup.QUESTIONS:
-        answer = given[question.setting]
-        if answer is None and question.setting not in settings:
-            answer = _ask(question.why, needed=question.needed)
-            if answer is None and question.needed:
-                missing.append(f"--{question.option}")
-        if answer:
-            settings[question.setting] = answer
-    settings |= {"DATABASE_PATH": database} if database else {}
-    if admin is None and not setup.has_admin(Path(settings.get("DATABASE_PATH", Config().database))):
-        admin = _ask("The email of the first admin, who manages the gateway.", needed=False)
-    if missing:
-        raise Invalid(f"nobody is there to be asked for {', '.join(missing)}", "say it as an option")
-    settings |= {"DSG_OIDC_ISSUER": issuer} if issuer else {}
-    settings.setdefault("DSG_SECRET_KEY", setup.new_key())
-
+    # All that was typed is judged before anything is written, and what is asked as it is answered.
+    judged = {name: setup.judge(name, answer) for name, answer in given.items() if answer}
     if admin is not None:
         names.email(admin)
-    config = setup.checked(settings, offline=offline)
-    if config.client_credentials is not None:
-        settings["CLIENT_CREDENTIALS_PATH"] = str(setup.keep_client(config.client_credentials, path.parent))
-    changed = setup.write(path, settings)
-    changed = setup.prepare(config, admin, session.actor, now()) or changed
-    redirect_uri = config.origin + setup.CALLBACK
+    writer = _Writer(path, settings, offline=offline)
+    open_questions = [
+        question for question in setup.QUESTIONS
+        if question.setting not in judged and question.setting not in settings
+    ]  # fmt: skip
+    asks = sys.stdin.isatty() and sys.stderr.isatty()
+    if missing := [f"--{question.option}" for question in open_questions if question.needed and not asks]:
+        raise Invalid(f"nobody is there to be asked for {', '.join(missing)}", "say it as an option")
+    if judged or not asks:
+        writer.accept(judged)
+    try:
+        for question in open_questions if asks else []:
+            _ask(question.why, question.example, needed=question.needed,
+                 accept=lambda answer, name=question.setting: writer.accept({name: setup.judge(name, answer)}))  # type: ignore[misc]  # fmt: skip
+        if admin is None and asks and not setup.has_admin(Path(settings.get("DATABASE_PATH", Config().database))):
+            admin = _ask("The email of the first admin, who manages the gateway", "ada@example.org", needed=False,
+                         accept=names.email)  # fmt: skip
+    except click.Abort:
+        click.echo(f"\nwhat was answered is kept in {path}; run it again for the rest", err=True)
+        raise
+    writer.accept({})
+    config = writer.config
+    done = [*writer.done, *setup.prepare(config, admin, session.actor, now())]
+    _report(session, config, path, done)
+
+
+class _Writer:
+    """The settings so far; each answer that is accepted is in the file at once, so that nothing is asked twice."""
+
+    def __init__(self, path: Path, settings: dict[str, str], *, offline: bool) -> None:
+        self._path = path
+        self._settings = settings
+        self._offline = offline
+        self.config = Config()
+        self.done: list[str] = []
+
+    def accept(self, answers: dict[str, str]) -> None:
+        """Raises:
+        Invalid: they do not go together with the others; nothing is written.
+        """
+        from dsgctl import setup
+
+        if not self._settings.get("DSG_SECRET_KEY"):
+            answers = {**answers, "DSG_SECRET_KEY": setup.new_key()}
+        # The provider is asked when an answer concerns it.
+        offline = self._offline or not answers.keys() & {"CLIENT_CREDENTIALS_PATH", "DSG_OIDC_ISSUER"}
+        self.config = setup.require_consistent({**self._settings, **answers}, offline=offline)
+        source = answers.get("CLIENT_CREDENTIALS_PATH")
+        if source:
+            copy = setup.keep_client(Path(source), self._path.parent)
+            answers = {**answers, "CLIENT_CREDENTIALS_PATH": str(copy)}
+        changed = [name for name, value in answers.items() if self._settings.get(name) != value]
+        self._settings.update(answers)
+        if setup.write(self._path, answers):
+            self.done.append(f"wrote {', '.join(changed)} to {self._path}")
+        self.config = setup.require_consistent(self._settings, offline=True)
+
+
+def _report(session: Session, config: Config, path: Path, done: list[str]) -> None:
+    from dsgctl import setup
+    from dsgctl.doctor.sign_in import CALLBACK
+
+    redirect_uri, commands = config.origin + CALLBACK, setup.next_commands(config, path)
     if session.output.format != "table":
-        session.output.done("", value="settings", settings=str(path), redirect_uri=redirect_uri, changed=changed)
+        session.output.done("", value="settings", settings=str(path), redirect_uri=redirect_uri, changed=bool(done),
+                            done=done, next=commands)  # fmt: skip
         return
-    click.echo(f"{path} is written" if changed else f"{path} and the database are as they should be")
+    for sentence in done or [f"{path} and the database are as they should be"]:
+        click.echo(sentence)
     click.echo(f"register at the provider, as redirect URI: {redirect_uri}")
     if config.client_credentials is None and not config.google_client_id:
         click.echo("nobody can sign in yet: run it again with --client FILE")
-    timers = "dsg-backup.timer dsg-prune.timer" if config.backup_dir else "dsg-prune.timer"
-    click.echo(f"next: systemctl enable --now dsgserve.socket {timers}; dsgctl doctor")
+    click.echo("next:")
+    for line in commands:
+        click.echo(f"  {line}")
 
 
-def _ask(why: str, *, needed: bool) -> str | None:
-    """What somebody at the terminal answers; None if nobody is there, or the answer is left for later."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    click.echo(why, err=True)
-    answer = click.prompt("  answer" if needed else "  answer, or Enter for later", default=None if needed else "",
-                          show_default=False, err=True)  # fmt: skip
-    if "\x00" in answer or "\n" in answer:
-        raise DsgError("that is not one line", "run it again")
-    return str(answer).strip() or None
+def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
+    from dsgctl import setup
+
+    key = setup.rotated(settings.get("DSG_SECRET_KEY", ""))
+    setup.write(path, {"DSG_SECRET_KEY": key})
+    restart = "systemctl restart 'dsgserve*.service'"
+    if session.output.format != "table":
+        session.output.done("", value="settings", settings=str(path), changed=True, next=[restart])
+        return
+    click.echo(f"{path} has a new key in DSG_SECRET_KEY; the former one verifies what it signed until the next time")
+    click.echo(f"next:\n  {restart}")
+
+
+def _ask(why: str, example: str, *, needed: bool, accept: Callable[[str], object]) -> str | None:
+    """What somebody at the terminal answers, asked until it is good; None if it is left for later."""
+    click.echo(f"{why}\n  for example  {example}", err=True)
+    while True:
+        answer = click.prompt("  answer" if needed else "  answer, or Enter for later",
+                              default=None if needed else "", show_default=False, err=True)  # fmt: skip
+        answer = str(answer).strip()
+        if not answer:
+            return None
+        try:
+            accept(answer)
+        except DsgError as error:
+            click.echo(f"  {printable(error.message)}\n  {error.hint}", err=True)
+            continue
+        return answer

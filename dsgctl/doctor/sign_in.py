@@ -46,37 +46,39 @@ def check_client(case: Case) -> Checks:
 
 def check_client_file(config: Config, path: Path) -> Checks:
     """What is in the file that Google offers for download."""
-    again = "at Google, Credentials: create an OAuth client ID for a web application, and download its JSON"
-    try:
-        content = parse(path.read_bytes())
-    except OSError as error:
-        if path.exists():
-            yield failed("oauth client", f"{path}: {error.strerror}", "run it as root: sudo dsgctl doctor")
+    if problem := find_client_problem(path):
+        yield failed("oauth client", *problem)
         return
-    except NotJson as error:
-        yield failed("oauth client", f"{path} is not JSON: {error}", again)
-        return
-    kind = content.get("type") if isinstance(content, dict) else None
-    if kind == "service_account":
-        yield failed("oauth client", f"{path} is the key of a service account, which reads buckets and signs nobody in",
-                     f"it belongs into GOOGLE_APPLICATION_CREDENTIALS; {again}")  # fmt: skip
-        return
-    if isinstance(content, dict) and "installed" in content:
-        yield failed(
-            "oauth client", f"{path} is of a desktop app: Google sends nobody back to a web site for it", again
-        )
-        return
-    try:
-        read_client(path)
-    except Invalid as error:
-        yield failed("oauth client", error.message, error.hint)
-        return
-    uris, ours = content["web"].get("redirect_uris"), config.origin + CALLBACK
+    ours = config.origin + CALLBACK
+    uris = parse(path.read_bytes())["web"].get("redirect_uris")
     if isinstance(uris, list) and ours not in uris:
         yield failed("oauth client", f"the redirect URIs in {path} lack {ours}: Google answers redirect_uri_mismatch",
                      "add it at Google, Credentials, and download the file again")  # fmt: skip
     else:
         yield ok("oauth client", f"{path} is of a web application")
+
+
+def find_client_problem(path: Path) -> tuple[str, str] | None:
+    """Why nobody can sign in with the client of a file, and what to do; None if they can."""
+    again = "at Google, Credentials: create an OAuth client ID for a web application, and download its JSON"
+    try:
+        content = parse(path.read_bytes())
+    except OSError as error:
+        return f"cannot read {path}: {error.strerror}", "run it as root, or correct the path"
+    except NotJson as error:
+        return f"{path} is not an OAuth client file: not JSON, {error}", again
+    if isinstance(content, dict) and content.get("type") == "service_account":
+        return (
+            f"{path} is the key of a service account, which reads buckets and signs nobody in",
+            f"it belongs into GOOGLE_APPLICATION_CREDENTIALS; {again}",
+        )
+    if isinstance(content, dict) and "installed" in content:
+        return f"{path} is of a desktop app: Google sends nobody back to a web site for it", again
+    try:
+        read_client(path)
+    except Invalid as error:
+        return error.message, error.hint
+    return None
 
 
 def _id_in(path: Path) -> str | None:

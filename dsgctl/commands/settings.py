@@ -1,0 +1,55 @@
+"""``dsgctl config``"""
+
+import os
+
+import click
+
+from dsgctl.commands.doctor import print_checks
+from dsgctl.commands.session import Session
+from dsgctl.commands.session import command as subcommand
+from dsgctl.config import ENVIRONMENT, LIBRARIES, SETTINGS, Settings, require_good, shown_default
+
+
+@click.group()
+def command() -> None:
+    """The settings: what each is, where that comes from, and what is wrong with them."""
+
+
+@subcommand(command, "show", example="dsgctl config show\ndsgctl config show -o json")
+def show(session: Session) -> None:
+    """Show the value of each setting that counts, and whether the environment, the file or nobody sets it.
+
+    Secrets are not shown. What is wrong with the settings is said afterwards, with exit code 2.
+    """
+    settings = session.settings
+    session.output.rows(_rows(settings), ("setting", "value", "source"), value="value")
+    require_good(settings)
+
+
+@subcommand(command, "check", example="dsgctl config check")
+def check(session: Session) -> int:
+    """Say what is wrong with the settings, each with its file and line; exit code 2 if something is."""
+    from dsgctl.doctor.settings import check_settings  # as doctor does
+
+    checks = print_checks(session, check_settings(session.settings))
+    return 2 if any(str(one.status) == "failed" for one in checks) else 0
+
+
+def _rows(settings: Settings) -> list[dict[str, str]]:
+    values = {line.name: line.value for line in settings.lines}
+    rows = []
+    for name, item in SETTINGS.items():
+        source = settings.sources.get(name, "default")
+        value = os.environ[name] if source == ENVIRONMENT else values.get(name, "")
+        if source == "default":
+            value = shown_default(item)
+        elif item.metadata["secret"]:
+            value = "(set)"
+        rows.append({"setting": name, "value": value, "source": source})
+    for name in LIBRARIES:
+        source = ENVIRONMENT if os.environ.get(name) else "default"
+        places = [line for line in settings.lines if line.name == name and line.value]
+        if places and source == "default":
+            source = f"{settings.file}, line {places[-1].number}"
+        rows.append({"setting": name, "value": os.environ.get(name) or values.get(name, ""), "source": source})
+    return rows
