@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dsgctl.calls import Deadline
 from dsgctl.core import datasets, iam, iam_policy
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
@@ -23,6 +24,7 @@ from dsgctl.store import Database
 
 TRIES = 5  # of the cycle of one bucket, as long as others write its policy
 PAUSE = 0.2  # seconds before the second try; each further one twice that
+BUCKET_SECONDS = 60.0  # after which a bucket is not tried again in this run
 UNKNOWN = 50  # addresses that Google may name as nobody's in one run, of one bucket
 
 Begin = Callable[[], AbstractContextManager[Change]]
@@ -89,19 +91,19 @@ class Sync:
 
     def _bucket(self, bucket: str) -> Outcome:
         policies = self._policies(datasets.credential_of(self._database, bucket))
-        limits, tries = _Limits(), 0
+        limits, tries, deadline = _Limits(), 0, Deadline(BUCKET_SECONDS)
         while True:
             try:
                 return self._cycle(policies, bucket, limits)
             except Changed as error:
                 tries += 1
-                if tries < TRIES:
+                if tries < TRIES and deadline.seconds_left():
                     time.sleep(PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.0))  # noqa: S311  no secret
                     continue
                 trouble: NotDone = error  # also of who may not be in a policy there, Google says 412
             except NotTaken as error:
                 named = self._named(bucket, error, limits)
-                if named and len(limits.unknown) < UNKNOWN:
+                if named and len(limits.unknown) < UNKNOWN and deadline.seconds_left():
                     limits = _Limits(limits.unknown | named, trouble=_nobody(limits.unknown | named, error))
                     continue
                 trouble = error

@@ -8,6 +8,7 @@ from itertools import islice
 
 from bottle import HTTPResponse
 
+from dsgctl.calls import Deadline
 from dsgctl.core import users
 from dsgctl.core.logins import Identity
 from dsgctl.store import Database
@@ -30,7 +31,9 @@ class DevProvider:
         people = [row for row in islice(users.listed(self._database), _SHOWN) if row["active"]]
         return page("dev_login", title="Sign in as anybody", people=people, state=login.state, callback=callback)
 
-    def identify(self, code: str, redirect_uri: str, *, verifier: str, nonce: str) -> Identity:
+    def identify(
+        self, code: str, redirect_uri: str, *, verifier: str, nonce: str, deadline: Deadline | None = None
+    ) -> Identity:
         """The account of this email, under the identity that it is bound to already, if any."""
         user = users.by_email(self._database, code)
         if user is None:

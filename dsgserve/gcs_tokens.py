@@ -5,19 +5,25 @@ https://cloud.google.com/iam/docs/downscoping-short-lived-credentials
 """
 
 import logging
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dsgctl.calls import NONSENSE, bounded
+from dsgctl.calls import NONSENSE, Deadline
 from dsgctl.core import boundary, clock
-from dsgctl.gcs import source_credentials
-from dsgserve.outbound import Places, Unavailable
+from dsgctl.gcs import error_code, source_credentials
+from dsgserve.kept import Kept
+from dsgserve.outbound import Places, Shared, Unavailable
 
 KEEP_LIFE = timedelta(minutes=10)  # a token with less is not handed out again
-CAPACITY = 5000  # tokens kept; the oldest go first
+KEPT_BYTES = 8 * 1024**2  # of tokens, with what they are for
+MAX_TOKEN = 16 * 1024  # characters; Google's have one or two thousand
+# Who asks again with the same user token so soon has been refused by storage (contract.md: three tries in all).
+AGAIN = timedelta(minutes=1)
+RENEWALS = 5  # of one boundary within that time; each asker causes one
+ASKERS_BYTES = 4 * 1024**2  # of who has asked last
+SOURCES_BYTES = 4 * 1024**2  # of credentials
 _FORGIVE = timedelta(seconds=30)  # until missing credentials are looked for again: looking takes seconds
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type, no token
@@ -49,9 +55,43 @@ def conditions(bucket: str, prefixes: tuple[str, ...]) -> list[str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    token: str
+class _Token:
+    """A token that may be handed out again.
+
+    Attributes:
+        renewed: when it took the place of one that storage had refused, and those before it, within `AGAIN`.
+    """
+
+    text: str
     expires: datetime
+    renewed: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What somebody was given last.
+
+    Attributes:
+        token: its hash.
+        renewed: when they last caused a renewal.
+    """
+
+    at: datetime
+    token: int
+    renewed: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Source:
+    """A credential of the gateway's.
+
+    Attributes:
+        refreshed: when its token was asked for; ``doubted``: the exchange has refused that since.
+    """
+
+    credential: Any
+    refreshed: datetime | None = None
+    doubted: bool = False
 
 
 class Minter:
@@ -75,58 +115,98 @@ class Minter:
         self._sts_url = sts_url
         self._find = find_credentials or source_credentials
         self._clock = clock
-        self._kept: dict[Boundary, _Kept] = {}
-        self._keeping = threading.Lock()
-        # Two of the same boundary always meet at the same lock: one exchange at a time for it.
-        self._exchanging = [threading.Lock() for _ in range(16)]
-        self._sources: dict[str | None, Any] = {}
-        self._sourcing = threading.Lock()
-        self._not_before: dict[str | None, datetime] = {}
+        self._kept: Kept[Boundary, _Token] = Kept(KEPT_BYTES, _size)
+        self._askers: Kept[tuple[str, int], _Asked] = Kept(ASKERS_BYTES, lambda key, asked: 500)
+        self._exchanges: Shared[_Token] = Shared()
+        self._sources: Kept[str | None, _Source] = Kept(SOURCES_BYTES, lambda key, source: 8000 + len(key or ""))
+        self._refreshes: Shared[tuple[str, datetime]] = Shared()
+        self._not_before: Kept[str | None, datetime] = Kept(SOURCES_BYTES, lambda key, moment: 300 + len(key or ""))
 
-    def mint(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None) -> str:
+    def mint(
+        self,
+        bucket: str,
+        prefixes: tuple[str, ...],
+        credential: str | None = None,
+        *,
+        asker: str | None = None,
+        deadline: Deadline | None = None,
+    ) -> str:
         """A token that may read and list these prefixes of a bucket; ``("",)`` for all of it.
 
         Args:
             credential: what the bucket names (core/datasets.py, `set_bucket`); None for the machine's own.
+            asker: who asks, as a digest of their user token. If the same asks for the same again within a minute,
+                storage has refused what it was given, and it gets a new one, once.
+            deadline: of the whole call; None for one that begins now.
 
         Raises:
             GoogleUnavailable: try again in a moment.
             GoogleRefused: it will not work.
         """
         boundary = (credential, bucket, prefixes)
-        rules = conditions(bucket, prefixes)
-        if token := self._reusable(boundary):
-            return token
+        token = self._reusable(boundary)
+        refused = token if token and asker and self._was_refused(asker, boundary, token) else None
+        if token is None or refused is not None:
+            token = self._exchange_once(boundary, refused, deadline or Deadline())
+        if asker is not None:
+            self._note_asker(asker, boundary, token, renewed=refused is not None)
+        return token.text
+
+    def _reusable(self, boundary: Boundary) -> _Token | None:
+        token = self._kept.get(boundary)
+        return token if token and token.expires - self._clock() >= KEEP_LIFE else None
+
+    # Tokens that storage no longer takes
+
+    def _was_refused(self, asker: str, boundary: Boundary, token: _Token) -> bool:
+        asked, now = self._askers.get((asker, hash(boundary))), self._clock()
+        if asked is None or asked.token != hash(token.text) or now - asked.at >= AGAIN:
+            return False
+        if asked.renewed is not None and now - asked.renewed < AGAIN:
+            return False
+        return sum(now - moment < AGAIN for moment in token.renewed) < RENEWALS
+
+    def _note_asker(self, asker: str, boundary: Boundary, token: _Token, *, renewed: bool) -> None:
+        key, now = (asker, hash(boundary)), self._clock()
+        before = self._askers.get(key)
+        self._askers.keep(key, _Asked(now, hash(token.text), now if renewed else before.renewed if before else None))
+
+    # The exchange
+
+    def _exchange_once(self, boundary: Boundary, refused: _Token | None, deadline: Deadline) -> _Token:
         try:
-            with self._places.one(wait=0.1), self._exchanging[hash(boundary) % len(self._exchanging)]:
-                # Somebody else may have made it while we waited.
-                return self._reusable(boundary) or self._make(boundary, rules)
+            with self._places.one(wait=min(0.1, deadline.seconds_left())):
+                return self._exchanges.run(boundary, deadline, lambda: self._make(boundary, refused, deadline))
         except Unavailable as error:
             raise GoogleUnavailable(str(error)) from error
 
-    def _reusable(self, boundary: Boundary) -> str | None:
-        kept = self._kept.get(boundary)
-        return kept.token if kept and kept.expires - self._clock() >= KEEP_LIFE else None
+    def _make(self, boundary: Boundary, refused: _Token | None, deadline: Deadline) -> _Token:
+        known = self._reusable(boundary)
+        if known is not None and known is not refused:
+            return known  # somebody else has made it in the meantime
+        token = self._exchange(boundary, deadline, anew=refused is not None)
+        if refused is not None:
+            now = self._clock()
+            recent = tuple(moment for moment in refused.renewed if now - moment < AGAIN)
+            token = replace(token, renewed=(*recent, now))
+        self._kept.keep(boundary, token)
+        return token
 
-    def _make(self, boundary: Boundary, rules: list[str | None]) -> str:
-        credential, bucket, _ = boundary
-        made = self._exchange(credential, bucket, rules)
-        with self._keeping:
-            self._kept.pop(boundary, None)
-            while len(self._kept) >= CAPACITY:
-                del self._kept[next(iter(self._kept))]
-            self._kept[boundary] = made
-        return made.token
-
-    def _exchange(self, credential: str | None, bucket: str, rules: list[str | None]) -> _Kept:
+    def _exchange(self, boundary: Boundary, deadline: Deadline, *, anew: bool) -> _Token:
         # google.auth is slow to import and big; a gateway that mints nothing never needs it.
         from google.auth import exceptions
         from google.oauth2 import sts
 
-        transport = _Transport()
+        from dsgctl.gcs.transport import Failed, Transport
+
+        credential, bucket, prefixes = boundary
+        rules = conditions(bucket, prefixes)
+        transport = Transport(lambda: deadline)
         asked = self._clock()
         try:
-            source, source_expires = self._source_token(credential, transport)
+            source, source_expires = self._refreshes.run(
+                credential, deadline, lambda: self._source_token(credential, transport, anew=anew)
+            )
             client: Any = sts.Client(self._sts_url)  # type: ignore[no-untyped-call]
             answer = client.exchange_token(
                 request=transport,
@@ -136,37 +216,55 @@ class Minter:
                 requested_token_type=_ACCESS_TOKEN,
                 additional_options=_boundary(bucket, rules),
             )
-        except exceptions.TransportError as error:
-            raise GoogleUnavailable("Google does not answer") from error
+        except Failed as error:
+            raise GoogleUnavailable(str(error)) from None
+        except exceptions.TransportError:
+            raise GoogleUnavailable("Google does not answer") from None
         except (exceptions.GoogleAuthError, *NONSENSE) as error:
-            if transport.status == 429 or transport.status >= 500:
-                raise GoogleUnavailable(f"Google answers {transport.status}") from error
-            raise GoogleRefused(f"Google answers {transport.status}: {error}") from error
+            if transport.status in (400, 401) and credential in self._sources:
+                self._sources[credential].doubted = True
+            # Never the words of the answer: it may repeat our own token.
+            code = error_code(error) or type(error).__name__
+            raise GoogleRefused(f"Google answers {transport.status}: {code}") from None
         finally:
             transport.close()
-        return _kept(answer, asked, source_expires)
+        return _read_answer(answer, asked, source_expires)
 
-    def _source_token(self, credential: str | None, transport: "_Transport") -> tuple[str, datetime]:
-        """The gateway's own token, and until when it lives: a downscoped one lives no longer."""
-        with self._sourcing:
-            if credential not in self._sources:
-                self._sources[credential] = self._found(credential)
-            source = self._sources[credential]
-            if source.token is None or _expiry(source, self._clock()) - self._clock() < 2 * KEEP_LIFE:
-                source.refresh(transport)
-            return str(source.token), _expiry(source, self._clock())
+    def _source_token(self, credential: str | None, transport: Any, *, anew: bool) -> tuple[str, datetime]:
+        """The gateway's own token, and until when it lives: a downscoped one lives no longer.
 
-    def _found(self, credential: str | None) -> Any:
+        Args:
+            anew: not one that was asked for more than a minute ago.
+        """
+        now = self._clock()
+        source = self._sources.get(credential)
+        if source is None:
+            source = _Source(self._find_source(credential))
+            self._sources.keep(credential, source)
+        own = source.credential
+        old = source.refreshed is None or now - source.refreshed >= AGAIN
+        if own.token is None or _expiry(own, now) - now < 2 * KEEP_LIFE or ((anew or source.doubted) and old):
+            own.refresh(transport)
+            source.refreshed, source.doubted = now, False
+        return str(own.token), _expiry(own, now)
+
+    def _find_source(self, credential: str | None) -> Any:
         from google.auth import exceptions
 
-        if credential in self._not_before and self._clock() < self._not_before[credential]:
+        until = self._not_before.get(credential)
+        if until is not None and self._clock() < until:
             raise GoogleUnavailable("there are no such Google credentials")
         try:
             return self._find(credential)
         except exceptions.DefaultCredentialsError as error:
-            self._not_before[credential] = self._clock() + _FORGIVE
-            log.error("no Google credentials (%s): %s", credential or "the machine's own", error)
+            self._not_before.keep(credential, self._clock() + _FORGIVE)
+            log.error("no Google credentials (%s)", credential or "the machine's own")
             raise GoogleUnavailable("there are no such Google credentials") from error
+
+
+def _size(boundary: Boundary, token: _Token) -> int:
+    credential, bucket, prefixes = boundary
+    return 600 + len(token.text) + len(credential or "") + len(bucket) + sum(80 + 4 * len(one) for one in prefixes)
 
 
 def _boundary(bucket: str, rules: list[str | None]) -> Any:
@@ -190,30 +288,10 @@ def _expiry(source: Any, now: datetime) -> datetime:
     return source.expiry.replace(tzinfo=UTC) if source.expiry else now
 
 
-def _kept(answer: Any, asked: datetime, source_expires: datetime) -> _Kept:
+def _read_answer(answer: Any, asked: datetime, source_expires: datetime) -> _Token:
     token = answer.get("access_token") if isinstance(answer, dict) else None
-    if not isinstance(token, str) or not token:
+    if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN:
         raise GoogleRefused("Google's answer has no token in it")
     seconds = answer.get("expires_in")  # left out where the token lives as long as its source
     lives = asked + timedelta(seconds=seconds) if isinstance(seconds, int) and 0 < seconds < 86400 else source_expires
-    return _Kept(token, min(lives, source_expires) if source_expires > asked else lives)
-
-
-class _Transport:
-    """How google.auth sends requests here: bounded in time and size. Remembers the last status."""
-
-    def __init__(self) -> None:
-        import requests
-        from google.auth.transport.requests import Request
-
-        self.status = 0
-        self._session = bounded(requests.Session())
-        self._send = Request(session=self._session)
-
-    def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:
-        reply = self._send(url, *arguments, **options)
-        self.status = int(reply.status)
-        return reply
-
-    def close(self) -> None:
-        self._session.close()
+    return _Token(token, min(lives, source_expires) if source_expires > asked else lives)

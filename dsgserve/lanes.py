@@ -1,5 +1,6 @@
 """Threads for waitress in two lanes, so that requests that wait for other servers hold up no others."""
 
+import time
 from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
@@ -18,6 +19,7 @@ class Lanes(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes wit
         """Queue a connection (wire.py) whose next request is whole."""
         route = task.requests[0].target.route
         if route is not None and route.waits:
+            task.requests[0].arrived = time.monotonic()
             self.slow.add_task(task)
         else:
             super().add_task(task)

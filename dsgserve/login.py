@@ -14,7 +14,7 @@ from dsgserve.cookies import clear_login, set_login
 from dsgserve.dev_login import DevProvider
 from dsgserve.gateway import Gateway
 from dsgserve.oidc import LoginFailed, Provider
-from dsgserve.outbound import Unavailable
+from dsgserve.outbound import Unavailable, deadline_of
 from dsgserve.pending import Pending
 from dsgserve.redirects import TargetRefused, TargetTooLong
 from dsgserve.replies import json_error, json_reply, message_page, redirect
@@ -97,7 +97,12 @@ def _send_to_provider(gateway: Gateway, request: BaseRequest, target: str, *, ag
     try:
         with gateway.slow.one(wait=0.1):
             url = gateway.provider.authorization_url(
-                _redirect_uri(gateway), state=login.state, nonce=login.nonce, challenge=login.challenge, **hints
+                _redirect_uri(gateway),
+                state=login.state,
+                nonce=login.nonce,
+                challenge=login.challenge,
+                deadline=deadline_of(request),
+                **hints,
             )
     except Unavailable as error:
         return _unavailable(error, target)
@@ -128,7 +133,9 @@ def _finished(gateway: Gateway, provider: Provider | DevProvider, request: BaseR
     code = query_value(request, "code") or ""
     try:
         with gateway.slow.one(wait=0.1):
-            identity = provider.identify(code, _redirect_uri(gateway), verifier=login.verifier, nonce=login.nonce)
+            identity = provider.identify(
+                code, _redirect_uri(gateway), verifier=login.verifier, nonce=login.nonce, deadline=deadline_of(request)
+            )
     except LoginFailed as error:
         return _failed(gateway, error.reason, error.detail, login.target)
     except Unavailable as error:

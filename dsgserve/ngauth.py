@@ -4,6 +4,7 @@ A request without any Origin header comes from a program, not from a page: it ma
 POSTs too, for what protects a browser's user (CORS) has no meaning for it.
 """
 
+import hashlib
 import json
 import logging
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from dsgctl.store.models import Principal
 from dsgserve import logs, origins, session, signing, waiting
 from dsgserve.gateway import Gateway
 from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable
+from dsgserve.outbound import deadline_of
 from dsgserve.replies import (
     CHALLENGE,
     another_account,
@@ -200,7 +202,19 @@ def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     logs.about(bucket=bucket, decision=str(decision.reason))
     if decision.reason is not BucketReason.GRANTED:
         return _denied(gateway, decision)
-    return _minted(gateway, bucket, decision.prefixes, credential)
+    asker = hashlib.sha256(presented.encode()).hexdigest()
+    try:
+        token = gateway.minter.mint(bucket, decision.prefixes, credential, asker=asker, deadline=deadline_of(request))
+    except GoogleUnavailable as error:
+        log.warning("no token for bucket %s: %s", bucket, error)
+        reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")
+        reply.set_header("Retry-After", "2")
+        return reply
+    except GoogleRefused as error:
+        log.error("no token for bucket %s: %s", bucket, error)
+        return json_error(502, "google_refused", "Google gives no token for this bucket; tell the operators")
+    gateway.tally.add("gcs_tokens")
+    return json_reply({"token": token})
 
 
 def _asked(request: BaseRequest) -> tuple[str, str] | None:
@@ -233,21 +247,6 @@ def _denied(gateway: Gateway, decision: BucketDecision) -> HTTPResponse:
             for one, path in zip(decision.missing, paths, strict=True)
         ]
     return json_error(403, decision.reason, _SAID[decision.reason], **more)
-
-
-def _minted(gateway: Gateway, bucket: str, prefixes: tuple[str, ...], credential: str | None) -> HTTPResponse:
-    try:
-        minted = gateway.minter.mint(bucket, prefixes, credential)
-        gateway.tally.add("gcs_tokens")
-        return json_reply({"token": minted})
-    except GoogleUnavailable as error:
-        log.warning("no token for bucket %s: %s", bucket, error)
-        reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")
-        reply.set_header("Retry-After", "2")
-        return reply
-    except GoogleRefused as error:
-        log.error("no token for bucket %s: %s", bucket, error)
-        return json_error(502, "google_refused", "Google gives no token for this bucket; tell the operators")
 
 
 # Origins

@@ -3,7 +3,6 @@
 OpenID Connect Core 1.0 and Discovery 1.0; PKCE: RFC 7636.
 """
 
-import threading
 import time
 from typing import Any
 
@@ -12,12 +11,12 @@ import requests
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from dsgctl.calls import NONSENSE, bounded
+from dsgctl.calls import NONSENSE, Deadline, bounded, harmless_code
 from dsgctl.core import names
 from dsgctl.core.errors import Invalid
 from dsgctl.core.logins import Identity
 from dsgctl.oauth_client import Client
-from dsgserve.outbound import Unavailable
+from dsgserve.outbound import Shared, Unavailable
 
 SCOPE = "openid email profile"
 LEEWAY = 10  # seconds by which clocks may differ
@@ -50,17 +49,27 @@ class Provider:
     def __init__(self, issuer: str, client: Client) -> None:
         self.issuer = issuer
         self._client = client
-        self._lock = threading.Lock()
+        self._calls: Shared[Any] = Shared()
         self._metadata: dict[str, Any] = {}
         self._metadata_until = 0.0
         self._keys: dict[str, jwt.PyJWK] = {}
         self._keys_at = float("-inf")
 
-    def authorization_url(self, redirect_uri: str, *, state: str, nonce: str, challenge: str, **hints: str) -> str:
+    def authorization_url(
+        self,
+        redirect_uri: str,
+        *,
+        state: str,
+        nonce: str,
+        challenge: str,
+        deadline: Deadline | None = None,
+        **hints: str,
+    ) -> str:
         """Where to send the browser.
 
         Args:
             challenge: of PKCE, S256.
+            deadline: of the whole call; None for one that begins now.
             hints: ``prompt``, ``login_hint``.
 
         Raises:
@@ -68,12 +77,14 @@ class Provider:
         """
         session = OAuth2Session(self._client.id, redirect_uri=redirect_uri, scope=SCOPE.split())
         url, _ = session.authorization_url(
-            self._endpoint("authorization_endpoint"),
+            self._endpoint("authorization_endpoint", deadline or Deadline()),
             state=state, nonce=nonce, code_challenge=challenge, code_challenge_method="S256", **hints,
         )  # fmt: skip
         return str(url)
 
-    def identify(self, code: str, redirect_uri: str, *, verifier: str, nonce: str) -> Identity:
+    def identify(
+        self, code: str, redirect_uri: str, *, verifier: str, nonce: str, deadline: Deadline | None = None
+    ) -> Identity:
         """Redeem an authorization code, and verify whom it signs in.
 
         Raises:
@@ -82,14 +93,15 @@ class Provider:
         """
         # No scope here: a provider may spell what it granted in another way, which is no failure.
         session = OAuth2Session(self._client.id, redirect_uri=redirect_uri)
-        bounded(session)
+        ends = deadline or Deadline()
+        bounded(session, lambda: ends)
         try:
             granted = session.fetch_token(
-                self._endpoint("token_endpoint"),
+                self._endpoint("token_endpoint", ends),
                 code=code, client_secret=self._client.secret, include_client_id=True, code_verifier=verifier,
             )  # fmt: skip
         except OAuth2Error as error:
-            raise LoginFailed("refused", f"token endpoint: {error.error}") from None
+            raise LoginFailed("refused", f"token endpoint: {harmless_code(error.error)}") from None
         except (requests.RequestException, *NONSENSE) as error:
             raise Unavailable(f"token endpoint: {type(error).__name__}") from None
         finally:
@@ -97,12 +109,12 @@ class Provider:
         id_token = granted.get("id_token")
         if not isinstance(id_token, str):
             raise LoginFailed("bad_token", "there is no ID token")
-        return self._verified(id_token, nonce)
+        return self._verified(id_token, nonce, ends)
 
-    def _verified(self, id_token: str, nonce: str) -> Identity:
+    def _verified(self, id_token: str, nonce: str, deadline: Deadline | None = None) -> Identity:
         """Check signature, issuer, audience, expiry, nonce and email (OpenID Connect Core, 3.1.3.7)."""
         try:
-            key = self._key(str(jwt.get_unverified_header(id_token).get("kid", "")))
+            key = self._key(str(jwt.get_unverified_header(id_token).get("kid", "")), deadline or Deadline())
             claims = jwt.decode(
                 id_token, key, algorithms=_ALGORITHMS, audience=self._client.id, issuer=self.issuer, leeway=LEEWAY,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
@@ -121,45 +133,53 @@ class Provider:
             self.issuer, str(claims["sub"]), email, _text(claims.get("name")), _picture(claims.get("picture"))
         )
 
-    def _key(self, key_id: str) -> jwt.PyJWK:
+    def _key(self, key_id: str, deadline: Deadline) -> jwt.PyJWK:
         """The provider's published key of this id, fetched anew if it is not known."""
-        with self._lock:
-            age = time.monotonic() - self._keys_at
-            if age > _KEYS_SECONDS or (key_id not in self._keys and age > _KEYS_PAUSE):
-                found = self._fetch(self._endpoint("jwks_uri", locked=True)).get("keys")
-                self._keys_at = time.monotonic()
-                self._keys = _usable_keys(found)
-            if key_id in self._keys:
-                return self._keys[key_id]
-        raise LoginFailed("bad_token", "signed with a key that the provider does not publish")
+        if self._needs_keys(key_id):
+            self._calls.run("keys", deadline, lambda: self._fetch_keys(key_id, deadline))
+        key = self._keys.get(key_id)
+        if key is None:
+            raise LoginFailed("bad_token", "signed with a key that the provider does not publish")
+        return key
 
-    def _endpoint(self, name: str, *, locked: bool = False) -> str:
-        if not locked:
-            with self._lock:
-                return self._endpoint(name, locked=True)
+    def _needs_keys(self, key_id: str) -> bool:
+        age = time.monotonic() - self._keys_at
+        return age > _KEYS_SECONDS or (key_id not in self._keys and age > _KEYS_PAUSE)
+
+    def _fetch_keys(self, key_id: str, deadline: Deadline) -> None:
+        if self._needs_keys(key_id):  # nobody has fetched them in the meantime
+            answer = self._fetch("jwks_uri", self._endpoint("jwks_uri", deadline), deadline)
+            self._keys, self._keys_at = _usable_keys(answer.get("keys")), time.monotonic()
+
+    def _endpoint(self, name: str, deadline: Deadline) -> str:
         if time.monotonic() > self._metadata_until:
-            found = self._fetch(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-            if found.get("issuer") != self.issuer:  # Discovery, 4.3
-                raise Unavailable("discovery names another issuer")
-            self._metadata, self._metadata_until = found, time.monotonic() + _DISCOVERY_SECONDS
+            self._calls.run("discovery", deadline, lambda: self._discover(deadline))
         url = self._metadata.get(name)
         if not isinstance(url, str) or not url.startswith("https://"):
             raise Unavailable(f"discovery has no https {name}")
         return url
 
-    def _fetch(self, url: str) -> dict[str, Any]:
-        session = bounded(requests.Session())
+    def _discover(self, deadline: Deadline) -> None:
+        if time.monotonic() > self._metadata_until:
+            url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
+            answer = self._fetch("discovery", url, deadline)
+            if answer.get("issuer") != self.issuer:  # Discovery, 4.3
+                raise Unavailable("discovery names another issuer")
+            self._metadata, self._metadata_until = answer, time.monotonic() + _DISCOVERY_SECONDS
+
+    def _fetch(self, what: str, url: str, deadline: Deadline) -> dict[str, Any]:
+        session = bounded(requests.Session(), lambda: deadline)
         try:
             reply = session.get(url)
             reply.raise_for_status()
-            found = reply.json()
+            answer = reply.json()
         except (requests.RequestException, *NONSENSE) as error:
-            raise Unavailable(f"{url}: {type(error).__name__}") from None
+            raise Unavailable(f"{what}: {type(error).__name__}") from None
         finally:
             session.close()
-        if not isinstance(found, dict):
-            raise Unavailable(f"{url}: not a JSON object")
-        return found
+        if not isinstance(answer, dict):
+            raise Unavailable(f"{what}: not a JSON object")
+        return answer
 
 
 def _usable_keys(found: Any) -> dict[str, jwt.PyJWK]:

@@ -4,10 +4,19 @@ What one call may take is bounded in dsgctl/calls.py.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
+from bottle import BaseRequest
+
+from dsgctl.calls import Deadline
 from dsgserve.tally import Tally
+
+ARRIVED = "dsgserve.arrived"  # key of an environ: when a request that waits for others was whole, of time.monotonic()
+
+Result = TypeVar("Result")
 
 
 class Unavailable(Exception):
@@ -39,3 +48,46 @@ class Places:
             yield
         finally:
             self._free.release()
+
+
+def deadline_of(request: BaseRequest) -> Deadline:
+    """When a request must be answered, whatever it waits for: counted from when it arrived."""
+    return Deadline(since=request.environ.get(ARRIVED))
+
+
+class Shared(Generic[Result]):
+    """One call at a time for the same thing: whoever wants it meanwhile waits for that one's result or failure."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: dict[Hashable, Future[Result]] = {}
+
+    def run(self, key: Hashable, deadline: Deadline, call: Callable[[], Result]) -> Result:
+        """What ``call`` returns, here or in another thread.
+
+        Raises:
+            Unavailable: the other thread's call was not over in time.
+            Exception: what the call raised.
+        """
+        with self._lock:
+            future = self._under_way.get(key)
+            mine = future is None
+            if future is None:
+                future = self._under_way[key] = Future()
+        if not mine:
+            try:
+                return future.result(timeout=deadline.seconds_left())
+            except TimeoutError:
+                raise Unavailable("the same call of another request takes too long") from None
+        try:
+            result = call()
+        except BaseException as error:
+            self._end(key, future.set_exception, error)
+            raise
+        self._end(key, future.set_result, result)
+        return result
+
+    def _end(self, key: Hashable, tell: Callable[[Any], None], what: Any) -> None:
+        with self._lock:  # who comes now makes a call of their own
+            del self._under_way[key]
+        tell(what)

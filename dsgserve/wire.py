@@ -9,6 +9,7 @@ from waitress.task import WSGITask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from dsgserve import routes
+from dsgserve.outbound import ARRIVED
 
 MOST_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
 REFUSAL = "dsgserve.refusal"  # key of an environ: the status of a request that could not be read
@@ -30,6 +31,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress comes without
     target = routes.NO_TARGET
     # What waitress sets of a request that it could read.
     command, path, query, request_uri, url_scheme = "GET", "/", "", "", "http"
+    arrived: float | None = None  # when it was whole, if it waits for others (lanes.py)
     _too_many = False
 
     def received(self, data: bytes) -> int:
@@ -73,6 +75,8 @@ class Task(WSGITask):  # type: ignore[misc]
         """The WSGI environ, with what `routes.resolve` said of the request when it was read."""
         environ: dict[str, Any] = super().get_environment()
         environ[routes.KEY] = self.request.target
+        if self.request.arrived is not None:
+            environ[ARRIVED] = self.request.arrived
         return environ
 
 

@@ -3,16 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+from dsgctl.calls import Deadline, harmless_code
 from dsgctl.core import names
 
-# Google's names for errors, such as invalid_grant or PERMISSION_DENIED. Nothing else of an answer goes into the
-# server's log: it may repeat what it was sent, our token included, and no token is of letters and underscores alone.
-_CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 # Letters with digits among them, or without end: tokens, keys, JWTs; also addresses that look like one.
 _SECRET = re.compile(r"(?=[\w.~+/=-]*\d)[\w.~+/=-]{20,}|[\w.~+/=-]{64,}")
 
+LOOK_SECONDS = 3.0  # for the machine's own credential: a metadata server answers at once, or there is none
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -27,7 +26,7 @@ def error_code(error: Exception) -> str:
             answer = json.loads(answer)
         except (ValueError, RecursionError):
             return ""
-    return next((code for code in _error_codes(answer) if isinstance(code, str) and _CODE.fullmatch(code)), "")
+    return next(filter(None, map(harmless_code, _error_codes(answer))), "")
 
 
 def _error_codes(answer: object) -> Iterator[object]:
@@ -58,15 +57,23 @@ def source_credentials(named: str | None) -> Any:
     from google.auth import exceptions, impersonated_credentials
     from google.oauth2 import service_account
 
+    from dsgctl.gcs.transport import Failed, Transport
+
+    deadline, not_found = Deadline(LOOK_SECONDS), cast("Any", exceptions.DefaultCredentialsError)
     google_accounts: Any = service_account.Credentials  # without types
     google_impersonated: Any = impersonated_credentials.Credentials
     if named is not None and not named.startswith(names.IMPERSONATE):
         try:
             return google_accounts.from_service_account_file(named, scopes=[SCOPE])
         except (OSError, ValueError) as error:
-            not_found: Any = exceptions.DefaultCredentialsError
             raise not_found(f"{named}: {type(error).__name__}") from error
-    own, _ = google.auth.default(scopes=[SCOPE])
+    transport = Transport(lambda: deadline)
+    try:
+        own, _ = google.auth.default(scopes=[SCOPE], request=cast("Any", transport))
+    except Failed as error:
+        raise not_found("the machine has none") from error
+    finally:
+        transport.close()
     if named is None:
         return own
     return google_impersonated(own, named.removeprefix(names.IMPERSONATE), [SCOPE])

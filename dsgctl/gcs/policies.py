@@ -8,12 +8,13 @@ from urllib.parse import quote
 
 import requests
 from google.auth import exceptions
-from google.auth.transport.requests import AuthorizedSession, Request
+from google.auth.transport.requests import AuthorizedSession
 
-from dsgctl.calls import NONSENSE, bounded
+from dsgctl.calls import NONSENSE, Deadline, bounded
 from dsgctl.core.errors import DsgError
 from dsgctl.core.iam_policy import Policy, UnknownPolicy, checked
 from dsgctl.gcs import error_code, redact, source_credentials
+from dsgctl.gcs.transport import Failed, Transport
 
 PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
 
@@ -67,7 +68,9 @@ class Policies:
                 f"there is no Google credential ({credential or 'the machine has none'})",
                 "set GOOGLE_APPLICATION_CREDENTIALS, or dsgctl bucket set NAME --credential",
             ) from error
-        self._session = bounded(google_session(source, auth_request=Request(session=bounded(requests.Session()))))
+        self._deadline = Deadline()  # of the call under way, with the tokens that it needs
+        self._transport = Transport(lambda: self._deadline)
+        self._session = bounded(google_session(source, auth_request=self._transport), lambda: self._deadline)
 
     def read(self, bucket: str) -> Policy:
         """The policy, with its conditions: without asking for version 3 Google would leave them out.
@@ -94,8 +97,10 @@ class Policies:
 
     def close(self) -> None:
         self._session.close()
+        self._transport.close()
 
     def _asked(self, method: str, bucket: str, **sent: Any) -> object:
+        self._deadline = Deadline()
         try:
             reply = self._session.request(method, f"{self._base}/{quote(bucket, safe='')}/iam", **sent)
         except exceptions.RefreshError as error:
@@ -104,7 +109,7 @@ class Policies:
                 "dsgctl doctor",
                 error_code(error),
             ) from error
-        except (exceptions.GoogleAuthError, requests.RequestException, *NONSENSE) as error:
+        except (Failed, exceptions.GoogleAuthError, requests.RequestException, *NONSENSE) as error:
             raise Unclear(
                 f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
             ) from error

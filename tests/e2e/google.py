@@ -36,6 +36,7 @@ class Google:
         objects: bucket/name -> content; ``buckets``: name -> what Google tells of it, and the permissions ``held``.
         served: the objects that were given out; ``refused``: status and what was asked for.
         exchanged: the boundaries for which tokens were made.
+        asked_for_source: how often the gateway's own token was asked for; ``trouble``: the status instead of it.
     """
 
     port: int
@@ -46,6 +47,8 @@ class Google:
     refused: list[tuple[int, str]] = field(default_factory=list)
     exchanged: list[list[dict[str, object]]] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
+    asked_for_source: int = 0
+    trouble: int = 0
     tokens: dict[str, list[Rule]] = field(default_factory=dict)
     policies: BucketPolicies = field(default_factory=BucketPolicies)
 
@@ -70,10 +73,14 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             form = {name: values[0] for name, values in parse_qs(sent).items()}
             answer = self._source(form) if self.path == "/token" else self._exchange(form)
-            self._json(200 if "access_token" in answer else 400, answer)
+            trouble = self.google.trouble if self.path == "/token" else 0
+            self._json(trouble or (200 if "access_token" in answer else 400), answer)
 
         def _source(self, form: dict[str, str]) -> dict[str, object]:
             """https://developers.google.com/identity/protocols/oauth2/service-account"""
+            self.google.asked_for_source += 1
+            if self.google.trouble:
+                return {"error": "internal_failure"}  # google.auth by itself would ask again
             try:
                 claims = jwt.decode(
                     form["assertion"], key.public_key(), algorithms=["RS256"],
@@ -90,7 +97,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
         def _exchange(self, form: dict[str, str]) -> dict[str, object]:
             """https://cloud.google.com/iam/docs/downscoping-short-lived-credentials"""
             if self.path != "/v1/token" or form.get("subject_token") not in self.google.sources:
-                return {"error": "invalid_request"}
+                return {"error": "invalid_request", "error_description": f"{form}"}  # with our token in it
             if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange":
                 return {"error": "unsupported_grant_type"}
             rules = json.loads(unquote(form["options"]))["accessBoundary"]["accessBoundaryRules"]

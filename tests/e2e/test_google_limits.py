@@ -137,3 +137,30 @@ def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab
     lab.person("bo", "fish2", "inner")
     assert lab.reads("bo", "fish-bucket", "v1/inner/o'neil/info") == [True]
     assert lab.explained("bo", "inner") == [(True, "granted")]
+
+
+def test_a_second_request_with_the_same_user_token_gets_a_new_google_token_once(lab: Lab) -> None:
+    """What the viewer does where storage refuses the first (contract.md, "ngauth")."""
+    cookie = {"Cookie": f"dsg_token={lab.tokens['ada']}"}
+    user_token = requests.post(f"{lab.server.origin}/token", headers=cookie, timeout=20).text
+    body = json.dumps({"token": user_token, "bucket": "fish-bucket"})
+    before = len(lab.google.exchanged)
+    given = [requests.post(f"{lab.server.origin}/gcs_token", data=body, timeout=20).json()["token"] for _ in range(6)]
+    assert given[0] != given[1]
+    assert set(given[1:]) == {given[1]}
+    assert len(lab.google.exchanged) == before + 2
+    assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
+
+
+def test_a_google_that_repeats_our_token_does_not_get_it_into_the_log(lab: Lab) -> None:
+    assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
+    sources = set(lab.google.sources)
+    lab.google.sources.clear()
+    lab.dataset("other", "gs://fish-bucket/other")
+    lab.person("bo", "other")
+    answer = lab.ask("bo", "fish-bucket")
+    lab.google.sources |= sources
+    assert (answer.status_code, answer.json()["error"]) == (502, "google_refused")
+    log = lab.server.log.read_text()
+    assert "no token for bucket fish-bucket: Google answers 400: invalid_request" in log
+    assert not [secret for secret in (*sources, *lab.google.tokens) if secret in log + answer.text]

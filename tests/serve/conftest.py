@@ -40,7 +40,7 @@ class FakeMinter:
         self.asked: list[tuple[str, tuple[str, ...]]] = []
         self.raises: Exception | None = None
 
-    def mint(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None) -> str:
+    def mint(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None, **about: object) -> str:
         self.asked.append((bucket, prefixes))
         if self.raises:
             raise self.raises

@@ -10,13 +10,21 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from google.auth import crypt
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
+from google.oauth2 import service_account
 
-from dsgserve.gcs_tokens import GoogleRefused, GoogleUnavailable, Minter, conditions
-from dsgserve.outbound import Places
+from dsgctl.calls import TOTAL_SECONDS, Deadline
+from dsgserve.gcs_tokens import RENEWALS, GoogleRefused, GoogleUnavailable, Minter, conditions
+from dsgserve.outbound import Places, Shared, Unavailable
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+)
 
 
 class Exchange(ThreadingHTTPServer):
@@ -313,3 +321,225 @@ def test_the_real_clock_does_not_make_credentials_missing(exchange: Exchange, cl
     """It moves on between two looks at it, unlike that of the other tests."""
     minter = Minter(Places(2), exchange.url, find_credentials=lambda named: Source(Clock()))
     assert minter.mint("lab", ("",)).startswith("downscoped-")
+
+
+# A token that storage stops taking
+
+
+def test_who_asks_again_within_a_minute_gets_a_new_token_once(
+    minter: Minter, exchange: Exchange, clock: Clock, source: Source
+) -> None:
+    given = [minter.mint("lab", ("",), asker="ada") for _ in range(20)]
+    assert given == ["downscoped-1", *["downscoped-2"] * 19]
+    assert len(exchange.asked) == 2
+    assert source.refreshed == 1, "it was a moment old"
+    clock.now += 2 * MINUTE  # that was all the time that storage needed
+    assert minter.mint("lab", ("",), asker="ada") == "downscoped-2"
+    assert minter.mint("lab", ("",), asker="ada") == "downscoped-3"
+    assert source.refreshed == 2, "what the new one rests on may be what storage does not take"
+
+
+@pytest.mark.parametrize(
+    ("other", "minutes"),
+    [({"asker": "bo"}, 0), ({"bucket": "lab2"}, 0), ({"prefixes": ("a/",)}, 0), ({"asker": None}, 0), ({}, 1)],
+)
+def test_another_or_later_request_is_no_complaint(
+    minter: Minter, exchange: Exchange, clock: Clock, other: dict[str, Any], minutes: int
+) -> None:
+    request = {"bucket": "lab", "prefixes": ("",), "asker": "ada"}
+    assert minter.mint(**request) == "downscoped-1"  # type: ignore[arg-type]
+    clock.now += minutes * MINUTE
+    minter.mint(**request | other)  # type: ignore[arg-type]
+    minter.mint("lab", ("",), asker="cy")
+    assert minter.mint("lab", ("",), asker="di") == "downscoped-1"
+
+
+def test_a_new_token_serves_all_who_had_the_old_one(minter: Minter, exchange: Exchange) -> None:
+    for asker in ("ada", "bo", "cy"):
+        assert minter.mint("lab", ("",), asker=asker) == "downscoped-1"
+    for asker in ("ada", "bo", "cy"):
+        assert minter.mint("lab", ("",), asker=asker) == "downscoped-2"
+    assert len(exchange.asked) == 2
+
+
+def test_many_who_complain_cause_few_exchanges(minter: Minter, exchange: Exchange, clock: Clock) -> None:
+    for number in range(50):
+        minter.mint("lab", ("",), asker=f"user token {number}")
+        minter.mint("lab", ("",), asker=f"user token {number}")
+    assert len(exchange.asked) == 1 + RENEWALS
+    clock.now += MINUTE
+    minter.mint("lab", ("",), asker="ada")
+    assert minter.mint("lab", ("",), asker="ada") == f"downscoped-{RENEWALS + 2}"
+
+
+def test_a_source_that_the_exchange_refuses_is_asked_for_anew(
+    minter: Minter, exchange: Exchange, clock: Clock, source: Source
+) -> None:
+    minter.mint("lab", ("",))
+    clock.now += 2 * MINUTE
+    exchange.answer = (400, b'{"error": "invalid_grant"}')
+    for _ in range(5):
+        with pytest.raises(GoogleRefused):
+            minter.mint("other", ("",))
+    assert source.refreshed == 2, "once in a minute"
+    exchange.answer = None
+    assert minter.mint("other", ("",)).startswith("downscoped-")
+
+
+# One deadline
+
+
+class Ticks:
+    """A clock of seconds that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_has_waited_too_long_asks_nobody(minter: Minter, exchange: Exchange, source: Source) -> None:
+    ticks = Ticks()
+    deadline = Deadline(clock=ticks)
+    ticks.now = TOTAL_SECONDS
+    with pytest.raises(GoogleUnavailable):
+        minter.mint("lab", ("",), deadline=deadline)
+    assert not exchange.asked
+
+
+def test_the_time_of_the_source_is_the_exchanges_too(
+    exchange: Exchange, clock: Clock, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source's token takes all of it: the exchange is not begun."""
+    ticks = Ticks()
+    refresh = source.refresh
+    monkeypatch.setattr(source, "refresh", lambda request: (refresh(request), setattr(ticks, "now", 10.0)))
+    minter = Minter(Places(2), exchange.url, find_credentials=lambda named: source, clock=clock)
+    with pytest.raises(GoogleUnavailable):
+        minter.mint("lab", ("",), deadline=Deadline(clock=ticks))
+    assert not exchange.asked
+    assert minter.mint("lab", ("",), deadline=Deadline(clock=ticks)) == "downscoped-1"
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_google_in_trouble_is_asked_once_for_a_source(exchange: Exchange, clock: Clock, status: int) -> None:
+    """google.auth by itself asks three times, and waits in between."""
+    exchange.answer = (status, b'{"error": "internal_failure", "error_description": "again"}')
+    google_accounts: Any = service_account.Credentials
+    credential = google_accounts(
+        crypt.RSASigner.from_string(_KEY), "gateway@lab.iam.gserviceaccount.com", exchange.url, scopes=["x"]
+    )
+    minter = Minter(Places(2), "http://127.0.0.1:1/", find_credentials=lambda named: credential, clock=clock)
+    with pytest.raises(GoogleUnavailable, match=str(status)):
+        minter.mint("lab", ("",))
+    assert len(exchange.asked) == 1
+
+
+def test_those_who_wait_for_the_same_share_its_failure(minter: Minter, exchange: Exchange) -> None:
+    """They do not ask one after the other."""
+    exchange.hold.clear()
+    exchange.answer = (503, b"{}")
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            minter.mint("lab", ("",))
+        except GoogleUnavailable as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    _until(lambda: len(exchange.asked) == 1)
+    _until(lambda: minter._places._free._value == 0)
+    exchange.hold.set()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 2
+    assert len(exchange.asked) == 1
+    assert not minter._exchanges._under_way
+    assert not minter._refreshes._under_way
+
+
+def test_another_boundary_does_not_wait_for_it(exchange: Exchange, clock: Clock, source: Source) -> None:
+    minter = Minter(Places(40), exchange.url, find_credentials=lambda named: source, clock=clock)
+    minter.mint("warm", ("",))
+    exchange.hold.clear()
+    threads = [threading.Thread(target=minter.mint, args=(f"lab{number}", ("",))) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    _until(lambda: len(exchange.asked) == 31)  # as many locks as there are boundaries
+    exchange.hold.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_who_waits_for_another_has_their_own_deadline(exchange: Exchange) -> None:
+    shared: Shared[str] = Shared()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def call() -> str:
+        begun.set()
+        go_on.wait(30)
+        return "done"
+
+    leader = threading.Thread(target=shared.run, args=("key", Deadline(), call))
+    leader.start()
+    begun.wait(30)
+    with pytest.raises(Unavailable):
+        shared.run("key", Deadline(0), call)
+    go_on.set()
+    leader.join()
+    assert shared.run("key", Deadline(), lambda: "mine") == "mine"
+
+
+# Bytes
+
+
+def test_kept_tokens_are_bounded_in_bytes(minter: Minter, exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    minter._kept._most_bytes = 20_000
+    for number in range(40):
+        minter.mint(f"lab-{number:02}", ("x" * 900 + "/",))
+        assert minter._kept.bytes <= 20_000
+    assert 0 < len(minter._kept) < 10
+    assert minter.mint("lab-39", ("x" * 900 + "/",)) == "downscoped-40"
+
+
+def test_a_token_without_end_is_refused(minter: Minter, exchange: Exchange) -> None:
+    exchange.answer = (200, json.dumps({"access_token": "x" * 100_000}).encode())
+    with pytest.raises(GoogleRefused):
+        minter.mint("lab", ("",))
+
+
+def test_who_has_asked_is_bounded_in_bytes(minter: Minter) -> None:
+    minter._askers._most_bytes = 5000
+    for number in range(100):
+        minter.mint("lab", ("",), asker=f"{number}")
+    assert len(minter._askers) == 10
+
+
+# What Google says
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 418])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ('{"error": "invalid_grant", "error_description": "TOKEN"}', "invalid_grant"),
+        ('{"error": "TOKEN"}', "OAuthError"),
+        ('{"error": {"status": "PERMISSION_DENIED", "message": "TOKEN"}}', "PERMISSION_DENIED"),
+        ('{"error": {"status": "TOKEN", "errors": [{"reason": "TOKEN"}, {"reason": "forbidden"}]}}', "forbidden"),
+        ('{"error": ["TOKEN"]}', "OAuthError"),
+        ("TOKEN", "OAuthError"),
+        ("[" * 100_000, "RecursionError"),
+    ],
+)
+def test_nothing_of_googles_answer_is_repeated_but_its_code(
+    minter: Minter, exchange: Exchange, status: int, body: str, code: str
+) -> None:
+    exchange.answer = (status, body.replace("TOKEN", "source-1").encode())
+    with pytest.raises(GoogleRefused) as refused:
+        minter.mint("lab", ("",))
+    assert str(refused.value) == f"Google answers {status}: {code}"
+    assert refused.value.__cause__ is None

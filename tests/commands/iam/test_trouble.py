@@ -11,6 +11,7 @@ import pytest
 import dsgctl.iam
 from tests.commands.iam.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledger, outcome
 from tests.commands.running import Quick, execute
+from tests.e2e.google import Google
 from tests.e2e.google_iam import HANG_UP, LIMIT, BucketPolicies, error
 
 # Google's answers -> what is said, and what to do; whether the intention stays, because it may have been done.
@@ -269,3 +270,34 @@ def test_a_person_whom_google_calls_otherwise_is_told_and_still_ours(do: Do, pol
     do("iam sync")
     assert ledger(do) == {"user:ada@example.org": "held", "user:robert@example.org": "held"}
     assert policies.members("lab-data") == sorted([*FIXED, "user:ada@example.org", "user:robert@example.org"])
+
+
+def test_a_google_in_trouble_is_asked_once_for_the_gateways_own_token(do: Do, google: Google) -> None:
+    """google.auth by itself asks three times, and waits in between."""
+    for status in (500, 503, 429):
+        google.trouble, google.asked_for_source = status, 0
+        row = outcome(do("iam sync -o json", code=1))
+        assert "does not answer" in row["problem"]
+        assert google.asked_for_source == 1
+    google.trouble = 0
+    do("iam sync")
+
+
+def test_a_bucket_that_takes_too_long_is_left_to_the_next_run(
+    do: Do, policies: BucketPolicies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dsgctl.iam, "BUCKET_SECONDS", 0.0)
+    policies.instead["PUT lab-data"] = [error(412, "conditionNotMet")]
+    outcome(do("iam sync -o json", code=1))
+    assert policies.count("PUT lab-data") == 1
+
+
+def test_our_token_in_googles_words_does_not_reach_the_screen(do: Do, google: Google, policies: BucketPolicies) -> None:
+    policies.put("lab-data", [])
+    secret = "ya29.a0AfH6SMBx" + "Qz7" * 30
+    for words in (f"bad token {secret}", secret, f"Bearer {secret} of source-0123456789abcdef"):
+        policies.instead["GET lab-data"] = [error(403, f"no: {words}")]
+        result = do("iam plan", code=1)
+        assert "answers 403: no:" in result.out
+        for part in (secret, "a0AfH6", "0123456789abcdef"):
+            assert part not in result.out + result.err

@@ -1,0 +1,53 @@
+"""How google.auth sends its requests here: each within the deadline of the whole call, and once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from google.auth import exceptions
+from google.auth.transport.requests import Request
+
+from dsgctl.calls import Deadline, bounded
+
+
+class Failed(Exception):
+    """Google does not answer, or is in trouble.
+
+    google.auth would wait and ask again, up to five times, if it knew this error.
+
+    Attributes:
+        status: of the answer; 0 if there was none.
+    """
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(f"Google answers {status}" if status else "Google does not answer")
+        self.status = status
+
+
+class Transport:
+    """A ``google.auth.transport.Request``.
+
+    Attributes:
+        status: of the last answer; 0 as long as there is none.
+    """
+
+    def __init__(self, deadline: Callable[[], Deadline]) -> None:
+        self.status = 0
+        self.session = bounded(requests.Session(), deadline)
+        self._send = Request(session=self.session)
+
+    def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:
+        """Raises:
+        Failed: Google does not answer in time, or says that it is in trouble (408, 429, 5xx).
+        """
+        try:
+            reply = self._send(url, *arguments, **options)
+        except exceptions.TransportError as error:
+            raise Failed from error
+        self.status = int(reply.status)
+        if self.status in (408, 429) or self.status >= 500:
+            raise Failed(self.status)
+        return reply
+
+    def close(self) -> None:
+        self.session.close()
