@@ -3,12 +3,11 @@
 import secrets
 import threading
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import audit, clock, tokens
-from dsgctl.core.errors import DsgError
+from dsgctl.core import clock, tokens
+from dsgctl.core.change import require_clock
 from dsgctl.core.tokens import Checked
 from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
@@ -23,8 +22,6 @@ from dsgserve.outbound import Places
 from dsgserve.pending import PendingLogins
 from dsgserve.site import Site
 from dsgserve.tally import Tally, Teller
-
-CLOCK_SKEW = timedelta(minutes=5)  # by which the clock may have gone back since the last change
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class Gateway:
         site = Site.open(config)
         facts, writer = open_current(config.database, read_only=True), open_current(config.database)
         writer.require_writable()
-        _require_clock(facts)
+        require_clock(facts, clock.now())
         last_used = LastUsed(writer)
         last_used.start()
         tally = Tally()
@@ -121,20 +118,6 @@ class Gateway:
         if checked.problem is None and checked.token is not None:
             self.last_used.note(checked.token.id)
         return checked
-
-
-def _require_clock(facts: Database) -> None:
-    """By a clock that was set back, tokens and grants that have ended would count again.
-
-    Raises:
-        DsgError: the last change was made later than now.
-    """
-    at, latest = clock.now(), audit.latest(facts)
-    if latest is not None and latest - at > CLOCK_SKEW:
-        raise DsgError(
-            f"this host's clock says {at:%Y-%m-%d %H:%M} UTC, but there is a change of {latest:%Y-%m-%d %H:%M}",
-            "set the clock: timedatectl; if it is right now, make any change with dsgctl, and start again",
-        )
 
 
 def _provider(config: Config, facts: Database) -> Provider | DevProvider | None:

@@ -9,6 +9,7 @@ from dsgctl.commands.output import counted, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit, derived
+from dsgctl.core.change import accept_clock, require_clock
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
@@ -79,6 +80,26 @@ def check(session: Session, mend: bool) -> None:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise DsgError(f"{session.database.path}: {'; '.join(problems[:3])}{more}", "restore a backup")
     session.output.done(f"{session.database.path} is sound", value="sound", path=session.database.path, sound=True)
+
+
+@subcommand(command, "clock", example="dsgctl db clock\ndsgctl db clock --accept")
+@click.option("--accept", is_flag=True, help="The clock is right now; it was the later changes that had a wrong one.")
+def clock(session: Session, accept: bool) -> None:
+    """Show whether this host's clock is behind the latest change that was ever made here.
+
+    If it is, no server starts and nothing is changed: tokens and grants that have ended would count again.
+    """
+    if accept:
+        with session.change(any_clock=True) as change:
+            accept_clock(change)
+    at, latest = now(), audit.latest(session.database)
+    if not accept:
+        require_clock(session.database, at)
+    session.output.done(
+        f"the clock says {at:%Y-%m-%d %H:%M} UTC; the latest change is of {latest:%Y-%m-%d %H:%M} UTC"
+        if latest else f"the clock says {at:%Y-%m-%d %H:%M} UTC; nothing was changed here yet",
+        value="now", now=at, latest_change=latest, changed=accept,
+    )  # fmt: skip
 
 
 @subcommand(command, "info", example="dsgctl db info")

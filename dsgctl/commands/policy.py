@@ -8,7 +8,6 @@ import click
 from dsgctl.commands.output import printable, told
 from dsgctl.commands.session import Session, dry_run_option, output_option
 from dsgctl.core.audit import Record
-from dsgctl.core.change import change
 
 if TYPE_CHECKING:
     from dsgctl.policy.applying import Applied
@@ -56,7 +55,7 @@ def _applied(session: Session, file: Path, *, prune: bool, dry_run: bool) -> "tu
     try:
         read = document.read(file)
         actor = f"file:{read.name} by {session.actor}"
-        with change(session.database, actor, dry_run=dry_run, watch=seen.append) as opened:
+        with session.change(actor=actor, dry_run=dry_run, watch=seen.append) as opened:
             applied = applying.apply(opened, read, prune=prune)
     except document.BadFile as error:
         if len(error.problems) > 1 and not session.output.is_json:  # whose error is one object

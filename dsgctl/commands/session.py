@@ -16,7 +16,8 @@ from dsgctl.commands import RUN
 from dsgctl.commands.output import FORMATS, Output, counted
 from dsgctl.config import Config, Settings, from_environment, read, settings_file
 from dsgctl.core.audit import Record
-from dsgctl.core.change import Change, change
+from dsgctl.core.change import Change, change, require_clock
+from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.names import shown
 from dsgctl.memory import forbid_core_dumps
@@ -69,10 +70,30 @@ class Session:
         return f"user:{self.on_behalf} by {os_actor()}" if self.on_behalf is not None else os_actor()
 
     @contextmanager
-    def change(self, *, dry_run: bool = False, actor: str | None = None) -> Iterator[Change]:
-        """Change facts as the person who typed the command; a dry run prints what it would have changed."""
+    def change(
+        self,
+        *,
+        dry_run: bool = False,
+        actor: str | None = None,
+        watch: Callable[[Record], None] | None = None,
+        any_clock: bool = False,
+    ) -> Iterator[Change]:
+        """Change facts as the person who typed the command; a dry run prints what it would have changed.
+
+        Args:
+            watch: is told each record instead, and nothing is printed.
+            any_clock: also while the host's clock is behind what was changed before.
+
+        Raises:
+            DsgError: the host's clock is behind.
+        """
+        if not any_clock:
+            require_clock(self.database, now())
         seen: list[Record] = []
-        watch = seen.append if dry_run else None
+        if dry_run and watch is None:
+            watch, prints = seen.append, True
+        else:
+            prints = False
         delegate = None
         if self.on_behalf is not None:
             from dsgctl.core.delegation import of_person  # only with --as
@@ -80,7 +101,7 @@ class Session:
             delegate = partial(of_person, self.on_behalf)
         with change(self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate) as opened:
             yield opened
-        if dry_run:
+        if prints:
             self.print_plan(seen)
 
     def print_plan(self, records: list[Record]) -> None:

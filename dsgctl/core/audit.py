@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from dsgctl.core import names
-from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.core.errors import DsgError, Invalid, NotFound
 from dsgctl.json_text import NotJson, parse_object
 from dsgctl.store import Database
-from dsgctl.store.models import AuditRecord, utc_text
+from dsgctl.store.models import AuditRecord, utc_datetime, utc_text
 
 GENESIS = bytes(32)  # what the first record is chained to
 
@@ -100,11 +100,26 @@ def last_hash(database: Database) -> bytes:
     return bytes(last.hash) if last else GENESIS
 
 
+ACCEPT_CLOCK = "clock.accept"
+
+# The largest, and not that of the last record: one change by a clock that was set back must not hide the others.
+# SQLite would rather sort all records than go through the index of moments.
+_LATEST = f"""SELECT at FROM audit INDEXED BY audit_moments WHERE imported_from IS NULL
+  AND id >= (SELECT coalesce(max(id), 0) FROM audit WHERE action = '{ACCEPT_CLOCK}') ORDER BY at DESC LIMIT 1"""  # noqa: S608
+
+
 def latest(database: Database) -> datetime | None:
-    """When the last change was made here. If that is later than now, somebody has set this host's clock back."""
-    own = AuditRecord.select().where(AuditRecord.imported_from.is_null()).order_by(AuditRecord.id.desc())
-    last = database.first(own)
-    return last.at if last else None
+    """The latest moment at which anything was changed here, or since an operator said that the clock is right
+    (`change.accept_clock`). If it is later than now, somebody has set this host's clock back.
+
+    Raises:
+        DsgError: the record was written by hand, with a moment that is none.
+    """
+    text = database.scalar(_LATEST)
+    try:
+        return utc_datetime(text) if text else None
+    except ValueError:
+        raise DsgError(f"an audit record has {names.shown(text)} as its moment", "dsgctl audit verify") from None
 
 
 def verify(database: Database) -> int | None:

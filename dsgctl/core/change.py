@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dsgctl.core import audit, derived
 from dsgctl.core.audit import Record, State
 from dsgctl.core.clock import now
+from dsgctl.core.errors import DsgError
 from dsgctl.store import Database
 
 if TYPE_CHECKING:
     from dsgctl.core.delegation import Delegate
 
+CLOCK_SKEW = timedelta(minutes=5)  # by which the clock may have gone back since the last change
 _BATCH = 1000  # audit records held in memory before they are written
 
 
@@ -62,6 +64,26 @@ class Change:
     def write_records(self) -> None:
         audit.append(self.database, self._pending)
         self._pending.clear()
+
+
+def require_clock(database: Database, at: datetime) -> None:
+    """By a clock that was set back, tokens and grants that have ended would count again.
+
+    Raises:
+        DsgError: something was changed later than ``at``.
+    """
+    last = audit.latest(database)
+    if last is not None and last - at > CLOCK_SKEW:
+        raise DsgError(
+            f"this host's clock says {at:%Y-%m-%d %H:%M} UTC, but there is a change of {last:%Y-%m-%d %H:%M}",
+            "set the clock: timedatectl; if it is right now, say so: dsgctl db clock --accept",
+        )
+
+
+def accept_clock(change: Change) -> None:
+    """Note that the clock is right now, and that it was the later moments here that were wrong."""
+    before = audit.latest(change.database)
+    change.record(audit.ACCEPT_CLOCK, "clock", before={"latest": before} if before else None)
 
 
 class _DryRun(Exception):

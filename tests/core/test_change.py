@@ -6,9 +6,9 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, service_accounts, services, terms, tokens, users
 from dsgctl.core.audit import Record
-from dsgctl.core.change import Change, change, difference
+from dsgctl.core.change import Change, accept_clock, change, difference, require_clock
 from dsgctl.core.clock import now
-from dsgctl.core.errors import Conflict
+from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.users import NewUser
 from dsgctl.store import Database
 from tests.core.builders import AT, DAY, Run
@@ -55,6 +55,53 @@ def test_a_dry_run_tells_every_change_and_leaves_none(run: Run) -> None:
     run(everything)
     assert run.actions()[1:] == told
     assert audit.verify(run.database) is None
+
+
+# Days from now at which changes were made, in their order, and whether the clock is refused now
+CLOCKS: dict[str, tuple[list[float], bool]] = {
+    "nothing yet": ([], False),
+    "yesterday": ([-1], False),
+    "a moment ahead": ([4 / 1440], False),
+    "ahead": ([1], True),
+    "ahead, then by a clock that was set back": ([30, 0], True),
+    "ahead, then often": ([30, *([-1] * 50)], True),
+    "ahead in the middle": ([-9, 400, -8, -7], True),
+}
+
+
+@pytest.mark.parametrize("what", CLOCKS)
+def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, what: str) -> None:
+    days, refused = CLOCKS[what]
+    at = now()
+    for number, day in enumerate(days):
+        with change(database, "os:test", at=at + day * DAY) as opened:
+            users.add(opened, f"u{number}@x.org")
+    if not refused:
+        require_clock(database, at)
+        return
+    with pytest.raises(DsgError, match="this host's clock says"):
+        require_clock(database, at)
+    with change(database, "os:test", at=at) as opened:
+        accept_clock(opened)
+    require_clock(database, at)
+    with pytest.raises(DsgError):
+        require_clock(database, at - DAY)
+    with change(database, "os:test", at=at + 2 * DAY) as opened:
+        users.add(opened, "later@x.org")
+    with pytest.raises(DsgError):
+        require_clock(database, at)
+
+
+def test_a_record_of_another_system_says_nothing_of_this_clock(database: Database) -> None:
+    audit.append(database, [Record(now() + 400 * DAY, "x", "x", "x", imported_from="there")])
+    require_clock(database, now())
+    assert audit.latest(database) is None
+
+
+def test_the_latest_moment_is_found_in_an_index(database: Database) -> None:
+    plan = database.read("EXPLAIN QUERY PLAN " + audit._LATEST)
+    assert all("SCAN" not in row[3] or "USING" in row[3] for row in plan)
+    assert not any("TEMP B-TREE" in row[3] for row in plan)
 
 
 def test_what_fails_in_the_middle_leaves_nothing(run: Run) -> None:

@@ -17,7 +17,6 @@ from dsgctl.core import tokens, users
 from dsgctl.core.change import change
 from dsgctl.core.clock import now
 from dsgctl.store import Database
-from dsgctl.store.migrations import open_current
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.visitor import Visitor
@@ -181,14 +180,27 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     last = started.stderr.splitlines()[-1]
     assert last.startswith("dsgserve: this host's clock says ") and "set the clock: timedatectl" in last
 
+    # Nor does a command by the same clock lift that.
+    words = [sys.executable, "-m", "dsgctl", "user", "add", "bob@example.org"]
+    command = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    assert command.returncode == 1 and "dsgctl: this host's clock says " in command.stderr
+    with change(database, "os:test", at=now() - timedelta(days=30)) as opened:
+        users.add(opened, "bob@example.org")
+    again = subprocess.run(
+        [sys.executable, "-m", "dsgserve"], env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert again.returncode == 1
 
-def test_a_change_puts_right_a_last_one_that_was_made_by_a_wrong_clock(
+
+def test_an_operator_puts_right_what_was_changed_by_a_clock_that_was_ahead(
     serve: Serve, database: Database, path: Path
 ) -> None:
     with change(database, "os:test", at=now() + timedelta(days=400)) as opened:
         users.add(opened, "ada@example.org")
-    writer = open_current(path)
-    with change(writer, "os:test") as opened:
-        users.set_attributes(opened, "ada@example.org", name="Ada")
-    writer.close()
+    environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)}
+    words = [sys.executable, "-m", "dsgctl", "db", "clock"]
+    looked = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    assert looked.returncode == 1 and "dsgctl db clock --accept" in looked.stderr
+    subprocess.run([*words, "--accept"], env=environment, capture_output=True, timeout=20, check=True)
+    subprocess.run(words, env=environment, capture_output=True, timeout=20, check=True)
     assert requests.get(serve().origin + "/health", timeout=5).status_code == 200
