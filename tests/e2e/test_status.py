@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
 
-from dsgctl import processes
-from dsgctl.core import tokens, users
+from dsgctl import __version__, processes
+from dsgctl.commands import status
+from dsgctl.core import overview, tokens, users
 from dsgctl.core.change import change
 from dsgctl.store import Database
 from dsgserve.tally import Tally
@@ -36,17 +39,55 @@ def test_what_two_servers_have_done_is_added_up(
         assert server.ask("nobodys").status_code == 401
     told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
     wait_until(lambda: told()["denied"] == 2, what="what they tell", seconds=30)
-    status = told()
-    assert status["answers_built"] == 2 and status["answers_kept"] == 4
-    assert status["requests"] >= 8 and status["failed"] == status["calls"] == 0
-    assert [int(one.split()[0]) for one in status["servers"]] == [server.process.pid for server in servers]
+    answer = told()
+    assert answer["answers_built"] == 2 and answer["answers_kept"] == 4
+    assert answer["requests"] >= 8 and answer["failed"] == answer["calls"] == 0
+    assert [one["pid"] for one in answer["servers"]] == [server.process.pid for server in servers]
+    for one, server in zip(answer["servers"], servers, strict=True):
+        assert one["version"] == __version__ and one["listening"] == [server.origin.removeprefix("http://")]
+        assert datetime.fromisoformat(one["started"]) <= datetime.fromisoformat(one["seen"])
     text = dsgctl("status", "-o", "prometheus")
     assert "# TYPE dsg_denied_total counter\ndsg_denied_total 2" in text
     assert "# TYPE dsg_users gauge\ndsg_users 1" in text and "dsg_servers 2" in text
-    assert all(re.fullmatch(r"# TYPE dsg_\w+ (gauge|counter)|dsg_\w+ \d+", line) for line in text.splitlines())
+    assert "version=" in text and f'pid="{servers[0].process.pid}"' in text
+    require_metrics(text)
+    values = dict(line.split("=", 1) for line in dsgctl("status", "-o", "value").splitlines())
+    assert values["users"] == "1" and values["denied"] == "2"
+    assert values["servers"] == " ".join(str(server.process.pid) for server in servers)
+    table = dsgctl("status")
+    assert f"{servers[0].process.pid} (release {__version__}) on 127.0.0.1:" in table
     servers[0].process.terminate()
     servers[0].process.wait(timeout=20)
     assert len(told()["servers"]) == 1
+
+
+def require_metrics(text: str) -> None:
+    """What Prometheus' own checker accepts: each metric with a help and a type, well named."""
+    sample = r'dsg_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? \d+'
+    assert all(re.fullmatch(rf"# (HELP|TYPE) dsg_\w+ .+|{sample}", line) for line in text.splitlines())
+    if shutil.which("promtool"):
+        done = subprocess.run(
+            ["promtool", "check", "metrics"], input=f"{text}\n", capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_moments_are_given_and_no_ages(dsgctl: Callable[..., str], path: Path, tmp_path: Path) -> None:
+    """An age in a file stands still when nobody writes the file anew."""
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "dsg-backup-20261123T010000Z.tar.gz.age").write_text("x")
+    (tmp_path / "dsg.env").write_text(f"DSG_BACKUP_DIR={tmp_path}/backups\n")
+    text = dsgctl("--env-file", str(tmp_path / "dsg.env"), "status", "-o", "prometheus")
+    assert f"\ndsg_last_backup_timestamp_seconds {int(datetime(2026, 11, 23, 1, tzinfo=UTC).timestamp())}" in text
+    written = re.search(r"\ndsg_status_timestamp_seconds (\d+)\n", text)
+    assert written and abs(int(written[1]) - time.time()) < 600 and "_age_" not in text
+    require_metrics(text)
+
+
+def test_every_number_has_a_meaning(database: Database) -> None:
+    assert status.NUMBERS.keys() == overview.counts(database, datetime.now(UTC)).keys()
+    source = (Path(status.__file__).parents[2] / "dsgserve" / "tally.py").read_text()
+    assert all(re.search(rf"\b{name}\b", source) for name in status.COUNTS)
 
 
 def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
@@ -61,9 +102,9 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
     good = visitor.session.post(
         f"{server.origin}/token", timeout=10, headers={"Cookie": f"dsg_token={visitor.token}"}
     ).text
-    for presented, status in ((good, 403), ("nobodys", 401)):
+    for presented, code in ((good, 403), ("nobodys", 401)):
         asked = {"token": presented, "bucket": "lab-data"}
-        assert requests.post(f"{server.origin}/gcs_token", json=asked, timeout=10).status_code == status
+        assert requests.post(f"{server.origin}/gcs_token", json=asked, timeout=10).status_code == code
     told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
     wait_until(lambda: told()["gcs_tokens_refused"] == 2, what="what it tells", seconds=30)
     assert (told()["logins"], told()["logins_failed"], told()["gcs_tokens"]) == (1, 1, 0)
