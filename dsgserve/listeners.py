@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from dsgctl.core.errors import DsgError, Invalid
+from dsgserve.ascii_text import number
 
 ANSWER_SECONDS = 5.0
 MODE = 0o660  # of a unix socket: for its owner and group, which nginx is put into
@@ -39,12 +40,13 @@ def bound(address: str) -> Iterator[socket.socket]:
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535 or " " in host:
+    host, _, written = address.rpartition(":")
+    port = number(written, most=65535)
+    if not host or not port or " " in host:
         raise Invalid(
             f"{address!r} is not an address to listen on", "write HOST:PORT, such as 127.0.0.1:8200, or unix:PATH"
         )
-    return host, int(port)
+    return host, port
 
 
 def _tcp(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ import re
 from ipaddress import IPv6Address
 
 from dsgctl.config import Pattern
+from dsgserve.ascii_text import number
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _ORIGIN = re.compile(
@@ -20,7 +21,7 @@ def parse(value: str | None) -> str | None:
     if value is None or len(value) > 300:
         return None
     found = _ORIGIN.fullmatch(value)
-    if found is None or len(found["host"]) > 254 or int(found["port"] or 1) > 65535:
+    if found is None or len(found["host"]) > 254 or number(found["port"] or "1", most=65535) is None:
         return None
     if found["host"].startswith("[") and not _is_ipv6(found["host"][1:-1]):
         return None

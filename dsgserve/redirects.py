@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
+from dsgserve.ascii_text import number
 
 MAX_LENGTH = 4096
 
@@ -98,7 +99,12 @@ def absolute_url(
     # Before the check, not after it: what is checked is what is sent. A host holds no "%" and is refused.
     value = _in_ascii(value)
     found = _ABSOLUTE.fullmatch(value)
-    if len(value) > MAX_LENGTH or found is None or int(found["port"] or 1) > 65535 or ".." in found["host"]:
+    if (
+        len(value) > MAX_LENGTH
+        or found is None
+        or number(found["port"] or "1", most=65535) is None
+        or ".." in found["host"]
+    ):
         return None
     if found["origin"] in allowed:
         return value

@@ -33,7 +33,7 @@ def known(
 
     Args:
         service: whose terms count too; an unknown one adds nothing.
-        dataset: only the terms that hold back this one.
+        dataset: only the terms that hold back this one; ``NAME:VERSION`` for those of a version too.
     """
     with gateway.facts.snapshot():
         found = facts.of_principal(gateway.facts, principal, service=service)
@@ -42,9 +42,17 @@ def known(
     pending = [
         one
         for one in access.waiting_terms(found, of_versions, clock.now())
-        if dataset in (None, one.dataset) and (one.reached or one.dataset not in withdrawn)
+        if (dataset is None or _is_of(one, dataset)) and (one.reached or one.dataset not in withdrawn)
     ]
     return found, tuple(sorted(pending, key=lambda one: not one.reached))
+
+
+def _is_of(one: Waiting, asked: str) -> bool:
+    """Whether terms hold back the dataset that is asked for, or the version of it: a name may have a colon too."""
+    if one.dataset == asked:
+        return True
+    dataset, colon, version = asked.rpartition(":")
+    return bool(colon) and one.dataset == dataset and one.version in (None, version)
 
 
 def of(
