@@ -141,12 +141,19 @@ def location_list(session: Session, dataset: str) -> None:
     session.output.rows(rows, ("id", "location", "version"), value="location")
 
 
-@subcommand(location, "remove", example="dsgctl dataset location remove fish2 gs://lab-data/fish2/")
+@subcommand(location, "remove", example="dsgctl dataset location remove fish2 gs://lab-data/fish2/ --dry-run")
 @click.argument("dataset", type=DATASET)
 @click.argument("url", metavar="gs://BUCKET[/PREFIX]")
 @click.option("--version", help="Of this version only.")
-def location_remove(session: Session, dataset: str, url: str, version: str | None) -> None:
-    """Forget a location. Nothing in the bucket is touched."""
-    with session.change() as change:
+@yes_option
+@dry_run_option
+def location_remove(session: Session, dataset: str, url: str, version: str | None, *, yes: bool, dry_run: bool) -> None:
+    """Forget a location: nobody reads the dataset there any more. Nothing in the bucket is touched."""
+    datasets.require_location(session.database, dataset, url, version=version)
+    if not dry_run:
+        session.confirm(f"{f'version {version} of ' if version else ''}{dataset} is no longer read at {url}", yes=yes)
+    with session.change(dry_run=dry_run) as change:
         datasets.remove_location(change, dataset, url, version=version)
+    if dry_run:
+        return
     session.output.done(f"{dataset} no longer lies at {url}", dataset=dataset, location=url, changed=True)

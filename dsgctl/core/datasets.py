@@ -281,17 +281,29 @@ def add_location(
     return True
 
 
-def remove_location(change: Change, dataset_name: str, url: str, *, version: str | None = None) -> None:
+def require_location(database: Database, dataset_name: str, url: str, *, version: str | None = None) -> None:
     """Raises:
     NotFound: the dataset (or this version of it) is not said to lie there.
     """
     bucket, prefix = names.gs_url(url)
-    dataset, _, where = _location(change.database, dataset_name, bucket, prefix, version)
-    if not change.database.run(m.Location.delete().where(where)):
+    dataset, _, where = _location(database, dataset_name, bucket, prefix, version)
+    if database.first(m.Location.select().where(where)) is None:
         raise NotFound(
             f"{dataset.name} has no location gs://{bucket}/{prefix}" + (f" for version {version}" if version else ""),
             f"dsgctl dataset location list {dataset.name}",
         )
+
+
+def remove_location(change: Change, dataset_name: str, url: str, *, version: str | None = None) -> None:
+    """Say that a dataset, or one version of it, no longer lies there.
+
+    Raises:
+        NotFound: it is not said to.
+    """
+    require_location(change.database, dataset_name, url, version=version)
+    bucket, prefix = names.gs_url(url)
+    dataset, _, where = _location(change.database, dataset_name, bucket, prefix, version)
+    change.database.run(m.Location.delete().where(where))
     change.record("dataset.location.remove", _location_target(dataset, version), _location_state(bucket, prefix))
 
 

@@ -178,10 +178,10 @@ def line(text: str, what: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
     if isinstance(text, Foreign):
         return text
-    if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or has_control(text):
+    if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or has_hidden(text):
         raise Invalid(
             f"{shown(text)} is not {_a(what)}",
-            "use 1 to 255 characters, with no control characters and no space at either end",
+            "use 1 to 255 characters, with no control characters, no invisible ones and no space at either end",
         )
     return text
 
@@ -230,7 +230,7 @@ def credential(text: str) -> str:
     """The Google credential of a bucket: a file, or ``impersonate:`` and the email of a service account of Google's."""
     if text.startswith(IMPERSONATE):
         email(text.removeprefix(IMPERSONATE))
-    elif not text.startswith("/") or has_control(text):
+    elif not text.startswith("/") or has_hidden(text):
         raise Invalid(f"{shown(text)} is not a credential", "name a file by its whole path, or write impersonate:EMAIL")
     return text
 

@@ -12,6 +12,7 @@ from tests.commands.conftest import World
 from tests.commands.running import dump, execute
 from tests.commands.terminal import Terminal, on_a_terminal
 from tests.commands.test_errors import is_one_line
+from tests.commands.test_help import LEAVES, _all_commands
 
 # Command that asks -> what it says will go with it.
 ASKS = {
@@ -20,11 +21,25 @@ ASKS = {
     "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
     "dataset remove fish2": "with 1 version, 2 locations, 4 grants and 1 service table",
     "dataset version remove fish2 v1.2": "with 1 grant and 1 location",
+    "dataset location remove fish2 gs://lab-data/fish2/": "fish2 is no longer read at gs://lab-data/fish2/",
     "service remove clio": "with its terms",
     "service table remove datastack fish2_v1": "with its public roots",
     "service-account remove nightly-export": "with 1 grant and 20 tokens",
     "token prune": "ended more than 30d ago are forgotten",
 }
+
+
+# What the same words with `add` bring back, whole.
+DO_NOT_ASK = {"group member remove", "service root remove"}
+
+
+def test_every_command_that_deletes_asks() -> None:
+    deleting = {command for command in LEAVES if command.split()[-1] in ("remove", "prune", "offboard", "restore")}
+    options = {" ".join(path): command.params for path, command in _all_commands()}
+    asking = {name for name, params in options.items() if "yes" in {param.name for param in params}}
+    assert deleting - DO_NOT_ASK <= asking
+    tested = {name for name in asking if any(line.startswith(name) for line in ASKS)}
+    assert deleting - DO_NOT_ASK - tested <= {"db restore", "bucket remove"}, "asked about in tests of their own"
 
 
 @pytest.mark.parametrize("line", ASKS)
@@ -42,7 +57,7 @@ def test_without_a_terminal_it_is_refused_and_nothing_changes(filled: World, lin
 @pytest.mark.parametrize("yes", ["-y", "--yes"])
 def test_said_yes_it_is_done(filled: World, line: str, yes: str) -> None:
     answer = filled.quick(*line.split(), yes).ok()
-    assert answer.out.startswith("removed ")
+    assert answer.out.startswith("removed ") or "no longer lies at" in answer.out
     assert filled.quick(*line.split(), yes).code == 3
 
 

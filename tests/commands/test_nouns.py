@@ -66,8 +66,9 @@ COMMANDS: dict[str, str] = {
     "dataset location add fish2 gs://other-bucket": "dataset location version changed",
     "dataset location add fish2 gs://other-bucket/deep/er --version v1.2": "dataset location version changed",
     "dataset location list fish2": "[id location version]",
-    "dataset location remove fish2 gs://lab-data/fish2": "dataset location changed",
-    "dataset location remove fish2 gs://lab-data/fish2/ --version v1.2": "dataset location changed",
+    "dataset location remove fish2 gs://lab-data/fish2 -y": "dataset location changed",
+    "dataset location remove fish2 gs://lab-data/fish2/ --version v1.2 -y": "dataset location changed",
+    "dataset location remove fish2 gs://lab-data/fish2 --dry-run": f"[{PLAN}]",
     "bucket list": "[name datasets iam credential project]",
     "bucket set lab-data --iam": "name changed",
     "bucket set lab-data --credential /etc/dsg/key.json --project lab-project": "name changed",
@@ -367,7 +368,7 @@ def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
     assert "dsgctl token inspect < FILE" in result.err
 
 
-def test_disabling_a_parent_tells_of_children_that_stay(filled: World) -> None:
+def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) -> None:
     execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
     told = filled.quick("user", "disable", "ada@example.org").ok()
-    assert "stay enabled: bo@example.org; 'dsgctl user offboard' ends these too" in told.err
+    assert "1 account of theirs ended with it: bo@example.org" in told.err

@@ -127,7 +127,7 @@ def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> No
     assert (answer.status_code, answer.json()["error"]) == (403, "unusable_location")
     assert {*lab.explained("ada", "bad"), *lab.explained("bo", "bad")} == {(False, "unusable_location")}
     assert lab.explained("ada", "fish2") == [(True, "granted")]
-    assert lab.dsgctl("dataset", "location", "remove", "bad", "gs://fish-bucket/o'neil").returncode == 0
+    assert lab.dsgctl("dataset", "location", "remove", "bad", "gs://fish-bucket/o'neil", "-y").returncode == 0
 
 
 def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab: Lab) -> None:

@@ -48,7 +48,7 @@ LOSES = {
     "becomes an admin": ["user set bo@example.org --admin"],
     "leaves the group": ["group member remove lab bo@example.org"],
     "the grant is revoked": ["grant revoke fish2 edit --group lab"],
-    "the dataset lies elsewhere": ["dataset location remove fish2 gs://lab-data/fish2"],
+    "the dataset lies elsewhere": ["dataset location remove fish2 gs://lab-data/fish2 -y"],
     "has another address": ["user set bo@example.org --email bob@example.org"],
     "terms are not accepted": ["terms add T --file terms.md --dataset fish2"],
     "the dataset goes": ["dataset remove fish2 -y"],
