@@ -190,7 +190,10 @@ def _columns(source: Path, header: Record) -> list[str]:
     if not header.encoded:
         raise Invalid(f"{source} is not UTF-8 text", "save it as CSV in UTF-8")
     if header.problem:
-        raise Invalid(f"{source}, line 1: {header.problem}", "check its quotes and line ends")
+        raise Invalid(f"{source}, line 1: {header.problem}", "save it as CSV in UTF-8, with commas between the cells")
+    for separator, called in (";", "semicolons"), ("\t", "tabs"):
+        if len(header.cells) == 1 and separator in header.cells[0]:
+            raise Invalid(f"{source} has {called} between its cells", "save it as CSV with commas between them")
     columns = [cell.strip().lower() for cell in header.cells]
     strange = [column for column in columns if column not in COLUMNS]
     if strange or "email" not in columns or len(set(columns)) < len(columns):

@@ -1,13 +1,16 @@
 """Reads CSV in UTF-8 a row at a time, whatever the file holds: each row knows its line, or what is wrong with it."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from dsgctl.core.errors import Invalid
 
 _LONGEST = 2**20  # bytes of a line: far more than a note may have
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,45 +32,94 @@ class Record:
 def records(name: str, file: BinaryIO) -> Iterator[Record]:
     """The rows of a file from its beginning, the header first; blank lines have no cells.
 
+    Lines end with LF or CR LF; or with CR alone, as older Macintosh programs write them, if the first one does.
+
     Args:
         name: of the file, for messages.
 
     Raises:
-        Invalid: a line is too long to be one.
+        Invalid: a line is too long to be one, or the file is text of another encoding.
     """
     file.seek(0)
-    unreadable: list[int] = []  # lines
-    reader = csv.reader(_lines(name, file, unreadable), strict=True)
+    lines = _Lines(name, file)
+    reader = csv.reader(lines, strict=True)
     while True:
-        begin = reader.line_num + 1
+        begin = lines.next_line
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Record(begin, [], f"not CSV ({error}); check its quotes", not unreadable)
+            yield Record(begin, [], f"not CSV: {_in_words(error)}", not lines.unreadable)
             continue
-        if unreadable:
-            yield from (Record(number, [], "it is not UTF-8 text", encoded=False) for number in unreadable)
-            unreadable.clear()
+        if lines.unreadable:
+            yield from (Record(number, [], problem, encoded=False) for number, problem in lines.unreadable)
+            lines.unreadable.clear()
             continue
         yield Record(begin, cells)
 
 
-def _lines(name: str, file: BinaryIO, unreadable: list[int]) -> Iterator[str]:
-    """The lines of a file; those that are not UTF-8 are noted.
+_WORDS = {
+    "unexpected end of data": "a quoted cell has no end",
+    "',' expected after '\"'": "a quoted cell goes on after its closing quote",
+    "new-line character seen": "a carriage return stands in a cell without quotes",
+    "field larger than": f"a cell is longer than {csv.field_size_limit()} characters",
+}
 
-    Lines are decoded one by one, and not by the stream, so that a bad one can be named.
+
+def _in_words(error: csv.Error) -> str:
+    said = str(error)
+    return next((words for begin, words in _WORDS.items() if said.startswith(begin)), "check its quotes")
+
+
+class _Lines:
+    """The lines of a file, for `csv.reader`.
+
+    They are decoded one by one, and not by the stream, so that a bad one can be named.
+
+    Attributes:
+        next_line: the number of the line that comes next.
+        unreadable: those that are no text, with what is wrong.
     """
-    number = 0
-    while line := file.readline(_LONGEST + 1):
-        number += 1
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self._name = name
+        beginning = file.read(_LONGEST)
+        file.seek(0)
+        if beginning.startswith(_UTF_16):
+            raise Invalid(f"{name} is not UTF-8 text, but UTF-16", "save it as CSV in UTF-8")
+        first = re.search(rb"\r?\n|\r", beginning)
+        self._lines = (
+            _ended_by_cr(file) if first and first[0] == b"\r" else iter(partial(file.readline, _LONGEST + 1), b"")
+        )
+        self.next_line = 1
+        self.unreadable: list[tuple[int, str]] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line, number = next(self._lines), self.next_line
         if len(line) > _LONGEST:
-            raise Invalid(f"{name}, line {number}: longer than {_LONGEST} bytes", "save it as CSV, a line a row")
-        if number == 1 and b"\0" in line:
-            unreadable.append(number)  # a file of another kind, though its first bytes may pass for text
+            raise Invalid(f"{self._name}, line {number}: longer than {_LONGEST} bytes", "save it as CSV, a line a row")
+        self.next_line += 1
+        if b"\0" in line:
+            self.unreadable.append((number, "it is no text: it holds a NUL"))
         try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            return line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            unreadable.append(number)
-            yield line.decode("utf-8", "replace")
+            self.unreadable.append((number, "it is not UTF-8 text"))
+            return line.decode("utf-8", "replace")
+
+
+def _ended_by_cr(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, with their ends: CR, or any other."""
+    rest = b""
+    while part := file.read(2**16):
+        # The last line may go on, or end with CR LF and not with CR: it waits for what comes next.
+        *lines, rest = (rest + part).splitlines(keepends=True)
+        yield from lines
+        if len(rest) > _LONGEST:
+            break
+    if rest:
+        yield rest

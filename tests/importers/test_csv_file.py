@@ -188,7 +188,7 @@ ROWS: dict[str, tuple[str | bytes, dict[int, str]]] = {
     "an email of service accounts": ("bot@service-account.dsg.local,N,,\n", {2: "not a user's address"}),
     "a control character in the email": ("a\x1b@example.org,N,,\n", {2: "\\x1b"}),
     "a control character in the name": ("a@example.org,N\x07,,\n", {2: "is not a name"}),
-    "a NUL": ("a@example.org,N\0,,\n", {2: "is not a name"}),
+    "a NUL": ("a@example.org,N\0,,\n", {2: "it holds a NUL"}),
     "a mark that turns the text": ("a@example.org,N\u202egro,,\n", {2: "is not a name"}),
     "a name too long": (f"a@example.org,{'n' * 256},,\n", {2: "is not a name"}),
     "a name of two lines": ('a@example.org,"N\nM",,\n', {2: "is not a name"}),
@@ -240,12 +240,20 @@ FILES: dict[str, tuple[bytes, str]] = {
     "without email": (b"name,notes\nAda,\n", "must name the columns"),
     "an unknown column": (b"email,phone\na@example.org,1\n", "'phone' is unknown"),
     "a column twice": (b"email,email\na@example.org,a@example.org\n", "must name the columns"),
-    "with semicolons": (b"email;name\na@example.org;A\n", "'email;name' is unknown"),
     "UTF-16": ("email,name\na@example.org,A\n".encode("utf-16"), "not UTF-8"),
     "a spreadsheet": (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xff\xfe" * 50, "not UTF-8"),
     "a line without end": (b"email\n" + b"x" * 2**21, "line 2"),
     "a header that is not closed": (b'"email\nx@example.org\n', "not CSV"),
-    "line ends of old": (b"email,name\ra@example.org,A\r", "not CSV"),
+    "UTF-16 without a mark": ("email,name\na@example.org,A\n".encode("utf-16-le"), "not UTF-8"),
+    "semicolons": (b"email;name\na@example.org;A\n", "has semicolons between its cells; save it as CSV with commas"),
+    "tabs": (b"email\tname\na@example.org\tA\n", "has tabs between its cells"),
+    "Latin-1 in the header": (b"email,na\xefme\n", "not UTF-8"),
+    "old line ends and a quote without end": (
+        b'email,name\ra@example.org,"A\r',
+        "line 2: not CSV: a quoted cell has no",
+    ),
+    "a CR in a cell without quotes": (b"email,name\na@example.org,A\rB\n", "line 2: not CSV: a carriage return stands"),
+    "old line ends and a line without end": (b"email\r" + b"x" * 2**21, "line 2: longer than"),
 }
 
 
@@ -280,3 +288,45 @@ def test_thousands_are_imported_in_batches_and_progress_is_reported(run: Run, so
     run(csv_file.run, source, "fish2", progress=lambda done, total: seen.append((done, total)))
     assert seen[0] == (1000, 5000)
     assert seen[-1] == (5000, 5000)
+
+
+NOTED = (b"email,notes", b'a@example.org,"one\ntwo"', b'b@example.org,"x\ry"', b"c@example.org,")
+LINE_ENDS: dict[str, bytes] = {
+    "LF": b"\n".join(NOTED) + b"\n",
+    "CR LF": b"\r\n".join(NOTED) + b"\r\n",
+    "CR, as Excel calls Macintosh": b"\r".join(NOTED) + b"\r",
+    "CR, without the last": b"\r".join(NOTED),
+    "CR, with a mark": b"\xef\xbb\xbf" + b"\r".join(NOTED),
+    "CR, then LF": NOTED[0] + b"\r" + b"\n".join(NOTED[1:]),
+    "blank lines at the end": b"\n".join(NOTED) + b"\n\n\r\n,\n",
+    "CR and blank lines at the end": b"\r".join(NOTED) + b"\r\r\r",
+}
+
+
+@pytest.mark.parametrize("content", LINE_ENDS.values(), ids=LINE_ENDS)
+def test_lines_may_end_as_any_program_ends_them(run: Run, source: Path, content: bytes) -> None:
+
+    source.write_bytes(content)
+    report = run(csv_file.run, source, "fish2")
+    assert report.added["users"] == 3
+    notes = {email: users.find(run.database, f"{email}@example.org").notes for email in "abc"}
+    assert notes == {"a": "one\ntwo", "b": "x\ny", "c": ""}
+
+
+@pytest.mark.parametrize("size", [2**16 - 1, 2**16, 2**16 + 1, 99_000])
+def test_a_line_that_ends_with_cr_may_end_anywhere_in_what_is_read_at_once(run: Run, source: Path, size: int) -> None:
+    head = b"email,notes\ra@example.org,"
+    source.write_bytes(head + b"x" * (size - len(head) - 1) + b"\r\nb@example.org,\r")
+    assert run(csv_file.run, source, "fish2").added["users"] == 2
+
+
+def test_a_header_alone_adds_nobody(run: Run, source: Path) -> None:
+    for content in (b"email", b"email\r", b"email,name\n\n"):
+        source.write_bytes(content)
+        assert run(csv_file.run, source, "fish2").added["users"] == 0
+
+
+def test_a_bad_row_of_old_line_ends_is_named_by_its_line(run: Run, source: Path) -> None:
+    source.write_bytes(b'email,notes\ra@example.org,"one\rtwo"\rnobody,\r')
+    with refused(BadRows, "line 4: 'nobody' is not an email address"):
+        run(csv_file.run, source, "fish2")

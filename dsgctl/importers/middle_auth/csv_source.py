@@ -41,6 +41,8 @@ class CsvDumps:
                 if number == 0:
                     columns, width = self._columns(table, record), len(record.cells)
                     continue
+                if not record.cells and not record.problem:
+                    continue  # a blank line
                 place = f"{name} line {record.line}"
                 if record.problem or len(record.cells) != width:
                     problem = record.problem or f"{len(record.cells)} cells, where the header has {width}"
@@ -54,7 +56,7 @@ class CsvDumps:
         for table in NEEDED:
             with self._path(table).open("rb") as file:
                 while part := file.read(2**20):
-                    count += part.count(b"\n")
+                    count += part.count(b"\n") or part.count(b"\r")
         return count - len(NEEDED)
 
     def unknown(self) -> list[str]:
@@ -84,7 +86,7 @@ class CsvDumps:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - 1))
-            if file.read(1) != b"\n":  # COPY ends every row with it
+            if file.read(1) not in (b"\n", b"\r"):  # COPY ends every row with LF, some spreadsheets with CR
                 problem = "is cut off: its last line has no end" if size else "is empty"
                 raise Invalid(f"{path} {problem}", _AGAIN)
             found = path.stat()
