@@ -16,9 +16,10 @@ from dsgctl.core.tokens import Problem
 from dsgctl.store import Database
 from dsgctl.store.database import Concerned
 from dsgctl.store.migrations import require_latest
+from dsgserve.kept import Kept
 from dsgserve.tally import Tally
 
-CAPACITY = 20_000  # answers kept; the oldest go first
+KEPT_BYTES = 64 * 1024**2  # of answers; the oldest go first
 EXISTING_BITS = 1 << 23  # 1 MB; of a database of 100,000 tokens, 1 % of the places
 REMEMBERED = 10_000  # principals and groups that changes concerned; beyond that all answers are built anew
 
@@ -43,6 +44,8 @@ class Answer:
     concerns: tuple[Whom, ...] = ()
     until: float | None = None
 
+
+Key = tuple[bytes, str | None]  # hash of the token, and the service that asks
 
 _UNKNOWN, _MISTYPED = Answer(Problem.UNKNOWN), Answer(Problem.MISTYPED)
 
@@ -75,11 +78,10 @@ class _Seen(threading.local):
 class AnswerCache:
     """The answers of one process, shared by its threads."""
 
-    def __init__(self, database: Database, capacity: int = CAPACITY, tally: Tally | None = None) -> None:
+    def __init__(self, database: Database, capacity: int | None = None, tally: Tally | None = None) -> None:
         self._database = database
         self._tally = tally or Tally()
-        self._capacity = capacity
-        self._answers: dict[tuple[bytes, str | None], Answer] = {}
+        self._answers: Kept[Key, Answer] = Kept(KEPT_BYTES, _size, most=capacity)
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
         self._seen = _Seen()
@@ -108,7 +110,7 @@ class AnswerCache:
         answer = self._build(token, key[1])
         # Only of tokens that exist: strangers could fill the memory with others, and push good answers out.
         if answer.token_id:
-            self._keep(key, answer)
+            self._answers.keep(key, answer)
         return answer
 
     def _catch_up(self) -> int:
@@ -126,7 +128,7 @@ class AnswerCache:
         return self._revision
 
     def _take_note(self, changes: list[Concerned] | None) -> None:
-        if changes is None or len(self._concerned) > REMEMBERED:
+        if changes is None or len(self._concerned) + len(changes) > REMEMBERED:
             revision = self._everybody = self._database.revision()
             self._concerned.clear()
             owners = None
@@ -176,12 +178,10 @@ class AnswerCache:
         until = _seconds(access.earliest((checked.token.expires, access.next_change(known, at)), at))
         return Answer(None, body, checked.token.id, revision, revision, concerns, until)
 
-    def _keep(self, key: tuple[bytes, str | None], answer: Answer) -> None:
-        with self._lock:
-            self._answers.pop(key, None)  # so that it is the youngest again
-            while len(self._answers) >= self._capacity:
-                del self._answers[next(iter(self._answers))]
-            self._answers[key] = answer
+
+def _size(key: Key, answer: Answer) -> int:
+    """The bytes that an answer holds, with what Python needs around it."""
+    return 800 + len(answer.body) + len(key[1] or "") + 100 * len(answer.concerns)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
+from itertools import islice
 
 from dsgctl.core import tokens
 from dsgctl.store import Database, StoreError
 
 INTERVAL = 10.0  # seconds between writes
 MINUTE = 60
+MOST = 100_000  # tokens remembered, some 15 MB; of more than that a use may be written twice, or never
 
 log = logging.getLogger("dsgserve.last_used")
 
@@ -36,6 +38,8 @@ class LastUsed:
         """Say that a token was used now. Costs a look into a dict."""
         minute = int(time.time()) // MINUTE
         if self._minutes.get(token_id) != minute:
+            if len(self._minutes) >= MOST:
+                self._minutes.clear()
             self._minutes[token_id] = minute
             self._unwritten[token_id] = minute
 
@@ -58,4 +62,5 @@ class LastUsed:
             tokens.note_uses(self._database, moments)
         except StoreError as error:
             log.warning("cannot write when tokens were last used: %s", error.message)
-            self._unwritten = {**uses, **self._unwritten}
+            unwritten = {**uses, **self._unwritten}
+            self._unwritten = dict(islice(unwritten.items(), max(0, len(unwritten) - MOST), None))
