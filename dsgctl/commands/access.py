@@ -1,7 +1,7 @@
 """``dsgctl access``"""
 
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from dsgctl.core.access import Decision, Facts, Reason
 from dsgctl.core.buckets import BucketReason
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from dsgctl.core.delegation import Delegate
 
 
 @click.group()
@@ -118,15 +121,17 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
         "dataset": decision.dataset,
         "permission": decision.permission,
         "holds": sorted(decision.holds),
-        "grants": [_grant(grant) for grant in decision.grants],
-        "expired_grants": [_grant(grant) for grant in decision.expired],
+        "grants": [_grant(grant) for grant in decision.grants if _may_see(session, known, grant)],
+        "expired_grants": [_grant(grant) for grant in decision.expired if _may_see(session, known, grant)],
         "missing_terms": [
             {"id": missing.id, "name": missing.name, "accept_url": url + terms.accept_path(missing.id)}
             for missing in decision.missing
         ],
         "locations": _locations(session, known, decision.dataset),
         "notes": notes,
-        "next": _next_command(session, known, decision),
+        "next": _next_command(session, known, decision)
+        if session.delegate is None
+        else _next_step(session, session.delegate, known, decision),
     }
 
 
@@ -134,6 +139,7 @@ def _locations(session: Session, known: Facts, dataset: str) -> list[dict[str, A
     """Whether the token that POST /gcs_token gives reads each location of the dataset, and why not."""
     if dataset not in known.datasets:
         return []
+    all_of_it = session.delegate is None or session.delegate.administers(dataset)
     rows = []
     for bucket in sorted({row["location"].split("/")[2] for row in datasets.locations(session.database, dataset)}):
         decision = buckets.bucket_access(known, facts.of_bucket(session.database, bucket), now())
@@ -144,6 +150,7 @@ def _locations(session: Session, known: Facts, dataset: str) -> list[dict[str, A
             }
             for location, reason in decision.places
             if location.dataset == dataset
+            and (all_of_it or reason is BucketReason.GRANTED)
         ]  # fmt: skip
     return rows
 
@@ -174,6 +181,37 @@ def _next_command(session: Session, known: Facts, decision: Decision) -> str:
             return f"dsgctl grant list --dataset {dataset}"
         case _:
             return f"dsgctl grant add {dataset} {decision.permission} --{noun} {who}"
+
+
+def _next_step(session: Session, delegate: "Delegate", known: Facts, decision: Decision) -> str:
+    """What somebody for whom this is run can do about it themselves."""
+    who, dataset, permission = shlex.quote(known.label), shlex.quote(decision.dataset), decision.permission
+    match decision.reason:
+        case Reason.TERMS_MISSING:
+            return f"accept at {session.config.origin}{terms.accept_path(decision.missing[0].id)}"
+        case Reason.NO_SUCH_PERMISSION:
+            return f"dsgctl access explain {who} {dataset} view"
+        case Reason.GRANTED if delegate.manages(decision.dataset):
+            return f"dsgctl grant list --dataset {dataset}"
+        case Reason.GRANTED:
+            return f"dsgctl access show {shlex.quote(delegate.email)}"
+        case Reason.NO_GRANT | Reason.GRANT_EXPIRED | Reason.LEVEL_TOO_LOW if not known.service_account:
+            for scope in (None, *sorted(delegate.facts.leads)):
+                if delegate.may_give(decision.dataset, permission, scope, known.id):
+                    within = f" --scope {shlex.quote(scope)}" if scope is not None else ""
+                    return f"dsgctl grant add {dataset} {permission} --user {who}{within}"
+            return f"ask an admin of {decision.dataset}"
+        case _:
+            return "ask an operator"
+
+
+def _may_see(session: Session, known: Facts, grant: access.Grant) -> bool:
+    """Whether a grant that reaches somebody may be shown to the person for whom the command is run."""
+    direct = known.label if grant.group is None else None
+    return session.delegate is None or session.delegate.may_see(
+        {"dataset": grant.dataset, "version": grant.version, "permission": grant.permission, "user": direct,
+         "group": grant.group, "scope": grant.scope}
+    )  # fmt: skip
 
 
 def _accepting(session: Session, known: Facts) -> str:
@@ -230,12 +268,14 @@ def who(session: Session, dataset: str, permission: str) -> None:
         with session.database.snapshot():
             for known in facts.of_dataset(session.database, dataset):
                 decision = access.decide(known, dataset, permission, moment)
-                if decision.allowed:
+                if decision.allowed and (session.delegate is None or session.delegate.oversees(dataset, known.label)):
                     yield {
                         "id": known.id, "who": known.label,
                         "kind": "service account" if known.service_account else "user",
                         "holds": sorted(decision.holds),
-                        "through": sorted({grant.group or "direct" for grant in decision.grants}),
+                        "through": sorted({
+                            grant.group or "direct" for grant in decision.grants if _may_see(session, known, grant)
+                        }),
                     }  # fmt: skip
 
     session.output.rows(found(), ("id", "who", "kind", "holds", "through"), value="who")

@@ -1,9 +1,11 @@
 """Which commands ``--as`` lets a person run, and about whom and what; the rules are core/delegation.py's.
 
-A command that is not named here is refused, so that a new one is an operator's until somebody decides.
+A command that is not named here is refused, so that a new one is an operator's until somebody decides. What a person
+may not know of is refused in the same words, and before anything is looked up, as what is not there.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -13,43 +15,63 @@ from dsgctl.core.clock import now
 from dsgctl.core.delegation import Delegate, of_person
 from dsgctl.core.errors import NotAllowed
 
-Parameters = dict[str, Any]
+Parameters = Mapping[str, Any]
 
 
 def _own(delegate: Delegate, given: Parameters) -> bool:
-    return delegate.is_self(given.get("email") or given.get("who") or given.get("user") or "")
+    who = next((given[key] for key in ("email", "who", "user") if given.get(key) is not None), None)
+    return who is not None and delegate.is_self(who)
 
 
 def _of_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return bool(given.get("dataset")) and delegate.manages(given["dataset"])
+    return given.get("dataset") is not None and delegate.manages(given["dataset"])
 
 
-def _own_or_of_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return _own(delegate, given) or _of_dataset(delegate, given)
+def _of_whole_dataset(delegate: Delegate, given: Parameters) -> bool:
+    return delegate.oversees_some(given["dataset"])
 
 
-def _of_group(delegate: Delegate, given: Parameters) -> bool:
-    return delegate.leads(given.get("name") or given.get("group") or "")
+def _person_on_dataset(delegate: Delegate, given: Parameters) -> bool:
+    return _own(delegate, given) or delegate.oversees(given["dataset"], given["who"])
+
+
+def _pending(delegate: Delegate, given: Parameters) -> bool:
+    if _own(delegate, given) or given["dataset"] is None:
+        return _own(delegate, given)
+    if given["user"] is not None:
+        return delegate.oversees(given["dataset"], given["user"])
+    return _of_whole_dataset(delegate, given)
+
+
+def _group(delegate: Delegate, given: Parameters) -> bool:
+    return delegate.leads(given["name"] if "name" in given else given["group"])
 
 
 def _grants(delegate: Delegate, given: Parameters) -> bool:
-    return _own_or_of_dataset(delegate, given) or (bool(given.get("group")) and delegate.leads(given["group"]))
+    dataset = given["dataset"]
+    if given["user"] is not None:
+        return _own(delegate, given) or (dataset is not None and delegate.oversees(dataset, given["user"]))
+    if given["group"] is not None and delegate.leads(given["group"]):
+        return True
+    if given["group"] is not None or given["service_account"] is not None:
+        return dataset is not None and delegate.administers(dataset)
+    return _of_dataset(delegate, given)
 
 
 # Command -> whether this person may run it so. What it then changes core decides once more.
 _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
     "user show": _own,
     "access show": _own,
-    "access check": _own_or_of_dataset,
-    "access explain": _own_or_of_dataset,
-    "access who": _of_dataset,
+    "access check": _person_on_dataset,
+    "access explain": _person_on_dataset,
+    "access who": _of_whole_dataset,
     "grant add": _of_dataset,
     "grant revoke": _of_dataset,
     "grant list": _grants,
-    "group show": _of_group,
-    "group member add": _of_group,
-    "group member remove": _of_group,
-    "terms pending": _own_or_of_dataset,
+    "group show": _group,
+    "group member add": _group,
+    "group member remove": _group,
+    "terms pending": _pending,
     "token list": _own,
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
@@ -65,19 +87,61 @@ def require_noun(session: Session, noun: str) -> None:
         raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {noun}'", "an operator does")
 
 
+def require_person(session: Session) -> Delegate:
+    """The person for whom the commands of this session are run; from here on under the email as it is stored.
+
+    Raises:
+        NotAllowed: there is no such account, or it is disabled.
+    """
+    delegate = of_person(session.on_behalf or "", session.database, now())
+    session.on_behalf = delegate.email
+    return delegate
+
+
 def require(session: Session, context: click.Context) -> None:
     """Raises:
     NotAllowed: this person may not run this command, or not about that.
     """
     command = context.command_path.partition(" ")[2]
-    delegate = of_person(session.on_behalf or "", session.database, now())
+    delegate = require_person(session)
     if context.params.get("file", "-") != "-":
         raise NotAllowed("files of this host are not read for you", "say --file - and send it as standard input")
     if delegate.manages_gateway:
         return
-    allowed = _ALLOWED.get(command)
+    session.delegate = delegate
     yours = f"'dsgctl access show {session.on_behalf}' shows what is theirs"
-    if allowed is None:
+    if command not in _ALLOWED:
         raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {command}'", yours)
-    if not allowed(delegate, context.params):
+    if not _may_run(delegate, command, context.params):
         raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {command}' about that", yours)
+
+
+def _may_run(delegate: Delegate, command: str, given: Parameters) -> bool:
+    dataset = given.get("dataset")
+    # A dataset that they may not know of is, to them, one that is not there.
+    return (dataset is None or delegate.knows(dataset)) and _ALLOWED[command](delegate, given)
+
+
+def commands(delegate: Delegate) -> frozenset[str] | None:
+    """The commands that a person may run at all, about something; None for all about facts."""
+    return None if delegate.manages_gateway else frozenset(_ALLOWED)
+
+
+def may_type(delegate: Delegate, words: list[str]) -> bool:
+    """Whether a command begins with these words that this person may run."""
+    if not words:
+        return True
+    if delegate.manages_gateway:
+        return words[0] in _FACTS
+    return any(command.split()[: len(words)] == words[: len(command.split())] for command in _ALLOWED)
+
+
+_COMMAND = re.compile(r"\bdsgctl ((?:[a-z][a-z-]* ?)+)")
+
+
+def hint_for(delegate: Delegate, hint: str) -> str:
+    """What to do next, if it names only commands that this person may run."""
+    for typed in _COMMAND.findall(hint):
+        if not may_type(delegate, typed.split()):
+            return "ask an operator"
+    return hint

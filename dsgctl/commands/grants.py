@@ -149,4 +149,6 @@ def list_(
         subject=_subject(session.database, user, group, service_account),
         expiring_before=now() + names.duration(expiring) if expiring is not None else None,
     )
+    if session.delegate is not None:
+        rows = filter(session.delegate.may_see, rows)
     session.output.rows(rows, columns, value="id")

@@ -35,7 +35,10 @@ def list_(session: Session) -> None:
 @click.argument("name", type=GROUP)
 def show(session: Session, name: str) -> None:
     """Members, leads and grants of a group."""
-    session.output.one(groups.show(session.database, name), value="name")
+    record = groups.show(session.database, name)
+    if session.delegate is not None:
+        record |= {key: session.delegate.known_of(record[key]) for key in ("grants", "scoped_grants")}
+    session.output.one(record, value="name")
 
 
 @subcommand(command, "remove", example="dsgctl group remove lab-1 --dry-run")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,11 +18,14 @@ from dsgctl.config import Config, Settings, from_environment, read, settings_fil
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change, require_clock
 from dsgctl.core.clock import now
-from dsgctl.core.errors import Invalid
+from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.names import shown
 from dsgctl.memory import forbid_core_dumps
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
+
+if TYPE_CHECKING:
+    from dsgctl.core.delegation import Delegate
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,6 +42,7 @@ class Session:
         self.env_file = env_file
         self.debug = debug
         self.on_behalf = on_behalf
+        self.delegate: Delegate | None = None  # of a command that is run for somebody who does not manage the gateway
         self.output = Output("table")
         self._config: Config | None = None
         self._database: Database | None = None
@@ -178,11 +182,17 @@ def _allowed_only(function: Function) -> Function:
 
     @wraps(function)
     def run(session: Session, /, *arguments: Any, **options: Any) -> Any:
-        if session.on_behalf is not None:
-            from dsgctl.commands import delegated  # only with --as
+        if session.on_behalf is None:
+            return function(session, *arguments, **options)
+        from dsgctl.commands import delegated  # only with --as
 
-            delegated.require(session, click.get_current_context())
-        return function(session, *arguments, **options)
+        delegated.require(session, click.get_current_context())
+        try:
+            return function(session, *arguments, **options)
+        except DsgError as error:
+            if session.delegate is not None:
+                error.hint = delegated.hint_for(session.delegate, error.hint)
+            raise
 
     return run  # type: ignore[return-value]
 
@@ -240,8 +250,16 @@ class Name(click.ParamType[str]):
         from click.shell_completion import CompletionItem
 
         try:
-            database = Session((ctx.find_root().params or {}).get("env_file"), debug=False).database
-            return [CompletionItem(name) for name in self._list_names(database) if name.startswith(incomplete)]
+            given = ctx.find_root().params or {}
+            session = Session(given.get("env_file"), debug=False, on_behalf=given.get("on_behalf"))
+            names = [name for name in self._list_names(session.database) if name.startswith(incomplete)]
+            if session.on_behalf is not None:
+                from dsgctl.commands import delegated  # only with --as
+
+                delegate = delegated.require_person(session)
+                known = {"dataset": delegate.knows, "group": delegate.facts.groups.__contains__}.get(self.name)
+                names = [name for name in names if delegate.manages_gateway or (known is not None and known(name))]
+            return [CompletionItem(name) for name in names]
         except Exception:
             return []  # a shell that completes must never show an error
 

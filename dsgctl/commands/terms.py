@@ -103,5 +103,6 @@ def pending(session: Session, user: str | None, dataset: str | None) -> None:
     rows = (
         {**row, "accept_url": session.config.origin + terms.accept_path(row["terms"])}
         for row in terms.pending(session.database, now(), email=user, dataset=dataset)
+        if session.delegate is None or session.delegate.oversees(row["dataset"], row["user"])
     )
     session.output.rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")

@@ -64,7 +64,11 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
 @click.argument("email")
 def show(session: Session, email: str) -> None:
     """All that is known of a person."""
-    session.output.one(users.show(session.database, email), value="email")
+    record = users.show(session.database, email)
+    if session.delegate is not None:
+        del record["notes"]  # they are the operators'
+        record["grants"] = session.delegate.known_of(record["grants"])
+    session.output.one(record, value="email")
 
 
 @subcommand(command, "set", example="dsgctl user set ada@example.org --email ada@lab.example.org --no-admin")

@@ -10,7 +10,7 @@ Nobody passes on more than what they hold, in version, level and time (`derived.
 with that (`derived.settle`). Nobody sees more of others than what they may decide about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
@@ -58,6 +58,10 @@ class Delegate:
         """Whether they may know that there is this dataset; one that is not there is unknown to everybody."""
         return self.manages_gateway or access.may_know_of(self.facts, dataset, self.at)
 
+    def known_of(self, grants: Iterable[str]) -> list[str]:
+        """Of grants in words, the dataset first, those on datasets that they may know of."""
+        return [grant for grant in grants if self.knows(grant.partition(" ")[0])]
+
     def leads(self, group: str) -> bool:
         return self.manages_gateway or (self.facts.active and group in self.facts.leads)
 
@@ -73,17 +77,41 @@ class Delegate:
             grant.permission == "admin" or self.facts.leads for grant in self._holds(dataset)
         )
 
-    def oversees(self, dataset: str, person: str) -> bool:
-        """Whether they may see all that somebody else has on a dataset."""
+    def people_of(self, dataset: str) -> frozenset[str] | None:
+        """Those of whom they may see all that they have on a dataset, by their `email_key`; None for everybody.
+
+        A lead's: who is in a group that they lead, if they have ``manage`` on the whole dataset.
+        """
         if self.administers(dataset):
-            return True
-        if not any(grant.version is None for grant in self._holds(dataset)):
+            return None
+        people = {email_key(self.email)}
+        if self.oversees_some(dataset):
+            query = (
+                m.Membership.select(m.Principal.email)
+                .join_from(m.Membership, m.Group)
+                .join_from(m.Membership, m.Principal)
+                .where(m.Group.name.in_(self.facts.leads))
+            )
+            people |= {email_key(email) for (email,) in self.database.tuples(query) if email}
+        return frozenset(people)
+
+    def oversees_some(self, dataset: str) -> bool:
+        """Whether there may be others of whom they may see all that these have on a dataset."""
+        whole = any(grant.version is None for grant in self._holds(dataset))
+        return self.administers(dataset) or (whole and bool(self.facts.leads))
+
+    def oversees(self, dataset: str, person: str) -> bool:
+        """Whether they may see all that somebody has on a dataset."""
+        people = self.people_of(dataset)
+        return people is None or email_key(person) in people
+
+    def may_give(self, dataset: str, permission: str, scope: str | None, principal_id: int) -> bool:
+        """Whether they may give somebody this permission on the whole dataset."""
+        try:
+            self.require_grant(dataset, permission, None, scope, (principal_id, None))
+        except NotAllowed:
             return False
-        mine = m.Membership.select().join_from(m.Membership, m.Group).join_from(m.Membership, m.Principal)
-        user = users.by_email(self.database, person)
-        return user is not None and self.database.count(
-            mine.where(m.Membership.principal == user.id, m.Group.name.in_(self.facts.leads))
-        ) > 0  # fmt: skip
+        return True
 
     def may_see(self, grant: Mapping[str, Any]) -> bool:
         """Whether they may see a grant, as `grants.listed` has it: their own, and what they may decide about."""

@@ -233,7 +233,7 @@ def _settle_once(change: "Change") -> bool:
     ends, seats = facts.support()
     too_long = [grant for grant in facts.given.values() if ends[grant.id] < grant.end]
     for grant in too_long:
-        if ends[grant.id] == NOTHING:
+        if ends[grant.id] <= change.at:
             take_grants(change, m.Grant.id == grant.id, because="who gave it may no longer")
         else:
             _shorten(change, grant.id, ends[grant.id])

@@ -1,13 +1,16 @@
 """``dsgctl --as``: what a person who is no operator may see and change; and the shell that ssh gives them."""
 
 import json
+import re
 import shlex
 
 import pytest
 
 from dsgctl.commands import delegated
+from dsgctl.commands.session import Session
+from dsgctl.commands.shell import completions
 from tests.commands.conftest import World
-from tests.commands.running import dump
+from tests.commands.running import dump, execute
 from tests.commands.terminal import on_a_terminal
 from tests.commands.test_errors import is_one_line
 from tests.commands.test_nouns import COMMANDS
@@ -104,13 +107,35 @@ def test_what_is_allowed_is_a_command_that_is_there() -> None:
 
 
 def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
-    typed = [f"access check {ADA} fish2 view", "", f"dsgctl user show {ADA} -o value", "user 'x", "user list",
-             "nonsense", "exit", "user list", ""]  # fmt: skip
+    typed = [
+        f"access check {ADA} fish2 view",
+        "",
+        "# a comment",
+        f"dsgctl user show {ADA} -o value",
+        "exit",
+        "user list",
+    ]
     result = led.run("--as", ADA, "shell", input="\n".join(typed))
-    assert result.out == f"yes\n{ADA}\n"
-    lines = result.err.splitlines()
-    assert "check the quotes" in lines[0] and "may not run" in lines[1] and "No such command 'nonsense'" in lines[2]
-    assert (len(lines), result.code) == (3, 2)
+    assert (result.code, result.out, result.err) == (0, f"yes\n{ADA}\n", "")
+
+
+@pytest.mark.parametrize(("line", "code", "said"), [
+    ("user 'x", 2, "check the quotes"), ("user list", 5, "may not run"), ("nonsense", 2, "No such command 'nonsense'"),
+    (f"access check {ADA} fish2 admin", 5, ""), ("--debug user list", 2, "has no place here"),
+    ("grant revoke fish2 view --user bo@example.org --scope lab-1", 5, "not for somebody of the group"),
+])  # fmt: skip
+def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(
+    led: World, line: str, code: int, said: str
+) -> None:
+    before = dump(led.database)
+    after = f"group member add lab-1 {BO}"
+    for given in (f"{line}\n{after}\n", f"access check {ADA} fish2 view\n{line}\n{after}\n"):
+        result = led.run("--as", ADA, "shell", input=given)
+        assert result.code == code and said in result.err, result
+    assert dump(led.database) == before
+    lines = "user show nobody@example.org\ngroup add lab-9\n"  # an operator's too
+    assert led.run("shell", input=lines).code == 3
+    assert dump(led.database) == before
 
 
 @pytest.mark.parametrize("line", ["--as root@example.org user list", "--env-file /etc/passwd user list", "shell",
@@ -138,3 +163,221 @@ def test_on_a_terminal_it_prompts_and_ends_with_ctrl_d(led: World) -> None:
         terminal.press("\x04")
         assert terminal.end() == 0
     assert "Traceback" not in terminal.seen
+
+
+def test_help_in_the_shell_lists_what_this_person_may_run(led: World) -> None:
+    lines = led.run("--as", ADA, "shell", input="help\n").ok().out.splitlines()
+    assert {line.split("  ")[0] for line in lines[:-1]} == set(delegated._ALLOWED)
+    everything = led.run("shell", input="help\n").ok().out
+    assert "\ndb backup " in everything and "\nshell " not in everything
+    one = led.run("--as", ADA, "shell", input="help grant add\n").ok().out
+    assert one.startswith("Usage: dsgctl grant add")
+
+
+COMPLETED = [
+    ("", "gr", ["group ", "grant "]), ("", "us", ["user "]), ("", "db", []), ("", "he", ["help "]),
+    ("user ", "", ["show "]), ("user ", "l", []), ("group ", "", ["member ", "show "]),
+    ("group member ", "a", ["add "]), ("dataset ", "", []),
+    ("grant add ", "", ["fish2 ", "fly "]), ("grant add ", "sec", []), ("dataset show ", "", []),
+    ("group show ", "", ["lab-1 "]), ("grant add fish2 view ", "--sc", ["--scope "]),
+    ("grant add fish2 view --scope ", "l", ["lab-1 "]), ("", "/etc/", []), ("", "~roo", []), ("", "--", []),
+    ("access show ", "/e", []), ("grant add fish2 view --service-account ", "", []), ("user show 'x ", "", []),
+    ("help gr", "", []), ("help ", "gr", ["group ", "grant "]), ("import csv ", "", []), ("user list ", "--", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "text", "words"), COMPLETED)
+def test_tab_completes_what_this_person_may_run_and_know(
+    led: World, line: str, text: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led.quick("dataset", "add", "secret").ok()
+    led.quick("group", "add", "lab-2").ok()
+    monkeypatch.setenv("DATABASE_PATH", str(led.database))
+    session = Session(None, debug=False, on_behalf=ADA)
+    delegate = delegated.require_person(session)
+    assert completions(session, delegate, line, text) == words
+    session.database.close()
+
+
+def test_tab_on_a_terminal_shows_no_file_and_no_user_of_this_host(led: World) -> None:
+    with on_a_terminal(led.run, "--as", ADA, "shell") as terminal:
+        terminal.wait_for("dsgctl> ")
+        terminal.type("acc\t")
+        terminal.wait_for("access ")
+        terminal.type(f"check {ADA} fi\t")
+        terminal.wait_for("fish2 ")
+        terminal.type("view\r")
+        terminal.wait_for("yes")
+        for keys in ("/et\t\t", "~roo\t\t", "~root\x1b&", "/etc/pass\x1b*"):
+            terminal.type(f"{keys}X\x15")  # X marks the end; Ctrl-U deletes the line
+            terminal.wait_for("X")
+        terminal.type("exit\r")
+        terminal.end()
+    for word in ("passwd", "hostname", "/root", "~root/"):
+        assert word not in terminal.seen
+
+
+# What one may not know of
+
+
+CLOSED = """
+access check {me} {dataset} view
+access check {me} {dataset} view --service clio
+access check nobody@example.org {dataset} view
+access explain {me} {dataset}
+access explain {me} {dataset} view -o json
+access who {dataset}
+grant list --dataset {dataset}
+grant list --user {me} --dataset {dataset}
+grant list --group lab-1 --dataset {dataset}
+grant add {dataset} view --user {me}
+grant add {dataset} view --user {me} --version v1 --scope lab-1
+grant revoke {dataset} view --user {me}
+terms pending --dataset {dataset}
+terms pending --user {me} --dataset {dataset}
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", CLOSED)
+@pytest.mark.parametrize("who", [ADA, BO])
+def test_a_closed_dataset_is_one_that_is_not_there(led: World, line: str, who: str) -> None:
+    """The same words and the same exit code, whether it is there, has terms or a bucket, or once was theirs."""
+    for name in ("secret", "gone"):
+        led.quick("dataset", "add", name).ok()
+        led.quick("dataset", "version", "add", name, "v1").ok()
+        led.quick("dataset", "location", "add", name, f"gs://{name}-bucket/").ok()
+        led.quick("terms", "add", f"{name} terms", "--file", "fish2.md", "--dataset", name).ok()
+    led.quick("grant", "add", "gone", "admin", "--user", who, "--expires", "1h").ok()
+    led.quick("grant", "add", "gone", "view", "--group", "lab-1", "--expires", "1h").ok()
+    execute(led.database, "UPDATE grants SET expires = '2020-01-01T00:00:00.000000Z' WHERE expires IS NOT NULL")
+    before = dump(led.database)
+    answers = set()
+    for name in ("secret", "gone", "missing"):
+        result = led.quick("--as", who, *line.format(me=who, dataset=name).split())
+        answers.add((result.code, result.out, result.err.replace(name, "NAME")))
+    assert len(answers) == 1, answers
+    assert next(iter(answers))[0] == 5
+    assert dump(led.database) == before
+
+
+def test_no_answer_about_oneself_names_a_dataset_that_one_may_not_know_of(led: World) -> None:
+    led.quick("dataset", "add", "secret").ok()
+    led.quick("dataset", "location", "add", "secret", "gs://secret-bucket/").ok()
+    led.quick("grant", "add", "secret", "admin", "--user", ADA, "--expires", "1h").ok()
+    led.quick("grant", "add", "secret", "view", "--group", "lab-1", "--expires", "1h").ok()
+    led.quick("group", "member", "add", "lab-1", BO).ok()
+    led.quick("grant", "add", "secret", "view", "--user", BO, "--scope", "lab-1").ok()
+    execute(led.database, "UPDATE grants SET expires = '2020-01-01T00:00:00.000000Z' WHERE expires IS NOT NULL")
+    of_theirs = ("user show {me}", "grant list --user {me}", "access show {me}", "terms pending --user {me}",
+                 "group show lab-1", "grant list --group lab-1", "grant list --dataset fish2",
+                 "access who fish2")  # fmt: skip
+    for line in (line.format(me=ADA) for line in of_theirs):
+        for form in ("table", "json", "csv"):
+            result = led.quick("--as", ADA, *line.split(), "-o", form).ok()
+            assert "secret" not in result.out + result.err, (line, result)
+
+
+def test_notes_are_the_operators(led: World) -> None:
+    led.quick("user", "set", ADA, "--note", "on probation").ok()
+    for line in (f"user show {ADA}", f"access show {ADA}", f"access explain {ADA} fish2", "group show lab-1",
+                 f"token list --user {ADA}", f"grant list --user {ADA}", "access who fish2"):  # fmt: skip
+        for form in ("table", "json", "jsonl", "csv", "value"):
+            result = led.quick("--as", ADA, *line.split(), "-o", form).ok()
+            assert "probation" not in result.out, result
+    assert "notes" not in json.loads(led.quick("--as", ADA, "user", "show", ADA, "-o", "json").out)
+    assert "on probation" in led.quick("--as", "root@example.org", "user", "show", ADA).ok().out
+
+
+OF_OTHERS = """
+grant add fish2 view --user {x}
+grant add fish2 view --user {x} --scope lab-1
+grant revoke fish2 view --user {x} --scope lab-1
+grant list --dataset fish2 --user {x}
+access explain {x} fish2
+access check {x} fish2 view
+access show {x}
+terms pending --dataset fish2 --user {x}
+user show {x}
+token list --user {x}
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", OF_OTHERS)
+def test_a_lead_does_not_learn_who_else_is_there(led: World, line: str) -> None:
+    answers = set()
+    for person in (BO, "old@example.org", "nobody@example.org"):
+        result = led.quick("--as", ADA, *line.format(x=person).split())
+        answers.add((result.code, result.out, result.err.replace(person, "X")))
+    assert len(answers) == 1 and next(iter(answers))[0] == 5, answers
+
+
+def test_a_manager_of_a_version_sees_and_gives_that_version_alone(led: World) -> None:
+    led.quick("dataset", "version", "add", "fish2", "v2").ok()
+    led.quick("dataset", "location", "add", "fish2", "gs://v2-bucket/", "--version", "v2").ok()
+    led.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
+    led.quick("grant", "revoke", "fish2", "edit", "--user", ADA).ok()
+    led.quick("grant", "add", "fish2", "manage", "--user", ADA, "--version", "v1.2", "--expires", "1h").ok()
+    led.quick("grant", "add", "fish2", "edit", "--user", BO, "--version", "v2", "--scope", "lab-1").ok()
+    led.quick("grant", "revoke", "fish2", "view", "--group", "lab-1").ok()
+    led.quick("group", "member", "add", "lab-1", BO).ok()
+    for version in ([], ["--version", "v2"], ["--version", "v3"]):
+        for verb in ("add", "revoke"):
+            line = ["grant", verb, "fish2", "edit", "--user", BO, "--scope", "lab-1", *version]
+            result = led.quick("--as", ADA, *line)
+            assert result.code == 5 and "--version v1.2" in result.err, result
+    for end in ([], ["--expires", "90d"], ["--expires", "never"]):
+        line = ["grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1", "--version", "v1.2", *end]
+        answer = json.loads(led.quick("--as", ADA, *line, "-o", "json").ok().out)
+        assert answer["expires"] is not None
+    assert " until 20" in led.quick("--as", ADA, *line).ok().out
+    seen = json.loads(led.quick("--as", ADA, "grant", "list", "--dataset", "fish2", "-o", "json").ok().out)
+    assert {(row["version"], row["user"]) for row in seen} == {("v1.2", ADA), ("v1.2", BO)}
+    assert "v2-bucket" not in led.quick("--as", ADA, "access", "explain", ADA, "fish2").ok().out
+    assert led.quick("--as", ADA, "access", "explain", BO, "fish2").code == 5
+    led.quick("grant", "revoke", "fish2", "manage", "--user", ADA, "--version", "v1.2").ok()
+    left = json.loads(led.quick("grant", "list", "--user", BO, "--dataset", "fish2", "-o", "json").ok().out)
+    assert {(row["version"], row["permission"]) for row in left} == {("v1.2", "view"), ("v2", "edit")}  # operators'
+
+
+FAILING = f"""
+group member add lab-1 nobody@example.org
+grant add fly edit --user nobody@example.org
+grant add fly view --user x --version nope
+grant revoke fly edit --user {BO}
+access explain {BO} fly admin
+access explain {BO} fly edit
+access explain {ADA} fly edit
+access explain {ADA} fish2 admin
+access check {ADA} fly nonsense
+user show {BO} --bad
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", FAILING)
+def test_no_next_step_names_a_command_that_this_person_may_not_run(led: World, line: str) -> None:
+    for who in (ADA, BO):
+        result = led.quick("--as", who, *line.split())
+        for typed in re.findall(
+            r"dsgctl ([a-z-]+(?: [a-z-]+)*)", (result.out + result.err).replace("may not run 'dsgctl", "")
+        ):
+            words = typed.split()
+            assert any(one.split() == words[: len(one.split())] for one in delegated._ALLOWED), (typed, result)
+
+
+DEBUGGING = ["user show -- --debug", "user show --debug", "--debug user show", "grant list --user --debug"]
+
+
+@pytest.mark.parametrize("line", DEBUGGING)
+def test_nobody_turns_on_tracebacks_from_within(led: World, line: str) -> None:
+    result = led.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": line})
+    assert "Traceback" not in result.err and is_one_line(result), result
+    result = led.run("user", "show", "--", "--debug")
+    assert "Traceback" not in result.err and result.code == 3
+
+
+def test_the_log_has_the_email_as_it_is_stored(led: World) -> None:
+    led.quick("--as", ADA.upper(), "group", "member", "add", "lab-1", BO).ok()
+    record = json.loads(led.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
+    assert record["actor"].startswith(f"user:{ADA} by os:")
+    kelvin = ADA.replace("a", "\u212a")
+    assert led.quick("--as", kelvin, "access", "show", ADA).code == 5

@@ -148,6 +148,12 @@ class Lab:
 
     def run(self, actor: str, verb: str, who: str, group: str, key: Key, lasts: timedelta | None) -> None:
         """One command, of which the oracle learns only if an operator gave it."""
+        if verb in ("lose", "shorten", "read-only"):  # of what an operator gave, so that it is no blow in the air
+            given = sorted(self.operators.grants, key=str)
+            key = given[(PEOPLE.index(who) + len(key[1])) % len(given)] if given else key
+            who = key[0] if key[0] in PEOPLE else "a"
+            lasts = timedelta(hours=1)
+            verb = {"lose": "revoke", "shorten": "grant"}.get(verb, verb)
         subject, permission, version, scope = key
         target = Target("fish2", permission, version, scope)
         try:
@@ -228,20 +234,22 @@ class Lab:
                 assert has <= allowed[who], (who, later, has - allowed[who])
 
 
-SUBJECTS = st.sampled_from((*PEOPLE, *GROUPS))
-KEYS = st.tuples(SUBJECTS, st.sampled_from(LEVELS), st.sampled_from(VERSIONS), st.sampled_from(("g", "g", "h", None)))
-ACTORS = st.sampled_from(("a", "a", "a", "b", "b", "c", "d"))
+SUBJECTS = st.sampled_from(("b", "c", "c", "d", "a", "g"))
+GIVEN = st.sampled_from(("view", "edit", "manage", "view", "edit", "manage", "admin"))
+SCOPES = st.sampled_from(("g", "g", "g", "g", "h", None))
+KEYS = st.tuples(SUBJECTS, GIVEN, st.sampled_from(("v1", "v1", None, "v2")), SCOPES)
+ACTORS = st.sampled_from(("a", "a", "a", "a", "b", "b", "c"))
 WHO, WHERE, LASTS = st.sampled_from(PEOPLE), st.sampled_from(("g", "g", "h")), st.sampled_from(ENDS)
-BY_PEOPLE = ("grant", "grant", "grant", "grant", "join", "join", "revoke", "leave", "lead", "no lead")
+BY_PEOPLE = ("grant", "grant", "grant", "grant", "join", "join", "join", "revoke", "leave", "lead", "no lead")
 DELEGATED = st.tuples(ACTORS, st.sampled_from(BY_PEOPLE), WHO, WHERE, KEYS, LASTS)
-ALL = ("grant", "grant", "grant", "revoke", "revoke", "join", "lead", "no lead", "leave", "read-only", "toggle",
-       "offboard", "shell")  # fmt: skip
-BY_OPERATORS = st.tuples(st.just("os"), st.sampled_from(ALL), WHO, WHERE, KEYS, LASTS)
-HOLDS = st.tuples(st.sampled_from(("a", "a", "b", "g")), st.sampled_from(("manage", "manage", "admin")),
-                  st.sampled_from(VERSIONS), st.none())  # fmt: skip
-LOSES = st.tuples(st.just("os"), st.sampled_from(("revoke", "grant", "shell")), WHO, WHERE, HOLDS, LASTS)
+BY_OPERATORS = ("grant", "grant", "join", "lead", "no lead", "leave", "toggle", "offboard", "shell", "read-only",
+                "lose", "lose", "lose", "shorten", "shorten")  # fmt: skip
+OPERATED = st.tuples(st.just("os"), st.sampled_from(BY_OPERATORS), WHO, WHERE, KEYS, LASTS)
+HOLDS = st.tuples(st.sampled_from(("a", "a", "a", "b", "g")), st.sampled_from(("manage", "manage", "admin")),
+                  st.sampled_from((None, "v1")), st.none())  # fmt: skip
 START = st.tuples(st.just("os"), st.just("grant"), WHO, WHERE, HOLDS, LASTS)
-STEPS = st.lists(DELEGATED | DELEGATED | DELEGATED | BY_OPERATORS | LOSES, min_size=10, max_size=30)
+STEPS = st.lists(DELEGATED | DELEGATED | OPERATED, min_size=40, max_size=40)
+FIRST = (("lead", "a", "g"), ("lead", "b", "h"), ("join", "b", "g"), ("join", "c", "g"), ("grant", "a", "g"))
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +260,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SUCCEEDED: list[int] = []
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(start=st.lists(START, min_size=1, max_size=3), steps=STEPS)
 def test_nobody_ever_has_what_no_operator_gave(
     start: list[Step], steps: list[Step], directory: Path, empty_database: Path
@@ -265,8 +273,8 @@ def test_nobody_ever_has_what_no_operator_gave(
     database.script("PRAGMA synchronous = off")
     try:
         lab = Lab(database)
-        for who, verb, group in (("a", "lead", "g"), ("b", "lead", "h"), ("b", "join", "g"), ("c", "join", "g")):
-            lab.run("os", verb, who, group, ("a", "view", None, None), None)
+        for verb, who, group in FIRST:
+            lab.run("os", verb, who, group, ("g", "view", None, None), None)
         for step in (*start, *steps):
             lab.run(*step)
             lab.check()
