@@ -108,16 +108,20 @@ def test_backup_and_restore_run_as_they_stand(tmp_path: Path) -> None:
 
 
 def test_the_policy_file_is_applied_as_it_stands(tmp_path: Path) -> None:
+    """After what the first steps do."""
     section = README.read_text(encoding="utf-8").split("## Policy as a file")[1].split("\n## ")[0]
     (tmp_path / "policy.yaml").write_text(re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[0])
-    (tmp_path / "brain.md").write_text("# Rules\n\nBe kind.\n")
     commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0]
     script = f"""set -euo pipefail
         export PATH="{Path(sys.executable).parent}:$PATH" DATABASE_PATH="$PWD/dsg.sqlite3"
         dsgctl db migrate
-        dsgctl user add ada@example.org
-        dsgctl user add bo@example.org
+        dsgctl group add lab-1
+        dsgctl dataset add fish2 --description 'A zebrafish brain'
+        dsgctl grant add fish2 view --group lab-1
+        dsgctl user add ada@example.org --name 'Ada Lovelace'
+        dsgctl group member add lab-1 ada@example.org --lead
         {commands}
+        dsgctl apply written.yaml
         dsgctl diff policy.yaml && dsgctl terms accept 1 ada@example.org
         dsgctl access check ada@example.org brain edit"""
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

@@ -1,16 +1,23 @@
 """``dsgctl apply`` and ``dsgctl diff``"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dsgctl.commands.output import printable, told
-from dsgctl.commands.session import Session, dry_run_option, output_option
+from dsgctl.commands.output import counted, printable, told
+from dsgctl.commands.session import Session, dry_run_option, output_option, yes_option
 from dsgctl.core.audit import Record
+from dsgctl.core.errors import Invalid
 
 if TYPE_CHECKING:
     from dsgctl.policy.applying import Applied
+    from dsgctl.policy.document import Document
+
+_FILE = click.argument("file", metavar="FILE.yaml", type=click.Path(path_type=Path))  # "-" is standard input
 
 _PRUNE = click.option(
     "--prune", is_flag=True, help="Take away what the file declared before and no longer does; nothing else."
@@ -19,18 +26,25 @@ _OWN = "file.apply"  # the record of the file itself, which is no change of what
 
 
 @click.command("apply", epilog="\b\nExample:\n  dsgctl apply policy.yaml --dry-run\n  dsgctl apply policy.yaml")
-@click.argument("file", metavar="FILE.yaml", type=click.Path(path_type=Path))
+@_FILE
 @_PRUNE
 @dry_run_option
+@yes_option
 @output_option
 @click.pass_obj
-def apply_(session: Session, file: Path, prune: bool, dry_run: bool) -> None:
-    """Bring groups, datasets, terms and grants up to a file that people review. All of it, or nothing.
+def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) -> None:
+    """Bring groups, datasets, terms and grants up to a file that people review ('-': standard input). All of it, or
+    nothing.
 
     The file owns what it declares: with --prune, what it declared once and no longer does goes. What it never
     declared is not touched.
     """
-    name, records, _ = _applied(session, file, prune=prune, dry_run=dry_run)
+    document = _read(session, file)
+    if prune and not dry_run and not yes:
+        going = [record for record in _run(session, document, prune=True, dry_run=True)[0] if _takes_away(record)]
+        if going:
+            _confirm(session, document.name, going)
+    name, records = document.name, _apply(session, document, prune=prune, dry_run=dry_run)
     if session.output.format == "table":
         made = "would make" if dry_run else "made"
         changes = told({"changes": len(records)})
@@ -38,33 +52,69 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool) -> None:
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl diff policy.yaml\n  dsgctl diff policy.yaml --prune")
-@click.argument("file", metavar="FILE.yaml", type=click.Path(path_type=Path))
+@_FILE
 @_PRUNE
 @output_option
 @click.pass_obj
 def diff(session: Session, file: Path, prune: bool) -> int:
-    """Show what 'dsgctl apply' would change: exit code 0 if nothing, 1 if something, as diff(1) has it."""
-    _, records, _ = _applied(session, file, prune=prune, dry_run=True)
-    return 1 if records else 0
+    """Show what 'dsgctl apply' would change: exit code 0 if nothing, 1 if something, as diff(1) has it. '-' is standard
+    input."""
+    return 1 if _apply(session, _read(session, file), prune=prune, dry_run=True) else 0
 
 
-def _applied(session: Session, file: Path, *, prune: bool, dry_run: bool) -> "tuple[str, list[Record], Applied]":
-    from dsgctl.policy import applying, document  # YAML, which no other command needs
+def _read(session: Session, file: Path) -> "Document":
+    from dsgctl.policy import document  # YAML, which no other command needs
+
+    with _told_by_line(session):
+        return document.read(file)
+
+
+@contextmanager
+def _told_by_line(session: Session) -> Iterator[None]:
+    """Print several faults of a file a line each, where people read them; as JSON they are one object."""
+    from dsgctl.policy.document import BadFile
+
+    try:
+        yield
+    except BadFile as error:
+        if len(error.problems) == 1 or session.output.is_json:
+            raise
+        for line in error.problems:
+            click.echo(printable(f"{error.path}: {line}"), err=True)
+        raise Invalid(f"{error.path} has {counted(error.count, 'fault')}", error.hint) from None
+
+
+def _run(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> "tuple[list[Record], Applied]":
+    from dsgctl.policy import applying
 
     seen: list[Record] = []
-    try:
-        read = document.read(file)
-        actor = f"file:{read.name} by {session.actor}"
-        with session.change(actor=actor, dry_run=dry_run, watch=seen.append) as opened:
-            applied = applying.apply(opened, read, prune=prune)
-    except document.BadFile as error:
-        if len(error.problems) > 1 and not session.output.is_json:  # whose error is one object
-            for line in error.problems:
-                click.echo(printable(line), err=True)
-        raise
-    records = [record for record in seen if record.action != _OWN]
+    actor = f"file:{document.name} by {session.actor}"
+    with _told_by_line(session), session.change(actor=actor, dry_run=dry_run, watch=seen.append) as opened:
+        applied = applying.apply(opened, document, prune=prune)
+    return [record for record in seen if record.action != _OWN], applied
+
+
+def _apply(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> list[Record]:
+    records, applied = _run(session, document, prune=prune, dry_run=dry_run)
     _print(session, records, applied)
-    return read.name, records, applied
+    return records
+
+
+def _confirm(session: Session, name: str, going: list[Record]) -> None:
+    for record in going:
+        sign, text = _line(record)
+        click.echo(printable(f"{sign} {text}"), err=True)
+    what = counted(len(going), "thing")
+    session.confirm(f"{name}: {what} that it no longer declares, as above, will be taken away", yes=False)
+
+
+def _takes_away(record: Record) -> bool:
+    return _sign(record) == "-"
+
+
+def _sign(record: Record) -> str:
+    verb = record.action.rpartition(".")[2]
+    return {"add": "+", "remove": "-", "revoke": "-", "retire": "-"}.get(verb, "~")
 
 
 def _print(session: Session, records: list[Record], applied: "Applied") -> None:
@@ -80,8 +130,7 @@ def _print(session: Session, records: list[Record], applied: "Applied") -> None:
 
 def _line(record: Record) -> tuple[str, str]:
     """``+ grant.add``, ``- grant.revoke``, ``~ dataset.set``, with what it is about."""
-    noun, _, verb = record.action.rpartition(".")
-    sign = {"add": "+", "remove": "-", "revoke": "-", "retire": "-"}.get(verb, "~")
+    noun, sign = record.action.rpartition(".")[0], _sign(record)
     before, after = record.before or {}, record.after or {}
     if sign == "~":
         said = [f"{key}: {_word(before.get(key))} -> {_word(value)}" for key, value in after.items()
@@ -93,4 +142,12 @@ def _line(record: Record) -> tuple[str, str]:
 
 
 def _word(value: object) -> str:
+    """A value as people read it: never as Python writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        whole_day = (value.hour, value.minute, value.second, value.microsecond) == (0, 0, 0, 0)
+        return f"{value:%Y-%m-%d}" if whole_day else f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_word, value)) or "-"
     return "-" if value is None or value == "" else " ".join(str(value).split())

@@ -30,6 +30,13 @@ def _names(key: str) -> tuple[str, ...]:
     return tuple(map(str, listed))
 
 
+def file_of(database: Database, kind: str, key: tuple[str, ...]) -> str:
+    """The file that declares this; empty if none does."""
+    text = json.dumps(key, ensure_ascii=False)
+    found = database.first(Declared.select().where(Declared.kind == kind, Declared.key == text))
+    return found.file if found else ""
+
+
 def own(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
     """Note that a file declares this. Returns whether it did not before.
 
@@ -39,7 +46,10 @@ def own(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
     text = json.dumps(key, ensure_ascii=False)
     found = change.database.first(Declared.select().where(Declared.kind == kind, Declared.key == text))
     if found is not None and found.file != file:
-        raise Conflict(f"the file {found.file} declares it too", "take it out of one, and apply that with --prune")
+        raise Conflict(
+            f"the file {found.file} declares {kind} {' '.join(filter(None, key))} too",
+            "take it out of one, and apply that with --prune",
+        )
     if found is None:
         change.database.run(Declared.insert(kind=kind, key=text, file=file, since=change.at))
     return found is None

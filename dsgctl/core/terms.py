@@ -1,5 +1,6 @@
 """Terms of service: whose they are, from when to when, and who has accepted them."""
 
+import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -166,12 +167,19 @@ def add(
     row = {"name": name, "text": text, "effective": effective or change.at, **ids}
     terms_id = change.database.run(Terms.insert(invite_token=secrets.token_urlsafe(32), **row))
     after = {"name": name, "effective": row["effective"], "version": version, "service": service}
+    # Which words they are: whoever reads a plan or the log can tell, and hold the text against it.
+    after |= {"begins": _first_line(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
     if of_dataset is not None and becomes_own:
         after["replaces"] = of_dataset.own_terms_id
         _set_own_terms(change, of_dataset.id, terms_id)
     target = f"terms:{terms_id}" + (f" dataset:{dataset}" if dataset else "")
     change.record("terms.add", target, after={key: value for key, value in after.items() if value is not None})
     return find(change.database, terms_id), True
+
+
+def _first_line(text: str) -> str:
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= 80 else line[:77] + "..."
 
 
 def keep(change: Change, **row: Any) -> None:

@@ -3,6 +3,8 @@
 Names are taken as they are written: ``1.2`` is the name of a version, and no number.
 """
 
+import errno
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,9 +15,12 @@ import yaml
 
 from dsgctl.core import names
 from dsgctl.core.errors import Invalid
+from dsgctl.files import open_below
 
 LONGEST = 2**20  # characters
+DEEPEST = 32  # of one node in another; the form above needs seven
 MOST = 20  # faults told at once
+STDIN = Path("-")
 _CHECK = "see README, Policy as a file"
 
 
@@ -40,11 +45,13 @@ class Document:
     """A file.
 
     Attributes:
+        path: as messages name it; ``directory``: of the files that it names.
         name: what it calls itself; what it declared before goes by this name.
         problems: faults, a line each; a document with any is not applied.
     """
 
     path: Path
+    directory: Path = Path()
     name: str = ""
     declared: list[Declared] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -64,49 +71,98 @@ class BadFile(Invalid):
     """A file that is refused whole.
 
     Attributes:
-        problems: what is wrong, each with its line.
+        path: as messages name it.
+        problems: what is wrong, each with its line; the first `MOST` of ``count``.
     """
 
     def __init__(self, path: Path, problems: list[str]) -> None:
+        self.path = path
+        self.count = len(problems)
         self.problems = sorted(problems, key=lambda text: int(text.split()[1].rstrip(":")))[:MOST]
         more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
         super().__init__(f"{path}: {'; '.join(self.problems)}{more}", f"nothing was changed; {_CHECK}")
 
 
 def read(path: Path) -> Document:
-    """Raises:
-    BadFile: it is not YAML, or not of this form; every fault is told.
-    OSError: it cannot be read.
+    """Read a file, or standard input for ``-``; the files of terms that it names are below its directory, or below
+    the current one.
+
+    Raises:
+        BadFile: it is not YAML, or not of this form; every fault is told.
+        OSError: it cannot be read.
     """
-    found = Document(path)
-    root = _composed(found)
+    if path == STDIN:
+        return parse(Path("standard input"), sys.stdin.buffer.read(4 * LONGEST + 1), Path())
+    with path.open("rb") as file:
+        return parse(path, file.read(4 * LONGEST + 1), path.parent)
+
+
+def parse(path: Path, content: bytes, directory: Path) -> Document:
+    """The same, of what a file holds.
+
+    Args:
+        path: as messages name it.
+        directory: of the files of terms.
+
+    Raises:
+        BadFile: it is not YAML, or not of this form; every fault is told.
+    """
+    found = Document(path, directory)
+    root = _composed(found, content)
     found.require_sound()
     _Reader(found).root(root)
     found.require_sound()
     return found
 
 
-def _composed(found: Document) -> Any:
+class _Loader(yaml.SafeLoader):
+    """Composes nodes within bounds: PyYAML's time grows with the square of the depth."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):  # a few of them can stand for any amount
+            raise _refusal(event, "aliases (*name) are not read; write it out")
+        if self._depth >= DEEPEST:
+            raise _refusal(event, f"not YAML that is read here: it is nested more than {DEEPEST} deep")
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+class _Refused(yaml.MarkedYAMLError):
+    """YAML, but of a kind that is not read here."""
+
+
+def _refusal(event: Any, problem: str) -> _Refused:
+    return _Refused(problem=problem, problem_mark=event.start_mark)
+
+
+def _composed(found: Document, content: bytes) -> Any:
     try:
-        with found.path.open(encoding="utf-8") as file:
-            text = file.read(LONGEST + 1)
+        text = content.decode("utf-8-sig")
         if len(text) > LONGEST:
             found.problem(1, f"the file is longer than {LONGEST} characters")
             return None
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):  # a few of them can stand for any amount
-                found.problem(_line(event), "aliases (*name) are not read; write it out")
-                return None
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = _Loader(text)
+        try:
+            return loader.get_single_node()
+        finally:
+            loader.dispose()
     except UnicodeDecodeError:
         found.problem(1, "it is not UTF-8 text")
+    except _Refused as error:
+        found.problem(error.problem_mark.line + 1 if error.problem_mark else 1, str(error.problem))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         found.problem(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}")
     except yaml.YAMLError as error:
         found.problem(1, f"not YAML: {' '.join(str(error).split())[:200]}")
-    except RecursionError:
-        found.problem(1, "it is nested too deep")
     return None
 
 
@@ -190,9 +246,12 @@ class _Reader:
         text = found.get("text", "")
         if "file" in found:
             try:
-                with (self._found.path.parent / found["file"]).open(encoding="utf-8") as file:
-                    text = file.read(names.MAX_TEXT + 1)
-            except (OSError, UnicodeDecodeError, ValueError) as error:
+                with open_below(self._found.directory, found["file"]) as file:
+                    content = file.read(4 * names.MAX_TEXT + 1)
+                if len(content) > 4 * names.MAX_TEXT:
+                    raise OSError(errno.EFBIG, f"it is longer than {names.MAX_TEXT} characters")
+                text = content.decode("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 self._found.problem(_line(node), f"cannot read {names.shown(found['file'])}: {why}")
                 return

@@ -1,11 +1,13 @@
 """Writes a policy file of what is there: applied to the same facts, it changes nothing."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dsgctl.core import datasets, grants, groups, service_accounts, terms
+from dsgctl.core import datasets, declared, grants, groups, service_accounts, terms
 from dsgctl.core.clock import now
+from dsgctl.policy import document
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Group
@@ -24,15 +26,29 @@ def written(database: Database, names: list[str]) -> str:
     given = [grant for dataset in found.values() for grant in dataset.get("grants", [])]
     used = sorted({grant[key] for grant in given for key in ("group", "scope") if key in grant})
     accounts = sorted({grant["service-account"] for grant in given if "service-account" in grant})
-    document: dict[str, Any] = {"name": " ".join(names)}
+    policy: dict[str, Any] = {"name": " ".join(names)}
     if used:
-        document["groups"] = {name: _group(database, groups.find(database, name)) for name in used}
+        policy["groups"] = {name: _group(database, groups.find(database, name)) for name in used}
     if accounts:
-        document["service-accounts"] = {
+        policy["service-accounts"] = {
             slug: {"description": service_accounts.find(database, slug).description} for slug in accounts
         }
-    document["datasets"] = found
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    policy["datasets"] = found
+    return _dump(_named_after_its_owner(database, policy))
+
+
+def _dump(policy: dict[str, Any]) -> str:
+    return yaml.dump(policy, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _named_after_its_owner(database: Database, policy: dict[str, Any]) -> dict[str, Any]:
+    """The policy under the name of the file that declares it, if there is one and all that it declares is here: only
+    so can it be applied beside, or in place of, that file."""
+    keys = {(one.kind, one.key) for one in document.parse(Path("export"), _dump(policy).encode(), Path()).declared}
+    owners = {file for kind, key in keys if (file := declared.file_of(database, kind, key))}
+    if len(owners) == 1 and declared.of_file(database, owner := owners.pop()) <= keys:
+        return policy | {"name": owner}
+    return policy
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,10 +1,15 @@
 """``dsgctl apply`` and ``dsgctl diff``: policy as a file that people review."""
 
+import hashlib
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from dsgctl.policy import document
 from tests.commands.conftest import World
 from tests.commands.running import Quick, dump
 from tests.commands.test_errors import is_one_line
@@ -58,7 +63,7 @@ def test_a_plan_reads_like_a_diff_and_a_run_does_it(filled: World, policy: Path)
     before = dump(filled.database)
     lines = _plan(filled)
     assert "+ group group:lab-7 (name: lab-7)" in lines
-    assert "+ group member group:lab-7 user:ada@example.org (leads: True)" in lines
+    assert "+ group member group:lab-7 user:ada@example.org (leads: yes)" in lines
     assert "+ dataset dataset:brain (description: A brain, access: closed)" in lines
     assert any(
         line.startswith("+ grant dataset:brain user:ada@example.org (permission: edit, expires: 2999") for line in lines
@@ -90,7 +95,8 @@ CHANGES = {
     "an end": (", expires: 2999-01-31", "", ["~ grant dataset:brain user:ada@example.org (expires: 2999"]),
     "open": ("access: closed", "access: public", ["~ dataset dataset:brain (access: closed -> public)"]),
     "a description": ("renders tiles", "renders all", ["~ service-account service-account:render"]),
-    "a lead": ("    leads: [ada@example.org]\n", "", ["~ group member group:lab-7 user:ada@example.org (leads: True"]),
+    "a lead": ("    leads: [ada@example.org]\n", "",
+               ["~ group member group:lab-7 user:ada@example.org (leads: yes -> no"]),
     "new words": ("Be kind.", "Be kinder.", ["+ terms terms:"]),
     "a version": ("{public: true}", "{public: false}", ["~ dataset version dataset:brain version:1.20"]),
 }  # fmt: skip
@@ -124,7 +130,12 @@ def test_pruning_takes_what_the_file_declared_and_nothing_else(filled: World, po
         "- group member group:lab-7 user:bo@example.org",
         "- service-account service-account:render",
     ]
-    filled.quick("apply", "policy.yaml", "--prune").ok()
+    asked = filled.quick("apply", "policy.yaml", "--prune")
+    assert (asked.code, asked.out) == (2, "")
+    assert "- service-account service-account:render" in asked.err and "things that it no longer declares" in asked.err
+    assert "say -y" in asked.err
+    assert len(_plan(filled, "--prune")) >= 3
+    filled.quick("apply", "policy.yaml", "--prune", "-y").ok()
     shown = json.loads(filled.quick("group", "show", "lab-7", "-o", "json").ok().out)
     assert shown["members"] == ["ada@example.org", "root@example.org"]
     assert _plan(filled, "--prune", code=0) == []
@@ -135,12 +146,12 @@ def test_what_others_hung_on_it_keeps_it(filled: World, policy: Path) -> None:
     filled.quick("grant", "add", "brain", "view", "--user", "root@example.org").ok()
     policy.write_text("name: zebrafish\n")
     before = dump(filled.database)
-    result = filled.quick("apply", "policy.yaml", "--prune")
+    result = filled.quick("apply", "policy.yaml", "--prune", "-y")
     assert (result.code, result.out) == (2, "")
     assert "dataset brain still has grants that the file did not declare (dsgctl dataset remove brain)" in result.err
     assert dump(filled.database) == before
     filled.quick("grant", "revoke", "brain", "view", "--user", "root@example.org").ok()
-    filled.quick("apply", "policy.yaml", "--prune").ok()
+    filled.quick("apply", "policy.yaml", "--prune", "-y").ok()
     assert filled.quick("dataset", "show", "brain").code == filled.quick("group", "show", "lab-7").code == 3
     assert filled.quick("dataset", "show", "fish2").code == 0
 
@@ -149,7 +160,7 @@ def test_two_files_do_not_undo_each_other(filled: World, policy: Path) -> None:
     filled.quick("apply", "policy.yaml").ok()
     (filled.directory / "other.yaml").write_text("name: other\ngroups:\n  lab-7: {}\n")
     result = filled.quick("apply", "other.yaml")
-    assert result.code == 2 and "line 3: the file zebrafish declares it too" in result.err
+    assert result.code == 2 and "line 3: the file zebrafish declares group lab-7 too" in result.err
     (filled.directory / "other.yaml").write_text("name: other\n")
     filled.quick("apply", "other.yaml", "--prune").ok()
     assert filled.quick("group", "show", "lab-7").code == 0
@@ -162,7 +173,19 @@ BAD = {
     "nothing": ("", ["it has no 'name'"]),
     "no name": ("groups: {}\n", ["it has no 'name'"]),
     "an alias": ("name: a\ngroups: &g {}\ndatasets: *g\n", ["line 3: aliases (*name) are not read"]),
-    "nested": ("name: a\ngroups: " + "[" * 3000, ["line 2: not YAML"]),
+    "nested": ("name: a\ngroups: " + "[" * 3000, ["line 2: not YAML", "nested more than 32 deep"]),
+    "nested, 20,000": ("name: a\ngroups: " + "[" * 20_000, ["line 2: not YAML", "nested more than"]),
+    "nested and closed": ("name: a\ngroups: " + "[" * 20_000 + "]" * 20_000, ["line 2: not YAML", "nested more"]),
+    "nested mappings": ("name: a\ngroups: " + "{a: " * 20_000, ["line 2: not YAML", "nested more than"]),
+    "nested keys": ("name: a\ngroups: " + "? " * 20_000, ["line 2: not YAML"]),
+    "nested entries": ("name: a\ngroups:\n" + "- " * 20_000, ["line 3: not YAML", "nested more than"]),
+    "nested a line each": ("name: a\ngroups:\n" + "\n".join(" " * n + "a:" for n in range(1, 900)),
+                           ["nested more than"]),
+    "brackets a line each": ("name: a\ngroups:\n" + "\n".join(" " * 2 + "[" for n in range(20_000)),
+                             ["nested more than"]),
+    "a billion laughs": ("name: a\na: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", ["line 3: aliases (*name)"]),
+    "an alias of itself": ("name: a\ngroups: &a [*a]\n", ["line 2: aliases (*name) are not read"]),
+    "two documents": ("name: a\n---\nname: b\n", ["not YAML"]),
     "a tag": ("name: a\ngroups: !!python/object/apply:os.system ['id']\n", ["line 2: groups is no mapping"]),
     "an unknown key": ("name: a\ngroup: {}\n", ["line 2: 'group' is not known in the file; did you mean groups?"]),
     "twice": ("name: a\nname: b\n", ["line 2: 'name' stands twice"]),
@@ -194,6 +217,32 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("what", [what for what in BAD if "nested" in what or "brackets" in what])
+def test_a_file_that_is_nested_too_deep_costs_little(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML goes through all open brackets at each token: 20,000 of them took more than a minute."""
+    steps = 0
+    fetch = yaml.SafeLoader.fetch_more_tokens
+
+    def counting(loader: yaml.SafeLoader) -> None:
+        nonlocal steps
+        steps += 1 + len(loader.possible_simple_keys)
+        fetch(loader)
+
+    monkeypatch.setattr(yaml.SafeLoader, "fetch_more_tokens", counting)
+    with pytest.raises(document.BadFile):
+        document.parse(Path("policy.yaml"), BAD[what][0].encode(), Path())
+    assert 0 < steps < 1_000_000  # a key may be 1,024 characters long: so far the scanner looks ahead
+
+
+@pytest.mark.parametrize("text", [
+    "x" * 900_000, '"' + "x" * 900_000 + '"', "|\n" + "      x\n" * 120_000, "x " * 400_000, "# " + "x" * 900_000,
+], ids=["plain", "quoted", "literal", "words", "comment"])  # fmt: skip
+def test_a_long_text_is_read_or_refused_in_one_line(filled: World, text: str) -> None:
+    (filled.directory / "policy.yaml").write_text(f"name: a\ndatasets:\n  d:\n    description: {text}\n")
+    result = filled.quick("diff", "policy.yaml")
+    assert result.code in (1, 2) and "fault of dsgctl" not in result.err and len(result.err) < 1000
+
+
 @pytest.mark.parametrize("what", BAD)
 def test_a_file_that_is_wrong_is_refused_whole_with_the_line(filled: World, what: str) -> None:
     text, parts = BAD[what]
@@ -209,6 +258,100 @@ def test_a_file_that_is_wrong_is_refused_whole_with_the_line(filled: World, what
     assert dump(filled.database) == before
     told = filled.quick("apply", "policy.yaml", "-o", "json")
     assert json.loads(told.err)["exit_code"] == 2
+
+
+def test_each_fault_is_told_once(filled: World, policy: Path) -> None:
+    policy.write_text("name: a\nx: 1\ny: 2\n")
+    told = filled.quick("apply", "policy.yaml").err.splitlines()
+    assert [line.partition(";")[0] for line in told] == [
+        "policy.yaml: line 2: 'x' is not known in the file",
+        "policy.yaml: line 3: 'y' is not known in the file",
+        "dsgctl: policy.yaml has 2 faults",
+    ]
+    assert told[-1] == "dsgctl: policy.yaml has 2 faults; nothing was changed; see README, Policy as a file"
+    policy.write_text("name: a\nx: 1\n")
+    assert filled.quick("apply", "policy.yaml").err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["diff", "apply"])
+def test_a_policy_is_read_from_standard_input(filled: World, policy: Path, command: str) -> None:
+    text = policy.read_text()
+    policy.unlink()
+    result = filled.run(command, "-", input=text)
+    assert result.code == (1 if command == "diff" else 0) and "+ group group:lab-7 (name: lab-7)" in result.out
+    result = filled.run(command, "-", input="name: a\nx: 1\n")
+    assert result.code == 2 and "standard input: line 2" in result.err
+
+
+def test_a_plan_has_no_words_of_python(filled: World, policy: Path) -> None:
+    for line in _plan(filled):
+        assert not re.search(r"True|False|None|datetime|\+00:00|\[\]|'", line), line
+    assert any("expires: 2999-01-31" in line and "2999-01-31 " not in line for line in _plan(filled))
+
+
+# Files of terms
+
+SECRET = "DSG_SECRET_KEY=very-secret"
+
+
+@pytest.fixture
+def tempting(filled: World) -> World:
+    """A policy's directory with every way out of it to a file of settings."""
+    (filled.directory.parent / "dsg.env").write_text(SECRET)
+    place = filled.directory / "policy"
+    (place / "sub").mkdir(parents=True)
+    (place / "rules.md").write_text("\n# Rules\n\nBe kind.\n")
+    (place / "link.md").symlink_to(filled.directory.parent / "dsg.env")
+    (place / "near.md").symlink_to("rules.md")
+    (place / "out").symlink_to(filled.directory.parent)
+    (place / "loop").symlink_to("loop")
+    (place / "sub" / "deep.md").symlink_to("../../../dsg.env")
+    (place / "binary").write_bytes(b"\xff\xfe")
+    (place / "long").write_text("x" * 500_000)
+    os.mkfifo(place / "pipe")
+    return filled
+
+
+def _terms_of(world: World, name: str) -> str:
+    text = f"name: a\ndatasets:\n  fish2:\n    terms:\n      - {{name: x, file: {json.dumps(name)}}}\n"
+    (world.directory / "policy" / "policy.yaml").write_text(text)
+    return "policy/policy.yaml"
+
+
+@pytest.mark.parametrize("name", [
+    "../dsg.env", "../../dsg.env", "sub/../../../dsg.env", "link.md", "near.md", "out/dsg.env", "sub/deep.md", "loop",
+    "/etc/passwd", "/proc/self/environ", "..", ".", "", "pipe", "absent.md", "binary", "long", "rules.md\0", "sub",
+])  # fmt: skip
+def test_terms_come_from_below_the_policy_and_through_no_link(tempting: World, name: str) -> None:
+    before = dump(tempting.database)
+    for words in (["diff"], ["apply", "--dry-run"], ["apply"]):
+        result = tempting.quick(words[0], _terms_of(tempting, name), *words[1:])
+        assert result.code == 2 and result.out == "" and "very-secret" not in result.err
+        assert "line 5: " in result.err and "nothing was changed" in result.err
+    assert dump(tempting.database) == before
+
+
+def test_a_plan_shows_which_words_they_are(tempting: World) -> None:
+    digest = hashlib.sha256(b"\n# Rules\n\nBe kind.\n").hexdigest()
+    result = tempting.quick("diff", _terms_of(tempting, "rules.md"))
+    assert result.code == 1 and f"begins: # Rules, sha256: {digest}" in result.out
+    planned = json.loads(tempting.quick("apply", "policy/policy.yaml", "--dry-run", "-o", "json").ok().out)
+    assert digest in [(row["after"] or {}).get("sha256") for row in planned]
+    tempting.quick("apply", "policy/policy.yaml").ok()
+    assert tempting.quick("diff", "policy/policy.yaml").code == 0
+
+
+def test_what_was_exported_can_be_applied_beside_the_file_that_declared_it(filled: World, policy: Path) -> None:
+    filled.quick("apply", "policy.yaml").ok()
+    written = filled.quick("export", "-o", "yaml", "--dataset", "brain").ok().out
+    (filled.directory / "written.yaml").write_text(written)
+    assert filled.quick("apply", "written.yaml").ok().out == "zebrafish: nothing to do\n"
+    assert filled.quick("apply", "written.yaml", "--prune").ok().out == "zebrafish: nothing to do\n"
+    assert _plan(filled, code=0) == []
+    # Where the file declares more than was exported, it keeps a name of its own: --prune must not take the rest.
+    policy.write_text(FILE.replace("groups:\n", "groups:\n  other: {}\n"))
+    filled.quick("apply", "policy.yaml").ok()
+    assert filled.quick("export", "-o", "yaml", "--dataset", "brain").ok().out.startswith("name: brain\n")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"name: \x00", b"name: a\n" + b"# " + b"x" * 2_000_000])
