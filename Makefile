@@ -51,7 +51,14 @@ HERE := $(DESTDIR)$(PREFIX)
 # The system's own if none is named: one below somebody's home is closed to the service's user.
 INSTALL_PYTHON := $(if $(filter file,$(origin PYTHON)),$(firstword $(wildcard /usr/bin/python3) $(PYTHON)),$(PYTHON))
 
+# Whether users and systemd of this host are concerned, as they are without DESTDIR.
+LIVE ?= $(if $(DESTDIR),,yes)
+SYSTEMD := /run/systemd/system
+
+.SILENT: install uninstall
+
 install:  ## as root: programs in PREFIX, units, completion, and the places for settings and database
+	echo "installing into $(HERE) ..."
 	base='import ssl, sys; print(sys.base_prefix, sys.version_info[:2])'; \
 	if [ "$$($(HERE)/bin/python -c "$$base" 2> /dev/null)" != "$$($(INSTALL_PYTHON) -c "$$base")" ]; then clear=--clear; fi; \
 	$(INSTALL_PYTHON) -m venv $$clear $(HERE)
@@ -69,17 +76,32 @@ install:  ## as root: programs in PREFIX, units, completion, and the places for 
 	install -m 644 README.md $(HERE)/share/doc/dsg/
 	PYTHONPATH=. $(HERE)/bin/python -m dsgctl completion bash > $(DESTDIR)/usr/share/bash-completion/completions/dsgctl
 	$(if $(DESTDIR),,getent passwd dsg > /dev/null || useradd --system --user-group --home-dir /var/lib/dsg --no-create-home --shell /usr/sbin/nologin dsg)
+	$(if $(DESTDIR),,getent group dsg-operators > /dev/null || groupadd --system dsg-operators)
 	install -d -m 750 $(if $(DESTDIR),,-o root -g dsg) $(DESTDIR)/etc/dsg
 	install -d -m 2770 $(if $(DESTDIR),,-o dsg -g dsg) $(DESTDIR)/var/lib/dsg
-	$(if $(DESTDIR),,@runuser -u dsg -- $(PREFIX)/bin/dsgctl --version || { \
+	$(if $(DESTDIR),,runuser -u dsg -- $(PREFIX)/bin/dsgctl --version > /dev/null || { \
 	  echo "the user dsg may not run $$(readlink -f $(PREFIX)/bin/python): make install PYTHON=/usr/bin/python3"; exit 1; })
-	$(if $(DESTDIR),,if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi)
+	if [ "$(LIVE)" ] && [ -d $(SYSTEMD) ]; then systemctl daemon-reload; fi
+	echo "installed $$($(HERE)/bin/python -I -m dsgctl --version)"
+	if [ -e $(DESTDIR)/etc/dsg/dsg.env ]; then \
+	  echo "next: dsgctl db migrate && systemctl restart 'dsgserve*.service' && dsgctl doctor"; \
+	else echo "next: dsgctl setup"; fi
 
-uninstall:  ## leaves the settings in /etc/dsg and the database in /var/lib/dsg
+# The units that run, instances too, end together: a socket that stayed would start its server anew.
+uninstall:  ## ends and disables the units; leaves the settings in /etc/dsg and the database in /var/lib/dsg
+	if [ "$(LIVE)" ] && [ -d $(SYSTEMD) ]; then \
+	  units=$$(systemctl list-units --all --plain --no-legend 'dsgserve*' 'dsg-*' | cut -d ' ' -f 1); \
+	  if [ "$$units" ]; then systemctl stop $$units; fi; \
+	fi
+	for unit in $(patsubst systemd/%,%,$(UNITS)); do \
+	  find $(DESTDIR)/etc/systemd/system -path '*.wants/*' -type l \( -name "$$unit" -o -name "$${unit%@.*}@*" \) -delete; \
+	done
 	rm -rf $(HERE)
 	rm -f $(DESTDIR)/usr/local/bin/dsgctl $(DESTDIR)/usr/local/bin/dsgserve $(DESTDIR)/etc/sudoers.d/dsg \
 	  $(DESTDIR)/usr/share/bash-completion/completions/dsgctl \
 	  $(patsubst systemd/%,$(DESTDIR)/etc/systemd/system/%,$(UNITS))
+	if [ "$(LIVE)" ] && [ -d $(SYSTEMD) ]; then systemctl daemon-reload; systemctl reset-failed 'dsgserve*' 'dsg-*'; fi
+	echo "uninstalled; left are $(DESTDIR)/etc/dsg, $(DESTDIR)/var/lib/dsg, the user dsg, and what 'systemctl edit' made"
 
 package: $(VENV)/tested  ## a wheel, in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from dsgctl.store.migrations import keep_former, migrate, open_current
 from dsgctl.store.models import utc_text
 
 SITE = Path("/etc/nginx/conf.d/dsg.conf")
+CERTIFICATE, KEY = Path("/etc/ssl/certs/dsg.pem"), Path("/etc/ssl/private/dsg.key")  # nginx/dsg.conf
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +231,15 @@ def next_commands(config: Config, path: Path, *, restart: bool = False) -> list[
         timers.append("dsg-backup.timer")
         if not config.backup_dir.exists():
             commands.append(f"install -d -o dsg -g dsg -m 750 {shlex.quote(str(config.backup_dir))}")
+    if not CERTIFICATE.exists():  # without one nginx does not start, and certbot needs nginx
+        commands.append(
+            f"openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN={host} -addext subjectAltName=DNS:{host} "
+            f"-keyout {KEY} -out {CERTIFICATE}"
+        )
     if not SITE.exists():
-        commands.append(f"sed s/auth.example.org/{host}/ /opt/dsg/share/nginx/dsg.conf > {SITE}")
+        shipped = Path(sys.prefix) / "share/nginx/dsg.conf"
+        source = shipped if shipped.exists() else Path("/opt/dsg/share/nginx/dsg.conf")
+        commands.append(f"sed s/auth.example.org/{host}/ {source} > {SITE}")
     commands += ["nginx -t && systemctl reload nginx", f"systemctl enable --now dsgserve.socket dsgserve {timers[0]}"]
     commands[-1] += "".join(f" {timer}" for timer in timers[1:])
     if restart:

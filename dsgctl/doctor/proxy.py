@@ -19,7 +19,7 @@ from dsgctl.doctor import network
 from dsgctl.doctor.check import Case, Check, Checks, failed, ok, warning
 from dsgctl.json_text import NotJson, parse_object
 
-LOGS = "/var/log/nginx/dsg.error.log"  # nginx/dsg.conf
+LOGS = "/var/log/nginx/dsg.access.log"  # nginx/dsg.conf: the reason is at the end of each line
 ENDS_SOON = 21  # days; certbot renews 30 before the end
 FORGED = "192.0.2.66"  # of a network that is nobody's (RFC 5737)
 LONG = 8192  # bytes of a header

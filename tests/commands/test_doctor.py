@@ -460,7 +460,7 @@ FRONTS: list[tuple[str, Callable[[str], str], str, str, tuple[str, ...]]] = [
     ("no HSTS", _without('add_header Strict-Transport-Security "max-age=63072000" always;'), "origin", "warning",
      ("no Strict-Transport-Security",)),
     ("no server behind", _without("dsgserve.sock", "absent.sock"), "origin", "failed",
-     ("answers 502", "reaches no server", "/var/log/nginx/dsg.error.log")),
+     ("answers 502", "reaches no server", "tail /var/log/nginx/dsg.access.log")),
     ("redirects", lambda text: text.replace("location / {", "location = /health { return 301 https://x.org/; }\n"
                                             "location / {", 1), "origin", "failed",
      ("redirects to https://x.org/", "set DSG_ORIGIN=https://x.org")),

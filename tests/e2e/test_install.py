@@ -42,7 +42,9 @@ def checkout(tmp_path: Path) -> Path:
 def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     arguments = [f"DESTDIR={dest}", "PREFIX=/srv/dsg", f"PYTHON={sys.executable}"]
-    run("make", "install", *arguments, cwd=checkout)
+    said = run("make", "install", *arguments, cwd=checkout).splitlines()
+    assert said[0] == f"installing into {dest}/srv/dsg ..." and said[-1] == "next: dsgctl setup"
+    assert said[-2].startswith("installed dsgctl 0.1.0") and len(said) == 3  # no command is echoed
     # The programs name the place where they will be; here they are run from where they are now.
     assert (dest / "srv/dsg/bin/dsgctl").read_text().startswith("#!/srv/dsg/bin/python")
     assert (dest / "usr/local/bin/dsgserve").readlink() == Path("/srv/dsg/bin/dsgserve")
@@ -65,9 +67,36 @@ def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE((dest / "etc/sudoers.d/dsg").stat().st_mode) == 0o440
     (dest / "etc/dsg/dsg.env").write_text("DSG_PORT=1\n")
     (dest / "var/lib/dsg/dsg.sqlite3").write_text("facts")
-    run("make", "uninstall", *arguments, cwd=checkout)
-    left = {str(file.relative_to(dest)) for file in dest.rglob("*") if not file.is_dir()}
+    assert run("make", "install", *arguments, cwd=checkout).endswith(
+        "next: dsgctl db migrate && systemctl restart 'dsgserve*.service' && dsgctl doctor\n"
+    )
+    _enable(dest)
+    # A program of that name stands in for systemd: it is not to be had in a test.
+    program, asked = tmp_path / "bin" / "systemctl", tmp_path / "asked"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n[ "$1" != list-units ] || '
+                       'printf "dsgserve@1.socket loaded\\ndsgserve@1.service loaded\\n"\n')  # fmt: skip
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    run("make", "uninstall", *arguments, "LIVE=yes", f"SYSTEMD={tmp_path}", cwd=checkout, PATH=path)
+    assert asked.read_text().splitlines()[1:3] == ["stop dsgserve@1.socket dsgserve@1.service", "daemon-reload"]
+    left = {str(file.relative_to(dest)) for file in dest.rglob("*") if file.is_symlink() or not file.is_dir()}
     assert left == {"etc/dsg/dsg.env", "var/lib/dsg/dsg.sqlite3"}
+
+
+def _enable(dest: Path) -> None:
+    """The links that ``systemctl enable`` makes, of instances and of somebody else's unit too."""
+    units = dest / "etc/systemd/system"
+    for folder, names in (
+        ("sockets.target.wants", ["dsgserve.socket", "dsgserve@1.socket", "dsgserve@2.socket"]),
+        ("multi-user.target.wants", ["dsgserve.service", "dsgserve@1.service"]),
+        ("timers.target.wants", ["dsg-backup.timer", "dsg-prune.timer", "dsg-iam.timer"]),
+    ):
+        (units / folder).mkdir()
+        for name in names:
+            file = name if "@" not in name else f"{name.partition('@')[0]}@{name[name.index('.') :]}"
+            assert (units / file).exists()
+            (units / folder / name).symlink_to(units / file)
 
 
 def test_the_wheel_alone_gives_both_programs(checkout: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dsgctl.core.change import change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate, wait_until
-from tests.e2e.proxy import HOST, Loopback, nginx
+from tests.e2e.proxy import HOST, ROOT, Loopback, nginx
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 
@@ -110,3 +110,23 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
         with change(database, "os:test") as opened:
             users.set_active(opened, "ada@example.org", False)
         assert [ask() for _ in range(4)] == [401] * 4
+
+
+def test_the_first_certificate_and_the_site_are_made_as_readme_has_it(tmp_path: Path) -> None:
+    """Its commands as they stand, but for the places below / and for nginx's own settings."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (script,) = [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "openssl req" in block]
+    for directory in ("etc/ssl/private", "etc/ssl/certs", "etc/nginx/conf.d", "opt/dsg/share/nginx", "var/log/nginx"):
+        (tmp_path / directory).mkdir(parents=True)
+    shutil.copy(ROOT / "nginx" / "dsg.conf", tmp_path / "opt/dsg/share/nginx")
+    site = tmp_path / "etc/nginx/conf.d/dsg.conf"
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {site}; }}\n")
+    script = script.replace("auth.example.org    # yours", "auth.example.net").replace("/etc/", f"{tmp_path}/etc/")
+    script = script.replace("/opt/", f"{tmp_path}/opt/")
+    test = f"sed -i -e 's,/etc/ssl,{tmp_path}/etc/ssl,' -e 's,/var/log,{tmp_path}/var/log,' {site}\n"
+    test += f"nginx -t -p {tmp_path} -c {tmp_path}/nginx.conf -e {tmp_path}/log\n"
+    done = subprocess.run(
+        ["bash", "-euc", script.replace("nginx -t\n", test)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "test is successful" in done.stderr, done.stderr
+    assert "server_name auth.example.net;" in site.read_text() and "auth.example.org" not in site.read_text()
