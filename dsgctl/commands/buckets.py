@@ -2,7 +2,7 @@
 
 import click
 
-from dsgctl.commands.session import Session
+from dsgctl.commands.session import Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import datasets, facts
 
@@ -50,3 +50,21 @@ def set_(
     session.output.done(
         f"changed bucket {name}" if changed else f"bucket {name} is so already", name=name, changed=changed
     )
+
+
+@subcommand(command, "remove", example="dsgctl bucket remove old-data -y")
+@click.argument("name")
+@yes_option
+@dry_run_option
+def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
+    """Forget a bucket that no dataset lies in, with its settings. Nothing at Google is touched.
+
+    One without settings goes with its last location.
+    """
+    datasets.require_removable(session.database, name)
+    if not dry_run:
+        session.confirm(f"bucket {name} goes, with its settings", yes=yes)
+    with session.change(dry_run=dry_run) as change:
+        datasets.remove_bucket(change, name)
+    if not dry_run:
+        session.output.done(f"removed bucket {name}", name=name, changed=True)

@@ -1,6 +1,6 @@
 """Datasets, their versions, and where in Google Cloud Storage they lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from peewee import JOIN, fn
@@ -106,7 +106,9 @@ def remove(change: Change, name: str) -> dict[str, Any]:
     dataset = find(change.database, name)
     _keep_terms_of_others(change.database, dataset)
     gone = holdings(change.database, dataset)
+    buckets = _buckets_of(change.database, m.Location.dataset == dataset.id)
     change.database.run(Dataset.delete().where(Dataset.id == dataset.id))
+    release_buckets(change, buckets)
     change.record("dataset.remove", f"dataset:{name}", {"id": dataset.id, **gone})
     return gone
 
@@ -226,7 +228,9 @@ def remove_version(change: Change, dataset_name: str, name: str) -> dict[str, in
     """
     version = find_version(change.database, find(change.database, dataset_name), name)
     gone = version_holdings(change.database, dataset_name, name)
+    buckets = _buckets_of(change.database, m.Location.version == version.id)
     change.database.run(Version.delete().where(Version.id == version.id))
+    release_buckets(change, buckets)
     change.record(
         "dataset.version.remove", f"dataset:{dataset_name} version:{name}", {"public": version.public, **gone}
     )
@@ -305,6 +309,7 @@ def remove_location(change: Change, dataset_name: str, url: str, *, version: str
     dataset, _, where = _location(change.database, dataset_name, bucket, prefix, version)
     change.database.run(m.Location.delete().where(where))
     change.record("dataset.location.remove", _location_target(dataset, version), _location_state(bucket, prefix))
+    release_buckets(change, [bucket])
 
 
 def _location(
@@ -400,11 +405,71 @@ def set_bucket(
         return False
     change.database.run(m.Bucket.update(**after).where(m.Bucket.name == name))
     change.record("bucket.set", f"bucket:{name}", before, after)
+    release_buckets(change, [name])
     return True
 
 
+def remove_bucket(change: Change, name: str) -> None:
+    """Forget a bucket and its settings. Nothing at Google is touched.
+
+    Raises:
+        NotFound, Conflict: as `require_removable`.
+    """
+    bucket = require_removable(change.database, name)
+    change.database.run(m.Bucket.delete().where(m.Bucket.name == name))
+    before = {"credential": bucket.credential, "project": bucket.project, "iam": bucket.iam}
+    change.record("bucket.remove", f"bucket:{name}", before)
+
+
+def require_removable(database: Database, name: str) -> m.Bucket:
+    """The bucket, if nothing needs it.
+
+    Raises:
+        NotFound: it is not known here.
+        Conflict: a dataset has a location in it, or its policy may have members that the gateway put there.
+    """
+    bucket = database.first(m.Bucket.select().where(m.Bucket.name == name))
+    if bucket is None:
+        raise NotFound(f"there is no bucket {names.shown(name)}", "dsgctl bucket list")
+    located = m.Location.select(Dataset.name).join(Dataset).where(m.Location.bucket == name).order_by(Dataset.name)
+    if datasets := list(dict.fromkeys(dataset for (dataset,) in database.tuples(located))):
+        more = f" and {len(datasets) - 1} more" if len(datasets) > 1 else ""
+        raise Conflict(
+            f"dataset {datasets[0]}{more} has a location in gs://{name}",
+            f"dsgctl dataset location list {datasets[0]}; dsgctl dataset location remove",
+        )
+    if members := database.count(m.IamMember.select().where(m.IamMember.bucket == name)):
+        raise Conflict(
+            f"the gateway put people into the policy of gs://{name}, and {members} may still be there",
+            f"dsgctl bucket set {name} --no-iam, and dsgctl iam sync",
+        )
+    return bucket
+
+
+def release_buckets(change: Change, buckets: Iterable[str]) -> None:
+    """Forget those of these buckets that nothing needs any more: they have no location, setting or member of ours.
+
+    Each came with its first location, without a record of its own, and goes in the same way.
+    """
+    for name in buckets:
+        change.database.run(
+            m.Bucket.delete().where(
+                m.Bucket.name == name,
+                m.Bucket.credential.is_null(),
+                m.Bucket.project.is_null(),
+                m.Bucket.iam == False,
+                m.Bucket.name.not_in(m.Location.select(m.Location.bucket).where(m.Location.bucket == name)),
+                m.Bucket.name.not_in(m.IamMember.select(m.IamMember.bucket).where(m.IamMember.bucket == name)),
+            )
+        )
+
+
+def _buckets_of(database: Database, where: Any) -> list[str]:
+    return [name for (name,) in database.tuples(m.Location.select(m.Location.bucket).where(where).distinct())]
+
+
 def buckets(database: Database) -> Iterator[dict[str, Any]]:
-    """Every bucket that a dataset was said to lie in, with how many still do."""
+    """Every bucket that is known, with how many datasets lie in it."""
     query = (
         m.Bucket.select(
             m.Bucket.name, m.Bucket.credential, m.Bucket.project, m.Bucket.iam,

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import facts, names
+from dsgctl.core import datasets, facts, names
 from dsgctl.core.buckets import BucketReason, bucket_access
 from dsgctl.core.change import Change
 from dsgctl.core.iam_policy import ROLE, Difference
@@ -108,6 +108,7 @@ def begin(change: Change, bucket: str, difference: Difference) -> frozenset[str]
     new = [member for member in difference.add if known.get(member) != INTENDED]
     for member in new:
         _set(change, bucket, member, known.get(member), INTENDED)
+    datasets.release_buckets(change, [bucket])
     return frozenset(new)
 
 
@@ -118,6 +119,7 @@ def finish(change: Change, bucket: str, difference: Difference) -> None:
         _set(change, bucket, member, known.get(member), HELD)
     for member in difference.remove:
         _forget(change, bucket, member, known.get(member), "iam.remove")
+    datasets.release_buckets(change, [bucket])
 
 
 def withdraw(change: Change, bucket: str, intended: Iterable[str]) -> None:
@@ -125,6 +127,7 @@ def withdraw(change: Change, bucket: str, intended: Iterable[str]) -> None:
     known = ledger(change.database, bucket)
     for member in sorted(intended):
         _forget(change, bucket, member, known.get(member), "iam.forget")
+    datasets.release_buckets(change, [bucket])
 
 
 # The audit log has what came about at Google. An intention is not in it: a bucket that Google refuses, asked every

@@ -51,7 +51,12 @@ def check_buckets(case: Case) -> Checks:
     finally:
         database.close()
     for row in buckets:
-        yield from _check_bucket(row["name"], row["credential"], iam=row["iam"])
+        if row["datasets"]:
+            yield from _check_bucket(row["name"], row["credential"], iam=row["iam"])
+        else:
+            yield warning(
+                f"bucket {row['name']}", "no dataset has a location in it", f"dsgctl bucket remove {row['name']}"
+            )
 
 
 def _check_limits(database: Database, buckets: list[str]) -> Checks:

@@ -776,6 +776,20 @@ def test_whom_and_what_googles_limits_concern(here: Installation, examine: Calla
     find(examine()[1], "buckets", "failed", "ada@example.org and 1 more may view more folders of gs://lab-data")
 
 
+def test_a_bucket_that_no_dataset_lies_in_is_not_asked_for(here: Installation, examine: Callable[..., Any]) -> None:
+    database = open_current(here.database)
+    with change(database, "os:test") as opened:
+        datasets.add(opened, "fish")
+        datasets.add_location(opened, "fish", "gs://old-data")
+        datasets.set_bucket(opened, "old-data", project="lab-project")
+        datasets.remove_location(opened, "fish", "gs://old-data")
+    find(examine()[1], "bucket old-data", "warning", "no dataset has a location in it", "dsgctl bucket remove old-data")
+    with change(database, "os:test") as opened:
+        datasets.remove_bucket(opened, "old-data")
+    database.close()
+    assert "old-data" not in str(examine()[1])
+
+
 # What it prints
 
 

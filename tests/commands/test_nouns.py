@@ -71,6 +71,8 @@ COMMANDS: dict[str, str] = {
     "dataset location remove fish2 gs://lab-data/fish2 --dry-run": f"[{PLAN}]",
     "bucket list": "[name datasets iam credential project]",
     "bucket set lab-data --iam": "name changed",
+    "bucket remove old-data -y": "name changed",
+    "bucket remove old-data --dry-run": f"[{PLAN}]",
     "bucket set lab-data --credential /etc/dsg/key.json --project lab-project": "name changed",
     "grant add fly admin --user ada@example.org": GRANT,
     "grant add fly edit --group lab-1 --expires 90d": GRANT,

@@ -16,6 +16,9 @@ group member add lab-1 ada@example.org
 dataset add fish2 --description 'Zebrafish brain'
 dataset add fly --public
 dataset version add fish2 v1.2 --public
+dataset location add fly gs://old-data
+bucket set old-data --project lab-project
+dataset location remove fly gs://old-data -y
 dataset location add fish2 gs://lab-data/fish2/
 dataset location add fish2 gs://lab-data/fish2/ --version v1.2
 service-account add nightly-export --description 'exports synapses'

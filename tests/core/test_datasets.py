@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, names, services, terms, users
+from dsgctl.core import datasets, grants, iam, names, services, terms, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.iam_policy import Difference
 from dsgctl.store import models as m
 from tests.core.builders import AT, Run, refused
 
@@ -233,3 +234,91 @@ def test_a_dataset_whose_terms_hold_back_another_one_is_not_removed(run: Run) ->
         run(datasets.remove, "fish2")
     run(terms.add, "of its own", "Be kind.", dataset="fly")
     run(datasets.remove, "fish2")
+
+
+# Buckets
+
+
+def known_buckets(run: Run) -> set[str]:
+    return {row["name"] for row in datasets.buckets(run.database)}
+
+
+GONE: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "location": ((datasets.remove_location, "fish", "gs://b-whole/a"), {}),
+    "location of a version": ((datasets.remove_location, "fish", "gs://b-version/a"), {"version": "v1"}),
+    "version": ((datasets.remove_version, "fish", "v1"), {}),
+    "dataset": ((datasets.remove, "fish"), {}),
+}
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_a_bucket_without_settings_goes_with_its_last_location(run: Run, how: str) -> None:
+    run(datasets.add, "fish")
+    run(datasets.add, "fly")
+    run(datasets.add_version, "fish", "v1")
+    run(datasets.add_location, "fish", "gs://b-whole/a")
+    run(datasets.add_location, "fish", "gs://b-version/a", version="v1")
+    run(datasets.add_location, "fish", "gs://b-both/a")
+    run(datasets.add_location, "fly", "gs://b-both/a")
+    run(datasets.add_location, "fish", "gs://b-two/a")
+    run(datasets.add_location, "fish", "gs://b-two/b")
+    for bucket, setting in (("project", {"project": "lab-project"}), ("credential", {"credential": "/k.json"}),
+                            ("iam", {"iam": True})):  # fmt: skip
+        run(datasets.add_location, "fish", f"gs://b-{bucket}")
+        run(datasets.set_bucket, f"b-{bucket}", **setting)
+    before = known_buckets(run)
+    (function, *words), options = GONE[how]
+    run(function, *words, **options)
+    gone = {"location": {"b-whole"}, "dataset": {"b-whole", "b-version", "b-two"}}.get(how, {"b-version"})
+    assert before - known_buckets(run) == gone
+    if how == "dataset":
+        for name in ("project", "credential"):
+            run(datasets.set_bucket, f"b-{name}", default=True)
+        run(datasets.set_bucket, "b-iam", iam=False)
+        assert known_buckets(run) == {"b-both"}, "nor does one stay whose settings are taken away afterwards"
+
+
+def test_a_bucket_stays_while_members_of_ours_may_be_in_its_policy(run: Run) -> None:
+    run(datasets.add, "fish")
+    run(datasets.add_location, "fish", "gs://lab-data/fish")
+    run(datasets.set_bucket, "lab-data", iam=True)
+    run(iam.finish, "lab-data", Difference(add=("user:ada@example.org",)))
+    with refused(Conflict, "fish has a location in gs://lab-data"):
+        run(datasets.remove_bucket, "lab-data")
+    run(datasets.remove_location, "fish", "gs://lab-data/fish")
+    with refused(Conflict, "1 may still be there", "dsgctl iam sync"):
+        run(datasets.remove_bucket, "lab-data")
+    run(datasets.set_bucket, "lab-data", iam=False)
+    assert known_buckets(run) == {"lab-data"}
+    run(iam.finish, "lab-data", Difference(remove=("user:ada@example.org",)))
+    assert known_buckets(run) == set()
+
+
+@pytest.mark.parametrize("what", ["gone", "refused"])
+def test_nor_longer_than_that(run: Run, what: str) -> None:
+    run(datasets.add, "fish")
+    run(datasets.add_location, "fish", "gs://lab-data/fish")
+    run(datasets.set_bucket, "lab-data", iam=True)
+    member = ("user:ada@example.org",)
+    new = run(iam.begin, "lab-data", Difference(add=member))
+    run(datasets.remove_location, "fish", "gs://lab-data/fish")
+    run(datasets.set_bucket, "lab-data", iam=False)
+    assert known_buckets(run) == {"lab-data"}
+    if what == "gone":
+        run(iam.begin, "lab-data", Difference(gone=member))
+    else:
+        run(iam.withdraw, "lab-data", new)
+    assert known_buckets(run) == set()
+
+
+def test_a_bucket_that_is_removed_is_in_the_log_with_its_settings(run: Run) -> None:
+    run(datasets.add, "fish")
+    run(datasets.add_location, "fish", "gs://lab-data/fish")
+    run(datasets.set_bucket, "lab-data", project="lab-project", iam=True)
+    run(datasets.remove_location, "fish", "gs://lab-data/fish")
+    run(datasets.remove_bucket, "lab-data")
+    last = run.records()[-1]
+    assert (last["action"], last["target"]) == ("bucket.remove", "bucket:lab-data")
+    assert last["before"] == {"credential": None, "project": "lab-project", "iam": True}
+    with refused(NotFound, "there is no bucket 'lab-data'"):
+        run(datasets.remove_bucket, "lab-data")
