@@ -17,7 +17,7 @@ from dsgserve.requests import query_value
 from dsgserve.session import Login
 
 MOST_DATASETS = 50  # on one page
-MOST_TERMS = 20  # accepted or waiting, that are named
+MOST_TERMS = 5  # that wait and are named
 FILTER_FROM = 15  # datasets
 _LONGEST_FILTER = 100  # characters
 
@@ -46,6 +46,7 @@ def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         part = catalogue(gateway.facts, known, clock.now(), words=words, start=start, most=MOST_DATASETS)
         judged = login.principal.parent_id or login.principal.id
         accepted = list(terms.accepted_by(gateway.facts, judged)) if login.principal.kind == "user" else []
+    waiting_terms = _pending(pending)
     return page(
         "landing",
         title="Your datasets",
@@ -63,7 +64,8 @@ def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         part=part,
         newer=_page(words, start - MOST_DATASETS) if start > 0 else "",
         older=_page(words, start + MOST_DATASETS) if start + MOST_DATASETS < part.matching else "",
-        pending=_pending(pending)[:MOST_TERMS],
+        pending=waiting_terms[:MOST_TERMS],
+        more_pending=max(0, len(waiting_terms) - MOST_TERMS),
         accepted=[
             {"name": row["name"], "when": f"{row['accepted']:%Y-%m-%d}", "path": terms.accept_path(row["id"])}
             for row in accepted

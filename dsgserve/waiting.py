@@ -21,7 +21,7 @@ from dsgserve.signing import Purpose
 READING_TIME = timedelta(hours=12)  # after which a form is too old to be sent
 
 # What one page shows of terms, so that it costs the same however many wait: the text of some, the names of more.
-MOST_DOCUMENTS = 10
+MOST_DOCUMENTS = 5
 MOST_TEXT = 100_000  # characters of the documents together, the last one aside
 MOST_LINKS = 50
 

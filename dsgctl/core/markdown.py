@@ -121,7 +121,7 @@ def _outside(renderer: RendererHTML, tokens: list[Token], index: int, options: A
 
 def _begin_table(renderer: RendererHTML, tokens: list[Token], index: int, options: Any, env: Any) -> str:
     """A wide table is moved sideways by itself, also with the keyboard; the page is not."""
-    return '<div class="wide" role="region" aria-label="Table" tabindex="0"><table>\n'
+    return '<div class="wide" role="group" aria-label="Table" tabindex="0"><table>\n'
 
 
 def _end_table(renderer: RendererHTML, tokens: list[Token], index: int, options: Any, env: Any) -> str:

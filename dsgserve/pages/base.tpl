@@ -21,8 +21,9 @@ body { margin: 0 auto; max-width: 46rem; padding: 1rem 1rem 3rem; background: va
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 header { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding-bottom: .75rem;
   margin-bottom: 1.5rem; border-bottom: 1px solid var(--line); }
-header .site { display: flex; align-items: center; gap: .5rem; margin: 0 auto 0 0; font-weight: 600; min-width: 0;
-  overflow-wrap: anywhere; }
+header .site { display: flex; flex: 1 0 auto; max-width: 100%; align-items: center; gap: .5rem; margin: 0;
+  font-weight: 600; }
+header bdi { min-width: 0; overflow-wrap: anywhere; }
 header img { max-height: 2rem; max-width: 8rem; }
 header .account { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .75rem; margin: 0; min-width: 0;
   overflow-wrap: anywhere; }
@@ -49,14 +50,15 @@ input[type=checkbox] { width: 1.15rem; height: 1.15rem; margin: 0 .35rem 0 0; ve
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 form { margin: 1rem 0; }
 .row { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1rem; }
+.panel h2 { margin-top: .25rem; }
 .panel { padding: .5rem 1rem; border: 1px solid var(--line); border-radius: .35rem; background: var(--panel); }
 .list { list-style: none; padding: 0; margin: 0; }
 .list > li { padding: .75rem 0; border-bottom: 1px solid var(--line); }
-.list h3 { margin: 0; }
+.list :is(h2, h3) { font-size: 1.1rem; margin: 0; }
 .list p { margin: .25rem 0; }
 code, pre { font: .9em/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-code.copy { user-select: all; padding: .1rem .35rem; border: 1px solid var(--line); border-radius: .25rem;
-  background: var(--panel); -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+code.copy { display: block; user-select: all; margin: .15rem 0; padding: .25rem .5rem; border: 1px solid var(--line);
+  border-radius: .25rem; background: var(--panel); }
 summary { cursor: pointer; padding: .25rem 0; }
 .document :is(p, li, h1, h2, h3, h4, h5, h6, td, th, blockquote) { unicode-bidi: plaintext; text-align: start; }
 .document blockquote { margin: .5rem 0; padding-inline-start: 1rem; border-inline-start: 3px solid var(--line); }
@@ -65,12 +67,15 @@ summary { cursor: pointer; padding: .25rem 0; }
 .document :is(th, td) { vertical-align: top; padding: .35rem .75rem; border: 1px solid var(--line); }
 .document > :first-child { margin-top: .25rem; }
 .boxed { padding: .25rem 1rem; border: 1px solid var(--line); border-radius: .35rem; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .bar { padding: .75rem 0; background: var(--back); border-top: 1px solid var(--line); }
 .bar form { margin: 0; }
 /* Where the window is high enough, a document has a box of its own and the way on stays in reach; with a small
    window, or at 400 % zoom, the page is the box. */
 @media (min-height: 36rem) {
   .boxed { max-height: max(50vh, 18rem); overflow: auto; }
+}
+@media (min-height: 20rem) {
   .bar { position: sticky; bottom: 0; }
 }
 @media print {
@@ -90,9 +95,9 @@ summary { cursor: pointer; padding: .25rem 0; }
 % if site.logo:
 <img src="{{site.logo}}" alt="">\\
 % end
-<bdi>{{site.name}}</bdi></p>
+<bdi dir="auto">{{site.name}}</bdi></p>
 % if defined("account") and account:
-<div class="account no-print"><span>Signed in as <bdi><strong>{{account}}</strong></bdi></span>
+<div class="account no-print"><span>Signed in as <bdi dir="auto"><strong>{{account}}</strong></bdi></span>
 % if defined("another") and another:
 <a href="{{another}}">Use another account</a>
 % end
@@ -103,7 +108,7 @@ summary { cursor: pointer; padding: .25rem 0; }
 % end
 </header>
 <main>
-<h1 dir="auto">{{title}}</h1>
+<h1><bdi dir="auto">{{title}}</bdi></h1>
 {{!base}}
 </main>
 % if site.contact or request_id:

@@ -2,7 +2,7 @@
 % if concerns:
 <p class="soft">For \\
 % for number, one in enumerate(concerns):
-{{", " if number else ""}}<bdi>{{one}}</bdi>\\
+{{", " if number else ""}}<bdi dir="auto">{{one}}</bdi>\\
 % end
 </p>
 % end

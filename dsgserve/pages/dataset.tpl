@@ -1,6 +1,6 @@
-% # A dataset on the landing page.
+% # A dataset on the landing page; level: of its heading.
 <li>
-<h3 dir="auto">{{entry.name}}</h3>
+<h{{level}}><bdi dir="auto">{{entry.name}}</bdi></h{{level}}>
 % if entry.description:
 <p dir="auto">{{entry.description}}</p>
 % end
@@ -16,22 +16,22 @@
 % if entry.versions:
 <p class="soft">Versions: \\
 % for number, version in enumerate(entry.versions):
-{{", " if number else ""}}<bdi>{{version}}</bdi>\\
+{{", " if number else ""}}<bdi dir="auto">{{version}}</bdi>\\
 % end
 {{" and " + str(entry.more_versions) + " more" if entry.more_versions else ""}}</p>
 % end
 % for source in sources:
 <p>\\
 % if source["version"]:
-<span class="soft">Source of <bdi>{{source["version"]}}</bdi>:</span>
+<span class="soft">Source of <bdi dir="auto">{{source["version"]}}</bdi>:</span>
 % else:
 <span class="soft">Source:</span>
 % end
 <code class="copy" dir="ltr">{{source["address"]}}</code>
 % if source["link"]:
-<a href="{{source["link"]}}" rel="noopener noreferrer"\\
- aria-label="Open {{entry.name}}{{", version " + source["version"] if source["version"] else ""}} in Neuroglancer">\\
-Open in Neuroglancer</a>
+<a href="{{source["link"]}}" rel="noopener noreferrer"
+ aria-label="Open in Neuroglancer: {{entry.name}}{{", version " + source["version"] if source["version"] else ""}}">Open in
+Neuroglancer</a>
 % end
 </p>
 % end

@@ -6,7 +6,7 @@ your own machine.</p>
 <input type="hidden" name="state" value="{{state}}">
 % for person in people:
 <p class="row"><button class="plain" name="code" value="{{person["email"]}}">{{person["email"]}}</button>
-<span class="soft"><bdi>{{person["display_name"] or person["name"]}}</bdi></span></p>
+<span class="soft"><bdi dir="auto">{{person["display_name"] or person["name"]}}</bdi></span></p>
 % end
 </form>
 <form action="{{callback}}" method="get">

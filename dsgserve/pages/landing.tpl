@@ -1,7 +1,6 @@
 % # The landing page of somebody who is signed in.
-% sign_out = True
 % rebase("base.tpl", sign_out=True)
-<p>Hello <bdi><strong>{{who}}</strong></bdi>.
+<p>Hello <bdi dir="auto"><strong>{{who}}</strong></bdi>.
 % if admin:
 You are an administrator of this site.
 % end
@@ -15,10 +14,13 @@ Your account is read-only: you may look at data, and change none.
 <p>These hold back datasets that you have access to.</p>
 <ul>
 % for one in pending:
-<li><a href="{{one["path"]}}"><bdi>{{one["name"]}}</bdi></a>
-<span class="soft">for <bdi>{{one["dataset"]}}{{", version " + one["version"] if one["version"] else ""}}</bdi></span></li>
+<li><a href="{{one["path"]}}"><bdi dir="auto">{{one["name"]}}</bdi></a>
+<span class="soft">for <bdi dir="auto">{{one["dataset"]}}{{", version " + one["version"] if one["version"] else ""}}</bdi></span></li>
 % end
 </ul>
+% if more_pending:
+<p>And {{more_pending}} more.</p>
+% end
 <p><a href="/activate?next=/">Read and accept them together</a></p>
 </section>
 % end
@@ -46,12 +48,12 @@ There are {{part.matching}} datasets; <a href="/">begin with the first</a>.
 % if mine:
 <ul class="list" aria-label="Datasets that you have access to">
 % for one in mine:
-% include("dataset.tpl", entry=one["entry"], accept=one["accept"], sources=one["sources"])
+% include("dataset.tpl", entry=one["entry"], accept=one["accept"], sources=one["sources"], level=2)
 % end
 </ul>
 % elif not words and not start:
 <p>You have access to no dataset yet. Ask {{site.helpers}} for access, and say that your account is
-<bdi><strong>{{account}}</strong></bdi>.
+<bdi dir="auto"><strong>{{account}}</strong></bdi>.
 % if open:
 The datasets below need no grant: accept their terms to open them.
 % end
@@ -61,7 +63,7 @@ The datasets below need no grant: accept their terms to open them.
 <h2>Open to everybody who accepts the terms</h2>
 <ul class="list">
 % for one in open:
-% include("dataset.tpl", entry=one["entry"], accept=one["accept"], sources=one["sources"])
+% include("dataset.tpl", entry=one["entry"], accept=one["accept"], sources=one["sources"], level=3)
 % end
 </ul>
 % end
@@ -79,7 +81,7 @@ The datasets below need no grant: accept their terms to open them.
 <h2>Your groups</h2>
 <ul>
 % for group in groups:
-<li><bdi>{{group}}</bdi></li>
+<li><bdi dir="auto">{{group}}</bdi></li>
 % end
 </ul>
 % end
@@ -89,7 +91,7 @@ The datasets below need no grant: accept their terms to open them.
 <summary>Read, print or save them ({{len(accepted)}})</summary>
 <ul>
 % for one in accepted:
-<li><a href="{{one["path"]}}"><bdi>{{one["name"]}}</bdi></a> <span class="soft">on {{one["when"]}}</span></li>
+<li><a href="{{one["path"]}}"><bdi dir="auto">{{one["name"]}}</bdi></a> <span class="soft">on {{one["when"]}}</span></li>
 % end
 </ul>
 </details>

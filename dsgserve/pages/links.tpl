@@ -1,7 +1,7 @@
 % # Documents by their names.
 <ul>
 % for one in links:
-<li><a href="{{one["url"]}}"><bdi>{{one["name"]}}</bdi></a>
+<li><a href="{{one["url"]}}"><bdi dir="auto">{{one["name"]}}</bdi></a>
 % include("concerns.tpl", concerns=one["concerns"])
 </li>
 % end

@@ -9,7 +9,7 @@
 % end
 % for entry in entries:
 <section id="terms-{{entry["id"]}}" aria-labelledby="name-{{entry["id"]}}">
-<h2 id="name-{{entry["id"]}}" dir="auto">{{entry["name"]}}</h2>
+<h2 id="name-{{entry["id"]}}"><bdi dir="auto">{{entry["name"]}}</bdi></h2>
 % include("concerns.tpl", concerns=entry["concerns"])
 <div class="document boxed" dir="auto" tabindex="0" role="region" aria-label="Text of {{entry["name"]}}">
 {{!entry["html"]}}
@@ -25,8 +25,8 @@
 % end
 <button aria-label="Accept {{entry["name"]}}">Accept</button>
 % if several:
-<label><input type="checkbox" form="several" name="accept-{{entry["id"]}}" value="{{entry["form"]}}"\\
- aria-label="Accept {{entry["name"]}} together with the others that are ticked">or tick, to accept several at once</label>
+<label><input type="checkbox" form="several" name="accept-{{entry["id"]}}" value="{{entry["form"]}}">
+or tick, to accept several at once<span class="hidden">: {{entry["name"]}}</span></label>
 % end
 </form>
 % end

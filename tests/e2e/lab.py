@@ -23,7 +23,7 @@ from tests.e2e.proxy import HOST, nginx
 
 VIEWER = Path(__file__).parent / "viewer" / "dist"
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 120_000  # milliseconds, for a machine with much else to do
 
 
 class Site(Enum):
@@ -102,6 +102,7 @@ def running_lab(
         server = serve(
             DSG_OIDC_ISSUER=provider.issuer, REQUESTS_CA_BUNDLE=str(provider.certificate),
             NGAUTH_ALLOWED_ORIGINS=viewer if allowed else "https://viewer.example",
+            DSG_VIEWER_URL=f"{viewer}/index.html",
             **settings, **CLIENT, **google.settings,
         )  # fmt: skip
         upstream = server.origin.removeprefix("http://")

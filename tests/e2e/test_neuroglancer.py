@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dsgctl.core import users
+from dsgctl.core import terms, users
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.lab import (
@@ -96,6 +96,49 @@ def test_who_goes_on_without_the_terms_sees_the_viewer_but_no_data(lab: Lab) -> 
     assert reply.value.status == 403  # its text cannot be asked for: the viewer never reads it, so it never ends
     source_panel(page).get_by_text("HTTP error 403").first.wait_for()
     assert lab.google.exchanged == lab.google.served == []
+
+
+@pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
+def test_with_a_cookie_new_terms_are_met_and_accepted(lab: Lab) -> None:
+    lab.sign_in()
+    lab.change(terms.add, "fish2 terms", "# Be kinder\n", dataset="fish2")
+    page = lab.open()
+    popup = log_in_by_popup(page)
+    popup.get_by_role("heading", name="Be kinder").wait_for()
+    popup.get_by_text("ada@example.org").wait_for()
+    with popup.expect_event("close"):
+        popup.get_by_role("button", name="Accept").click()
+    waits_for(page, lambda: sees_the_pattern(page), "the pattern")
+    page.reload()
+    waits_for(page, lambda: sees_the_pattern(page), "the pattern without a click")
+
+
+@pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
+def test_who_goes_on_without_new_terms_is_not_asked_again_with_this_login(lab: Lab) -> None:
+    lab.sign_in()
+    lab.change(terms.add, "fish2 terms", "# Be kinder\n", dataset="fish2")
+    page = lab.open()
+    popup = log_in_by_popup(page)
+    with page.expect_response("**/gcs_token") as reply:
+        popup.get_by_text("Go on without accepting").click()
+    assert reply.value.status == 403
+    with page.expect_response("**/gcs_token") as reply, page.expect_response("**/token") as cookie_to_token:
+        page.reload()
+    assert (cookie_to_token.value.status, reply.value.status) == (200, 403)
+    # Other terms are another question.
+    lab.change(terms.add, "fish2 terms", "# Be kindest\n", dataset="fish2")
+    page.reload()
+    popup = log_in_by_popup(page)
+    popup.get_by_role("heading", name="Be kindest").wait_for()
+
+
+@pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
+def test_the_landing_page_opens_a_dataset_in_the_viewer(lab: Lab) -> None:
+    lab.sign_in()
+    page = lab.context.new_page()
+    page.goto(f"{lab.gateway}/")
+    page.get_by_role("link", name="Open in Neuroglancer: fish2").click()
+    waits_for(page, lambda: "fish2/v1/full/0-64_0-64_0-64" in lab.google.served, "data")
 
 
 def test_a_bucket_without_permission_shows_an_error_and_no_data(lab: Lab) -> None:

@@ -24,13 +24,15 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 def permissions(text: str) -> dict[str, str]:
     """The datasets with a permission, and which."""
-    names = re.findall(r'<h3 dir="auto">([^<]*)</h3>(?:(?!<h3).)*?Your permission: <strong>([^<]*)<', text, re.DOTALL)
+    names = re.findall(
+        r'<h2><bdi dir="auto">([^<]*)</bdi></h2>(?:(?!<h[23]).)*?Your permission: <strong>([^<]*)<', text, re.DOTALL
+    )
     return dict(names)
 
 
 def named(text: str) -> list[str]:
     """All datasets on the page, in their order."""
-    return re.findall(r'<h3 dir="auto">([^<]*)</h3>', text)
+    return re.findall(r'<h[23]><bdi dir="auto">([^<]*)</bdi></h[23]>', text)
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_each_dataset_has_its_description_versions_and_addresses(client: Client,
         datasets.set_attributes(opened, "fish", description="A zebrafish <brain>")
     text = client.get("/", cookie=lab.ada).text
     assert "A zebrafish &lt;brain&gt;" in text
-    assert "Versions: <bdi>v2</bdi>" in text
+    assert 'Versions: <bdi dir="auto">v2</bdi>' in text
     sources = re.findall(r"<code[^>]*>([^<]*)</code>", text)
     assert sources == [
         "precomputed://gs+ngauth+https://auth.example.org/fish-bucket",
@@ -251,7 +253,7 @@ def test_what_one_has_accepted_is_listed_with_its_day(client: Client, lab: Lab) 
         terms.add(opened, "newer fly terms", "Cite us twice.", dataset="fly")
     text = client.get("/", cookie=lab.bo).text
     listed = text.partition("Terms that you have accepted")[2]
-    assert f'href="/api/v1/tos/{lab.fly_terms}/accept"><bdi>fly terms</bdi></a>' in listed
+    assert f'href="/api/v1/tos/{lab.fly_terms}/accept"><bdi dir="auto">fly terms</bdi></a>' in listed
     assert f"{now():%Y-%m-%d}" in listed
 
 
@@ -269,7 +271,7 @@ def test_every_page_has_the_sites_name_and_whom_to_ask(
         for cookie in (None, lab.ada):
             reply = client.get(where, cookie=cookie, accept=PAGE)
             if reply.status != 303:
-                assert "<bdi>Données &lt;b&gt;</bdi>" in reply.text
+                assert '<bdi dir="auto">Données &lt;b&gt;</bdi>' in reply.text
                 assert f'href="{link}"' in reply.text
                 assert "img-src" not in reply.headers["content-security-policy"]
 

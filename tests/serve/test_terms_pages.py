@@ -3,16 +3,20 @@
 import html
 import json
 import re
+import sys
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+import apsw
 import pytest
 
-from dsgctl.core import grants, markdown, service_accounts, services, terms, tokens, users
+from dsgctl.core import datasets, grants, markdown, service_accounts, services, terms, tokens, users
 from dsgctl.core.clock import now
 from dsgctl.store.models import Principal
-from dsgserve import signing
+from dsgserve import signing, waiting
+from dsgserve.documents import Documents
+from dsgserve.gateway import Gateway
 from dsgserve.signing import Purpose
 from tests.serve.conftest import KEY, PAGE, Client, Form, Lab, Reply
 
@@ -45,7 +49,7 @@ def test_terms_are_shown_with_their_accept(client: Client, lab: Lab) -> None:
     assert reply.status == 200
     assert "<h2>Rules</h2>" in reply.text  # below the page's own heading
     assert "Cite us." in reply.text
-    assert "For <bdi>fly</bdi>" in reply.text
+    assert 'For <bdi dir="auto">fly</bdi>' in reply.text
     (form,) = reply.forms()
     assert form.action == path(lab.fly_terms)
     assert reply.headers["cross-origin-opener-policy"] == "unsafe-none"
@@ -302,6 +306,208 @@ def test_terms_that_have_ended_need_not_be_accepted(client: Client, lab: Lab) ->
         terms.retire(opened, lab.fish_v2_terms)
     reply = read(client, lab.ada, path(lab.fish_v2_terms))
     assert (reply.status, reply.forms()) == (200, [])
+
+
+# What is read again, printed and saved
+
+
+def test_what_is_accepted_can_be_read_and_saved_with_its_date(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        terms.accept(opened, lab.fish_v2_terms, "ada@example.org")
+        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        grants.revoke(opened, ada, grants.Target("fish", "view"))
+    reply = read(client, lab.ada, path(lab.fish_v2_terms))
+    when = f"{now():%Y-%m-%d}"
+    assert (reply.status, f"You accepted these terms on {when}" in reply.text) == (200, True)
+    assert "Be careful." in reply.text
+    assert "Number of this request" not in reply.text
+    assert "For" not in reply.text.partition("<main>")[2].partition("<footer>")[0]  # the dataset is closed to her now
+    saved = read(client, lab.ada, path(lab.fish_v2_terms, save="1"))
+    assert saved.headers["content-disposition"] == f'attachment; filename="terms-{lab.fish_v2_terms}.txt"'
+    assert saved.headers["content-type"] == "text/plain; charset=utf-8"
+    assert saved.text.startswith(f"fish v2 terms\nAccepted by ada@example.org on {when}")
+    assert saved.text.endswith("\n\nBe careful.\n")
+    for stranger in (lab.bo, lab.cy):
+        assert read(client, stranger, path(lab.fish_v2_terms)).status == 404
+        assert read(client, stranger, path(lab.fish_v2_terms, save="1")).status == 404
+    assert read(client, None, path(lab.fish_v2_terms, save="1")).status == 303
+
+
+def test_whether_terms_may_be_read_costs_the_same_as_for_terms_that_are_not_there(
+    client: Client, lab: Lab, gateway: Gateway
+) -> None:
+    """Counted in statements, SQLite's own steps and calls of Python, none of which depends on the machine."""
+    with lab.change() as opened:
+        long = terms.add(opened, "long", "word " * 19_000, dataset="fish")[0].id
+        invites = {number: terms.find(lab.database, number).invite_token for number in (long, lab.fish_v2_terms)}
+    connection = gateway.facts._db.connection()
+
+    def cost(where: str) -> tuple[list[str], int, int]:
+        statements: list[str] = []
+        steps, calls = 0, 0
+
+        def profile(event: Any) -> None:
+            nonlocal steps
+            statements.append(event["sql"])
+            steps += event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+
+        def count(frame: Any, event: str, argument: Any) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, profile)
+        sys.setprofile(count)
+        try:
+            reply = read(client, lab.cy, where)
+        finally:
+            sys.setprofile(None)
+            connection.trace_v2(0, None)
+        assert reply.status == 404
+        return statements, steps, calls
+
+    pairs = [(path(number), path(999)) for number in (long, lab.fish_v2_terms)]
+    pairs += [(f"/activate?invite={invite}", f"/activate?invite={'x' * len(invite)}") for invite in invites.values()]
+    for closed, missing in pairs:
+        read(client, lab.cy, closed)  # what is made once is made
+        there, not_there = cost(closed), cost(missing)
+        assert there[0] == not_there[0]
+        assert len(there[0]) > 3
+        assert abs(there[1] - not_there[1]) <= 50  # of some hundreds: the row is looked at, and its text is not
+        assert abs(there[2] - not_there[2]) <= 25  # of some thousands
+
+
+# Several at once
+
+
+@pytest.fixture
+def more(lab: Lab) -> list[int]:
+    """Terms of ten more datasets of ada's. With those of the lab twelve wait for her."""
+    with lab.change() as opened:
+        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        for number in range(10):
+            datasets.add(opened, f"set-{number}")
+            grants.add(opened, ada, grants.Target(f"set-{number}", "view"))
+        return [terms.add(opened, f"terms {n}", f"Be kind {n}.", dataset=f"set-{n}")[0].id for n in range(10)]
+
+
+def ticks(reply: Reply) -> dict[str, str]:
+    """The boxes of a page: name -> value."""
+    boxes = re.findall(r'<input type="checkbox" form="several" name="([^"]*)" value="([^"]*)"', reply.text)
+    return dict(boxes)
+
+
+def test_several_that_are_ticked_are_accepted_at_once(client: Client, lab: Lab, more: list[int]) -> None:
+    reply = read(client, lab.ada, "/activate?next=/success")
+    boxes = ticks(reply)
+    assert len(boxes) == waiting.MOST_DOCUMENTS
+    assert " checked" not in reply.text
+    (several,) = [form for form in reply.forms() if form.action == "/activate"]
+    chosen = dict(list(boxes.items())[1:4])
+    done = client.post("/activate", form=several.fields | chosen, cookie=lab.ada, address="198.51.100.9")
+    assert (done.status, done.headers["location"]) == (303, "/activate?next=%2Fsuccess")
+    assert [f"accept-{row[1]}" for row in accepted(lab)] == sorted(chosen, key=lambda name: int(name[7:]))
+    assert {row[2] for row in accepted(lab)} == {"198.51.100.9"}
+
+
+def test_one_of_several_that_is_not_ours_and_none_is_accepted(client: Client, lab: Lab, more: list[int]) -> None:
+    boxes = ticks(read(client, lab.ada, "/activate"))
+    names = list(boxes)
+    for spoiled in (
+        boxes | {names[0]: "x"}, boxes | {names[0]: boxes[names[1]]}, boxes | {"accept-999": boxes[names[0]]},
+    ):  # fmt: skip
+        assert client.post("/activate", form=spoiled, cookie=lab.ada, accept=PAGE).status == 403
+    for nothing in ({}, {"next": "/"}, {"accept-": "x"}, {"accept-x": "y"}, {"accept-1.5": "y"}, {"accept-٣": "y"}):
+        assert client.post("/activate", form=nothing, cookie=lab.ada, accept=PAGE).status == 400
+    assert accepted(lab) == []
+
+
+def test_after_one_of_several_one_comes_back_to_the_place_where_one_was(
+    client: Client, lab: Lab, more: list[int]
+) -> None:
+    reply = read(client, lab.ada, "/activate?next=/success")
+    forms = [form for form in reply.forms() if form.action != "/activate"]
+    places = re.findall(r'<section id="(terms-[0-9]+)"', reply.text)
+    wheres = [send(client, lab.ada, form).headers["location"] for form in forms]
+    assert wheres == [f"/activate?next=%2Fsuccess#{place}" for place in places[1:]] + ["/activate?next=%2Fsuccess"]
+    (alone,) = read(client, lab.ada, path(more[8], redirect=CAVE)).forms()
+    assert send(client, lab.ada, alone, then="3").headers["location"] == CAVE
+
+
+def test_those_that_hold_back_what_was_granted_come_first_and_others_are_folded(
+    client: Client, lab: Lab, more: list[int]
+) -> None:
+    text = read(client, lab.ada, "/activate").text
+    shown, _, folded = text.partition("<details>")
+    assert 'aria-label="Text of fly terms"' not in text
+    assert "fly terms" not in shown
+    assert f'href="{path(lab.fly_terms, next="/activate")}"' in folded
+    assert shown.count('class="document boxed"') == waiting.MOST_DOCUMENTS
+    assert shown.count("<li><a href=") == 11 - waiting.MOST_DOCUMENTS
+    # Who was granted nothing that waits is shown the public ones.
+    assert 'aria-label="Text of fly terms"' in read(client, lab.cy, "/activate").text
+
+
+def test_however_many_wait_a_page_renders_few_and_each_only_once(client: Client, lab: Lab, gateway: Gateway) -> None:
+    length = 45_000
+    with lab.change() as opened:
+        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        for number in range(70):
+            datasets.add(opened, f"set-{number}")
+            grants.add(opened, ada, grants.Target(f"set-{number}", "view"))
+            terms.add(opened, f"terms {number}", f"{number} " + "word " * (length // 5), dataset=f"set-{number}")
+    for number in range(5):
+        reply = read(client, lab.ada, "/activate")
+        assert gateway.documents.rendered == 2  # as many as fit, and never again
+        assert len(reply.body) < 3 * waiting.MOST_TEXT
+        assert reply.text.count("<li><a href=") <= 2 * waiting.MOST_LINKS
+        assert "And 19 more" in reply.text, number
+    assert read(client, lab.ada, "/").status == 200
+    assert gateway.documents.rendered == 2
+
+
+def test_rendered_documents_are_kept_by_their_bytes() -> None:
+    documents = Documents(capacity=100_000)
+    texts = [f"{number} " + "word " * 4_000 for number in range(10)]
+    for text in texts:
+        documents.html(text, 2)
+    assert documents.rendered == 10
+    documents.html(texts[-1], 2)
+    assert documents.rendered == 10
+    documents.html(texts[0], 2)  # gone
+    documents.html(texts[-1], 3)  # another page
+    assert documents.rendered == 12
+    assert documents.html("x" * 90_000, 2) == documents.html("x" * 90_000, 2)
+    assert documents.rendered == 13
+
+
+# Accounts
+
+
+@pytest.mark.parametrize(
+    "where", ["/activate?next=%2Fsuccess", "/api/v1/tos/2/accept", "/login?origin=https%3A%2F%2Fviewer.example", "/"]
+)
+def test_every_page_names_the_account_and_offers_another(client: Client, lab: Lab, where: str) -> None:
+    text = read(client, lab.bo, where).text
+    assert "<strong>bo@example.org</strong>" in text
+    (another,) = re.findall(r'href="(/auth/login\?again=1[^"]*)">Use another account', text)
+    assert parse_qs(urlsplit(html.unescape(another)).query) == {"again": ["1"], "next": [where]}
+
+
+def test_only_errors_have_a_number_and_all_errors_do(client: Client, lab: Lab) -> None:
+    seen = {}
+    for cookie in (None, lab.ada, lab.gone, lab.robot):
+        for where in (
+            "/", "/nowhere", "/api/v1/tos/999/accept", "/api/v1/tos/2/accept", "/activate", "/activate?dataset=x",
+            "/login", "/login?origin=x", "/success", "/auth/login?next=//x", "/auth/login",
+            "/api/v1/authorize?redirect=x", "/accounts/google/login/callback/", "/token", "/activate?next=%00",
+            "/?" + "a&" * 200,
+        ):  # fmt: skip
+            reply = read(client, cookie, where)
+            if "text/html" in reply.headers["content-type"]:
+                number = re.findall(r"Number of this request: ([0-9a-f]{16})", reply.text)
+                assert number == ([reply.headers["x-request-id"]] if reply.status >= 400 else []), where
+                seen[reply.status] = True
+    assert {200, 400, 403, 404, 405, 503} <= seen.keys()
 
 
 # Markdown
