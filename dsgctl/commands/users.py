@@ -39,7 +39,11 @@ def _attributes(**given: Any) -> dict[str, Any]:
 def add(session: Session, email: str, affiliations: tuple[str, ...], note: str | None, **given: Any) -> None:
     """Add a person. Adding the same one again is no error."""
     with session.change() as change:
+        twins = users.list_twins(change.database, email)
         user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **given))
+    if twins and added:
+        echo(f"is it the same person as {', '.join(twins[0])}? An account is one address; 'dsgctl user set --email' "
+             "follows a person to another", err=True)  # fmt: skip
     sentence = f"added user {user.email}, id {user.id}" if added else f"{user.email} is there already, the same"
     session.output.done(sentence, value="id", id=user.id, email=user.email, changed=added)
 

@@ -47,6 +47,7 @@ def sign_in(change: Change, identity: Identity, *, default_groups: Sequence[str]
     user = _account(change, identity, default_groups)
     if standing.ended_by(change.database, user) is not None:
         raise NotAllowed(f"the account {user.email} is disabled")
+    users.see_email(change, user, identity.email)
     learned: dict[str, Any] = {
         key: value
         for key, value in (("name", identity.name), ("picture_url", identity.picture_url))

@@ -162,6 +162,20 @@ def email_key(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
+_GMAIL: Final = ("gmail.com", "googlemail.com")
+
+
+def twin_key(text: str) -> str:
+    """What an address has in common with others that most likely reach the same person: a hint, and never equality.
+
+    Aside are a ``+tag``, and with Gmail the dots and which of its two domains it is
+    (https://support.google.com/mail/answer/7436150).
+    """
+    local, _, domain = email_key(text).rpartition("@")
+    local = local.partition("+")[0]
+    return f"{local.replace('.', '')}@gmail.com" if domain in _GMAIL else f"{local}@{domain}"
+
+
 def slug(text: str, what: str) -> str:
     """A name that stands in URLs and JSON keys; ``what`` says of what kind, for the message."""
     if isinstance(text, Foreign):
@@ -178,7 +192,9 @@ def line(text: str, what: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
     if isinstance(text, Foreign):
         return text
-    if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or has_hidden(text):
+    # What may be empty is read, and not compared: there the invisible operators of mathematics make no twin.
+    hidden = has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
+    if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or hidden:
         raise Invalid(
             f"{shown(text)} is not {_a(what)}",
             "use 1 to 255 characters, with no control characters, no invisible ones and no space at either end",

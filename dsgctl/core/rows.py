@@ -191,6 +191,7 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
         "pi": _line("PI"),
         "notes": _paragraph("note"),
         "picture_url": names.url,
+        "seen_email": names.foreign_email,
     },
     "affiliations": {"name": _line("affiliation", empty=False)},
     "groups": {"name": _line("group name", empty=False)},

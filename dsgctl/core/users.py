@@ -70,8 +70,65 @@ def find(database: Database, email: str) -> Principal:
     """
     user = by_email(database, email)
     if user is None:
+        renamed = by_seen_email(database, email)
+        if renamed is not None:
+            raise NotFound(
+                f"there is no user {names.shown(email)}; it is how {renamed.email} signs in now", _follow(renamed)
+            )
         raise NotFound(f"there is no user {names.shown(email)}", "dsgctl user list --search TEXT finds people by name")
     return user
+
+
+def by_seen_email(database: Database, email: str) -> Principal | None:
+    """The user whom the provider calls so, and whose address here is another."""
+    return database.first(Principal.select().where(fn.lower(Principal.seen_email).in_(_compared([email]))))
+
+
+def _follow(user: Principal) -> str:
+    return f"dsgctl user set {user.email} --email {user.seen_email}"
+
+
+def _require_unseen(database: Database, email: str, *, but: Principal | None = None) -> None:
+    """Refuse an address under which a known person signs in: a second account of it would never be signed in to."""
+    renamed = by_seen_email(database, email)
+    if renamed is not None and (but is None or renamed.id != but.id):
+        raise Conflict(f"{renamed.email} signs in as {renamed.seen_email} now: it is the same person", _follow(renamed))
+
+
+def see_email(change: Change, user: Principal, email: str) -> bool:
+    """Note how the provider calls the person who signs in. Returns whether that is another address than before."""
+    seen = email if names.email_key(email) != names.email_key(user.email) else None
+    if seen == user.seen_email:
+        return False
+    change.database.run(Principal.update(seen_email=seen).where(Principal.id == user.id))
+    change.record("user.seen", f"user:{user.email}", {"seen_email": user.seen_email}, {"seen_email": seen})
+    return True
+
+
+def list_renamed(database: Database) -> Iterator[tuple[str, str]]:
+    """The address here, and the one with the provider, of everybody for whom they differ."""
+    query = Principal.select(Principal.email, Principal.seen_email).where(Principal.seen_email.is_null(False))
+    return database.tuples(query.order_by(Principal.id))
+
+
+def list_twins(database: Database, email: str | None = None) -> list[list[str]]:
+    """Addresses that most likely reach the same person, together: a hint for an operator (`names.twin_key`).
+
+    Args:
+        email: only those together with this one, which need not be there.
+    """
+    query = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
+    if email is not None:
+        first = names.email_key(email)[:1]  # neither a dot nor a tag
+        query = query.where(fn.lower(Principal.email) >= first, fn.lower(Principal.email) < first + "\U0010ffff")
+    together: dict[str, list[str]] = {}
+    for (address,) in database.tuples(query):
+        together.setdefault(names.twin_key(address), []).append(address)
+    if email is None:
+        return [addresses for addresses in together.values() if len(addresses) > 1]
+    own = names.email_key(email)
+    others = [one for one in together.get(names.twin_key(email), ()) if names.email_key(one) != own]
+    return [others] if others else []
 
 
 def add(change: Change, email: str, *, affiliations: Iterable[str] = (), **attributes: Any) -> tuple[Principal, bool]:
@@ -97,6 +154,7 @@ def add(change: Change, email: str, *, affiliations: Iterable[str] = (), **attri
                 f"{known.email} is a user already, with another {what}", f"dsgctl user set {known.email} ..."
             )
         return known, False
+    _require_unseen(change.database, email)
     add_all(change, [NewUser(email, attributes, wanted)])
     return find(change.database, email), True
 
@@ -232,8 +290,12 @@ def set_attributes(
         other = by_email(change.database, new_email)
         if other is not None and other.id != user.id:
             raise Conflict(f"{other.email} is another user already", f"dsgctl user show {other.email}")
+        _require_unseen(change.database, new_email, but=user)
     if unbind:
         new |= {"issuer": None, "subject": None}
+    email_after = new.get("email", user.email)
+    if unbind or names.email_key(email_after) == names.email_key(user.seen_email or email_after):
+        new["seen_email"] = None
     old = {key: getattr(user, key) for key in new}
     before, after = difference(old, new)
     if before.get("admin") and not last_admin:
@@ -432,6 +494,7 @@ def show(database: Database, email: str) -> dict[str, Any]:
         "parent": parent.email if parent else None,
         "affiliations": affiliations_of(database, user),
         "leads": sorted(name for (name,) in database.tuples(leads)),
+        **({"seen_email": user.seen_email} if user.seen_email else {}),
         **held,
         "last_used": next((moment for (moment,) in database.tuples(last_used)), None),
     }

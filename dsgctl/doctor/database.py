@@ -3,11 +3,12 @@
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import audit
+from dsgctl.core import audit, names, users
 from dsgctl.doctor.account import Account, describe, explain_refusal, find_account, is_open_to_all
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import missing
@@ -86,6 +87,7 @@ def check_database(case: Case) -> Checks:
             yield failed("clock", f"this host's clock is behind the last change, of {latest:%Y-%m-%d %H:%M} UTC",
                          "timedatectl set-ntp true; dsgserve will not start")  # fmt: skip
         yield from _check_domains(case.config, database)
+        yield from check_people(database)
     finally:
         database.close()
     journal = path.with_name(path.name + "-wal")
@@ -103,12 +105,29 @@ def _check_domains(config: Config, database: Database) -> Checks:
     )
     people = [(str(email), bool(admin)) for email, admin in database.tuples(query)]
     domains = ", ".join(config.allowed_email_domains)
-    let_in = [one for one in people if one[0].rpartition("@")[2].lower() in config.allowed_email_domains]
+    let_in = [one for one in people if names.email_key(one[0].rpartition("@")[2]) in config.allowed_email_domains]
     if people and not let_in:
         yield failed("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in none of the {len(people)} people here",
                      "correct it: dsgctl user list shows their addresses")  # fmt: skip
     elif any(admin for _, admin in people) and not any(admin for _, admin in let_in):
         yield warning("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in no admin", "dsgctl user list --admin")
+
+
+def check_people(database: Database) -> Checks:
+    """Who has another address with the provider by now, and who may be here twice."""
+    renamed = list(users.list_renamed(database))
+    if renamed:
+        email, seen = renamed[0]
+        yield warning("sign-in", f"{email} signs in as {seen} now{_more(renamed)}",
+                      f"dsgctl user set {email} --email {seen}")  # fmt: skip
+    twins = users.list_twins(database)
+    if twins:
+        yield warning("sign-in", f"{' and '.join(twins[0])} are probably one person{_more(twins)}",
+                      "ask them which they sign in with, and disable the other")  # fmt: skip
+
+
+def _more(found: Sequence[object]) -> str:
+    return f", and {len(found) - 1} more such" if len(found) > 1 else ""
 
 
 def check_disk(case: Case) -> Checks:

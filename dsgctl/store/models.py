@@ -87,6 +87,7 @@ class Principal(_Table):
     parent_id: int | None
     created = TimeField()
     created_by = TextField()
+    seen_email = TextField(null=True)  # what the provider calls the person, if that is another address
 
     class Meta:
         table_name = "principals"

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dsgctl.doctor.database import check_people
+from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
 from tests.commands.conftest import World
 from tests.commands.running import Result, dump, execute
@@ -374,3 +376,21 @@ def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) ->
     execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
     told = filled.quick("user", "disable", "ada@example.org").ok()
     assert "1 account of theirs ended with it: bo@example.org" in told.err
+
+
+def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: World) -> None:
+    filled.quick("user", "add", "ken@gmail.com").ok()
+    added = filled.quick("user", "add", "k.en+lab@googlemail.com").ok()
+    assert "is it the same person as ken@gmail.com?" in added.err
+    assert filled.quick("user", "add", "k.en+lab@googlemail.com").ok().err == "", "it is there already"
+    execute(filled.database, "UPDATE principals SET seen_email = 'ada@new.example.org' WHERE id = 1")
+    shown = json.loads(filled.quick("user", "show", "ada@example.org", "-o", "json").ok().out)
+    assert shown["seen_email"] == "ada@new.example.org"
+    refused = filled.quick("user", "add", "Ada@new.example.org")
+    assert refused.code == 4
+    assert "dsgctl user set ada@example.org --email ada@new.example.org" in refused.err
+    found = [check.found for check in check_people(Database(filled.database))]
+    assert found == [
+        "ada@example.org signs in as ada@new.example.org now",
+        "ken@gmail.com and k.en+lab@googlemail.com are probably one person",
+    ]
