@@ -15,6 +15,7 @@ from dsgctl.config import DEFAULT_ENV_FILE, Config, Settings, read, require_good
 from dsgctl.core import names, users
 from dsgctl.core.change import change
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.doctor.backups import allow_writing
 from dsgctl.doctor.check import Status
 from dsgctl.doctor.sign_in import check_provider, find_client_problem
 from dsgctl.doctor.viewers import check_viewers
@@ -231,6 +232,8 @@ def next_commands(config: Config, path: Path, *, restart: bool = False) -> list[
         timers.append("dsg-backup.timer")
         if not config.backup_dir.exists():
             commands.append(f"install -d -o dsg -g dsg -m 750 {shlex.quote(str(config.backup_dir))}")
+        if not config.backup_dir.is_relative_to("/var/backups/dsg"):  # systemd/dsg-backup.service
+            commands.append(allow_writing(config.backup_dir))
     if not CERTIFICATE.exists():  # without one nginx does not start, and certbot needs nginx
         commands.append(
             f"openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN={host} -addext subjectAltName=DNS:{host} "

@@ -1,5 +1,6 @@
 """Backups: there are some, of late, whole, on another disk, and encrypted to somebody."""
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def check_backups(case: Case) -> Checks:
     if refusal := explain_refusal(account, directory, "w"):
         yield failed("backup", *refusal)
     yield from check_sandbox("backup", directory, case.host)
+    if (unit := case.host.units / "dsg-backup.service").exists() and not _may_write(unit, directory):
+        yield failed("backup", f"dsg-backup.service may not write to {directory}: no ReadWritePaths= names it",
+                     allow_writing(directory))  # fmt: skip
     if config.database.exists() and directory.stat().st_dev == config.database.stat().st_dev:
         yield warning("backup", f"{directory} is on the database's own disk: one fault takes both",
                       "mount a disk of another machine there")  # fmt: skip
@@ -43,6 +47,24 @@ def check_backups(case: Case) -> Checks:
     newest, moment = next(iter(bundles.items()))
     yield from _check_bundle(newest)
     yield from _check_age(moment, case.at)
+
+
+def _may_write(unit: Path, directory: Path) -> bool:
+    """Whether a unit with ProtectSystem=strict lets its program write there: systemd.exec(5)."""
+    allowed = [Path("/var/lib/dsg")]  # StateDirectory=
+    for file in (unit, *sorted(unit.with_name(f"{unit.name}.d").glob("*.conf"))):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.strip().partition("=")
+            if name.strip() == "ReadWritePaths":
+                allowed += [Path(one.strip("\"'").lstrip("-+")) for one in value.split()]
+    return any(directory.is_relative_to(one) for one in allowed)
+
+
+def allow_writing(directory: Path) -> str:
+    """The command that lets the timer's backups into a directory of one's own."""
+    drop_in = "/etc/systemd/system/dsg-backup.service.d"
+    text = shlex.quote(f"[Service]\\nReadWritePaths={directory}\\n")
+    return f"install -d {drop_in} && printf {text} > {drop_in}/directory.conf && systemctl daemon-reload"
 
 
 def _check_recipients(case: Case) -> Checks:

@@ -42,6 +42,8 @@ from tests.e2e.local import free_port, wait_until
 from tests.e2e.proxy import nginx
 from tests.store.builders import with_apsw
 
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 
 
@@ -294,6 +296,8 @@ FAULTS: list[Fault] = [
     ("a short one", lambda here: (path := _backup(here, size=100)).with_name(
         path.name.partition(".")[0] + ".meta.json").write_text('{"size": 200}'), "backup", "failed",
      ("100 bytes of 200",)),
+    ("directory is closed to the unit", lambda here: shutil.copy(SYSTEMD / "dsg-backup.service", here.units), "backup",
+     "failed", ("dsg-backup.service may not write to", "printf '[Service]\\nReadWritePaths=")),
     ("directory is gone", lambda here: here.backups.rmdir(), "backup", "failed", ("is not a directory", "install -d")),
     ("directory for nobody", both(_backup, closed("backups")), "backup", "failed", (CLOSED, "write")),
     # The provider
@@ -351,6 +355,14 @@ def test_a_planted_fault_is_found(
     assert not any("fault of dsgctl" in row["found"] for row in rows)
     if check == "settings" and "no file" not in parts and state == "failed":
         find(rows, "audit log", "ok")  # one bad setting hides no other check
+
+
+def test_a_drop_in_opens_the_directory_of_backups_to_the_unit(here: Installation, examine: Callable[..., Any]) -> None:
+    shutil.copy(SYSTEMD / "dsg-backup.service", here.units)
+    row = find(examine()[1], "backup", "failed", "may not write to")
+    command = row["do"].replace("/etc/systemd/system", str(here.units)).replace("systemctl daemon-reload", "true")
+    subprocess.run(["bash", "-euc", command], check=True)
+    assert not any("may not write to" in row["found"] for row in examine()[1] if row["check"] == "backup")
 
 
 # Viewers

@@ -252,6 +252,9 @@ def test_it_says_what_was_made_and_ends_with_what_to_type(run: Callable[..., Res
     commands = [line.strip() for line in lines[lines.index("next:") + 1 :]]
     assert commands == [
         f"install -d -o dsg -g dsg -m 750 {home}/backups",
+        "install -d /etc/systemd/system/dsg-backup.service.d && "
+        f"printf '[Service]\\nReadWritePaths={home}/backups\\n' > "
+        "/etc/systemd/system/dsg-backup.service.d/directory.conf && systemctl daemon-reload",
         "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=auth.example.org -addext "
         "subjectAltName=DNS:auth.example.org -keyout /etc/ssl/private/dsg.key -out /etc/ssl/certs/dsg.pem",
         "sed s/auth.example.org/auth.example.org/ /opt/dsg/share/nginx/dsg.conf > /etc/nginx/conf.d/dsg.conf",
