@@ -226,6 +226,8 @@ def _shown(held: Any) -> str:
         return ", ".join(map(_shown, held)) or "-"
     if isinstance(held, dict):
         return ", ".join(f"{key}: {_shown(part)}" for key, part in held.items()) or "-"
+    if isinstance(held, str) and held != held.strip(" "):
+        return f"'{held}'"  # two names may differ in a space at an end alone
     return "-" if held is None or held == "" else str(held)
 
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -259,9 +260,19 @@ class Name(click.ParamType[str]):
                 delegate = delegated.require_person(session)
                 known = {"dataset": delegate.knows, "group": delegate.facts.groups.__contains__}.get(self.name)
                 names = [name for name in names if delegate.manages_gateway or (known is not None and known(name))]
-            return [CompletionItem(name) for name in names]
+            return [CompletionItem(_in_bash(name)) for name in names]
         except Exception:
             return []  # a shell that completes must never show an error
+
+
+def _in_bash(name: str) -> str:
+    """A name as bash must find it on the line: it puts there what it is given, unlike zsh and fish, which quote it.
+    Within quotes that were begun already, it is the name itself."""
+    if not os.environ.get("_DSGCTL_COMPLETE", "").startswith("bash"):
+        return name
+    words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
+    begun = words[int(at)] if at.isdecimal() and int(at) < len(words) else ""
+    return name if begun.startswith(("'", '"')) else shlex.quote(name)
 
 
 def _dataset_names(database: Database) -> Iterator[str]:

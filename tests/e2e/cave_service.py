@@ -34,6 +34,14 @@ _guarded("/worm", auth.auth_requires_permission("view", dataset="worm"))
 _guarded("/admin", auth.auth_requires_admin)
 _guarded("/group", auth.auth_requires_group("lab-1"))
 _guarded("/dataset-admin", auth.auth_requires_dataset_admin(dataset="fish2"))
+# Names that only a CAVE database holds, and names that differ from them in a space or a capital.
+_guarded("/foreign", auth.auth_requires_permission("éditer ✓", dataset=" lead"))
+_guarded("/foreign-permission", auth.auth_requires_permission("edit ", dataset=" lead"))
+_guarded("/foreign-slash", auth.auth_requires_permission("edit ", dataset="slash/ed"))
+_guarded("/foreign-group", auth.auth_requires_group("trailing "))
+_guarded("/other-dataset", auth.auth_requires_permission("éditer ✓", dataset="lead"))
+_guarded("/other-permission", auth.auth_requires_permission("edit", dataset=" lead"))
+_guarded("/other-group", auth.auth_requires_group("Trailing "))
 
 if __name__ == "__main__":
     serve(app, listen=f"127.0.0.1:{sys.argv[1]}", ident=None, url_scheme="https")  # nginx stands before it

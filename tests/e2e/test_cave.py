@@ -12,11 +12,13 @@ import pytest
 from dsgctl.core import grants, groups, service_accounts, tokens, users
 from dsgctl.core.change import change
 from dsgctl.core.clock import now
+from dsgctl.importers import middle_auth
 from dsgctl.store import Database
 from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, facts, person, running_cave, send_form
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
 from tests.e2e.provider import ADA, Provider, needs_node
+from tests.importers.middle_auth import copy_dumps
 
 pytestmark = [
     needs_node,
@@ -113,6 +115,32 @@ def test_the_client_asks_again_when_its_own_time_is_over(cave: Cave, database: D
     with change(database, "os:test") as opened:
         users.set_active(opened, "ada@example.org", False)
     wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, what="the refusal")
+
+
+def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
+    serve: Callable[..., Server], provider: Provider, database: Database, tmp_path: Path
+) -> None:
+    copy_dumps(tmp_path / "dumps", whole=True)
+    rows = {
+        "group": '1000,"trailing "', "user_group": "1000,2,1000,f", "permission": '1000,"éditer ✓"\n1001,"edit "',
+        "dataset": '1000," lead",\n1001,lead,\n1002,slash/ed,',
+        "group_dataset_permission": "1000,1000,1000,1000\n1001,1000,1000,1001\n1002,1000,1002,1001",
+    }  # fmt: skip
+    for table, more in rows.items():
+        with (tmp_path / "dumps" / f"{table}.csv").open("a", encoding="utf-8") as file:
+            file.write(f"{more}\n")
+    with change(database, "os:test") as opened:
+        middle_auth.run(opened, str(tmp_path / "dumps"))
+        secret = tokens.mint(opened, users.find(database, "mirgax1@example.org"))[1]
+    with running_cave(serve, provider, {"mirgax": secret}, tmp_path) as cave:
+        found = {path: cave.ask(path, "mirgax").status_code for path in FOREIGN}
+        assert found == FOREIGN
+
+
+FOREIGN = {
+    "/foreign": 200, "/foreign-permission": 200, "/foreign-slash": 200, "/foreign-group": 200,
+    "/other-dataset": 403, "/other-permission": 403, "/other-group": 403,
+}  # fmt: skip
 
 
 # A browser on its way to sign in and back
