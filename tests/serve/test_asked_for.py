@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dsgctl.core import datasets, grants, terms, users
+from dsgctl.core import datasets, grants, names, terms, users
 from dsgserve.app import make_app
 from dsgserve.dev_login import DevProvider
 from dsgserve.gateway import Gateway
@@ -152,3 +152,18 @@ def test_under_another_name_nobody_signs_in_as_anybody(host: str, anybody: Clien
 @pytest.mark.parametrize("host", [HERE, "localhost", "127.0.0.1:9", "[::1]:8200", "LOCALHOST:8200"])
 def test_under_its_own_name_one_does(host: str, anybody: Client, lab: Lab) -> None:
     assert "ada@example.org" in anybody.get("/auth/login", host=host, accept=PAGE).text
+
+
+@pytest.mark.parametrize("name", [" lead", "lead ", "slash/ed", "p%2Fct", "a&b=c#d?e", "魚 の脳 ✓", "mb:v1", "x" * 300])
+def test_a_dataset_of_any_name_is_found_by_its_terms_page(name: str, client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        datasets.add(opened, names.foreign(name, "dataset name"))
+        terms.add(opened, "these terms", "x", dataset=name)
+        ada = users.find(lab.database, "ada@example.org")
+        grants.add(opened, grants.principal_subject(ada), grants.Target(name, "view"))
+    page = client.get(f"/activate?dataset={quote(name, safe='')}&next=/success", cookie=lab.ada, accept=PAGE)
+    assert page.status == 200
+    assert "these terms" in page.text
+    cache = json.loads(client.get("/api/v1/user/cache", cookie=lab.ada).text)
+    assert [row["dataset_name"] for row in cache["missing_tos"] if row["tos_name"] == "these terms"] == [name]
+    assert name in cache["permissions_v2_ignore_tos"]
