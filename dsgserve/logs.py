@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -23,6 +24,20 @@ def request_id() -> str | None:
     return str(request["request_id"]) if request else None
 
 
+# What a token or a code looks like, whoever made it. Another server's error may repeat what it was sent, and so may an
+# exception of a library: no caller needs to think of it.
+_SECRET = re.compile(
+    r"(?<![A-Za-z0-9_/])(?:dsg_|ya29\.|1//|4/|eyJ)[A-Za-z0-9_.~+/=-]{8,}"  # ours; three of Google's; JSON web tokens
+    r"|(?<=[Bb]earer )[^ \"',;]+"
+    r"|(?<![A-Za-z0-9_])(?=[A-Za-z_]*[0-9])(?=[0-9_]*[A-Za-z])[A-Za-z0-9_]{32,}"  # imported ones, codes, signatures
+)
+
+
+def redacted(text: str) -> str:
+    """The text with "…" in place of whatever looks like a secret."""
+    return _SECRET.sub("…", text)
+
+
 class JsonLines(logging.Formatter):
     """``{"at": …, "level": …, "logger": …, "message": …}``, then the request, the event's own fields, and a traceback.
 
@@ -34,12 +49,12 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
             **(REQUEST.get() or {}),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = redacted(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 

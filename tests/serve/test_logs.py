@@ -81,6 +81,47 @@ def test_a_fault_is_one_line_with_its_traceback(
     assert "ZeroDivisionError" in fault["traceback"] and fault["level"] == "ERROR"
 
 
+SECRETS = [
+    "dsg_" + "a" * 38, "ya29.a0AfB_byC-x.y_z1234567890", "ya29.c.b0Aaekm1K", "4/0AX4XfWh-abcdef_ghijklmnop",
+    "1//0gabcdefghijkl",
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "0123456789abcdef0123456789abcdef", "A1" * 20,
+]  # fmt: skip
+REPEATED = [
+    "{}",
+    "invalid_grant: {}",
+    '{{"subject_token": "{}"}}',
+    "token={}&x=y",
+    "Bearer {}",
+    "('x: y', '{}')",
+    "<{}>",
+    "a\n{}\nb",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_what_another_server_repeats_of_a_secret_is_not_written(secret: str, written: io.StringIO) -> None:
+    for said in REPEATED:
+        text = said.format(secret)
+        logging.getLogger("dsgserve.x").warning("Google says %s", text)
+        try:
+            raise RuntimeError(text)
+        except RuntimeError:
+            logging.getLogger("dsgserve.x").exception("it failed: %s", text)
+    assert len(lines(written)) == 2 * len(REPEATED)
+    assert secret not in written.getvalue() and secret[10:] not in written.getvalue()
+
+
+@pytest.mark.parametrize("text", [
+    "no token for bucket janelia-flyem-2024-public-datasets: Google answers 403: invalid_scope",
+    "/var/lib/dsg/dsg.sqlite3",
+    "listening on unix:/run/dsg/dsgserve.sock for https://auth.example.org", "login failed: stale (state)",
+    "impersonate:gateway@project-123456.iam.gserviceaccount.com", "the_database_of_another_release_was_found",
+    "File dsgserve/app.py, line 120, in _answer", "1234567890123456789012345678901234567890",
+])  # fmt: skip
+def test_what_is_no_secret_is_written_whole(text: str) -> None:
+    assert logs.redacted(text) == text
+
+
 def test_no_token_and_no_address_of_a_person_is_in_it(client: Client, lab: Lab, written: io.StringIO) -> None:
     logging.getLogger().setLevel(logging.DEBUG)
     for path in ("/", "/login", "/activate", "/token", "/nowhere", "/api/v1/user/cache"):
