@@ -27,6 +27,7 @@ __all__ = ["ROUTES", "make_app"]
 _NOT_READ = {
     400: ("bad_request", "this request cannot be understood"),
     413: ("too_large", "the body of this request is too large"),
+    414: ("path_too_long", "there is nothing at so long an address"),
     431: ("headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
     500: (
         "internal_error",

@@ -19,6 +19,9 @@ from dsgserve.ascii_text import lower, number, trim
 
 MOST_FIELDS = 100  # parameters of a query, fields of a form
 MOST_BODY = 16 * 1024  # bytes; the largest is a form with an address to go on to
+MOST_VALUE = 4096  # bytes of a parameter as it is sent: a token, a name, what a provider gives back
+MOST_ADDRESS = 3 * 4096  # of one that is an address to go on to: redirects.MAX_LENGTH, percent-encoded
+_ADDRESSES = ("next", "redirect")
 # Values of cookies that are tried. A browser keeps one of a name for each path and domain: the longest path of ours
 # has nine beginnings, and a host seldom more than two domains above it.
 MOST_COOKIES = 32
@@ -180,14 +183,17 @@ def query_values(request: BaseRequest, name: str) -> list[str]:
     """The values of a parameter of the query, in their order; "" for one without "=".
 
     Raises:
-        Invalid: the query has more parameters than any of ours.
+        Invalid: the query has more parameters, or this one is longer, than any of ours.
     """
     query = request.environ.get("QUERY_STRING", "")
     if not query:
         return []
     if query.count("&") >= MOST_FIELDS:
         raise Invalid(f"the query has more than {MOST_FIELDS} parameters")
-    return [unquote_plus(value or "") for value in _parameter_pattern(name).findall(query)]
+    values = _parameter_pattern(name).findall(query)
+    if any(len(value) > (MOST_ADDRESS if name in _ADDRESSES else MOST_VALUE) for value in values):
+        raise Invalid(f"'{name}' is too long")
+    return [unquote_plus(value) for value in values]
 
 
 @cache
@@ -224,11 +230,13 @@ def form(request: BaseRequest) -> dict[str, str]:
     """
     if _content_type(request) != "application/x-www-form-urlencoded":
         return {}
-    try:
+    environ = request.environ
+    if "dsgserve.form" not in environ:
         text = body(request).decode("latin-1")
-        return dict(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MOST_FIELDS))
-    except ValueError:
-        raise Invalid(f"the form has more than {MOST_FIELDS} fields") from None
+        if text.count("&") >= MOST_FIELDS:
+            raise Invalid(f"the form has more than {MOST_FIELDS} fields")
+        environ["dsgserve.form"] = dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    return environ["dsgserve.form"]  # type: ignore[no-any-return]
 
 
 def json_object(request: BaseRequest) -> dict[str, Any]:

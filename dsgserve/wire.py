@@ -6,12 +6,13 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import WSGITask
-from waitress.utilities import RequestHeaderFieldsTooLarge
+from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
 from dsgserve import routes
 from dsgserve.outbound import ARRIVED
 
 MOST_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
+LONGEST_PATH = 4096  # bytes, the method and an address before it included
 REFUSAL = "dsgserve.refusal"  # key of an environ: the status of a request that could not be read
 
 # The request line (RFC 9112, section 3). waitress's own expression takes time that grows with the square of a
@@ -21,7 +22,14 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([^ ]+)(?: HTTP/[0-9]\.
 _LONG_SPACE = re.compile(rb"[ \t]{64,}")
 
 
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress comes without types
+class PathTooLong(BadRequest):  # type: ignore[misc]  # waitress comes without types
+    """414: no path of ours is nearly as long."""
+
+    code = 414
+    reason = "URI Too Long"
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request, and what its target names.
 
     Attributes:
@@ -32,13 +40,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress comes without
     # What waitress sets of a request that it could read.
     command, path, query, request_uri, url_scheme = "GET", "/", "", "", "http"
     arrived: float | None = None  # when it was whole, if it waits for others (lanes.py)
-    _too_many = False
+    _refusal: Error | None = None
 
     def received(self, data: bytes) -> int:
         """Take bytes of the request; returns how many (waitress's IStreamConsumer)."""
         consumed: int = super().received(data)
-        if self._too_many:
-            self.error = RequestHeaderFieldsTooLarge(f"more than {MOST_HEADERS} headers")
+        if self._refusal is not None:
+            self.error = self._refusal
         elif isinstance(self.error, RequestHeaderFieldsTooLarge):
             self.target = routes.NO_TARGET  # waitress puts a request for "/" in its place
             self._read_request_line(self.header_plus + data)
@@ -53,8 +61,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress comes without
         if not self._read_request_line(header_plus):
             raise ParsingError("no request line")
         if header_plus.count(b"\r\n") > MOST_HEADERS:
-            self._too_many = True
+            self._refusal = RequestHeaderFieldsTooLarge(f"more than {MOST_HEADERS} headers")
             raise ParsingError("too many headers")
+        if len(header_plus[: header_plus.find(b"\r\n")].partition(b"?")[0]) > LONGEST_PATH:
+            self._refusal = PathTooLong("too long a path")
+            raise ParsingError("too long a path")  # which waitress would decode, whatever it names
         try:
             super().parse_header(_LONG_SPACE.sub(b" ", header_plus))
         except ValueError as error:  # of a library: an address in brackets that is none, a number without end

@@ -73,6 +73,10 @@ PROMISES: dict[str, list[str]] = {
     "No text of a stranger costs more than its length": [
         "serve/test_origins.py::test_no_text_of_a_stranger_makes_the_pattern_slow",
         "serve/test_attacks.py::test_anonymous_requests_fill_neither_memory_nor_disk",
+        "serve/test_bounded_work.py::test_no_query_costs_more",
+        "serve/test_bounded_work.py::test_no_header_costs_more",
+        "serve/test_bounded_work.py::test_no_body_costs_more",
+        "serve/test_bounded_work.py::test_what_is_read_from_a_connection_costs_no_more",
         "fuzz/test_fuzz.py::test_any_bytes",
     ],
     "Only viewers that `NGAUTH_ALLOWED_ORIGINS` names get tokens": [
@@ -93,6 +97,10 @@ PROMISES: dict[str, list[str]] = {
         "e2e/test_attacks.py::test_a_planted_login_is_not_what_one_is_signed_in_with",
         "e2e/test_attacks.py::test_a_login_that_an_attacker_began_cannot_be_finished_by_the_victim",
     ],
+    "No other site ends a login": [
+        "serve/test_logout.py::test_who_ends_a_login",
+        "serve/test_logout.py::test_every_route_whose_get_changes_something_is_held_to_the_same_rule",
+    ],
     "A browser is sent on to this gateway, or where the settings say": [
         "serve/test_redirects.py::test_what_may_leave_is_refused",
         "serve/test_redirects.py::test_any_other_address_is_refused",
@@ -100,9 +108,12 @@ PROMISES: dict[str, list[str]] = {
     "Nobody loses a login by another host's odd cookie": [
         "serve/test_attacks.py::test_an_odd_cookie_of_a_sibling_domain_takes_no_login_away",
         "serve/test_attacks.py::test_of_two_cookies_of_one_name_one_decides_everywhere",
+        "serve/test_cookies.py::test_a_good_token_counts_whatever_stands_before_it",
+        "serve/test_cookies.py::test_a_login_under_way_cannot_be_planted_by_a_sibling",
     ],
     "Bundles are encrypted to keys that are not on the host": ["commands/test_backup.py::test_"],
     "No token, key, code or address of a person is in a log": [
+        "serve/test_logs.py::test_what_another_server_repeats_of_a_secret_is_not_written",
         "serve/test_logs.py::test_no_token_and_no_address_of_a_person_is_in_it",
         "e2e/test_attacks.py::test_secrets_are_in_no_list_of_processes_no_core_and_no_log",
         "e2e/test_nginx_log.py::test_the_reason_is_written_and_no_query_at_any_level",
