@@ -1,6 +1,9 @@
 """Datasets, their versions, and where in Google Cloud Storage they lie."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from peewee import JOIN, fn
@@ -351,21 +354,45 @@ def locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]
 
 
 def overlaps(database: Database) -> Iterator[tuple[str, str, list[str]]]:
-    """Where a dataset takes a whole bucket in which others lie: whoever may view it reads theirs too.
+    """Where locations lie within another: whoever may view the outer one reads them too.
+
+    Told are those of other datasets; of other versions, within that of a version; and of versions with terms, which do
+    not hold back what lies within a location of the whole dataset.
 
     Yields:
-        Bucket, the dataset, and the others.
+        The outer location, whose it is, and whose lie within.
     """
-    query = m.Location.select(m.Location.bucket, m.Location.prefix, Dataset.name).join(Dataset).order_by(m.Location.id)
-    lying: dict[str, set[str]] = {}
-    whole: list[tuple[str, str]] = []
-    for bucket, prefix, dataset in database.tuples(query):
-        lying.setdefault(bucket, set()).add(dataset)
-        if not prefix and (bucket, dataset) not in whole:
-            whole.append((bucket, dataset))
-    for bucket, dataset in whole:
-        if others := sorted(lying[bucket] - {dataset}):
-            yield bucket, dataset, others
+    with_terms = {
+        version
+        for (version,) in database.tuples(
+            m.Terms.select(m.Terms.version).where(m.Terms.version.is_null(False), m.Terms.service.is_null())
+        )
+    }
+    query = (
+        m.Location.select(m.Location.bucket, m.Location.prefix, Dataset.name, Version.id, Version.name)
+        .join_from(m.Location, Dataset)
+        .join_from(m.Location, Version, JOIN.LEFT_OUTER, on=(m.Location.version == Version.id))
+        .order_by(m.Location.bucket, m.Location.id)
+    )
+    for bucket, rows in groupby(database.tuples(query), itemgetter(0)):
+        places = [tuple(row[1:]) for row in rows]
+        by_prefix = sorted(places, key=itemgetter(0))
+        prefixes = [place[0] for place in by_prefix]
+        for outer, dataset, version_id, version in places:
+            inner = by_prefix[bisect_left(prefixes, outer) : bisect_left(prefixes, outer + "\U0010ffff")]
+            others = {
+                other if other != dataset else f"version {other_version} of {other}"
+                for prefix, other, other_id, other_version in inner
+                if (prefix != outer or not outer)
+                and (
+                    other != dataset
+                    or (version_id is not None and other_id not in (None, version_id))
+                    or (version_id is None and other_id in with_terms)
+                )
+            }
+            if others:
+                whose = f"version {version} of {dataset}" if version_id is not None else dataset
+                yield f"gs://{bucket}/{outer}", whose, sorted(others)
 
 
 def set_bucket(
@@ -482,16 +509,20 @@ def buckets(database: Database) -> Iterator[dict[str, Any]]:
     return database.rows(query)
 
 
-def unusable_locations(database: Database) -> Iterator[tuple[str, str, str]]:
+def unusable_locations(database: Database) -> Iterator[tuple[str, str | None, str, str]]:
     """The locations that no token can be limited to, which an import or the database's own shell has left.
 
     Yields:
-        Dataset, location, and why.
+        Dataset, version if it is of one, location, and why.
     """
-    query = m.Location.select(Dataset.name, m.Location.bucket, m.Location.prefix).join(Dataset)
-    for dataset, bucket, prefix in database.tuples(query.order_by(m.Location.id)):
+    query = (
+        m.Location.select(Dataset.name, Version.name, m.Location.bucket, m.Location.prefix)
+        .join_from(m.Location, Dataset)
+        .join_from(m.Location, Version, JOIN.LEFT_OUTER, on=(m.Location.version == Version.id))
+    )
+    for dataset, version, bucket, prefix in database.tuples(query.order_by(m.Location.id)):
         if problem := boundary.find_problem(bucket, prefix):
-            yield dataset, f"gs://{bucket}/{prefix}", problem
+            yield dataset, version, f"gs://{bucket}/{prefix}", problem
 
 
 def credential_of(database: Database, bucket: str) -> str | None:

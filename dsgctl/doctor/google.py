@@ -41,10 +41,11 @@ def check_credentials(case: Case) -> Checks:
 def check_buckets(case: Case) -> Checks:
     database = open_current(case.config.database, read_only=True)
     try:
-        for bucket, dataset, others in datasets.overlaps(database):
+        for location, whose, others in datasets.overlaps(database):
+            where = location if location.count("/") > 3 else f"all of {location.rstrip('/')}"
             yield warning(
-                "buckets", f"who may view {dataset} reads all of gs://{bucket}, where {', '.join(others)} lies too",
-                f"dsgctl dataset location add {dataset} gs://{bucket}/PREFIX, and remove the whole bucket",
+                "buckets", f"who may view {whose} reads {where}, where {', '.join(others)} lies too",
+                "give each a folder of its own: dsgctl dataset location add, and remove the one above",
             )  # fmt: skip
         buckets = list(datasets.buckets(database))
         yield from _check_limits(database, [row["name"] for row in buckets])
@@ -61,10 +62,11 @@ def check_buckets(case: Case) -> Checks:
 
 def _check_limits(database: Database, buckets: list[str]) -> Checks:
     """Where Google's limits on a token stand in the way: of a location, and of people who may view very many."""
-    for dataset, location, problem in datasets.unusable_locations(database):
+    for dataset, version, location, problem in datasets.unusable_locations(database):
+        words = [dataset, location, *(("--version", version) if version else ())]
         yield failed(
             "buckets", f"nobody gets a token for {dataset} at {location}: {problem}",
-            f"dsgctl dataset location remove {shlex.join((dataset, location))}, and add the folder above it",
+            f"dsgctl dataset location remove {shlex.join(words)}, and add the folder above it",
         )  # fmt: skip
     for name in buckets:
         with database.snapshot():

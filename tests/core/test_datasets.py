@@ -322,3 +322,39 @@ def test_a_bucket_that_is_removed_is_in_the_log_with_its_settings(run: Run) -> N
     assert last["before"] == {"credential": None, "project": "lab-project", "iam": True}
     with refused(NotFound, "there is no bucket 'lab-data'"):
         run(datasets.remove_bucket, "lab-data")
+
+
+# Locations (dataset, version, folder) -> what is told of them: outer folder, whose it is, whose lie within.
+OVERLAPS: dict[str, tuple[list[tuple[str, str | None, str]], list[tuple[str, str, list[str]]]]] = {
+    "apart": ([("fish", None, "a/"), ("fly", None, "b/")], []),
+    "begin alike": ([("fish", None, "release-1"), ("fly", None, "release-10")], []),
+    "whole bucket": ([("fish", None, ""), ("fly", None, "b"), ("worm", None, "c")], [("", "fish", ["fly", "worm"])]),
+    "both whole": ([("fish", None, ""), ("fly", None, "")], [("", "fish", ["fly"]), ("", "fly", ["fish"])]),
+    "a folder within": ([("fish", None, "a"), ("fly", None, "a/b")], [("a/", "fish", ["fly"])]),
+    "the same folder is shared": ([("fish", None, "a"), ("fly", None, "a")], []),
+    "its own versions": ([("fish", None, "a"), ("fish", "v1", "a/v1"), ("fish", None, "a/x")], []),
+    "a version with terms": ([("fish", None, "a"), ("fish", "v2", "a/v2")], [("a/", "fish", ["version v2 of fish"])]),
+    "in another version": (
+        [("fish", "v1", "a"), ("fish", "v2", "a/v2"), ("fish", "v1", "a/v1")],
+        [("a/", "version v1 of fish", ["version v2 of fish"])],
+    ),
+    "deep": (
+        [("fish", None, "a"), ("fly", None, "a/b"), ("worm", None, "a/b/c")],
+        [("a/", "fish", ["fly", "worm"]), ("a/b/", "fly", ["worm"])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OVERLAPS)
+def test_what_lies_within_the_folder_of_another_is_told(run: Run, case: str) -> None:
+    locations, told = OVERLAPS[case]
+    for name in ("fish", "fly", "worm"):
+        run(datasets.add, name)
+    for version in ("v1", "v2"):
+        run(datasets.add_version, "fish", version)
+    run(terms.add, "T", "Be kind.", dataset="fish", version="v2")
+    for dataset, of_version, folder in locations:
+        run(datasets.add_location, dataset, f"gs://lab-data/{folder}", version=of_version)
+    assert list(datasets.overlaps(run.database)) == [
+        (f"gs://lab-data/{outer}", whose, others) for outer, whose, others in told
+    ]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl import calls
+from dsgctl.calls import Deadline
 from dsgctl.oauth_client import Client
 from dsgserve.oidc import LoginFailed, Provider, _picture
 from dsgserve.outbound import Unavailable
@@ -187,3 +188,70 @@ def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tu
 ])  # fmt: skip
 def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(said: object, kept: str) -> None:
     assert _picture(said) == kept
+
+
+def start_login(provider: Provider, deadline: Deadline | None = None) -> str:
+    return provider.authorization_url(
+        "https://auth.example.org/cb", state="s", nonce="n", challenge="c", deadline=deadline
+    )
+
+
+def test_a_login_that_has_waited_too_long_asks_nobody(liar: tuple[type[Liar], Provider]) -> None:
+    handler, provider = liar
+    handler.say = staticmethod(_said(b"{}"))  # type: ignore[assignment]
+    with pytest.raises(Unavailable):
+        start_login(provider, Deadline(0))
+    with pytest.raises(Unavailable):
+        provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n", deadline=Deadline(0))
+    assert handler.asked == 0
+
+
+def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
+    liar: tuple[type[Liar], Provider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, provider = liar
+    monkeypatch.setattr(calls, "READ_SECONDS", 60.0)
+    answer = threading.Event()
+
+    def say(request: BaseHTTPRequestHandler) -> None:
+        answer.wait(30)
+        _said(b"{}", 503)(request)
+
+    handler.say = staticmethod(say)  # type: ignore[assignment]
+    failures: list[Exception] = []
+
+    def log_in() -> None:
+        try:
+            start_login(provider, Deadline(60))
+        except Unavailable as error:
+            failures.append(error)
+
+    leader = threading.Thread(target=log_in)
+    leader.start()
+    while not handler.asked:
+        time.sleep(0.001)
+    assert list(provider._calls._under_way) == ["discovery"]
+    waiting = [threading.Thread(target=log_in) for _ in range(9)]
+    for thread in waiting:
+        thread.start()
+    future = provider._calls._under_way["discovery"]
+    while len(future._condition._waiters) < 9:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    answer.set()
+    for thread in (leader, *waiting):
+        thread.join()
+    assert len(failures) == 10
+    assert handler.asked == 1
+    assert not provider._calls._under_way
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "a secret 0123", "x" * 500, "\x1b[2J"])
+def test_nothing_of_a_providers_refusal_is_logged_but_a_code(liar: tuple[type[Liar], Provider], error: str) -> None:
+    handler, provider = liar
+    provider._metadata = {"token_endpoint": f"{provider.issuer}/token", "issuer": provider.issuer}
+    provider._metadata_until = float("inf")
+    body = json.dumps({"error": error, "error_description": "code=secret"}).encode()
+    handler.say = staticmethod(_said(body, 400))  # type: ignore[assignment]
+    with pytest.raises(LoginFailed) as failed:
+        provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n")
+    assert failed.value.detail == f"token endpoint: {error if error == 'invalid_grant' else ''}"
