@@ -2,6 +2,7 @@
 
 import click
 
+from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import datasets, facts
@@ -46,7 +47,7 @@ def set_(
         changed = datasets.set_bucket(change, name, credential=credential, project=project, default=default, iam=iam)
     others = sorted({lying.dataset for lying in facts.of_bucket(session.database, name)})
     if iam and changed and len(others) > 1:
-        click.echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
+        echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
     session.output.done(
         f"changed bucket {name}" if changed else f"bucket {name} is so already", name=name, changed=changed
     )

@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
+from dsgctl.commands.output import echo
+
 _EXAMPLE = """\b
 Example:
   dsgctl completion bash > ~/.local/share/bash-completion/completions/dsgctl
@@ -18,4 +20,4 @@ def command(ctx: click.Context, shell: str) -> None:
     shell_class = get_completion_class(shell)
     if shell_class is None:
         raise click.UsageError(f"there is no completion for {shell}")
-    click.echo(shell_class(ctx.find_root().command, {}, "dsgctl", "_DSGCTL_COMPLETE").source())
+    echo(shell_class(ctx.find_root().command, {}, "dsgctl", "_DSGCTL_COMPLETE").source())

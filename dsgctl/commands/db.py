@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import counted, printable
+from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit, derived
@@ -16,6 +16,7 @@ from dsgctl.store import Database
 from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number, schema_problems
 from dsgctl.store.models import utc_text
+from dsgctl.wording import counted
 
 
 @click.group()
@@ -144,7 +145,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
     )
     rows = sum(made.manifest.rows.values())
     if made.path is None:
-        click.echo(f"wrote {made.size} bytes, {rows} rows, SHA-256 {made.sha256}", err=True)
+        echo(f"wrote {made.size} bytes, {rows} rows, SHA-256 {made.sha256}", err=True)
         return
     pruned = f"; deleted {counted(len(made.pruned), 'older bundle')}" if made.pruned else ""
     session.output.done(
@@ -176,9 +177,9 @@ def restore(
         if secrets_to is not None:  # before the database: it says no where such files are already
             written = backup.give_secrets(files, manifest, secrets_to)
             for file in written:
-                click.echo(printable(f"wrote {file}"), err=True)
+                echo(printable(f"wrote {file}"), err=True)
             for problem in backup.misplaced(secrets_to, path):
-                click.echo(printable(f"note: {problem}"), err=True)
+                echo(printable(f"note: {problem}"), err=True)
         if apply_:
             session.confirm(
                 f"all changes since {manifest.created} are undone, revocations of tokens and access too", yes=yes

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dsgctl import demo
+from dsgctl.commands.output import echo
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl demo --port 8300")
@@ -25,17 +26,17 @@ def command(port: int, once: bool) -> None:
         _try_yourself(here)
         if once:
             return
-        click.echo("\nThe server runs until you press Ctrl-C.")
+        echo("\nThe server runs until you press Ctrl-C.")
         try:
             here.server.wait()
         except KeyboardInterrupt:
-            click.echo("\nStopped; nothing is left behind.")
+            echo("\nStopped; nothing is left behind.")
             return
         raise click.ClickException("the server has ended by itself")
 
 
 def _tour(here: demo.Demo) -> None:
-    click.echo(f"A gateway with made-up people answers on {here.origin}. What it does, as it happens:")
+    echo(f"A gateway with made-up people answers on {here.origin}. What it does, as it happens:")
 
     _title("Allowed: Ada asks who she is and what she may")
     _ask(here, "ada", "name", "permissions_v2")
@@ -56,30 +57,31 @@ def _tour(here: demo.Demo) -> None:
 
 
 def _title(text: str) -> None:
-    click.echo("\n" + click.style(text, bold=True))
+    echo(f"\n{text}", bold=True)
 
 
 def _ask(here: demo.Demo, name: str, *keys: str) -> None:
     status, answer = here.ask(here.secrets[name])
     shown = json.dumps({key: answer[key] for key in keys}, ensure_ascii=False)
-    click.echo(f'  $ curl -H "Authorization: Bearer ${name.upper()}" {here.origin}/api/v1/user/cache')
-    click.echo(f"    {status} {shown}")
+    echo(f'  $ curl -H "Authorization: Bearer ${name.upper()}" {here.origin}/api/v1/user/cache')
+    echo(f"    {status} {shown}")
 
 
 def _run(here: demo.Demo, *words: str) -> None:
-    click.echo("  $ dsgctl " + " ".join(words))
+    echo("  $ dsgctl " + " ".join(words))
     for line in here.dsgctl(*words).splitlines():
-        click.echo(f"    {line}")
+        echo(f"    {line}")
 
 
 def _try_yourself(here: demo.Demo) -> None:
     bin_ = Path(sys.executable).parent
-    click.echo("\n" + click.style("Try it yourself", bold=True) + f": open {here.origin}/ and sign in as anybody;")
-    click.echo("or in another terminal:\n")
-    click.echo(f'  export DSG_ENV_FILE={here.env_file} PATH="{bin_}:$PATH"')
+    echo("\nTry it yourself", bold=True)
+    echo(f"Open {here.origin}/ and sign in as anybody;")
+    echo("or in another terminal:\n")
+    echo(f'  export DSG_ENV_FILE={here.env_file} PATH="{bin_}:$PATH"')
     for name in ("ada", "bo", "cy"):
-        click.echo(f"  {name.upper()}={here.secrets[name]}")
-    click.echo(f"""
+        echo(f"  {name.upper()}={here.secrets[name]}")
+    echo(f"""
   curl -H "Authorization: Bearer $ADA" {here.origin}/api/v1/user/cache
   dsgctl grant revoke fish2 edit --group lab-1     # then ask again as Ada
   dsgctl user enable cy@example.org                # then ask again as Cy

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsgctl.commands.output import printable
+from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, output_option
 from dsgctl.core.clock import now
 
@@ -55,18 +55,10 @@ def print_checks(session: Session, checks: "Iterable[Check]") -> "list[Check]":
 
 
 def _print(check: "Check") -> None:
-    state = f"{check.status:<8}"
-    if is_coloured():
-        state = click.style(state, fg=COLOURS[check.status])
     for number, line in enumerate(_fitted(f"{check.name}: {printable(check.found)}")):
-        click.echo(f"{state if number == 0 else '':8} {line}")
+        echo(f"{check.status if number == 0 else '':<8} {line}", colour=COLOURS[check.status], styled=8)
     for line in _fitted(printable(check.do)) if check.do else []:
-        click.echo(f"{'':8} {line}")
-
-
-def is_coloured() -> bool:
-    """Whether the terminal takes colours and nobody asked for none (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+        echo(f"{'':8} {line}")
 
 
 def _fitted(text: str) -> list[str]:

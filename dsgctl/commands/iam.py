@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsgctl.commands.output import printable
+from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import datasets, iam
@@ -63,7 +63,7 @@ def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
     _known(session, dataset)
     buckets = iam.buckets(session.database, dataset)
     if not buckets and session.output.format == "table":
-        click.echo("(none): no bucket is chosen; dsgctl bucket set NAME --iam", err=True)
+        echo("(none): no bucket is chosen; dsgctl bucket set NAME --iam", err=True)
         return
     failed: list[str] = []
 
@@ -117,4 +117,4 @@ def _print(row: dict[str, Any]) -> None:
     lines += [f"  ! {member} is left out" for member in row["left_out"]]
     lines += [f"  {row['do']}"] if row["do"] else []
     for line in lines:
-        click.echo(printable(line))
+        echo(printable(line))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import printable, told
+from dsgctl.commands.output import echo, printable, told
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
@@ -51,14 +51,14 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
         problems = getattr(error, "problems", ())
         if len(problems) > 1 and not session.output.is_json:  # whose error is one object
             for line in problems:
-                click.echo(printable(line), err=True)
+                echo(printable(line), err=True)
         raise
     for line in report.left_out:
-        click.echo(printable(f"left out: {line}"), err=True)
+        echo(printable(f"left out: {line}"), err=True)
     for line in report.noted:
-        click.echo(printable(f"not taken over: {line}"), err=True)
+        echo(printable(f"not taken over: {line}"), err=True)
     for line in report.remarks:
-        click.echo(printable(f"note: {line}"), err=True)
+        echo(printable(f"note: {line}"), err=True)
     if not dry_run:
         _print_report(session, report, source)
     return LEFT_OUT if report.left_out else 0

@@ -30,12 +30,17 @@ def printable(text: str, *, lines: bool = False) -> str:
     return escaped(text, allowed="\n\t" if lines else "")
 
 
-def echo(text: str, *, err: bool = False, colour: str | None = None, bold: bool = False) -> None:
-    """Print lines for people. Whatever is in the text, the terminal only shows it."""
+def echo(text: str, *, err: bool = False, colour: str | None = None, bold: bool = False, styled: int = 0) -> None:
+    """Print lines for people. Whatever is in the text, the terminal only shows it.
+
+    Args:
+        styled: how many of its first characters get the colour; all of them if nothing is said.
+    """
     stream = sys.stderr if err else sys.stdout
     text = printable(text, lines=True)
-    if (colour or bold) and stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
-        text = click.style(text, fg=colour, bold=bold or None)
+    if (colour or bold) and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+        size = styled or len(text)
+        text = click.style(text[:size], fg=colour, bold=bold or None) + text[size:]
     stream.write(text + "\n")
     stream.flush()
 
@@ -329,11 +334,6 @@ def _rich_table(head: list[str], rows: list[list[str]]) -> None:
     for texts in rows:
         table.add_row(*map(Text, texts))  # Text: a name in [brackets] is not markup
     Console().print(table)
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 change``, ``2 changes``: a number with its noun, of which the plural ends with s."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def told(gone: Mapping[str, Any]) -> str:

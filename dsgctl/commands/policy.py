@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsgctl.commands.output import counted, printable, told
+from dsgctl.commands.output import echo, printable, told
 from dsgctl.commands.session import Session, dry_run_option, output_option, yes_option
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Invalid
+from dsgctl.wording import counted
 
 if TYPE_CHECKING:
     from dsgctl.policy.applying import Applied
@@ -48,7 +49,7 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
     if session.output.format == "table":
         made = "would make" if dry_run else "made"
         changes = told({"changes": len(records)})
-        click.echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
+        echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl diff policy.yaml\n  dsgctl diff policy.yaml --prune")
@@ -80,7 +81,7 @@ def _told_by_line(session: Session) -> Iterator[None]:
         if len(error.problems) == 1 or session.output.is_json:
             raise
         for line in error.problems:
-            click.echo(printable(f"{error.path}: {line}"), err=True)
+            echo(printable(f"{error.path}: {line}"), err=True)
         raise Invalid(f"{error.path} has {counted(error.count, 'fault')}", error.hint) from None
 
 
@@ -103,7 +104,7 @@ def _apply(session: Session, document: "Document", *, prune: bool, dry_run: bool
 def _confirm(session: Session, name: str, going: list[Record]) -> None:
     for record in going:
         sign, text = _line(record)
-        click.echo(printable(f"{sign} {text}"), err=True)
+        echo(printable(f"{sign} {text}"), err=True)
     what = counted(len(going), "thing")
     session.confirm(f"{name}: {what} that it no longer declares, as above, will be taken away", yes=False)
 
@@ -123,9 +124,9 @@ def _print(session: Session, records: list[Record], applied: "Applied") -> None:
     else:
         for record in records:
             sign, text = _line(record)
-            click.secho(printable(f"{sign} {text}"), fg={"+": "green", "-": "red"}.get(sign, "yellow"))
+            echo(printable(f"{sign} {text}"), colour={"+": "green", "-": "red"}.get(sign, "yellow"))
     for what in applied.undeclared:
-        click.echo(printable(f"no longer declared, and still there: {what}; --prune takes it away"), err=True)
+        echo(printable(f"no longer declared, and still there: {what}; --prune takes it away"), err=True)
 
 
 def _line(record: Record) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import click
 from dsgctl.commands.session import DATASET, Number, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import services
+from dsgctl.wording import counted
 
 ROOT = Number(least=0)
 
@@ -46,7 +47,9 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         terms = services.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed service {name}, with {terms} terms", name=name, terms=terms, changed=True)
+        session.output.done(
+            f"removed service {name}, with {counted(terms, 'document')} of terms", name=name, terms=terms, changed=True
+        )
 
 
 @command.group()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dsgctl.commands import RUN
-from dsgctl.commands.output import FORMATS, Output, counted
+from dsgctl.commands.output import FORMATS, Output, ask_yes, echo
 from dsgctl.config import Config, Settings, from_environment, read, settings_file
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, change, require_clock
@@ -24,6 +24,7 @@ from dsgctl.core.names import shown
 from dsgctl.memory import forbid_core_dumps
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
+from dsgctl.wording import counted
 
 if TYPE_CHECKING:
     from dsgctl.core.delegation import Delegate
@@ -112,7 +113,7 @@ class Session:
     def print_plan(self, records: list[Record]) -> None:
         """What a dry run would have done."""
         if self.output.format == "table":
-            click.echo(f"dry run, nothing was changed; a run would make {counted(len(records), 'change')}", err=True)
+            echo(f"dry run, nothing was changed; a run would make {counted(len(records), 'change')}", err=True)
         rows = [
             {"action": record.action, "target": record.target, "before": record.before, "after": record.after}
             for record in records
@@ -130,7 +131,7 @@ class Session:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise Invalid(question, "say -y to do it without being asked")
-        click.confirm(f"{question}; go on?", abort=True, err=True)
+        ask_yes(f"{question}; go on?")
 
 
 def os_actor() -> str:

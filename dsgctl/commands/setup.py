@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import printable
+from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, output_option
 from dsgctl.config import Config
 from dsgctl.core import names
@@ -43,7 +43,7 @@ def command(
     before = setup.read_file(path)
     if session.output.format == "table":
         for unused in before.unused:
-            click.echo(f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used", err=True)
+            echo(f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used", err=True)
     settings = setup.values_of(before)
     if rotate_key:
         _rotate_key(session, path, settings)
@@ -74,8 +74,8 @@ def command(
         if admin is None and asks and not setup.has_admin(Path(settings.get("DATABASE_PATH", Config().database))):
             admin = _ask("The email of the first admin, who manages the gateway", "ada@example.org", needed=False,
                          accept=names.email)  # fmt: skip
-    except click.Abort:
-        click.echo(f"\nwhat was answered is kept in {path}; run it again for the rest", err=True)
+    except (click.Abort, KeyboardInterrupt):  # Ctrl-C at the question, or before it
+        echo(f"\nwhat was answered is kept in {path}; run it again for the rest", err=True)
         raise
     writer.accept({})
     config = writer.config
@@ -125,13 +125,13 @@ def _report(session: Session, config: Config, path: Path, done: list[str]) -> No
                             done=done, next=commands)  # fmt: skip
         return
     for sentence in done or [f"{path} and the database are as they should be"]:
-        click.echo(sentence)
-    click.echo(f"register at the provider, as redirect URI: {redirect_uri}")
+        echo(sentence)
+    echo(f"register at the provider, as redirect URI: {redirect_uri}")
     if config.client_credentials is None and not config.google_client_id:
-        click.echo("nobody can sign in yet: run it again with --client FILE")
-    click.echo("next:")
+        echo("nobody can sign in yet: run it again with --client FILE")
+    echo("next:")
     for line in commands:
-        click.echo(f"  {line}")
+        echo(f"  {line}")
 
 
 def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
@@ -143,13 +143,13 @@ def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
     if session.output.format != "table":
         session.output.done("", value="settings", settings=str(path), changed=True, next=[restart])
         return
-    click.echo(f"{path} has a new key in DSG_SECRET_KEY; the former one verifies what it signed until the next time")
-    click.echo(f"next:\n  {restart}")
+    echo(f"{path} has a new key in DSG_SECRET_KEY; the former one verifies what it signed until the next time")
+    echo(f"next:\n  {restart}")
 
 
 def _ask(why: str, example: str, *, needed: bool, accept: Callable[[str], object]) -> str | None:
     """What somebody at the terminal answers, asked until it is good; None if it is left for later."""
-    click.echo(f"{why}\n  for example  {example}", err=True)
+    echo(f"{why}\n  for example  {example}", err=True)
     while True:
         answer = click.prompt("  answer" if needed else "  answer, or Enter for later",
                               default=None if needed else "", show_default=False, err=True)  # fmt: skip
@@ -159,6 +159,6 @@ def _ask(why: str, example: str, *, needed: bool, accept: Callable[[str], object
         try:
             accept(answer)
         except DsgError as error:
-            click.echo(f"  {printable(error.message)}\n  {error.hint}", err=True)
+            echo(f"  {printable(error.message)}\n  {error.hint}", err=True)
             continue
         return answer

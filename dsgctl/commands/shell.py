@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session
 from dsgctl.core.errors import Invalid
 
@@ -66,7 +67,7 @@ def _read(asks: bool) -> str | None:
     except EOFError:
         return None
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        echo("", err=True)
         return ""
 
 
@@ -82,7 +83,7 @@ def _run(session: Session, delegate: "Delegate | None", line: str) -> int:
     try:
         words = shlex.split(line)
     except ValueError as error:
-        click.echo(f"dsgctl: {error}; check the quotes", err=True)
+        echo(f"dsgctl: {error}; check the quotes", err=True)
         return 2
     words = words[1:] if words[:1] == ["dsgctl"] else words
     if not words:
@@ -93,7 +94,7 @@ def _run(session: Session, delegate: "Delegate | None", line: str) -> int:
             return 0
         words = [*words[1:], "--help"]
     if words[0].startswith("-") or words[0] == "shell":
-        click.echo(f"dsgctl: {words[0]!a} has no place here; begin with what it is about, such as 'access'", err=True)
+        echo(f"dsgctl: {words[0]!a} has no place here; begin with what it is about, such as 'access'", err=True)
         return 2
     return run_once([*_fixed(session), *words])
 
@@ -133,8 +134,8 @@ def _print_commands(delegate: "Delegate | None") -> None:
     rows = list(_commands(delegate))
     width = max(len(name) for name, _ in rows)
     for name, what in rows:
-        click.echo(f"{name:<{width}}  {what}")
-    click.echo("'help COMMAND' says more of one; 'exit' ends this.")
+        echo(f"{name:<{width}}  {what}")
+    echo("'help COMMAND' says more of one; 'exit' ends this.")
 
 
 def _prepare_terminal(session: Session, delegate: "Delegate | None") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dsgctl import __version__, processes
-from dsgctl.commands.output import FORMATS, Output
+from dsgctl.commands.output import FORMATS, Output, echo
 from dsgctl.commands.session import Session
 from dsgctl.core import overview
 from dsgctl.core.clock import now
@@ -58,7 +58,7 @@ def command(session: Session, format: str) -> None:
     record = _record(session, running, at)
     if format == "prometheus":
         for line in _prometheus(record, running, at):
-            click.echo(line)
+            echo(line)
         return
     output = Output(format)
     if format == "value":

@@ -15,6 +15,7 @@ from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
 from dsgctl.store import Database, StoreError
 from dsgctl.store.models import Principal, Token
+from dsgctl.wording import counted
 
 _USER = click.option("--user", metavar="EMAIL", help="Of a person.")
 _ACCOUNT = click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="Of a service account.")
@@ -151,4 +152,4 @@ def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         count = tokens.prune(change, before=before)
     if not dry_run:
-        session.output.done(f"forgot {count} tokens", value="tokens", tokens=count, changed=bool(count))
+        session.output.done(f"forgot {counted(count, 'token')}", value="tokens", tokens=count, changed=bool(count))

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from dsgctl.commands.output import ask, counted, echo, told
+from dsgctl.commands.output import ask, echo, told
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import groups, names, users
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.wording import counted
 
 _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")
 

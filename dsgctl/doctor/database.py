@@ -16,6 +16,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, schema_number
+from dsgctl.wording import counted
 
 SKEW = timedelta(seconds=30)  # ID tokens and signed tokens are dated
 FULL = 64 * 1024**2  # bytes, under which a busy journal soon finds none
@@ -107,7 +108,8 @@ def _check_domains(config: Config, database: Database) -> Checks:
     domains = ", ".join(config.allowed_email_domains)
     let_in = [one for one in people if names.email_key(one[0].rpartition("@")[2]) in config.allowed_email_domains]
     if people and not let_in:
-        yield failed("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in none of the {len(people)} people here",
+        here = counted(len(people), "person", "people")
+        yield failed("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in none of the {here} here",
                      "correct it: dsgctl user list shows their addresses")  # fmt: skip
     elif any(admin for _, admin in people) and not any(admin for _, admin in let_in):
         yield warning("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in no admin", "dsgctl user list --admin")

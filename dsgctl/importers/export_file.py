@@ -21,6 +21,7 @@ from dsgctl.export import FORMAT, VERSION
 from dsgctl.importers import Progress, Report
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store.migrations import LATEST
+from dsgctl.wording import counted
 
 _BATCH = 500
 _LONGEST = 2**24  # bytes of a line: terms of 100,000 characters, quoted in an audit record, are far below
@@ -61,7 +62,9 @@ def run(change: Change, source: Path, *, progress: Progress | None = None) -> Re
     for table, count in load.counts.items():
         report.counts(table.replace("_", " "), new=count, of=count)
     if load.left_out:
-        report.left_out.append(f"{load.left_out} tokens: the document has no hashes (export --with-token-hashes)")
+        report.left_out.append(
+            f"{counted(load.left_out, 'token')}: the document has no hashes (export --with-token-hashes)"
+        )
     if load.invited_anew:
         report.noted.append(
             f"invitations to {load.invited_anew} terms: the document has none (export --with-invitations); "
