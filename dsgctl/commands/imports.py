@@ -1,6 +1,6 @@
 """``dsgctl import``"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -9,6 +9,7 @@ from dsgctl.commands.output import echo, printable, told
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
+from dsgctl.core import users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import Report, clio, csv_file, datasetgateway, middle_auth, neuprint
 
@@ -34,6 +35,19 @@ def _print_report(session: Session, report: Report, source: str) -> None:
 LEFT_OUT = Conflict.exit_code  # something stood against a part of it
 
 
+_MOST_TWINS = 20
+
+
+def _new_twins(before: list[list[str]], after: list[list[str]]) -> Iterator[str]:
+    """Addresses that most likely reach one person and are two accounts since this import."""
+    known = set(map(frozenset, before))
+    new = [addresses for addresses in after if frozenset(addresses) not in known]
+    for addresses in new[:_MOST_TWINS]:
+        yield f"{' and '.join(addresses)} most likely reach the same person, and are {len(addresses)} accounts"
+    if len(new) > _MOST_TWINS:
+        yield f"and {len(new) - _MOST_TWINS} more such people: dsgctl doctor"
+
+
 def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Report]) -> int:
     """Import and tell what came of it.
 
@@ -46,7 +60,10 @@ def _run(session: Session, source: str, dry_run: bool, work: Callable[..., Repor
     actor = f"import:{source if '://' in source else Path(source).name} by {session.actor}"
     try:
         with progress(source) as told, session.change(dry_run=dry_run, actor=actor) as change:
+            before = users.list_twins(change.database)
             report = work(change, told)
+            if report.added["users"]:
+                report.remarks.extend(_new_twins(before, users.list_twins(change.database)))
     except (Invalid, Conflict) as error:
         problems = getattr(error, "problems", ())
         if len(problems) > 1 and not session.output.is_json:  # whose error is one object

@@ -169,6 +169,24 @@ def test_on_a_terminal_there_is_a_bar_and_the_answer_stays(people: World) -> Non
     assert "people.csv: added" in terminal.seen
 
 
+TWINS = {
+    "googlemail": ("ken@googlemail.com", "ken@gmail.com"),
+    "dots": ("k.en@gmail.com", "ken@gmail.com"),
+    "a tag": ("ken+lab@example.org", "ken@example.org"),
+}
+
+
+@pytest.mark.parametrize(("here", "there"), TWINS.values(), ids=TWINS)
+def test_likely_twins_are_reported_once(people: World, here: str, there: str) -> None:
+    people.quick("user", "add", here).ok()
+    (people.directory / "people.csv").write_text(f"email\n{there}\n")
+    line = f"note: {here} and {there} most likely reach the same person, and are 2 accounts"
+    assert line in people.quick(*CSV, "--dry-run").ok().err
+    assert line in people.quick(*CSV).ok().err
+    (people.directory / "people.csv").write_text("email\nsomebody@example.org\n")
+    assert "same person" not in people.quick(*CSV).ok().err
+
+
 def test_a_file_as_a_spreadsheet_writes_it(people: World) -> None:
     """A byte-order mark, carriage returns, quotes, columns in another order, blank lines."""
     (people.directory / "people.csv").write_bytes(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import users
+from dsgctl.core import groups, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import middle_auth
 from dsgctl.importers.middle_auth import sql_source
@@ -265,3 +265,29 @@ def test_the_log_names_the_database_without_the_password(server: postgresql.Serv
 
 def test_a_part_is_not_all_of_a_table() -> None:
     assert sql_source._AT_ONCE < 5000  # or the test of long tables would not try it
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
+def test_a_database_of_another_encoding_gives_the_same_names(
+    run: Run, server: postgresql.Server, url: str, encoding: str
+) -> None:
+    name = f"auth{next(_NUMBERS)}"
+    locale = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    server.psql("postgres", "-c", f"CREATE DATABASE {name} ENCODING '{encoding}' {locale}")
+    server.psql(name, "-f", str(_ascii_dump(there.DUMPS / "middle_auth.sql", Path(run.database.path).parent)))
+    group = {"LATIN1": "équipe ", "SQL_ASCII": "équipe ✓", "EUC_JP": "日本 "}[encoding]
+    server.psql(name, "-c", "UPDATE \"user\" SET email = 'other.twin@example.org' WHERE id = 7")
+    utf8 = ("-c", "SET client_encoding = 'UTF8'")
+    server.psql(name, *utf8, "-c", f"UPDATE \"group\" SET name = '{group}' WHERE id = 2")
+    report = run(middle_auth.run, server.url(name), skip_conflicts=True)
+    assert report.added["users"] > 30
+    assert group in {row["name"] for row in groups.listed(run.database)}
+
+
+def _ascii_dump(dump: Path, directory: Path) -> Path:
+    """The dump with a letter in place of each that not every encoding has."""
+    text = dump.read_text(encoding="utf-8")
+    path = directory / "ascii.sql"
+    path.write_text("".join(char if char.isascii() else "x" for char in text))
+    path.chmod(0o644)
+    return path

@@ -104,7 +104,8 @@ def database(url: str) -> tuple[peewee.Database, tuple[str, ...]]:
     parts = _split(url)
     if _engine(parts) == "postgresql":
         plain = "postgresql:" + url.partition(":")[2]
-        return _Postgresql(plain, connect_timeout=CONNECT_TIMEOUT), _POSTGRESQL
+        # With another encoding the driver reads bytes of a database that says of none (SQL_ASCII).
+        return _Postgresql(plain, connect_timeout=CONNECT_TIMEOUT, client_encoding="UTF8"), _POSTGRESQL
     given = dict(parse_qsl(parts.query))
     strange = sorted(given.keys() - {"unix_socket", "charset"})
     if strange:
