@@ -12,10 +12,13 @@ from dsgctl.core import audit, derived
 from dsgctl.core.change import accept_clock, require_clock
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.names import MAX_TEXT
 from dsgctl.store import Database
 from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number, schema_problems
 from dsgctl.store.models import utc_text
+from dsgctl.store.shell import BadStatement, is_complete
+from dsgctl.store.shell import run as run_sql
 from dsgctl.wording import counted
 
 
@@ -118,6 +121,61 @@ def info(session: Session) -> None:
         "mode": f"{path.stat().st_mode & 0o777:04o}",
     }
     session.output.one(record, value="schema")
+
+
+@subcommand(
+    command,
+    "shell",
+    example="dsgctl db shell 'SELECT email FROM principals WHERE admin'\n"
+    """dsgctl db shell --write "UPDATE principals SET pi = 'Bo' WHERE email = 'ada@example.org'\"""",
+)
+@click.argument("statements", metavar="[SQL]...", nargs=-1)
+@click.option("--write", is_flag=True, help="Change rows too: all of it or nothing, with an audit record.")
+def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
+    """Run SQL by our own SQLite, from the arguments or from standard input. It reads, unless it is told to --write.
+
+    Use this and not the host's sqlite3 to change rows: versions before 3.51.3 can corrupt the file while a server
+    writes to it. Foreign keys count here, and rules of 'dsgctl' do not.
+    """
+    database = session.database if write else Database(session.config.database, read_only=True)
+    if statements or not sys.stdin.isatty():
+        _run_sql(session, database, ";\n".join(statements) if statements else sys.stdin.read(), write=write)
+        return
+    import readline  # noqa: F401  so that arrow keys work
+
+    sql = ""
+    while (line := _ask("sql> " if not sql else "...> ")) is not None:
+        sql = f"{sql}\n{line}" if line else ""
+        if not is_complete(sql):
+            continue
+        try:
+            _run_sql(session, database, sql, write=write)
+        except BadStatement as error:
+            click.echo(f"dsgctl: {printable(error.message)}; {error.hint}", err=True)
+        sql = ""
+
+
+def _ask(prompt: str) -> str | None:
+    """A line that somebody typed; empty after Ctrl-C, None at the end."""
+    try:
+        return input(prompt)
+    except EOFError:
+        return None
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+        return ""
+
+
+def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> None:
+    if write:
+        with session.change() as change:
+            answers = run_sql(database, sql, write=True)
+            change.record("db.shell", f"database:{database.path}", after={"sql": sql[:MAX_TEXT]})
+    else:
+        answers = run_sql(database, sql, write=False)
+    for answer in answers:
+        rows = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows)
+        session.output.rows(rows, answer.columns, value=answer.columns[0])
 
 
 @subcommand(command, "backup", example="dsgctl db backup\ndsgctl db backup --to-stdout > dsg.tar.gz.age")

@@ -318,6 +318,11 @@ class Database:
         with translated(self.path):
             return list(self._db.connection().execute(sql))
 
+    def raw(self) -> apsw.Connection:
+        """This thread's connection itself, for the modules of this package."""
+        connection: apsw.Connection = self._db.connection()
+        return connection
+
     def schema(self) -> "Schema":
         """What the database is made of; see `Schema`."""
         return _schema_of(self.read(_SCHEMA))

@@ -1,0 +1,100 @@
+"""SQL that an operator types, through our own SQLite: the host's may corrupt a WAL (database.py, MINIMUM_SQLITE)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+
+from dsgctl.store.database import Database
+from dsgctl.store.errors import StoreError, translated
+
+# What only tells of the file or of its schema; the others change how the engine works.
+_PRAGMAS = frozenset({
+    "application_id", "compile_options", "data_version", "database_list", "foreign_key_check", "foreign_key_list",
+    "freelist_count", "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list",
+    "page_count", "page_size", "quick_check", "schema_version", "table_info", "table_list", "table_xinfo",
+})  # fmt: skip
+_VALUED = frozenset({"application_id", "page_size", "schema_version"})  # with a value, these are set
+_READS = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})
+_WRITES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+
+
+class BadStatement(StoreError):
+    """What was typed is not SQL, is not for this shell, or breaks a rule of the schema."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The rows of a statement.
+
+    Attributes:
+        columns: their names, each once.
+    """
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+def is_complete(sql: str) -> bool:
+    """Whether a text ends at the end of a statement."""
+    return apsw.complete(sql)
+
+
+def run(database: Database, sql: str, *, write: bool) -> list[Answer]:
+    """Run statements, in the caller's transaction if there is one.
+
+    Only rows are read, and with ``write`` changed: no other file is attached or written, the schema belongs to the
+    migrations, and transactions to the caller.
+
+    Raises:
+        BadStatement: a statement cannot be run.
+        StoreError: the file cannot be used.
+    """
+    answers: list[Answer] = []
+    names: tuple[str, ...] = ()
+    with translated(database.path), _guarded(database.raw(), write=write) as connection:
+        cursor = connection.cursor()
+        for row in cursor.execute(sql):
+            described = tuple(name for name, _ in cursor.get_description())
+            if not answers or described != names:
+                names = described
+                answers.append(Answer(_each_once(names)))
+            answers[-1].rows.append(tuple(value.hex() if isinstance(value, bytes) else value for value in row))
+    return answers
+
+
+@contextmanager
+def _guarded(connection: apsw.Connection, *, write: bool) -> Iterator[apsw.Connection]:
+    allowed = _READS | _WRITES if write else _READS
+
+    def authorize(operation: int, first: str | None, second: str | None, *_: str | None) -> int:
+        good = operation in allowed
+        if operation == apsw.SQLITE_PRAGMA:
+            good = first in _PRAGMAS and (second is None or first not in _VALUED)
+        if operation in _WRITES and str(first).startswith("sqlite_"):
+            good = False
+        return apsw.SQLITE_OK if good else apsw.SQLITE_DENY
+
+    connection.authorizer = authorize
+    try:
+        yield connection
+    except apsw.AuthError:
+        hint = "schema, other files, settings and transactions are not for this shell"
+        hint += "" if write else "; rows are changed with --write"
+        raise BadStatement("this statement is not allowed here", hint) from None
+    except (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError) as error:
+        raise BadStatement(f"SQL: {' '.join(str(error).split())}", "PRAGMA table_list shows the tables") from None
+    except apsw.BindingsError:
+        raise BadStatement("SQL: there are no values for its parameters", "write the values out") from None
+    finally:
+        connection.authorizer = None
+
+
+def _each_once(names: tuple[str, ...]) -> list[str]:
+    columns: list[str] = []
+    for name in names:
+        same = sum(column.split(":")[0] == name for column in columns)
+        columns.append(f"{name}:{same + 1}" if name in columns else name)
+    return columns
