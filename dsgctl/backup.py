@@ -22,6 +22,7 @@ from dsgctl.bundle import CLIENT, DATABASE, RECIPIENTS, SETTINGS, Manifest, pack
 from dsgctl.config import Config, load
 from dsgctl.core.errors import Conflict, DsgError, Invalid, NotFound
 from dsgctl.files import SETTINGS_MODE, hash_of, write_file
+from dsgctl.json_text import NotJson, member, parse
 from dsgctl.store import Database, StoreError
 from dsgctl.store.database import exclusive, ownership
 from dsgctl.store.migrations import LATEST, schema_number, schema_problems
@@ -214,13 +215,73 @@ def kept(moments: list[datetime], hourly: int, daily: int, weekly: int) -> set[d
 
     Hours, days and weeks without a backup do not count, so that an outage never costs what was made before it.
     """
-    found: set[datetime] = set()
-    for number, name in ((hourly, "%Y%m%d%H"), (daily, "%Y%m%d"), (weekly, "%G%V")):
+    return set().union(*_tiers(moments, hourly, daily, weekly).values())
+
+
+def _tiers(moments: list[datetime], hourly: int, daily: int, weekly: int) -> dict[str, set[datetime]]:
+    """Tier -> what it keeps."""
+    tiers = {}
+    for tier, number, name in (("hourly", hourly, "%Y%m%d%H"), ("daily", daily, "%Y%m%d"), ("weekly", weekly, "%G%V")):
         newest: dict[str, datetime] = {}
         for moment in sorted(moments, reverse=True):
             newest.setdefault(f"{moment:{name}}", moment)
-        found.update(list(newest.values())[:number])
-    return found
+        tiers[tier] = set(list(newest.values())[:number])
+    return tiers
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle in a directory.
+
+    Attributes:
+        tiers: which keep it; none: it is deleted when the next one is made.
+    """
+
+    path: Path
+    created: datetime
+    size: int
+    tiers: list[str]
+    encrypted: bool
+
+
+def described(directory: Path, config: Config) -> Iterator[Bundle]:
+    """The bundles in a directory, the newest first."""
+    bundles = listed(directory)
+    keep = (config.backup_keep_hourly, config.backup_keep_daily, config.backup_keep_weekly)
+    tiers = _tiers(list(bundles.values()), *keep)
+    for path, moment in bundles.items():
+        keeps = [tier for tier, moments in tiers.items() if moment in moments]
+        yield Bundle(path, moment, path.stat().st_size, keeps, is_encrypted(path))
+
+
+def is_encrypted(bundle: Path) -> bool:
+    """Raises:
+    NotFound: there is no such file.
+    """
+    if not bundle.is_file():
+        raise NotFound(f"there is no file {bundle}", "dsgctl backup list")
+    with bundle.open("rb") as file:
+        return file.read(len(AGE_HEADER)) == AGE_HEADER
+
+
+def require_whole(bundle: Path) -> int:
+    """Hold a bundle against what was noted beside it when it was made. Returns its size.
+
+    Raises:
+        NotFound: nothing is noted.
+        DsgError: it is not what was made.
+    """
+    meta = _meta(bundle)
+    try:
+        noted = parse(meta.read_bytes())
+        size, digest = member(noted, "size", int), member(noted, "sha256", str)
+    except (FileNotFoundError, NotJson):
+        raise NotFound(
+            f"there is no {meta.name} beside {bundle.name} to hold it against", "say --identity FILE to look inside"
+        ) from None
+    if bundle.stat().st_size != size or hash_of(bundle) != digest:
+        raise DsgError(f"{bundle.name} is damaged: it is not what was made", "take another: dsgctl backup list")
+    return size
 
 
 def listed(directory: Path) -> dict[Path, datetime]:
@@ -258,11 +319,8 @@ def opened(bundle: Path, config: Config, *, identity: Path | None = None) -> Ite
         Invalid: it cannot be decrypted with these identities, or is no bundle.
         DsgError: it is damaged, or of a later release.
     """
-    if not bundle.is_file():
-        raise NotFound(f"there is no file {bundle}", "look into DSG_BACKUP_DIR")
+    encrypted = is_encrypted(bundle)
     with _scratch(config) as scratch:
-        with bundle.open("rb") as file:
-            encrypted = file.read(len(AGE_HEADER)) == AGE_HEADER
         packed = _decrypted(bundle, scratch, identity or config.backup_identity) if encrypted else bundle
         manifest = unpack(packed, bundle.name, scratch)
         _verify_database(scratch, manifest, bundle.name)

@@ -35,6 +35,7 @@ NOUNS = {
     "diff": ("policy", "What 'dsgctl apply' would change."),
     "audit": ("audit", "Who changed what, when."),
     "db": ("db", "The database file: create, upgrade, check."),
+    "backup": ("backups", "The bundles that 'dsgctl db backup' has made: list, check."),
     "setup": ("setup", "Settings, database and first admin of a new gateway."),
     "config": ("settings", "The settings: what each is, where it comes from, what is wrong."),
     "status": ("status", "What there is, on one screen."),

@@ -173,6 +173,8 @@ def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> 
             change.record("db.shell", f"database:{database.path}", after={"sql": sql[:MAX_TEXT]})
     else:
         answers = run_sql(database, sql, write=False)
+    if write and not answers:
+        session.output.done("done; the statements are in the audit log", changed=True)
     for answer in answers:
         rows = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows)
         session.output.rows(rows, answer.columns, value=answer.columns[0])

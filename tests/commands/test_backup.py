@@ -238,6 +238,51 @@ def test_pruning_deletes_bundles_and_nothing_else(run: Callable[..., Any], home:
     assert not names & {"dsg-backup-20200101T000000Z.tar.gz.age", "dsg-backup-20200101T000000Z.meta.json"}
 
 
+# Looking at them
+
+
+def test_bundles_are_listed_with_age_size_and_tier(run: Callable[..., Any], home: Path) -> None:
+    assert json.loads(run("backup", "list", "-o", "json").ok().out) == []
+    old = ["dsg-backup-20200101T000000Z.tar.gz.age", "dsg-backup-20200101T001000Z.tar.gz.age"]
+    for name in (*old, "notes.txt"):
+        (home / "out" / name).write_text("x")
+    made = Path(run("db", "backup", "--no-prune", "-o", "value").ok().out.strip())
+    rows = json.loads(run("backup", "list", "-o", "json").ok().out)
+    assert [row["bundle"] for row in rows] == [made.name, *reversed(old)]
+    assert [row["tier"] for row in rows] == [["hourly", "daily", "weekly"], ["hourly", "daily", "weekly"], []]
+    assert [row["encrypted"] for row in rows] == [True, False, False]
+    assert rows[0]["bytes"] == made.stat().st_size and rows[0]["age"] == "0 min" and rows[1]["age"].endswith(" days")
+    assert rows[1]["created"] == "2020-01-01T00:10:00.000000Z"
+    assert made.name in run("backup", "list").ok().out
+
+
+@pytest.mark.parametrize("words", [["backup", "list"], ["backup", "check"]])
+def test_there_is_nothing_to_look_at(quick: Quick, run: Callable[..., Any], home: Path, words: list[str]) -> None:
+    assert quick(*words).code == 2
+    (home / "out").rmdir()
+    assert run(*words).code == 3
+
+
+def test_a_bundle_is_whole_without_the_key_and_sound_with_it(run: Callable[..., Any], home: Path, keys: Path) -> None:
+    result = run("backup", "check")
+    assert result.code == 3 and "dsgctl db backup makes one" in result.err
+    made = Path(run("db", "backup", "-o", "value").ok().out.strip())
+    assert f"{made.name} is whole" in run("backup", "check").ok().out
+    assert f"{made.name} is sound" in run("backup", "check", str(made), "--identity", str(keys)).ok().out
+    content = bytearray(made.read_bytes())
+    content[len(content) // 2] ^= 1
+    made.write_bytes(content)
+    for words in ([], ["--identity", str(keys)]):
+        result = run("backup", "check", *words)
+        assert result.code in (1, 2) and result.out == "" and result.err.count("\n") == 1
+    (meta,) = (home / "out").glob("*.meta.json")
+    for text in ("", "[]", "{}", '{"size": "9"}', '{"size": %s}' % ("9" * 5000)):
+        meta.write_text(text)
+        result = run("backup", "check")
+        assert result.code == 3 and "to hold it against" in result.err
+    assert run("backup", "check", str(home / "absent")).code == 3
+
+
 # The way back
 
 

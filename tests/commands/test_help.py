@@ -105,12 +105,12 @@ def test_the_example_in_the_help_runs(
     new_world: Callable[[], World], empty_database: Path, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = new_world()
-    settings = _backup_settings(here.directory) if "db backup" in line or "db restore" in line else {}
+    settings = _backup_settings(here.directory) if "backup" in line or "db restore" in line else {}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    if "db restore" in line:
-        made = here.quick("db", "backup", "-o", "value").ok().out.strip()
-        Path(made).rename(here.directory / "dsg-backup-20261123T010000Z.tar.gz.age")
+    if "db restore" in line or "dsgctl backup" in line:
+        made = Path(here.quick("db", "backup", "-o", "value").ok().out.strip())
+        made.rename(here.directory / "dsg-backup-20261123T010000Z.tar.gz.age" if "restore" in line else made)
     if "completion" in line:
         for folder in (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"):
             (here.directory / folder).mkdir(parents=True)

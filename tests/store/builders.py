@@ -57,9 +57,13 @@ path = sys.argv[1]
 """
 
 
-def as_somebody(code: str, path: Path) -> str:
-    """Run code as the user `SOMEBODY`, who is in no group; ``path`` is the file."""
-    return python(AS_SOMEBODY + code, path)
+def as_somebody(code: str, path: Path, needs: str = "") -> str:
+    """Run code as the user `SOMEBODY`, who is in no other group; ``path`` is the file.
+
+    Args:
+        needs: imports, to be made while they can be read.
+    """
+    return python(f"{needs}\n{AS_SOMEBODY}{code}", path)
 
 
 def with_apsw(path: Path, *statements: str) -> list[tuple[Any, ...]]:

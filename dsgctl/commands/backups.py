@@ -1,0 +1,78 @@
+"""``dsgctl backup``"""
+
+from pathlib import Path
+
+import click
+
+from dsgctl import backup
+from dsgctl.commands.session import Session
+from dsgctl.commands.session import command as subcommand
+from dsgctl.core.clock import now
+from dsgctl.core.errors import Invalid, NotFound
+
+
+@click.group()
+def command() -> None:
+    """The bundles in DSG_BACKUP_DIR; 'dsgctl db backup' makes one, 'dsgctl db restore' brings one back."""
+
+
+@subcommand(command, "list", example="dsgctl backup list")
+@click.option("--dir", "directory", metavar="DIRECTORY", type=click.Path(path_type=Path),
+              help="Instead of DSG_BACKUP_DIR.")  # fmt: skip
+def list_(session: Session, directory: Path | None) -> None:
+    """List the bundles, the newest first: how old, how large, and which tier keeps each.
+
+    A bundle that no tier keeps is deleted when the next one is made.
+    """
+    at = now()
+    rows = (
+        {"bundle": row.path.name, "created": row.created, "age": _age((at - row.created).total_seconds()),
+         "bytes": row.size, "tier": row.tiers, "encrypted": row.encrypted}
+        for row in backup.described(_directory(session, directory), session.config)
+    )  # fmt: skip
+    session.output.rows(rows, ["bundle", "created", "age", "bytes", "tier", "encrypted"], value="bundle")
+
+
+@subcommand(command, "check", example="dsgctl backup check")
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.option("--identity", metavar="FILE", type=click.Path(path_type=Path),
+              help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.")  # fmt: skip
+def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
+    """Check a bundle, or the newest: with a secret key that it is sound and can be restored, without one that it is
+    whole, byte for byte what was made.
+    """
+    if bundle is None:
+        newest = next(iter(backup.listed(_directory(session, None))), None)
+        if newest is None:
+            raise NotFound(f"there is no bundle in {session.config.backup_dir}", "dsgctl db backup makes one")
+        bundle = newest
+    if identity is None and session.config.backup_identity is None and backup.is_encrypted(bundle):
+        whole = backup.require_whole(bundle)
+        session.output.done(
+            f"{bundle.name} is whole: {whole} bytes, as it was made; with --identity its content is checked too",
+            value="bundle", bundle=str(bundle), whole=True, sound=None,
+        )  # fmt: skip
+        return
+    with backup.opened(bundle, session.config, identity=identity) as (_, manifest):
+        rows = sum(manifest.rows.values())
+        session.output.done(
+            f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows",
+            value="bundle", bundle=str(bundle), whole=True, sound=True,
+        )  # fmt: skip
+
+
+def _directory(session: Session, directory: Path | None) -> Path:
+    place = directory or session.config.backup_dir
+    if place is None:
+        raise Invalid("there is no directory of backups", "set DSG_BACKUP_DIR, or say --dir DIRECTORY")
+    if not place.is_dir():
+        raise NotFound(f"{place} is not a directory", "check DSG_BACKUP_DIR")
+    return place
+
+
+def _age(seconds: float) -> str:
+    """``3 days``, ``5 hours``, ``12 minutes``: the largest unit of which there are two."""
+    for unit, length in (("day", 86400), ("hour", 3600)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}s"
+    return f"{max(0, seconds) // 60:.0f} min"
