@@ -377,7 +377,12 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
     if text is not None:
         lines, faults = env_file.parse(text)
         problems += [Problem((), f"{path}, line {one.number}: {one.what}", one.hint) for one in faults]
-    in_file = {line.name: line for line in lines}
+    for odd in [line for line in lines if env_file.has_control(line.value)]:
+        setting = SETTINGS.get(odd.name)
+        shown = "its value" if setting is None or setting.metadata["secret"] else repr(odd.value)
+        what = f"{odd.name}: {shown} is not allowed; allowed: no control characters ({path}, line {odd.number})"
+        problems.append(Problem((odd.name,), what, "write the line again"))
+    in_file = {line.name: line for line in lines if not env_file.has_control(line.value)}
     # An empty variable says nothing, as in most programs: it does not hide the file's.
     set_here = {name: value for name, value in environment.items() if value}
     unused = []

@@ -107,8 +107,6 @@ def _parse_line(number: int, text: str) -> Line | Fault:
     if not equals or not _NAME.fullmatch(name):
         hint = "leave out 'export'" if re.match(r"export[ \t]", text) else "write one setting on a line"
         return Fault(number, "not NAME=value", hint)
-    if _CONTROL.search(rest):
-        return Fault(number, f"the value of {name} has a control character", "write it again")
     if rest[:1] in ("'", '"'):
         quoted = _unquoted(rest)
         if quoted is None:
@@ -130,13 +128,18 @@ def _unquoted(text: str) -> str | None:
     return None
 
 
+def has_control(value: str) -> bool:
+    """Whether a character is in a value that no setting has and no other program reads: NUL, escapes, line ends."""
+    return bool(_CONTROL.search(value))
+
+
 def quoted(value: str) -> str:
     """A value as it stands in a file, so that everybody reads the same.
 
     Raises:
         Invalid: no line can hold it.
     """
-    if _CONTROL.search(value):
+    if has_control(value):
         raise Invalid("a value of several lines or with control characters", "say it again without them")
     if re.fullmatch(r"[A-Za-z0-9_.,:/@%+=~-]*", value):
         return value

@@ -281,7 +281,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
 
 @pytest.mark.parametrize(("text", "part"), [
     ("DSG_PROT=8200\n", "DSG_PROT is not a setting (did you mean DSG_PORT?)"),
-    ("PATH=/bin\n", "PATH is not a setting"),
+    ("DATABASE_PTAH=/x\n", "DATABASE_PTAH is not a setting (did you mean DATABASE_PATH?)"),
     ("DSG_PORT 8200\n", "line 1: not NAME=value"),
     ("# fine\n\nexport DSG_PORT=8200\n", "line 3: not NAME=value"),
     ("DSG_PORT=\x1b[31m\n", "DSG_PORT: '\\x1b[31m' is not allowed"),
