@@ -35,7 +35,7 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
         groups.add_member(opened, "lab-1", ADA, leads=True)
         datasets.add(opened, "fish2")
         grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "manage"))
-    for name in ("host", "ada"):
+    for name in ("host", "ada", "nobody"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
     program = tmp_path / "dsgctl"
     program.write_text(f'#!/bin/sh\nDATABASE_PATH={path} exec {sys.executable} -m dsgctl "$@"\n')
@@ -44,7 +44,9 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
         line for line in README.read_text().splitlines() if line.startswith('command="/opt/dsg/bin/dsgctl --as')
     )
     line = line.replace("/opt/dsg/bin/dsgctl", str(program)).partition(" ssh-ed25519 ")[0]
-    (tmp_path / "authorized_keys").write_text(f"{line} {(tmp_path / 'ada.pub').read_text()}")
+    lines = [f"{line} {(tmp_path / 'ada.pub').read_text()}"]
+    lines += [f"{line.replace(ADA, chr(39) * 2)} {(tmp_path / 'nobody.pub').read_text()}"]  # a variable that is unset
+    (tmp_path / "authorized_keys").write_text("".join(lines))
     port = free_port()
     (tmp_path / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized_keys\n"
@@ -54,9 +56,11 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.DEVNULL)
     wait_until((tmp_path / "pid").exists, what="sshd")
 
-    def run(*words: str, options: tuple[str, ...] = (), input: str = "") -> "subprocess.CompletedProcess[str]":
+    def run(
+        *words: str, options: tuple[str, ...] = (), input: str = "", key: str = "ada"
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["ssh", "-F", "none", "-i", tmp_path / "ada", "-p", str(port), "-o", "StrictHostKeyChecking=no",
+            ["ssh", "-F", "none", "-i", tmp_path / key, "-p", str(port), "-o", "StrictHostKeyChecking=no",
              "-o", f"UserKnownHostsFile={tmp_path}/known", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", *options,
              f"{getpass.getuser()}@127.0.0.1", "--", *words],
             input=input, capture_output=True, text=True, timeout=30, check=False,
@@ -73,8 +77,23 @@ def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, data
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
     told = json.loads(ssh("access check", ADA, "fish2 manage -o json").stdout)
     assert told == {"allowed": True, "reason": "granted"}
-    several = ssh(input=f"access check {ADA} fish2 manage\nuser list\n")
-    assert (several.stdout, several.returncode) == ("yes\n", 5)
+    several = ssh(input=f"access check {ADA} fish2 manage\nuser list\naccess check {ADA} fish2 view\n")
+    assert (several.stdout, several.returncode) == ("yes\n", 5)  # the first that fails ends it
+
+
+@pytest.mark.parametrize("words", ["user list", "db info", "", f"user show {ADA}"])
+def test_an_empty_name_in_the_forced_command_lets_nobody_in(ssh: Ssh, words: str) -> None:
+    done = ssh(*filter(None, [words]), key="nobody", input="user list\n")
+    assert (done.returncode, done.stdout) == (5, ""), done
+
+
+def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database) -> None:
+    assert ssh("group member add lab-1 bo@example.org").returncode == 0
+    assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
+    with change(database, "os:test") as opened:
+        grants.revoke(opened, grants.principal_subject(users.find(database, ADA)), grants.Target("fish2", "manage"))
+    assert list(grants.listed(database, dataset="fish2")) == []
+    assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 5
 
 
 @pytest.mark.parametrize("words", [
