@@ -109,6 +109,10 @@ class Session:
             yield opened
         if prints:
             self.print_plan(seen)
+        elif opened.consequences and not dry_run and self.output.format == "table":
+            see = "" if self.on_behalf is not None else "; 'dsgctl audit list' names each"
+            what = "grants and memberships that rested on this and ended, or end sooner now"
+            click.echo(f"{what}: {opened.consequences}{see}", err=True)
 
     def print_plan(self, records: list[Record]) -> None:
         """What a dry run would have done."""

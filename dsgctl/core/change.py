@@ -26,6 +26,7 @@ class Change:
         actor: who, in the form of `audit.Record.actor`.
         at: when: one moment for the whole change.
         delegate: for whom an operator's program does it, and who may not change everything; None for an operator.
+        consequences: grants and memberships that ended or were shortened with what was changed (derived.py).
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Change:
         self.actor = actor
         self.at = at
         self.delegate = delegate
+        self.consequences = 0
         self._watch = watch
         self._pending: list[Record] = []
 

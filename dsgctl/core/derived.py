@@ -250,6 +250,7 @@ def take_grants(change: "Change", condition: Any, *, because: str) -> None:
         before = row.words | ({"expires": row.expires} if row.expires else {})
         before |= {"granted_by": row.granted_by, "source": row.source}
         change.record("grant.revoke", row.label, before, {"because": because})
+        change.consequences += 1
 
 
 def take_given_by(change: "Change", principal_id: int) -> None:
@@ -273,6 +274,7 @@ def take_out(change: "Change", principal_id: int, group_id: int, *, because: str
     for group, email, leads in rows:
         after = {"because": because} if because else None
         change.record("group.member.remove", f"group:{group} user:{email}", {"leads": leads}, after)
+        change.consequences += because is not None
 
 
 def _shorten(change: "Change", grant_id: int, end: datetime) -> None:
@@ -281,6 +283,7 @@ def _shorten(change: "Change", grant_id: int, end: datetime) -> None:
         before = row.words | {"expires": row.expires}
         after = row.words | {"expires": end, "because": "what who gave it holds ends then"}
         change.record("grant.set", row.label, before, after)
+        change.consequences += 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -381,3 +381,25 @@ def test_the_log_has_the_email_as_it_is_stored(led: World) -> None:
     assert record["actor"].startswith(f"user:{ADA} by os:")
     kelvin = ADA.replace("a", "\u212a")
     assert led.quick("--as", kelvin, "access", "show", ADA).code == 5
+
+
+def test_an_operator_hears_what_ends_with_a_change(led: World) -> None:
+    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
+    plan = led.quick("user", "offboard", ADA, "--dry-run", "-o", "json").ok()
+    assert {row["target"] for row in json.loads(plan.out)} >= {f"dataset:fish2 user:{BO}", f"group:lab-1 user:{BO}"}
+    result = led.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
+    what = "grants and memberships that rested on this and ended, or end sooner now"
+    assert result.err == f"{what}: 3; 'dsgctl audit list' names each\n"
+    assert led.quick("group", "show", "lab-1", "-o", "json").ok().out.count(BO) == 0
+    led.quick("db", "check").ok()
+
+
+def test_db_check_names_what_the_shell_left_and_mends_it(led: World) -> None:
+    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    execute(led.database, "DELETE FROM grants WHERE permission = 'manage'")
+    result = led.quick("db", "check")
+    assert result.code == 1 and "1 to take back or shorten" in result.err and "db check --mend" in result.err
+    led.quick("db", "check", "--mend").ok()
+    led.quick("db", "check").ok()
+    assert BO not in led.quick("group", "show", "lab-1", "-o", "json").ok().out

@@ -148,12 +148,17 @@ class Lab:
 
     def run(self, actor: str, verb: str, who: str, group: str, key: Key, lasts: timedelta | None) -> None:
         """One command, of which the oracle learns only if an operator gave it."""
-        if verb in ("lose", "shorten", "read-only"):  # of what an operator gave, so that it is no blow in the air
+        if verb in (
+            "lose",
+            "shorten",
+            "again",
+            "read-only",
+        ):  # of what an operator gave, so that it is no blow in the air
             given = sorted(self.operators.grants, key=str)
             key = given[(PEOPLE.index(who) + len(key[1])) % len(given)] if given else key
             who = key[0] if key[0] in PEOPLE else "a"
-            lasts = timedelta(hours=1)
-            verb = {"lose": "revoke", "shorten": "grant"}.get(verb, verb)
+            lasts = timedelta(hours=1) if verb == "shorten" else lasts
+            verb = {"lose": "revoke", "shorten": "grant", "again": "grant"}.get(verb, verb)
         subject, permission, version, scope = key
         target = Target("fish2", permission, version, scope)
         try:
@@ -239,11 +244,15 @@ GIVEN = st.sampled_from(("view", "edit", "manage", "view", "edit", "manage", "ad
 SCOPES = st.sampled_from(("g", "g", "g", "g", "h", None))
 KEYS = st.tuples(SUBJECTS, GIVEN, st.sampled_from(("v1", "v1", None, "v2")), SCOPES)
 ACTORS = st.sampled_from(("a", "a", "a", "a", "b", "b", "c"))
-WHO, WHERE, LASTS = st.sampled_from(PEOPLE), st.sampled_from(("g", "g", "h")), st.sampled_from(ENDS)
-BY_PEOPLE = ("grant", "grant", "grant", "grant", "join", "join", "join", "revoke", "leave", "lead", "no lead")
-DELEGATED = st.tuples(ACTORS, st.sampled_from(BY_PEOPLE), WHO, WHERE, KEYS, LASTS)
-BY_OPERATORS = ("grant", "grant", "join", "lead", "no lead", "leave", "toggle", "offboard", "shell", "read-only",
-                "lose", "lose", "lose", "shorten", "shorten")  # fmt: skip
+WHERE, LASTS = st.sampled_from(("g", "g", "g", "h")), st.sampled_from(ENDS)
+BY_PEOPLE = ("grant", "grant", "grant", "grant", "again", "again", "join", "join", "join", "revoke", "leave", "lead",
+             "no lead")  # fmt: skip
+DELEGATED = st.tuples(
+    ACTORS, st.sampled_from(BY_PEOPLE), st.sampled_from(("d", "d", "d", "c", "b", "a")), WHERE, KEYS, LASTS
+)
+BY_OPERATORS = ("grant", "grant", "join", "lead", "no lead", "no lead", "leave", "toggle", "offboard", "shell",
+                "read-only", "lose", "lose", "lose", "shorten", "shorten", "again")  # fmt: skip
+WHO = st.sampled_from(("a", "a", "a", "b", "b", "c", "d"))
 OPERATED = st.tuples(st.just("os"), st.sampled_from(BY_OPERATORS), WHO, WHERE, KEYS, LASTS)
 HOLDS = st.tuples(st.sampled_from(("a", "a", "a", "b", "g")), st.sampled_from(("manage", "manage", "admin")),
                   st.sampled_from((None, "v1")), st.none())  # fmt: skip
