@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.output import echo
 from dsgctl.commands.session import DATASET, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import access, buckets, datasets, facts, service_accounts, terms, users
+from dsgctl.core import access, buckets, datasets, facts, grants, service_accounts, terms, users
 from dsgctl.core.access import Decision, Facts, Reason
 from dsgctl.core.buckets import BucketReason
 from dsgctl.core.clock import now
@@ -102,6 +102,22 @@ def _why(known: Facts, reason: Reason) -> str:
     return _WHY[reason]
 
 
+def _how_it_opens(session: Session, known: Facts, dataset: access.Dataset) -> list[str]:
+    """How somebody who holds nothing on a public dataset gets view."""
+    own = dataset.own_terms
+    if dataset.name in grants.withdrawn(session.database, known.id):
+        return ["public, but view was taken from them here: it comes back with a grant, and not with terms"]
+    if own is None:
+        name = shlex.quote(dataset.name)
+        return [
+            "public, but without terms: view comes with accepting them, so nobody has it without a grant; "
+            f"dsgctl terms add NAME --file FILE --dataset {name}"
+        ]
+    if own.id in known.accepted or known.service_account:
+        return []
+    return [f"public: view is theirs once they accept at {session.config.origin}{terms.accept_path(own.id)}"]
+
+
 def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any]:
     """An explanation as programs read it; people get the same, in lines."""
     dataset = known.datasets.get(decision.dataset)
@@ -111,8 +127,8 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
         notes.append("a global admin: services that let admins in do so whatever the grants say")
     if known.parent_id is not None:
         notes.append("a child account: the parent's acceptances of terms count")
-    if dataset and dataset.public and not decision.holds and dataset.own_terms:
-        notes.append(f"public: view is theirs once they accept at {url}{terms.accept_path(dataset.own_terms.id)}")
+    if dataset and dataset.public and not decision.holds:
+        notes += _how_it_opens(session, known, dataset)
     return {
         "allowed": decision.allowed,
         "reason": str(decision.reason),

@@ -1,11 +1,26 @@
 """``dsgctl dataset``"""
 
+import shlex
+from collections.abc import Iterable
+
 import click
 
-from dsgctl.commands.output import told
+from dsgctl.commands.output import told, warn
 from dsgctl.commands.session import DATASET, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import datasets
+
+
+def warn_if_closed_to_all(session: Session, names: Iterable[str]) -> None:
+    """Say of public datasets without terms that nobody can open them, and what to do."""
+    for name in names:
+        if datasets.opens_to_nobody(session.database, name):
+            quoted = shlex.quote(name)
+            warn(
+                f"{name} is public, but it has no terms, and view comes with accepting them: nobody can open it "
+                f"without a grant; add terms: dsgctl terms add {shlex.quote(f'{name} terms')} --file FILE "
+                f"--dataset {quoted}"
+            )
 
 
 @click.group()
@@ -25,6 +40,7 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
         f"added dataset {name}, id {dataset.id}" if added else f"dataset {name} is there already, the same",
         value="id", id=dataset.id, name=name, changed=added,
     )  # fmt: skip
+    warn_if_closed_to_all(session, [name])
 
 
 @subcommand(command, "list", example="dsgctl dataset list -o json")
@@ -52,6 +68,8 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
     session.output.done(
         f"changed dataset {name}" if changed else f"dataset {name} is so already", name=name, changed=changed
     )
+    if public:
+        warn_if_closed_to_all(session, [name])
 
 
 @subcommand(command, "remove", example="dsgctl dataset remove fish2 --dry-run")
@@ -86,6 +104,13 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
         f"{dataset} has version {version}" + ("" if changed else " already"),
         dataset=dataset, version=version, changed=changed,
     )  # fmt: skip
+    if public and datasets.find(session.database, dataset).access != "public":
+        warn(
+            f"{version} is public to services that ask, but {dataset} is closed: nobody reads its bucket without a "
+            f"grant; open the dataset too: dsgctl dataset set {shlex.quote(dataset)} --public"
+        )
+    elif public:
+        warn_if_closed_to_all(session, [dataset])
 
 
 @subcommand(version, "list", example="dsgctl dataset version list fish2")

@@ -336,6 +336,11 @@ def _rich_table(head: list[str], rows: list[list[str]]) -> None:
     Console().print(table)
 
 
+def warn(text: str) -> None:
+    """Something that an operator should know of a command that succeeded, in one line, beside the answer."""
+    echo(f"warning: {text}", err=True)
+
+
 def told(gone: Mapping[str, Any]) -> str:
     """``3 grants and 1 token``: what goes with something, in the words of ``holdings`` in core."""
     counts = {key: len(held) if isinstance(held, list) else held for key, held in gone.items()}

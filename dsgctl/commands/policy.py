@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsgctl.commands.datasets import warn_if_closed_to_all
 from dsgctl.commands.output import echo, printable, told
 from dsgctl.commands.session import Session, dry_run_option, output_option, yes_option
+from dsgctl.core import datasets
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Invalid
 from dsgctl.wording import counted
@@ -50,6 +52,9 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
         made = "would make" if dry_run else "made"
         changes = told({"changes": len(records)})
         echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
+    if not dry_run:
+        touched = {word.removeprefix("dataset:") for record in records for word in record.target.split(" ")}
+        warn_if_closed_to_all(session, sorted(touched.intersection(datasets.opens_to_nobody(session.database))))
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl diff policy.yaml\n  dsgctl diff policy.yaml --prune")

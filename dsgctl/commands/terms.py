@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.datasets import warn_if_closed_to_all
 from dsgctl.commands.session import DATASET, ID, Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import names, terms
@@ -77,9 +78,11 @@ def show(session: Session, terms_id: int) -> None:
 def retire(session: Session, terms_id: int, on: str | None) -> None:
     """End terms. A dataset whose own they are has none from then on."""
     end = names.moment_after(on, now()) if on is not None else None
+    of = terms.datasets_of(session.database, terms_id)
     with session.change() as change:
         changed = terms.retire(change, terms_id, on=end)
     session.output.done(f"terms {terms_id} are retired" + ("" if changed else " already"), id=terms_id, changed=changed)
+    warn_if_closed_to_all(session, of)
 
 
 @subcommand(command, "accept", example="dsgctl terms accept 3 ada@example.org")

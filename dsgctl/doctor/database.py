@@ -1,6 +1,7 @@
 """The database file: whether the service can use it, whether it is sound, and whether it has room."""
 
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import audit, names, users
+from dsgctl.core import audit, datasets, names, users
 from dsgctl.doctor.account import Account, describe, explain_refusal, find_account, is_open_to_all
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import missing
@@ -89,6 +90,9 @@ def check_database(case: Case) -> Checks:
                          "timedatectl set-ntp true; dsgserve will not start")  # fmt: skip
         yield from _check_domains(case.config, database)
         yield from check_people(database)
+        for name in datasets.opens_to_nobody(database):
+            yield warning("datasets", f"{name} is public, but without terms to accept nobody can open it",
+                          f"dsgctl terms add NAME --file FILE --dataset {shlex.quote(name)}")  # fmt: skip
     finally:
         database.close()
     journal = path.with_name(path.name + "-wal")

@@ -19,7 +19,7 @@ import pyrage
 import pytest
 
 from dsgctl import doctor, processes
-from dsgctl.core import datasets, grants, users
+from dsgctl.core import datasets, grants, terms, users
 from dsgctl.core.change import change
 from dsgctl.store.migrations import open_current
 from tests.commands.installation import (
@@ -732,6 +732,18 @@ def google(here: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://localhost:{started.port}")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(started.credentials))
         yield started
+
+
+def test_public_datasets_without_terms_open_to_nobody(here: Installation, examine: Callable[..., Any]) -> None:
+    database = open_current(here.database)
+    with change(database, "os:test") as opened:
+        for name in ("fish", "fly"):
+            datasets.add(opened, name, public=True)
+        terms.add(opened, "fly terms", "Be kind.", dataset="fly")
+    database.close()
+    _, rows = examine()
+    warned = find(rows, "datasets", "warning", "fish is public, but without terms", "--file FILE --dataset fish")
+    assert [row for row in rows if row["check"] == "datasets"] == [warned]
 
 
 def test_what_google_says_of_each_bucket(here: Installation, examine: Callable[..., Any], google: Any) -> None:
