@@ -31,7 +31,8 @@ VALUES: list[Any] = [
     None, "", " ", "x", "a\nb", "a\x00b", "\x1b[2J", "\u202e", "é✓", "trailing ", "'; DROP TABLE grant; --", "x" * 300,
     "x" * 3000,
     0, 1, -1, 2, 2**53, 2**63 - 1, -(2**63), 1.5, float("inf"), b"\xff\xfe", b"", "1", "true", "NaN", "2026-13-45",
-    "0001-01-01", "9999-12-31T23:59:59-12:00", "null", "[]", "user2@example.org", "USER2@EXAMPLE.ORG", "a@b", "@", "public", "admin",
+    "0001-01-01", "9999-12-31T23:59:59-12:00", "null", "[]", "user2@example.org", "USER2@EXAMPLE.ORG", "a@b", "@",
+    "public", "admin",
 ]  # fmt: skip
 
 
