@@ -12,13 +12,14 @@ from dsgserve import routes
 from dsgserve.outbound import ARRIVED
 
 MOST_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
-LONGEST_PATH = 4096  # bytes, the method and an address before it included
+LONGEST_PATH = 4096  # bytes, an address before it included
 REFUSAL = "dsgserve.refusal"  # key of an environ: the status of a request that could not be read
 
 # The request line (RFC 9112, section 3). waitress's own expression takes time that grows with the square of a
 # line that it does not match; one that matches this, it matches at once.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([^ ]+)(?: HTTP/[0-9]\.[0-9])?")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([^ \r\n]+)(?: HTTP/[0-9]\.[0-9])?[ \t]*(?:\r\n|\Z)")
 # The same is true of white space around a header's value: 16 KB of it would take seconds.
+_SOME_SPACE = b" " * 64
 _LONG_SPACE = re.compile(rb"[ \t]{64,}")
 
 
@@ -58,25 +59,28 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         Raises:
             ParsingError, TransferEncodingNotImplemented: they cannot be understood.
         """
-        if not self._read_request_line(header_plus):
+        line = self._read_request_line(header_plus)
+        if line is None:
             raise ParsingError("no request line")
         if header_plus.count(b"\r\n") > MOST_HEADERS:
             self._refusal = RequestHeaderFieldsTooLarge(f"more than {MOST_HEADERS} headers")
             raise ParsingError("too many headers")
-        if len(header_plus[: header_plus.find(b"\r\n")].partition(b"?")[0]) > LONGEST_PATH:
+        if line.end(2) > LONGEST_PATH and len(line[2].partition(b"?")[0]) > LONGEST_PATH:
             self._refusal = PathTooLong("too long a path")
             raise ParsingError("too long a path")  # which waitress would decode, whatever it names
         try:
-            super().parse_header(_LONG_SPACE.sub(b" ", header_plus))
+            if _SOME_SPACE in header_plus or b"\t" in header_plus:
+                header_plus = _LONG_SPACE.sub(b" ", header_plus)
+            super().parse_header(header_plus)
         except ValueError as error:  # of a library: an address in brackets that is none, a number without end
             raise ParsingError("a number or an address that is none") from error
 
-    def _read_request_line(self, header_plus: bytes) -> bool:
-        line = _REQUEST_LINE.fullmatch(header_plus.lstrip(b"\r\n").partition(b"\r\n")[0].rstrip(b" \t"))
+    def _read_request_line(self, header_plus: bytes) -> re.Match[bytes] | None:
+        line = _REQUEST_LINE.match(header_plus)
         if line is not None:
             self.command = line[1].decode("latin-1")
             self.target = routes.resolve(line[2].decode("latin-1"))
-        return line is not None
+        return line
 
 
 class Task(WSGITask):  # type: ignore[misc]
