@@ -55,6 +55,10 @@ PROMISES: dict[str, list[str]] = {
     "Others cannot hold it up": [
         "serve/test_oidc.py::test_lies_of_discovery_start_no_login_and_cost_little",
         "serve/test_oidc.py::test_lies_of_the_token_endpoint_sign_nobody_in",
+        "serve/test_oidc.py::test_logins_at_once_ask_the_provider_once_and_share_its_failure",
+        "serve/test_gcs_tokens.py::test_what_has_waited_too_long_asks_nobody",
+        "serve/test_gcs_tokens.py::test_a_google_in_trouble_is_asked_once_for_a_source",
+        "serve/test_outbound.py::test_what_arrived_too_long_ago_has_no_time_left",
         "e2e/test_login.py::test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice",
     ],
     "A secret of one kind opens its own doors only": [
@@ -63,12 +67,18 @@ PROMISES: dict[str, list[str]] = {
     ],
     "A Google token reaches the prefixes that its owner may read": [
         "serve/test_gcs_tokens.py::test_reading_and_listing_are_limited_to_the_prefixes",
+        "core/test_boundary.py::test_a_boundary_opens_what_is_asked_and_nothing_else",
+        "e2e/test_google_limits.py::test_long_prefixes_are_packed_so_that_google_takes_them",
         "e2e/test_neuroglancer.py::test_only_what_lies_below_the_prefix_can_be_read_and_listed",
     ],
     "Closed datasets, and who has an account, cannot be found out": [
         "serve/test_attacks.py::test_a_closed_dataset_is_not_told_from_one_that_is_not_there",
         "serve/test_attacks.py::test_a_token_that_is_not_known_is_told_from_no_other",
         "serve/test_attacks.py::test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right",
+    ],
+    "What a server keeps to be quick is bounded in bytes": [
+        "serve/test_kept.py::test_kept_answers_are_bounded_in_bytes",
+        "serve/test_gcs_tokens.py::test_kept_tokens_are_bounded_in_bytes",
     ],
     "No text of a stranger costs more than its length": [
         "serve/test_origins.py::test_no_text_of_a_stranger_makes_the_pattern_slow",

@@ -38,10 +38,12 @@ class FakeMinter:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self.about: list[dict[str, Any]] = []  # who asked, and until when
         self.raises: Exception | None = None
 
     def mint(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None, **about: object) -> str:
         self.asked.append((bucket, prefixes))
+        self.about.append(about)
         if self.raises:
             raise self.raises
         return f"google-token-{len(self.asked)}"

@@ -1,5 +1,7 @@
 """Calls to others: one deadline from the arrival of a request, and one call at a time for the same thing."""
 
+import hashlib
+import json
 import threading
 import time
 from types import SimpleNamespace
@@ -9,10 +11,14 @@ import pytest
 from bottle import BaseRequest
 
 from dsgctl.calls import TOTAL_SECONDS, Deadline
-from dsgserve import routes
+from dsgserve import lanes, routes
+from dsgserve.gateway import Gateway
 from dsgserve.lanes import Lanes
 from dsgserve.outbound import ARRIVED, Shared, deadline_of
+from tests.serve.conftest import Client, FakeMinter, Lab
 from tests.serve.test_gcs_tokens import Ticks
+from tests.serve.test_ngauth import user_token
+from tests.serve.wire import listening
 
 
 def test_a_deadline_counts_from_when_the_request_arrived() -> None:
@@ -27,14 +33,27 @@ def test_a_deadline_counts_from_when_the_request_arrived() -> None:
 
 @pytest.mark.parametrize(("path", "waits"), [("/gcs_token", True), ("/auth/login", True), ("/health", False)])
 def test_the_arrival_of_a_request_that_waits_for_others_is_noted_when_it_is_whole(path: str, waits: bool) -> None:
-    lanes = Lanes(0)
     parser = SimpleNamespace(target=routes.resolve(path), arrived=None)
-    lanes.add_task(SimpleNamespace(requests=[parser]))
+    Lanes(0).add_task(SimpleNamespace(requests=[parser]))
     assert (parser.arrived is not None) is waits
 
 
-def test_a_client_cannot_say_when_its_request_arrived() -> None:
-    assert not ARRIVED.upper().startswith("HTTP_"), "a header could be of this name"
+@pytest.mark.parametrize("ago", [0.0, TOTAL_SECONDS])
+def test_what_arrived_too_long_ago_has_no_time_left(
+    gateway: Gateway, client: Client, lab: Lab, minter: FakeMinter, monkeypatch: pytest.MonkeyPatch, ago: float
+) -> None:
+    """On a socket: from when the request was whole, whatever it waited for a thread."""
+    presented = user_token(client, lab.robot)
+    body = json.dumps({"token": presented, "bucket": "fish-bucket"})
+    monkeypatch.setattr(lanes, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - ago))
+    with listening(gateway) as wire:
+        head = f"POST /gcs_token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        forged = "dsgserve.arrived: 9e9\r\nDsgserve-Arrived: 9e9\r\n"
+        answer = wire.ask(f"{head}{forged}\r\n{body}".encode())
+    assert answer[0] == 200, answer
+    (about,) = minter.about
+    assert (about["deadline"].seconds_left() == 0) is (ago > 0)
+    assert about["asker"] == hashlib.sha256(presented.encode()).hexdigest()
 
 
 def test_whoever_comes_meanwhile_gets_the_same_result_and_whoever_comes_later_another() -> None:
