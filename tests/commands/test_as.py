@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from dsgctl.commands import delegated
 from dsgctl.commands.session import Session
 from dsgctl.commands.shell import completions
 from tests.commands.conftest import World
-from tests.commands.running import dump, execute
+from tests.commands.running import Quick, dump, execute
 from tests.commands.terminal import on_a_terminal
 from tests.commands.test_errors import is_one_line
 from tests.commands.test_nouns import COMMANDS
@@ -403,3 +404,27 @@ def test_db_check_names_what_the_shell_left_and_mends_it(led: World) -> None:
     led.quick("db", "check", "--mend").ok()
     led.quick("db", "check").ok()
     assert BO not in led.quick("group", "show", "lab-1", "-o", "json").ok().out
+
+
+def test_what_leads_gave_is_still_theirs_after_an_export_and_an_import(led: World, empty_database: Path) -> None:
+    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
+    document = led.quick("export", "--with-token-hashes").ok().out
+    (led.directory / "facts.json").write_text(document)
+    other = led.directory / "other.sqlite3"
+    other.write_bytes(empty_database.read_bytes())
+    there = Quick(led.directory, other)
+    there("import", "export", "facts.json").ok()
+    there("db", "check").ok()
+    for table in ("delegated_members", "grants", "memberships"):
+        assert dump(other)[table] == dump(led.database)[table]
+    there("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
+    assert BO not in there("group", "show", "lab-1", "-o", "json").ok().out
+
+
+def test_a_policy_that_was_written_leaves_out_what_leads_gave(led: World) -> None:
+    before = led.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out
+    led.quick("user", "add", "cy@example.org").ok()
+    led.quick("--as", ADA, "group", "member", "add", "lab-1", "cy@example.org").ok()
+    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", "cy@example.org", "--scope", "lab-1").ok()
+    assert led.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out == before
