@@ -46,6 +46,20 @@ def find_account(name: str) -> Account | None:
     return Account(user.pw_name, user.pw_uid, user.pw_gid, tuple(os.getgrouplist(user.pw_name, user.pw_gid)))
 
 
+def find_owner(path: Path) -> Account | None:
+    """To whom a file or directory belongs, known by name or not; None for root, and for what is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if status.st_uid == 0:
+        return None
+    try:
+        return find_account(pwd.getpwuid(status.st_uid).pw_name)
+    except KeyError:
+        return Account(str(status.st_uid), status.st_uid, status.st_gid, (status.st_gid,))
+
+
 def describe(path: Path) -> str:
     """``dsg:dsg, mode 0640``; numbers where nobody has that one."""
     status = path.stat()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dsgctl import backup
 from dsgctl.core.errors import Invalid
-from dsgctl.doctor.account import explain_refusal, find_account
+from dsgctl.doctor.account import explain_refusal
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import check_access, check_sandbox, missing
 from dsgctl.json_text import NotJson, member, parse
@@ -15,7 +15,7 @@ OLD = timedelta(hours=26)  # the timer makes one every hour
 
 
 def check_backups(case: Case) -> Checks:
-    config, account = case.config, find_account(case.host.service_user)
+    config, account = case.config, case.account
     directory = config.backup_dir
     if directory is None:
         yield failed(
@@ -74,7 +74,7 @@ def _check_recipients(case: Case) -> Checks:
                      "put the public keys there that age-keygen prints, one a line") if not path.is_symlink() \
             else missing("backup", path)  # fmt: skip
         return
-    yield from check_access("backup", find_account(case.host.service_user), path, "r")
+    yield from check_access("backup", case.account, path, "r")
     try:
         backup.recipients(path)
     except Invalid as error:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dsgctl.config import Config, Settings
+from dsgctl.doctor.account import Account, find_account, find_owner
 from dsgctl.env_file import SERVICE_USER
 
 
@@ -91,6 +92,11 @@ class Case:
     @property
     def config(self) -> Config:
         return self.settings.config
+
+    @property
+    def account(self) -> Account | None:
+        """As whom it is tried what the service may: its user, else whom its directory belongs to; None if unknown."""
+        return find_account(self.host.service_user) or find_owner(self.config.database.parent)
 
 
 _HINTS = {

@@ -3,19 +3,18 @@
 import os
 import shlex
 import shutil
-import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
 from dsgctl.core import audit, datasets, names, users
-from dsgctl.doctor.account import Account, describe, explain_refusal, find_account, is_open_to_all
+from dsgctl.doctor.account import Account, describe, explain_refusal, is_open_to_all
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import missing
 from dsgctl.store import Database
 from dsgctl.store import models as m
-from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, schema_number
 from dsgctl.wording import counted
 
@@ -26,7 +25,7 @@ FULL = 64 * 1024**2  # bytes, under which a busy journal soon finds none
 def check_database_files(case: Case) -> Checks:
     """Owner and mode of the database, its journal and their directory. Before anything opens them: that mends some."""
     path, user = case.config.database, case.host.service_user
-    account = find_account(user)
+    account = case.account
     if not path.exists():
         if path.is_symlink():
             yield missing("database", path)
@@ -36,21 +35,25 @@ def check_database_files(case: Case) -> Checks:
             yield failed("database", f"the directory {path.parent} does not exist",
                          f"install -d -o {user} -g {user} -m 2770 {path.parent}")  # fmt: skip
         return
-    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if one.exists() and is_open_to_all(one):
-            yield failed("database", f"everybody on this host can read {one}", f"chmod 660 {one}")
+    if is_open_to_all(path):
+        yield failed("database", f"everybody on this host can read {path}", f"chmod 660 {path}")
     yield from _refused("database", account, path.parent, "w")
     yield from _refused("database", account, path, "w")
-    for one in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if one.exists() and explain_refusal(account, one, "w"):
-            yield failed("journal", f"{one} ({describe(one)}) was left by a program of another user: the server cannot "
-                         "write", f"chown --reference={path} {one}; chmod --reference={path} {one}")  # fmt: skip
-    owner, directory = path.stat().st_uid, path.parent.stat()
-    shared = stat.S_IMODE(path.stat().st_mode) & 0o020
-    if account is None and directory.st_uid not in (owner, 0) and not shared:
-        whose = owner_name(path.parent)
-        yield failed("database", f"{path} belongs to {owner_name(path)}, its directory to {whose}: "
-                     "the server may not write to it", f"chown {whose}: {path}*")  # fmt: skip
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):  # whoever closes the database last takes them away
+            yield from _check_journal(account, path, path.with_name(path.name + suffix))
+
+
+def _check_journal(account: Account | None, database: Path, path: Path) -> Checks:
+    """Raises:
+    FileNotFoundError: it is not there, as it should be while nobody has the database open.
+    """
+    mend = f"chown --reference={database} {path}; chmod --reference={database} {path}"
+    if is_open_to_all(path):
+        yield failed("journal", f"everybody on this host can read {path}", mend)
+    if explain_refusal(account, path, "w"):
+        yield failed("journal", f"{path} ({describe(path)}) was left by a program of another user: the server cannot "
+                     "write", mend)  # fmt: skip
 
 
 def _refused(name: str, account: Account | None, path: Path, access: str) -> Checks:
@@ -113,7 +116,7 @@ def _check_domains(config: Config, database: Database) -> Checks:
     let_in = [one for one in people if names.email_key(one[0].rpartition("@")[2]) in config.allowed_email_domains]
     if people and not let_in:
         here = counted(len(people), "person", "people")
-        yield failed("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in none of the {here} here",
+        yield failed("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in nobody of those here ({here})",
                      "correct it: dsgctl user list shows their addresses")  # fmt: skip
     elif any(admin for _, admin in people) and not any(admin for _, admin in let_in):
         yield warning("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in no admin", "dsgctl user list --admin")

@@ -12,8 +12,8 @@ _LONGEST_KEY = 64 * 1024  # bytes of a file that may hold one
 
 def check_files(case: Case) -> Checks:
     """The settings file, and whether there is a user for the service."""
-    account = find_account(case.host.service_user)
-    if account is None and (case.host.units / "dsgserve.service").exists():
+    account = case.account
+    if find_account(case.host.service_user) is None and (case.host.units / "dsgserve.service").exists():
         yield failed("service user", f"there is no user {case.host.service_user}", "make install makes it")
     path = case.settings_file
     if not path.exists():

@@ -11,7 +11,6 @@ from dsgctl.core import datasets, facts, names
 from dsgctl.core.buckets import BucketReason, bucket_access
 from dsgctl.core.clock import now
 from dsgctl.doctor import network
-from dsgctl.doctor.account import find_account
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import check_secret_file
 from dsgctl.store import Database
@@ -22,7 +21,7 @@ SECONDS = 5  # for each request to Google
 
 def check_credentials(case: Case) -> Checks:
     """The files of Google credentials that are named anywhere: readable by the service, and by nobody else."""
-    account = find_account(case.host.service_user)
+    account = case.account
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or \
         case.settings.libraries.get("GOOGLE_APPLICATION_CREDENTIALS")  # fmt: skip
     if named:

@@ -10,7 +10,6 @@ import requests
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgctl.doctor import network
-from dsgctl.doctor.account import find_account
 from dsgctl.doctor.check import Case, Check, Checks, failed, ok, warning
 from dsgctl.doctor.database import SKEW
 from dsgctl.doctor.files import check_secret_file
@@ -37,7 +36,7 @@ def check_client(case: Case) -> Checks:
         yield warning("oauth client", "GOOGLE_CLIENT_ID is none of Google: they end with .apps.googleusercontent.com",
                       "copy it from the provider's console, or set DSG_OIDC_ISSUER")  # fmt: skip
     if path is not None:
-        yield from check_secret_file("oauth client", find_account(case.host.service_user), path, case.host)
+        yield from check_secret_file("oauth client", case.account, path, case.host)
         yield from check_client_file(config, path)
     if both and path is not None and _id_in(path) not in (None, config.google_client_id):
         yield warning("oauth client", f"GOOGLE_CLIENT_ID is another client than that of {path}, which is not used",
@@ -66,7 +65,7 @@ def find_client_problem(path: Path) -> tuple[str, str] | None:
     except OSError as error:
         return f"cannot read {path}: {error.strerror}", "run it as root, or correct the path"
     except NotJson as error:
-        return f"{path} is not an OAuth client file: not JSON, {error}", again
+        return f"{path} is not an OAuth client file: {error}", again
     if isinstance(content, dict) and content.get("type") == "service_account":
         return (
             f"{path} is the key of a service account, which reads buckets and signs nobody in",
