@@ -33,7 +33,7 @@ from dsgserve.replies import (
     redirect,
     unauthorized,
 )
-from dsgserve.requests import header, json_object, query_value, query_values, wants_page
+from dsgserve.requests import header, is_deliberate, json_object, query_value, query_values, wants_page
 from dsgserve.session import Login
 from dsgserve.signing import Purpose
 from dsgserve.waiting import Going
@@ -91,7 +91,7 @@ def _goes_on_without(gateway: Gateway, request: BaseRequest, found: Login) -> bo
     if query_value(request, "terms") != "later":
         return False
     presented = query_value(request, "form")
-    if not presented:
+    if not presented or request.method != "GET" or not is_deliberate(request, gateway.config.origin):
         return True
     try:
         return waiting.postpone(gateway, found, presented)

@@ -171,7 +171,7 @@ def _is_this_host(peer: str) -> bool:
 
 def _address(text: str) -> str:
     try:
-        return str(ip_address(text)) if len(text) <= 45 else ""
+        return str(ip_address(text)) if len(text) <= 45 and "%" not in text else ""  # "%": a zone of any name
     except ValueError:
         return ""
 
@@ -198,7 +198,7 @@ def query_values(request: BaseRequest, name: str) -> list[str]:
 
 @cache
 def _parameter_pattern(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|&){re.escape(name)}(?:=([^&]*)|(?=&)|$)")
+    return re.compile(rf"(?:^|&){re.escape(name)}(?:=([^&]*)|(?=&)|\Z)")
 
 
 def query_value(request: BaseRequest, name: str) -> str | None:

@@ -1,12 +1,14 @@
 """Who may end a login, or finish one, and what a logout ends. contract.md, "Login"."""
 
+import html
+import re
 from typing import Any
 
 import pytest
 
 from dsgctl.core import tokens, users
 from dsgserve.routes import ROUTES
-from tests.serve.conftest import PAGE, Client, Lab
+from tests.serve.conftest import PAGE, VIEWER, Client, Lab
 
 CROSS = {"sec_fetch_site": "cross-site"}
 NAVIGATION = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
@@ -140,3 +142,21 @@ def test_a_logout_goes_on_to_where_the_settings_allow(asked: str, client: Client
 def test_a_refused_logout_sends_nobody_on(client: Client, lab: Lab) -> None:
     reply = client.get("/api/v1/logout?redirect=/success", cookie=lab.ada, sec_purpose="prefetch")
     assert reply.status == 403 and "location" not in reply.headers
+
+
+# What else a GET may remember: that terms are put off
+
+
+def test_no_prefetch_and_no_head_puts_terms_off(client: Client, lab: Lab) -> None:
+    def popup() -> str:
+        return client.get(f"/login?origin={VIEWER}", cookie=lab.bo, accept=PAGE).text
+
+    (later,) = re.findall(r'href="([^"]*terms=later[^"]*)"', popup())
+    link = html.unescape(later)
+    fetch: dict[str, Any] = metadata("cross-site", "navigate", "iframe")
+    client.get(link, cookie=lab.bo, accept=PAGE, sec_purpose="prefetch")
+    client.get(link, cookie=lab.bo, accept=PAGE, **fetch)
+    client.request("HEAD", link, cookie=lab.bo, accept=PAGE)
+    assert "terms=later" in popup()
+    assert "You are signed in" in client.get(link, cookie=lab.bo, accept=PAGE).text
+    assert "terms=later" not in popup()
