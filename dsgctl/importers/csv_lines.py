@@ -104,7 +104,7 @@ class _Lines:
             raise Invalid(f"{self._name}, line {number}: longer than {_LONGEST} bytes", "save it as CSV, a line a row")
         self.next_line += 1
         if b"\0" in line:
-            self.unreadable.append((number, "it is no text: it holds a NUL"))
+            self.unreadable.append((number, "it is not UTF-8 text: it holds a NUL"))
         try:
             return line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:

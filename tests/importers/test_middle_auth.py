@@ -342,6 +342,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "a quote too many": (_replace("user", "Bravo", '"Bra"vo'), ("user.csv line 10",)),
     "a line without end": (_write("group", b"id,name\n" + b"x" * 2**21 + b"\n"), ("group.csv, line 2", "longer")),
     "a cell too few": (_add("user_group", "99,1,2"), ("user_group.csv line 92", "3 cells")),
+    "a group twice": (_add("group", "99,kelp_team"), ("group.csv line 12", "'kelp_team' stands twice")),
     "a flag that is none": (_add("user_group", "99,1,2,maybe"), ("user_group.csv line 92", "admin", "true nor false")),
     "a number that is none": (_add("user_group", "99,one,2,t"), ("user_group.csv line 92", "user_id is not a number")),
     "a number too large": (_add("user_group", "99,1,9999999999999999999,t"), ("group_id is not a number",)),

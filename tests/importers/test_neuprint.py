@@ -89,6 +89,14 @@ def test_another_file_is_refused_and_nothing_is_written(run: Run, source: Path, 
     assert run.content() == before
 
 
+def test_an_email_that_is_none_may_be_left_out(run: Run, source: Path) -> None:
+    source.write_text('{"a@example.org": "readonly",\n"ada": "admin", "zo\u00eb@example.org": "readonly"}')
+    report = run(neuprint.run, source, ON, skip_conflicts=True)
+    assert report.left_out == ["line 2: 'ada' is not an email address"]
+    assert report.added["users"] == 2
+    assert users.find(run.database, "zo\u00eb@example.org").email == "zo\u00eb@example.org"
+
+
 def test_a_dataset_that_is_not_there_is_not_made(run: Run, source: Path) -> None:
     source.write_text('{"ada@example.org": "readonly"}')
     with refused(NotFound, "fish3"):

@@ -8,7 +8,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.users import NewUser
 from dsgctl.importers import people
 from dsgctl.importers.datasetgateway.taking import Taking, no_place, of
-from dsgctl.importers.rows import Row
+from dsgctl.importers.rows import Damaged, Row
 from dsgctl.store.models import Principal
 
 GOOGLE = "https://accounts.google.com"  # the original signs in with Google alone
@@ -58,8 +58,13 @@ def _picture(taking: Taking, row: Row) -> str:
 
 
 def take_groups(taking: Taking) -> None:
+    seen: set[str] = set()
+
     def take(row: Row) -> None:
         name = row.name("name", "group name")
+        if name in seen:
+            raise Damaged(f"the group {names.shown(name)} stands twice: whose rights are whose, nobody can say")
+        seen.add(name)
         _, added = groups.add(taking.change, name)
         taking.groups[row.id] = name
         taking.count("groups", added)

@@ -10,7 +10,7 @@ from dsgctl.core import groups, names, tokens, users
 from dsgctl.core.users import NewUser
 from dsgctl.importers import people
 from dsgctl.importers.middle_auth.taking import Taking
-from dsgctl.importers.rows import Row
+from dsgctl.importers.rows import Damaged, Row
 from dsgctl.store.models import Principal
 
 
@@ -73,8 +73,13 @@ def _person(taking: Taking, row: Row, display_name: str, affiliations: list[str]
 
 
 def take_groups(taking: Taking) -> None:
+    seen: set[str] = set()
+
     def take(row: Row) -> None:
         name = row.name("name", "group name")
+        if name in seen:
+            raise Damaged(f"the group {names.shown(name)} stands twice: whose rights are whose, nobody can say")
+        seen.add(name)
         _, added = groups.add(taking.change, name)
         taking.groups[row.id] = name
         taking.count("groups", added)
