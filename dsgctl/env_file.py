@@ -58,6 +58,9 @@ def read_text(path: str, *, required: bool) -> str | None:
             raise Invalid(f"the settings file {path} is longer than a megabyte", "check --env-file or DSG_ENV_FILE")
         return content.decode("utf-8-sig")
     except FileNotFoundError:
+        if Path(path).is_symlink():
+            what = f"the settings file {path} is a symbolic link to {Path(path).readlink()}, which does not exist"
+            raise Invalid(what, f"ls -l {path}") from None
         if not required:
             return None
         raise Invalid(f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE") from None
@@ -153,7 +156,8 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     left = dict(values)
     now = {line.number: line for line in parse(text.removeprefix("\ufeff"))[0]}
     lines = []
-    for number, raw in enumerate(_END.split(text.removesuffix("\n")) if text else [], 1):
+    whole = re.sub(rf"(?:{_END.pattern})\Z", "", text)
+    for number, raw in enumerate(_END.split(whole) if text else [], 1):
         line = now.get(number)
         changes = line is not None and line.name in values and line.value != values[line.name]
         lines.append(f"{line.name}={quoted(values[line.name])}" if line and changes else raw)

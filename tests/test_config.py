@@ -393,6 +393,20 @@ def test_every_value_in_every_kind_of_file(start: str, value: str, expected: str
     assert load({}, env_file(f"{start}GOOGLE_CLIENT_ID={value}\r\nDSG_PORT=9\r\n")).google_client_id == expected
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
+def test_a_file_of_any_line_ends_is_changed_without_another_line(end: str) -> None:
+    text = with_values(f"# ours{end}" if end else "# ours", {"DSG_PORT": "1"})
+    assert text == "# ours\nDSG_PORT=1\n" == with_values(text, {"DSG_PORT": "1"})
+    assert with_values("", {"DSG_PORT": "1"}) == "DSG_PORT=1\n"
+
+
+def test_a_file_that_leads_nowhere_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dsg.env").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(config, "DEFAULT_ENV_FILE", str(tmp_path / "dsg.env"))
+    for said in (refusal({}), refusal({}, str(tmp_path / "dsg.env"))):
+        assert f"is a symbolic link to {tmp_path}/elsewhere, which does not exist" in said
+
+
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
     for encoding in ("utf-16", "latin-1"):
         (tmp_path / "e.env").write_bytes("GOOGLE_CLIENT_ID=Zo\xeb\n".encode(encoding))
