@@ -113,14 +113,21 @@ def kind_of(path: Path) -> str:
     if stat.S_ISLNK(mode):
         try:
             mode = path.stat().st_mode
-        except FileNotFoundError:
-            return f"a symbolic link to {path.readlink()}, which does not exist"
+        except OSError as error:
+            if error.errno not in _NOWHERE:
+                raise
+            return f"a symbolic link to {path.readlink()}, {_NOWHERE[error.errno]}"
     for test, words in _KINDS:
         if test(mode):
             return words
     return ""
 
 
+_NOWHERE = {
+    errno.ENOENT: "which does not exist",
+    errno.ENOTDIR: "which does not exist",
+    errno.ELOOP: "which leads to itself",
+}
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe"),

@@ -15,6 +15,7 @@ from dsgctl.calls import NONSENSE, Deadline, bounded, harmless_code
 from dsgctl.core import names
 from dsgctl.core.errors import Invalid
 from dsgctl.core.logins import Identity
+from dsgctl.json_text import NotJson, parse_object
 from dsgctl.oauth_client import Client
 from dsgserve.outbound import Shared, Unavailable
 
@@ -172,14 +173,11 @@ class Provider:
         try:
             reply = session.get(url)
             reply.raise_for_status()
-            answer = reply.json()
-        except (requests.RequestException, *NONSENSE) as error:
+            return parse_object(reply.content)
+        except (requests.RequestException, NotJson) as error:
             raise Unavailable(f"{what}: {type(error).__name__}") from None
         finally:
             session.close()
-        if not isinstance(answer, dict):
-            raise Unavailable(f"{what}: not a JSON object")
-        return answer
 
 
 def _usable_keys(found: Any) -> dict[str, jwt.PyJWK]:

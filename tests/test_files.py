@@ -135,6 +135,11 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a device": (lambda path: path.symlink_to("/dev/null"), "a device"),
     "a link to a file": (lambda path: path.symlink_to(__file__), ""),
     "a link to a directory": (lambda path: path.symlink_to("/"), "a directory"),
+    "a link to itself": (lambda path: path.symlink_to("it"), "a symbolic link to it, which leads to itself"),
+    "a link below a file": (
+        lambda path: path.symlink_to("/etc/passwd/x"),
+        "a symbolic link to /etc/passwd/x, which does not exist",
+    ),
     "a dangling link": (lambda path: path.symlink_to("/nowhere"), "a symbolic link to /nowhere, which does not exist"),
 }
 

@@ -138,8 +138,8 @@ def moment(value: Any) -> str:
 
 def _sha256(value: Any) -> bytes:
     try:
-        found = bytes.fromhex(value)
-    except (TypeError, ValueError):
+        found = bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
         found = b""
     if len(found) != 32:
         raise Invalid("it is not a SHA-256 in 64 hexadecimal digits")

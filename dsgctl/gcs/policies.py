@@ -15,6 +15,7 @@ from dsgctl.core.errors import DsgError
 from dsgctl.core.iam_policy import Policy, UnknownPolicy, checked
 from dsgctl.gcs import error_code, redact, source_credentials
 from dsgctl.gcs.transport import Failed, Transport
+from dsgctl.json_text import NotJson, parse
 
 PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
 
@@ -114,8 +115,8 @@ class Policies:
                 f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
             ) from error
         try:
-            answer = reply.json()
-        except NONSENSE:
+            answer = parse(reply.content)
+        except NotJson:
             answer = None
         if not 200 <= reply.status_code < 300:
             raise _refusal(reply.status_code, bucket, _told(answer))

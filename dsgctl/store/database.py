@@ -407,7 +407,12 @@ def create_file(path: str | Path) -> None:
         mode, owner = ownership(path.parent)
         create_empty(path, mode=mode, owner=owner)
     except FileExistsError:
-        _refuse_kinds(path)
+        try:
+            _refuse_kinds(path)
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be opened: {error.strerror}", "check who may read its directory"
+            ) from error
     except FileNotFoundError as error:
         raise StoreError(
             f"the directory {path.parent} does not exist",

@@ -1,6 +1,7 @@
 """From an empty file to the schema that the models describe, and away from every other file."""
 
 import os
+import socket
 import stat
 import tempfile
 import threading
@@ -235,6 +236,58 @@ def test_what_is_no_database_is_refused(new: Path, make: Callable[[Path], None],
         open_current(new)
     if make is not _cut_off:  # the engine may look for a journal of it, and no more
         assert files(new.parent) == before
+
+
+def _socket(path: Path) -> None:
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(path.parent)  # the path of a socket may have 107 bytes
+        try:
+            server.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+def _chain(path: Path) -> None:
+    path.symlink_to("middle")
+    (path.parent / "middle").symlink_to("nowhere")
+
+
+# What DATABASE_PATH may name by mistake, and what is said of it
+NO_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a dangling link": (_dangling, "it is a symbolic link to {place}/nowhere/dsg.sqlite3, which does not exist"),
+    "a link to a dangling link": (_chain, "it is a symbolic link to middle, which does not exist"),
+    "a directory": (_directory, "it is a directory"),
+    "a link to a directory": (lambda path: path.symlink_to("/"), "it is a directory"),
+    "a pipe": (os.mkfifo, "it is a named pipe"),
+    "a socket": (_socket, "it is a socket"),
+    "a device": (lambda path: path.symlink_to("/dev/null"), "it is a device"),
+    "an endless device": (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+}
+
+
+@pytest.mark.parametrize("what", NO_FILE)
+@pytest.mark.parametrize("opens", [open_current, Database, lambda path: migrate(path, now=MOMENT)])
+def test_it_is_said_what_has_the_name(new: Path, what: str, opens: Callable[[Path], object]) -> None:
+    make, words = NO_FILE[what]
+    make(new)
+    before = sorted(new.parent.iterdir())
+    with refused(str(new), words.format(place=new.parent), "set DATABASE_PATH to the file of the database"):
+        opens(new)
+    assert sorted(new.parent.iterdir()) == before
+
+
+def test_a_link_that_leads_round_is_an_error_in_one_line(new: Path) -> None:
+    new.symlink_to(new)
+    for opens in (open_current, lambda path: migrate(path, now=MOMENT)):
+        with refused(f"{new}: it is a symbolic link to {new}, which leads to itself"):
+            opens(new)
+
+
+def test_a_link_to_a_database_is_one(new: Path, path: Path) -> None:
+    new.symlink_to(path)
+    assert migrate(new, now=MOMENT) == []
+    open_current(new).close()
 
 
 @pytest.mark.parametrize("make", [_text, _directory, _overwritten, _dangling])

@@ -1,0 +1,152 @@
+"""No fault of ours is reported as a fault of the data: which handlers are broad, why, and that no other is."""
+
+import ast
+import json
+import shlex
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import World, built_world, filled, new_world  # noqa: F401  fixtures
+
+ROOT = Path(__file__).parent.parent
+
+# Classes that a mistake in the program raises too.
+BROAD = {
+    "Exception", "BaseException", "StandardError", "TypeError", "AttributeError", "LookupError", "KeyError",
+    "IndexError", "NameError", "UnboundLocalError", "RuntimeError", "AssertionError", "NotImplementedError", "NONSENSE",
+}  # fmt: skip
+_NOBODY = "the system knows nobody of that number or name"
+_LIBRARY = "what libraries raise of another server's answer; our own code is not called in it"
+# (file, function) -> why it may catch such a class. Nothing else may.
+ALLOWED = {
+    ("dsgctl/commands/__init__.py", "run_once"): "reports every error; what is not ours to tell is 'a fault of dsgctl'",
+    ("dsgctl/commands/session.py", "_user_name"): _NOBODY,
+    ("dsgctl/commands/session.py", "shell_complete"): "a shell that completes a word must never show an error",
+    ("dsgctl/doctor/account.py", "describe"): _NOBODY,
+    ("dsgctl/doctor/account.py", "find_account"): _NOBODY,
+    ("dsgctl/doctor/account.py", "find_owner"): _NOBODY,
+    ("dsgctl/doctor/sign_in.py", "_check_clock"): "a date without a zone, in another server's header",
+    ("dsgctl/env_file.py", "reader_hint"): _NOBODY,
+    ("dsgctl/gcs/policies.py", "_asked"): _LIBRARY,
+    ("dsgctl/store/database.py", "owner_name"): _NOBODY,
+    ("dsgserve/app.py", "_answer"): "answers 500, and logs where it comes from",
+    ("dsgserve/app.py", "short"): "takes the long way, which logs it",
+    ("dsgserve/gcs_tokens.py", "_exchange"): _LIBRARY,
+    ("dsgserve/oidc.py", "identify"): _LIBRARY,
+    ("dsgserve/oidc.py", "_verified"): _LIBRARY,
+    ("dsgserve/oidc.py", "_usable_keys"): _LIBRARY,
+    ("dsgserve/outbound.py", "run"): "hands it on to all who wait for the same call",
+    ("dsgserve/pending.py", "_read"): "a cookie that an earlier release signed",
+    ("dsgserve/tally.py", "add"): "the first count of a thread",
+}
+
+
+def _names(node: ast.expr | None) -> set[str]:
+    match node:
+        case None:
+            return {"BaseException"}
+        case ast.Tuple(elts=parts):
+            return set().union(*map(_names, parts))
+        case ast.Starred(value=part):
+            return _names(part)
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return {name}
+    return {"BaseException"}  # made at run time: it may be anything
+
+
+def _broad_handlers(tree: ast.AST, function: str = "") -> set[str]:
+    """The innermost functions that have one, ``except`` or ``suppress``."""
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        inside = node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
+        caught: set[str] = set()
+        if isinstance(node, ast.ExceptHandler):
+            caught = _names(node.type)
+        elif isinstance(node, ast.Call) and _names(node.func) == {"suppress"}:
+            caught = set().union(*map(_names, node.args))
+        if caught & BROAD:
+            found.add(function)
+        found |= _broad_handlers(node, inside)
+    return found
+
+
+def test_no_handler_is_broad_but_those_that_say_why() -> None:
+    found = {
+        (str(path.relative_to(ROOT)), function)
+        for top in ("dsgctl", "dsgserve")
+        for path in (ROOT / top).rglob("*.py")
+        for function in _broad_handlers(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == ALLOWED.keys()
+
+
+@pytest.mark.parametrize("code", [
+    "try: a()\nexcept: pass", "try: a()\nexcept Exception: pass", "try: a()\nexcept (ValueError, TypeError): pass",
+    "try: a()\nexcept (ValueError, *NONSENSE): pass", "try: a()\nexcept builtins.KeyError: pass",
+    "with suppress(Exception): a()", "with contextlib.suppress(OSError, TypeError): a()",
+    "try: a()\nexcept kinds(): pass",
+])  # fmt: skip
+def test_a_broad_handler_is_recognized(code: str) -> None:
+    indented = "".join(f"  {line}\n" for line in code.splitlines())
+    assert _broad_handlers(ast.parse(f"def f():\n{indented}")) == {"f"}
+    assert _broad_handlers(ast.parse("try: a()\nexcept (OSError, ValueError): pass")) == set()
+
+
+# What is broken, and the command that meets it
+PLACES = {
+    "dsgctl.bundle._read_manifest": "db restore bundle.tar.gz",
+    "dsgctl.bundle._copy": "db restore bundle.tar.gz",
+    "dsgctl.bundle.hash_of": "db restore bundle.tar.gz",
+    "dsgctl.backup._verify_database": "db restore bundle.tar.gz",
+    "dsgctl.backup.apply": "db restore bundle.tar.gz --apply -y",
+    "dsgctl.backup.schema_problems": "db backup --in-clear --to .",
+    "dsgctl.backup.pack": "db backup --in-clear --to .",
+    "dsgctl.backup.write_file": "db backup --in-clear --to .",
+    "dsgctl.backup._tiers": "backup list --dir .",
+    "dsgctl.store.migrations._differences": "db check",
+    "dsgctl.core.audit.chained": "db check",
+    "dsgctl.store.shell._each_once": "db shell 'SELECT 1'",
+    "dsgctl.processes._read": "status",
+    "dsgctl.json_text._decode": "import clio clio.json",
+    "dsgctl.importers.json_file.JsonFile._parsed": "import neuprint authorized.json --dataset fish2",
+    "dsgctl.core.rows.moment": "import export dsg.json",
+    "dsgctl.policy.document._Reader.root": "diff policy.yaml",
+    "dsgctl.policy.document._Loader.compose_node": "diff policy.yaml",
+    "dsgctl.policy.document.open_below": "diff terms.yaml",
+    "dsgctl.policy.applying.declared.own": "apply policy.yaml",
+    "dsgctl.policy.writing._dump": "export -o yaml --dataset fish2",
+    "dsgctl.core.names.email": "user add cy@example.org",
+    "dsgctl.core.datasets.names.gs_url": "dataset location add fish2 gs://lab-bucket/a",
+}
+
+
+@pytest.mark.parametrize("kind", [TypeError, AttributeError, KeyError, ValueError, IndexError, RuntimeError])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_mistake_in_the_program_is_told_as_one(
+    filled: World,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    kind: type[Exception],
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise kind("a mistake")
+
+    here = filled.directory
+    if "bundle" in PLACES[place]:
+        with tarfile.open(here / "bundle.tar.gz", "w:gz"):
+            pass
+        made = Path(filled.quick("db", "backup", "--in-clear", "--to", ".", "-o", "value").ok().out.strip())
+        (here / made).rename(here / "bundle.tar.gz")
+    (here / "clio.json").write_text('{"users": {}, "datasets": {}}')
+    (here / "authorized.json").write_text("{}")
+    (here / "terms.yaml").write_text("name: t\ndatasets:\n  fish2:\n    terms:\n      - {name: x, file: fish2.md}\n")
+    if "export dsg.json" in PLACES[place]:
+        (here / "dsg.json").write_text(filled.quick("export", "--with-token-hashes").ok().out)
+    if place == "dsgctl.processes._read":
+        filled.database.with_name(f"{filled.database.name}.server-1.json").write_text(json.dumps({"pid": 1}))
+    monkeypatch.setattr(place, broken)
+    result = filled.quick(*shlex.split(PLACES[place]))
+    assert result.code == 1
+    assert result.err == f"dsgctl: this is a fault of dsgctl: {kind.__name__}; report what 'dsgctl --debug ...' shows\n"
