@@ -269,7 +269,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SUCCEEDED: list[int] = []
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(start=st.lists(START, min_size=1, max_size=3), steps=STEPS)
 def test_nobody_ever_has_what_no_operator_gave(
     start: list[Step], steps: list[Step], directory: Path, empty_database: Path
