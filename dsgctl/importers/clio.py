@@ -80,7 +80,7 @@ class _Datasets:
     def __init__(self, taking: Taking[_Export]) -> None:
         self._taking = taking
         self._there = taking.source.content["datasets"]
-        self.listed: list[Foreign] = []
+        self.listed: dict[str, Foreign] = {}
         self._unlisted: dict[str, Foreign] = {}
 
     def add(self, name: Foreign, *, description: str = "") -> None:
@@ -97,7 +97,7 @@ class _Datasets:
             Invalid: the export does not list it, and it cannot be made either.
         """
         if name in self._there:
-            return next((one for one in self.listed if one == name), None)
+            return self.listed.get(name)
         if name not in self._unlisted:
             called = names.foreign(name, "dataset name")
             self.add(called)
@@ -120,7 +120,7 @@ def _take_datasets(taking: Taking[_Export]) -> _Datasets:
         name = row.name("key", "dataset name")
         lost.update(entry.values.keys() - {"public", "description"})
         found.add(name, description=description)
-        found.listed.append(name)
+        found.listed[name] = name
         if public:
             kept = Kept(subject, Target(name, "view"), "import", change.actor, change.at)
             taking.count("grants", bool(grants.keep_all(change, [kept])))
@@ -140,7 +140,7 @@ def _take_users(taking: Taking[_Export], known: _Datasets) -> None:
         email = emails.once(row.text("key"), row.where)
         user = _User(email, row)
         lost.update(user.lost)
-        given = [Target(name, permission) for permission in user.everywhere(taking) for name in known.listed]
+        given = [Target(name, permission) for permission in user.everywhere(taking) for name in known.listed.values()]
         for name in user.roles:
             permissions = user.on(taking, name)
             dataset = known.find(name, row)

@@ -38,5 +38,11 @@ REGRESSIONS: dict[str, tuple[str, bytes]] = {
     "a lone surrogate in a body was answered 500": ("gcs_body", b'{"token":"\\ud800","bucket":"\\udfff"}'),
     "a document nested without end was a fault of dsgctl": ("document", b"\0" + b"[" * 50_000),
     "a CSV with an open quote and NUL was a fault of dsgctl": ("people", b'email,name\n"\0\n'),
+    "a number of 5,000 digits was a fault of dsgctl": ("document", b'\1{"a@example.org": ' + b"1" * 5000 + b"}"),
+    "a role on a dataset that is null hid the cause": (
+        "document",
+        b'\0{"users": {"a@example.org": {"datasets": {"vnc": ["clio_write"]}}}, "datasets": {"vnc": null}}',
+    ),
+    "a long line after a CR was split in quadratic time": ("people", b"email\r" + b"x" * 2**19),
     "a name with a Kelvin sign was another person's": ("name", "\u212aate@example.org".encode()),
 }
