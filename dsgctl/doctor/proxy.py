@@ -38,9 +38,11 @@ def check_front(case: Case) -> Checks:
     yield _check_release(config, reply)
     if config.origin.startswith("https:"):
         yield from _check_certificate(config, case.at)
-    yield from _check_headers(config)
-    yield from _check_long_header(config)
-    yield from _check_caching(config, reply)
+    problem = yield from _find_caching(config, reply)
+    yield problem or ok("cache", "nothing in front keeps answers")
+    if problem is None:  # else an answer tells nothing of what was asked
+        yield from _check_headers(config)
+        yield from _check_long_header(config)
     yield from _check_address(config, case.at)
 
 
@@ -176,29 +178,28 @@ def _check_long_header(config: Config) -> Checks:
         yield ok("long headers", f"{LONG} bytes pass")
 
 
-def _check_caching(config: Config, health: requests.Response) -> Checks:
+def _find_caching(config: Config, health: requests.Response) -> Generator[Check, None, Check | None]:
     """An answer that is kept in front is another person's, or of yesterday."""
     do = "no proxy_cache for this host, and no CDN that keeps answers"
     bare = yield from _ask("cache", config.origin + USER_CACHE)
     again = yield from _ask("cache", f"{config.origin}/health")
     if bare is None or again is None:
-        return
+        return failed("cache", "it was not found out whether answers are kept in front", do)
     number = "X-Request-Id"
     marks = [name for name in ("Age", "X-Cache", "X-Cache-Status", "CF-Cache-Status", "X-Proxy-Cache")
              if _tells_of_a_hit(name, bare.headers.get(name))]  # fmt: skip
     if bare.status_code == 200:
-        yield failed("cache", f"{USER_CACHE} answers 200 without a token: what is in front keeps answers, and shows "
-                     "one person's to all", do)  # fmt: skip
-    elif _json(bare).get("error") == "invalid_token" or marks:
+        return failed("cache", f"{USER_CACHE} answers 200 without a token: what is in front keeps answers, and shows "
+                      "one person's to all", do)  # fmt: skip
+    if _json(bare).get("error") == "invalid_token" or marks:
         sign = f" ({marks[0]}: {bare.headers[marks[0]]})" if marks else ""
-        yield failed("cache", f"{USER_CACHE} answers with what another request got: it is kept in front{sign}", do)
-    elif number in health.headers and health.headers[number] == again.headers.get(number):
-        yield failed("cache", "/health is answered from a cache in front: revoked people would go on", do)
-    elif bare.headers.get("Cache-Control", "").find("no-store") < 0:
-        yield failed("cache", f"something in front takes Cache-Control: no-store out of {USER_CACHE}",
-                     "no proxy_hide_header, expires or add_header Cache-Control for this host")  # fmt: skip
-    else:
-        yield ok("cache", "nothing in front keeps answers")
+        return failed("cache", f"{USER_CACHE} answers with what another request got: it is kept in front{sign}", do)
+    if number in health.headers and health.headers[number] == again.headers.get(number):
+        return failed("cache", "/health is kept in front, and so may be user/cache: revoked people would go on", do)
+    if "no-store" not in bare.headers.get("Cache-Control", ""):
+        return failed("cache", f"something in front takes Cache-Control: no-store out of {USER_CACHE}",
+                      "no proxy_hide_header, expires or add_header Cache-Control for this host")  # fmt: skip
+    return None
 
 
 def _tells_of_a_hit(name: str, value: str | None) -> bool:

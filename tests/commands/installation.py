@@ -55,6 +55,7 @@ class Site:
     certificate: Path
     sockets: Path
     upstream: str
+    database: Path
 
 
 @contextmanager
@@ -78,7 +79,7 @@ def running_site(place: Path, database: Path) -> Iterator[Site]:
             location / {{ return 404; }}
         }}"""
         port = stack.enter_context(nginx(place, certificate, upstream, more))
-        site = Site(f"https://localhost:{port}", issuer, certificate, sockets, upstream)
+        site = Site(f"https://localhost:{port}", issuer, certificate, sockets, upstream, database)
         stack.enter_context(running_server(sockets / "dsgserve.sock", database, site.origin))
         yield site
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import pyrage
 import pytest
+import requests
 
 from dsgctl import doctor, processes
-from dsgctl.core import datasets, grants, terms, users
+from dsgctl.core import datasets, grants, terms, tokens, users
 from dsgctl.core.change import change
 from dsgctl.store.migrations import open_current
 from tests.commands.installation import (
@@ -541,12 +542,21 @@ def test_the_certificate_is_looked_at(
 def test_an_answer_that_is_cached_in_front_is_never_taken_for_a_login(
     here: Installation, examine: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Somebody's 200 is kept there: then anybody gets it."""
-    body = '{"id": 1}'
-    with front(here, tmp_path, lambda text: text.replace(
-        "location / {", f"location = /api/v1/user/cache {{ return 200 '{body}'; }}\nlocation / {{", 1
-    )):  # fmt: skip
-        find(examine()[1], "cache", "failed", "answers 200 without a token")
+    """Somebody's 200 is kept there, with a key that has no token in it: then anybody gets it."""
+    database = open_current(here.site.database)
+    with change(database, "os:test") as opened:
+        ada, _ = users.add(opened, "ada@example.org")
+        _, token = tokens.mint(opened, ada)
+    database.close()
+    with front(
+        here, tmp_path, lambda text: _cached(text).replace("proxy_cache_valid any", "proxy_cache_valid 200")
+    ) as url:
+        reply = requests.get(f"{url}/api/v1/user/cache", headers={"Authorization": f"Bearer {token}"}, timeout=10,
+                             verify=str(here.site.certificate))  # fmt: skip
+        assert reply.json()["email"] == "ada@example.org"
+        _, rows = examine()
+    find(rows, "cache", "failed", "answers 200 without a token")
+    assert not {row["check"] for row in rows} & {"cookie", "authorization", "query", "headers"}
 
 
 def test_plain_http_where_tls_is_expected(here: Installation, examine: Callable[..., Any]) -> None:
