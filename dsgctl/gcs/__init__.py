@@ -1,12 +1,12 @@
 """Google Cloud Storage: with which credential a bucket is asked for."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 from dsgctl.calls import Deadline, harmless_code
 from dsgctl.core import names
+from dsgctl.json_text import NotJson, parse
 
 # Letters with digits among them, or without end: tokens, keys, JWTs; also addresses that look like one.
 _SECRET = re.compile(r"(?=[\w.~+/=-]*\d)[\w.~+/=-]{20,}|[\w.~+/=-]{64,}")
@@ -23,8 +23,8 @@ def error_code(error: Exception) -> str:
     answer = error.args[1] if len(error.args) > 1 else None
     if isinstance(answer, str):
         try:
-            answer = json.loads(answer)
-        except (ValueError, RecursionError):
+            answer = parse(answer)
+        except NotJson:
             return ""
     return next(filter(None, map(harmless_code, _error_codes(answer))), "")
 

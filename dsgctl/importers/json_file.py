@@ -1,13 +1,12 @@
 """Reads a JSON document of another system, and finds on which line of it a name stands."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dsgctl.core.errors import Invalid
-from dsgctl.json_text import NotJson, parse_object
+from dsgctl.json_text import NotJson, parse, parse_object
 
 _LARGEST = 64 * 2**20  # bytes: half a million people; it is held in memory as a whole, several times its size
 _AGAIN = "take a new export"
@@ -60,7 +59,7 @@ class JsonFile:
                 case "}" | "]":
                     trail.pop()
                 case _ if token[1]:
-                    key = json.loads(token[0].removesuffix(token[1]))
+                    key = parse(token[0].removesuffix(token[1]))
                     if trail == wanted:
                         line += self._text.count("\n", at, token.start())
                         at = token.start()

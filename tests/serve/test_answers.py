@@ -108,6 +108,31 @@ STATEMENTS = [
 ]  # fmt: skip
 
 
+# The row that goes is that of somebody else than the one that is named.
+DISPLACED = {
+    "principals": "UPDATE OR REPLACE principals SET email = 'ANA@x.org' WHERE email = 'bea@x.org'",
+    "principals, by id": "UPDATE OR REPLACE principals SET id = (SELECT id FROM principals WHERE email = 'ana@x.org') "
+    "WHERE email = 'bea@x.org'",
+    "groups": "UPDATE OR REPLACE groups SET name = 'lab' WHERE name <> 'lab'",
+    "grants": "UPDATE OR REPLACE grants SET rowid = 1 WHERE id = (SELECT max(id) FROM grants)",
+    "tokens": f"UPDATE OR REPLACE tokens SET hash = x'{sha256(b'ana').hexdigest()}' "
+    f"WHERE hash = x'{sha256(b'bea').hexdigest()}'",
+    "tokens, by rowid": f"UPDATE OR REPLACE tokens SET rowid = (SELECT id FROM tokens WHERE hash = "
+    f"x'{sha256(b'ana').hexdigest()}') WHERE hash = x'{sha256(b'bea').hexdigest()}'",
+}
+
+
+@pytest.mark.parametrize("what", DISPLACED)
+def test_who_is_displaced_by_an_update_is_noticed(database: Database, path: Path, what: str) -> None:
+    cache = AnswerCache(database)
+    elsewhere = open_current(path)
+    elsewhere.script(WORLD)
+    asked(cache)
+    elsewhere.script("PRAGMA foreign_keys = 0; PRAGMA recursive_triggers = 0;" + DISPLACED[what])
+    assert asked(cache) == asked(AnswerCache(database))
+    elsewhere.close()
+
+
 def test_who_is_replaced_is_noticed(database: Database, path: Path) -> None:
     """As the sqlite3 shell does it, which looks after no references: the row of an address gets another id."""
     cache = AnswerCache(database)
