@@ -151,7 +151,7 @@ def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
         try:
             _run_sql(session, database, sql, write=write)
         except BadStatement as error:
-            click.echo(f"dsgctl: {printable(error.message)}; {error.hint}", err=True)
+            echo(f"dsgctl: {printable(error.message)}; {error.hint}", err=True)
         sql = ""
 
 
@@ -162,7 +162,7 @@ def _ask(prompt: str) -> str | None:
     except EOFError:
         return None
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        echo("", err=True)
         return ""
 
 

@@ -12,6 +12,7 @@ from dsgctl.commands.session import command as subcommand
 from dsgctl.core import users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import Report, clio, csv_file, datasetgateway, middle_auth, neuprint
+from dsgctl.wording import counted
 
 
 @click.group()
@@ -43,7 +44,8 @@ def _new_twins(before: list[list[str]], after: list[list[str]]) -> Iterator[str]
     known = set(map(frozenset, before))
     new = [addresses for addresses in after if frozenset(addresses) not in known]
     for addresses in new[:_MOST_TWINS]:
-        yield f"{' and '.join(addresses)} most likely reach the same person, and are {len(addresses)} accounts"
+        accounts = counted(len(addresses), "account")
+        yield f"{' and '.join(addresses)} most likely reach the same person, and are {accounts}"
     if len(new) > _MOST_TWINS:
         yield f"and {len(new) - _MOST_TWINS} more such people: dsgctl doctor"
 

@@ -245,7 +245,7 @@ _CUT = frozenset(
      "found", "do", "trouble", "leads", "datasets", "actor", "target")
 )  # fmt: skip
 _SHORTEST = 12  # of a text that is cut
-_GAP = 2
+_GAP = 3  # between two columns of a rich table; with less room than that it breaks words
 
 
 def _table(rows: Iterator[Row], columns: Sequence[str], value: str, *, wide: bool) -> None:
@@ -272,12 +272,12 @@ def _table(rows: Iterator[Row], columns: Sequence[str], value: str, *, wide: boo
         return [_cut(text, widths[key]) if on_terminal and not wide and key in _CUT else text for text, key in whole]
 
     if on_terminal and len(first) < _MEASURED and _total(widths) <= room:
-        _rich_table([_title(key) for key in widths], [cells(row) for row in first])
+        _rich_table([_title(key) for key in widths], [cells(row) for row in first], room)
         return
 
     def line(texts: Iterable[str]) -> str:
         padded = (text + " " * (width - cell_len(text)) for text, width in zip(texts, widths.values(), strict=True))
-        return (" " * _GAP).join(padded).rstrip()
+        return "  ".join(padded).rstrip()
 
     _line(line(map(_title, widths)))
     for row in chain(first, rows):
@@ -322,7 +322,7 @@ def _cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
-def _rich_table(head: list[str], rows: list[list[str]]) -> None:
+def _rich_table(head: list[str], rows: list[list[str]], room: int) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -333,7 +333,7 @@ def _rich_table(head: list[str], rows: list[list[str]]) -> None:
         table.add_column(title, no_wrap=True)
     for texts in rows:
         table.add_row(*map(Text, texts))  # Text: a name in [brackets] is not markup
-    Console().print(table)
+    Console(width=room, height=len(rows) + 2).print(table)  # without both, a dumb terminal has 80 columns
 
 
 def warn(text: str) -> None:

@@ -112,7 +112,7 @@ class Session:
         elif opened.consequences and not dry_run and self.output.format == "table":
             see = "" if self.on_behalf is not None else "; 'dsgctl audit list' names each"
             what = "grants and memberships that rested on this and ended, or end sooner now"
-            click.echo(f"{what}: {opened.consequences}{see}", err=True)
+            echo(f"{what}: {opened.consequences}{see}", err=True)
 
     def print_plan(self, records: list[Record]) -> None:
         """What a dry run would have done."""
@@ -159,6 +159,15 @@ def _user_name(uid: int) -> str:
 
 class _Once(click.Command):
     """Refuses an option that is given twice: the first of two --user would silently be dropped."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if extra.get("resilient_parsing"):
+            from dsgctl.commands.completing import let_complete  # only needed when a shell asks
+
+            let_complete(self, (parent.info_name if parent else None) or "")
+        return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))

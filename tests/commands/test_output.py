@@ -70,6 +70,38 @@ def test_a_narrow_terminal_loses_no_letter_and_cuts_no_word(filled: World) -> No
     assert "Ada Lovelace" in line, "an address or a name cannot be copied whole"
 
 
+TABLES = ["user list", "token list", "grant list", "group list", "dataset list", "terms list", "audit list",
+          "service-account list", "dataset location list fish2", "access who fish2"]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_table_on_a_terminal_breaks_no_word_and_keeps_ids_and_names_whole(filled: World, width: int) -> None:
+    for line in TABLES:
+        rows = json.loads(filled.quick(*line.split(), "-o", "json").ok().out)
+        with on_a_terminal(filled.run, *line.split(), COLUMNS=str(width), TERM="dumb") as terminal:
+            assert terminal.end() == 0
+        shown = [one for one in terminal.seen.splitlines() if one and not one.startswith("not shown here: ")]
+        for row in rows:
+            whole = [str(row[key]) for key in ("id", "email", "who", "user", "group", "location") if row.get(key)]
+            whole = whole[: 1 if width == 40 else 2]  # of a grant, whom it is for has no room beside its dataset
+            assert any(all(part in one for part in whole) for one in shown), (line, whole, terminal.seen)
+        keys = max(sum(len(str(row[key])) + 2 for key in row if key in ("id", "email", "who", "location", "name"))
+                   for row in rows)  # fmt: skip
+        assert max(map(len, shown)) <= max(width, keys, 60 if width == 40 else 0), (line, terminal.seen)
+        assert len(shown) == len(rows) + 2 or width == 40, (line, terminal.seen)
+
+
+def test_a_wide_table_has_every_column_whatever_the_terminal(filled: World) -> None:
+    with on_a_terminal(filled.run, "grant", "list", "-o", "wide", COLUMNS="40", TERM="dumb") as terminal:
+        assert terminal.end() == 0
+    columns = json.loads(filled.quick("grant", "list", "-o", "json").ok().out)[0]
+    assert all(key.replace("_", " ") in terminal.seen.splitlines()[0] for key in columns)
+    assert "…" not in terminal.seen
+    with on_a_terminal(filled.run, "grant", "list", COLUMNS="80", TERM="dumb") as terminal:
+        assert terminal.end() == 0
+    assert "-o wide shows all" in terminal.seen
+
+
 def test_a_pipe_that_closes_early_is_no_error(dsgctl: Process) -> None:
     _crowd(dsgctl.database, 5000)
     for options in ("", "-o json", "-o jsonl", "-o csv", "-o value"):

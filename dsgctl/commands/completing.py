@@ -1,0 +1,110 @@
+"""What a shell may complete a word to, for every parameter that names something: one table, by the parameter's name.
+
+Datasets, groups and service accounts have types of their own (session.py), which complete themselves.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from dsgctl.commands.session import Name, Number
+from dsgctl.core import access, audit, datasets, service_accounts, services, terms, tokens, users
+from dsgctl.core.clock import now
+from dsgctl.store import Database
+
+MOST = 1000  # of one kind: more nobody reads
+Parameters = dict[str, Any]
+Lister = Callable[[Database, Parameters], Iterable[object]]
+
+
+def _emails(database: Database, given: Parameters) -> list[str]:
+    return [row["email"] for row in users.listed(database, limit=MOST, search=given["incomplete"] or None)]
+
+
+def _accounts(database: Database, given: Parameters) -> list[str]:
+    return [row["name"] for row in service_accounts.listed(database)]
+
+
+def _levels(database: Database, given: Parameters) -> list[str]:
+    return sorted(access.LEVELS, key=access.level)
+
+
+def _versions(database: Database, given: Parameters) -> list[str]:
+    # An option that waits for its value keeps click from the arguments before it: then those of all datasets.
+    of = [given["dataset"]] if given.get("dataset") else [row["name"] for row in datasets.listed(database)]
+    return list(dict.fromkeys(row["name"] for dataset in of for row in datasets.versions(database, dataset)))
+
+
+def _tables(database: Database, given: Parameters) -> list[str]:
+    return [row["table"] for row in services.tables(database, given.get("service"))]
+
+
+def _locations(database: Database, given: Parameters) -> list[str]:
+    return list(dict.fromkeys(row["location"] for row in datasets.locations(database, given["dataset"])))
+
+
+# Ids stand in the order of their numbers, permissions from the lowest, names as their lists have them.
+LISTERS: dict[str, Lister] = {
+    "email": _emails,
+    "user": _emails,
+    "who": lambda database, given: [*_emails(database, given), *_accounts(database, given)],
+    "service_accounts": lambda database, given: ["keep", "disable", *_emails(database, given)],
+    "permission": _levels,
+    "version": _versions,
+    "service": lambda database, given: [row["name"] for row in services.listed(database)],
+    "table": _tables,
+    "root_id": lambda database, given: [
+        row["root_id"] for row in services.roots(database, given["service"], given["table"])
+    ],
+    "url": _locations,
+    "token_id": lambda database, given: [row["id"] for row in tokens.listed(database, at=now())],
+    "terms_id": lambda database, given: [row["id"] for row in terms.listed(database)],
+    "record_id": lambda database, given: [row["id"] for row in audit.listed(database, limit=MOST)],
+}
+# What a bare NAME is depends on the noun.
+NAMES: dict[tuple[str, str], Lister] = {
+    ("service", "remove"): LISTERS["service"],
+    ("bucket", "set"): lambda database, given: [row["name"] for row in datasets.buckets(database)],
+    ("bucket", "remove"): lambda database, given: [row["name"] for row in datasets.buckets(database)],
+}
+FILES = frozenset({"file", "source", "credential"})
+
+
+class _Listed(Name):
+    """A type that converts as the one it stands for, and completes to what is in the database."""
+
+    def __init__(self, inner: click.ParamType[Any], lister: Lister) -> None:
+        super().__init__(inner.name, lambda database: iter(()))
+        self._inner = inner
+        self._lister = lister
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._inner.convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        given = {**ctx.params, "incomplete": incomplete}
+        self._list_names = lambda database: map(str, self._lister(database, given))
+        return super().shell_complete(ctx, param, incomplete)
+
+
+class _File(click.ParamType[str]):
+    """The name of a file, which the shell completes itself."""
+
+    name = "text"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+def let_complete(command: click.Command, noun: str) -> None:
+    """Give each parameter of a command that names something a type that completes it."""
+    for param in command.params:
+        lister = NAMES.get((noun, command.name or "")) if param.name == "name" else LISTERS.get(param.name or "")
+        if type(param.type) not in (click.types.StringParamType, Number):
+            continue
+        if param.name in FILES:
+            param.type = _File()
+        elif lister is not None:
+            param.type = _Listed(param.type, lister)
