@@ -79,15 +79,27 @@ def is_open_to_all(path: Path) -> bool:
     return bool(stat.S_IMODE(path.stat().st_mode) & 0o007)
 
 
+def explain_closed(account: Account | None, path: Path) -> tuple[str, str] | None:
+    """Which directory above a path somebody may not enter, and the command that lets them; None if they may.
+
+    To be asked first: whether the path itself is there cannot be known from outside.
+    """
+    if account is None:
+        return None
+    for parent in reversed(path.absolute().parents):
+        if parent.exists() and not account.may(parent, "x"):
+            what = f"{account.name} may not enter {parent} ({describe(parent)}), so not use {path}"
+            return what, _as_root(f"put it elsewhere, or: chmod o+x {parent}")
+    return None
+
+
 def explain_refusal(account: Account | None, path: Path, access: Access) -> tuple[str, str] | None:
     """Why somebody may not read, write or enter a path, and the command that lets them; None if they may."""
     if account is None:
         return None
+    if closed := explain_closed(account, path):
+        return closed
     path = path.absolute()
-    for parent in reversed(path.parents):
-        if not account.may(parent, "x"):
-            what = f"{account.name} may not enter {parent} ({describe(parent)}), so not use {path}"
-            return what, _as_root(f"put it elsewhere, or: chmod o+x {parent}")
     if account.may(path, access):
         return None
     verb = {"r": "read", "w": "write", "x": "enter"}[access]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dsgctl import backup
 from dsgctl.core.errors import Invalid
-from dsgctl.doctor.account import explain_refusal
+from dsgctl.doctor.account import explain_closed, explain_refusal
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import check_access, check_sandbox, missing
 from dsgctl.json_text import NotJson, member, parse
@@ -69,6 +69,9 @@ def allow_writing(directory: Path) -> str:
 
 def _check_recipients(case: Case) -> Checks:
     path = case.config.backup_recipients
+    if closed := explain_closed(case.account, path):
+        yield failed("backup", *closed)
+        return
     if not path.exists():
         yield failed("backup", f"nobody to encrypt to: there is no {path}",
                      "put the public keys there that age-keygen prints, one a line") if not path.is_symlink() \

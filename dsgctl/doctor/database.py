@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dsgctl.config import Config
 from dsgctl.core import audit, datasets, names, users
-from dsgctl.doctor.account import Account, describe, explain_refusal, is_open_to_all
+from dsgctl.doctor.account import Account, describe, explain_closed, explain_refusal, is_open_to_all
 from dsgctl.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.doctor.files import missing
 from dsgctl.store import Database
@@ -26,6 +26,9 @@ def check_database_files(case: Case) -> Checks:
     """Owner and mode of the database, its journal and their directory. Before anything opens them: that mends some."""
     path, user = case.config.database, case.host.service_user
     account = case.account
+    if closed := explain_closed(account, path):
+        yield failed("database", *closed)
+        return
     if not path.exists():
         if path.is_symlink():
             yield missing("database", path)

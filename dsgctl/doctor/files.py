@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from dsgctl.doctor.account import Access, Account, describe, explain_refusal, find_account, is_open_to_all
+from dsgctl.doctor.account import (
+    Access,
+    Account,
+    describe,
+    explain_closed,
+    explain_refusal,
+    find_account,
+    is_open_to_all,
+)
 from dsgctl.doctor.check import Case, Check, Checks, Host, failed, ok, warning
 
 _HIDDEN = ("/home", "/root", "/run/user")  # ProtectHome= in systemd/*.service
@@ -16,6 +24,9 @@ def check_files(case: Case) -> Checks:
     if find_account(case.host.service_user) is None and (case.host.units / "dsgserve.service").exists():
         yield failed("service user", f"there is no user {case.host.service_user}", "make install makes it")
     path = case.settings_file
+    if closed := explain_closed(account, path):
+        yield failed("settings file", *closed)
+        return
     if not path.exists():
         yield warning("settings file", f"there is no {path}", "dsgctl setup writes one")
         return
@@ -29,7 +40,9 @@ def check_files(case: Case) -> Checks:
 
 def check_secret_file(name: str, account: Account | None, path: Path, host: Host) -> Checks:
     """A file with a secret: it is there, the service reads it, and others do not."""
-    if not path.exists():
+    if closed := explain_closed(account, path):
+        yield failed(name, *closed)
+    elif not path.exists():
         yield missing(name, path)
     elif is_open_to_all(path):
         yield failed(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")
