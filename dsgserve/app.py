@@ -155,7 +155,7 @@ def _refuse(gateway: Gateway, request: BaseRequest, route: Route | None) -> HTTP
         return _refusal(request, status, *_NOT_READ[status])
     if gateway.config.dev_login and not is_for_this_machine(request):
         # Another site's name may lead to this machine's address (DNS rebinding): its pages must not sign in.
-        return _refusal(request, 403, "wrong_host", "with DSG_DEV_LOGIN this gateway answers on http://localhost alone")
+        return _refusal(request, 403, "wrong_host", "DSG_DEV_LOGIN is set: this site is at http://localhost only")
     if route is None:
         return _refusal(request, 404, "not_found", "there is nothing at this address")
     if environ["REQUEST_METHOD"] not in route.allowed_methods():
@@ -167,7 +167,7 @@ def _refuse(gateway: Gateway, request: BaseRequest, route: Route | None) -> HTTP
             request,
             403,
             "not_deliberate",
-            "a prefetch, a frame or another site cannot do this: open it yourself",
+            "another site cannot do this for you: open this address yourself",
         )
     return None
 

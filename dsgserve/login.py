@@ -25,18 +25,21 @@ log = logging.getLogger("dsgserve.login")
 
 CALLBACK = "/accounts/google/login/callback/"  # registered at the provider by those who move here
 
-# Why a login failed -> what the page says. Each page has a link to start again.
+# Why a login failed -> what the page says: what happened, and what to do. Each page has a link to start again.
 _SAID = {
-    "denied": "The sign-in was stopped before it was finished.",
-    "stale": "This sign-in took too long, was finished already, or was begun in another browser.",
-    "refused": "The sign-in provider did not accept our question about you.",
-    "bad_token": "The sign-in provider's answer could not be trusted.",
+    "denied": "The sign-in was stopped before it was finished. Sign in again to go on.",
+    "stale": "This sign-in took longer than ten minutes, was finished already, or was started in another browser. "
+    "Sign in again.",
+    "refused": "The sign-in provider did not accept this sign-in. Sign in again; if this page comes back, ask "
+    "{helpers}.",
+    "bad_token": "The sign-in provider's answer could not be verified. Sign in again; if this page comes back, ask "
+    "{helpers}.",
     "unverified_email": "The sign-in provider has not verified your email address. Verify it there first.",
-    "other_identity": "Your email address is known here under another sign-in identity. "
-    "Ask the people who run this gateway to bind your account anew.",
-    "disabled": "Your account is disabled. Ask the people who run this gateway.",
-    "domain": "Accounts of your email's domain are not let in here. Sign in with another account.",
-    "bad_email": "Your email address cannot be used here. Sign in with another account.",
+    "other_identity": "{email} is known here under another sign-in identity, perhaps from before your account at the "
+    "provider was made anew. Ask {helpers} to bind your account to the new one, or sign in with another account.",
+    "disabled": "The account {email} is disabled here. Ask {helpers}, or sign in with another account.",
+    "domain": "{email} cannot sign in here: this site takes no accounts of that domain. Sign in with another account.",
+    "bad_email": "{email} cannot be used here. Sign in with another account.",
 }
 
 
@@ -147,16 +150,16 @@ def _signed_in(gateway: Gateway, identity: Identity, target: str) -> HTTPRespons
     config = gateway.config
     domain = names.email_key(identity.email.rpartition("@")[2])
     if config.allowed_email_domains and domain not in config.allowed_email_domains:
-        return _failed(gateway, "domain", domain, target)
+        return _failed(gateway, "domain", domain, target, email=identity.email)
     try:
         with change(gateway.writer, f"user:{identity.email}") as opened:
             user, token = sign_in(opened, identity, default_groups=config.default_groups)
     except Conflict:
-        return _failed(gateway, "other_identity", identity.subject, target)
+        return _failed(gateway, "other_identity", identity.subject, target, email=identity.email)
     except NotAllowed:
-        return _failed(gateway, "disabled", identity.subject, target)
+        return _failed(gateway, "disabled", identity.subject, target, email=identity.email)
     except Invalid:
-        return _failed(gateway, "bad_email", identity.subject, target)
+        return _failed(gateway, "bad_email", identity.subject, target, email=identity.email)
     logs.about(principal=user.id)
     log.info("signed in")
     gateway.tally.add("logins")
@@ -196,15 +199,20 @@ def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 # What a person reads when it does not work. Each ends here: nothing sends them on by itself, so nothing loops.
 
 
-def _failed(gateway: Gateway, reason: str, detail: str, target: str) -> HTTPResponse:
+def _failed(gateway: Gateway, reason: str, detail: str, target: str, *, email: str = "") -> HTTPResponse:
+    """
+    Args:
+        detail: for the log, which names nobody. ``email``: of the account that was chosen, if it is known.
+    """
     gateway.tally.add("logins_failed")
     log.warning("login failed: %s (%s)", reason, detail)
-    return message_page(403, "You are not signed in", _SAID[reason], **_start_again(target))
+    text = _SAID[reason].format(helpers=gateway.site.helpers, email=email or "This account")
+    return message_page(403, "You are not signed in", text, **_start_again(target))
 
 
 def _unavailable(error: Unavailable, target: str) -> HTTPResponse:
     log.error("login: the provider is not available: %s", error)
-    text = "The sign-in provider does not answer at the moment. Try again in a minute."
+    text = "The sign-in provider does not answer at the moment. Sign in again in a minute."
     reply = message_page(503, "Signing in is not possible now", text, **_start_again(target))
     reply.set_header("Retry-After", "30")
     return reply
@@ -220,12 +228,12 @@ def _bad_target(request: BaseRequest, error: TargetRefused) -> HTTPResponse:
     text = f"{error.message[0].upper()}{error.message[1:]}."
     if wants_page(request):
         title = "That address is too long" if isinstance(error, TargetTooLong) else "That address is not allowed"
-        return message_page(400, title, text, To_the_start="/")
+        return message_page(400, title, text, go_to_the_start="/")
     return json_error(400, error.code, text)
 
 
 def _not_configured(request: BaseRequest) -> HTTPResponse:
-    text = "This gateway cannot sign people in: its operators have not registered it with an OpenID provider yet."
+    text = "Nobody can sign in here yet: this site is not registered with a sign-in provider."
     if wants_page(request):
-        return message_page(503, "Signing in is not set up", text, To_the_start="/")
+        return message_page(503, "Signing in is not set up", text, go_to_the_start="/")
     return json_error(503, "login_unavailable", text)

@@ -66,7 +66,7 @@ def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         return _bad_origin(request)
     if query_value(request, "token") is not None:
         # It asks for another kind of token than the one that is posted here (contract-services.md, B).
-        raise Invalid("'token' is not a kind of token that this gateway gives out here")
+        raise Invalid("'token' must not be sent here: this page hands out one kind of token only")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
         text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
         return _popup(origin, "badorigin", "This viewer is not allowed", text)

@@ -57,10 +57,12 @@ def require_target(config: Config, value: str, what: str, *, here: bool = False)
         TargetTooLong, TargetRefused: it is too long, or leads anywhere else.
     """
     if len(value) > MAX_LENGTH or len(_in_ascii(value)) > MAX_LENGTH:
-        raise TargetTooLong(f"the address to go to afterwards ('{what}') is too long")
+        raise TargetTooLong(f"this link leads on to an address ('{what}') that is too long")
     target = local_path(value) or (None if here else elsewhere(config, value))
     if target is None:
-        raise TargetRefused(f"the address to go to afterwards ('{what}') is not one that this gateway sends people to")
+        raise TargetRefused(
+            f"this link leads on to an address ('{what}') that this site sends nobody to; ask whoever gave you the link"
+        )
     return target
 
 
