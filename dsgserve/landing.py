@@ -1,5 +1,6 @@
 """GET /: who is signed in, which datasets they may open and where these are, which terms wait."""
 
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,7 @@ from dsgserve.session import Login
 
 MOST_DATASETS = 50  # on one page
 MOST_TERMS = 5  # that wait and are named
+MOST_ACCEPTED = 200  # terms, the newest first
 FILTER_FROM = 15  # datasets
 _LONGEST_FILTER = 100  # characters
 
@@ -45,7 +47,11 @@ def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     with gateway.facts.snapshot():
         part = catalogue(gateway.facts, known, clock.now(), words=words, start=start, most=MOST_DATASETS)
         judged = login.principal.parent_id or login.principal.id
-        accepted = list(terms.accepted_by(gateway.facts, judged)) if login.principal.kind == "user" else []
+        accepted = (
+            list(islice(terms.accepted_by(gateway.facts, judged), MOST_ACCEPTED))
+            if login.principal.kind == "user"
+            else []
+        )
     waiting_terms = _pending(pending)
     return page(
         "landing",

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN
+from peewee import JOIN, fn
 
 from dsgctl.core import access, grants
 from dsgctl.core.access import Facts
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
+MOST_DESCRIPTION = 1000  # characters of a description that are searched and shown
 MOST_PARTS = 20  # versions, and locations, that are named of one dataset
 
 
@@ -34,6 +35,7 @@ class Entry:
     Attributes:
         permission: the highest that they hold; None if the dataset is public and they hold none.
         missing: its own terms, if they have not accepted them.
+        description: its first `MOST_DESCRIPTION` characters.
         versions, places: those that their permission reaches, at most `MOST_PARTS` of each; ``more_versions``,
             ``more_places``: how many more there are.
     """
@@ -98,7 +100,8 @@ def _matching(database: Database, known: Facts, names: list[str], words: list[st
 
 def _descriptions(database: Database, known: Facts, names: list[str]) -> dict[str, str]:
     ids = [known.datasets[name].id for name in names]
-    return dict(database.tuples(m.Dataset.select(m.Dataset.name, m.Dataset.description).where(m.Dataset.id.in_(ids))))
+    text = fn.substr(m.Dataset.description, 1, MOST_DESCRIPTION)
+    return dict(database.tuples(m.Dataset.select(m.Dataset.name, text).where(m.Dataset.id.in_(ids))))
 
 
 def _entries(

@@ -136,6 +136,13 @@ def test_each_dataset_has_its_description_versions_and_addresses(client: Client,
     assert "Neuroglancer</a>" not in text  # no viewer is set
 
 
+def test_a_very_long_description_is_cut_short(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        datasets.set_attributes(opened, "fish", description="x" * 90_000)
+    assert len(client.get("/", cookie=lab.ada).body) < 20_000
+    assert len(client.get("/?q=x", cookie=lab.ada).body) < 20_000
+
+
 def test_who_has_one_version_sees_that_version_and_its_address_alone(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
         datasets.add_version(opened, "fish", "v3")
