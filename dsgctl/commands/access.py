@@ -108,11 +108,10 @@ def _how_it_opens(session: Session, known: Facts, dataset: access.Dataset) -> li
     if dataset.name in grants.withdrawn(session.database, known.id):
         return ["public, but view was taken from them here: it comes back with a grant, and not with terms"]
     if own is None:
-        name = shlex.quote(dataset.name)
-        return [
-            "public, but without terms: view comes with accepting them, so nobody has it without a grant; "
-            f"dsgctl terms add NAME --file FILE --dataset {name}"
-        ]
+        note = "public, but without terms: view comes with accepting them, so nobody has it without a grant"
+        if session.on_behalf is not None:  # an operator adds terms, and a delegate does not
+            return [note]
+        return [f"{note}; dsgctl terms add NAME --file FILE --dataset {shlex.quote(dataset.name)}"]
     if own.id in known.accepted or known.service_account:
         return []
     return [f"public: view is theirs once they accept at {session.config.origin}{terms.accept_path(own.id)}"]

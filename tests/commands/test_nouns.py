@@ -177,7 +177,7 @@ VALUES = {
     "user disable bo@example.org": "true",
     "user enable bo@example.org": "false",
     "db check": "true",
-    "status": "4",
+    "status": r"([a-z_]+=[^\n]*\n)+[a-z_]+=[^\n]*",
 }
 
 

@@ -117,8 +117,10 @@ def test_a_file_cut_off(filled: World) -> None:
 
 
 def test_check_finds_a_changed_log(filled: World) -> None:
+    [[trigger]] = execute(filled.database, "SELECT sql FROM sqlite_master WHERE name = 'audit_no_update'")
     execute(filled.database, "DROP TRIGGER audit_no_update")
     execute(filled.database, "UPDATE audit SET actor = 'os:nobody' WHERE id = 5")
+    execute(filled.database, trigger)
     result = filled.quick("db", "check")
     assert (result.code, is_one_line(result)) == (1, True)
     assert "audit record 5 does not follow from the one before it" in result.err

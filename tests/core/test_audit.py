@@ -30,7 +30,8 @@ def records(run: Run) -> None:
 def behind_the_triggers(path: Path, *statements: str) -> None:
     """Change the table as somebody does who may write to the file and knows what stands in the way."""
     connection = apsw.Connection(str(path))
-    for trigger in ("audit_no_update", "audit_no_delete"):
+    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'"
+    for (trigger,) in list(connection.execute(triggers)):
         connection.execute(f"DROP TRIGGER {trigger}")
     for statement in statements:
         connection.execute(statement)

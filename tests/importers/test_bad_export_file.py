@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl import export
+from dsgctl import __version__, export
 from dsgctl.core import datasets, grants, groups, services, terms, tokens, users
 from dsgctl.core.errors import Invalid
 from dsgctl.importers import export_file
@@ -82,7 +82,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "a line taken out": (sub('(?<=\n)\\{"id": 2, [^\n]*\n', ""), ["principal_id 2: there is no such row of"]),
     "a letter changed": (sub('"notes": "imported"', '"notes": "Imported"'), ["SHA-256 is another", "use the original"]),
     # Of another release
-    "a later version": (sub('"version": 1', '"version": 2'), ["later release", "'dsgctl 0.1.0'", "version 2"]),
+    "a later version": (sub('"version": 1', '"version": 2'), ["later release", f"'dsgctl {__version__}'", "version 2"]),
     "a later schema": (sub(f'"schema": {LATEST}', '"schema": 99'), ["later release", "schema 99"]),
     "an older schema": (sub(f'"schema": {LATEST}', '"schema": 1'), ["schema 1", "dsgctl db migrate"]),
     "a version that is none": (sub('"version": 1', '"version": true'), ["line 1", "version and schema"]),
