@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from dsgctl import env_file
-from dsgctl.core import names
+from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 
 DEFAULT_ENV_FILE = "/etc/dsg/dsg.env"
@@ -105,7 +105,7 @@ def _web_address(value: str) -> str:
 
 def _site_name(value: str) -> str:
     try:
-        return names.line(value, "name for this site")
+        return validation.single_line(value, "name for this site")
     except Invalid as error:
         raise _Bad(error.hint) from None
 
@@ -113,7 +113,7 @@ def _site_name(value: str) -> str:
 def _contact(value: str) -> str:
     """Becomes a link on every page, so that nothing else than these two may stand there."""
     try:
-        return names.url(value) if value.startswith("http") else names.email(value)
+        return validation.url(value) if value.startswith("http") else validation.email(value)
     except Invalid:
         raise _Bad("an email address, or a web address that begins with https://") from None
 
@@ -130,7 +130,7 @@ def _list(value: str) -> tuple[str, ...]:
 
 def _groups(value: str) -> tuple[str, ...]:
     try:
-        return tuple(names.line(part, "group name") for part in _list(value))
+        return tuple(validation.single_line(part, "group name") for part in _list(value))
     except Invalid as error:
         raise _Bad(f"names of groups, separated by commas ({error.message})") from None
 
@@ -213,39 +213,54 @@ class Config:
     )
     port: int = _setting("DSG_PORT", _port, "The port on 127.0.0.1 that dsgserve listens on.", 8200)
     secret_keys: tuple[str, ...] = _setting(
-        "DSG_SECRET_KEY", _keys,
+        "DSG_SECRET_KEY",
+        _keys,
         "Signs short-lived tokens and forms: the first of several signs, all verify. "
         "Needed unless DSG_ORIGIN is http://localhost.",
-        (), secret=True,
-    )  # fmt: skip
+        (),
+        secret=True,
+    )
     google_client_id: str = _setting("GOOGLE_CLIENT_ID", _text, "The OAuth client that signs people in.", "")
     google_client_secret: str = _setting("GOOGLE_CLIENT_SECRET", _text, "Its secret.", "", secret=True)
     client_credentials: Path | None = _setting(
         "CLIENT_CREDENTIALS_PATH", _path, "The OAuth client as the JSON file that Google offers.", None
     )
     oidc_issuer: str = _setting(
-        "DSG_OIDC_ISSUER", _issuer, "The OpenID provider that signs people in.", "https://accounts.google.com",
+        "DSG_OIDC_ISSUER",
+        _issuer,
+        "The OpenID provider that signs people in.",
+        "https://accounts.google.com",
         may_be_empty=False,
-    )  # fmt: skip
+    )
     dev_login: bool = _setting(
         "DSG_DEV_LOGIN", _flag, "1 lets anybody on this machine sign in as anybody, to try things out.", False
     )
     allowed_email_domains: tuple[str, ...] = _setting(
-        "DSG_ALLOWED_EMAIL_DOMAINS", _domains, "Only addresses of these domains may sign in; all if not set.", (),
+        "DSG_ALLOWED_EMAIL_DOMAINS",
+        _domains,
+        "Only addresses of these domains may sign in; all if not set.",
+        (),
         may_be_empty=False,
-    )  # fmt: skip
+    )
     default_groups: tuple[str, ...] = _setting(
-        "DSG_DEFAULT_GROUPS", _groups, "Groups that people join when they first sign in; a comma for none.", ("user",),
+        "DSG_DEFAULT_GROUPS",
+        _groups,
+        "Groups that people join when they first sign in; a comma for none.",
+        ("user",),
         may_be_empty=False,
-    )  # fmt: skip
+    )
     allowed_redirects: tuple[str, ...] = _setting(
-        "DSG_ALLOWED_REDIRECTS", _origins,
-        "Origins that a browser may be sent on to after a login; those under the cookie's domain may be anyway.", (),
-    )  # fmt: skip
+        "DSG_ALLOWED_REDIRECTS",
+        _origins,
+        "Origins that a browser may be sent on to after a login; those under the cookie's domain may be anyway.",
+        (),
+    )
     token_redirects: tuple[str, ...] = _setting(
-        "DSG_TOKEN_REDIRECTS", _origins,
-        "Origins of services outside the cookie's domain that are handed the login token after a login.", (),
-    )  # fmt: skip
+        "DSG_TOKEN_REDIRECTS",
+        _origins,
+        "Origins of services outside the cookie's domain that are handed the login token after a login.",
+        (),
+    )
     ngauth_origins: Pattern = _setting(
         "NGAUTH_ALLOWED_ORIGINS",
         _pattern,
@@ -268,10 +283,11 @@ class Config:
         "AUTH_COOKIE_DOMAIN", _domain, "Domain of the login cookie; empty for this host alone.", ""
     )
     token_names: tuple[str, ...] = _setting(
-        "DSG_TOKEN_NAMES", _token_names,
+        "DSG_TOKEN_NAMES",
+        _token_names,
         "Names of the cookie and query parameter that may hold a token; the first is the one we set.",
         ("dsg_token",),
-    )  # fmt: skip
+    )
     site_name: str = _setting("DSG_SITE_NAME", _site_name, "The name of this site, on every page.", "DatasetGateway")
     site_contact: str = _setting(
         "DSG_SITE_CONTACT", _contact, "An email or web address for help, linked to from every page.", ""
@@ -282,12 +298,15 @@ class Config:
     viewer_url: str = _setting("DSG_VIEWER_URL", _viewer, "A Neuroglancer that the landing page opens datasets in.", "")
     backup_dir: Path | None = _setting("DSG_BACKUP_DIR", _path, "Where 'dsgctl db backup' puts its bundles.", None)
     backup_staging_dir: Path = _setting(
-        "DSG_BACKUP_STAGING_DIR", _path, "Where it works before that: a fast disk with room for the database twice.",
-        Path("/var/tmp"), may_be_empty=False,  # noqa: S108
-    )  # fmt: skip
+        "DSG_BACKUP_STAGING_DIR",
+        _path,
+        "Where it works before that: a fast disk with room for the database twice.",
+        Path("/var/tmp"),  # noqa: S108  a directory of our own is made in it
+        may_be_empty=False,
+    )
     backup_keep_hourly: int = _setting(
         "DSG_BACKUP_KEEP_HOURLY", _number, "It keeps the newest bundle of each of so many hours that have one.", 24
-    )  # fmt: skip
+    )
     backup_keep_daily: int = _setting("DSG_BACKUP_KEEP_DAILY", _number, "The same of days.", 14)
     backup_keep_weekly: int = _setting("DSG_BACKUP_KEEP_WEEKLY", _number, "The same of ISO weeks.", 8)
     backup_include_secrets: bool = _setting(
@@ -298,9 +317,12 @@ class Config:
         may_be_empty=False,
     )
     backup_recipients: Path = _setting(
-        "DSG_BACKUP_AGE_RECIPIENTS_FILE", _path, "Public age keys to encrypt to, one a line.",
-        Path("/etc/dsg/age-recipients.txt"), may_be_empty=False,
-    )  # fmt: skip
+        "DSG_BACKUP_AGE_RECIPIENTS_FILE",
+        _path,
+        "Public age keys to encrypt to, one a line.",
+        Path("/etc/dsg/age-recipients.txt"),
+        may_be_empty=False,
+    )
     backup_identity: Path | None = _setting(
         "DSG_BACKUP_AGE_IDENTITY_FILE", _path, "A secret age key, to restore with; keep it off the server.", None
     )
@@ -387,7 +409,7 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
     set_here = {name: value for name, value in environment.items() if value}
     unused = []
     for name, source in _foreign(set_here, in_file, path):
-        if near := _misspelled(name):
+        if near := _find_meant_setting(name):
             problems.append(Problem((near,), f"{name} is not a setting (did you mean {near}?)"))
         else:
             unused.append(Unused(name, source, INSTEAD.get(name, "")))
@@ -412,8 +434,15 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
             problems.append(Problem((name,), f"{name}: {shown} is not allowed; allowed: {error}{place}"))
     config = Config(**values)
     libraries = {name: in_file[name].value for name in LIBRARIES if name in in_file and in_file[name].value}
-    return Settings(config, None if text is None else path, tuple(lines), sources,
-                    (*problems, *_contradictions(config)), tuple(unused), libraries)  # fmt: skip
+    return Settings(
+        config,
+        None if text is None else path,
+        tuple(lines),
+        sources,
+        (*problems, *_contradictions(config)),
+        tuple(unused),
+        libraries,
+    )
 
 
 def load(environment: Mapping[str, str], named_file: str | None = None) -> Config:
@@ -446,7 +475,7 @@ def _foreign(
         yield name, f"{path}, line {in_file[name].number}" if name in in_file else ENVIRONMENT
 
 
-def _misspelled(name: str) -> str | None:
+def _find_meant_setting(name: str) -> str | None:
     """The setting of ours that a name is a slip of; None for a name that means something else."""
     if name in INSTEAD:
         return None
@@ -491,7 +520,7 @@ def _contradictions(config: Config) -> Iterator[Problem]:
 SETTINGS = {item.metadata["env"]: item for item in fields(Config)}
 
 
-def described() -> list[dict[str, str]]:
+def describe_settings() -> list[dict[str, str]]:
     """The settings as rows for README: name, default, meaning."""
     return [
         {"name": item.metadata["env"], "default": shown_default(item), "help": item.metadata["help"]}

@@ -113,12 +113,18 @@ def _parse_line(number: int, text: str) -> Line | Fault:
     if rest[:1] in ("'", '"'):
         quoted = _unquoted(rest)
         if quoted is None:
-            return Fault(number, f"the value of {name} begins with a quote and does not end with it",
-                         "put all of the value between two quotes, or none of it")  # fmt: skip
+            return Fault(
+                number,
+                f"the value of {name} begins with a quote and does not end with it",
+                "put all of the value between two quotes, or none of it",
+            )
         return Line(number, name, quoted, quoted)
     if re.search(r"(?<!\\)(\\\\)*\\$", rest):
-        return Fault(number, f"the value of {name} ends with a backslash, which joins the next line to it",
-                     "put the value between single quotes")  # fmt: skip
+        return Fault(
+            number,
+            f"the value of {name} ends with a backslash, which joins the next line to it",
+            "put the value between single quotes",
+        )
     return Line(number, name, rest, re.sub(r"\\(.)", r"\1", rest))
 
 

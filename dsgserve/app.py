@@ -10,14 +10,17 @@ from typing import Any
 from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core.errors import DsgError
-from dsgctl.core.tokens import Problem
+from dsgctl.core.tokens import TokenError
 from dsgctl.store import StoreError
-from dsgserve import logs, ngauth, security, site, user_cache
 from dsgserve.gateway import Gateway
-from dsgserve.replies import json_error, message_page
-from dsgserve.requests import believe_proxy, is_deliberate, is_for_this_machine, wants_page
-from dsgserve.routes import ROUTES, Route, Target, target_of
-from dsgserve.wire import REFUSAL
+from dsgserve.http import security, site
+from dsgserve.http.requests import believe_proxy, is_deliberate, is_for_this_machine, wants_page
+from dsgserve.http.responses import json_error, message_page
+from dsgserve.http.routing import ROUTES, Route, Target, target_of
+from dsgserve.http.wire import REFUSAL
+from dsgserve.ngauth import endpoints
+from dsgserve.process import logs
+from dsgserve.user_cache import endpoint
 
 log = logging.getLogger("dsgserve.request")
 
@@ -62,9 +65,9 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
     The answers are those of the long way, made beforehand where they are always the same. What fails
     here takes the long way too, which finds the words for it.
     """
-    refusals = {problem: _made(problem) for problem in (None, *Problem)}
-    status, headers, _ = _made(b"")
-    count = gateway.tally.add
+    refusals = {problem: _prepare_response(problem) for problem in (None, *TokenError)}
+    status, headers, _ = _prepare_response(b"")
+    count = gateway.metrics.add
     headers = [header for header in headers if header[0] != "Content-Length"]
 
     def short(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -72,7 +75,7 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
         if route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
             return app(environ, start_response)
         try:
-            found = user_cache.look_up(gateway, BaseRequest(environ))
+            found = endpoint.look_up(gateway, BaseRequest(environ))
         except Exception:
             return app(environ, start_response)
         count("requests")
@@ -87,12 +90,12 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
     return short
 
 
-_USER_CACHE = next(route for route in ROUTES if route.path == user_cache.PATH)
+_USER_CACHE = next(route for route in ROUTES if route.path == endpoint.PATH)
 
 
-def _made(found: bytes | Problem | None) -> tuple[str, list[tuple[str, str]], bytes]:
+def _prepare_response(found: bytes | TokenError | None) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, headers and body of what user/cache answers."""
-    reply = user_cache.reply(found)
+    reply = endpoint.reply(found)
     _finish(reply, _USER_CACHE)
     reply.set_header("Content-Length", str(len(reply.body)))
     return reply.status_line, reply.headerlist, reply.body
@@ -129,14 +132,14 @@ def _answer(gateway: Gateway, request: BaseRequest, target: Target) -> HTTPRespo
         log.exception("%s %s failed", method, route and route.path)
         reply = _refusal(request, 500, *_NOT_READ[500])
     if route and route.cors:
-        ngauth.cors(gateway, request, reply)
+        endpoints.cors(gateway, request, reply)
     _finish(reply, route)
     reply.set_header("X-Request-Id", request_id)
-    gateway.tally.add("requests")
+    gateway.metrics.add("requests")
     if reply.status_code in (401, 403):
-        gateway.tally.add("denied")
+        gateway.metrics.add("denied")
     elif reply.status_code >= 500:
-        gateway.tally.add("failed")
+        gateway.metrics.add("failed")
     # What anybody can cause without end is not worth a line each.
     level = logging.DEBUG if (route is None or route.often) and reply.status_code < 500 else logging.INFO
     if log.isEnabledFor(level):

@@ -8,20 +8,20 @@ from pathlib import Path
 from dsgctl.config import Config
 from dsgctl.core import clock, tokens
 from dsgctl.core.change import require_clock
-from dsgctl.core.tokens import Checked
+from dsgctl.core.tokens import TokenStatus
 from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current, require_latest
-from dsgserve.answers import AnswerCache
-from dsgserve.dev_login import DevProvider
-from dsgserve.documents import Documents
-from dsgserve.gcs_tokens import Minter
-from dsgserve.last_used import LastUsed
-from dsgserve.oidc import Provider
-from dsgserve.outbound import Places
-from dsgserve.pending import PendingLogins
-from dsgserve.site import Site
-from dsgserve.tally import Tally, Teller
+from dsgserve.http.site import Site
+from dsgserve.login.dev_login import DevProvider
+from dsgserve.login.login_state import LoginStateStore
+from dsgserve.login.oidc import Provider
+from dsgserve.ngauth.gcs_tokens import GcsTokenIssuer
+from dsgserve.process.metrics import Metrics, StatusReporter
+from dsgserve.process.outbound import ConcurrencyLimit
+from dsgserve.terms.rendered_documents import Documents
+from dsgserve.user_cache.last_used import LastUsed
+from dsgserve.user_cache.response_cache import ResponseCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +37,23 @@ class Gateway:
         minter: makes Google tokens.
         documents: terms as HTML.
         site: what pages say of the site itself.
-        tally: what this process has done so far; ``teller`` tells `dsgctl status`.
+        metrics: what this process has done so far; ``reporter`` tells `dsgctl status`.
     """
 
     config: Config
     facts: Database
     writer: Database
-    answers: AnswerCache
+    answers: ResponseCache
     last_used: LastUsed
     secret_keys: tuple[str, ...]
     provider: Provider | DevProvider | None
-    pending: PendingLogins
-    slow: Places
-    minter: Minter
+    pending: LoginStateStore
+    slow: ConcurrencyLimit
+    issuer: GcsTokenIssuer
     documents: Documents
     site: Site
-    tally: Tally
-    teller: Teller
+    metrics: Metrics
+    reporter: StatusReporter
     _seen: threading.local = field(default_factory=threading.local)  # the marker up to which the schema was ours
 
     @classmethod
@@ -73,30 +73,30 @@ class Gateway:
         require_clock(facts, clock.now())
         last_used = LastUsed(writer)
         last_used.start()
-        tally = Tally()
-        teller = Teller(Path(config.database), tally, listening)
-        teller.start()
-        slow = Places(max(1, threads // 2), tally)
+        metrics = Metrics()
+        reporter = StatusReporter(Path(config.database), metrics, listening)
+        reporter.start()
+        slow = ConcurrencyLimit(max(1, threads // 2), metrics)
         keys = config.secret_keys or (secrets.token_urlsafe(32),)
         return cls(
             config=config,
             facts=facts,
             writer=writer,
-            answers=AnswerCache(facts, tally=tally),
+            answers=ResponseCache(facts, metrics=metrics),
             last_used=last_used,
             secret_keys=keys,
             provider=_provider(config, facts),
-            pending=PendingLogins(keys, secure=config.origin.startswith("https:")),
+            pending=LoginStateStore(keys, secure=config.origin.startswith("https:")),
             slow=slow,
-            minter=Minter(slow, config.sts_url),
+            issuer=GcsTokenIssuer(slow, config.sts_url),
             documents=Documents(),
             site=site,
-            tally=tally,
-            teller=teller,
+            metrics=metrics,
+            reporter=reporter,
         )
 
     def close(self) -> None:
-        self.teller.stop()
+        self.reporter.stop()
         self.last_used.stop()
         self.facts.close()
         self.writer.close()
@@ -112,7 +112,7 @@ class Gateway:
             require_latest(self.facts)
             self._seen.marker = marker
 
-    def check(self, token: str) -> Checked:
+    def check(self, token: str) -> TokenStatus:
         """Whose token this is, and whether it counts now; its use is noted."""
         checked = tokens.check(self.facts, token, clock.now())
         if checked.problem is None and checked.token is not None:

@@ -18,14 +18,14 @@ from dsgctl import __version__
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgctl.store import StoreError
-from dsgserve import listeners, logs, systemd
 from dsgserve.app import Wsgi, make_app
 from dsgserve.gateway import Gateway
-from dsgserve.lanes import Lanes
-from dsgserve.wire import Channel
+from dsgserve.http.wire import Channel
+from dsgserve.process import listeners, logs, systemd
+from dsgserve.process.dispatcher import Dispatcher
 
 GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were just accepted
-LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (dsgctl/calls.py)
+LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (dsgctl/bounded_http.py)
 CONNECTIONS = 1000  # at once; more wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
 # bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
@@ -55,17 +55,17 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         addresses = [f"127.0.0.1:{config.port}"]
     with ExitStack() as stack:
         sockets = [stack.enter_context(one) for one in sockets]
-        sockets += [stack.enter_context(listeners.bound(address)) for address in addresses]
+        sockets += [stack.enter_context(listeners.bind(address)) for address in addresses]
         require_one_kind(sockets)
         require_own_machine(config, sockets)
         names = [listeners.name(one) for one in sockets]
         gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
         connections: dict[int, Any] = {}
-        server = make_server(make_app(gateway), sockets, Lanes(threads), connections)
+        server = make_server(make_app(gateway), sockets, Dispatcher(threads), connections)
         stopping = _Stopping(connections)
         log.info("release %s listening on %s for %s", __version__, ", ".join(names), config.origin)
-        watchdog = systemd.Watchdog(os.environ, lambda: listeners.answers(sockets[0]))
+        watchdog = systemd.Watchdog(os.environ, lambda: listeners.is_answering(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")
         while not (stopping.asked or gateway.facts.replaced):
@@ -81,7 +81,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     log.info("stopped")
 
 
-def make_server(app: Wsgi, sockets: Sequence[socket.socket], lanes: Lanes, connections: dict[int, Any]) -> Any:
+def make_server(app: Wsgi, sockets: Sequence[socket.socket], lanes: Dispatcher, connections: dict[int, Any]) -> Any:
     """waitress's server for these sockets; `wasyncore.loop` runs it.
 
     Args:

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Literal
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
-from dsgctl.core.access import Reason
 from dsgctl.core.change import Change
+from dsgctl.core.rules.access import Reason
 from dsgctl.store.models import Principal
 
 USER = "ana@example.org"
@@ -99,14 +99,20 @@ _FOR_BOTH = [
     Case("ok/grant given within a group's work", "view", Reason.GRANTED, (Given("view", scope=GROUP),)),
     Case("ok/grant that ends tomorrow", "view", Reason.GRANTED, (Given("view", ends=DAY),)),
     Case(
-        "ok/a lower grant that is left after one has ended", "view", Reason.GRANTED,
+        "ok/a lower grant that is left after one has ended",
+        "view",
+        Reason.GRANTED,
         (Given("edit", ends=-DAY), Given("view")),
     ),
     Case("ok/permission of another name", "annotate", Reason.GRANTED, _given("annotate")),
     Case("ok/terms of a service that does not ask", "view", Reason.GRANTED, _given("view"), service_terms="missing"),
     Case(
-        "ok/an unknown service adds nothing", "view", Reason.GRANTED, _given("view"),
-        service_terms="missing", service="nobody",
+        "ok/an unknown service adds nothing",
+        "view",
+        Reason.GRANTED,
+        _given("view"),
+        service_terms="missing",
+        service="nobody",
     ),
     Case("fail/view grant: edit", "edit", Reason.LEVEL_TOO_LOW, _given("view")),
     Case("fail/edit grant: manage", "manage", Reason.LEVEL_TOO_LOW, _given("edit")),
@@ -117,7 +123,9 @@ _FOR_BOTH = [
     Case("fail/grant that has ended", "view", Reason.GRANT_EXPIRED, (Given("view", ends=-DAY),)),
     Case("fail/grant that ends at this moment", "view", Reason.GRANT_EXPIRED, (Given("view", ends=0 * DAY),)),
     Case(
-        "fail/the higher of two grants has ended", "edit", Reason.GRANT_EXPIRED,
+        "fail/the higher of two grants has ended",
+        "edit",
+        Reason.GRANT_EXPIRED,
         (Given("edit", ends=-DAY), Given("view")),
     ),
     Case("fail/permission that nobody knows", "fly", Reason.NO_SUCH_PERMISSION, _given("admin")),
@@ -126,16 +134,20 @@ _FOR_BOTH = [
     Case("fail/dataset in capitals", "view", Reason.NO_SUCH_DATASET, _given("admin"), dataset="FISH2"),
     Case("fail/disabled account", "view", Reason.ACCOUNT_DISABLED, _given("admin"), disabled=True),
     Case("fail/disabled account without a grant", "view", Reason.ACCOUNT_DISABLED, disabled=True),
-]  # fmt: skip
+]
 
 _FOR_SERVICE_ACCOUNTS = [
     Case("ok/terms do not hold back", "view", Reason.GRANTED, _given("view"), own_terms="missing"),
     Case(
-        "ok/terms of a service do not hold back", "view", Reason.GRANTED, _given("view"),
-        service_terms="missing", service=SERVICE,
+        "ok/terms of a service do not hold back",
+        "view",
+        Reason.GRANTED,
+        _given("view"),
+        service_terms="missing",
+        service=SERVICE,
     ),
     Case("fail/grants to groups do not reach it", "view", Reason.NO_GRANT, (Given("view", to_group=True),)),
-]  # fmt: skip
+]
 
 _FOR_PEOPLE = [
     Case("ok/through a group", "edit", Reason.GRANTED, (Given("edit", to_group=True),)),
@@ -147,41 +159,97 @@ _FOR_PEOPLE = [
     Case("fail/read-only: edit", "edit", Reason.READ_ONLY, _given("edit"), read_only=True),
     Case("fail/read-only: edit, though admin here", "edit", Reason.READ_ONLY, _given("admin"), read_only=True),
     Case("fail/global admin without a grant", "view", Reason.NO_GRANT, admin=True),
-    Case("fail/global admin without the terms", "view", Reason.TERMS_MISSING, _given("view"), admin=True,
-         own_terms="missing"),
+    Case(
+        "fail/global admin without the terms",
+        "view",
+        Reason.TERMS_MISSING,
+        _given("view"),
+        admin=True,
+        own_terms="missing",
+    ),
     Case("ok/own terms accepted", "view", Reason.GRANTED, _given("view"), own_terms="accepted"),
     Case("fail/own terms missing", "view", Reason.TERMS_MISSING, _given("view"), own_terms="missing"),
-    Case("fail/own terms missing, on a higher permission", "edit", Reason.TERMS_MISSING, _given("edit"),
-         own_terms="missing"),
+    Case(
+        "fail/own terms missing, on a higher permission",
+        "edit",
+        Reason.TERMS_MISSING,
+        _given("edit"),
+        own_terms="missing",
+    ),
     Case("fail/own terms missing and no grant", "view", Reason.NO_GRANT, own_terms="missing"),
-    Case("ok/accepting a public dataset's terms gives view", "view", Reason.GRANTED, public=True,
-         own_terms="accepted"),
-    Case("fail/accepting a public dataset's terms gives view alone", "edit", Reason.LEVEL_TOO_LOW, public=True,
-         own_terms="accepted"),
-    Case("ok/terms of the asking service accepted", "view", Reason.GRANTED, _given("view"),
-         service_terms="accepted", service=SERVICE),
-    Case("ok/terms of the asking service not yet effective", "view", Reason.GRANTED, _given("view"),
-         service_terms="future", service=SERVICE),
-    Case("ok/terms of the asking service retired", "view", Reason.GRANTED, _given("view"),
-         service_terms="retired", service=SERVICE),
-    Case("fail/terms of the asking service missing", "view", Reason.TERMS_MISSING, _given("view"),
-         service_terms="missing", service=SERVICE),
-    Case("fail/own terms accepted, those of the asking service missing", "view", Reason.TERMS_MISSING, _given("view"),
-         own_terms="accepted", service_terms="missing", service=SERVICE),
-    Case("ok/child whose parent has accepted", "view", Reason.GRANTED, _given("view"), own_terms="missing",
-         parent="accepted"),
-    Case("fail/child who has accepted, but not the parent", "view", Reason.TERMS_MISSING, _given("view"),
-         own_terms="accepted", parent="missing"),
-]  # fmt: skip
+    Case("ok/accepting a public dataset's terms gives view", "view", Reason.GRANTED, public=True, own_terms="accepted"),
+    Case(
+        "fail/accepting a public dataset's terms gives view alone",
+        "edit",
+        Reason.LEVEL_TOO_LOW,
+        public=True,
+        own_terms="accepted",
+    ),
+    Case(
+        "ok/terms of the asking service accepted",
+        "view",
+        Reason.GRANTED,
+        _given("view"),
+        service_terms="accepted",
+        service=SERVICE,
+    ),
+    Case(
+        "ok/terms of the asking service not yet effective",
+        "view",
+        Reason.GRANTED,
+        _given("view"),
+        service_terms="future",
+        service=SERVICE,
+    ),
+    Case(
+        "ok/terms of the asking service retired",
+        "view",
+        Reason.GRANTED,
+        _given("view"),
+        service_terms="retired",
+        service=SERVICE,
+    ),
+    Case(
+        "fail/terms of the asking service missing",
+        "view",
+        Reason.TERMS_MISSING,
+        _given("view"),
+        service_terms="missing",
+        service=SERVICE,
+    ),
+    Case(
+        "fail/own terms accepted, those of the asking service missing",
+        "view",
+        Reason.TERMS_MISSING,
+        _given("view"),
+        own_terms="accepted",
+        service_terms="missing",
+        service=SERVICE,
+    ),
+    Case(
+        "ok/child whose parent has accepted",
+        "view",
+        Reason.GRANTED,
+        _given("view"),
+        own_terms="missing",
+        parent="accepted",
+    ),
+    Case(
+        "fail/child who has accepted, but not the parent",
+        "view",
+        Reason.TERMS_MISSING,
+        _given("view"),
+        own_terms="accepted",
+        parent="missing",
+    ),
+]
 
 
 def _as(kind: Kind, cases: list[Case]) -> list[Case]:
     return [replace(case, id=case.id.replace("/", f"/{kind}: ", 1), kind=kind) for case in cases]
 
 
-CASES = (
-    _as("user", _FOR_BOTH + _FOR_PEOPLE) + _as("service account", _FOR_BOTH + _FOR_SERVICE_ACCOUNTS)
-)  # fmt: skip
+CASES = _as("user", _FOR_BOTH + _FOR_PEOPLE) + _as("service account", _FOR_BOTH + _FOR_SERVICE_ACCOUNTS)
 
 
 @dataclass(frozen=True)
@@ -242,7 +310,7 @@ def _terms(change: Change, case: Case) -> None:
 def _make_child(change: Change, user: Principal, *, accepted: bool) -> None:
     parent, _ = users.add(change, PARENT)
     if accepted:
-        for row in list(terms.listed(change.database)):
+        for row in list(terms.list_terms(change.database)):
             terms.accept(change, row["id"], PARENT)
     # Only imports make children, so no function of core does.
     change.database.run(Principal.update(parent=parent.id).where(Principal.id == user.id))

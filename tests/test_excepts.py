@@ -8,15 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import World, built_world, filled, new_world  # noqa: F401  fixtures
+from tests.dsgctl.commands.conftest import World, built_world, filled, new_world  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent
 
 # Classes that a mistake in the program raises too.
 BROAD = {
-    "Exception", "BaseException", "StandardError", "TypeError", "AttributeError", "LookupError", "KeyError",
-    "IndexError", "NameError", "UnboundLocalError", "RuntimeError", "AssertionError", "NotImplementedError", "NONSENSE",
-}  # fmt: skip
+    "Exception",
+    "BaseException",
+    "StandardError",
+    "TypeError",
+    "AttributeError",
+    "LookupError",
+    "KeyError",
+    "IndexError",
+    "NameError",
+    "UnboundLocalError",
+    "RuntimeError",
+    "AssertionError",
+    "NotImplementedError",
+    "NONSENSE",
+}
 _NOBODY = "the system knows nobody of that number or name"
 _LIBRARY = "what libraries raise of another server's answer; our own code is not called in it"
 # (file, function) -> why it may catch such a class. Nothing else may.
@@ -24,22 +36,22 @@ ALLOWED = {
     ("dsgctl/commands/__init__.py", "run_once"): "reports every error; what is not ours to tell is 'a fault of dsgctl'",
     ("dsgctl/commands/session.py", "_user_name"): _NOBODY,
     ("dsgctl/commands/session.py", "shell_complete"): "a shell that completes a word must never show an error",
-    ("dsgctl/doctor/account.py", "describe"): _NOBODY,
-    ("dsgctl/doctor/account.py", "find_account"): _NOBODY,
-    ("dsgctl/doctor/account.py", "find_owner"): _NOBODY,
-    ("dsgctl/doctor/sign_in.py", "_check_clock"): "a date without a zone, in another server's header",
+    ("dsgctl/operations/doctor/account.py", "describe"): _NOBODY,
+    ("dsgctl/operations/doctor/account.py", "find_account"): _NOBODY,
+    ("dsgctl/operations/doctor/account.py", "find_owner"): _NOBODY,
+    ("dsgctl/operations/doctor/sign_in.py", "_check_clock"): "a date without a zone, in another server's header",
     ("dsgctl/env_file.py", "reader_hint"): _NOBODY,
     ("dsgctl/gcs/policies.py", "_asked"): _LIBRARY,
     ("dsgctl/store/database.py", "owner_name"): _NOBODY,
     ("dsgserve/app.py", "_answer"): "answers 500, and logs where it comes from",
     ("dsgserve/app.py", "short"): "takes the long way, which logs it",
-    ("dsgserve/gcs_tokens.py", "_exchange"): _LIBRARY,
-    ("dsgserve/oidc.py", "identify"): _LIBRARY,
-    ("dsgserve/oidc.py", "_verified"): _LIBRARY,
-    ("dsgserve/oidc.py", "_usable_keys"): _LIBRARY,
-    ("dsgserve/outbound.py", "run"): "hands it on to all who wait for the same call",
-    ("dsgserve/pending.py", "_read"): "a cookie that an earlier release signed",
-    ("dsgserve/tally.py", "add"): "the first count of a thread",
+    ("dsgserve/ngauth/gcs_tokens.py", "_exchange"): _LIBRARY,
+    ("dsgserve/login/oidc.py", "identify"): _LIBRARY,
+    ("dsgserve/login/oidc.py", "_verified"): _LIBRARY,
+    ("dsgserve/login/oidc.py", "_usable_keys"): _LIBRARY,
+    ("dsgserve/process/outbound.py", "run"): "hands it on to all who wait for the same call",
+    ("dsgserve/login/login_state.py", "_read"): "a cookie that an earlier release signed",
+    ("dsgserve/process/metrics.py", "add"): "the first count of a thread",
 }
 
 
@@ -82,12 +94,19 @@ def test_no_handler_is_broad_but_those_that_say_why() -> None:
     assert found == ALLOWED.keys()
 
 
-@pytest.mark.parametrize("code", [
-    "try: a()\nexcept: pass", "try: a()\nexcept Exception: pass", "try: a()\nexcept (ValueError, TypeError): pass",
-    "try: a()\nexcept (ValueError, *NONSENSE): pass", "try: a()\nexcept builtins.KeyError: pass",
-    "with suppress(Exception): a()", "with contextlib.suppress(OSError, TypeError): a()",
-    "try: a()\nexcept kinds(): pass",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try: a()\nexcept: pass",
+        "try: a()\nexcept Exception: pass",
+        "try: a()\nexcept (ValueError, TypeError): pass",
+        "try: a()\nexcept (ValueError, *NONSENSE): pass",
+        "try: a()\nexcept builtins.KeyError: pass",
+        "with suppress(Exception): a()",
+        "with contextlib.suppress(OSError, TypeError): a()",
+        "try: a()\nexcept kinds(): pass",
+    ],
+)
 def test_a_broad_handler_is_recognized(code: str) -> None:
     indented = "".join(f"  {line}\n" for line in code.splitlines())
     assert _broad_handlers(ast.parse(f"def f():\n{indented}")) == {"f"}
@@ -96,29 +115,29 @@ def test_a_broad_handler_is_recognized(code: str) -> None:
 
 # What is broken, and the command that meets it
 PLACES = {
-    "dsgctl.bundle._read_manifest": "db restore bundle.tar.gz",
-    "dsgctl.bundle._copy": "db restore bundle.tar.gz",
-    "dsgctl.bundle.hash_of": "db restore bundle.tar.gz",
-    "dsgctl.backup._verify_database": "db restore bundle.tar.gz",
-    "dsgctl.backup.apply": "db restore bundle.tar.gz --apply -y",
-    "dsgctl.backup.schema_problems": "db backup --in-clear --to .",
-    "dsgctl.backup.pack": "db backup --in-clear --to .",
-    "dsgctl.backup.write_file": "db backup --in-clear --to .",
-    "dsgctl.backup._tiers": "backup list --dir .",
+    "dsgctl.operations.bundle._read_manifest": "db restore bundle.tar.gz",
+    "dsgctl.operations.bundle._copy": "db restore bundle.tar.gz",
+    "dsgctl.operations.bundle.hash_of": "db restore bundle.tar.gz",
+    "dsgctl.operations.backup._verify_database": "db restore bundle.tar.gz",
+    "dsgctl.operations.backup.apply": "db restore bundle.tar.gz --apply -y",
+    "dsgctl.operations.backup.schema_problems": "db backup --in-clear --to .",
+    "dsgctl.operations.backup.pack": "db backup --in-clear --to .",
+    "dsgctl.operations.backup.write_file": "db backup --in-clear --to .",
+    "dsgctl.operations.backup._tiers": "backup list --dir .",
     "dsgctl.store.migrations._differences": "db check",
-    "dsgctl.core.audit.chained": "db check",
+    "dsgctl.core.audit.chain_hash": "db check",
     "dsgctl.store.shell._each_once": "db shell 'SELECT 1'",
-    "dsgctl.processes._read": "status",
+    "dsgctl.store.process_registry._read": "status",
     "dsgctl.json_text._decode": "import clio clio.json",
     "dsgctl.importers.json_file.JsonFile._parsed": "import neuprint authorized.json --dataset fish2",
-    "dsgctl.core.rows.moment": "import export dsg.json",
+    "dsgctl.transfer.transfer_schema.moment": "import export dsg.json",
     "dsgctl.policy.document._Reader.root": "diff policy.yaml",
     "dsgctl.policy.document._Loader.compose_node": "diff policy.yaml",
     "dsgctl.policy.document.open_below": "diff terms.yaml",
-    "dsgctl.policy.applying.declared.own": "apply policy.yaml",
+    "dsgctl.policy.applying.policy_ownership.claim": "apply policy.yaml",
     "dsgctl.policy.writing._dump": "export -o yaml --dataset fish2",
-    "dsgctl.core.names.email": "user add cy@example.org",
-    "dsgctl.core.datasets.names.gs_url": "dataset location add fish2 gs://lab-bucket/a",
+    "dsgctl.core.validation.email": "user add cy@example.org",
+    "dsgctl.core.datasets.validation.gs_url": "dataset location add fish2 gs://lab-bucket/a",
 }
 
 
@@ -144,7 +163,7 @@ def test_a_mistake_in_the_program_is_told_as_one(
     (here / "terms.yaml").write_text("name: t\ndatasets:\n  fish2:\n    terms:\n      - {name: x, file: fish2.md}\n")
     if "export dsg.json" in PLACES[place]:
         (here / "dsg.json").write_text(filled.quick("export", "--with-token-hashes").ok().out)
-    if place == "dsgctl.processes._read":
+    if place == "dsgctl.store.process_registry._read":
         filled.database.with_name(f"{filled.database.name}.server-1.json").write_text(json.dumps({"pid": 1}))
     monkeypatch.setattr(place, broken)
     result = filled.quick(*shlex.split(PLACES[place]))

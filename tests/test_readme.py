@@ -12,7 +12,7 @@ import click
 import pytest
 
 from dsgctl.commands import NOUNS, cli
-from dsgctl.config import described
+from dsgctl.config import describe_settings
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -20,7 +20,7 @@ _SETTINGS = re.compile(r"(<!-- settings: .*? -->\n).*?(<!-- end of settings -->)
 
 
 def settings_table() -> str:
-    rows = [f"| `{row['name']}` | {_code(row['default'])} | {row['help']} |" for row in described()]
+    rows = [f"| `{row['name']}` | {_code(row['default'])} | {row['help']} |" for row in describe_settings()]
     return "\n".join(["| name | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 

@@ -21,9 +21,16 @@ def _calls(path: Path) -> Iterator[tuple[int, str, ast.Call]]:
 
 # The one printer (commands/output.py) escapes what a terminal would act on. Who prints without it, and why.
 PRINTERS = {
-    "click.echo", "click.secho", "click.prompt", "click.confirm", "print", "sys.stdout.write", "sys.stderr.write",
-    "sys.stdout.buffer.write", "sys.stdout.writelines",
-}  # fmt: skip
+    "click.echo",
+    "click.secho",
+    "click.prompt",
+    "click.confirm",
+    "print",
+    "sys.stdout.write",
+    "sys.stderr.write",
+    "sys.stdout.buffer.write",
+    "sys.stdout.writelines",
+}
 MAY_PRINT = {
     "commands/output.py": "it is the printer",
     "commands/__init__.py": "a constant, before anything else is imported",
@@ -45,13 +52,25 @@ def test_whatever_reaches_a_terminal_goes_through_one_printer() -> None:
 # Functions that know the case and the digits of every script: str.lower() makes "k" of the Kelvin sign. An address
 # is compared by names.email_key alone. Elsewhere, by file: the expression, and why it is nobody's name.
 UNICODE = {
-    "lower", "upper", "casefold", "swapcase", "capitalize", "isdigit", "isalnum", "isalpha", "isnumeric", "isdecimal",
-}  # fmt: skip
+    "lower",
+    "upper",
+    "casefold",
+    "swapcase",
+    "capitalize",
+    "isdigit",
+    "isalnum",
+    "isalpha",
+    "isnumeric",
+    "isdecimal",
+}
 NO_IDENTITY = {
-    ("core/names.py", "text.encode('utf-8', 'surrogatepass').lower"): "bytes, so ASCII only: it is the one function",
+    (
+        "core/validation.py",
+        "text.encode('utf-8', 'surrogatepass').lower",
+    ): "bytes, so ASCII only: it is the one function",
     ("config.py", "value.upper"): "a level of logging, from a closed list",
     ("config.py", "value.lower"): "yes or no, from a closed list",
-    ("iam.py", "error.told.lower"): "words of a message of Google's",
+    ("operations/iam_sync.py", "error.google_message.lower"): "words of a message of Google's",
     ("store/models.py", "fn.lower"): "the database's own, ASCII only",
     ("store/models.py", "char.lower"): "a search of people, for operators to look at",
     ("store/models.py", "char.upper"): "the same",
@@ -62,12 +81,15 @@ NO_IDENTITY = {
     ("commands/demo.py", "name.upper"): "a variable of the demonstration",
     ("commands/streams.py", "sys.getfilesystemencoding().lower"): "the name of an encoding",
     ("commands/session.py", "at.isdecimal"): "bash's number of the word to complete",
-    ("doctor/proxy.py", "value.upper"): "a header of a cache, read for HIT",
-    ("doctor/viewers.py", "f'{parts.scheme}://{parts.netloc}'.lower"): "an origin, to point out capitals in a pattern",
-    ("doctor/viewers.py", "text.lower"): "the same",
+    ("operations/doctor/proxy.py", "value.upper"): "a header of a cache, read for HIT",
+    (
+        "operations/doctor/viewers.py",
+        "f'{parts.scheme}://{parts.netloc}'.lower",
+    ): "an origin, to point out capitals in a pattern",
+    ("operations/doctor/viewers.py", "text.lower"): "the same",
     ("probe.py", "moment.isdigit"): "ASCII digits, asked for beside it",
-    ("setup.py", "(match[1] or 'https').lower"): "the scheme of an origin",
-    ("setup.py", "match[2].lower"): "the host of an origin, ASCII by the pattern",
+    ("operations/setup.py", "(match[1] or 'https').lower"): "the scheme of an origin",
+    ("operations/setup.py", "match[2].lower"): "the host of an origin, ASCII by the pattern",
 }
 
 

@@ -43,8 +43,11 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
     (tmp_path / "bad.service").write_text("[Service]\nExecStart=/bin/true\nProtectSystm=yes\n")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "./bad.service"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "ProtectSystm" in done.stderr
 
 

@@ -8,11 +8,12 @@ import click
 from dsgctl.commands.output import echo
 from dsgctl.commands.session import DATASET, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import access, buckets, datasets, facts, grants, service_accounts, terms, users
-from dsgctl.core.access import Decision, Facts, Reason
-from dsgctl.core.buckets import BucketReason
+from dsgctl.core import datasets, grants, service_accounts, snapshots, terms, users
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
+from dsgctl.core.rules import access, buckets
+from dsgctl.core.rules.access import Decision, PrincipalSnapshot, Reason
+from dsgctl.core.rules.buckets import BucketReason
 
 if TYPE_CHECKING:
     from dsgctl.core.delegation import Delegate
@@ -26,10 +27,10 @@ def command() -> None:
 _SERVICE = click.option("--service", metavar="NAME", help="As this service would be told.")
 
 
-def _facts(session: Session, who: str, *, service: str | None = None, also: str | None = None) -> Facts:
+def _facts(session: Session, who: str, *, service: str | None = None, also: str | None = None) -> PrincipalSnapshot:
     with session.database.snapshot():
         principal = service_accounts.find_principal(session.database, who)
-        return facts.of_principal(session.database, principal, service=service, also=also)
+        return snapshots.read_principal(session.database, principal, service=service, also=also)
 
 
 @subcommand(command, "show", example="dsgctl access show ada@example.org --service clio")
@@ -39,9 +40,12 @@ def show(session: Session, who: str, service: str | None) -> None:
     """What the server answers to GET /api/v1/user/cache for a person or service account."""
     known = _facts(session, who, service=service)
     if not known.active and session.output.format == "table":
-        echo(f"{who} is disabled{'' if known.ended_by == known.label else f' with {known.ended_by}'}: "
-             "the server answers 401", err=True)  # fmt: skip
-    session.output.one(access.user_cache(known, now()), value="permissions_v2")
+        echo(
+            f"{who} is disabled{'' if known.ended_by == known.label else f' with {known.ended_by}'}: "
+            "the server answers 401",
+            err=True,
+        )
+    session.output.one(access.build_user_cache(known, now()), value="permissions_v2")
 
 
 @subcommand(command, "check", example="dsgctl access check ada@example.org fish2 view && echo in")
@@ -57,8 +61,10 @@ def check(session: Session, who: str, dataset: str, permission: str, *, service:
         datasets.find(session.database, dataset)
     session.output.done(
         "yes" if decision.allowed else f"no: {_why(known, decision.reason)}",
-        value="allowed", allowed=decision.allowed, reason=str(decision.reason),
-    )  # fmt: skip
+        value="allowed",
+        allowed=decision.allowed,
+        reason=str(decision.reason),
+    )
     return 0 if decision.allowed else 5
 
 
@@ -96,13 +102,13 @@ _WHY = {
 }
 
 
-def _why(known: Facts, reason: Reason) -> str:
+def _why(known: PrincipalSnapshot, reason: Reason) -> str:
     if reason is Reason.ACCOUNT_DISABLED and known.ended_by != known.label:
         return f"the account is a child of {known.ended_by}, which is disabled"
     return _WHY[reason]
 
 
-def _how_it_opens(session: Session, known: Facts, dataset: access.Dataset) -> list[str]:
+def _how_it_opens(session: Session, known: PrincipalSnapshot, dataset: access.Dataset) -> list[str]:
     """How somebody who holds nothing on a public dataset gets view."""
     own = dataset.own_terms
     if dataset.name in grants.withdrawn(session.database, known.id):
@@ -117,7 +123,7 @@ def _how_it_opens(session: Session, known: Facts, dataset: access.Dataset) -> li
     return [f"public: view is theirs once they accept at {session.config.origin}{terms.accept_path(own.id)}"]
 
 
-def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any]:
+def _record(session: Session, known: PrincipalSnapshot, decision: Decision) -> dict[str, Any]:
     """An explanation as programs read it; people get the same, in lines."""
     dataset = known.datasets.get(decision.dataset)
     url = session.config.origin
@@ -150,34 +156,41 @@ def _record(session: Session, known: Facts, decision: Decision) -> dict[str, Any
     }
 
 
-def _locations(session: Session, known: Facts, dataset: str) -> list[dict[str, Any]]:
+def _locations(session: Session, known: PrincipalSnapshot, dataset: str) -> list[dict[str, Any]]:
     """Whether the token that POST /gcs_token gives reads each location of the dataset, and why not."""
     if dataset not in known.datasets:
         return []
     all_of_it = session.delegate is None or session.delegate.administers(dataset)
     rows = []
-    for bucket in sorted({row["location"].split("/")[2] for row in datasets.locations(session.database, dataset)}):
-        decision = buckets.bucket_access(known, facts.of_bucket(session.database, bucket), now())
+    for bucket in sorted({row["location"].split("/")[2] for row in datasets.list_locations(session.database, dataset)}):
+        decision = buckets.decide_bucket_access(known, snapshots.read_bucket(session.database, bucket), now())
         rows += [
             {
-                "location": f"gs://{bucket}/{location.prefix}", "version": location.version,
-                "may_read": reason is BucketReason.GRANTED, "reason": str(reason),
+                "location": f"gs://{bucket}/{location.prefix}",
+                "version": location.version,
+                "may_read": reason is BucketReason.GRANTED,
+                "reason": str(reason),
             }
             for location, reason in decision.places
-            if location.dataset == dataset
-            and (all_of_it or reason is BucketReason.GRANTED)
-        ]  # fmt: skip
+            if location.dataset == dataset and (all_of_it or reason is BucketReason.GRANTED)
+        ]
     return rows
 
 
 def _grant(grant: access.Grant) -> dict[str, Any]:
     return {
-        "id": grant.id, "permission": grant.permission, "group": grant.group, "version": grant.version,
-        "scope": grant.scope, "expires": grant.expires, "granted_by": grant.granted_by, "source": grant.source,
-    }  # fmt: skip
+        "id": grant.id,
+        "permission": grant.permission,
+        "group": grant.group,
+        "version": grant.version,
+        "scope": grant.scope,
+        "expires": grant.expires,
+        "granted_by": grant.granted_by,
+        "source": grant.source,
+    }
 
 
-def _next_command(session: Session, known: Facts, decision: Decision) -> str:
+def _next_command(session: Session, known: PrincipalSnapshot, decision: Decision) -> str:
     """What an operator most likely wants to type now."""
     who, dataset = shlex.quote(known.label), shlex.quote(decision.dataset)
     noun = "service-account" if known.service_account else "user"
@@ -198,7 +211,7 @@ def _next_command(session: Session, known: Facts, decision: Decision) -> str:
             return f"dsgctl grant add {dataset} {decision.permission} --{noun} {who}"
 
 
-def _next_step(session: Session, delegate: "Delegate", known: Facts, decision: Decision) -> str:
+def _next_step(session: Session, delegate: "Delegate", known: PrincipalSnapshot, decision: Decision) -> str:
     """What somebody for whom this is run can do about it themselves."""
     who, dataset, permission = shlex.quote(known.label), shlex.quote(decision.dataset), decision.permission
     match decision.reason:
@@ -220,16 +233,22 @@ def _next_step(session: Session, delegate: "Delegate", known: Facts, decision: D
             return "ask an operator"
 
 
-def _may_see(session: Session, known: Facts, grant: access.Grant) -> bool:
+def _may_see(session: Session, known: PrincipalSnapshot, grant: access.Grant) -> bool:
     """Whether a grant that reaches somebody may be shown to the person for whom the command is run."""
     direct = known.label if grant.group is None else None
     return session.delegate is None or session.delegate.may_see(
-        {"dataset": grant.dataset, "version": grant.version, "permission": grant.permission, "user": direct,
-         "group": grant.group, "scope": grant.scope}
-    )  # fmt: skip
+        {
+            "dataset": grant.dataset,
+            "version": grant.version,
+            "permission": grant.permission,
+            "user": direct,
+            "group": grant.group,
+            "scope": grant.scope,
+        }
+    )
 
 
-def _accepting(session: Session, known: Facts) -> str:
+def _accepting(session: Session, known: PrincipalSnapshot) -> str:
     """Whose acceptance counts: of a child, the parent's."""
     parent = users.show(session.database, known.label)["parent"] if known.parent_id is not None else None
     return str(parent or known.label)
@@ -238,8 +257,8 @@ def _accepting(session: Session, known: Facts) -> str:
 def _print_explanation(record: dict[str, Any], *, accepting: str) -> None:
     may = "may" if record["allowed"] else "may not"
     lines = [f"{record['who']} {may} {record['permission']} {record['dataset']}: {record['why']}"]
-    lines += [f"  grant    {_told(grant)}" for grant in record["grants"]]
-    lines += [f"  expired  {_told(grant)}" for grant in record["expired_grants"]]
+    lines += [f"  grant    {_format_grant(grant)}" for grant in record["grants"]]
+    lines += [f"  expired  {_format_grant(grant)}" for grant in record["expired_grants"]]
     lines += [
         f"  terms    {one['id']} {one['name']!r}: accept at {one['accept_url']}" for one in record["missing_terms"]
     ]
@@ -258,7 +277,7 @@ def _place(one: dict[str, Any]) -> str:
     return f"{one['location']}{version}: {'may read' if one['may_read'] else 'may not read: ' + one['reason']}"
 
 
-def _told(grant: dict[str, Any]) -> str:
+def _format_grant(grant: dict[str, Any]) -> str:
     parts = [f"{grant['id']}: {grant['permission']}"]
     parts.append(f"through group {grant['group']}" if grant["group"] else "directly")
     if grant["version"]:
@@ -281,16 +300,17 @@ def who(session: Session, dataset: str, permission: str) -> None:
 
     def found() -> Any:
         with session.database.snapshot():
-            for known in facts.of_dataset(session.database, dataset):
+            for known in snapshots.read_dataset_holders(session.database, dataset):
                 decision = access.decide(known, dataset, permission, moment)
                 if decision.allowed and (session.delegate is None or session.delegate.oversees(dataset, known.label)):
                     yield {
-                        "id": known.id, "who": known.label,
+                        "id": known.id,
+                        "who": known.label,
                         "kind": "service account" if known.service_account else "user",
                         "holds": sorted(decision.holds),
-                        "through": sorted({
-                            grant.group or "direct" for grant in decision.grants if _may_see(session, known, grant)
-                        }),
-                    }  # fmt: skip
+                        "through": sorted(
+                            {grant.group or "direct" for grant in decision.grants if _may_see(session, known, grant)}
+                        ),
+                    }
 
     session.output.rows(found(), ("id", "who", "kind", "holds", "through"), value="who")

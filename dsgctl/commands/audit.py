@@ -4,7 +4,7 @@ import click
 
 from dsgctl.commands.session import ID, LIMIT, Number, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import audit, names
+from dsgctl.core import audit, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError
 
@@ -21,11 +21,11 @@ def command() -> None:
 @LIMIT
 def list_(session: Session, actor: str | None, target: str | None, since: str | None, limit: int | None) -> None:
     """List changes, the newest first."""
-    rows = audit.listed(
+    rows = audit.list_records(
         session.database,
         actor=actor,
         target=target,
-        since=names.moment_before(since, now()) if since is not None else None,
+        since=validation.moment_before(since, now()) if since is not None else None,
         limit=limit,
     )
     session.output.rows(rows, ("id", "at", "actor", "action", "target"), value="id")
@@ -48,7 +48,7 @@ def verify(session: Session, seen: str | None) -> None:
     """
     with session.database.snapshot():
         broken = audit.verify(session.database)
-        head = audit.head(session.database)
+        head = audit.read_head(session.database)
         kept = seen is None or audit.contains(session.database, seen)
     hint = "compare with a backup: dsgctl db restore BUNDLE"
     if broken is not None:
@@ -63,4 +63,4 @@ def verify(session: Session, seen: str | None) -> None:
 def export(session: Session, after: int) -> None:
     """Print whole records, the oldest first: what was before and after, and the hash."""
     columns = ("id", "at", "actor", "action", "target", "before", "after", "imported_from", "hash")
-    session.output.rows(audit.exported(session.database, after), columns, value="id")
+    session.output.rows(audit.export_records(session.database, after), columns, value="id")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from dsgctl import backup
 from dsgctl.commands.session import Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.operations import backup
 
 
 @click.group()
@@ -17,8 +17,9 @@ def command() -> None:
 
 
 @subcommand(command, "list", example="dsgctl backup list")
-@click.option("--dir", "directory", metavar="DIRECTORY", type=click.Path(path_type=Path),
-              help="Instead of DSG_BACKUP_DIR.")  # fmt: skip
+@click.option(
+    "--dir", "directory", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Instead of DSG_BACKUP_DIR."
+)
 def list_(session: Session, directory: Path | None) -> None:
     """List the bundles, the newest first: how old, how large, and which tier keeps each.
 
@@ -26,23 +27,33 @@ def list_(session: Session, directory: Path | None) -> None:
     """
     at = now()
     rows = (
-        {"bundle": row.path.name, "created": row.created, "age": _age((at - row.created).total_seconds()),
-         "bytes": row.size, "tier": row.tiers, "encrypted": row.encrypted}
+        {
+            "bundle": row.path.name,
+            "created": row.created,
+            "age": _age((at - row.created).total_seconds()),
+            "bytes": row.size,
+            "tier": row.tiers,
+            "encrypted": row.encrypted,
+        }
         for row in backup.described(_directory(session, directory), session.config)
-    )  # fmt: skip
+    )
     session.output.rows(rows, ["bundle", "created", "age", "bytes", "tier", "encrypted"], value="bundle")
 
 
 @subcommand(command, "check", example="dsgctl backup check")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--identity", metavar="FILE", type=click.Path(path_type=Path),
-              help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.")  # fmt: skip
+@click.option(
+    "--identity",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.",
+)
 def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
     """Check a bundle, or the newest: with a secret key that it is sound and can be restored, without one that it is
     whole, byte for byte what was made.
     """
     if bundle is None:
-        newest = next(iter(backup.listed(_directory(session, None))), None)
+        newest = next(iter(backup.list_bundles(_directory(session, None))), None)
         if newest is None:
             raise NotFound(f"there is no bundle in {session.config.backup_dir}", "dsgctl db backup makes one")
         bundle = newest
@@ -50,15 +61,21 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
         whole = backup.require_whole(bundle)
         session.output.done(
             f"{bundle.name} is whole: {whole} bytes, as it was made; with --identity its content is checked too",
-            value="bundle", bundle=str(bundle), whole=True, sound=None,
-        )  # fmt: skip
+            value="bundle",
+            bundle=str(bundle),
+            whole=True,
+            sound=None,
+        )
         return
-    with backup.opened(bundle, session.config, identity=identity) as (_, manifest):
+    with backup.open_bundle(bundle, session.config, identity=identity) as (_, manifest):
         rows = sum(manifest.rows.values())
         session.output.done(
             f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows",
-            value="bundle", bundle=str(bundle), whole=True, sound=True,
-        )  # fmt: skip
+            value="bundle",
+            bundle=str(bundle),
+            whole=True,
+            sound=True,
+        )
 
 
 def _directory(session: Session, directory: Path | None) -> Path:

@@ -5,7 +5,7 @@ import click
 from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import datasets, facts
+from dsgctl.core import datasets, snapshots
 
 
 @click.group()
@@ -17,7 +17,7 @@ def command() -> None:
 def list_(session: Session) -> None:
     """List buckets; without a credential of its own, a bucket is asked for with the machine's."""
     session.output.rows(
-        datasets.buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
+        datasets.list_buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
     )
 
 
@@ -45,7 +45,7 @@ def set_(
     """Say with which credential a bucket is asked for; what is not named stays."""
     with session.change() as change:
         changed = datasets.set_bucket(change, name, credential=credential, project=project, default=default, iam=iam)
-    others = sorted({lying.dataset for lying in facts.of_bucket(session.database, name)})
+    others = sorted({lying.dataset for lying in snapshots.read_bucket(session.database, name)})
     if iam and changed and len(others) > 1:
         echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
     session.output.done(

@@ -10,8 +10,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from dsgctl.commands.session import Name, Number
-from dsgctl.core import access, audit, datasets, service_accounts, services, terms, tokens, users
+from dsgctl.core import audit, datasets, service_accounts, services, terms, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.rules import access
 from dsgctl.store import Database
 
 MOST = 1000  # of one kind: more nobody reads
@@ -20,11 +21,11 @@ Lister = Callable[[Database, Parameters], Iterable[object]]
 
 
 def _emails(database: Database, given: Parameters) -> list[str]:
-    return [row["email"] for row in users.listed(database, limit=MOST, search=given["incomplete"] or None)]
+    return [row["email"] for row in users.list_users(database, limit=MOST, search=given["incomplete"] or None)]
 
 
 def _accounts(database: Database, given: Parameters) -> list[str]:
-    return [row["name"] for row in service_accounts.listed(database)]
+    return [row["name"] for row in service_accounts.list_service_accounts(database)]
 
 
 def _levels(database: Database, given: Parameters) -> list[str]:
@@ -33,16 +34,16 @@ def _levels(database: Database, given: Parameters) -> list[str]:
 
 def _versions(database: Database, given: Parameters) -> list[str]:
     # An option that waits for its value keeps click from the arguments before it: then those of all datasets.
-    of = [given["dataset"]] if given.get("dataset") else [row["name"] for row in datasets.listed(database)]
-    return list(dict.fromkeys(row["name"] for dataset in of for row in datasets.versions(database, dataset)))
+    of = [given["dataset"]] if given.get("dataset") else [row["name"] for row in datasets.list_datasets(database)]
+    return list(dict.fromkeys(row["name"] for dataset in of for row in datasets.list_versions(database, dataset)))
 
 
 def _tables(database: Database, given: Parameters) -> list[str]:
-    return [row["table"] for row in services.tables(database, given.get("service"))]
+    return [row["table"] for row in services.list_tables(database, given.get("service"))]
 
 
 def _locations(database: Database, given: Parameters) -> list[str]:
-    return list(dict.fromkeys(row["location"] for row in datasets.locations(database, given["dataset"])))
+    return list(dict.fromkeys(row["location"] for row in datasets.list_locations(database, given["dataset"])))
 
 
 # Ids stand in the order of their numbers, permissions from the lowest, names as their lists have them.
@@ -53,21 +54,21 @@ LISTERS: dict[str, Lister] = {
     "service_accounts": lambda database, given: ["keep", "disable", *_emails(database, given)],
     "permission": _levels,
     "version": _versions,
-    "service": lambda database, given: [row["name"] for row in services.listed(database)],
+    "service": lambda database, given: [row["name"] for row in services.list_services(database)],
     "table": _tables,
     "root_id": lambda database, given: [
-        row["root_id"] for row in services.roots(database, given["service"], given["table"])
+        row["root_id"] for row in services.list_roots(database, given["service"], given["table"])
     ],
     "url": _locations,
-    "token_id": lambda database, given: [row["id"] for row in tokens.listed(database, at=now())],
-    "terms_id": lambda database, given: [row["id"] for row in terms.listed(database)],
-    "record_id": lambda database, given: [row["id"] for row in audit.listed(database, limit=MOST)],
+    "token_id": lambda database, given: [row["id"] for row in tokens.list_tokens(database, at=now())],
+    "terms_id": lambda database, given: [row["id"] for row in terms.list_terms(database)],
+    "record_id": lambda database, given: [row["id"] for row in audit.list_records(database, limit=MOST)],
 }
 # What a bare NAME is depends on the noun.
 NAMES: dict[tuple[str, str], Lister] = {
     ("service", "remove"): LISTERS["service"],
-    ("bucket", "set"): lambda database, given: [row["name"] for row in datasets.buckets(database)],
-    ("bucket", "remove"): lambda database, given: [row["name"] for row in datasets.buckets(database)],
+    ("bucket", "set"): lambda database, given: [row["name"] for row in datasets.list_buckets(database)],
+    ("bucket", "remove"): lambda database, given: [row["name"] for row in datasets.list_buckets(database)],
 }
 FILES = frozenset({"file", "source", "credential"})
 

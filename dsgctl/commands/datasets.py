@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from dsgctl.commands.output import told, warn
+from dsgctl.commands.output import format_holdings, warn
 from dsgctl.commands.session import DATASET, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import datasets
@@ -38,8 +38,11 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
         dataset, added = datasets.add(change, name, description=description, public=public)
     session.output.done(
         f"added dataset {name}, id {dataset.id}" if added else f"dataset {name} is there already, the same",
-        value="id", id=dataset.id, name=name, changed=added,
-    )  # fmt: skip
+        value="id",
+        id=dataset.id,
+        name=name,
+        changed=added,
+    )
     warn_if_closed_to_all(session, [name])
 
 
@@ -47,7 +50,7 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
 def list_(session: Session) -> None:
     """List datasets by name."""
     columns = ("id", "name", "access", "terms", "description")
-    session.output.rows(datasets.listed(session.database), columns, value="name")
+    session.output.rows(datasets.list_datasets(session.database), columns, value="name")
 
 
 @subcommand(command, "show", example="dsgctl dataset show fish2")
@@ -78,13 +81,13 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a dataset with its grants, terms and all else. Objects in buckets are not touched."""
-    gone = datasets.holdings(session.database, datasets.find(session.database, name))
+    gone = datasets.count_holdings(session.database, datasets.find(session.database, name))
     if not dry_run:
-        session.confirm(f"dataset {name} goes, with {told(gone)}", yes=yes)
+        session.confirm(f"dataset {name} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         datasets.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed dataset {name}, with {told(gone)}", name=name, changed=True, **gone)
+        session.output.done(f"removed dataset {name}, with {format_holdings(gone)}", name=name, changed=True, **gone)
 
 
 @command.group()
@@ -102,8 +105,10 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
         changed = datasets.add_version(change, dataset, version, public=public)
     session.output.done(
         f"{dataset} has version {version}" + ("" if changed else " already"),
-        dataset=dataset, version=version, changed=changed,
-    )  # fmt: skip
+        dataset=dataset,
+        version=version,
+        changed=changed,
+    )
     if public and datasets.find(session.database, dataset).access != "public":
         warn(
             f"{version} is public to services that ask, but {dataset} is closed: nobody reads its bucket without a "
@@ -117,7 +122,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
 @click.argument("dataset", type=DATASET)
 def version_list(session: Session, dataset: str) -> None:
     """List the versions of a dataset."""
-    session.output.rows(datasets.versions(session.database, dataset), ("id", "name", "public"), value="name")
+    session.output.rows(datasets.list_versions(session.database, dataset), ("id", "name", "public"), value="name")
 
 
 @subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2 --dry-run")
@@ -127,16 +132,19 @@ def version_list(session: Session, dataset: str) -> None:
 @dry_run_option
 def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_run: bool) -> None:
     """Delete a version, with the grants, locations and terms that name it."""
-    gone = datasets.version_holdings(session.database, dataset, version)
+    gone = datasets.count_version_holdings(session.database, dataset, version)
     if not dry_run:
-        session.confirm(f"version {version} of {dataset} goes, with {told(gone)}", yes=yes)
+        session.confirm(f"version {version} of {dataset} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         datasets.remove_version(change, dataset, version)
     if not dry_run:
         session.output.done(
-            f"removed version {version} of {dataset}, with {told(gone)}",
-            dataset=dataset, version=version, changed=True, **gone,
-        )  # fmt: skip
+            f"removed version {version} of {dataset}, with {format_holdings(gone)}",
+            dataset=dataset,
+            version=version,
+            changed=True,
+            **gone,
+        )
 
 
 @command.group()
@@ -154,15 +162,18 @@ def location_add(session: Session, dataset: str, url: str, version: str | None) 
         changed = datasets.add_location(change, dataset, url, version=version)
     session.output.done(
         f"{dataset} lies at {url}" + ("" if changed else " already"),
-        dataset=dataset, location=url, version=version, changed=changed,
-    )  # fmt: skip
+        dataset=dataset,
+        location=url,
+        version=version,
+        changed=changed,
+    )
 
 
 @subcommand(location, "list", example="dsgctl dataset location list fish2")
 @click.argument("dataset", type=DATASET)
 def location_list(session: Session, dataset: str) -> None:
     """List where a dataset lies."""
-    rows = datasets.locations(session.database, dataset)
+    rows = datasets.list_locations(session.database, dataset)
     session.output.rows(rows, ("id", "location", "version"), value="location")
 
 

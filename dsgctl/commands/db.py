@@ -8,14 +8,14 @@ import click
 from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import audit, derived
+from dsgctl.core import audit, delegated_grants
 from dsgctl.core.change import accept_clock, require_clock
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
-from dsgctl.core.names import MAX_TEXT
+from dsgctl.core.validation import MAX_TEXT
 from dsgctl.store import Database
 from dsgctl.store.database import owner_name
-from dsgctl.store.migrations import LATEST, keep_former, migrate, schema_number, schema_problems
+from dsgctl.store.migrations import LATEST, copy_before_migration, migrate, schema_number, schema_problems
 from dsgctl.store.models import utc_text
 from dsgctl.store.shell import BadStatement, is_complete
 from dsgctl.store.shell import run as run_sql
@@ -35,15 +35,19 @@ def migrate_(session: Session) -> None:
     read, and 503 once the schema is another.
     """
     path, at = session.config.database, utc_text(now())
-    former = keep_former(path, at)
+    former = copy_before_migration(path, at)
     ran = migrate(path, now=at)
     sentence = f"{path} has schema {LATEST}" + (f" now ({counted(len(ran), 'migration')} ran)" if ran else " already")
     if former:
         sentence += f"; to go back, stop the servers and: mv {former} {path}"
     session.output.done(
-        sentence, value="schema", path=str(path), schema=LATEST, changed=bool(ran),
+        sentence,
+        value="schema",
+        path=str(path),
+        schema=LATEST,
+        changed=bool(ran),
         former=str(former) if former else None,
-    )  # fmt: skip
+    )
 
 
 @subcommand(command, "check", example="dsgctl db check\ndsgctl db check --mend")
@@ -67,7 +71,7 @@ def check(session: Session, mend: bool) -> None:
     if dangling and not problems:
         more = f" and {len(dangling) - 1} more such" if len(dangling) > 1 else ""
         raise DsgError(f"{session.database.path}: {dangling[0]}{more}", "dsgctl db check --mend deletes what is left")
-    unsupported = derived.unsupported(session.database) if not problems else 0
+    unsupported = delegated_grants.unsupported(session.database) if not problems else 0
     if unsupported and mend:
         with session.change():
             pass  # every change takes back what is no longer supported
@@ -101,9 +105,13 @@ def clock(session: Session, accept: bool) -> None:
         require_clock(session.database, at)
     session.output.done(
         f"the clock says {at:%Y-%m-%d %H:%M} UTC; the latest change is of {latest:%Y-%m-%d %H:%M} UTC"
-        if latest else f"the clock says {at:%Y-%m-%d %H:%M} UTC; nothing was changed here yet",
-        value="now", now=at, latest_change=latest, changed=accept,
-    )  # fmt: skip
+        if latest
+        else f"the clock says {at:%Y-%m-%d %H:%M} UTC; nothing was changed here yet",
+        value="now",
+        now=at,
+        latest_change=latest,
+        changed=accept,
+    )
 
 
 @subcommand(command, "info", example="dsgctl db info")
@@ -187,14 +195,14 @@ def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> 
 @click.option("--no-prune", is_flag=True, help="Keep the older bundles, whatever their age.")
 def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: bool, no_prune: bool) -> None:
     """Copy the database while it is in use; verify, encrypt and ship the copy, and prune older ones."""
-    from dsgctl import backup  # tar, gzip and age, which no other command needs
+    from dsgctl.operations import backup  # tar, gzip and age, which no other command needs
 
     if to and to_stdout:
         raise Invalid("--to and --to-stdout are two places", "say one")
     stdout = sys.stdout.buffer if to_stdout else None
     if to_stdout and sys.stdout.isatty():
         raise Invalid("a bundle is not for a terminal", "pipe it: dsgctl db backup --to-stdout > FILE")
-    made = backup.make(
+    made = backup.make_backup(
         session.config,
         now(),
         to=to,
@@ -210,27 +218,39 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
     pruned = f"; deleted {counted(len(made.pruned), 'older bundle')}" if made.pruned else ""
     session.output.done(
         f"{made.path}: {made.size} bytes, {rows} rows, verified{pruned}",
-        value="path", path=str(made.path), bytes=made.size, sha256=made.sha256, rows=made.manifest.rows,
+        value="path",
+        path=str(made.path),
+        bytes=made.size,
+        sha256=made.sha256,
+        rows=made.manifest.rows,
         pruned=made.pruned,
-    )  # fmt: skip
+    )
 
 
 @subcommand(command, "restore", example="dsgctl db restore dsg-backup-20261123T010000Z.tar.gz.age")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--identity", metavar="FILE", type=click.Path(path_type=Path),
-              help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.")  # fmt: skip
+@click.option(
+    "--identity",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.",
+)
 @click.option("--apply", "apply_", is_flag=True, help="Put it into place; without this the bundle is only verified.")
-@click.option("--secrets-to", metavar="DIRECTORY", type=click.Path(path_type=Path),
-              help="Write settings, OAuth client and recipients there: on a new host, /etc/dsg.")  # fmt: skip
+@click.option(
+    "--secrets-to",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path),
+    help="Write settings, OAuth client and recipients there: on a new host, /etc/dsg.",
+)
 @yes_option
 def restore(
     session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
 ) -> None:
     """Verify a bundle, and with --apply put its database into place; the one that is there is kept beside it."""
-    from dsgctl import backup
+    from dsgctl.operations import backup
 
     path = Path(session.config.database)
-    with backup.opened(bundle, session.config, identity=identity) as (files, manifest):
+    with backup.open_bundle(bundle, session.config, identity=identity) as (files, manifest):
         rows = sum(manifest.rows.values())
         sentence = f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows"
         aside, written = None, []
@@ -238,7 +258,7 @@ def restore(
             written = backup.give_secrets(files, manifest, secrets_to)
             for file in written:
                 echo(printable(f"wrote {file}"), err=True)
-            for problem in backup.misplaced(secrets_to, path):
+            for problem in backup.list_misplaced_settings(secrets_to, path):
                 echo(printable(f"note: {problem}"), err=True)
         if apply_:
             session.confirm(
@@ -254,7 +274,14 @@ def restore(
             if aside:
                 sentence += f"; the former one is {aside}"
     session.output.done(
-        sentence, value="created", bundle=str(bundle), created=manifest.created, version=manifest.version,
-        schema=manifest.schema, rows=manifest.rows, applied=apply_, former=str(aside) if aside else None,
+        sentence,
+        value="created",
+        bundle=str(bundle),
+        created=manifest.created,
+        version=manifest.version,
+        schema=manifest.schema,
+        rows=manifest.rows,
+        applied=apply_,
+        former=str(aside) if aside else None,
         written=[str(file) for file in written],
-    )  # fmt: skip
+    )

@@ -12,18 +12,18 @@ import click
 
 from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
-from dsgctl.core.delegation import Delegate, of_person
+from dsgctl.core.delegation import Delegate, find_delegate
 from dsgctl.core.errors import NotAllowed
 
 Parameters = Mapping[str, Any]
 
 
-def _own(delegate: Delegate, given: Parameters) -> bool:
+def _is_own(delegate: Delegate, given: Parameters) -> bool:
     who = next((given[key] for key in ("email", "who", "user") if given.get(key) is not None), None)
     return who is not None and delegate.is_self(who)
 
 
-def _of_dataset(delegate: Delegate, given: Parameters) -> bool:
+def _is_of_dataset(delegate: Delegate, given: Parameters) -> bool:
     return given.get("dataset") is not None and delegate.manages(given["dataset"])
 
 
@@ -32,12 +32,12 @@ def _of_whole_dataset(delegate: Delegate, given: Parameters) -> bool:
 
 
 def _person_on_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return _own(delegate, given) or delegate.oversees(given["dataset"], given["who"])
+    return _is_own(delegate, given) or delegate.oversees(given["dataset"], given["who"])
 
 
 def _pending(delegate: Delegate, given: Parameters) -> bool:
-    if _own(delegate, given) or given["dataset"] is None:
-        return _own(delegate, given)
+    if _is_own(delegate, given) or given["dataset"] is None:
+        return _is_own(delegate, given)
     if given["user"] is not None:
         return delegate.oversees(given["dataset"], given["user"])
     return _of_whole_dataset(delegate, given)
@@ -50,29 +50,29 @@ def _group(delegate: Delegate, given: Parameters) -> bool:
 def _grants(delegate: Delegate, given: Parameters) -> bool:
     dataset = given["dataset"]
     if given["user"] is not None:
-        return _own(delegate, given) or (dataset is not None and delegate.oversees(dataset, given["user"]))
+        return _is_own(delegate, given) or (dataset is not None and delegate.oversees(dataset, given["user"]))
     if given["group"] is not None and delegate.leads(given["group"]):
         return True
     if given["group"] is not None or given["service_account"] is not None:
         return dataset is not None and delegate.administers(dataset)
-    return _of_dataset(delegate, given)
+    return _is_of_dataset(delegate, given)
 
 
 # Command -> whether this person may run it so. What it then changes core decides once more.
 _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
-    "user show": _own,
-    "access show": _own,
+    "user show": _is_own,
+    "access show": _is_own,
     "access check": _person_on_dataset,
     "access explain": _person_on_dataset,
     "access who": _of_whole_dataset,
-    "grant add": _of_dataset,
-    "grant revoke": _of_dataset,
+    "grant add": _is_of_dataset,
+    "grant revoke": _is_of_dataset,
     "grant list": _grants,
     "group show": _group,
     "group member add": _group,
     "group member remove": _group,
     "terms pending": _pending,
-    "token list": _own,
+    "token list": _is_own,
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
 # Facts: open to who manages the gateway. All else, files and programs of the host, is not.
@@ -93,7 +93,7 @@ def require_person(session: Session) -> Delegate:
     Raises:
         NotAllowed: there is no such account, or it is disabled.
     """
-    delegate = of_person(session.on_behalf or "", session.database, now())
+    delegate = find_delegate(session.on_behalf or "", session.database, now())
     session.on_behalf = delegate.email
     return delegate
 

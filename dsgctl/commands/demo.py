@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from dsgctl import demo
 from dsgctl.commands.output import echo
+from dsgctl.operations import demo
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl demo --port 8300")

@@ -15,7 +15,7 @@ from dsgctl.core.clock import now
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dsgctl.doctor import Check
+    from dsgctl.operations.doctor import Check
 
 COLUMNS = ("check", "state", "found", "do")
 INDENT = 9  # "warning  "
@@ -31,7 +31,7 @@ def command(session: Session, *, strict: bool) -> int:
 
     As root it finds out more: whether the service's user may read and write what it must.
     """
-    from dsgctl import doctor  # what it asks needs much that no other command does
+    from dsgctl.operations import doctor  # what it asks needs much that no other command does
 
     settings = session.settings
     for name, value in settings.libraries.items():

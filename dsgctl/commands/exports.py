@@ -22,10 +22,23 @@ GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "
 @click.option("--with-invitations", is_flag=True, help="So that links to terms that were sent out go on working.")
 @click.option("--without-audit", is_flag=True, help="Leave the audit log out.")
 @click.option("--grants", is_flag=True, help="Instead, list whom a grant reaches: who, what, through what, until when.")
-@click.option("--dataset", "datasets", multiple=True, type=DATASET, metavar="NAME",
-              help="With --grants or -o yaml: this dataset; may be given several times.")  # fmt: skip
-@click.option("-o", "--output", type=click.Choice([*FORMATS, "yaml"]), default="table", expose_value=False,
-              callback=choose_output, help="yaml: a file for 'dsgctl apply'. Else of --grants.")  # fmt: skip
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    type=DATASET,
+    metavar="NAME",
+    help="With --grants or -o yaml: this dataset; may be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice([*FORMATS, "yaml"]),
+    default="table",
+    expose_value=False,
+    callback=choose_output,
+    help="yaml: a file for 'dsgctl apply'. Else of --grants.",
+)
 @click.pass_obj
 def command(
     session: Session,
@@ -52,13 +65,13 @@ def command(
         raise Invalid("--dataset goes with --grants and with -o yaml", "a document holds all datasets")
     if session.output.format not in ("table", "json"):
         raise Invalid(f"the document is JSON, not {session.output.format}", "leave -o out, or say --grants")
-    from dsgctl import export  # which --grants does not need
+    from dsgctl.transfer import export  # which --grants does not need
 
     # Bytes, whatever the locale: JSON is UTF-8 (RFC 8259, section 8.1).
     out = sys.stdout.buffer
     # On a terminal the lines themselves show how far it is.
     with nullcontext(None) if out.isatty() else progress("export") as told:
-        for line in export.document(
+        for line in export.build_document(
             session.database,
             now(),
             token_hashes=with_token_hashes,
@@ -70,16 +83,16 @@ def command(
 
 
 def _write_policy(session: Session, datasets: tuple[str, ...]) -> None:
-    from dsgctl.policy.writing import written  # YAML, which no other command needs
+    from dsgctl.policy.writing import write_policy  # YAML, which no other command needs
 
     if not datasets:
         raise Invalid("a policy file is of some datasets", "say --dataset NAME")
     with session.database.snapshot():
-        click.echo(written(session.database, [*dict.fromkeys(datasets)]), nl=False)
+        click.echo(write_policy(session.database, [*dict.fromkeys(datasets)]), nl=False)
 
 
 def _list_grants(session: Session, datasets: tuple[str, ...]) -> None:
-    from dsgctl.core import holders  # which a document does not need
+    from dsgctl.core import access_report  # which a document does not need
 
-    found = holders.listed(session.database, now(), datasets=datasets)
+    found = access_report.list_holders(session.database, now(), datasets=datasets)
     session.output.rows(found, GRANT_COLUMNS, value="who")

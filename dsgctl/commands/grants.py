@@ -7,7 +7,7 @@ import click
 
 from dsgctl.commands.session import DATASET, GROUP, SERVICE_ACCOUNT, Function, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import grants, names, service_accounts, users
+from dsgctl.core import grants, service_accounts, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
@@ -88,9 +88,9 @@ def add(
     expires: str | None,
 ) -> None:
     """Give view, edit, manage or admin; again with another --expires to change when it ends."""
-    target = Target(dataset, grants.known_permission(permission), version, scope)
+    target = Target(dataset, grants.require_level(permission), version, scope)
     for_ever = expires == "never"
-    end = names.moment_after(expires, now()) if expires is not None and not for_ever else None
+    end = validation.moment_after(expires, now()) if expires is not None and not for_ever else None
     with session.change() as change:
         subject = _required_subject(change, target, user, group, service_account)
         changed = grants.add(change, subject, target, expires=end, for_ever=for_ever)
@@ -98,9 +98,14 @@ def add(
     until = f" until {end:%Y-%m-%d %H:%M UTC}" if end is not None and end != asked else ""
     session.output.done(
         f"{subject.label} has {permission} on {dataset}{until}" + ("" if changed else " already"),
-        dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope,
-        expires=end, changed=changed,
-    )  # fmt: skip
+        dataset=dataset,
+        permission=permission,
+        subject=subject.label,
+        version=version,
+        scope=scope,
+        expires=end,
+        changed=changed,
+    )
 
 
 @subcommand(command, "revoke", example="dsgctl grant revoke fish2 view --group lab-1")
@@ -123,8 +128,13 @@ def revoke(
         grants.revoke(change, subject, target)
     session.output.done(
         f"{subject.label} no longer has {permission} on {dataset} by that grant",
-        dataset=dataset, permission=permission, subject=subject.label, version=version, scope=scope, changed=True,
-    )  # fmt: skip
+        dataset=dataset,
+        permission=permission,
+        subject=subject.label,
+        version=version,
+        scope=scope,
+        changed=True,
+    )
 
 
 @subcommand(command, "list", example="dsgctl grant list --dataset fish2 --expiring 30d")
@@ -141,13 +151,25 @@ def list_(
     expiring: str | None,
 ) -> None:
     """List grants as they were given; what a group has is listed under the group."""
-    columns = ("id", "dataset", "version", "permission", "user", "group", "service_account", "scope", "expires",
-               "granted_by", "source", "created")  # fmt: skip
-    rows = grants.listed(
+    columns = (
+        "id",
+        "dataset",
+        "version",
+        "permission",
+        "user",
+        "group",
+        "service_account",
+        "scope",
+        "expires",
+        "granted_by",
+        "source",
+        "created",
+    )
+    rows = grants.list_grants(
         session.database,
         dataset=dataset,
         subject=_subject(session.database, user, group, service_account),
-        expiring_before=now() + names.duration(expiring) if expiring is not None else None,
+        expiring_before=now() + validation.duration(expiring) if expiring is not None else None,
     )
     if session.delegate is not None:
         rows = filter(session.delegate.may_see, rows)

@@ -2,7 +2,7 @@
 
 import click
 
-from dsgctl.commands.output import told
+from dsgctl.commands.output import format_holdings
 from dsgctl.commands.session import GROUP, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import groups
@@ -21,14 +21,17 @@ def add(session: Session, name: str) -> None:
         group, added = groups.add(change, name)
     session.output.done(
         f"added group {name}" if added else f"group {name} is there already",
-        value="id", id=group.id, name=name, changed=added,
-    )  # fmt: skip
+        value="id",
+        id=group.id,
+        name=name,
+        changed=added,
+    )
 
 
 @subcommand(command, "list", example="dsgctl group list")
 def list_(session: Session) -> None:
     """List groups, with how many are in them."""
-    session.output.rows(groups.listed(session.database), ("id", "name", "members", "leads"), value="name")
+    session.output.rows(groups.list_groups(session.database), ("id", "name", "members", "leads"), value="name")
 
 
 @subcommand(command, "show", example="dsgctl group show lab-1")
@@ -47,13 +50,13 @@ def show(session: Session, name: str) -> None:
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a group, its grants, and the grants scoped to it."""
-    gone = groups.holdings(session.database, groups.find(session.database, name))
+    gone = groups.count_holdings(session.database, groups.find(session.database, name))
     if not dry_run:
-        session.confirm(f"group {name} goes, with {told(gone)}", yes=yes)
+        session.confirm(f"group {name} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         groups.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed group {name}, with {told(gone)}", name=name, changed=True, **gone)
+        session.output.done(f"removed group {name}, with {format_holdings(gone)}", name=name, changed=True, **gone)
 
 
 @command.group()
@@ -84,5 +87,7 @@ def member_remove(session: Session, group: str, email: str) -> None:
         changed = groups.remove_member(change, group, email)
     session.output.done(
         f"{email} is no longer in {group}" if changed else f"{email} is not in {group}",
-        group=group, email=email, changed=changed,
-    )  # fmt: skip
+        group=group,
+        email=email,
+        changed=changed,
+    )

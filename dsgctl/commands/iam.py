@@ -10,11 +10,11 @@ import click
 from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import datasets, iam
+from dsgctl.core import datasets, iam_ledger
 from dsgctl.core.errors import DsgError
 
 if TYPE_CHECKING:
-    from dsgctl.iam import Outcome
+    from dsgctl.operations.iam_sync import Outcome
 
 
 @click.group()
@@ -48,20 +48,22 @@ def sync(session: Session, dataset: str | None, dry_run: bool) -> None:
 @_DATASET
 def show(session: Session, dataset: str | None) -> None:
     """The members that the gateway put into each policy; 'intended' if Google has not said that it is done."""
-    _known(session, dataset)
-    session.output.rows(iam.listed(session.database, dataset), ("bucket", "member", "state", "since"), value="member")
+    _require_dataset(session, dataset)
+    session.output.rows(
+        iam_ledger.list_ledger(session.database, dataset), ("bucket", "member", "state", "since"), value="member"
+    )
 
 
-def _known(session: Session, dataset: str | None) -> None:
+def _require_dataset(session: Session, dataset: str | None) -> None:
     if dataset is not None:
         datasets.find(session.database, dataset)
 
 
 def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
-    from dsgctl.iam import Sync, alone  # what asks Google is slow to import
+    from dsgctl.operations.iam_sync import Sync, lock_sync  # what asks Google is slow to import
 
-    _known(session, dataset)
-    buckets = iam.buckets(session.database, dataset)
+    _require_dataset(session, dataset)
+    buckets = iam_ledger.list_chosen_buckets(session.database, dataset)
     if not buckets and session.output.format == "table":
         echo("(none): no bucket is chosen; dsgctl bucket set NAME --iam", err=True)
         return
@@ -73,7 +75,7 @@ def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
                 failed.append(outcome.bucket)
             yield _row(outcome, dry_run=dry_run)
 
-    with nullcontext() if dry_run else alone(Path(session.database.path)):
+    with nullcontext() if dry_run else lock_sync(Path(session.database.path)):
         rows = told(Sync(session.database, session.config.storage_url, session.change, dry_run=dry_run).run(buckets))
         if session.output.format == "table":
             for row in rows:

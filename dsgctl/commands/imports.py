@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import echo, printable, told
+from dsgctl.commands.output import echo, format_holdings, printable
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import DATASET, Session, dry_run_option
 from dsgctl.commands.session import command as subcommand
@@ -26,11 +26,15 @@ def command() -> None:
 
 
 def _print_report(session: Session, report: Report, source: str) -> None:
-    added = told(report.added)
+    added = format_holdings(report.added)
     session.output.done(
         f"{source}: added {added}" if report.changed else f"{source}: nothing to do, all of it is here already",
-        source=source, changed=report.changed, added=report.added, unchanged=report.unchanged, skipped=report.skipped,
-    )  # fmt: skip
+        source=source,
+        changed=report.changed,
+        added=report.added,
+        unchanged=report.unchanged,
+        skipped=report.skipped,
+    )
 
 
 LEFT_OUT = Conflict.exit_code  # something stood against a part of it
@@ -95,11 +99,13 @@ skip_conflicts_option = click.option(
 def datasetgateway_(session: Session, file: str, skip_conflicts: bool, dry_run: bool) -> int:
     """Take over a database of the original DatasetGateway: ids and tokens stay good."""
     return _run(
-        session, file, dry_run,
+        session,
+        file,
+        dry_run,
         lambda change, progress: datasetgateway.run(
             change, Path(file), skip_conflicts=skip_conflicts, progress=progress
         ),
-    )  # fmt: skip
+    )
 
 
 @subcommand(command, "csv", example="dsgctl import csv people.csv --dataset fish2 --dry-run")
@@ -128,9 +134,11 @@ def middle_auth_(session: Session, source: str, skip_conflicts: bool, dry_run: b
     of the URL: PGPASSWORD, ~/.pgpass or MYSQL_PWD.
     """
     return _run(
-        session, middle_auth.label(source), dry_run,
+        session,
+        middle_auth.label(source),
+        dry_run,
         lambda change, progress: middle_auth.run(change, source, skip_conflicts=skip_conflicts, progress=progress),
-    )  # fmt: skip
+    )
 
 
 @subcommand(command, "clio", example="dsgctl import clio clio.json --dry-run")
@@ -145,15 +153,24 @@ def clio_(session: Session, file: str, skip_conflicts: bool, dry_run: bool) -> i
     joins the group 'user', which may view the public datasets. Other roles are left out and named.
     """
     return _run(
-        session, file, dry_run,
+        session,
+        file,
+        dry_run,
         lambda change, progress: clio.run(change, Path(file), skip_conflicts=skip_conflicts, progress=progress),
-    )  # fmt: skip
+    )
 
 
 @subcommand(command, "neuprint", example="dsgctl import neuprint authorized.json --dataset fish2 --dry-run")
 @click.argument("file", metavar="FILE")
-@click.option("--dataset", "names", type=DATASET, metavar="NAME", required=True, multiple=True,
-              help="On which the levels count; may be given several times.")  # fmt: skip
+@click.option(
+    "--dataset",
+    "names",
+    type=DATASET,
+    metavar="NAME",
+    required=True,
+    multiple=True,
+    help="On which the levels count; may be given several times.",
+)
 @skip_conflicts_option
 @dry_run_option
 def neuprint_(session: Session, file: str, names: tuple[str, ...], skip_conflicts: bool, dry_run: bool) -> int:
@@ -163,11 +180,13 @@ def neuprint_(session: Session, file: str, names: tuple[str, ...], skip_conflict
     level is left out and named.
     """
     return _run(
-        session, file, dry_run,
+        session,
+        file,
+        dry_run,
         lambda change, progress: neuprint.run(
             change, Path(file), names, skip_conflicts=skip_conflicts, progress=progress
         ),
-    )  # fmt: skip
+    )
 
 
 @subcommand(command, "export", example="dsgctl import export dsg.json --dry-run")

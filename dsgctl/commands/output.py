@@ -15,7 +15,7 @@ import click
 
 from dsgctl.commands import streams
 from dsgctl.core.errors import DsgError
-from dsgctl.core.names import escaped
+from dsgctl.core.validation import escaped
 from dsgctl.store.models import utc_text
 
 FORMATS = ("table", "json", "jsonl", "csv", "value", "wide")
@@ -117,7 +117,7 @@ class Output:
             case _:
                 width = max(map(len, record))
                 for key, held in record.items():
-                    text = printable(_shown(held), lines=True).replace("\n", "\n" + " " * (width + 2))
+                    text = printable(_format_value(held), lines=True).replace("\n", "\n" + " " * (width + 2))
                     _line(printable(f"{key.replace('_', ' '):<{width}}  {text}".rstrip(), lines=True))
 
     def done(self, sentence: str, *, value: Any = "changed", **answer: Any) -> None:
@@ -221,16 +221,16 @@ def _cell(held: Any) -> str:
     return str(held)
 
 
-def _shown(held: Any) -> str:
+def _format_value(held: Any) -> str:
     """A value as people read it."""
     if isinstance(held, bool):
         return "yes" if held else "-"
     if isinstance(held, datetime):
         return held.strftime("%Y-%m-%d %H:%M UTC")
     if isinstance(held, (list, tuple, frozenset)):
-        return ", ".join(map(_shown, held)) or "-"
+        return ", ".join(map(_format_value, held)) or "-"
     if isinstance(held, dict):
-        return ", ".join(f"{key}: {_shown(part)}" for key, part in held.items()) or "-"
+        return ", ".join(f"{key}: {_format_value(part)}" for key, part in held.items()) or "-"
     if isinstance(held, str) and held != held.strip(" "):
         return f"'{held}'"  # two names may differ in a space at an end alone
     return "-" if held is None or held == "" else str(held)
@@ -241,9 +241,26 @@ _NAMES = ("id", "email", "name", "who", "user", "group", "service_account", "dat
 _LAST = ("created", "granted_by", "source", "last_used", "prefix", "kind")
 # Free text may be cut; ids, names and moments are copied or compared, and stay whole.
 _CUT = frozenset(
-    ("description", "name", "display_name", "accept_url", "url", "before", "after", "holds", "through", "credential",
-     "found", "do", "trouble", "leads", "datasets", "actor", "target")
-)  # fmt: skip
+    (
+        "description",
+        "name",
+        "display_name",
+        "accept_url",
+        "url",
+        "before",
+        "after",
+        "holds",
+        "through",
+        "credential",
+        "found",
+        "do",
+        "trouble",
+        "leads",
+        "datasets",
+        "actor",
+        "target",
+    )
+)
 _SHORTEST = 12  # of a text that is cut
 _GAP = 3  # between two columns of a rich table; with less room than that it breaks words
 
@@ -289,7 +306,7 @@ def _title(key: str) -> str:
 
 
 def _cell_text(row: Row, key: str) -> str:
-    return printable(_shown(row[key]))
+    return printable(_format_value(row[key]))
 
 
 def _total(widths: Mapping[str, int]) -> int:
@@ -341,7 +358,7 @@ def warn(text: str) -> None:
     echo(f"warning: {text}", err=True)
 
 
-def told(gone: Mapping[str, Any]) -> str:
+def format_holdings(gone: Mapping[str, Any]) -> str:
     """``3 grants and 1 token``: what goes with something, in the words of ``holdings`` in core."""
     counts = {key: len(held) if isinstance(held, list) else held for key, held in gone.items()}
     words = [

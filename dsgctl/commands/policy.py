@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsgctl.commands.datasets import warn_if_closed_to_all
-from dsgctl.commands.output import echo, printable, told
+from dsgctl.commands.output import echo, format_holdings, printable
 from dsgctl.commands.session import Session, dry_run_option, output_option, yes_option
 from dsgctl.core import datasets
 from dsgctl.core.audit import Record
@@ -17,7 +17,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.wording import counted
 
 if TYPE_CHECKING:
-    from dsgctl.policy.applying import Applied
+    from dsgctl.policy.applying import ApplyResult
     from dsgctl.policy.document import Document
 
 _FILE = click.argument("file", metavar="FILE.yaml", type=click.Path(path_type=Path))  # "-" is standard input
@@ -50,7 +50,7 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
     name, records = document.name, _apply(session, document, prune=prune, dry_run=dry_run)
     if session.output.format == "table":
         made = "would make" if dry_run else "made"
-        changes = told({"changes": len(records)})
+        changes = format_holdings({"changes": len(records)})
         echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
     if not dry_run:
         touched = {word.removeprefix("dataset:") for record in records for word in record.target.split(" ")}
@@ -90,7 +90,7 @@ def _told_by_line(session: Session) -> Iterator[None]:
         raise Invalid(f"{error.path} has {counted(error.count, 'fault')}", error.hint) from None
 
 
-def _run(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> "tuple[list[Record], Applied]":
+def _run(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> "tuple[list[Record], ApplyResult]":
     from dsgctl.policy import applying
 
     seen: list[Record] = []
@@ -123,7 +123,7 @@ def _sign(record: Record) -> str:
     return {"add": "+", "remove": "-", "revoke": "-", "retire": "-"}.get(verb, "~")
 
 
-def _print(session: Session, records: list[Record], applied: "Applied") -> None:
+def _print(session: Session, records: list[Record], applied: "ApplyResult") -> None:
     if session.output.format != "table":
         session.print_plan(records)
     else:
@@ -139,8 +139,11 @@ def _line(record: Record) -> tuple[str, str]:
     noun, sign = record.action.rpartition(".")[0], _sign(record)
     before, after = record.before or {}, record.after or {}
     if sign == "~":
-        said = [f"{key}: {_word(before.get(key))} -> {_word(value)}" for key, value in after.items()
-                if before.get(key) != value]  # fmt: skip
+        said = [
+            f"{key}: {_word(before.get(key))} -> {_word(value)}"
+            for key, value in after.items()
+            if before.get(key) != value
+        ]
     else:
         nothing: tuple[object, ...] = (None, "", [], False, record.at)
         said = [f"{key}: {_word(value)}" for key, value in (after or before).items() if value not in nothing]

@@ -2,7 +2,7 @@
 
 import click
 
-from dsgctl.commands.output import told
+from dsgctl.commands.output import format_holdings
 from dsgctl.commands.session import SERVICE_ACCOUNT, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import service_accounts
@@ -22,15 +22,18 @@ def add(session: Session, name: str, description: str) -> None:
         account, added = service_accounts.add(change, name, description=description)
     session.output.done(
         f"added service account {name}, id {account.id}" if added else f"{name} is there already, the same",
-        value="id", id=account.id, name=name, changed=added,
-    )  # fmt: skip
+        value="id",
+        id=account.id,
+        name=name,
+        changed=added,
+    )
 
 
 @subcommand(command, "list", example="dsgctl service-account list")
 def list_(session: Session) -> None:
     """List service accounts, with how many tokens they have."""
     columns = ("id", "name", "description", "active", "tokens", "last_used")
-    session.output.rows(service_accounts.listed(session.database), columns, value="name")
+    session.output.rows(service_accounts.list_service_accounts(session.database), columns, value="name")
 
 
 @subcommand(command, "show", example="dsgctl service-account show nightly-export")
@@ -64,10 +67,10 @@ def enable(session: Session, name: str) -> None:
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a service account, with its grants and tokens."""
-    gone = service_accounts.holdings(session.database, service_accounts.find(session.database, name))
+    gone = service_accounts.count_holdings(session.database, service_accounts.find(session.database, name))
     if not dry_run:
-        session.confirm(f"service account {name} goes, with {told(gone)}", yes=yes)
+        session.confirm(f"service account {name} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         service_accounts.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed {name}, with {told(gone)}", name=name, changed=True, **gone)
+        session.output.done(f"removed {name}, with {format_holdings(gone)}", name=name, changed=True, **gone)

@@ -25,14 +25,17 @@ def add(session: Session, name: str, display_name: str, url: str) -> None:
         service, added = services.add(change, name, display_name=display_name, url=url)
     session.output.done(
         f"added service {name}" if added else f"service {name} is there already, the same",
-        value="id", id=service.id, name=name, changed=added,
-    )  # fmt: skip
+        value="id",
+        id=service.id,
+        name=name,
+        changed=added,
+    )
 
 
 @subcommand(command, "list", example="dsgctl service list")
 def list_(session: Session) -> None:
     """List services."""
-    session.output.rows(services.listed(session.database), ("id", "name", "display_name", "url"), value="name")
+    session.output.rows(services.list_services(session.database), ("id", "name", "display_name", "url"), value="name")
 
 
 @subcommand(command, "remove", example="dsgctl service remove clio --dry-run")
@@ -67,15 +70,18 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
         changed = services.add_table(change, service, table, dataset)
     session.output.done(
         f"{service}/{table} belongs to {dataset}" + ("" if changed else " already"),
-        service=service, table=table, dataset=dataset, changed=changed,
-    )  # fmt: skip
+        service=service,
+        table=table,
+        dataset=dataset,
+        changed=changed,
+    )
 
 
 @subcommand(table, "list", example="dsgctl service table list --service datastack")
 @click.option("--service", help="Of this service.")
 def table_list(session: Session, service: str | None) -> None:
     """List tables and their datasets."""
-    rows = services.tables(session.database, service)
+    rows = services.list_tables(session.database, service)
     session.output.rows(rows, ("id", "service", "table", "dataset"), value="table")
 
 
@@ -94,8 +100,11 @@ def table_remove(session: Session, service: str, table: str, yes: bool, dry_run:
     if not dry_run:
         session.output.done(
             f"removed {service}/{table}, with {roots} public roots",
-            service=service, table=table, public_roots=roots, changed=True,
-        )  # fmt: skip
+            service=service,
+            table=table,
+            public_roots=roots,
+            changed=True,
+        )
 
 
 @command.group()
@@ -113,8 +122,11 @@ def root_add(session: Session, service: str, table: str, root_id: int) -> None:
         changed = services.add_root(change, service, table, root_id)
     session.output.done(
         f"root {root_id} of {service}/{table} is public" + ("" if changed else " already"),
-        service=service, table=table, root_id=root_id, changed=changed,
-    )  # fmt: skip
+        service=service,
+        table=table,
+        root_id=root_id,
+        changed=changed,
+    )
 
 
 @subcommand(root, "list", example="dsgctl service root list datastack fish2_v1")
@@ -122,7 +134,7 @@ def root_add(session: Session, service: str, table: str, root_id: int) -> None:
 @click.argument("table")
 def root_list(session: Session, service: str, table: str) -> None:
     """List the public roots of a table."""
-    session.output.rows(services.roots(session.database, service, table), ("root_id",), value="root_id")
+    session.output.rows(services.list_roots(session.database, service, table), ("root_id",), value="root_id")
 
 
 @subcommand(root, "remove", example="dsgctl service root remove datastack fish2_v1 720575940623636701")
@@ -135,5 +147,8 @@ def root_remove(session: Session, service: str, table: str, root_id: int) -> Non
         services.remove_root(change, service, table, root_id)
     session.output.done(
         f"root {root_id} of {service}/{table} is no longer public",
-        service=service, table=table, root_id=root_id, changed=True,
-    )  # fmt: skip
+        service=service,
+        table=table,
+        root_id=root_id,
+        changed=True,
+    )

@@ -17,10 +17,10 @@ from dsgctl.commands import RUN
 from dsgctl.commands.output import FORMATS, Output, ask_yes, echo
 from dsgctl.config import Config, Settings, from_environment, read, settings_file
 from dsgctl.core.audit import Record
-from dsgctl.core.change import Change, change, require_clock
+from dsgctl.core.change import Change, begin_change, require_clock
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
-from dsgctl.core.names import shown
+from dsgctl.core.validation import quoted
 from dsgctl.memory import forbid_core_dumps
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
@@ -102,10 +102,12 @@ class Session:
             prints = False
         delegate = None
         if self.on_behalf is not None:
-            from dsgctl.core.delegation import of_person  # only with --as
+            from dsgctl.core.delegation import find_delegate  # only with --as
 
-            delegate = partial(of_person, self.on_behalf)
-        with change(self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate) as opened:
+            delegate = partial(find_delegate, self.on_behalf)
+        with begin_change(
+            self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate
+        ) as opened:
             yield opened
         if prints:
             self.print_plan(seen)
@@ -229,7 +231,7 @@ output_option = click.option(
     help="How to print the answer; table is for people, the others are stable.",
 )
 
-dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would begin_change, and begin_change nothing.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 last_admin_option = click.option("--last-admin", is_flag=True, help="Do it even to the last admin.")
 
@@ -245,7 +247,7 @@ class Number(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value)
         if not re.fullmatch("[0-9]{1,19}", text) or not self._least <= int(text) < 2**63:
-            self.fail(f"{shown(text)} is not a whole number from {self._least} on", param, ctx)
+            self.fail(f"{quoted(text)} is not a whole number from {self._least} on", param, ctx)
         return int(text)
 
 
@@ -292,19 +294,19 @@ def _in_bash(name: str) -> str:
 def _dataset_names(database: Database) -> Iterator[str]:
     from dsgctl.core import datasets
 
-    return (row["name"] for row in datasets.listed(database))
+    return (row["name"] for row in datasets.list_datasets(database))
 
 
 def _group_names(database: Database) -> Iterator[str]:
     from dsgctl.core import groups
 
-    return (row["name"] for row in groups.listed(database))
+    return (row["name"] for row in groups.list_groups(database))
 
 
 def _service_account_names(database: Database) -> Iterator[str]:
     from dsgctl.core import service_accounts
 
-    return (row["name"] for row in service_accounts.listed(database))
+    return (row["name"] for row in service_accounts.list_service_accounts(database))
 
 
 DATASET = Name("dataset", _dataset_names)

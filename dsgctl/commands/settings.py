@@ -29,7 +29,7 @@ def show(session: Session) -> None:
 @subcommand(command, "check", example="dsgctl config check")
 def check(session: Session) -> int:
     """Say what is wrong with the settings, each with its file and line; exit code 2 if something is."""
-    from dsgctl.doctor.settings import check_settings  # as doctor does
+    from dsgctl.operations.doctor.settings import check_settings  # as doctor does
 
     checks = print_checks(session, check_settings(session.settings))
     return 2 if any(str(one.status) == "failed" for one in checks) else 0

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, output_option
 from dsgctl.config import Config
-from dsgctl.core import names
+from dsgctl.core import validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 
@@ -20,22 +21,33 @@ _PATH = click.Path(path_type=Path)
 @click.option("--origin", metavar="URL", help="DSG_ORIGIN: where browsers reach this gateway.")
 @click.option("--client", metavar="FILE", type=_PATH, help="The OAuth client's JSON file; it is copied.")
 @click.option("--issuer", metavar="URL", help="DSG_OIDC_ISSUER, if it is not Google.")
-@click.option("--viewers", metavar="ORIGINS|PATTERN",
-              help="NGAUTH_ALLOWED_ORIGINS: which Neuroglancers may ask for data.")  # fmt: skip
+@click.option(
+    "--viewers", metavar="ORIGINS|PATTERN", help="NGAUTH_ALLOWED_ORIGINS: which Neuroglancers may ask for data."
+)
 @click.option("--backup-dir", metavar="DIRECTORY", help="DSG_BACKUP_DIR: where backups go.")
-@click.option("--database", metavar="FILE", envvar="DATABASE_PATH",
-              help="DATABASE_PATH, if it is not /var/lib/dsg/dsg.sqlite3.")  # fmt: skip
+@click.option(
+    "--database", metavar="FILE", envvar="DATABASE_PATH", help="DATABASE_PATH, if it is not /var/lib/dsg/dsg.sqlite3."
+)
 @click.option("--admin", metavar="EMAIL", help="Who manages the gateway first.")
 @click.option("--offline", is_flag=True, help="Do not ask the provider whether it is there.")
 @click.option("--rotate-key", is_flag=True, help="Sign with a new key from now on, and do nothing else.")
 @output_option
 @click.pass_obj
 def command(
-    session: Session, *, origin: str | None, client: Path | None, issuer: str | None, viewers: str | None,
-    backup_dir: str | None, database: str | None, admin: str | None, offline: bool, rotate_key: bool,
-) -> None:  # fmt: skip
+    session: Session,
+    *,
+    origin: str | None,
+    client: Path | None,
+    issuer: str | None,
+    viewers: str | None,
+    backup_dir: str | None,
+    database: str | None,
+    admin: str | None,
+    offline: bool,
+    rotate_key: bool,
+) -> None:
     """Ask what cannot be found out, check each answer, and write the settings; safe to run again."""
-    from dsgctl import setup  # the checks need much that no other command does
+    from dsgctl.operations import setup  # the checks need much that no other command does
 
     path = session.settings_file
     if not path.parent.is_dir():
@@ -49,31 +61,45 @@ def command(
         _rotate_key(session, path, settings)
         return
     given = {
-        "DATABASE_PATH": database, "DSG_OIDC_ISSUER": issuer, "DSG_ORIGIN": origin,
+        "DATABASE_PATH": database,
+        "DSG_OIDC_ISSUER": issuer,
+        "DSG_ORIGIN": origin,
         "CLIENT_CREDENTIALS_PATH": str(client) if client else None,
-        "NGAUTH_ALLOWED_ORIGINS": viewers, "DSG_BACKUP_DIR": backup_dir,
-    }  # fmt: skip
+        "NGAUTH_ALLOWED_ORIGINS": viewers,
+        "DSG_BACKUP_DIR": backup_dir,
+    }
     # All that was typed is judged before anything is written, and what is asked as it is answered.
     judged = {name: setup.judge(name, answer) for name, answer in given.items() if answer}
     if admin is not None:
-        names.email(admin)
+        validation.email(admin)
     writer = _Writer(path, settings, offline=offline)
     open_questions = [
-        question for question in setup.QUESTIONS
-        if question.setting not in judged and question.setting not in settings
-    ]  # fmt: skip
+        question for question in setup.QUESTIONS if question.setting not in judged and question.setting not in settings
+    ]
     asks = sys.stdin.isatty() and sys.stderr.isatty()
     if missing := [f"--{question.option}" for question in open_questions if question.needed and not asks]:
         raise Invalid(f"nobody is there to be asked for {', '.join(missing)}", "say it as an option")
     if judged or not asks:
         writer.accept(judged)
+
+    def judge_and_accept(name: str, answer: str) -> None:
+        writer.accept({name: setup.judge(name, answer)})
+
     try:
         for question in open_questions if asks else []:
-            _ask(question.why, question.example, needed=question.needed,
-                 accept=lambda answer, name=question.setting: writer.accept({name: setup.judge(name, answer)}))  # type: ignore[misc]  # fmt: skip
+            _ask(
+                question.why,
+                question.example,
+                needed=question.needed,
+                accept=partial(judge_and_accept, question.setting),
+            )
         if admin is None and asks and not setup.has_admin(Path(settings.get("DATABASE_PATH", Config().database))):
-            admin = _ask("The email of the first admin, who manages the gateway", "ada@example.org", needed=False,
-                         accept=names.email)  # fmt: skip
+            admin = _ask(
+                "The email of the first admin, who manages the gateway",
+                "ada@example.org",
+                needed=False,
+                accept=validation.email,
+            )
     except (click.Abort, KeyboardInterrupt):  # Ctrl-C at the question, or before it
         echo(f"\nwhat was answered is kept in {path}; run it again for the rest", err=True)
         raise
@@ -97,7 +123,7 @@ class _Writer:
         """Raises:
         Invalid: they do not go together with the others; nothing is written.
         """
-        from dsgctl import setup
+        from dsgctl.operations import setup
 
         if not self._settings.get("DSG_SECRET_KEY"):
             answers = {**answers, "DSG_SECRET_KEY": setup.new_key()}
@@ -116,13 +142,20 @@ class _Writer:
 
 
 def _report(session: Session, config: Config, path: Path, done: list[str]) -> None:
-    from dsgctl import setup
-    from dsgctl.doctor.sign_in import CALLBACK
+    from dsgctl.operations import setup
+    from dsgctl.operations.doctor.sign_in import CALLBACK
 
     redirect_uri, commands = config.origin + CALLBACK, setup.next_commands(config, path)
     if session.output.format != "table":
-        session.output.done("", value="settings", settings=str(path), redirect_uri=redirect_uri, changed=bool(done),
-                            done=done, next=commands)  # fmt: skip
+        session.output.done(
+            "",
+            value="settings",
+            settings=str(path),
+            redirect_uri=redirect_uri,
+            changed=bool(done),
+            done=done,
+            next=commands,
+        )
         return
     for sentence in done or [f"{path} and the database are as they should be"]:
         echo(sentence)
@@ -135,7 +168,7 @@ def _report(session: Session, config: Config, path: Path, done: list[str]) -> No
 
 
 def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
-    from dsgctl import setup
+    from dsgctl.operations import setup
 
     key = setup.rotated(settings.get("DSG_SECRET_KEY", ""))
     setup.write(path, {"DSG_SECRET_KEY": key})
@@ -151,8 +184,12 @@ def _ask(why: str, example: str, *, needed: bool, accept: Callable[[str], object
     """What somebody at the terminal answers, asked until it is good; None if it is left for later."""
     echo(f"{why}\n  for example  {example}", err=True)
     while True:
-        answer = click.prompt("  answer" if needed else "  answer, or Enter for later",
-                              default=None if needed else "", show_default=False, err=True)  # fmt: skip
+        answer = click.prompt(
+            "  answer" if needed else "  answer, or Enter for later",
+            default=None if needed else "",
+            show_default=False,
+            err=True,
+        )
         answer = str(answer).strip()
         if not answer:
             return None

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from dsgctl import __version__, processes
+from dsgctl import __version__
 from dsgctl.commands.output import FORMATS, Output, echo
 from dsgctl.commands.session import Session
-from dsgctl.core import overview
+from dsgctl.core import statistics
 from dsgctl.core.clock import now
-from dsgctl.processes import Process
+from dsgctl.store import process_registry
+from dsgctl.store.process_registry import Process
 
-# What the servers count (dsgserve/tally.py), added up over those that run, and what it means.
+# What the servers count (dsgserve/process/metrics.py), added up over those that run, and what it means.
 COUNTS = {
     "requests": "Requests that were answered.",
     "denied": "Answers of 401 and 403.",
@@ -28,7 +29,7 @@ COUNTS = {
     "calls": "Calls to the provider and to Google.",
     "calls_refused": "Calls for which there was no place.",
 }
-# What there is (core/overview.py).
+# What there is (core/statistics.py).
 NUMBERS = {
     "revision": "Moves with every change to the facts that decide access.",
     "users": "People with an account.",
@@ -47,14 +48,20 @@ NUMBERS = {
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl status -o json\n  dsgctl status -o prometheus")
-@click.option("-o", "--output", "format", type=click.Choice([*FORMATS, "prometheus"]), default="table",
-              help="How to print the answer; value prints NAME=VALUE lines, prometheus is for the node exporter's "
-              "text-file collector.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "format",
+    type=click.Choice([*FORMATS, "prometheus"]),
+    default="table",
+    help="How to print the answer; value prints NAME=VALUE lines, prometheus is for the node exporter's "
+    "text-file collector.",
+)
 @click.pass_obj
 def command(session: Session, format: str) -> None:
     """What there is, and what the servers have done since they started, on one screen."""
     at = now()
-    running = processes.running(Path(session.database.path))
+    running = process_registry.list_running(Path(session.database.path))
     record = _record(session, running, at)
     if format == "prometheus":
         for line in _prometheus(record, running, at):
@@ -77,14 +84,19 @@ def _record(session: Session, running: list[Process], at: datetime) -> dict[str,
         "database": database.path,
         "origin": session.config.origin,
         "servers": [
-            {"pid": one.pid, "version": one.version, "started": _moment(one.started), "seen": _moment(one.told),
-             "listening": list(one.listening)}
+            {
+                "pid": one.pid,
+                "version": one.version,
+                "started": _moment(one.started),
+                "seen": _moment(one.reported_at),
+                "listening": list(one.listening),
+            }
             for one in running
         ],
         **{name: sum(one.counts.get(name, 0) for one in running) for name in COUNTS},
-        **overview.counts(database, at),
+        **statistics.count_all(database, at),
         "last_backup": _last_backup(session),
-    }  # fmt: skip
+    }
 
 
 def _sentence(one: Process) -> str:
@@ -109,9 +121,9 @@ def _last_backup(session: Session) -> datetime | None:
     directory = session.config.backup_dir
     if directory is None or not directory.is_dir():
         return None
-    from dsgctl import backup  # only where backups are made
+    from dsgctl.operations import backup  # only where backups are made
 
-    return next(iter(backup.listed(directory).values()), None)
+    return next(iter(backup.list_bundles(directory).values()), None)
 
 
 def _prometheus(record: dict[str, Any], running: list[Process], at: datetime) -> Iterator[str]:
@@ -123,8 +135,14 @@ def _prometheus(record: dict[str, Any], running: list[Process], at: datetime) ->
     yield from _metric("status_timestamp_seconds", "gauge", "When this was written.", int(at.timestamp()))
     yield from _metric("servers", "gauge", "Processes of dsgserve that run.", len(running))
     for number, one in enumerate(running):
-        lines = _metric("server_start_timestamp_seconds", "gauge", "When a process of dsgserve started.",
-                        int(one.started), pid=str(one.pid), version=one.version)  # fmt: skip
+        lines = _metric(
+            "server_start_timestamp_seconds",
+            "gauge",
+            "When a process of dsgserve started.",
+            int(one.started),
+            pid=str(one.pid),
+            version=one.version,
+        )
         yield from lines[-1:] if number else lines
     for name, meaning in COUNTS.items():
         yield from _metric(f"{name}_total", "counter", f"{meaning} Since the servers started.", record[name])
@@ -132,8 +150,12 @@ def _prometheus(record: dict[str, Any], running: list[Process], at: datetime) ->
         # Prometheus' checker takes a name with "days" for one that is not in seconds.
         yield from _metric(name.replace("within_30_days", "soon"), "gauge", meaning, record[name])
     if record["last_backup"] is not None:
-        yield from _metric("last_backup_timestamp_seconds", "gauge", "When the last backup was made.",
-                           int(record["last_backup"].timestamp()))  # fmt: skip
+        yield from _metric(
+            "last_backup_timestamp_seconds",
+            "gauge",
+            "When the last backup was made.",
+            int(record["last_backup"].timestamp()),
+        )
 
 
 def _metric(name: str, kind: str, meaning: str, value: int, **labels: str) -> list[str]:

@@ -8,7 +8,7 @@ import click
 from dsgctl.commands.datasets import warn_if_closed_to_all
 from dsgctl.commands.session import DATASET, ID, Session
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import names, terms
+from dsgctl.core import terms, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 
@@ -21,9 +21,9 @@ def command() -> None:
 def _text(file: str) -> str:
     try:
         if file == "-":
-            return sys.stdin.read(names.MAX_TEXT + 1)
+            return sys.stdin.read(validation.MAX_TEXT + 1)
         with Path(file).open(encoding="utf-8") as opened:
-            return opened.read(names.MAX_TEXT + 1)  # one more than is taken, so that a longer one is refused
+            return opened.read(validation.MAX_TEXT + 1)  # one more than is taken, so that a longer one is refused
     except UnicodeDecodeError:
         raise Invalid(f"{file} is not UTF-8 text", "save it as UTF-8") from None
 
@@ -47,20 +47,23 @@ def add(
 ) -> None:
     """Add terms. For a dataset alone they become its own: nobody who has not accepted them gets in."""
     text = _text(file)
-    start = names.date(effective) if effective is not None else None
+    start = validation.date(effective) if effective is not None else None
     with session.change() as change:
         found, added = terms.add(change, name, text, dataset=dataset, version=version, service=service, effective=start)
     session.output.done(
         f"added terms {found.id}" if added else f"terms {found.id} are there already, the same",
-        value="id", id=found.id, name=name, changed=added,
-    )  # fmt: skip
+        value="id",
+        id=found.id,
+        name=name,
+        changed=added,
+    )
 
 
 @subcommand(command, "list", example="dsgctl terms list")
 def list_(session: Session) -> None:
     """List terms, with what they are for and how many have accepted them."""
     columns = ("id", "name", "dataset", "version", "service", "own", "effective", "retired", "accepted")
-    session.output.rows(terms.listed(session.database), columns, value="id")
+    session.output.rows(terms.list_terms(session.database), columns, value="id")
 
 
 @subcommand(command, "show", example="dsgctl terms show 3")
@@ -77,8 +80,8 @@ def show(session: Session, terms_id: int) -> None:
 @click.option("--on", metavar="DATE", help="The day on which they end, for terms of a service; now if not said.")
 def retire(session: Session, terms_id: int, on: str | None) -> None:
     """End terms. A dataset whose own they are has none from then on."""
-    end = names.moment_after(on, now()) if on is not None else None
-    of = terms.datasets_of(session.database, terms_id)
+    end = validation.moment_after(on, now()) if on is not None else None
+    of = terms.list_datasets_of(session.database, terms_id)
     with session.change() as change:
         changed = terms.retire(change, terms_id, on=end)
     session.output.done(f"terms {terms_id} are retired" + ("" if changed else " already"), id=terms_id, changed=changed)
@@ -94,8 +97,10 @@ def accept(session: Session, terms_id: int, email: str) -> None:
         changed = terms.accept(change, terms_id, email)
     session.output.done(
         f"{email} has accepted terms {terms_id}" + ("" if changed else " already"),
-        id=terms_id, email=email, changed=changed,
-    )  # fmt: skip
+        id=terms_id,
+        email=email,
+        changed=changed,
+    )
 
 
 @subcommand(command, "pending", example="dsgctl terms pending --dataset fish2")
@@ -105,7 +110,7 @@ def pending(session: Session, user: str | None, dataset: str | None) -> None:
     """Who has a grant that only terms hold back, and where to accept them."""
     rows = (
         {**row, "accept_url": session.config.origin + terms.accept_path(row["terms"])}
-        for row in terms.pending(session.database, now(), email=user, dataset=dataset)
+        for row in terms.list_pending(session.database, now(), email=user, dataset=dataset)
         if session.delegate is None or session.delegate.oversees(row["dataset"], row["user"])
     )
     session.output.rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")

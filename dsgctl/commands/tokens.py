@@ -9,7 +9,7 @@ import click
 from dsgctl.commands.output import ask
 from dsgctl.commands.session import ID, SERVICE_ACCOUNT, Session, dry_run_option, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import names, service_accounts, tokens, users
+from dsgctl.core import service_accounts, tokens, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
@@ -53,7 +53,7 @@ def _change_that_shows(session: Session) -> Iterator[Change]:
 def _show_once(session: Session, change: Change, token: Token, secret: str, **more: object) -> None:
     """Print a new token, in the change that makes it. The sentence about it goes to stderr, so that the answer is
     the token."""
-    owner = service_accounts.label(tokens.owner_of(change.database, token))
+    owner = service_accounts.format_label(tokens.find_owner(change.database, token))
     end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
     record = {"id": token.id, "token": secret, "of": owner, "prefix": token.prefix, "expires": token.expires, **more}
     sentence = f"token {token.id} of {owner}, good {end}; it is not shown again:"
@@ -69,7 +69,7 @@ def mint(
     session: Session, user: str | None, service_account: str | None, expires: str | None, description: str
 ) -> None:
     """Make a token and print it, once. Only its hash is kept."""
-    end = names.moment_after(expires, now()) if expires is not None else None
+    end = validation.moment_after(expires, now()) if expires is not None else None
     with _change_that_shows(session) as change:
         owner = _owner(change.database, user, service_account)
         if owner is None:
@@ -84,10 +84,20 @@ def mint(
 @click.option("--all", "ended", is_flag=True, help="Expired and revoked ones too.")
 def list_(session: Session, user: str | None, service_account: str | None, ended: bool) -> None:
     """List tokens by what may be shown of them."""
-    columns = ("id", "user", "service_account", "kind", "prefix", "description", "created", "expires", "last_used",
-               "revoked")  # fmt: skip
+    columns = (
+        "id",
+        "user",
+        "service_account",
+        "kind",
+        "prefix",
+        "description",
+        "created",
+        "expires",
+        "last_used",
+        "revoked",
+    )
     owner = _owner(session.database, user, service_account)
-    rows = tokens.listed(session.database, principal=owner, at=now(), ended=ended)
+    rows = tokens.list_tokens(session.database, principal=owner, at=now(), ended=ended)
     session.output.rows(rows, columns if ended else columns[:-1], value="id")
 
 
@@ -113,7 +123,7 @@ def revoke(session: Session, token_id: int) -> None:
 def rotate(session: Session, token_id: int, overlap: str | None) -> None:
     """Make a new token like this one, and end this one."""
     with _change_that_shows(session) as change:
-        pause = {"overlap": names.duration(overlap)} if overlap is not None else {}
+        pause = {"overlap": validation.duration(overlap)} if overlap is not None else {}
         token, secret = tokens.rotate(change, token_id, **pause)
         _show_once(session, change, token, secret, replaces=token_id)
 
@@ -132,11 +142,11 @@ def inspect(session: Session) -> None:
 
 
 _WHY = {
-    tokens.Problem.MISTYPED: "it is mistyped or cut off, its checksum is wrong",
-    tokens.Problem.UNKNOWN: "nobody here has it",
-    tokens.Problem.REVOKED: "it was revoked",
-    tokens.Problem.EXPIRED: "it has expired",
-    tokens.Problem.DISABLED: "its owner is disabled",
+    tokens.TokenError.MISTYPED: "it is mistyped or cut off, its checksum is wrong",
+    tokens.TokenError.UNKNOWN: "nobody here has it",
+    tokens.TokenError.REVOKED: "it was revoked",
+    tokens.TokenError.EXPIRED: "it has expired",
+    tokens.TokenError.DISABLED: "its owner is disabled",
 }
 
 
@@ -146,7 +156,7 @@ _WHY = {
 @dry_run_option
 def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
     """Forget tokens that were revoked or expired some time ago."""
-    before = now() - names.duration(older_than)
+    before = now() - validation.duration(older_than)
     if not dry_run:
         session.confirm(f"tokens that ended more than {older_than} ago are forgotten", yes=yes)
     with session.change(dry_run=dry_run) as change:

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from dsgctl.commands.output import ask, echo, told
+from dsgctl.commands.output import ask, echo, format_holdings
 from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import groups, names, users
+from dsgctl.core import groups, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.wording import counted
@@ -43,8 +43,11 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
         twins = users.list_twins(change.database, email)
         user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **given))
     if twins and added:
-        echo(f"is it the same person as {', '.join(twins[0])}? An account is one address; 'dsgctl user set --email' "
-             "follows a person to another", err=True)  # fmt: skip
+        echo(
+            f"is it the same person as {', '.join(twins[0])}? An account is one address; 'dsgctl user set --email' "
+            "follows a person to another",
+            err=True,
+        )
     sentence = f"added user {user.email}, id {user.id}" if added else f"{user.email} is there already, the same"
     session.output.done(sentence, value="id", id=user.id, email=user.email, changed=added)
 
@@ -60,8 +63,8 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
     """List people, oldest account first."""
     if group is not None:
         groups.find(session.database, group)
-    idle_since = now() - names.duration(inactive_for) if inactive_for is not None else None
-    rows = users.listed(session.database, idle_since=idle_since, group=group, **filters)
+    idle_since = now() - validation.duration(inactive_for) if inactive_for is not None else None
+    rows = users.list_users(session.database, idle_since=idle_since, group=group, **filters)
     session.output.rows(rows, _COLUMNS, value="email")
 
 
@@ -121,7 +124,7 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
     """Refuse a person everywhere, from the next request on, and the children of their account. Nothing is lost."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
-    children = users.descendants(session.database, users.find(session.database, email))
+    children = users.list_descendants(session.database, users.find(session.database, email))
     if ended := [str(child.email) for child in children if child.active]:
         echo(f"{counted(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
     session.output.done(
@@ -138,19 +141,32 @@ def enable(session: Session, email: str) -> None:
     session.output.done(f"enabled {email}" if changed else f"{email} is enabled already", email=email, changed=changed)
 
 
-@subcommand(command, "offboard", example="dsgctl user offboard ada@example.org --os-user ada --dry-run\n"
-            "dsgctl user offboard ada@example.org --service-accounts bo@example.org -y")  # fmt: skip
+@subcommand(
+    command,
+    "offboard",
+    example="dsgctl user offboard ada@example.org --os-user ada --dry-run\n"
+    "dsgctl user offboard ada@example.org --service-accounts bo@example.org -y",
+)
 @click.argument("email")
 @click.option("--os-user", metavar="NAME", help="Their name on this host: finds the service accounts they made on it.")
-@click.option("--service-accounts", metavar="keep|disable|EMAIL", help="What becomes of those that they made; "
-              "EMAIL is to whom they are handed over.")  # fmt: skip
+@click.option(
+    "--service-accounts",
+    metavar="keep|disable|EMAIL",
+    help="What becomes of those that they made; EMAIL is to whom they are handed over.",
+)
 @yes_option
 @dry_run_option
 @last_admin_option
 def offboard(
-    session: Session, email: str, os_user: str | None, service_accounts: str | None, *, yes: bool, dry_run: bool,
+    session: Session,
+    email: str,
+    os_user: str | None,
+    service_accounts: str | None,
+    *,
+    yes: bool,
+    dry_run: bool,
     last_admin: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Somebody leaves: disable the account, end logins and tokens, take away grants and memberships.
 
     The account stays, so that the audit log and the ids that services keep still name somebody.
@@ -158,44 +174,56 @@ def offboard(
     from dsgctl.core import offboarding  # grants, tokens and more, which no other command of people needs
 
     user = users.find(session.database, email)
-    made = [account.slug for account in offboarding.made_by(session.database, user, os_user)]
+    made = [account.slug for account in offboarding.list_service_accounts_made_by(session.database, user, os_user)]
     if made and service_accounts is None:
-        service_accounts = _what_becomes_of(made)
+        service_accounts = _ask_about_service_accounts(made)
     if not dry_run:
-        session.confirm(f"{user.email} is disabled, and loses {told(users.holdings(session.database, user))}", yes=yes)
+        session.confirm(
+            f"{user.email} is disabled, and loses {format_holdings(users.count_holdings(session.database, user))}",
+            yes=yes,
+        )
     with session.change(dry_run=dry_run) as change:
         left = offboarding.offboard(
-            change, email, os_user=os_user, last_admin=last_admin,
+            change,
+            email,
+            os_user=os_user,
+            last_admin=last_admin,
             disable_service_accounts=service_accounts == "disable",
             heir=service_accounts if service_accounts not in (None, "keep", "disable") else None,
-        )  # fmt: skip
+        )
     if dry_run:
         return
     report = asdict(left)
+    ended = format_holdings({key: report[key] for key in ("tokens", "grants", "groups")})
     session.output.done(
-        f"offboarded {user.email}: ended {told({key: report[key] for key in ('tokens', 'grants', 'groups')})}",
-        email=user.email, changed=left.changed, **report,
-    )  # fmt: skip
-    _out_of_buckets(session, user.email)
+        f"offboarded {user.email}: ended {ended}",
+        email=user.email,
+        changed=left.changed,
+        **report,
+    )
+    _remove_from_bucket_policies(session, user.email)
     for slug in made:
-        echo(f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
-             "then dsgctl token rotate ID", err=True)  # fmt: skip
+        echo(
+            f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
+            "then dsgctl token rotate ID",
+            err=True,
+        )
 
 
-def _out_of_buckets(session: Session, email: str) -> None:
+def _remove_from_bucket_policies(session: Session, email: str) -> None:
     """Take somebody who has left out of Google's policies too, where the gateway put them.
 
     Raises:
         DsgError: Google did not let us; here they are out already.
     """
-    from dsgctl.core import iam
+    from dsgctl.core import iam_ledger
 
-    buckets = iam.buckets_of(session.database, email)
+    buckets = iam_ledger.list_buckets_of(session.database, email)
     if not buckets:
         return
-    from dsgctl.iam import Sync, alone  # what asks Google is slow to import
+    from dsgctl.operations.iam_sync import Sync, lock_sync  # what asks Google is slow to import
 
-    with alone(Path(session.database.path)):
+    with lock_sync(Path(session.database.path)):
         outcomes = list(Sync(session.database, session.config.storage_url, session.change).run(buckets))
     failed = [outcome.bucket for outcome in outcomes if outcome.trouble is not None]
     if failed:
@@ -203,13 +231,13 @@ def _out_of_buckets(session: Session, email: str) -> None:
     echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
 
 
-def _what_becomes_of(made: list[str]) -> str:
+def _ask_about_service_accounts(made: list[str]) -> str:
     """Ask what becomes of service accounts whose maker leaves.
 
     Raises:
         Invalid: there is nobody to ask.
     """
-    found = f"they made {told({'service_accounts': made})}: {', '.join(made)}"
+    found = f"they made {format_holdings({'service_accounts': made})}: {', '.join(made)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Invalid(found, "say --service-accounts keep, disable, or the EMAIL of who takes them over")
     return ask(f"{found}; keep, disable, or EMAIL of who takes them over", default="keep")
@@ -223,10 +251,12 @@ def _what_becomes_of(made: list[str]) -> str:
 def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: bool) -> None:
     """Delete a person with grants, tokens and all else. Mostly 'disable' is what is wanted."""
     user = users.find(session.database, email)
-    gone = users.holdings(session.database, user)
+    gone = users.count_holdings(session.database, user)
     if not dry_run:
-        session.confirm(f"{user.email} goes, with {told(gone)}", yes=yes)
+        session.confirm(f"{user.email} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         users.remove(change, email, last_admin=last_admin)
     if not dry_run:
-        session.output.done(f"removed {user.email}, with {told(gone)}", email=user.email, changed=True, **gone)
+        session.output.done(
+            f"removed {user.email}, with {format_holdings(gone)}", email=user.email, changed=True, **gone
+        )

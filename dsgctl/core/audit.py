@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import names
+from dsgctl.core import validation
 from dsgctl.core.errors import DsgError, Invalid, NotFound
 from dsgctl.json_text import NotJson, parse_object
 from dsgctl.store import Database
@@ -48,18 +48,18 @@ def canonical(state: State) -> str | None:
     return _CANONICAL.encode(state)
 
 
-def _as_text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, datetime):
         return utc_text(value)
     raise TypeError(f"an audit record cannot hold {type(value).__name__}")
 
 
 # Made once: json.dumps with options would make one for every record.
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_text)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_format_value)
 _FIELDS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def chained(previous: bytes, fields: list[str | None]) -> bytes:
+def chain_hash(previous: bytes, fields: list[str | None]) -> bytes:
     """The SHA-256 of the previous record's hash and of this record's fields."""
     text = _FIELDS.encode(fields)
     return hashlib.sha256(previous + text.encode("utf-8", "surrogatepass")).digest()
@@ -78,15 +78,22 @@ def append(database: Database, records: list[Record]) -> None:
 
     rows = []
     for record in records:
-        fields = [utc_text(record.at), record.actor, record.action, record.target,
-                  text(record.before), text(record.after), record.imported_from]  # fmt: skip
-        previous = chained(previous, fields)
+        fields = [
+            utc_text(record.at),
+            record.actor,
+            record.action,
+            record.target,
+            text(record.before),
+            text(record.after),
+            record.imported_from,
+        ]
+        previous = chain_hash(previous, fields)
         names = ("at", "actor", "action", "target", "before", "after", "imported_from")
         rows.append({**dict(zip(names, fields, strict=True)), "hash": previous})
     database.insert_many(AuditRecord, rows)
 
 
-def imported(database: Database, origins: list[str]) -> set[str]:
+def find_imported(database: Database, origins: list[str]) -> set[str]:
     """Which of these records of another system (`Record.imported_from`) are here already."""
     found: set[str] = set()
     for start in range(0, len(origins), 500):  # SQLite binds a limited number of values in one query
@@ -119,7 +126,7 @@ def latest(database: Database) -> datetime | None:
     try:
         return utc_datetime(text) if text else None
     except ValueError:
-        raise DsgError(f"an audit record has {names.shown(text)} as its moment", "dsgctl audit verify") from None
+        raise DsgError(f"an audit record has {validation.quoted(text)} as its moment", "dsgctl audit verify") from None
 
 
 def verify(database: Database) -> int | None:
@@ -131,13 +138,27 @@ def verify(database: Database) -> int | None:
     previous, last = GENESIS, 0
     # The moment as the text that was hashed: whoever changed it may have made it no moment at all.
     query = AuditRecord.select(
-        AuditRecord.id, AuditRecord.at.cast("TEXT").alias("at"), AuditRecord.actor, AuditRecord.action,
-        AuditRecord.target, AuditRecord.before, AuditRecord.after, AuditRecord.imported_from, AuditRecord.hash,
-    ).order_by(AuditRecord.id)  # fmt: skip
+        AuditRecord.id,
+        AuditRecord.at.cast("TEXT").alias("at"),
+        AuditRecord.actor,
+        AuditRecord.action,
+        AuditRecord.target,
+        AuditRecord.before,
+        AuditRecord.after,
+        AuditRecord.imported_from,
+        AuditRecord.hash,
+    ).order_by(AuditRecord.id)
     for row in database.rows(query):
-        fields = [row["at"], row["actor"], row["action"], row["target"],
-                  row["before"], row["after"], row["imported_from"]]  # fmt: skip
-        previous = chained(previous, fields)
+        fields = [
+            row["at"],
+            row["actor"],
+            row["action"],
+            row["target"],
+            row["before"],
+            row["after"],
+            row["imported_from"],
+        ]
+        previous = chain_hash(previous, fields)
         last = int(row["id"])
         if previous != bytes(row["hash"]):
             return last
@@ -145,13 +166,13 @@ def verify(database: Database) -> int | None:
     return None if database.next_id(AuditRecord) == last + 1 else last + 1
 
 
-def head(database: Database) -> str:
+def read_head(database: Database) -> str:
     """``ID:HASH`` of the newest record, which stands for all before it: to be kept where nobody here can change it."""
     last = database.first(AuditRecord.select(AuditRecord.id, AuditRecord.hash).order_by(AuditRecord.id.desc()))
-    return _head(last.id, last.hash) if last else _head(0, GENESIS)
+    return _format_head(last.id, last.hash) if last else _format_head(0, GENESIS)
 
 
-def _head(record_id: int, digest: bytes) -> str:
+def _format_head(record_id: int, digest: bytes) -> str:
     return f"{record_id}:{bytes(digest).hex()}"
 
 
@@ -163,21 +184,23 @@ def contains(database: Database, seen: str) -> bool:
         Invalid: ``seen`` is not of the form that `head` returns.
     """
     if not re.fullmatch("[0-9]{1,18}:[0-9a-f]{64}", seen):
-        raise Invalid(f"{names.shown(seen)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then")
+        raise Invalid(
+            f"{validation.quoted(seen)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then"
+        )
     record_id = int(seen.partition(":")[0])
     if record_id == 0:
-        return seen == _head(0, GENESIS)
+        return seen == _format_head(0, GENESIS)
     record = database.first(AuditRecord.select(AuditRecord.hash).where(AuditRecord.id == record_id))
-    return record is not None and _head(record_id, record.hash) == seen
+    return record is not None and _format_head(record_id, record.hash) == seen
 
 
-def exported(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
+def export_records(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
     """Whole records, the oldest first, from the one after this id."""
     query = AuditRecord.select().where(AuditRecord.id > after).order_by(AuditRecord.id)
-    return map(_whole, database.rows(query))
+    return map(_build_record, database.rows(query))
 
 
-def _whole(row: dict[str, Any]) -> dict[str, Any]:
+def _build_record(row: dict[str, Any]) -> dict[str, Any]:
     for side in ("before", "after"):
         row[side] = _state(row[side])
     row["hash"] = bytes(row["hash"]).hex()
@@ -192,7 +215,7 @@ def _state(text: str | None) -> State:
         return {"text": text}
 
 
-def listed(
+def list_records(
     database: Database,
     *,
     actor: str | None = None,
@@ -220,5 +243,5 @@ def show(database: Database, record_id: int) -> dict[str, Any]:
         NotFound: there is no record of this id.
     """
     for row in database.rows(AuditRecord.select().where(AuditRecord.id == record_id)):
-        return _whole(row)
+        return _build_record(row)
     raise NotFound(f"there is no audit record {record_id}", "dsgctl audit list")

@@ -7,8 +7,9 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import access, grants
-from dsgctl.core.access import Facts
+from dsgctl.core import grants
+from dsgctl.core.rules import access
+from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -64,7 +65,7 @@ class Part:
     total: int
 
 
-def catalogue(database: Database, known: Facts, at: datetime, *, words: str, start: int, most: int) -> Part:
+def catalogue(database: Database, known: PrincipalSnapshot, at: datetime, *, words: str, start: int, most: int) -> Part:
     """The datasets that a person holds a permission on, and the public ones that they could open by accepting terms.
 
     A public dataset without terms is open to nobody (`datasets.opens_to_nobody`), and one on which ``view`` was taken
@@ -75,7 +76,7 @@ def catalogue(database: Database, known: Facts, at: datetime, *, words: str, sta
         words: only those with all of these words in their name or description, case aside.
         start, most: which of them.
     """
-    held = access.effective(known, at)
+    held = access.granted_permissions(known, at)
     withdrawn = grants.withdrawn(database, known.id)
     names = sorted(held) + sorted(
         name
@@ -87,25 +88,25 @@ def catalogue(database: Database, known: Facts, at: datetime, *, words: str, sta
     return Part(tuple(_entries(database, known, at, shown, held)), len(chosen), len(names))
 
 
-def _unaccepted_own(known: Facts, name: str) -> access.Terms | None:
+def _unaccepted_own(known: PrincipalSnapshot, name: str) -> access.Terms | None:
     own = known.datasets[name].own_terms
     return own if own is not None and own.id not in known.accepted and not known.service_account else None
 
 
-def _matching(database: Database, known: Facts, names: list[str], words: list[str]) -> list[str]:
+def _matching(database: Database, known: PrincipalSnapshot, names: list[str], words: list[str]) -> list[str]:
     described = _descriptions(database, known, names)
     texts = {name: f"{name} {described.get(name, '')}".casefold() for name in names}
     return [name for name in names if all(word in texts[name] for word in words)]
 
 
-def _descriptions(database: Database, known: Facts, names: list[str]) -> dict[str, str]:
+def _descriptions(database: Database, known: PrincipalSnapshot, names: list[str]) -> dict[str, str]:
     ids = [known.datasets[name].id for name in names]
     text = fn.substr(m.Dataset.description, 1, MOST_DESCRIPTION)
     return dict(database.tuples(m.Dataset.select(m.Dataset.name, text).where(m.Dataset.id.in_(ids))))
 
 
 def _entries(
-    database: Database, known: Facts, at: datetime, names: list[str], held: dict[str, frozenset[str]]
+    database: Database, known: PrincipalSnapshot, at: datetime, names: list[str], held: dict[str, frozenset[str]]
 ) -> list[Entry]:
     described = _descriptions(database, known, names)
     versions, places = _versions(database, known, at, names), _places(database, known, at, names)
@@ -124,7 +125,7 @@ def _entries(
     ]
 
 
-def _versions(database: Database, known: Facts, at: datetime, names: list[str]) -> dict[str, list[str]]:
+def _versions(database: Database, known: PrincipalSnapshot, at: datetime, names: list[str]) -> dict[str, list[str]]:
     query = (
         m.Version.select(m.Dataset.name, m.Version.name)
         .join(m.Dataset)
@@ -133,12 +134,12 @@ def _versions(database: Database, known: Facts, at: datetime, names: list[str]) 
     )
     found: dict[str, list[str]] = defaultdict(list)
     for name, version in database.tuples(query):
-        if access.reaches(known, name, version, at):
+        if access.grant_reaches(known, name, version, at):
             found[name].append(version)
     return found
 
 
-def _places(database: Database, known: Facts, at: datetime, names: list[str]) -> dict[str, list[Place]]:
+def _places(database: Database, known: PrincipalSnapshot, at: datetime, names: list[str]) -> dict[str, list[Place]]:
     query: Any = (
         m.Location.select(m.Dataset.name, m.Location.bucket, m.Location.prefix, m.Version.name)
         .join_from(m.Location, m.Dataset)
@@ -148,6 +149,6 @@ def _places(database: Database, known: Facts, at: datetime, names: list[str]) ->
     )
     found: dict[str, list[Place]] = defaultdict(list)
     for name, bucket, prefix, version in database.tuples(query):
-        if access.reaches(known, name, version, at):
+        if access.grant_reaches(known, name, version, at):
             found[name].append(Place(f"{bucket}/{prefix}".rstrip("/"), version))
     return found

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dsgctl.core import audit, derived
+from dsgctl.core import audit, delegated_grants
 from dsgctl.core.audit import Record, State
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError
@@ -26,7 +26,7 @@ class Change:
         actor: who, in the form of `audit.Record.actor`.
         at: when: one moment for the whole change.
         delegate: for whom an operator's program does it, and who may not change everything; None for an operator.
-        consequences: grants and memberships that ended or were shortened with what was changed (derived.py).
+        consequences: grants and memberships that ended or were shortened with what was changed (delegated_grants.py).
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Change:
 
     @property
     def giver_id(self) -> int | None:
-        """Whose what is given now is (derived.py): of a delegate; None for operators and who manages the gateway."""
+        """The delegate who gives a grant now (delegated_grants.py); None for operators and gateway admins."""
         return None if self.delegate is None or self.delegate.manages_gateway else self.delegate.facts.id
 
     def record(self, action: str, target: str, before: State = None, after: State = None) -> None:
@@ -93,7 +93,7 @@ class _DryRun(Exception):
 
 
 @contextmanager
-def change(
+def begin_change(
     database: Database,
     actor: str,
     *,
@@ -103,7 +103,7 @@ def change(
     delegate: "Callable[[Database, datetime], Delegate] | None" = None,
 ) -> Iterator[Change]:
     """Change facts: all that happens inside and its audit records are kept, or none of it. What people gave and
-    may no longer give goes with it (derived.py).
+    may no longer give goes with it (delegated_grants.py).
 
     Args:
         dry_run: do it all, then undo it: what ``watch`` saw is what a run would do.
@@ -115,7 +115,7 @@ def change(
             at = at or now()
             opened = Change(database, actor, at, watch, delegate(database, at) if delegate else None)
             yield opened
-            derived.settle(opened)
+            delegated_grants.settle(opened)
             opened.write_records()
             database.forget_changes()
             if dry_run:

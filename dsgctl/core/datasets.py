@@ -8,16 +8,17 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import boundary, names
+from dsgctl.core import validation
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.rules import boundary
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Dataset, Version
 
 
 def by_name(database: Database, name: str) -> Dataset | None:
-    return database.first(Dataset.select().where(Dataset.name == name)) if names.is_storable(name) else None
+    return database.first(Dataset.select().where(Dataset.name == name)) if validation.is_storable(name) else None
 
 
 def by_id(database: Database, dataset_id: int) -> Dataset | None:
@@ -32,7 +33,7 @@ def find(database: Database, name: str) -> Dataset:
     """
     dataset = by_name(database, name)
     if dataset is None:
-        raise NotFound(f"there is no dataset {names.shown(name)}", "dsgctl dataset list")
+        raise NotFound(f"there is no dataset {validation.quoted(name)}", "dsgctl dataset list")
     return dataset
 
 
@@ -52,7 +53,7 @@ def add(
     Returns:
         The dataset, and whether it is new.
     """
-    values = {"description": names.paragraph(description, "description"), "access": _access(public)}
+    values = {"description": validation.multiline(description, "description"), "access": _access(public)}
     known = by_name(change.database, name)
     if known is not None:
         others = [key for key, value in values.items() if getattr(known, key) != value]
@@ -62,7 +63,7 @@ def add(
                 f"dsgctl dataset set {name} ...",
             )
         return known, False
-    names.slug(name, "dataset")
+    validation.slug(name, "dataset")
     change.database.run(Dataset.insert(id=kept_id, name=name, created=change.at, **values))
     change.record("dataset.add", f"dataset:{name}", after=values)
     return find(change.database, name), True
@@ -77,7 +78,7 @@ def set_attributes(change: Change, name: str, *, description: str | None = None,
     dataset = find(change.database, name)
     new: dict[str, Any] = {}
     if description is not None:
-        new["description"] = names.paragraph(description, "description")
+        new["description"] = validation.multiline(description, "description")
     if public is not None:
         new["access"] = _access(public)
     before, after = difference({key: getattr(dataset, key) for key in new}, new)
@@ -107,8 +108,8 @@ def remove(change: Change, name: str) -> dict[str, Any]:
         Conflict: its terms are another dataset's own too, which would be open without them.
     """
     dataset = find(change.database, name)
-    _keep_terms_of_others(change.database, dataset)
-    gone = holdings(change.database, dataset)
+    _refuse_if_terms_shared(change.database, dataset)
+    gone = count_holdings(change.database, dataset)
     buckets = _buckets_of(change.database, m.Location.dataset == dataset.id)
     change.database.run(Dataset.delete().where(Dataset.id == dataset.id))
     release_buckets(change, buckets)
@@ -116,7 +117,7 @@ def remove(change: Change, name: str) -> dict[str, Any]:
     return gone
 
 
-def _keep_terms_of_others(database: Database, dataset: Dataset) -> None:
+def _refuse_if_terms_shared(database: Database, dataset: Dataset) -> None:
     shared = (
         Dataset.select(Dataset.name, m.Terms.id)
         .join(m.Terms, on=(Dataset.own_terms_id == m.Terms.id))
@@ -129,7 +130,7 @@ def _keep_terms_of_others(database: Database, dataset: Dataset) -> None:
         )
 
 
-def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
+def count_holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
     """What goes with a dataset: versions, locations, grants, terms, service tables."""
     grants = (
         m.Grant.select(m.Grant.permission, fn.coalesce(m.Principal.email, m.Principal.slug, m.Group.name))
@@ -141,8 +142,8 @@ def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
     tables = m.ServiceTable.select(m.ServiceTable.service, m.ServiceTable.name)
     terms = m.Terms.select(m.Terms.id, m.Terms.name).where(m.Terms.dataset == dataset.id).order_by(m.Terms.id)
     return {
-        "versions": [row["name"] for row in versions(database, dataset.name)],
-        "locations": [row["location"] for row in locations(database, dataset.name)],
+        "versions": [row["name"] for row in list_versions(database, dataset.name)],
+        "locations": [row["location"] for row in list_locations(database, dataset.name)],
         "grants": [f"{permission} {subject}" for permission, subject in database.tuples(grants)],
         "terms": [f"{terms_id} {name}" for terms_id, name in database.tuples(terms)],
         "service_tables": [
@@ -151,7 +152,7 @@ def holdings(database: Database, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def listed(database: Database) -> Iterator[dict[str, Any]]:
+def list_datasets(database: Database) -> Iterator[dict[str, Any]]:
     """Every dataset by name."""
     query = (
         Dataset.select(Dataset.id, Dataset.name, Dataset.access, m.Terms.name.alias("terms"), Dataset.description)
@@ -163,7 +164,7 @@ def listed(database: Database) -> Iterator[dict[str, Any]]:
 
 def show(database: Database, name: str) -> dict[str, Any]:
     dataset = find(database, name)
-    held = holdings(database, dataset)
+    held = count_holdings(database, dataset)
     return {
         "id": dataset.id,
         "name": dataset.name,
@@ -185,10 +186,10 @@ def find_version(database: Database, dataset: Dataset, name: str) -> Version:
         NotFound: there is none of this name.
     """
     query = Version.select().where(Version.dataset == dataset.id, Version.name == name)
-    version = database.first(query) if names.is_storable(name) else None
+    version = database.first(query) if validation.is_storable(name) else None
     if version is None:
         raise NotFound(
-            f"dataset {dataset.name} has no version {names.shown(name)}",
+            f"dataset {dataset.name} has no version {validation.quoted(name)}",
             f"dsgctl dataset version list {dataset.name}",
         )
     return version
@@ -208,9 +209,9 @@ def add_version(
     dataset = find(change.database, dataset_name)
     target = f"dataset:{dataset.name} version:{name}"
     query = Version.select().where(Version.dataset == dataset.id, Version.name == name)
-    known = change.database.first(query) if names.is_storable(name) else None
+    known = change.database.first(query) if validation.is_storable(name) else None
     if known is None:
-        names.line(name, "version name")
+        validation.single_line(name, "version name")
         if kept_id is not None and change.database.first(Version.select().where(Version.id == kept_id)) is not None:
             kept_id = None
         change.database.run(Version.insert(id=kept_id, dataset=dataset.id, name=name, public=public))
@@ -230,7 +231,7 @@ def remove_version(change: Change, dataset_name: str, name: str) -> dict[str, in
         What went, as `version_holdings` tells it.
     """
     version = find_version(change.database, find(change.database, dataset_name), name)
-    gone = version_holdings(change.database, dataset_name, name)
+    gone = count_version_holdings(change.database, dataset_name, name)
     buckets = _buckets_of(change.database, m.Location.version == version.id)
     change.database.run(Version.delete().where(Version.id == version.id))
     release_buckets(change, buckets)
@@ -240,7 +241,7 @@ def remove_version(change: Change, dataset_name: str, name: str) -> dict[str, in
     return gone
 
 
-def version_holdings(database: Database, dataset_name: str, name: str) -> dict[str, int]:
+def count_version_holdings(database: Database, dataset_name: str, name: str) -> dict[str, int]:
     """How many grants, locations and terms name a version."""
     version = find_version(database, find(database, dataset_name), name)
     return {
@@ -249,7 +250,7 @@ def version_holdings(database: Database, dataset_name: str, name: str) -> dict[s
     }
 
 
-def versions(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
+def list_versions(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
     dataset = find(database, dataset_name)
     query = Version.select(Version.id, Version.name, Version.public).where(Version.dataset == dataset.id)
     return database.rows(query.order_by(Version.id))
@@ -272,13 +273,13 @@ def add_location(
     Raises:
         Invalid: it is not a location, or no token could be limited to it.
     """
-    bucket, prefix = names.gs_url(url)
+    bucket, prefix = validation.gs_url(url)
     dataset, version_id, where = _location(change.database, dataset_name, bucket, prefix, version)
     if change.database.first(m.Location.select().where(where)) is not None:
         return False
     if not any_prefix and (problem := boundary.find_problem(bucket, prefix)):
         raise Invalid(
-            f"nobody could be given a token for {names.shown(f'gs://{bucket}/{prefix}')}: {problem}",
+            f"nobody could be given a token for {validation.quoted(f'gs://{bucket}/{prefix}')}: {problem}",
             "use letters, digits, spaces and _.~!$&()*+,;=:@#%-, or name the folder above it",
         )
     if change.database.first(m.Bucket.select().where(m.Bucket.name == bucket)) is None:
@@ -292,7 +293,7 @@ def require_location(database: Database, dataset_name: str, url: str, *, version
     """Raises:
     NotFound: the dataset (or this version of it) is not said to lie there.
     """
-    bucket, prefix = names.gs_url(url)
+    bucket, prefix = validation.gs_url(url)
     dataset, _, where = _location(database, dataset_name, bucket, prefix, version)
     if database.first(m.Location.select().where(where)) is None:
         raise NotFound(
@@ -308,7 +309,7 @@ def remove_location(change: Change, dataset_name: str, url: str, *, version: str
         NotFound: it is not said to.
     """
     require_location(change.database, dataset_name, url, version=version)
-    bucket, prefix = names.gs_url(url)
+    bucket, prefix = validation.gs_url(url)
     dataset, _, where = _location(change.database, dataset_name, bucket, prefix, version)
     change.database.run(m.Location.delete().where(where))
     change.record("dataset.location.remove", _location_target(dataset, version), _location_state(bucket, prefix))
@@ -322,9 +323,11 @@ def _location(
     version_id = find_version(database, dataset, version).id if version is not None else None
     same_version = m.Location.version.is_null() if version_id is None else m.Location.version == version_id
     where = (
-        (m.Location.dataset == dataset.id) & same_version
-        & (m.Location.bucket == bucket) & (m.Location.prefix == prefix)
-    )  # fmt: skip
+        (m.Location.dataset == dataset.id)
+        & same_version
+        & (m.Location.bucket == bucket)
+        & (m.Location.prefix == prefix)
+    )
     return dataset, version_id, where
 
 
@@ -336,7 +339,7 @@ def _location_state(bucket: str, prefix: str) -> dict[str, Any]:
     return {"location": f"gs://{bucket}/{prefix}"}
 
 
-def locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
+def list_locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]:
     dataset = find(database, dataset_name)
     query = (
         m.Location.select(m.Location.id, m.Location.bucket, m.Location.prefix, Version.name.alias("version"))
@@ -346,14 +349,16 @@ def locations(database: Database, dataset_name: str) -> Iterator[dict[str, Any]]
     )
     for row in database.rows(query):
         yield {
-            "id": row["id"], "location": f"gs://{row['bucket']}/{row['prefix']}", "version": row["version"],
-        }  # fmt: skip
+            "id": row["id"],
+            "location": f"gs://{row['bucket']}/{row['prefix']}",
+            "version": row["version"],
+        }
 
 
 # Buckets
 
 
-def overlaps(database: Database) -> Iterator[tuple[str, str, list[str]]]:
+def find_overlaps(database: Database) -> Iterator[tuple[str, str, list[str]]]:
     """Where locations lie within another: whoever may view the outer one reads them too.
 
     Told are those of other datasets; of other versions, within that of a version; and of versions with terms, which do
@@ -409,7 +414,7 @@ def set_bucket(
     Args:
         credential: a file on the server, or ``impersonate:EMAIL``.
         default: forget what is not named, so that the machine's own credential is used.
-        iam: whether people also read it with their own Google accounts (core/iam.py).
+        iam: whether people also read it with their own Google accounts (core/iam_ledger.py).
 
     Returns:
         Whether anything changed.
@@ -419,12 +424,12 @@ def set_bucket(
     """
     known = change.database.first(m.Bucket.select().where(m.Bucket.name == name))
     if known is None:
-        raise NotFound(f"no dataset lies in the bucket {names.shown(name)}", "dsgctl bucket list")
+        raise NotFound(f"no dataset lies in the bucket {validation.quoted(name)}", "dsgctl bucket list")
     new: dict[str, Any] = {"credential": None, "project": None} if default else {}
     if credential is not None:
-        new["credential"] = names.credential(credential)
+        new["credential"] = validation.credential(credential)
     if project is not None:
-        new["project"] = names.project(project)
+        new["project"] = validation.project(project)
     if iam is not None:
         new["iam"] = iam
     before, after = difference({key: getattr(known, key) for key in new}, new)
@@ -457,7 +462,7 @@ def require_removable(database: Database, name: str) -> m.Bucket:
     """
     bucket = database.first(m.Bucket.select().where(m.Bucket.name == name))
     if bucket is None:
-        raise NotFound(f"there is no bucket {names.shown(name)}", "dsgctl bucket list")
+        raise NotFound(f"there is no bucket {validation.quoted(name)}", "dsgctl bucket list")
     located = m.Location.select(Dataset.name).join(Dataset).where(m.Location.bucket == name).order_by(Dataset.name)
     if datasets := list(dict.fromkeys(dataset for (dataset,) in database.tuples(located))):
         more = f" and {len(datasets) - 1} more" if len(datasets) > 1 else ""
@@ -495,21 +500,24 @@ def _buckets_of(database: Database, where: Any) -> list[str]:
     return [name for (name,) in database.tuples(m.Location.select(m.Location.bucket).where(where).distinct())]
 
 
-def buckets(database: Database) -> Iterator[dict[str, Any]]:
+def list_buckets(database: Database) -> Iterator[dict[str, Any]]:
     """Every bucket that is known, with how many datasets lie in it."""
     query = (
         m.Bucket.select(
-            m.Bucket.name, m.Bucket.credential, m.Bucket.project, m.Bucket.iam,
+            m.Bucket.name,
+            m.Bucket.credential,
+            m.Bucket.project,
+            m.Bucket.iam,
             fn.count(m.Location.dataset.distinct()).alias("datasets"),
         )
         .join(m.Location, JOIN.LEFT_OUTER, on=(m.Location.bucket == m.Bucket.name))
         .group_by(m.Bucket.name)
         .order_by(m.Bucket.name)
-    )  # fmt: skip
+    )
     return database.rows(query)
 
 
-def unusable_locations(database: Database) -> Iterator[tuple[str, str | None, str, str]]:
+def find_unusable_locations(database: Database) -> Iterator[tuple[str, str | None, str, str]]:
     """The locations that no token can be limited to, which an import or the database's own shell has left.
 
     Yields:
@@ -525,7 +533,7 @@ def unusable_locations(database: Database) -> Iterator[tuple[str, str | None, st
             yield dataset, version, f"gs://{bucket}/{prefix}", problem
 
 
-def credential_of(database: Database, bucket: str) -> str | None:
+def find_credential(database: Database, bucket: str) -> str | None:
     """What `set_bucket` named; None for the machine's own credential."""
     known = database.first(m.Bucket.select().where(m.Bucket.name == bucket))
     return known.credential if known else None

@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 
 from peewee import JOIN
 
-from dsgctl.core import access, derived, facts, standing, users
-from dsgctl.core.access import Facts
-from dsgctl.core.derived import NEVER, NOTHING, passes
+from dsgctl.core import account_status, delegated_grants, snapshots, users
+from dsgctl.core.delegated_grants import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
-from dsgctl.core.names import email_key
+from dsgctl.core.rules import access
+from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.validation import email_key
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -40,7 +41,7 @@ class Delegate:
     """
 
     database: Database
-    facts: Facts
+    facts: PrincipalSnapshot
     at: datetime
 
     @property
@@ -151,7 +152,7 @@ class Delegate:
         if not self.manages(dataset):
             self._refuse(f"decide who may use {dataset}", "its admins do")
         scoped = scope is not None and self.leads(scope) and self._belongs(scope, *subject)
-        end = self._passing(dataset, permission, version, derived.PASSED_ON if scoped else ("admin",))
+        end = self._passing(dataset, permission, version, delegated_grants.PASSED_ON if scoped else ("admin",))
         if end == NOTHING:
             self._refuse_grant(dataset, permission, version, scope)
         return end
@@ -165,7 +166,7 @@ class Delegate:
             self._refuse("decide about this grant", f"scope it to a group that you lead: --scope {self._led()}")
         if permission not in access.LEVELS or permission == "admin":
             self._refuse(f"decide about {permission} on {dataset}", "its admins do")
-        if self._passing(dataset, permission, version, derived.PASSED_ON) == NOTHING:
+        if self._passing(dataset, permission, version, delegated_grants.PASSED_ON) == NOTHING:
             self._refuse(f"decide about {permission} on {dataset}", "it is more than they have there themselves")
         self._refuse("decide about this grant", f"it is not for somebody of the group {scope}")
 
@@ -192,7 +193,7 @@ class Delegate:
                 .where(m.Grant.group == group_id)
             )
             for dataset, version, permission, expires in self.database.tuples(query):
-                if self._passing(dataset, permission, version, derived.PASSED_ON) < (expires or NEVER):
+                if self._passing(dataset, permission, version, delegated_grants.PASSED_ON) < (expires or NEVER):
                     what = f"{permission} on {dataset}" if self.knows(dataset) else "more than they have"
                     self._refuse(f"put anybody into {group}", f"it gives {what}: not theirs to give, or not so long")
 
@@ -205,7 +206,7 @@ class Delegate:
         return [
             grant
             for grant in self.facts.grants
-            if grant.dataset == dataset and grant.permission in derived.PASSED_ON and grant.counts(self.at)
+            if grant.dataset == dataset and grant.permission in delegated_grants.PASSED_ON and grant.counts(self.at)
         ]
 
     def _passing(self, dataset: str, permission: str, version: str | None, held: tuple[str, ...]) -> datetime:
@@ -244,13 +245,13 @@ class Delegate:
         raise NotAllowed(f"{self.facts.label} may not {what}", who_may)
 
 
-def of_person(email: str, database: Database, at: datetime) -> Delegate:
+def find_delegate(email: str, database: Database, at: datetime) -> Delegate:
     """The person for whom a command is run.
 
     Raises:
         NotAllowed: there is no such account, or it is disabled.
     """
     user = users.by_email(database, email)
-    if user is None or standing.ended_by(database, user) is not None:
+    if user is None or account_status.ended_by(database, user) is not None:
         raise NotAllowed(f"nobody is let in as {email}", "ask an operator")
-    return Delegate(database, facts.of_principal(database, user), at)
+    return Delegate(database, snapshots.read_principal(database, user), at)

@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 from peewee import JOIN
 
-from dsgctl.core import access, datasets, derived, groups, names, service_accounts
+from dsgctl.core import datasets, delegated_grants, groups, service_accounts, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.rules import access
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Grant
 
 Source = Literal["manual", "self-service", "import"]
-_Found = tuple[int, int | None, int | None]  # the ids of a target: dataset, version, scoping group
+TargetIds = tuple[int, int | None, int | None]  # the ids of a target: dataset, version, scoping group
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def group_subject(database: Database, name: str) -> Subject:
 
 def principal_subject(principal: m.Principal) -> Subject:
     """The subject that is this user or service account."""
-    return Subject(service_accounts.label(principal), principal_id=principal.id)
+    return Subject(service_accounts.format_label(principal), principal_id=principal.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,12 @@ class Target:
     scope: str | None = None
 
 
-def known_permission(text: str) -> str:
+def require_level(text: str) -> str:
     """One of the four: what a person may grant. Imports may bring others."""
     if text not in access.LEVELS:
-        raise Invalid(f"{names.shown(text)} is not a permission", "the permissions are view, edit, manage and admin")
+        raise Invalid(
+            f"{validation.quoted(text)} is not a permission", "the permissions are view, edit, manage and admin"
+        )
     return text
 
 
@@ -78,7 +81,7 @@ def add(
     end = _ends(expires, _authorize(change, subject, target))
     _check_permission(change.database, target.permission)
     found = _resolve(change.database, target)
-    known = _existing(change.database, subject, target.permission, found)
+    known = _find_existing(change.database, subject, target.permission, found)
     if known is None:
         add_all(change, [subject], target, expires=end, source=source)
         return True
@@ -97,16 +100,16 @@ def add(
     if adopted or _lasts(end) > _lasts(known.expires):  # given anew: to those, too, who have joined a group since
         values |= {"delegate_id": giver, "granted_by": change.actor, "created": change.at}
     change.database.run(Grant.update(values).where(Grant.id == known.id))
-    which = _words(target)
+    which = _describe_target(target)
     before, after = which | {"expires": known.expires}, which | {"expires": end}
     if adopted:
         before, after = before | {"granted_by": known.granted_by}, after | {"granted_by": change.actor}
-    change.record("grant.set", _label(target, subject), before, after)
+    change.record("grant.set", _format_label(target, subject), before, after)
     return True
 
 
 def _lasts(expires: datetime | None) -> datetime:
-    return expires or derived.NEVER
+    return expires or delegated_grants.NEVER
 
 
 def _ends(expires: datetime | None, latest: datetime) -> datetime | None:
@@ -126,13 +129,23 @@ def add_all(
     rows = []
     for subject in subjects:
         end = _ends(expires, _authorize(change, subject, target))
-        rows.append((subject, {"expires": end, "source": source, "granted_by": change.actor, "created": change.at,
-                               "delegate_id": change.giver_id}))  # fmt: skip
+        rows.append(
+            (
+                subject,
+                {
+                    "expires": end,
+                    "source": source,
+                    "granted_by": change.actor,
+                    "created": change.at,
+                    "delegate_id": change.giver_id,
+                },
+            )
+        )
     _insert(change, target, _resolve(change.database, target), rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ImportedGrant:
     """A grant of another system, which knows by whom and when it was given."""
 
     subject: Subject
@@ -142,19 +155,19 @@ class Kept:
     created: datetime
 
 
-def keep_all(change: Change, kept: Iterable[Kept]) -> int:
+def import_grants(change: Change, kept: Iterable[ImportedGrant]) -> int:
     """Take over grants of another system; those that are here are left as they are. At most some thousands at once.
 
     Returns:
         How many are new.
     """
-    by_target: dict[Target, dict[Subject, Kept]] = {}
+    by_target: dict[Target, dict[Subject, ImportedGrant]] = {}
     for one in kept:
         by_target.setdefault(one.target, {}).setdefault(one.subject, one)
     new = 0
     for target, grants in by_target.items():
         found = _resolve(change.database, target)
-        query = _these(target.permission, found, (Grant.principal, Grant.group)).where(
+        query = _select_grants(target.permission, found, (Grant.principal, Grant.group)).where(
             Grant.principal.in_([subject.principal_id for subject in grants if subject.principal_id])
             | Grant.group.in_([subject.group_id for subject in grants if subject.group_id])
         )
@@ -178,7 +191,9 @@ def keep_all(change: Change, kept: Iterable[Kept]) -> int:
     return new
 
 
-def _insert(change: Change, target: Target, found: _Found, subjects: Sequence[tuple[Subject, dict[str, Any]]]) -> None:
+def _insert(
+    change: Change, target: Target, found: TargetIds, subjects: Sequence[tuple[Subject, dict[str, Any]]]
+) -> None:
     dataset_id, version_id, scope_id = found
     _check_permission(change.database, target.permission)
     row = {"dataset": dataset_id, "version": version_id, "permission": target.permission, "scope_group": scope_id}
@@ -191,15 +206,15 @@ def _insert(change: Change, target: Target, found: _Found, subjects: Sequence[tu
         change.database.run(
             m.Withdrawal.delete().where(m.Withdrawal.dataset == dataset_id, m.Withdrawal.principal.in_(given))
         )
-    words = _words(target)
+    words = _describe_target(target)
     for subject, how in subjects:
         after = words | {"expires": how["expires"]} if how["expires"] else words
-        change.record("grant.add", _label(target, subject), after=after)
+        change.record("grant.add", _format_label(target, subject), after=after)
 
 
 def end_of(database: Database, subject: Subject, target: Target) -> datetime | None:
     """When a grant that is there ends; None for never."""
-    known = _existing(database, subject, target.permission, _resolve(database, target))
+    known = _find_existing(database, subject, target.permission, _resolve(database, target))
     return known.expires if known is not None else None
 
 
@@ -207,15 +222,18 @@ def _check_permission(database: Database, name: str) -> None:
     """Raises:
     Invalid: nobody has a permission of this name yet, and it is not of the form that a new one must have.
     """
-    if name in access.LEVELS or isinstance(name, names.Foreign):
+    if name in access.LEVELS or isinstance(name, validation.Foreign):
         return
-    if not names.is_storable(name) or database.first(Grant.select().where(Grant.permission == name).limit(1)) is None:
-        names.permission(name)
+    if (
+        not validation.is_storable(name)
+        or database.first(Grant.select().where(Grant.permission == name).limit(1)) is None
+    ):
+        validation.permission(name)
 
 
 def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dict[int, datetime | None]:
     """Those of these principals who have this very grant, and when it ends; at most some thousands at once."""
-    query = _these(target.permission, _resolve(database, target), (Grant.principal, Grant.expires))
+    query = _select_grants(target.permission, _resolve(database, target), (Grant.principal, Grant.expires))
     return dict(database.tuples(query.where(Grant.principal.in_(list(ids)))))
 
 
@@ -229,24 +247,32 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     """
     _authorize(change, subject, target)
     found = _resolve(change.database, target)
-    known = _existing(change.database, subject, target.permission, found)
+    known = _find_existing(change.database, subject, target.permission, found)
     if known is None:
         others = [
-            " ".join(filter(None, (row["permission"], row["version"] and f"--version {row['version']}",
-                                   row["scope"] and f"--scope {row['scope']}")))
-            for row in listed(change.database, dataset=target.dataset, subject=subject)
+            " ".join(
+                filter(
+                    None,
+                    (
+                        row["permission"],
+                        row["version"] and f"--version {row['version']}",
+                        row["scope"] and f"--scope {row['scope']}",
+                    ),
+                )
+            )
+            for row in list_grants(change.database, dataset=target.dataset, subject=subject)
             if change.delegate is None or change.delegate.may_see(row)
-        ]  # fmt: skip
+        ]
         raise NotFound(
             f"{subject.label} has no such grant: {target.permission} on {target.dataset}",
             f"there is: {', '.join(others)}" if others else f"dsgctl grant list --dataset {target.dataset}",
         )
     change.database.run(Grant.delete().where(Grant.id == known.id))
-    before = _words(target) | ({"expires": known.expires} if known.expires else {})
+    before = _describe_target(target) | ({"expires": known.expires} if known.expires else {})
     before |= {"granted_by": known.granted_by, "source": known.source}
     if subject.principal_id is not None and target.permission == "view" and target.version is None:
         _withdraw(change, subject.principal_id, target.dataset)
-    change.record("grant.revoke", _label(target, subject), before)
+    change.record("grant.revoke", _format_label(target, subject), before)
 
 
 def _withdraw(change: Change, principal_id: int, dataset: str) -> None:
@@ -273,7 +299,7 @@ def _authorize(change: Change, subject: Subject | None, target: Target) -> datet
         Until when it may be given.
     """
     if change.delegate is None:
-        return derived.NEVER
+        return delegated_grants.NEVER
     who = (subject.principal_id, subject.group_id) if subject is not None else (None, None)
     return change.delegate.require_grant(target.dataset, target.permission, target.version, target.scope, who)
 
@@ -292,21 +318,21 @@ def find_subject(change: Change, target: Target, find: Callable[[], Subject]) ->
         raise
 
 
-def _resolve(database: Database, target: Target) -> _Found:
+def _resolve(database: Database, target: Target) -> TargetIds:
     dataset = datasets.find(database, target.dataset)
     version_id = datasets.find_version(database, dataset, target.version).id if target.version is not None else None
     scope_id = groups.find(database, target.scope).id if target.scope is not None else None
     return dataset.id, version_id, scope_id
 
 
-def _existing(database: Database, subject: Subject, permission: str, found: _Found) -> Grant | None:
-    query = _these(permission, found, (Grant,))
+def _find_existing(database: Database, subject: Subject, permission: str, found: TargetIds) -> Grant | None:
+    query = _select_grants(permission, found, (Grant,))
     for column, value in ((Grant.principal, subject.principal_id), (Grant.group, subject.group_id)):
         query = query.where(column.is_null() if value is None else column == value)
     return database.first(query)
 
 
-def _these(permission: str, found: _Found, select: Sequence[Any]) -> Any:
+def _select_grants(permission: str, found: TargetIds, select: Sequence[Any]) -> Any:
     """Select from the grants of this permission on this dataset, version and scope, whoever has them."""
     query = Grant.select(*select).where(Grant.permission == permission)
     for column, value in zip((Grant.dataset, Grant.version, Grant.scope_group), found, strict=True):
@@ -314,17 +340,17 @@ def _these(permission: str, found: _Found, select: Sequence[Any]) -> Any:
     return query
 
 
-def _words(target: Target) -> dict[str, Any]:
+def _describe_target(target: Target) -> dict[str, Any]:
     """Which of a subject's grants on a dataset, as audit records tell it."""
     words = {"permission": target.permission, "version": target.version, "scope": target.scope}
     return {key: value for key, value in words.items() if value is not None}
 
 
-def _label(target: Target, subject: Subject) -> str:
+def _format_label(target: Target, subject: Subject) -> str:
     return f"dataset:{target.dataset} {subject.label}"
 
 
-def listed(
+def list_grants(
     database: Database,
     *,
     dataset: str | None = None,
@@ -341,10 +367,18 @@ def listed(
     scope = m.Group.alias("scope")
     query = (
         Grant.select(
-            Grant.id, m.Dataset.name.alias("dataset"), m.Version.name.alias("version"), Grant.permission,
-            m.Principal.email.alias("user"), m.Principal.slug.alias("service_account"),
-            m.Group.name.alias("group"), scope.name.alias("scope"),
-            Grant.expires, Grant.granted_by, Grant.source, Grant.created,
+            Grant.id,
+            m.Dataset.name.alias("dataset"),
+            m.Version.name.alias("version"),
+            Grant.permission,
+            m.Principal.email.alias("user"),
+            m.Principal.slug.alias("service_account"),
+            m.Group.name.alias("group"),
+            scope.name.alias("scope"),
+            Grant.expires,
+            Grant.granted_by,
+            Grant.source,
+            Grant.created,
         )
         .join_from(Grant, m.Dataset)
         .join_from(Grant, m.Version, JOIN.LEFT_OUTER)
@@ -352,7 +386,7 @@ def listed(
         .join_from(Grant, m.Group, JOIN.LEFT_OUTER, on=(Grant.group == m.Group.id))
         .join_from(Grant, scope, JOIN.LEFT_OUTER, on=(Grant.scope_group == scope.id))
         .order_by(m.Dataset.name, Grant.id)
-    )  # fmt: skip
+    )
     if dataset is not None:
         query = query.where(Grant.dataset == datasets.find(database, dataset).id)
     if subject is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import derived, names, users
+from dsgctl.core import delegated_grants, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import NotFound
 from dsgctl.store import Database
@@ -14,7 +14,7 @@ from dsgctl.store.models import Group
 
 
 def by_name(database: Database, name: str) -> Group | None:
-    return database.first(Group.select().where(Group.name == name)) if names.is_storable(name) else None
+    return database.first(Group.select().where(Group.name == name)) if validation.is_storable(name) else None
 
 
 def find(database: Database, name: str) -> Group:
@@ -25,7 +25,7 @@ def find(database: Database, name: str) -> Group:
     """
     group = by_name(database, name)
     if group is None:
-        raise NotFound(f"there is no group {names.shown(name)}", "dsgctl group list")
+        raise NotFound(f"there is no group {validation.quoted(name)}", "dsgctl group list")
     return group
 
 
@@ -34,7 +34,7 @@ def add(change: Change, name: str) -> tuple[Group, bool]:
     known = by_name(change.database, name)
     if known is not None:
         return known, False
-    names.line(name, "group name")
+    validation.single_line(name, "group name")
     change.database.run(Group.insert(name=name, created=change.at))
     change.record("group.add", f"group:{name}", after={"name": name})
     return find(change.database, name), True
@@ -47,13 +47,13 @@ def remove(change: Change, name: str) -> dict[str, Any]:
         What went, as `holdings` tells it.
     """
     group = find(change.database, name)
-    gone = holdings(change.database, group)
+    gone = count_holdings(change.database, group)
     change.database.run(Group.delete().where(Group.id == group.id))
     change.record("group.remove", f"group:{name}", {"id": group.id, **gone})
     return gone
 
 
-def holdings(database: Database, group: Group) -> dict[str, Any]:
+def count_holdings(database: Database, group: Group) -> dict[str, Any]:
     """What goes with a group: members, its grants, and grants to people scoped to it."""
     members = m.Membership.select(m.Principal.email).join(m.Principal).where(m.Membership.group == group.id)
     grants = m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
@@ -83,7 +83,7 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
     if change.delegate is not None:
         change.delegate.require_member(name, group.id, leads=leads is not None, joins=True)
     user = users.find(change.database, email)
-    known = _membership(change.database, group, user)
+    known = _find_membership(change.database, group, user)
     if known is None:
         add_members(change, group, [user.id], [user.email], leads=bool(leads))
         return True
@@ -121,7 +121,7 @@ def add_members(
         change.record("group.member.add", f"group:{group.name} user:{email}", after=after)
 
 
-def members_among(database: Database, group: Group, ids: Iterable[int]) -> dict[int, bool]:
+def filter_members(database: Database, group: Group, ids: Iterable[int]) -> dict[int, bool]:
     """Those of these users who are in the group, and whether they lead it; at most some thousands at once."""
     query = m.Membership.select(m.Membership.principal, m.Membership.leads).where(
         m.Membership.group == group.id, m.Membership.principal.in_(list(ids))
@@ -139,33 +139,34 @@ def remove_member(change: Change, name: str, email: str) -> bool:
     if change.delegate is not None:
         change.delegate.require_member(name, group.id, leads=False, joins=False)
     user = users.find(change.database, email)
-    known = _membership(change.database, group, user)
+    known = _find_membership(change.database, group, user)
     if known is None:
         return False
     if change.delegate is not None and known.leads and not change.delegate.is_self(user.email):
         change.delegate.require_member(name, group.id, leads=True, joins=False)
-    derived.take_out(change, user.id, group.id)
+    delegated_grants.take_out(change, user.id, group.id)
     return True
 
 
-def _membership(database: Database, group: Group, user: m.Principal) -> m.Membership | None:
+def _find_membership(database: Database, group: Group, user: m.Principal) -> m.Membership | None:
     return database.first(
         m.Membership.select().where(m.Membership.group == group.id, m.Membership.principal == user.id)
     )
 
 
-def listed(database: Database) -> Iterator[dict[str, Any]]:
+def list_groups(database: Database) -> Iterator[dict[str, Any]]:
     """Every group by name, with how many are in it and lead it."""
     query = (
         Group.select(
-            Group.id, Group.name,
+            Group.id,
+            Group.name,
             fn.count(m.Membership.principal).alias("members"),
             fn.coalesce(fn.sum(m.Membership.leads), 0).alias("leads"),
         )
         .join(m.Membership, JOIN.LEFT_OUTER)
         .group_by(Group.id)
         .order_by(Group.name)
-    )  # fmt: skip
+    )
     return database.rows(query)
 
 
@@ -176,7 +177,7 @@ def show(database: Database, name: str) -> dict[str, Any]:
         .join(m.Principal)
         .where(m.Membership.group == group.id, m.Membership.leads == True)
     )
-    held = holdings(database, group)
+    held = count_holdings(database, group)
     return {
         "id": group.id,
         "name": group.name,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dsgctl.core import groups, standing, tokens, users
+from dsgctl.core import account_status, groups, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotAllowed
 from dsgctl.store import Database
@@ -45,7 +45,7 @@ def sign_in(change: Change, identity: Identity, *, default_groups: Sequence[str]
         Invalid: the email cannot be a user's.
     """
     user = _account(change, identity, default_groups)
-    if standing.ended_by(change.database, user) is not None:
+    if account_status.ended_by(change.database, user) is not None:
         raise NotAllowed(f"the account {user.email} is disabled")
     users.see_email(change, user, identity.email)
     learned: dict[str, Any] = {
@@ -71,7 +71,7 @@ def _account(change: Change, identity: Identity, default_groups: Sequence[str]) 
             groups.add_member(change, group, known.email)
     elif known.subject is not None:
         raise Conflict(f"the address {known.email} belongs to another sign-in identity", "dsgctl user set --unbind")
-    if standing.ended_by(change.database, known) is None:
+    if account_status.ended_by(change.database, known) is None:
         users.bind(change, known, identity.issuer, identity.subject)
     return known
 

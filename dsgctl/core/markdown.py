@@ -13,7 +13,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from dsgctl.core import names
+from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 
 MAX_MARKS: Final = 10_000  # lines and characters that mean something: ten times those of a usual licence
@@ -34,7 +34,7 @@ def require(text: str, what: str) -> str:
     Raises:
         Invalid: it is too long, has control characters, or costs too much.
     """
-    names.paragraph(text, what)
+    validation.multiline(text, what)
     try:
         _html(text, 2)
     except _TooMuch:
@@ -58,7 +58,7 @@ def render(text: str, top: int = 2) -> str:
 
 
 def _html(text: str, top: int) -> str:
-    if len(text) > names.MAX_TEXT or len(_MARKS.findall(text)) > MAX_MARKS:
+    if len(text) > validation.MAX_TEXT or len(_MARKS.findall(text)) > MAX_MARKS:
         raise _TooMuch
     if any(_cells(block) > MAX_PARTS for block in _BLANK.split(text)):
         raise _TooMuch

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsgctl.core import grants, groups, service_accounts, standing, tokens, users
+from dsgctl.core import account_status, grants, groups, service_accounts, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Target
@@ -12,7 +12,7 @@ from dsgctl.store.models import Principal
 
 
 @dataclass(slots=True)
-class Left:
+class OffboardingResult:
     """What ended, by the names that commands have for it.
 
     Attributes:
@@ -31,7 +31,7 @@ class Left:
         return bool(self.disabled or self.tokens or self.grants or self.groups)
 
 
-def made_by(database: Database, user: Principal, os_user: str | None = None) -> list[Principal]:
+def list_service_accounts_made_by(database: Database, user: Principal, os_user: str | None = None) -> list[Principal]:
     """The service accounts that a person made.
 
     Args:
@@ -51,11 +51,11 @@ def offboard(
     disable_service_accounts: bool = False,
     heir: str | None = None,
     last_admin: bool = False,
-) -> Left:
+) -> OffboardingResult:
     """Disable a person and the children of their account, end every token, and take away grants and memberships.
 
     Grants that they gave as an operator stay, and so does what the record says of them; what they gave with ``--as``
-    falls (derived.py). A second time changes nothing.
+    falls (delegated_grants.py). A second time changes nothing.
 
     Args:
         os_user: see `made_by`.
@@ -67,11 +67,11 @@ def offboard(
         NotAllowed: it is the last admin.
         Invalid: the heir is disabled, or the person who leaves.
     """
-    user, left = users.find(change.database, email), Left()
+    user, left = users.find(change.database, email), OffboardingResult()
     inherits = _heir(change.database, user, heir) if heir else None
-    for account in [user, *users.descendants(change.database, user)]:
+    for account in [user, *users.list_descendants(change.database, user)]:
         _end(change, account, left, last_admin=last_admin)
-    for account in made_by(change.database, user, os_user):
+    for account in list_service_accounts_made_by(change.database, user, os_user):
         left.service_accounts.append(account.slug)
         if disable_service_accounts and service_accounts.set_active(change, account.slug, False):
             left.disabled.append(account.slug)
@@ -82,22 +82,22 @@ def offboard(
 
 def _heir(database: Database, user: Principal, email: str) -> Principal:
     heir = users.find(database, email)
-    if heir.id == user.id or standing.ended_by(database, heir) is not None:
+    if heir.id == user.id or account_status.ended_by(database, heir) is not None:
         raise Invalid(f"{heir.email} cannot take them over", "name another user, whose account is not disabled")
     return heir
 
 
-def _end(change: Change, account: Principal, left: Left, *, last_admin: bool) -> None:
+def _end(change: Change, account: Principal, left: OffboardingResult, *, last_admin: bool) -> None:
     database, subject = change.database, grants.principal_subject(account)
     if users.set_active(change, account.email, False, last_admin=last_admin):
         left.disabled.append(account.email)
-    for row in list(tokens.listed(database, principal=account, at=change.at)):
+    for row in list(tokens.list_tokens(database, principal=account, at=change.at)):
         tokens.revoke(change, row["id"])
         left.tokens.append(row["id"])
-    for row in list(grants.listed(database, subject=subject)):
+    for row in list(grants.list_grants(database, subject=subject)):
         grants.revoke(change, subject, Target(row["dataset"], row["permission"], row["version"], row["scope"]))
         left.grants.append(" ".join(filter(None, (row["dataset"], row["version"], row["permission"]))))
-    held: dict[str, Any] = users.holdings(database, account)
+    held: dict[str, Any] = users.count_holdings(database, account)
     for group in held["groups"]:
         groups.remove_member(change, group, account.email)
         left.groups.append(group)

@@ -5,7 +5,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import names, users
+from dsgctl.core import users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
@@ -25,19 +25,19 @@ def find(database: Database, slug: str) -> Principal:
     """
     account = by_slug(database, slug)
     if account is None:
-        raise NotFound(f"there is no service account {names.shown(slug)}", "dsgctl service-account list")
+        raise NotFound(f"there is no service account {validation.quoted(slug)}", "dsgctl service-account list")
     return account
 
 
 def find_principal(database: Database, who: str) -> Principal:
     """A user by email, or a service account by name or by the address that user/cache gives it."""
     slug, at, domain = who.partition("@")
-    if at and names.email_key(domain) != names.SERVICE_ACCOUNT_DOMAIN:
+    if at and validation.email_key(domain) != validation.SERVICE_ACCOUNT_DOMAIN:
         return users.find(database, who)
     return find(database, slug)
 
 
-def label(principal: Principal) -> str:
+def format_label(principal: Principal) -> str:
     """``user:EMAIL`` or ``service-account:NAME``, as audit records name it."""
     return f"user:{principal.email}" if principal.kind == "user" else f"service-account:{principal.slug}"
 
@@ -48,8 +48,8 @@ def add(change: Change, slug: str, *, description: str = "", **kept: Any) -> tup
     Args:
         kept: what another system had and an importer keeps: active, created, created_by.
     """
-    names.line(description, "description", empty=True)
-    known = by_slug(change.database, names.slug(slug, "service account"))
+    validation.single_line(description, "description", empty=True)
+    known = by_slug(change.database, validation.slug(slug, "service account"))
     if known is not None:
         if known.description != description:
             raise Conflict(
@@ -66,12 +66,12 @@ def add(change: Change, slug: str, *, description: str = "", **kept: Any) -> tup
 def describe(change: Change, slug: str, description: str) -> bool:
     """Say in other words what it is for. Returns whether it was otherwise before."""
     account = find(change.database, slug)
-    names.line(description, "description", empty=True)
+    validation.single_line(description, "description", empty=True)
     if account.description == description:
         return False
     change.database.run(Principal.update(description=description).where(Principal.id == account.id))
     change.record(
-        "service-account.set", label(account), {"description": account.description}, {"description": description}
+        "service-account.set", format_label(account), {"description": account.description}, {"description": description}
     )
     return True
 
@@ -84,19 +84,21 @@ def set_active(change: Change, slug: str, active: bool) -> bool:
     change.database.run(Principal.update(active=active).where(Principal.id == account.id))
     change.record(
         "service-account.enable" if active else "service-account.disable",
-        f"service-account:{slug}", {"active": not active}, {"active": active},
-    )  # fmt: skip
+        f"service-account:{slug}",
+        {"active": not active},
+        {"active": active},
+    )
     return True
 
 
 def hand_over(change: Change, account: Principal, to: Principal) -> bool:
     """Say that it is another user's from now on. Returns whether it was somebody else's."""
-    after = label(to)
+    after = format_label(to)
     if account.created_by == after:
         return False
     change.database.run(Principal.update(created_by=after).where(Principal.id == account.id))
     change.record(
-        "service-account.hand-over", label(account), {"created_by": account.created_by}, {"created_by": after}
+        "service-account.hand-over", format_label(account), {"created_by": account.created_by}, {"created_by": after}
     )
     return True
 
@@ -104,36 +106,44 @@ def hand_over(change: Change, account: Principal, to: Principal) -> bool:
 def remove(change: Change, slug: str) -> dict[str, Any]:
     """Delete the account with its grants and tokens. Returns what went."""
     account = find(change.database, slug)
-    gone = holdings(change.database, account)
+    gone = count_holdings(change.database, account)
     change.database.run(Principal.delete().where(Principal.id == account.id))
     change.record("service-account.remove", f"service-account:{slug}", {"id": account.id, **gone})
     return gone
 
 
-def holdings(database: Database, account: Principal) -> dict[str, Any]:
+def count_holdings(database: Database, account: Principal) -> dict[str, Any]:
     """What goes with a service account: grants and tokens."""
-    held = users.holdings(database, account)
+    held = users.count_holdings(database, account)
     return {"grants": held["grants"], "tokens": held["tokens"]}
 
 
-def listed(database: Database) -> Iterator[dict[str, Any]]:
+def list_service_accounts(database: Database) -> Iterator[dict[str, Any]]:
     query = (
         Principal.select(
-            Principal.id, Principal.slug.alias("name"), Principal.description, Principal.active,
-            fn.count(m.Token.id).alias("tokens"), fn.max(m.Token.last_used).alias("last_used"),
+            Principal.id,
+            Principal.slug.alias("name"),
+            Principal.description,
+            Principal.active,
+            fn.count(m.Token.id).alias("tokens"),
+            fn.max(m.Token.last_used).alias("last_used"),
         )
         .join(m.Token, JOIN.LEFT_OUTER, on=((m.Token.principal == Principal.id) & m.Token.revoked.is_null()))
         .where(Principal.kind == "service_account")
         .group_by(Principal.id)
         .order_by(Principal.slug)
-    )  # fmt: skip
+    )
     return database.rows(query)
 
 
 def show(database: Database, slug: str) -> dict[str, Any]:
     account = find(database, slug)
     return {
-        "id": account.id, "name": account.slug, "description": account.description, "active": account.active,
-        "created": account.created, "created_by": account.created_by,
-        **holdings(database, account),
-    }  # fmt: skip
+        "id": account.id,
+        "name": account.slug,
+        "description": account.description,
+        "active": account.active,
+        "created": account.created,
+        "created_by": account.created_by,
+        **count_holdings(database, account),
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dsgctl.core import datasets, names
+from dsgctl.core import datasets, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import Database
@@ -14,7 +14,7 @@ _MAX_ROOT = 2**63 - 1
 
 
 def by_name(database: Database, name: str) -> Service | None:
-    return database.first(Service.select().where(Service.name == name)) if names.is_storable(name) else None
+    return database.first(Service.select().where(Service.name == name)) if validation.is_storable(name) else None
 
 
 def find(database: Database, name: str) -> Service:
@@ -25,18 +25,21 @@ def find(database: Database, name: str) -> Service:
     """
     service = by_name(database, name)
     if service is None:
-        raise NotFound(f"there is no service {names.shown(name)}", "dsgctl service list")
+        raise NotFound(f"there is no service {validation.quoted(name)}", "dsgctl service list")
     return service
 
 
 def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> tuple[Service, bool]:
-    values = {"display_name": names.line(display_name, "display name", empty=True), "url": names.url(url)}
+    values = {
+        "display_name": validation.single_line(display_name, "display name", empty=True),
+        "url": validation.url(url),
+    }
     known = by_name(change.database, name)
     if known is not None:
         if any(getattr(known, key) != value for key, value in values.items()):
             raise Conflict(f"service {name} exists, with another name or URL", f"dsgctl service remove {name}")
         return known, False
-    names.slug(name, "service")
+    validation.slug(name, "service")
     change.database.run(Service.insert(name=name, **values))
     change.record("service.add", f"service:{name}", after=values)
     return find(change.database, name), True
@@ -48,13 +51,14 @@ def remove(change: Change, name: str) -> int:
     terms = change.database.count(m.Terms.select().where(m.Terms.service == service.id))
     change.database.run(Service.delete().where(Service.id == service.id))
     change.record(
-        "service.remove", f"service:{name}",
+        "service.remove",
+        f"service:{name}",
         {"display_name": service.display_name, "url": service.url, "terms": terms},
-    )  # fmt: skip
+    )
     return terms
 
 
-def listed(database: Database) -> Iterator[dict[str, Any]]:
+def list_services(database: Database) -> Iterator[dict[str, Any]]:
     return database.rows(
         Service.select(Service.id, Service.name, Service.display_name, Service.url).order_by(Service.name)
     )
@@ -64,7 +68,7 @@ def listed(database: Database) -> Iterator[dict[str, Any]]:
 
 
 def _table(database: Database, service: str, table: str) -> ServiceTable | None:
-    if not (names.is_storable(service) and names.is_storable(table)):
+    if not (validation.is_storable(service) and validation.is_storable(table)):
         return None
     return database.first(ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table))
 
@@ -72,7 +76,9 @@ def _table(database: Database, service: str, table: str) -> ServiceTable | None:
 def find_table(database: Database, service: str, table: str) -> ServiceTable:
     found = _table(database, service, table)
     if found is None:
-        raise NotFound(f"there is no table {names.shown(table)} of {names.shown(service)}", "dsgctl service table list")
+        raise NotFound(
+            f"there is no table {validation.quoted(table)} of {validation.quoted(service)}", "dsgctl service table list"
+        )
     return found
 
 
@@ -91,8 +97,8 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
                 f"dsgctl service table remove {service} {table}",
             )
         return False
-    names.line(service, "service name")
-    names.line(table, "table name")
+    validation.single_line(service, "service name")
+    validation.single_line(table, "table name")
     change.database.run(ServiceTable.insert(service=service, name=table, dataset=dataset.id))
     change.record("service.table.add", f"table:{service}/{table} dataset:{dataset_name}")
     return True
@@ -109,7 +115,7 @@ def remove_table(change: Change, service: str, table: str) -> int:
     return roots
 
 
-def tables(database: Database, service: str | None = None) -> Iterator[dict[str, Any]]:
+def list_tables(database: Database, service: str | None = None) -> Iterator[dict[str, Any]]:
     query = (
         ServiceTable.select(
             ServiceTable.id,
@@ -126,7 +132,7 @@ def tables(database: Database, service: str | None = None) -> Iterator[dict[str,
 # Public roots
 
 
-def root_id(number: int) -> int:
+def parse_root_id(number: int) -> int:
     """A number that a root may have."""
     if not 0 <= number <= _MAX_ROOT:
         raise Invalid(f"{number} is not a root id", "a root id is a whole number from 0 to 2^63-1")
@@ -140,7 +146,7 @@ def add_root(change: Change, service: str, table: str, number: int) -> bool:
 
 def add_roots(change: Change, service: str, table: str, numbers: Iterable[int]) -> int:
     """Mark roots as open to all; at most some thousands at once. Returns how many are new."""
-    wanted = dict.fromkeys(root_id(number) for number in numbers)
+    wanted = dict.fromkeys(parse_root_id(number) for number in numbers)
     found = find_table(change.database, service, table)
     query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == found.id)
     there = {number for (number,) in change.database.tuples(query.where(PublicRoot.root_id.in_(list(wanted))))}
@@ -162,7 +168,7 @@ def remove_root(change: Change, service: str, table: str, root_id: int) -> None:
     change.record("service.root.remove", f"table:{service}/{table} root:{root_id}")
 
 
-def roots(database: Database, service: str, table: str) -> Iterator[dict[str, Any]]:
+def list_roots(database: Database, service: str, table: str) -> Iterator[dict[str, Any]]:
     found = find_table(database, service, table)
     query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == found.id)
     return database.rows(query.order_by(PublicRoot.root_id))

@@ -9,14 +9,15 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import access, datasets, facts, grants, names, services, users
-from dsgctl.core.access import Facts
+from dsgctl.core import datasets, grants, services, snapshots, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.rules import access
+from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Acceptance, Terms
-from dsgctl.store.prepared import Prepared, given
+from dsgctl.store.prepared import Prepared, parameter
 
 
 def by_id(database: Database, terms_id: int) -> Terms | None:
@@ -47,11 +48,11 @@ _ABOUT = (
     )
     .order_by(m.Dataset.name)
 )
-_ABOUT_ID = Prepared(_ABOUT.where(Terms.id == given("id")))
-_ABOUT_INVITE = Prepared(_ABOUT.where(Terms.invite_token == given("invite")))
+_ABOUT_ID = Prepared(_ABOUT.where(Terms.id == parameter("id")))
+_ABOUT_INVITE = Prepared(_ABOUT.where(Terms.invite_token == parameter("invite")))
 
 
-def datasets_of(database: Database, terms_id: int) -> list[str]:
+def list_datasets_of(database: Database, terms_id: int) -> list[str]:
     """The names of the datasets that terms are about: the one they were written for, and those whose own they are."""
     return [name for _, name in _ABOUT_ID(database, id=terms_id) if name is not None]
 
@@ -68,8 +69,8 @@ class Readable:
     datasets: tuple[str, ...]
 
 
-def readable(
-    database: Database, known: Facts, at: datetime, *, terms_id: int = 0, invite: str | None = None
+def find_readable(
+    database: Database, known: PrincipalSnapshot, at: datetime, *, terms_id: int = 0, invite: str | None = None
 ) -> Readable | None:
     """Terms, if this person may read them. Call it in a `Database.snapshot`.
 
@@ -92,7 +93,7 @@ def readable(
     return Readable(found, names)
 
 
-def accepted_by(database: Database, principal_id: int) -> Iterator[dict[str, Any]]:
+def list_accepted_by(database: Database, principal_id: int) -> Iterator[dict[str, Any]]:
     """What somebody has accepted, and when; the newest first."""
     query = (
         Acceptance.select(Acceptance.terms.alias("id"), Terms.name, Acceptance.accepted)
@@ -103,14 +104,14 @@ def accepted_by(database: Database, principal_id: int) -> Iterator[dict[str, Any
     return database.rows(query)
 
 
-def accepted_when(database: Database, terms_id: int, principal_id: int) -> datetime | None:
+def find_acceptance_date(database: Database, terms_id: int, principal_id: int) -> datetime | None:
     """When somebody accepted terms; None if they have not."""
     where = (Acceptance.principal == principal_id) & (Acceptance.terms == terms_id)
     found = database.first(Acceptance.select().where(where))
     return found.accepted if found is not None else None
 
 
-def are_own(database: Database, found: Terms) -> bool:
+def is_own_of_dataset(database: Database, found: Terms) -> bool:
     """Whether they are some dataset's own terms now."""
     return database.first(m.Dataset.select().where(m.Dataset.own_terms_id == found.id)) is not None
 
@@ -142,7 +143,7 @@ def add(
     """
     from dsgctl.core import markdown  # the parser is slow to import, and only this needs it
 
-    names.line(name, "name for terms")
+    validation.single_line(name, "name for terms")
     if not markdown.require(text, "text of the terms").strip():
         raise Invalid("the text of the terms is empty", "write them in Markdown")
     if dataset is None and (version is not None or service is not None):
@@ -182,28 +183,28 @@ def _first_line(text: str) -> str:
     return line if len(line) <= 80 else line[:77] + "..."
 
 
-def keep(change: Change, **row: Any) -> None:
+def import_terms(change: Change, **row: Any) -> None:
     """Take over terms of another system as they are, under the id that they had there.
 
     Args:
         row: every column of the table: id, name, text, dataset, version and service (ids),
             invite_token, effective, retired.
     """
-    names.line(row["name"], "name for terms")
-    names.paragraph(row["text"], "text of the terms")
-    names.line(row["invite_token"], "invitation")
+    validation.single_line(row["name"], "name for terms")
+    validation.multiline(row["text"], "text of the terms")
+    validation.single_line(row["invite_token"], "invitation")
     change.database.run(Terms.insert(**row))
     change.record("terms.add", f"terms:{row['id']}", after={key: row[key] for key in ("name", "effective", "retired")})
 
 
-def keep_own(change: Change, dataset: m.Dataset, terms_id: int) -> None:
+def import_own_terms(change: Change, dataset: m.Dataset, terms_id: int) -> None:
     """Take over that these are a dataset's own terms."""
     _set_own_terms(change, dataset.id, terms_id)
     change.record("dataset.set", f"dataset:{dataset.name} terms:{terms_id}", after={"own_terms": terms_id})
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class ImportedAcceptance:
     """That a person accepted terms, then and from there, as another system has it."""
 
     terms_id: int
@@ -213,21 +214,29 @@ class Accepted:
     address: str | None
 
 
-def keep_acceptances(change: Change, accepted: Iterable[Accepted]) -> int:
+def import_acceptances(change: Change, accepted: Iterable[ImportedAcceptance]) -> int:
     """Take over who accepted terms. At most some thousands at once. Returns how many are new."""
-    by_terms: dict[int, dict[int, Accepted]] = {}
+    by_terms: dict[int, dict[int, ImportedAcceptance]] = {}
     for one in accepted:
         by_terms.setdefault(one.terms_id, {}).setdefault(one.principal_id, one)
-    new: list[Accepted] = []
+    new: list[ImportedAcceptance] = []
     for terms_id, people in by_terms.items():
         query = Acceptance.select(Acceptance.principal).where(Acceptance.terms == terms_id)
         there = {number for (number,) in change.database.tuples(query.where(Acceptance.principal.in_(list(people))))}
         new += [one for number, one in people.items() if number not in there]
-    change.database.insert_many(Acceptance, [
-        {"principal": one.principal_id, "terms": one.terms_id, "accepted": one.at, "address": one.address,
-         "recorded_by": f"user:{one.email}"}
-        for one in new
-    ])  # fmt: skip
+    change.database.insert_many(
+        Acceptance,
+        [
+            {
+                "principal": one.principal_id,
+                "terms": one.terms_id,
+                "accepted": one.at,
+                "address": one.address,
+                "recorded_by": f"user:{one.email}",
+            }
+            for one in new
+        ],
+    )
     for one in new:
         after = {"accepted": one.at, "address": one.address}
         change.record("terms.accept", f"terms:{one.terms_id} user:{one.email}", after=after)
@@ -309,27 +318,33 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
 
 def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
     # One of a version alone, or one that has ended, is not enough: nobody can accept twice.
-    for row in grants.listed(change.database, dataset=dataset, subject=subject):
+    for row in grants.list_grants(change.database, dataset=dataset, subject=subject):
         lasting = row["expires"] is None or row["expires"] > change.at
         if row["permission"] == "view" and row["version"] is None and lasting:
             return
     grants.add(change, subject, grants.Target(dataset, "view"), for_ever=True, source="self-service")
 
 
-def listed(database: Database) -> Iterator[dict[str, Any]]:
+def list_terms(database: Database) -> Iterator[dict[str, Any]]:
     """All terms, with what they are for, and how many have accepted them."""
     accepted = Acceptance.select(fn.count(Acceptance.principal)).where(Acceptance.terms == Terms.id)
     query = (
         Terms.select(
-            Terms.id, Terms.name, m.Dataset.name.alias("dataset"), m.Version.name.alias("version"),
-            m.Service.name.alias("service"), (m.Dataset.own_terms_id == Terms.id).alias("own"),
-            Terms.effective, Terms.retired, accepted.alias("accepted"),
+            Terms.id,
+            Terms.name,
+            m.Dataset.name.alias("dataset"),
+            m.Version.name.alias("version"),
+            m.Service.name.alias("service"),
+            (m.Dataset.own_terms_id == Terms.id).alias("own"),
+            Terms.effective,
+            Terms.retired,
+            accepted.alias("accepted"),
         )
         .join_from(Terms, m.Dataset, JOIN.LEFT_OUTER, on=(Terms.dataset == m.Dataset.id))
         .join_from(Terms, m.Version, JOIN.LEFT_OUTER)
         .join_from(Terms, m.Service, JOIN.LEFT_OUTER)
         .order_by(Terms.id)
-    )  # fmt: skip
+    )
     for row in database.rows(query):
         row["own"] = bool(row["own"])
         yield row
@@ -337,7 +352,7 @@ def listed(database: Database) -> Iterator[dict[str, Any]]:
 
 def show(database: Database, terms_id: int) -> dict[str, Any]:
     found = find(database, terms_id)
-    row = next(row for row in listed(database) if row["id"] == terms_id)
+    row = next(row for row in list_terms(database) if row["id"] == terms_id)
     return {
         **row,
         "accept_path": accept_path(terms_id),
@@ -346,7 +361,7 @@ def show(database: Database, terms_id: int) -> dict[str, Any]:
     }
 
 
-def pending(
+def list_pending(
     database: Database, at: datetime, *, email: str | None = None, dataset: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """Who holds a permission that only unaccepted terms hold back, and which terms.
@@ -357,26 +372,31 @@ def pending(
         email, dataset: only this person's; only this dataset's.
     """
     who = users.find(database, email).id if email is not None else None
-    named = [datasets.find(database, dataset).name] if dataset is not None else [
-        row["name"] for row in datasets.listed(database)
-    ]  # fmt: skip
-    asking = [None, *(row["name"] for row in services.listed(database))]
+    named = (
+        [datasets.find(database, dataset).name]
+        if dataset is not None
+        else [row["name"] for row in datasets.list_datasets(database)]
+    )
+    asking = [None, *(row["name"] for row in services.list_services(database))]
     with database.snapshot():
         for name in named:
             seen: set[tuple[int, int]] = set()
             for service in asking:
-                if not facts.has_terms(database, name, service=service):
+                if not snapshots.has_terms(database, name, service=service):
                     continue  # or everybody would be read for nothing
-                for known in facts.of_dataset(database, name, service=service):
+                for known in snapshots.read_dataset_holders(database, name, service=service):
                     if (who is not None and known.id != who) or not known.active:
                         continue
-                    if name not in access.effective(known, at):
+                    if name not in access.granted_permissions(known, at):
                         continue
                     for terms, of_service in access.missing_terms(known, known.datasets[name], at):
                         if (known.id, terms.id) in seen:
                             continue
                         seen.add((known.id, terms.id))
                         yield {
-                            "user": known.label, "dataset": name, "terms": terms.id, "name": terms.name,
+                            "user": known.label,
+                            "dataset": name,
+                            "terms": terms.id,
+                            "name": terms.name,
                             "service": service if of_service else None,
-                        }  # fmt: skip
+                        }

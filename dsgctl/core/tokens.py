@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from dsgctl.core import names, service_accounts, standing
+from dsgctl.core import account_status, service_accounts, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
 from dsgctl.store.models import Principal, Token
-from dsgctl.store.prepared import Prepared, given
+from dsgctl.store.prepared import Prepared, parameter
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM = 32  # characters: 190 bits
@@ -45,7 +45,7 @@ def is_mistyped(token: str) -> bool:
     return bool(_OURS.fullmatch(token)) and _checksum(body) != checksum
 
 
-def is_hopeless(token: str) -> bool:
+def is_malformed(token: str) -> bool:
     """Whether no look-up can find it: mistyped, or longer than any token is."""
     return len(token) > MAX_LENGTH or is_mistyped(token)
 
@@ -60,7 +60,7 @@ def visible_prefix(token: str) -> str:
     return token[: min(_VISIBLE, len(token) // 4)]
 
 
-class Problem(StrEnum):
+class TokenError(StrEnum):
     """Why a presented token is not good for anything: the closed list."""
 
     MISTYPED = "mistyped"
@@ -71,31 +71,31 @@ class Problem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class TokenStatus:
     """What is known of a presented token. It is good exactly if ``problem`` is None."""
 
-    problem: Problem | None
+    problem: TokenError | None
     token: Token | None = None
     principal: Principal | None = None
 
 
-def check(database: Database, presented: str, at: datetime) -> Checked:
+def check(database: Database, presented: str, at: datetime) -> TokenStatus:
     """Whose token this is, and whether it counts now. Nothing else reads the table to decide that.
 
     Args:
         presented: what a client sent; any text.
     """
-    if is_hopeless(presented):
-        return Checked(Problem.MISTYPED)
-    return _checked(database, _BY_HASH(database, hash=digest(presented)), at)
+    if is_malformed(presented):
+        return TokenStatus(TokenError.MISTYPED)
+    return _judge(database, _BY_HASH(database, hash=digest(presented)), at)
 
 
-def check_id(database: Database, token_id: int, at: datetime) -> Checked:
+def check_id(database: Database, token_id: int, at: datetime) -> TokenStatus:
     """The same for a token that was checked before, and on which something else rests since."""
-    return _checked(database, _BY_ID(database, id=token_id), at)
+    return _judge(database, _BY_ID(database, id=token_id), at)
 
 
-def hashes(database: Database, of: Collection[int] | None = None) -> Iterator[bytes]:
+def list_hashes(database: Database, of: Collection[int] | None = None) -> Iterator[bytes]:
     """The stored hashes, whatever became of their tokens; of some principals, or all."""
     query = Token.select(Token.hash)
     if of is not None:
@@ -109,28 +109,28 @@ def hashes(database: Database, of: Collection[int] | None = None) -> Iterator[by
 _TOKEN_COLUMNS = tuple(Token._meta.sorted_fields)
 _OWNER_COLUMNS = tuple(Principal._meta.sorted_fields)
 _WITH_OWNER = Token.select(*_TOKEN_COLUMNS, *_OWNER_COLUMNS).join(Principal)
-_BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == given("hash")))
-_BY_ID = Prepared(_WITH_OWNER.where(Token.id == given("id")))
+_BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == parameter("hash")))
+_BY_ID = Prepared(_WITH_OWNER.where(Token.id == parameter("id")))
 
 
-def _checked(database: Database, found: list[tuple[Any, ...]], at: datetime) -> Checked:
+def _judge(database: Database, found: list[tuple[Any, ...]], at: datetime) -> TokenStatus:
     if not found:
-        return Checked(Problem.UNKNOWN)
+        return TokenStatus(TokenError.UNKNOWN)
     (row,) = found
-    token, owner = _made(Token, row[: len(_TOKEN_COLUMNS)]), _made(Principal, row[len(_TOKEN_COLUMNS) :])
-    return Checked(_problem(database, token, owner, at), token, owner)
+    token, owner = _build_model(Token, row[: len(_TOKEN_COLUMNS)]), _build_model(Principal, row[len(_TOKEN_COLUMNS) :])
+    return TokenStatus(_find_error(database, token, owner, at), token, owner)
 
 
-def _made(model: type[Any], row: tuple[Any, ...]) -> Any:
+def _build_model(model: type[Any], row: tuple[Any, ...]) -> Any:
     return model(**dict(zip(model._meta.sorted_field_names, row, strict=True)))
 
 
-def _problem(database: Database, token: Token, owner: Principal, at: datetime) -> Problem | None:
+def _find_error(database: Database, token: Token, owner: Principal, at: datetime) -> TokenError | None:
     if token.revoked is not None:
-        return Problem.REVOKED
+        return TokenError.REVOKED
     if token.expires is not None and token.expires <= at:
-        return Problem.EXPIRED
-    return None if standing.ended_by(database, owner) is None else Problem.DISABLED
+        return TokenError.EXPIRED
+    return None if account_status.ended_by(database, owner) is None else TokenError.DISABLED
 
 
 def mint(
@@ -149,19 +149,20 @@ def mint(
     Raises:
         Conflict: the account is disabled.
     """
-    if ended := standing.ended_by(change.database, principal):
+    if ended := account_status.ended_by(change.database, principal):
         raise Conflict(
             f"{principal.label} is disabled{'' if ended == principal.label else ' with ' + ended}; "
-            "a token would not work", "enable the account first",
-        )  # fmt: skip
-    names.line(description, "description", empty=True)
+            "a token would not work",
+            "enable the account first",
+        )
+    validation.single_line(description, "description", empty=True)
     secret = generate()
     token_id = _insert(change, principal, secret, kind=kind, description=description, expires=expires)
     return find(change.database, token_id), secret
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ImportedToken:
     """A token of another system, which keeps working here; made by `kept`."""
 
     principal: Principal
@@ -170,7 +171,7 @@ class Kept:
     values: dict[str, Any]
 
 
-def kept(
+def hash_imported(
     principal: Principal,
     secret: str,
     *,
@@ -179,25 +180,23 @@ def kept(
     created: datetime,
     expires: datetime | None,
     last_used: datetime | None,
-) -> Kept:
+) -> ImportedToken:
     """What `keep_all` takes over; the secret itself is not in it."""
-    names.line(description, "description", empty=True)
-    values = {
-        "kind": kind, "description": description, "created": created, "expires": expires, "last_used": last_used
-    }  # fmt: skip
-    return Kept(principal, digest(secret), visible_prefix(secret), values)
+    validation.single_line(description, "description", empty=True)
+    values = {"kind": kind, "description": description, "created": created, "expires": expires, "last_used": last_used}
+    return ImportedToken(principal, digest(secret), visible_prefix(secret), values)
 
 
-def keep(change: Change, principal: Principal, secret: str, **values: Any) -> bool:
+def import_token(change: Change, principal: Principal, secret: str, **values: Any) -> bool:
     """Take over a token of another system, so that it keeps working. Returns whether it is new here.
 
     Args:
         values: as in `kept`.
     """
-    return bool(keep_all(change, [kept(principal, secret, **values)]))
+    return bool(import_tokens(change, [hash_imported(principal, secret, **values)]))
 
 
-def keep_all(change: Change, tokens: Iterable[Kept]) -> int:
+def import_tokens(change: Change, tokens: Iterable[ImportedToken]) -> int:
     """The same as `keep`, many at once, but at most some thousands. One that is here, whatever became of it,
     stays as it is.
 
@@ -226,9 +225,10 @@ def _insert(change: Change, principal: Principal, secret: str, **values: Any) ->
 def _record(change: Change, principal: Principal, row: dict[str, Any]) -> None:
     after = {key: row[key] for key in ("kind", "prefix", "description", "expires")}
     change.record(
-        "token.mint", f"token:{row['id']} {service_accounts.label(principal)}",
+        "token.mint",
+        f"token:{row['id']} {service_accounts.format_label(principal)}",
         after={key: value for key, value in after.items() if value},
-    )  # fmt: skip
+    )
 
 
 def find(database: Database, token_id: int) -> Token:
@@ -238,7 +238,7 @@ def find(database: Database, token_id: int) -> Token:
     return token
 
 
-def owner_of(database: Database, token: Token) -> Principal:
+def find_owner(database: Database, token: Token) -> Principal:
     return database.objects(Principal.select().where(Principal.id == token.principal_id))[0]
 
 
@@ -248,11 +248,12 @@ def revoke(change: Change, token_id: int) -> bool:
     if token.revoked is not None:
         return False
     change.database.run(Token.update(revoked=change.at).where(Token.id == token_id))
-    owner = owner_of(change.database, token)
+    owner = find_owner(change.database, token)
     change.record(
-        "token.revoke", f"token:{token_id} {service_accounts.label(owner)}",
+        "token.revoke",
+        f"token:{token_id} {service_accounts.format_label(owner)}",
         {"prefix": token.prefix, "description": token.description},
-    )  # fmt: skip
+    )
     return True
 
 
@@ -267,7 +268,7 @@ def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) 
     old = find(change.database, token_id)
     if old.revoked is not None:
         raise Conflict(f"token {token_id} is revoked", "dsgctl token mint makes a new one")
-    owner = owner_of(change.database, old)
+    owner = find_owner(change.database, old)
     life = old.expires - old.created if old.expires else None
     token, secret = mint(
         change, owner, kind=old.kind, description=old.description, expires=change.at + life if life else None
@@ -279,7 +280,7 @@ def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) 
     change.database.run(Token.update(expires=end).where(Token.id == token_id))
     change.record(
         "token.set",
-        f"token:{token_id} {service_accounts.label(owner)}",
+        f"token:{token_id} {service_accounts.format_label(owner)}",
         {"expires": old.expires},
         {"expires": end},
     )
@@ -291,16 +292,17 @@ def prune(change: Change, *, before: datetime) -> int:
     dead = (Token.revoked < before) | (Token.expires < before)
     gone = change.database.objects(Token.select().where(dead).order_by(Token.id))
     for token in gone:
-        owner = owner_of(change.database, token)
+        owner = find_owner(change.database, token)
         change.record(
-            "token.prune", f"token:{token.id} {service_accounts.label(owner)}",
+            "token.prune",
+            f"token:{token.id} {service_accounts.format_label(owner)}",
             {"prefix": token.prefix, "description": token.description},
-        )  # fmt: skip
+        )
     change.database.run(Token.delete().where(dead))
     return len(gone)
 
 
-def note_uses(database: Database, uses: dict[int, datetime]) -> None:
+def record_uses(database: Database, uses: dict[int, datetime]) -> None:
     """Write when tokens were last used: token id -> moment. Not a change of facts: no audit, no revision."""
     with database.transaction():
         for token_id, moment in uses.items():
@@ -308,18 +310,26 @@ def note_uses(database: Database, uses: dict[int, datetime]) -> None:
             database.run(Token.update(last_used=moment).where(Token.id == token_id, newer))
 
 
-def listed(
+def list_tokens(
     database: Database, *, principal: Principal | None = None, at: datetime, ended: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Tokens in the order of their ids; ``ended``: those revoked or expired too."""
     query = (
         Token.select(
-            Token.id, Principal.email.alias("user"), Principal.slug.alias("service_account"), Token.kind,
-            Token.prefix, Token.description, Token.created, Token.expires, Token.last_used, Token.revoked,
+            Token.id,
+            Principal.email.alias("user"),
+            Principal.slug.alias("service_account"),
+            Token.kind,
+            Token.prefix,
+            Token.description,
+            Token.created,
+            Token.expires,
+            Token.last_used,
+            Token.revoked,
         )
         .join(Principal)
         .order_by(Token.id)
-    )  # fmt: skip
+    )
     if principal is not None:
         query = query.where(Token.principal == principal.id)
     if not ended:
@@ -329,17 +339,24 @@ def listed(
 
 def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
     token = find(database, token_id)
-    owner = owner_of(database, token)
-    return describe(Checked(_problem(database, token, owner, at), token, owner))
+    owner = find_owner(database, token)
+    return describe(TokenStatus(_find_error(database, token, owner, at), token, owner))
 
 
-def describe(checked: Checked) -> dict[str, Any]:
+def describe(checked: TokenStatus) -> dict[str, Any]:
     """What may be shown of a presented token, or of one in the table."""
     token, owner = checked.token, checked.principal
     if token is None or owner is None:
         return {"state": str(checked.problem)}
     return {
-        "id": token.id, "of": service_accounts.label(owner), "state": str(checked.problem or "valid"),
-        "kind": token.kind, "prefix": token.prefix, "description": token.description, "created": token.created,
-        "expires": token.expires, "revoked": token.revoked, "last_used": token.last_used,
-    }  # fmt: skip
+        "id": token.id,
+        "of": service_accounts.format_label(owner),
+        "state": str(checked.problem or "valid"),
+        "kind": token.kind,
+        "prefix": token.prefix,
+        "description": token.description,
+        "created": token.created,
+        "expires": token.expires,
+        "revoked": token.revoked,
+        "last_used": token.last_used,
+    }

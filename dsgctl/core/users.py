@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from dsgctl.core import derived, names, standing
+from dsgctl.core import account_status, delegated_grants, validation
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.store import Database
@@ -16,11 +16,11 @@ from dsgctl.store.models import Principal
 
 # What `add` and `change` may set, each with the function that checks it.
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": lambda text: names.line(text, "name", empty=True),
-    "display_name": lambda text: names.line(text, "display name", empty=True),
-    "pi": lambda text: names.line(text, "PI", empty=True),
-    "notes": lambda text: names.paragraph(text, "note"),
-    "picture_url": names.url,
+    "name": lambda text: validation.single_line(text, "name", empty=True),
+    "display_name": lambda text: validation.single_line(text, "display name", empty=True),
+    "pi": lambda text: validation.single_line(text, "PI", empty=True),
+    "notes": lambda text: validation.multiline(text, "note"),
+    "picture_url": validation.url,
     "admin": bool,
     "read_only": bool,
 }
@@ -45,12 +45,12 @@ class NewUser:
 
 
 def by_email(database: Database, email: str) -> Principal | None:
-    return database.first(Principal.select().where(fn.lower(Principal.email).in_(_compared([email]))))
+    return database.first(Principal.select().where(fn.lower(Principal.email).in_(_to_keys([email]))))
 
 
-def _compared(emails: Iterable[str]) -> list[str]:
+def _to_keys(emails: Iterable[str]) -> list[str]:
     """The addresses that somebody may have, as they are compared. What cannot be one may hold what no database can."""
-    return sorted({names.email_key(email) for email in emails if not names.has_control(email)})
+    return sorted({validation.email_key(email) for email in emails if not validation.has_control(email)})
 
 
 def by_id(database: Database, principal_id: int) -> Principal | None:
@@ -73,15 +73,17 @@ def find(database: Database, email: str) -> Principal:
         renamed = by_seen_email(database, email)
         if renamed is not None:
             raise NotFound(
-                f"there is no user {names.shown(email)}; it is how {renamed.email} signs in now", _follow(renamed)
+                f"there is no user {validation.quoted(email)}; it is how {renamed.email} signs in now", _follow(renamed)
             )
-        raise NotFound(f"there is no user {names.shown(email)}", "dsgctl user list --search TEXT finds people by name")
+        raise NotFound(
+            f"there is no user {validation.quoted(email)}", "dsgctl user list --search TEXT finds people by name"
+        )
     return user
 
 
 def by_seen_email(database: Database, email: str) -> Principal | None:
     """The user whom the provider calls so, and whose address here is another."""
-    return database.first(Principal.select().where(fn.lower(Principal.seen_email).in_(_compared([email]))))
+    return database.first(Principal.select().where(fn.lower(Principal.seen_email).in_(_to_keys([email]))))
 
 
 def _follow(user: Principal) -> str:
@@ -97,7 +99,7 @@ def _require_unseen(database: Database, email: str, *, but: Principal | None = N
 
 def see_email(change: Change, user: Principal, email: str) -> bool:
     """Note how the provider calls the person who signs in. Returns whether that is another address than before."""
-    seen = email if names.email_key(email) != names.email_key(user.email) else None
+    seen = email if validation.email_key(email) != validation.email_key(user.email) else None
     if seen == user.seen_email:
         return False
     change.database.run(Principal.update(seen_email=seen).where(Principal.id == user.id))
@@ -119,15 +121,15 @@ def list_twins(database: Database, email: str | None = None) -> list[list[str]]:
     """
     query = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
     if email is not None:
-        first = names.email_key(email)[:1]  # neither a dot nor a tag
+        first = validation.email_key(email)[:1]  # neither a dot nor a tag
         query = query.where(fn.lower(Principal.email) >= first, fn.lower(Principal.email) < first + "\U0010ffff")
     together: dict[str, list[str]] = {}
     for (address,) in database.tuples(query):
-        together.setdefault(names.twin_key(address), []).append(address)
+        together.setdefault(validation.twin_key(address), []).append(address)
     if email is None:
         return [addresses for addresses in together.values() if len(addresses) > 1]
-    own = names.email_key(email)
-    others = [one for one in together.get(names.twin_key(email), ()) if names.email_key(one) != own]
+    own = validation.email_key(email)
+    others = [one for one in together.get(validation.twin_key(email), ()) if validation.email_key(one) != own]
     return [others] if others else []
 
 
@@ -146,7 +148,7 @@ def add(change: Change, email: str, *, affiliations: Iterable[str] = (), **attri
     known = by_email(change.database, email)
     wanted = tuple(dict.fromkeys(affiliations))
     if known is not None:
-        have = set(affiliations_of(change.database, known))
+        have = set(list_affiliations(change.database, known))
         others = [key for key, value in attributes.items() if getattr(known, key) != value]
         if others or not set(wanted) <= have:
             what = ", ".join(others) or "affiliation"
@@ -173,11 +175,21 @@ def add_all(change: Change, people: list[NewUser]) -> list[int]:
     affiliations: list[dict[str, Any]] = []
     # Numbered here, and not by the engine: to ask for each afterwards would take longer than to add them.
     for number, (person, values, of) in enumerate(checked, change.database.next_id(Principal)):
-        rows.append({
-            "id": number, "kind": "user", "email": person.email, **values, "active": True,
-            "issuer": None, "subject": None, "parent": None, "created": change.at, "created_by": change.actor,
-            **person.kept,
-        })  # fmt: skip
+        rows.append(
+            {
+                "id": number,
+                "kind": "user",
+                "email": person.email,
+                **values,
+                "active": True,
+                "issuer": None,
+                "subject": None,
+                "parent": None,
+                "created": change.at,
+                "created_by": change.actor,
+                **person.kept,
+            }
+        )
         affiliations += [{"principal": rows[-1]["id"], "name": name} for name in of]
         after = {key: value for key, value in values.items() if value}
         after |= {"affiliations": of} if of else {}
@@ -197,12 +209,12 @@ def check(person: NewUser) -> None:
 
 def _checked(person: NewUser) -> tuple[NewUser, dict[str, Any], list[str]]:
     """A person, with every attribute and their affiliations."""
-    names.email(person.email)
+    validation.email(person.email)
     values = _UNSET | {key: _CHECKS[key](value) for key, value in person.attributes.items()}
-    return person, values, [names.line(name, "affiliation") for name in person.affiliations]
+    return person, values, [validation.single_line(name, "affiliation") for name in person.affiliations]
 
 
-def among(database: Database, people: Iterable[NewUser]) -> list[Principal]:
+def find_ids(database: Database, people: Iterable[NewUser]) -> list[Principal]:
     """Whoever has the id, the address or the identity of one of these people, who have them in another system."""
     found: dict[int, Principal] = {}
     identities: dict[str, set[str]] = {}
@@ -214,7 +226,7 @@ def among(database: Database, people: Iterable[NewUser]) -> list[Principal]:
         if person.kept["subject"] is not None:
             identities.setdefault(person.kept["issuer"], set()).add(person.kept["subject"])
     conditions = [Principal.id.in_(part) for part in _parts(ids)]
-    conditions += [fn.lower(Principal.email).in_(part) for part in _parts(_compared(emails))]
+    conditions += [fn.lower(Principal.email).in_(part) for part in _parts(_to_keys(emails))]
     for issuer, subjects in identities.items():
         conditions += [(Principal.issuer == issuer) & Principal.subject.in_(part) for part in _parts(subjects)]
     for condition in conditions:
@@ -227,17 +239,17 @@ def reserve_ids(change: Change, up_to: int) -> None:
     change.database.reserve_ids(Principal, up_to)
 
 
-def known_among(database: Database, emails: Iterable[str]) -> dict[str, tuple[Principal, list[str]]]:
+def find_many(database: Database, emails: Iterable[str]) -> dict[str, tuple[Principal, list[str]]]:
     """Those of these addresses whose users are known, as they are compared, with the user and their affiliations."""
     found: dict[int, tuple[Principal, list[str]]] = {}
-    for part in _parts(_compared(emails)):
+    for part in _parts(_to_keys(emails)):
         for user in database.objects(Principal.select().where(fn.lower(Principal.email).in_(part))):
             found[user.id] = (user, [])
     for part in _parts(found):
         query = m.Affiliation.select(m.Affiliation.principal, m.Affiliation.name)
         for principal_id, name in database.tuples(query.where(m.Affiliation.principal.in_(part))):
             found[principal_id][1].append(name)
-    return {names.email_key(user.email): (user, have) for user, have in found.values()}
+    return {validation.email_key(user.email): (user, have) for user, have in found.values()}
 
 
 def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -251,12 +263,12 @@ def ids_by_email(database: Database, emails: Iterable[str]) -> dict[str, int]:
     """The ids of the users who have these addresses, by address in lower case."""
     found: dict[str, int] = {}
     key = fn.lower(Principal.email)
-    for part in _parts(_compared(emails)):
+    for part in _parts(_to_keys(emails)):
         found.update(database.tuples(Principal.select(key, Principal.id).where(key.in_(part))))
     return found
 
 
-def affiliations_of(database: Database, user: Principal) -> list[str]:
+def list_affiliations(database: Database, user: Principal) -> list[str]:
     query = m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == user.id)
     return [name for (name,) in database.tuples(query.order_by(m.Affiliation.name))]
 
@@ -286,7 +298,7 @@ def set_attributes(
     user = find(change.database, email)
     new = {key: _CHECKS[key](value) for key, value in attributes.items()}
     if new_email is not None:
-        new["email"] = names.email(new_email)
+        new["email"] = validation.email(new_email)
         other = by_email(change.database, new_email)
         if other is not None and other.id != user.id:
             raise Conflict(f"{other.email} is another user already", f"dsgctl user show {other.email}")
@@ -294,17 +306,17 @@ def set_attributes(
     if unbind:
         new |= {"issuer": None, "subject": None}
     email_after = new.get("email", user.email)
-    if unbind or names.email_key(email_after) == names.email_key(user.seen_email or email_after):
+    if unbind or validation.email_key(email_after) == validation.email_key(user.seen_email or email_after):
         new["seen_email"] = None
     old = {key: getattr(user, key) for key in new}
     before, after = difference(old, new)
     if before.get("admin") and not last_admin:
-        _keep_an_admin(change.database, user, "no longer be an admin")
+        _require_another_admin(change.database, user, "no longer be an admin")
     if after:
         change.database.run(Principal.update(**after).where(Principal.id == user.id))
     if affiliations is not None:
-        have = affiliations_of(change.database, user)
-        want = sorted({names.line(name, "affiliation") for name in affiliations})
+        have = list_affiliations(change.database, user)
+        want = sorted({validation.single_line(name, "affiliation") for name in affiliations})
         if want != have:
             change.database.run(m.Affiliation.delete().where(m.Affiliation.principal == user.id))
             change.database.insert_many(m.Affiliation, [{"principal": user.id, "name": name} for name in want])
@@ -318,9 +330,11 @@ def bind(change: Change, user: Principal, issuer: str, subject: str) -> None:
     """Say that this account is that identity of that provider, which no other account is."""
     change.database.run(Principal.update(issuer=issuer, subject=subject).where(Principal.id == user.id))
     change.record(
-        "user.bind", f"user:{user.email}",
-        {"issuer": user.issuer, "subject": user.subject}, {"issuer": issuer, "subject": subject},
-    )  # fmt: skip
+        "user.bind",
+        f"user:{user.email}",
+        {"issuer": user.issuer, "subject": user.subject},
+        {"issuer": issuer, "subject": subject},
+    )
 
 
 def extend(
@@ -346,7 +360,7 @@ def extend(
         new["name"] = name
     if note and f"\n{note}\n" not in f"\n{user.notes}\n":  # a note may have several lines
         new["notes"] = f"{user.notes}\n{note}" if user.notes else note
-    have = affiliations_of(change.database, user) if have is None else have
+    have = list_affiliations(change.database, user) if have is None else have
     more = [*have, affiliation] if affiliation and affiliation not in have else None
     return bool(new or more) and set_attributes(change, user.email, affiliations=more, **new)
 
@@ -361,7 +375,7 @@ def set_active(change: Change, email: str, active: bool, *, last_admin: bool = F
     if user.active == active:
         return False
     if not active and not last_admin:
-        _keep_an_admin(change.database, user, "be disabled", with_children=True)
+        _require_another_admin(change.database, user, "be disabled", with_children=True)
     change.database.run(Principal.update(active=active).where(Principal.id == user.id))
     change.record(
         "user.enable" if active else "user.disable",
@@ -379,12 +393,12 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> dict[str,
         What went, as `holdings` tells it.
     """
     user = find(change.database, email)
-    going = [*reversed(descendants(change.database, user)), user]
-    gone = {account.id: holdings(change.database, account) for account in going}
+    going = [*reversed(list_descendants(change.database, user)), user]
+    gone = {account.id: count_holdings(change.database, account) for account in going}
     for account in going:
         if not last_admin:
-            _keep_an_admin(change.database, account, "be removed")
-        derived.take_given_by(change, account.id)
+            _require_another_admin(change.database, account, "be removed")
+        delegated_grants.take_given_by(change, account.id)
         change.database.run(Principal.delete().where(Principal.id == account.id))
         change.record(
             "user.remove", f"user:{account.email}", {"id": account.id, "name": account.name, **gone[account.id]}
@@ -392,7 +406,7 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> dict[str,
     return gone[user.id]
 
 
-def holdings(database: Database, user: Principal) -> dict[str, Any]:
+def count_holdings(database: Database, user: Principal) -> dict[str, Any]:
     """What hangs on an account and goes with it: grants, groups, tokens, acceptances, children."""
     grants = (
         m.Grant.select(m.Dataset.name, m.Grant.permission)
@@ -413,7 +427,7 @@ def holdings(database: Database, user: Principal) -> dict[str, Any]:
     }
 
 
-def descendants(database: Database, user: Principal) -> list[Principal]:
+def list_descendants(database: Database, user: Principal) -> list[Principal]:
     """The children of an account, and theirs."""
     found: dict[int, Principal] = {}
     parents = [user.id]
@@ -426,11 +440,11 @@ def descendants(database: Database, user: Principal) -> list[Principal]:
     return list(found.values())
 
 
-def _keep_an_admin(database: Database, user: Principal, what: str, *, with_children: bool = False) -> None:
+def _require_another_admin(database: Database, user: Principal, what: str, *, with_children: bool = False) -> None:
     """Refuse what would leave nobody who manages the gateway; its children end with a disabled account."""
-    going = {account.id: account for account in (user, *(descendants(database, user) if with_children else ()))}
+    going = {account.id: account for account in (user, *(list_descendants(database, user) if with_children else ()))}
     admins = database.objects(Principal.select().where(Principal.admin == True, Principal.active == True))
-    counting = [admin.id for admin in admins if standing.ended_by(database, admin) is None]
+    counting = [admin.id for admin in admins if account_status.ended_by(database, admin) is None]
     last = [going[admin].email for admin in counting if admin in going]
     if last and len(last) == len(counting):
         raise NotAllowed(
@@ -439,7 +453,7 @@ def _keep_an_admin(database: Database, user: Principal, what: str, *, with_child
         )
 
 
-def listed(
+def list_users(
     database: Database,
     *,
     search: str | None = None,
@@ -455,13 +469,23 @@ def listed(
         search: part of the address or a name, case aside.
         idle_since: only those who have used no token since then, and are older than that.
     """
-    query = Principal.select(
-        Principal.id, Principal.email, Principal.name, Principal.display_name, Principal.admin, Principal.active,
-        Principal.read_only, Principal.created,
-    ).where(Principal.kind == "user").order_by(Principal.id)  # fmt: skip
+    query = (
+        Principal.select(
+            Principal.id,
+            Principal.email,
+            Principal.name,
+            Principal.display_name,
+            Principal.admin,
+            Principal.active,
+            Principal.read_only,
+            Principal.created,
+        )
+        .where(Principal.kind == "user")
+        .order_by(Principal.id)
+    )
     if search:
-        if names.has_control(search):
-            raise Invalid(f"{names.shown(search)} cannot be part of a name", "search without control characters")
+        if validation.has_control(search):
+            raise Invalid(f"{validation.quoted(search)} cannot be part of a name", "search without control characters")
         query = query.where(m.principals_matching(search))
     if group is not None:
         members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)
@@ -486,13 +510,27 @@ def show(database: Database, email: str) -> dict[str, Any]:
         .join(m.Group, JOIN.INNER)
         .where(m.Membership.principal == user.id, m.Membership.leads == True)
     )
-    keys = ("id", "email", "name", "display_name", "admin", "active", "read_only", "pi", "notes", "picture_url",
-            "issuer", "subject", "created", "created_by")  # fmt: skip
-    held = holdings(database, user)
+    keys = (
+        "id",
+        "email",
+        "name",
+        "display_name",
+        "admin",
+        "active",
+        "read_only",
+        "pi",
+        "notes",
+        "picture_url",
+        "issuer",
+        "subject",
+        "created",
+        "created_by",
+    )
+    held = count_holdings(database, user)
     return {
         **{key: getattr(user, key) for key in keys},
         "parent": parent.email if parent else None,
-        "affiliations": affiliations_of(database, user),
+        "affiliations": list_affiliations(database, user),
         "leads": sorted(name for (name,) in database.tuples(leads)),
         **({"seen_email": user.seen_email} if user.seen_email else {}),
         **held,

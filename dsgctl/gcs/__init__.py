@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
-from dsgctl.calls import Deadline, harmless_code
-from dsgctl.core import names
+from dsgctl.bounded_http import Deadline, harmless_code
+from dsgctl.core import validation
 from dsgctl.json_text import NotJson, parse
 
 # Letters with digits among them, or without end: tokens, keys, JWTs; also addresses that look like one.
@@ -62,7 +62,7 @@ def source_credentials(named: str | None) -> Any:
     deadline, not_found = Deadline(LOOK_SECONDS), cast("Any", exceptions.DefaultCredentialsError)
     google_accounts: Any = service_account.Credentials  # without types
     google_impersonated: Any = impersonated_credentials.Credentials
-    if named is not None and not named.startswith(names.IMPERSONATE):
+    if named is not None and not named.startswith(validation.IMPERSONATE):
         try:
             return google_accounts.from_service_account_file(named, scopes=[SCOPE])
         except (OSError, ValueError) as error:
@@ -76,4 +76,4 @@ def source_credentials(named: str | None) -> Any:
         transport.close()
     if named is None:
         return own
-    return google_impersonated(own, named.removeprefix(names.IMPERSONATE), [SCOPE])
+    return google_impersonated(own, named.removeprefix(validation.IMPERSONATE), [SCOPE])

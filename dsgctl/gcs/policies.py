@@ -10,9 +10,9 @@ import requests
 from google.auth import exceptions
 from google.auth.transport.requests import AuthorizedSession
 
-from dsgctl.calls import NONSENSE, Deadline, bounded
+from dsgctl.bounded_http import NONSENSE, Deadline, limit_session
 from dsgctl.core.errors import DsgError
-from dsgctl.core.iam_policy import Policy, UnknownPolicy, checked
+from dsgctl.core.rules.iam_policy import Policy, UnknownPolicy, require_policy
 from dsgctl.gcs import error_code, redact, source_credentials
 from dsgctl.gcs.transport import Failed, Transport
 from dsgctl.json_text import NotJson, parse
@@ -20,7 +20,7 @@ from dsgctl.json_text import NotJson, parse
 PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
 
 
-class NotDone(DsgError):
+class GoogleError(DsgError):
     """Google was asked in vain.
 
     Attributes:
@@ -29,22 +29,22 @@ class NotDone(DsgError):
 
     def __init__(self, message: str, hint: str, told: str = "") -> None:
         super().__init__(f"{message}: {redact(told)}" if told else message, hint)
-        self.told = told
+        self.google_message = told
 
 
-class Unclear(NotDone):
+class OutcomeUnknown(GoogleError):
     """No answer, or none that says whether it was done: it may have been."""
 
 
-class Changed(NotDone):
+class EtagConflict(GoogleError):
     """Somebody else has written the policy since it was read, or something of it is not allowed (409, 412)."""
 
 
-class NoBucket(NotDone):
+class NoBucket(GoogleError):
     """There is no such bucket at Google (404)."""
 
 
-class NotTaken(NotDone):
+class InvalidMember(GoogleError):
     """Google does not take the policy: one of its members is nobody, or may not be there (400)."""
 
 
@@ -65,13 +65,13 @@ class Policies:
         try:
             source = source_credentials(credential)
         except (exceptions.GoogleAuthError, OSError, ValueError) as error:
-            raise NotDone(
+            raise GoogleError(
                 f"there is no Google credential ({credential or 'the machine has none'})",
                 "set GOOGLE_APPLICATION_CREDENTIALS, or dsgctl bucket set NAME --credential",
             ) from error
         self._deadline = Deadline()  # of the call under way, with the tokens that it needs
         self._transport = Transport(lambda: self._deadline)
-        self._session = bounded(google_session(source, auth_request=self._transport), lambda: self._deadline)
+        self._session = limit_session(google_session(source, auth_request=self._transport), lambda: self._deadline)
 
     def read(self, bucket: str) -> Policy:
         """The policy, with its conditions: without asking for version 3 Google would leave them out.
@@ -80,7 +80,7 @@ class Policies:
             NotDone: Google does not give it.
             UnknownPolicy: it is of no form that we know.
         """
-        return checked(self._asked("GET", bucket, params={"optionsRequestedPolicyVersion": "3"}))
+        return require_policy(self._asked("GET", bucket, params={"optionsRequestedPolicyVersion": "3"}))
 
     def write(self, bucket: str, policy: Policy) -> Policy:
         """Write a policy that was read. Its etag makes Google refuse it if another was written meanwhile.
@@ -92,9 +92,11 @@ class Policies:
             NotDone: Google has not written it; `Unclear`: it may have; `Changed`: read it again.
         """
         try:
-            return checked(self._asked("PUT", bucket, json=policy))
+            return require_policy(self._asked("PUT", bucket, json=policy))
         except UnknownPolicy as error:
-            raise Unclear("Google's answer does not say whether the policy was written", "run it again") from error
+            raise OutcomeUnknown(
+                "Google's answer does not say whether the policy was written", "run it again"
+            ) from error
 
     def close(self) -> None:
         self._session.close()
@@ -105,13 +107,13 @@ class Policies:
         try:
             reply = self._session.request(method, f"{self._base}/{quote(bucket, safe='')}/iam", **sent)
         except exceptions.RefreshError as error:
-            raise NotDone(
+            raise GoogleError(
                 "Google does not take the gateway's credential",
                 "dsgctl doctor",
                 error_code(error),
             ) from error
         except (Failed, exceptions.GoogleAuthError, requests.RequestException, *NONSENSE) as error:
-            raise Unclear(
+            raise OutcomeUnknown(
                 f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
             ) from error
         try:
@@ -119,34 +121,35 @@ class Policies:
         except NotJson:
             answer = None
         if not 200 <= reply.status_code < 300:
-            raise _refusal(reply.status_code, bucket, _told(answer))
+            raise _refusal(reply.status_code, bucket, _read_message(answer))
         return answer
 
 
-def _refusal(status: int, bucket: str, told: str) -> NotDone:
+def _refusal(status: int, bucket: str, told: str) -> GoogleError:
     answers = f"Google answers {status}"
     if status in (409, 412):
         hint = "somebody else writes the policy all the time, or may forbid one of its members: run it again"
-        return Changed(answers, hint, told)
+        return EtagConflict(answers, hint, told)
     if status == 400:
-        return NotTaken(answers, "nothing was changed", told)
+        return InvalidMember(answers, "nothing was changed", told)
     if status == 401:
-        return NotDone(answers, "the gateway's credential is no longer good: dsgctl doctor", told)
+        return GoogleError(answers, "the gateway's credential is no longer good: dsgctl doctor", told)
     if status == 403:
-        return NotDone(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", told)
+        return GoogleError(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", told)
     if status == 404:
         return NoBucket(
-            answers, f"there is no bucket {bucket}: take its locations away, or dsgctl bucket set {bucket} --no-iam",
+            answers,
+            f"there is no bucket {bucket}: take its locations away, or dsgctl bucket set {bucket} --no-iam",
             told,
-        )  # fmt: skip
+        )
     if status == 429:
-        return NotDone(answers, "it was asked too often: run it again in a minute", told)
+        return GoogleError(answers, "it was asked too often: run it again in a minute", told)
     if status >= 500:
-        return Unclear(answers, "run it again later", told)
-    return NotDone(answers, "dsgctl doctor", told)
+        return OutcomeUnknown(answers, "run it again later", told)
+    return GoogleError(answers, "dsgctl doctor", told)
 
 
-def _told(answer: object) -> str:
+def _read_message(answer: object) -> str:
     """What Google says in an error: ``{"error": {"message": ...}}``; empty if it is not of this form."""
     error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else None

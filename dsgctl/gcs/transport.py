@@ -7,7 +7,7 @@ import requests
 from google.auth import exceptions
 from google.auth.transport.requests import Request
 
-from dsgctl.calls import Deadline, bounded
+from dsgctl.bounded_http import Deadline, limit_session
 
 
 class Failed(Exception):
@@ -33,7 +33,7 @@ class Transport:
 
     def __init__(self, deadline: Callable[[], Deadline]) -> None:
         self.status = 0
-        self.session = bounded(requests.Session(), deadline)
+        self.session = limit_session(requests.Session(), deadline)
         self._send = Request(session=self.session)
 
     def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:

@@ -2,9 +2,9 @@
 calls core.
 
     rows.py       a row of a source, which knows where it stands
-    taking.py     one run: what went well, what did not, and what was left out
-    people.py     people who have ids there, which stay
-    additions.py  people who are known by their email alone
+    import_run.py     one run: what went well, what did not, and what was left out
+    account_import.py     people who have ids there, which stay
+    role_import.py  people who are known by their email alone
     csv_lines.py, json_file.py  files, whatever is in them
 """
 

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import datasets, grants, groups, names
+from dsgctl.core import datasets, grants, groups, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.core.grants import Kept, Target
-from dsgctl.core.names import Foreign, shown
-from dsgctl.importers import Progress, Report, additions
-from dsgctl.importers.additions import Addition, Emails
+from dsgctl.core.grants import ImportedGrant, Target
+from dsgctl.core.validation import Foreign, quoted
+from dsgctl.importers import Progress, Report, role_import
+from dsgctl.importers.import_run import ImportRun
 from dsgctl.importers.json_file import JsonFile
-from dsgctl.importers.rows import Damaged, Row, paragraph, words
-from dsgctl.importers.taking import Taking
+from dsgctl.importers.role_import import Emails, RoleHolder
+from dsgctl.importers.source_row import Damaged, Row, paragraph, words
 
 _EVERYBODY = "user"
 _ADMIN = "admin"  # the global role
@@ -39,7 +39,7 @@ class _Export(JsonFile):
         strange = sorted(self.content.keys() - _KEYS)
         if strange:
             raise Invalid(
-                f"{path} has {shown(strange[0])}, which is not known here",
+                f"{path} has {quoted(strange[0])}, which is not known here",
                 "it is of another system, or of a newer release than can be read here",
             )
 
@@ -62,10 +62,10 @@ def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress:
         Conflicts: two emails differ only by case.
         OSError: the file cannot be read.
     """
-    taking = Taking(change, _Export(source), progress, skip_conflicts)
+    taking = ImportRun(change, _Export(source), progress, skip_conflicts)
     _, new = groups.add(change, _EVERYBODY)
     taking.count("groups", new)
-    _take_users(taking, _take_datasets(taking))
+    _import_users(taking, _import_datasets(taking))
     taking.finish()
     return taking.report
 
@@ -77,7 +77,7 @@ class _Datasets:
         listed: those that are here now.
     """
 
-    def __init__(self, taking: Taking[_Export]) -> None:
+    def __init__(self, taking: ImportRun[_Export]) -> None:
         self._taking = taking
         self._there = taking.source.content["datasets"]
         self.listed: dict[str, Foreign] = {}
@@ -99,14 +99,14 @@ class _Datasets:
         if name in self._there:
             return self.listed.get(name)
         if name not in self._unlisted:
-            called = names.foreign(name, "dataset name")
+            called = validation.foreign(name, "dataset name")
             self.add(called)
             self._unlisted[name] = called
-            self._taking.remark(f"{row.where}: the export does not list {shown(name)}; it is here, and closed if new")
+            self._taking.remark(f"{row.where}: the export does not list {quoted(name)}; it is here, and closed if new")
         return self._unlisted[name]
 
 
-def _take_datasets(taking: Taking[_Export]) -> _Datasets:
+def _import_datasets(taking: ImportRun[_Export]) -> _Datasets:
     change, found = taking.change, _Datasets(taking)
     subject = grants.group_subject(change.database, _EVERYBODY)
     lost: set[str] = set()
@@ -114,7 +114,7 @@ def _take_datasets(taking: Taking[_Export]) -> _Datasets:
     def take(row: Row) -> None:
         key, value = row.text("key"), row.values["value"]
         # Older exports have only the flag.
-        entry = _Entry(shown(key), {"public": value} if isinstance(value, bool) else value)
+        entry = _Entry(quoted(key), {"public": value} if isinstance(value, bool) else value)
         public: bool = entry.get("public", bool, False, "public is neither true nor false")
         description = paragraph(entry.get("description", str, "", "description is not text"), "description")
         name = row.name("key", "dataset name")
@@ -122,21 +122,21 @@ def _take_datasets(taking: Taking[_Export]) -> _Datasets:
         found.add(name, description=description)
         found.listed[name] = name
         if public:
-            kept = Kept(subject, Target(name, "view"), "import", change.actor, change.at)
-            taking.count("grants", bool(grants.keep_all(change, [kept])))
+            kept = ImportedGrant(subject, Target(name, "view"), "import", change.actor, change.at)
+            taking.count("grants", bool(grants.import_grants(change, [kept])))
 
     taking.each("datasets", take)
     for key in sorted(lost):
-        taking.note(f"{shown(key)} of datasets: there is no place for it here")
+        taking.note(f"{quoted(key)} of datasets: there is no place for it here")
     return found
 
 
-def _take_users(taking: Taking[_Export], known: _Datasets) -> None:
+def _import_users(taking: ImportRun[_Export], known: _Datasets) -> None:
     emails = Emails()
     made: set[str] = {_EVERYBODY}
     lost: set[str] = set()
 
-    def read(row: Row) -> Addition:
+    def read(row: Row) -> RoleHolder:
         email = emails.once(row.text("key"), row.where)
         user = _User(email, row)
         lost.update(user.lost)
@@ -147,21 +147,25 @@ def _take_users(taking: Taking[_Export], known: _Datasets) -> None:
             if dataset is not None:
                 given += [Target(dataset, permission) for permission in permissions]
             else:
-                taking.leave_out(f"{row.where}: the roles of {email} on {shown(name)}, which was left out")
-        addition = Addition(
-            email, user.name, admin=_ADMIN in user.global_roles, active=not user.disabled,
-            groups=tuple(dict.fromkeys((_EVERYBODY, *user.groups))), grants=tuple(dict.fromkeys(given)),
-        )  # fmt: skip
-        additions.check(addition)
+                taking.leave_out(f"{row.where}: the roles of {email} on {quoted(name)}, which was left out")
+        addition = RoleHolder(
+            email,
+            user.name,
+            admin=_ADMIN in user.global_roles,
+            active=not user.disabled,
+            groups=tuple(dict.fromkeys((_EVERYBODY, *user.groups))),
+            grants=tuple(dict.fromkeys(given)),
+        )
+        role_import.check(addition)
         for group in user.groups:
             if group not in made:
                 taking.count("groups", groups.add(taking.change, group)[1])
                 made.add(group)
         return addition
 
-    taking.batches("users", read, lambda batch: additions.add(taking, batch))
+    taking.batches("users", read, lambda batch: role_import.import_role_holders(taking, batch))
     for key in sorted(lost):
-        taking.note(f"{shown(key)} of users: there is no place for it here")
+        taking.note(f"{quoted(key)} of users: there is no place for it here")
 
 
 class _Entry:
@@ -187,13 +191,13 @@ class _Entry:
         if value is None:
             return default
         if not isinstance(value, kind):
-            raise Damaged(f"{self.name}: {problem or f'{shown(key)} is not as it should be'}")
+            raise Damaged(f"{self.name}: {problem or f'{quoted(key)} is not as it should be'}")
         return value
 
     def texts(self, key: str) -> list[str]:
         found: list[Any] = self.get(key, list, [])
         if not all(isinstance(text, str) for text in found):
-            raise Damaged(f"{self.name}: {shown(key)} is not a list of texts")
+            raise Damaged(f"{self.name}: {quoted(key)} is not a list of texts")
         return found
 
 
@@ -211,31 +215,31 @@ class _User:
         strange = sorted(entry.values.keys() - _OF_USER - _LEFT_OUT)
         if strange:
             raise Damaged(
-                f"{email} has {shown(strange[0])}, which is not known here",
+                f"{email} has {quoted(strange[0])}, which is not known here",
                 "it is of a newer release than can be read here",
             )
         self.lost = entry.values.keys() & (_LEFT_OUT - {"email"})
         self.name = words(entry.get("name", str, ""), "name")
         self.disabled: bool = entry.get("disabled", bool, False)
-        self.groups = [names.foreign(name, "group name") for name in entry.texts("groups")]
+        self.groups = [validation.foreign(name, "group name") for name in entry.texts("groups")]
         self.global_roles = entry.texts("global_roles")
         on = _Entry(email, entry.get("datasets", dict, {}))
         self.roles = {name: on.texts(name) for name in on.values}
 
-    def everywhere(self, taking: Taking[_Export]) -> list[str]:
+    def everywhere(self, taking: ImportRun[_Export]) -> list[str]:
         """The permissions on all datasets that roles stand for; others are reported and left out."""
         return self._known(taking, self.global_roles, _GLOBAL, "all datasets", passed_over=_ADMIN)
 
-    def on(self, taking: Taking[_Export], dataset: str) -> list[str]:
+    def on(self, taking: ImportRun[_Export], dataset: str) -> list[str]:
         """The same on one dataset."""
-        return self._known(taking, self.roles[dataset], _ROLES, shown(dataset))
+        return self._known(taking, self.roles[dataset], _ROLES, quoted(dataset))
 
     def _known(
-        self, taking: Taking[_Export], roles: list[str], permissions: dict[str, str], on: str, passed_over: str = ""
+        self, taking: ImportRun[_Export], roles: list[str], permissions: dict[str, str], on: str, passed_over: str = ""
     ) -> list[str]:
         for role in roles:
             if role not in permissions and role != passed_over:
                 taking.leave_out(
-                    f"{self._row.where}: {self._email} has the role {shown(role)} on {on}, which is not known here"
+                    f"{self._row.where}: {self._email} has the role {quoted(role)} on {on}, which is not known here"
                 )
         return [permissions[role] for role in roles if role in permissions]

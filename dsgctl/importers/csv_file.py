@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dsgctl.core import datasets, grants, groups, names, users
+from dsgctl.core import datasets, grants, groups, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
@@ -44,7 +44,7 @@ class Person:
     @property
     def key(self) -> str:
         """The email as emails are compared."""
-        return names.email_key(self.email)
+        return validation.email_key(self.email)
 
 
 def run(change: Change, source: Path, dataset: str, *, progress: Progress | None = None) -> Report:
@@ -58,7 +58,7 @@ def run(change: Change, source: Path, dataset: str, *, progress: Progress | None
     """
     datasets.find(change.database, dataset)
     report = Report()
-    with _opened(source) as file:
+    with _open_source(source) as file:
         total = _check(source, file)
         group, new_group = groups.add(change, _GROUP)
         report.count("groups", new=new_group)
@@ -77,7 +77,7 @@ def run(change: Change, source: Path, dataset: str, *, progress: Progress | None
 def _import(change: Change, batch: list[Person], report: Report, *, source: Path, group: Group, target: Target) -> None:
     database = change.database
     people = {person.key: person for person in reversed(batch)}  # those that stand twice are the same (`_check`)
-    known = users.known_among(database, people)
+    known = users.find_many(database, people)
     new = [person for key, person in reversed(people.items()) if key not in known]
     added = users.add_all(change, [_new_user(person) for person in new])
     report.counts("users", new=len(new), of=len(people))
@@ -92,7 +92,7 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
         report.count("people added to", new=extended)
 
     emails = {user.id: user.email for user, _ in known.values()}
-    members = groups.members_among(database, group, emails)
+    members = groups.filter_members(database, group, emails)
     ends = grants.holders_among(database, target, emails)
     emails |= {number: person.email for number, person in zip(added, new, strict=True)}  # who are and hold nothing yet
 
@@ -108,7 +108,7 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
         if end is not None:
             email = emails[principal_id]
             report.noted.append(
-                f"line {people[names.email_key(email)].line}: {email} has view on {target.dataset} already, "
+                f"line {people[validation.email_key(email)].line}: {email} has view on {target.dataset} already, "
                 f"until {end:%Y-%m-%d}, and keeps it until then only"
             )
 
@@ -130,10 +130,10 @@ def _check(source: Path, file: BinaryIO) -> int:
     for person in _people(source, file, problems):
         count += 1
         try:
-            names.email(person.email)
-            names.line(person.name, "name", empty=True)
-            names.line(person.affiliation, "affiliation", empty=True)
-            names.paragraph(person.notes, "note")
+            validation.email(person.email)
+            validation.single_line(person.name, "name", empty=True)
+            validation.single_line(person.affiliation, "affiliation", empty=True)
+            validation.multiline(person.notes, "note")
         except Invalid as error:
             problems.append(f"line {person.line}: {error.message}")
             continue
@@ -151,7 +151,7 @@ def _short_hash(text: str) -> bytes:
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[BinaryIO]:
+def _open_source(source: Path) -> Iterator[BinaryIO]:
     """The file, or a copy of what comes through a pipe, which cannot be read twice."""
     with source.open("rb") as file:
         if file.seekable():
@@ -197,7 +197,11 @@ def _columns(source: Path, header: Record) -> list[str]:
     columns = [cell.strip().lower() for cell in header.cells]
     strange = [column for column in columns if column not in COLUMNS]
     if strange or "email" not in columns or len(set(columns)) < len(columns):
-        what = f"the column {names.shown(strange[0])} is unknown" if strange else "the first line must name the columns"
+        what = (
+            f"the column {validation.quoted(strange[0])} is unknown"
+            if strange
+            else "the first line must name the columns"
+        )
         raise Invalid(
             f"{source}: {what}",
             f"the columns are {', '.join(COLUMNS)}, each once, with commas between; only email must be there",

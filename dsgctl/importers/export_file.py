@@ -1,7 +1,7 @@
 """A document of `dsgctl export`: all facts of another gateway of this kind, id for id, into an empty database.
 
-It is read once, a line at a time, so that it may be of any size and come through a pipe. dsgctl/export.py tells
-how it is laid out.
+It is read once, a line at a time, so that it may be of any size and come through a pipe.
+dsgctl/transfer/export.py describes its layout.
 """
 
 import hashlib
@@ -12,15 +12,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dsgctl.core import audit, loading, rows
+from dsgctl.core import audit
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.core.loading import BadRow, Loading
-from dsgctl.core.names import shown
-from dsgctl.export import FORMAT, VERSION
+from dsgctl.core.validation import quoted
 from dsgctl.importers import Progress, Report
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store.migrations import LATEST
+from dsgctl.transfer import restore, transfer_schema
+from dsgctl.transfer.export import FORMAT, VERSION
+from dsgctl.transfer.restore import BadRow, Restore
 from dsgctl.wording import counted
 
 _BATCH = 500
@@ -44,14 +45,16 @@ def run(change: Change, source: Path, *, progress: Progress | None = None) -> Re
     with source.open("rb") as file:
         document = _Document(source, file, progress)
         head = document.head()
-        empty = not loading.has_facts(change.database)
-        load = Loading(change) if empty else None
+        empty = not restore.has_facts(change.database)
+        load = Restore(change) if empty else None
         next_ids = document.next_ids()
-        counts = document.tables([table for table in rows.TABLES if table != rows.AUDIT or table in next_ids], load)
+        counts = document.tables(
+            [table for table in transfer_schema.TABLES if table != transfer_schema.AUDIT or table in next_ids], load
+        )
         origin = f"export:{document.end(counts)}"
     if load is None:
-        if not audit.imported(change.database, [origin]):
-            loading.refuse_facts(change.database)
+        if not audit.find_imported(change.database, [origin]):
+            restore.refuse_facts(change.database)
         for table, count in counts.items():
             report.counts(table.replace("_", " "), new=0, of=count)
         return report
@@ -105,17 +108,17 @@ class _Document:
         by = f"dsgctl {program}" if isinstance(program, str) else "dsgctl"
         if version != VERSION or schema > LATEST:
             raise Invalid(
-                f"{self._source} is of a later release ({shown(by)}: version {version}, schema {schema}) than this "
+                f"{self._source} is of a later release ({quoted(by)}: version {version}, schema {schema}) than this "
                 f"one, which knows version {VERSION}, schema {LATEST}",
                 "import it with that release",
             )
         if schema < LATEST:
             raise Invalid(
-                f"{self._source} has schema {schema} of {shown(by)}; this release knows schema {LATEST}",
+                f"{self._source} has schema {schema} of {quoted(by)}; this release knows schema {LATEST}",
                 "import it with that release, then run 'dsgctl db migrate' with this one",
             )
         try:
-            rows.moment(found.get("exported"))
+            transfer_schema.moment(found.get("exported"))
         except Invalid as error:
             raise self._bad(f"exported: {error.message}") from None
         return found
@@ -126,13 +129,19 @@ class _Document:
         self._count(line)
         name, _, value = line.removesuffix(b",").partition(b": ")
         found = self._object(value, "next_ids")
-        wanted = [table for table in rows.numbered() if table != rows.AUDIT or table in found]
-        good = all(type(number) is int and 1 <= number <= rows.MOST for number in found.values())
+        wanted = [
+            table
+            for table in transfer_schema.list_numbered_tables()
+            if table != transfer_schema.AUDIT or table in found
+        ]
+        good = all(type(number) is int and 1 <= number <= transfer_schema.MOST for number in found.values())
         if name != b'"next_ids"' or list(found) != wanted or not good:
-            raise self._bad(f"next_ids must give the next id, from 1 on, of {', '.join(rows.numbered())}")
+            raise self._bad(
+                f"next_ids must give the next id, from 1 on, of {', '.join(transfer_schema.list_numbered_tables())}"
+            )
         return found
 
-    def tables(self, tables: list[str], load: Loading | None) -> Counter[str]:
+    def tables(self, tables: list[str], load: Restore | None) -> Counter[str]:
         """Read these tables, in this order. Returns how many rows each has.
 
         Args:
@@ -158,11 +167,11 @@ class _Document:
         begun = _TABLE.fullmatch(line.decode("utf-8", "replace"))
         if begun and begun[1] == expected:
             return
-        if begun and begun[1] not in rows.TABLES:
-            raise self._bad(f"the table {shown(begun[1])} is not known here", "nothing was imported; use its release")
+        if begun and begun[1] not in transfer_schema.TABLES:
+            raise self._bad(f"the table {quoted(begun[1])} is not known here", "nothing was imported; use its release")
         raise self._bad(f"here the table {expected} must begin")
 
-    def _hand_over(self, load: Loading | None, table: str, batch: list[tuple[int, dict[str, Any]]]) -> None:
+    def _hand_over(self, load: Restore | None, table: str, batch: list[tuple[int, dict[str, Any]]]) -> None:
         if load:
             try:
                 load.add(table, [row for _, row in batch])
@@ -181,7 +190,7 @@ class _Document:
         if self._file.read(_HEAD).strip():
             raise self._bad("the document goes on after its end")
         if found.get("rows") != counts.total():
-            raise self._bad(f"the document had {shown(str(found.get('rows')))} rows; here are {counts.total()}")
+            raise self._bad(f"the document had {quoted(str(found.get('rows')))} rows; here are {counts.total()}")
         if found.get("sha256", digest) != digest:
             raise self._bad(
                 "the document was changed since it was made: its SHA-256 is another",
@@ -213,7 +222,7 @@ class _Document:
 
     def _object(self, text: bytes, what: str) -> dict[str, Any]:
         try:
-            value = parse(text, half_characters=True)  # core/rows.py names the column that has one
+            value = parse(text, half_characters=True)  # transfer/transfer_schema.py names the column that has one
         except NotJson as error:
             raise self._bad(f"{what}: it is not JSON that can be kept: {error}") from None
         if not isinstance(value, dict):

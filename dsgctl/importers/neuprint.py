@@ -7,12 +7,12 @@ from pathlib import Path
 from dsgctl.core import datasets
 from dsgctl.core.change import Change
 from dsgctl.core.grants import Target
-from dsgctl.core.names import shown
-from dsgctl.importers import Progress, Report, additions
-from dsgctl.importers.additions import Addition, Emails
+from dsgctl.core.validation import quoted
+from dsgctl.importers import Progress, Report, role_import
+from dsgctl.importers.import_run import ImportRun
 from dsgctl.importers.json_file import JsonFile
-from dsgctl.importers.rows import Row
-from dsgctl.importers.taking import Taking
+from dsgctl.importers.role_import import Emails, RoleHolder
+from dsgctl.importers.source_row import Row
 
 _PERMISSIONS = {"readonly": "view", "readwrite": "edit"}
 _ADMIN = "admin"  # of the whole server, there as here
@@ -50,21 +50,21 @@ def run(
         OSError: the file cannot be read.
     """
     names = [datasets.find(change.database, name).name for name in dict.fromkeys(on)]
-    taking = Taking(change, _Levels(source), progress, skip_conflicts)
+    taking = ImportRun(change, _Levels(source), progress, skip_conflicts)
     emails = Emails()
 
-    def read(row: Row) -> Addition | None:
+    def read(row: Row) -> RoleHolder | None:
         email, level = emails.once(row.text("email"), row.where), row.values["level"]
         if level == _ADMIN:
-            return Addition(email, admin=True)
+            return RoleHolder(email, admin=True)
         if not isinstance(level, str) or level not in _PERMISSIONS:
-            what = shown(level) if isinstance(level, str) else shown(json.dumps(level)).strip("'")
+            what = quoted(level) if isinstance(level, str) else quoted(json.dumps(level)).strip("'")
             taking.leave_out(f"{row.where}: {email} has {what} there, which is no level that is known here")
             return None
-        return Addition(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))
+        return RoleHolder(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))
 
-    def write(batch: list[Addition | None]) -> None:
-        additions.add(taking, [one for one in batch if one])
+    def write(batch: list[RoleHolder | None]) -> None:
+        role_import.import_role_holders(taking, [one for one in batch if one])
 
     taking.batches("authorized.json", read, write)
     taking.finish()

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from dsgctl.core import names
+from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 from dsgctl.files import open_below
 
@@ -29,7 +29,7 @@ class Declared:
     """One thing that a file declares.
 
     Attributes:
-        kind, key: which it is; two with the same are the same thing (kinds.py).
+        kind, key: which it is; two with the same are the same thing (resource_types.py).
         values: what else is said of it; what is not said is left as it is.
         line: where.
     """
@@ -108,7 +108,7 @@ def parse(path: Path, content: bytes, directory: Path) -> Document:
         BadFile: it is not YAML, or not of this form; every fault is told.
     """
     found = Document(path, directory)
-    root = _composed(found, content)
+    root = _compose(found, content)
     found.require_sound()
     _Reader(found).root(root)
     found.require_sound()
@@ -143,7 +143,7 @@ def _refusal(event: Any, problem: str) -> _Refused:
     return _Refused(problem=problem, problem_mark=event.start_mark)
 
 
-def _composed(found: Document, content: bytes) -> Any:
+def _compose(found: Document, content: bytes) -> Any:
     try:
         text = content.decode("utf-8-sig")
         if len(text) > LONGEST:
@@ -190,14 +190,16 @@ class _Reader:
     def _group(self, name: str, node: Any) -> None:
         parts = self._mapping(node, f"group {name}", {"members", "leads"})
         self._declare("group", (name,), {}, node)
-        leads = {names.email_key(email) for email, _ in self._list_of_texts(parts.get("leads"), f"leads of {name}")}
+        leads = {
+            validation.email_key(email) for email, _ in self._list_of_texts(parts.get("leads"), f"leads of {name}")
+        }
         listed = [*self._list_of_texts(parts.get("members"), f"members of {name}")]
-        members = {names.email_key(email) for email, _ in listed}
+        members = {validation.email_key(email) for email, _ in listed}
         for email, at in self._list_of_texts(parts.get("leads"), f"leads of {name}"):
-            if names.email_key(email) not in members:
+            if validation.email_key(email) not in members:
                 listed.append((email, at))
         for email, at in listed:
-            key = names.email_key(email)
+            key = validation.email_key(email)
             self._declare("member", (name, key), {"leads": key in leads}, at)
 
     def _dataset(self, name: str, node: Any) -> None:
@@ -210,7 +212,9 @@ class _Reader:
         if "access" in parts:
             access = self._text(parts["access"], "access")
             if access not in ("closed", "public"):
-                self._found.problem(_line(parts["access"]), f"access is {names.shown(access)}: say closed or public")
+                self._found.problem(
+                    _line(parts["access"]), f"access is {validation.quoted(access)}: say closed or public"
+                )
             values["public"] = access == "public"
         self._declare("dataset", (name,), values, node)
         for version, part in self._named(parts.get("versions"), f"versions of {name}"):
@@ -230,7 +234,7 @@ class _Reader:
         else:
             found = self._texts(node, f"a location of {dataset}", {"location", "version"}, needed="location")
         try:
-            bucket, prefix = names.gs_url(found.get("location", ""))
+            bucket, prefix = validation.gs_url(found.get("location", ""))
         except Invalid as error:
             self._found.problem(_line(node), error.message)
             return
@@ -247,13 +251,13 @@ class _Reader:
         if "file" in found:
             try:
                 with open_below(self._found.directory, found["file"]) as file:
-                    content = file.read(4 * names.MAX_TEXT + 1)
-                if len(content) > 4 * names.MAX_TEXT:
-                    raise OSError(errno.EFBIG, f"it is longer than {names.MAX_TEXT} characters")
+                    content = file.read(4 * validation.MAX_TEXT + 1)
+                if len(content) > 4 * validation.MAX_TEXT:
+                    raise OSError(errno.EFBIG, f"it is longer than {validation.MAX_TEXT} characters")
                 text = content.decode("utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-                self._found.problem(_line(node), f"cannot read {names.shown(found['file'])}: {why}")
+                self._found.problem(_line(node), f"cannot read {validation.quoted(found['file'])}: {why}")
                 return
         self._declare("terms", key, {"text": text}, node)
 
@@ -266,12 +270,12 @@ class _Reader:
         if len(given) != 1:
             self._found.problem(_line(node), "a grant is for one of user, group and service-account")
             return
-        who = names.email_key(found[given[0]]) if given[0] == "user" else found[given[0]]
+        who = validation.email_key(found[given[0]]) if given[0] == "user" else found[given[0]]
         key = (dataset, found.get("version", ""), found.get("permission", ""), found.get("scope", ""), given[0], who)
         expires = None
         if found.get("expires", "never") != "never":
             try:
-                expires = names.date(found["expires"])
+                expires = validation.date(found["expires"])
             except Invalid as error:
                 self._found.problem(_line(node), error.message)
         self._declare("grant", key, {"expires": expires}, node)
@@ -297,11 +301,11 @@ class _Reader:
         for key, value in node.value:
             name = self._text(key, "a name")
             if name in found:
-                self._found.problem(_line(key), f"{names.shown(name)} stands twice in {what}")
+                self._found.problem(_line(key), f"{validation.quoted(name)} stands twice in {what}")
             elif known is not None and name not in known:
                 near = get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-                self._found.problem(_line(key), f"{names.shown(name)} is not known in {what}; {hint}")
+                self._found.problem(_line(key), f"{validation.quoted(name)} is not known in {what}; {hint}")
             else:
                 found[name] = value
         return found
@@ -335,7 +339,7 @@ class _Reader:
     def _flag(self, node: Any) -> bool:
         text = self._text(node, "public")
         if text not in ("true", "false"):
-            self._found.problem(_line(node), f"public is {names.shown(text)}: say true or false")
+            self._found.problem(_line(node), f"public is {validation.quoted(text)}: say true or false")
         return text == "true"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from dsgctl.core import datasets, declared, grants, groups, service_accounts, terms
+from dsgctl.core import datasets, grants, groups, policy_ownership, service_accounts, terms
 from dsgctl.core.clock import now
 from dsgctl.policy import document
 from dsgctl.store import Database
@@ -13,7 +13,7 @@ from dsgctl.store import models as m
 from dsgctl.store.models import Group
 
 
-def written(database: Database, names: list[str]) -> str:
+def write_policy(database: Database, names: list[str]) -> str:
     """The file for these datasets, and for the groups and service accounts that have to do with them.
 
     Grants that have ended, people themselves, and what was given with ``--as`` are not in it. Call it in a
@@ -45,8 +45,8 @@ def _named_after_its_owner(database: Database, policy: dict[str, Any]) -> dict[s
     """The policy under the name of the file that declares it, if there is one and all that it declares is here: only
     so can it be applied beside, or in place of, that file."""
     keys = {(one.kind, one.key) for one in document.parse(Path("export"), _dump(policy).encode(), Path()).declared}
-    owners = {file for kind, key in keys if (file := declared.file_of(database, kind, key))}
-    if len(owners) == 1 and declared.of_file(database, owner := owners.pop()) <= keys:
+    owners = {file for kind, key in keys if (file := policy_ownership.file_of(database, kind, key))}
+    if len(owners) == 1 and policy_ownership.list_claimed(database, owner := owners.pop()) <= keys:
         return policy | {"name": owner}
     return policy
 
@@ -65,24 +65,24 @@ _Dumper.add_representer(str, _text)
 def _dataset(database: Database, name: str) -> dict[str, Any]:
     dataset = datasets.find(database, name)
     found: dict[str, Any] = {"description": dataset.description, "access": dataset.access}
-    versions = {row["name"]: {"public": row["public"]} for row in datasets.versions(database, name)}
+    versions = {row["name"]: {"public": row["public"]} for row in datasets.list_versions(database, name)}
     locations = [
         {"location": row["location"], "version": row["version"]} if row["version"] else row["location"]
-        for row in datasets.locations(database, name)
+        for row in datasets.list_locations(database, name)
     ]
     at = now()
     documents = [
         {"name": row["name"]}
         | {key: row[key] for key in ("version", "service") if row[key]}
         | {"text": terms.find(database, row["id"]).text}
-        for row in list(terms.listed(database))
+        for row in list(terms.list_terms(database))
         if row["dataset"] == name
         and (row["retired"] is None or row["retired"] > at)
         and (row["own"] or row["version"] or row["service"])
     ]
     given = [
         _grant(row)
-        for row in grants.listed(database, dataset=name, by_operators=True)
+        for row in grants.list_grants(database, dataset=name, by_operators=True)
         if row["expires"] is None or row["expires"] > at
     ]
     parts = {"versions": versions, "locations": locations, "terms": documents, "grants": given}

@@ -15,7 +15,7 @@ from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect,
 from playhouse.apsw_ext import APSWDatabase
 
 from dsgctl.files import create_empty, kind_of, write_file
-from dsgctl.store.errors import StoreError, translated
+from dsgctl.store.errors import StoreError, translate_errors
 
 Table = TypeVar("Table", bound=Model)
 
@@ -32,7 +32,7 @@ MAX_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766
 CHANGES_KEPT = 1000  # a server that has missed more forgets all its answers
 
 
-class Concerned(NamedTuple):
+class ChangeRecord(NamedTuple):
     """One change of the facts: whose permissions it may have moved; those of everybody if neither is set."""
 
     number: int
@@ -89,7 +89,7 @@ class Database:
 
     def close(self) -> None:
         """Close this thread's connection; the handle can be used again."""
-        with translated(self.path):
+        with translate_errors(self.path):
             self._db.close()
 
     def require_writable(self) -> None:
@@ -98,7 +98,7 @@ class Database:
         Raises:
             StoreError: the file can only be read.
         """
-        with translated(self.path):
+        with translate_errors(self.path):
             if self._db.connection().readonly("main"):
                 raise StoreError(
                     f"{self.path} cannot be written to", "check the owner and mode of the file and its directory"
@@ -119,12 +119,12 @@ class Database:
 
     def tuples(self, query: Any) -> Iterator[tuple[Any, ...]]:
         """The rows of a select as tuples, one at a time."""
-        with translated(self.path):
+        with translate_errors(self.path):
             yield from query.tuples().iterator(self._db)
 
     def objects(self, query: "ModelSelect[Table]") -> list[Table]:
         """The rows of a select of one model, as instances of it."""
-        with translated(self.path):
+        with translate_errors(self.path):
             return list(query.execute(self._db))
 
     def compiled(self, query: Any) -> tuple[str, list[Any], list[tuple[int, Any]]]:
@@ -136,7 +136,7 @@ class Database:
 
     def execute(self, sql: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
         """Run a select that was `compiled`."""
-        with translated(self.path):
+        with translate_errors(self.path):
             yield from self._db.connection().execute(sql, parameters)
 
     def first(self, query: "ModelSelect[Table]") -> Table | None:
@@ -145,7 +145,7 @@ class Database:
         return found[0] if found else None
 
     def count(self, query: Any) -> int:
-        with translated(self.path):
+        with translate_errors(self.path):
             return int(query.count(self._db))
 
     def use_wal(self) -> None:
@@ -155,7 +155,7 @@ class Database:
 
     def run(self, query: Any) -> int:
         """Run an insert (returns the new id), update or delete (returns how many rows)."""
-        with translated(self.path):
+        with translate_errors(self.path):
             return int(query.execute(self._db) or 0)
 
     def insert_many(self, model: Any, rows: list[dict[str, Any]]) -> None:
@@ -174,7 +174,7 @@ class Database:
             for row in part:
                 # By name: rows whose keys are in another order must not end up in each other's columns.
                 values += [to_column(row[name]) if to_column else row[name] for name, to_column in to_columns]
-            with translated(self.path):
+            with translate_errors(self.path):
                 # One statement for many rows: at the end of each statement the search index is written out.
                 # Names come from our own models; values are bound.
                 self._db.connection().execute(
@@ -186,7 +186,7 @@ class Database:
 
     def next_id(self, model: Any) -> int:
         """The id that the next row of a table gets; it stays so for the rest of a transaction."""
-        with translated(self.path):
+        with translate_errors(self.path):
             query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
             return int(self._db.execute_sql(query, (model._meta.table_name,)).fetchone()[0])
 
@@ -195,24 +195,24 @@ class Database:
         if self.next_id(model) > up_to:
             return
         table = model._meta.table_name
-        with translated(self.path):
+        with translate_errors(self.path):
             self._db.execute_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
             self._db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
 
     def scalar(self, sql: str) -> Any:
-        with translated(self.path):
+        with translate_errors(self.path):
             row = self._db.execute_sql(sql).fetchone()
         return row[0] if row else None
 
     def script(self, sql: str) -> None:
         """Run several statements, as a migration does."""
-        with translated(self.path):
+        with translate_errors(self.path):
             self._db.connection().execute(sql)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, from BEGIN IMMEDIATE on, so that what is read inside stays true."""
-        with translated(self.path), self._db.atomic("IMMEDIATE"):
+        with translate_errors(self.path), self._db.atomic("IMMEDIATE"):
             yield
         # Whoever writes one change after the other would hardly let go: those who wait do not queue, but try
         # again once a millisecond (osSetPosixAdvisoryLock in SQLite's os_unix.c).
@@ -221,7 +221,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Reads inside see one state of the database."""
-        with translated(self.path), self._db.atomic("DEFERRED"):
+        with translate_errors(self.path), self._db.atomic("DEFERRED"):
             yield
 
     # What tells a reader, cheaply, whether the facts have changed.
@@ -251,16 +251,16 @@ class Database:
         """The number that triggers move with every change to the facts that decide access."""
         return int(self.scalar("SELECT max(number) FROM changes"))
 
-    def changes_since(self, revision: int) -> list[Concerned] | None:
+    def changes_since(self, revision: int) -> list[ChangeRecord] | None:
         """Whom the changes after a revision concern, in their order; None if some of them are forgotten."""
-        with translated(self.path):
+        with translate_errors(self.path):
             query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
-            found = [Concerned(*row) for row in self._db.connection().execute(query, (revision,))]
+            found = [ChangeRecord(*row) for row in self._db.connection().execute(query, (revision,))]
         return found if not found or found[0].number == revision + 1 else None
 
     def forget_changes(self) -> None:
         """Keep the newest changes only, so that the list of them does not grow."""
-        with translated(self.path):
+        with translate_errors(self.path):
             query = "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?"
             self._db.connection().execute(query, (CHANGES_KEPT,))
 
@@ -268,20 +268,20 @@ class Database:
 
     def integrity_problems(self) -> list[str]:
         """What SQLite finds wrong with the file; empty if nothing."""
-        with translated(self.path):
+        with translate_errors(self.path):
             found = [str(row[0]) for row in self._db.execute_sql("PRAGMA integrity_check")]
         return [line for line in found if line != "ok"]
 
     def dangling(self) -> list[str]:
         """The rows that refer to one that is not there, each in words. The sqlite3 shell, which looks after no
         references unless it is told to, leaves such behind; nobody gets anything by them."""
-        with translated(self.path):
+        with translate_errors(self.path):
             found = self._db.execute_sql("PRAGMA foreign_key_check").fetchall()
         return [f"a row of {table} refers to a row of {parent} that is not there" for table, _, parent, _ in found]
 
     def mend_dangling(self) -> None:
         """Do what the shell left undone: what the schema says of such rows when the other one is deleted."""
-        with translated(self.path):
+        with translate_errors(self.path):
             tables = {row[0] for row in self._db.execute_sql("PRAGMA foreign_key_check").fetchall()}
             for table in sorted(tables):
                 by_key: dict[int, list[Any]] = {}
@@ -304,18 +304,20 @@ class Database:
 
     def table_sizes(self) -> dict[str, int]:
         """The number of rows of each table of ours, by name."""
-        with translated(self.path):
+        with translate_errors(self.path):
             names = self._db.execute_sql(
                 "SELECT name FROM sqlite_schema WHERE type = 'table' "
                 "AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'principals!_search%' ESCAPE '!' ORDER BY 1"
             ).fetchall()
             # The names are those of our own schema.
-            return {name: int(self._db.execute_sql(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608
-                    for (name,) in names}  # fmt: skip
+            return {
+                name: int(self._db.execute_sql(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608
+                for (name,) in names
+            }
 
     def read(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a select."""
-        with translated(self.path):
+        with translate_errors(self.path):
             return list(self._db.connection().execute(sql))
 
     def raw(self) -> apsw.Connection:
@@ -329,7 +331,7 @@ class Database:
 
     def copy_to(self, path: str | Path) -> None:
         """Copy the database into a new file as it is at one moment, while others read and write it."""
-        with translated(self.path):
+        with translate_errors(self.path):
             self._db.execute_sql("VACUUM INTO ?", (str(path),))
 
     @staticmethod
@@ -345,8 +347,9 @@ _OF_THE_INDEX = "principals_search_"  # tables that FTS5 makes for itself, in wo
 
 
 def _schema_of(rows: list[tuple[Any, ...]]) -> Schema:
-    return {(kind, name): None if name.startswith(_OF_THE_INDEX) and kind == "table" else sql
-            for kind, name, sql in rows}  # fmt: skip
+    return {
+        (kind, name): None if name.startswith(_OF_THE_INDEX) and kind == "table" else sql for kind, name, sql in rows
+    }
 
 
 def schema_after(scripts: list[str]) -> Schema:
@@ -447,8 +450,9 @@ def private_copy(database: Database, target: Path) -> None:
             with copy.open("rb") as source:
                 write_file(target, source, mode=mode, owner=owner)
     except OSError as error:
-        raise StoreError(f"cannot create {target}: {error.strerror}", "check who may write there, and the room") \
-            from error  # fmt: skip
+        raise StoreError(
+            f"cannot create {target}: {error.strerror}", "check who may write there, and the room"
+        ) from error
 
 
 def _refuse_kinds(path: Path) -> None:

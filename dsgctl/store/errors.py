@@ -37,7 +37,7 @@ _MEANING = {
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
+def translate_errors(path: str) -> Iterator[None]:
     """Turn the engine's complaints about the file ``path`` into `StoreError`.
 
     Mistakes of ours (a wrong query, a broken constraint) pass through: they are

@@ -345,6 +345,24 @@ def principals_matching(text: str) -> Any:
 
 
 ALL: list[type[Model]] = [
-    Principal, Affiliation, Group, Membership, DelegatedMember, Dataset, Version, Bucket, IamMember, Location, Grant,
-    Service, Terms, Acceptance, Withdrawal, ServiceTable, PublicRoot, Token, Declared, AuditRecord,
-]  # fmt: skip
+    Principal,
+    Affiliation,
+    Group,
+    Membership,
+    DelegatedMember,
+    Dataset,
+    Version,
+    Bucket,
+    IamMember,
+    Location,
+    Grant,
+    Service,
+    Terms,
+    Acceptance,
+    Withdrawal,
+    ServiceTable,
+    PublicRoot,
+    Token,
+    Declared,
+    AuditRecord,
+]

@@ -10,13 +10,13 @@ from dsgctl.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Parameter:
     name: str
 
 
-def given(name: str) -> Any:
+def parameter(name: str) -> Any:
     """Stands in a query for a value that comes with each run: text, a number or bytes."""
-    return Value(_Given(name), converter=False)
+    return Value(_Parameter(name), converter=False)
 
 
 class Prepared:
@@ -39,11 +39,11 @@ class Prepared:
         if self._compiled is None:
             self._compiled = database.compiled(self._query)
         sql, parameters, convert = self._compiled
-        rows = database.execute(sql, [values[one.name] if isinstance(one, _Given) else one for one in parameters])
-        return (_converted(row, convert) for row in rows) if convert else rows
+        rows = database.execute(sql, [values[one.name] if isinstance(one, _Parameter) else one for one in parameters])
+        return (_convert(row, convert) for row in rows) if convert else rows
 
 
-def _converted(row: tuple[Any, ...], convert: list[tuple[int, Any]]) -> tuple[Any, ...]:
+def _convert(row: tuple[Any, ...], convert: list[tuple[int, Any]]) -> tuple[Any, ...]:
     cells = list(row)
     for at, to_python in convert:
         cells[at] = to_python(cells[at])

@@ -8,14 +8,33 @@ from typing import Any
 import apsw
 
 from dsgctl.store.database import Database
-from dsgctl.store.errors import StoreError, translated
+from dsgctl.store.errors import StoreError, translate_errors
 
 # What only tells of the file or of its schema; the others change how the engine works.
-_PRAGMAS = frozenset({
-    "application_id", "compile_options", "data_version", "database_list", "foreign_key_check", "foreign_key_list",
-    "freelist_count", "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list",
-    "page_count", "page_size", "quick_check", "schema_version", "table_info", "table_list", "table_xinfo",
-})  # fmt: skip
+_PRAGMAS = frozenset(
+    {
+        "application_id",
+        "compile_options",
+        "data_version",
+        "database_list",
+        "foreign_key_check",
+        "foreign_key_list",
+        "freelist_count",
+        "function_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "module_list",
+        "page_count",
+        "page_size",
+        "quick_check",
+        "schema_version",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
 _VALUED = frozenset({"application_id", "page_size", "schema_version"})  # with a value, these are set
 _READS = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})
 _WRITES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
@@ -54,7 +73,7 @@ def run(database: Database, sql: str, *, write: bool) -> list[Answer]:
     """
     answers: list[Answer] = []
     names: tuple[str, ...] = ()
-    with translated(database.path), _guarded(database.raw(), write=write) as connection:
+    with translate_errors(database.path), _guarded(database.raw(), write=write) as connection:
         cursor = connection.cursor()
         for row in cursor.execute(sql):
             described = tuple(name for name, _ in cursor.get_description())

@@ -22,10 +22,10 @@ from typing import Any
 import requests
 
 from dsgctl.core import datasets, grants, groups, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
-from dsgserve.answers import AnswerCache
+from dsgserve.user_cache.response_cache import ResponseCache
 from tests.bench import load, world
 from tests.e2e.conftest import Server, running
 from tests.e2e.google import silent_google
@@ -140,7 +140,7 @@ def first_answer(bench: Bench) -> Iterator[Row]:
 def _first_answer(path: Path) -> float:
     writer, reader = open_current(path), open_current(path, read_only=True)
     name = f"busy-{time.time_ns()}"
-    with change(writer, "os:bench") as opened:
+    with begin_change(writer, "os:bench") as opened:
         person, _ = users.add(opened, f"{name}@example.org")
         for number in range(10):
             groups.add(opened, f"{name}-{number}")
@@ -148,10 +148,10 @@ def _first_answer(path: Path) -> float:
         for number in range(50):
             grants.add(opened, grants.principal_subject(person), grants.Target(f"set-{number}", "edit"))
         _, token = tokens.mint(opened, person)
-    cache, took = AnswerCache(reader), []
+    cache, took = ResponseCache(reader), []
     cache.get(token, None)
     for number in range(50):
-        with change(writer, "os:bench") as opened:
+        with begin_change(writer, "os:bench") as opened:
             users.set_attributes(opened, person.email, name=f"Busy {number}")
         start = time.perf_counter()
         answer = cache.get(token, None)
@@ -180,12 +180,12 @@ def _changing(path: Path, *, a_second: int) -> Iterator[Callable[[], float]]:
     code = f"""
 import sys, time
 from dsgctl.core import users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store.migrations import open_current
 database, number, start = open_current({str(path)!r}), 0, time.monotonic()
 print(flush=True)
 while True:
-    with change(database, "os:bench") as opened:
+    with begin_change(database, "os:bench") as opened:
         users.set_attributes(opened, f"p{{number % 500 + 500}}@example.org", name=f"Changed {{number}}")
     number += 1
     sys.stdout.write(f"{{number / (time.monotonic() - start)}}\\n")
@@ -243,9 +243,11 @@ def processes(bench: Bench) -> Iterator[Row]:
     cores = len(os.sched_getaffinity(0))
     # The two servers, nginx and wrk each want a core.
     yield Row(
-        "two processes behind nginx, over one", _median(runs), at_least=1.7 if cores >= 4 else None,
+        "two processes behind nginx, over one",
+        _median(runs),
+        at_least=1.7 if cores >= 4 else None,
         remark=f"{cores} cores for two servers, nginx and wrk",
-    )  # fmt: skip
+    )
 
 
 def memory(bench: Bench) -> Iterator[Row]:
@@ -296,7 +298,7 @@ def starts(bench: Bench) -> Iterator[Row]:
 def bulk(bench: Bench) -> Iterator[Row]:
     people = 10_000 if bench.quick else LARGE
     path = bench.place / "bulk.sqlite3"
-    with world.made(path, 1) as database, change(database, "os:bench") as opened:
+    with world.made(path, 1) as database, begin_change(database, "os:bench") as opened:
         datasets.add(opened, "fish2")
     rows = (f"q{number}@example.org,Person {number},Lab {number % 50},\n" for number in range(people))
     (bench.place / "people.csv").write_text("email,name,affiliation,notes\n" + "".join(rows))
@@ -348,7 +350,7 @@ def _gcs_bodies(bench: Bench, server: Server, file: Path) -> Path:
     """What Neuroglancers of several people ask for, of buckets that they may read."""
     path = bench.database(SMALL)
     database = Database(path)
-    with change(database, "os:bench") as opened:
+    with begin_change(database, "os:bench") as opened:
         for number in range(world.DATASETS):
             datasets.add_location(opened, f"set-{number}", f"gs://bucket-{number}")
     database.close()

@@ -26,29 +26,59 @@ def made(path: Path, people: int) -> Iterator[Database]:
     migrate(path, now=now)
     database = Database(path)
     with database.transaction():
-        database.insert_many(m.Principal, [
-            {"kind": "user", "email": f"p{number}@example.org", "name": f"Person {number}", "created": now,
-             "created_by": "os:bench"} for number in range(1, people + 1)
-        ])  # fmt: skip
+        database.insert_many(
+            m.Principal,
+            [
+                {
+                    "kind": "user",
+                    "email": f"p{number}@example.org",
+                    "name": f"Person {number}",
+                    "created": now,
+                    "created_by": "os:bench",
+                }
+                for number in range(1, people + 1)
+            ],
+        )
         database.insert_many(m.Group, [{"name": f"group-{number}", "created": now} for number in range(GROUPS)])
         database.insert_many(m.Dataset, [{"name": f"set-{number}", "created": now} for number in range(DATASETS)])
-        database.insert_many(m.Membership, [
-            {"principal": person, "group": (person + step * 7) % GROUPS + 1}
-            for person in range(1, people + 1) for step in range(2)
-        ])  # fmt: skip
-        database.insert_many(m.Grant, [
-            {"group": group + 1, "dataset": (group * 3 + step) % DATASETS + 1, "permission": "view",
-             "source": "manual", "granted_by": "os:bench", "created": now}
-            for group in range(GROUPS) for step in range(5)
-        ])  # fmt: skip
+        database.insert_many(
+            m.Membership,
+            [
+                {"principal": person, "group": (person + step * 7) % GROUPS + 1}
+                for person in range(1, people + 1)
+                for step in range(2)
+            ],
+        )
+        database.insert_many(
+            m.Grant,
+            [
+                {
+                    "group": group + 1,
+                    "dataset": (group * 3 + step) % DATASETS + 1,
+                    "permission": "view",
+                    "source": "manual",
+                    "granted_by": "os:bench",
+                    "created": now,
+                }
+                for group in range(GROUPS)
+                for step in range(5)
+            ],
+        )
         direct = (
-            {"principal": person, "dataset": (person + step * 13) % DATASETS + 1, "permission": "edit",
-             "source": "manual", "granted_by": "os:bench", "created": now}
-            for person in range(1, people + 1) for step in range(GRANTS_A_PERSON)
-        )  # fmt: skip
+            {
+                "principal": person,
+                "dataset": (person + step * 13) % DATASETS + 1,
+                "permission": "edit",
+                "source": "manual",
+                "granted_by": "os:bench",
+                "created": now,
+            }
+            for person in range(1, people + 1)
+            for step in range(GRANTS_A_PERSON)
+        )
         while some := list(islice(direct, 10_000)):
             database.insert_many(m.Grant, some)
-    with change.change(database, "os:bench") as opened:
+    with change.begin_change(database, "os:bench") as opened:
         secrets = [
             tokens.mint(opened, owner)[1]
             for owner in database.objects(m.Principal.select().order_by(m.Principal.id).limit(TOKENS))

@@ -90,7 +90,7 @@ def facts(opened: Change) -> dict[str, str]:
     grants.add(opened, grants.group_subject(database, "rulers"), grants.Target("fish2", "admin"))
     bot, _ = service_accounts.add(opened, "bot")
     grants.add(opened, grants.principal_subject(bot), grants.Target("fish2", "view"))
-    owners = {user["email"].split("@")[0]: users.find(database, user["email"]) for user in users.listed(database)}
+    owners = {user["email"].split("@")[0]: users.find(database, user["email"]) for user in users.list_users(database)}
     return {name: tokens.mint(opened, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
 
 

@@ -42,9 +42,13 @@ def running(path: Path, place: Path, *words: str, **settings: str) -> Iterator[S
     """dsgserve on a free port, over the database at ``path``; ended at the end."""
     port = free_port()
     environment = {
-        "PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_PORT": str(port),
-        "DSG_ORIGIN": f"http://localhost:{port}", "DSG_SECRET_KEY": KEY, **settings,
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "DATABASE_PATH": str(path),
+        "DSG_PORT": str(port),
+        "DSG_ORIGIN": f"http://localhost:{port}",
+        "DSG_SECRET_KEY": KEY,
+        **settings,
+    }
     log = place / f"dsgserve-{port}.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
@@ -79,8 +83,11 @@ def dsgctl(path: Path) -> Callable[..., str]:
         done = subprocess.run(
             [sys.executable, "-m", "dsgctl", *words],
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)},
-            input=input, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            input=input,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -83,9 +83,11 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
                 return {"error": "internal_failure"}  # google.auth by itself would ask again
             try:
                 claims = jwt.decode(
-                    form["assertion"], key.public_key(), algorithms=["RS256"],
+                    form["assertion"],
+                    key.public_key(),
+                    algorithms=["RS256"],
                     audience="https://oauth2.googleapis.com/token",  # whatever the key file says
-                )  # fmt: skip
+                )
             except (KeyError, jwt.PyJWTError):
                 return {"error": "invalid_grant"}
             if claims["iss"] != ACCOUNT:
@@ -252,25 +254,39 @@ def _key_file(place: Path, key: rsa.RSAPrivateKey, token_uri: str) -> Path:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     credentials = place / "google.json"
     credentials.write_text(
-        json.dumps({
-            "type": "service_account", "project_id": "lab-project", "private_key_id": "1", "private_key": pem,
-            "client_email": ACCOUNT, "client_id": "1", "token_uri": token_uri,
-        })
-    )  # fmt: skip
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "lab-project",
+                "private_key_id": "1",
+                "private_key": pem,
+                "client_email": ACCOUNT,
+                "client_id": "1",
+                "token_uri": token_uri,
+            }
+        )
+    )
     return credentials
 
 
 def put_volume(google: Google, where: str) -> None:
     """A volume of 64 x 64 x 64 voxels of uint8 at ``bucket/path``: a checker pattern of squares of 8 voxels."""
     info = {
-        "@type": "neuroglancer_multiscale_volume", "type": "image", "data_type": "uint8", "num_channels": 1,
-        "scales": [{
-            "key": "full", "size": [64, 64, 64], "voxel_offset": [0, 0, 0], "resolution": [8, 8, 8],
-            "chunk_sizes": [[64, 64, 64]], "encoding": "raw",
-        }],
-    }  # fmt: skip
+        "@type": "neuroglancer_multiscale_volume",
+        "type": "image",
+        "data_type": "uint8",
+        "num_channels": 1,
+        "scales": [
+            {
+                "key": "full",
+                "size": [64, 64, 64],
+                "voxel_offset": [0, 0, 0],
+                "resolution": [8, 8, 8],
+                "chunk_sizes": [[64, 64, 64]],
+                "encoding": "raw",
+            }
+        ],
+    }
     row = [bytes(255 if (x // 8 + odd) % 2 else 0 for x in range(64)) for odd in (0, 1)]
     google.objects[f"{where}/info"] = json.dumps(info).encode()
-    google.objects[f"{where}/full/0-64_0-64_0-64"] = b"".join(
-        row[(y // 8) % 2] for _ in range(64) for y in range(64)
-    )  # fmt: skip
+    google.objects[f"{where}/full/0-64_0-64_0-64"] = b"".join(row[(y // 8) % 2] for _ in range(64) for y in range(64))

@@ -68,9 +68,12 @@ class BucketPolicies:
                 if binding.pop("condition", None):
                     binding["role"] += "_withcond_0123456789abcdef"
         return {
-            "kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket}", "bindings": bindings,
-            "version": 3 if conditional and version >= 3 else 1, "etag": self.etag(bucket),
-        }  # fmt: skip
+            "kind": "storage#policy",
+            "resourceId": f"projects/_/buckets/{bucket}",
+            "bindings": bindings,
+            "version": 3 if conditional and version >= 3 else 1,
+            "etag": self.etag(bucket),
+        }
 
     def _write(self, bucket: str, body: Any) -> Answer:
         if "etag" in body and body["etag"] != self.etag(bucket):
@@ -108,9 +111,11 @@ class BucketPolicies:
     def members(self, bucket: str, role: str = "roles/storage.objectViewer") -> list[str]:
         """Those of a role, without a condition."""
         return sorted(
-            member for binding in self.bindings[bucket] if binding["role"] == role and "condition" not in binding
+            member
+            for binding in self.bindings[bucket]
+            if binding["role"] == role and "condition" not in binding
             for member in binding["members"]
-        )  # fmt: skip
+        )
 
     def count(self, call: str) -> int:
         return sum(made == call for made, _ in self.calls)

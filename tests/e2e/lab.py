@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dsgctl.core import datasets, grants, terms, users
-from dsgctl.core.change import Change, change
+from dsgctl.core.change import Change, begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.google import Google, put_volume, running_google
@@ -49,9 +49,13 @@ class Lab:
         scheme, _, rest = self.gateway.partition("://")
         source = f"precomputed://gs+ngauth+{scheme}://{rest}/{where}/"
         state = {
-            "dimensions": {axis: [8e-9, "m"] for axis in "xyz"}, "position": [32, 32, 32], "crossSectionScale": 0.2,
-            "layers": [{"type": "image", "source": source, "name": "data"}], "layout": "xy", "showAxisLines": False,
-        }  # fmt: skip
+            "dimensions": {axis: [8e-9, "m"] for axis in "xyz"},
+            "position": [32, 32, 32],
+            "crossSectionScale": 0.2,
+            "layers": [{"type": "image", "source": source, "name": "data"}],
+            "layout": "xy",
+            "showAxisLines": False,
+        }
         page = self.context.new_page()
         page.goto(f"{self.viewer}/index.html#!{quote(json.dumps(state))}")
         return page
@@ -65,7 +69,7 @@ class Lab:
         page.close()
 
     def change(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        with change(self.database, "os:test") as opened:
+        with begin_change(self.database, "os:test") as opened:
             return function(opened, *arguments, **options)
 
 
@@ -100,11 +104,14 @@ def running_lab(
             put_volume(google, where)
         settings = {} if site is Site.LOCAL else {"DSG_ORIGIN": f"https://{HOST}"}
         server = serve(
-            DSG_OIDC_ISSUER=provider.issuer, REQUESTS_CA_BUNDLE=str(provider.certificate),
+            DSG_OIDC_ISSUER=provider.issuer,
+            REQUESTS_CA_BUNDLE=str(provider.certificate),
             NGAUTH_ALLOWED_ORIGINS=viewer if allowed else "https://viewer.example",
             DSG_VIEWER_URL=f"{viewer}/index.html",
-            **settings, **CLIENT, **google.settings,
-        )  # fmt: skip
+            **settings,
+            **CLIENT,
+            **google.settings,
+        )
         upstream = server.origin.removeprefix("http://")
         gateway = settings.get("DSG_ORIGIN", f"http://{upstream.replace('127.0.0.1', 'localhost')}")
         with (
@@ -125,15 +132,25 @@ def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) 
     (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
     names = {"storage.googleapis.com": google, HOST: tls, "viewer.test": tls}
     arguments = [
-        "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-        "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--ignore-certificate-errors",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--ignore-certificate-errors",
         "--host-resolver-rules=" + ", ".join(f"MAP {name}:443 127.0.0.1:{port}" for name, port in names.items()),
-    ]  # fmt: skip
+    ]
     context = playwright.chromium.launch_persistent_context(
-        profile, executable_path=CHROMIUM, args=arguments,
-        ignore_https_errors=True, viewport={"width": 700, "height": 500},
-    )  # fmt: skip
+        profile,
+        executable_path=CHROMIUM,
+        args=arguments,
+        ignore_https_errors=True,
+        viewport={"width": 700, "height": 500},
+    )
     context.set_default_timeout(PATIENCE)
     try:
         yield context

@@ -29,9 +29,25 @@ def wait_until(ready: Callable[[], bool], *, seconds: float = 20.0, what: str = 
 def make_certificate(place: Path, *names: str) -> Path:
     """A key and a certificate of its own for these names. Returns the certificate; the key is beside it."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={names[0]}",
-         "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names),
-         "-keyout", place / "dsg.key", "-out", place / "dsg.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={names[0]}",
+            "-addext",
+            "subjectAltName=" + ",".join(f"DNS:{name}" for name in names),
+            "-keyout",
+            place / "dsg.key",
+            "-out",
+            place / "dsg.pem",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return place / "dsg.pem"

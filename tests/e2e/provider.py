@@ -45,8 +45,11 @@ class Provider:
 def running_provider(certificate: Path) -> Iterator[Provider]:
     with subprocess.Popen(
         ["node", "provider.mjs", str(free_port()), certificate, certificate.with_suffix(".key")],
-        cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        cwd=NODE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         yield Provider(process.stdout.readline().strip(), certificate, process)
         process.terminate()

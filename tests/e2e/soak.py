@@ -23,7 +23,7 @@ import requests
 
 from dsgctl.commands import main
 from dsgctl.core import audit, datasets, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -85,7 +85,7 @@ class Soak:
         self._stop = threading.Event()
         migrate(self.path, now=utc_text(now()))
         database = open_current(self.path)
-        with change(database, "os:soak") as opened:
+        with begin_change(database, "os:soak") as opened:
             users.add(opened, ADA)
             datasets.add(opened, "fish2")
         database.close()
@@ -119,9 +119,12 @@ class Soak:
 
     def _start(self, *words: str, **settings: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", *words],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(self.path), **settings},
-        )  # fmt: skip
+        )
 
     def _command(self) -> None:
         """One dsgctl, which may be killed before it is done."""

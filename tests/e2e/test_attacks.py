@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate
@@ -28,7 +28,7 @@ needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get inst
 @pytest.fixture
 def token(database: Database) -> str:
     """Of ada."""
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         users.add(opened, "mallory@example.org")
         return tokens.mint(opened, ada)[1]
@@ -133,9 +133,13 @@ def test_nor_does_the_server_itself_take_what_is_not_plain(way: str, serve: Serv
 @needs_nginx
 def test_a_header_and_an_address_inject_nothing(front: Front, token: str) -> None:
     with front.session() as session:
-        for path in ("/auth/login?next=/%0d%0aSet-Cookie:x=y", "/api/v1/authorize?redirect=/%0d%0aX:%20y",
-                     "/login?origin=https://a%0d%0aX:y", "/%0d%0aX:y",
-                     "/activate?next=/%E5%98%8A%E5%98%8DX:y"):  # fmt: skip
+        for path in (
+            "/auth/login?next=/%0d%0aSet-Cookie:x=y",
+            "/api/v1/authorize?redirect=/%0d%0aX:%20y",
+            "/login?origin=https://a%0d%0aX:y",
+            "/%0d%0aX:y",
+            "/activate?next=/%E5%98%8A%E5%98%8DX:y",
+        ):
             reply = session.get(f"https://{HOST}{path}", allow_redirects=False, timeout=5)
             assert "X" not in reply.headers
             assert reply.headers.get("Set-Cookie", "").partition("=")[0] in ("", "__Host-dsg_login")
@@ -143,9 +147,13 @@ def test_a_header_and_an_address_inject_nothing(front: Front, token: str) -> Non
 
 
 NOT_UNDERSTOOD = [
-    b"GET /\xff HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nCookie: a=\x00\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n",
-    b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-]  # fmt: skip
+    b"GET /\xff HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nCookie: a=\x00\r\n\r\n",
+    b"\x16\x03\x01\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+]
 
 
 def test_what_cannot_be_understood_is_answered_all_the_same(serve: Serve) -> None:
@@ -160,12 +168,20 @@ def test_what_cannot_be_understood_is_answered_all_the_same(serve: Serve) -> Non
 
 
 FORWARDED = {
-    "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http",
-    "X-Forwarded-Port": "1", "X-Forwarded-By": "evil", "Forwarded": "for=203.0.113.9;host=evil.example;proto=http",
-    "X-Real-IP": "203.0.113.9", "X_Forwarded_For": "203.0.113.9", "X-Original-URL": "/health",
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Port": "1",
+    "X-Forwarded-By": "evil",
+    "Forwarded": "for=203.0.113.9;host=evil.example;proto=http",
+    "X-Real-IP": "203.0.113.9",
+    "X_Forwarded_For": "203.0.113.9",
+    "X-Original-URL": "/health",
     "X-Rewrite-URL": "/health",
-    "X-HTTP-Method-Override": "DELETE", "Remote-User": "ada@example.org", "Proxy": "http://evil.example",
-}  # fmt: skip
+    "X-HTTP-Method-Override": "DELETE",
+    "Remote-User": "ada@example.org",
+    "Proxy": "http://evil.example",
+}
 
 
 @needs_nginx

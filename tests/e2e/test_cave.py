@@ -10,15 +10,15 @@ from urllib.parse import quote
 import pytest
 
 from dsgctl.core import grants, groups, service_accounts, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
 from dsgctl.importers import middle_auth
 from dsgctl.store import Database
+from tests.dsgctl.importers.middle_auth import copy_dumps
 from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, facts, person, running_cave, send_form
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
 from tests.e2e.provider import ADA, Provider, needs_node
-from tests.importers.middle_auth import copy_dumps
 
 pytestmark = [
     needs_node,
@@ -39,7 +39,7 @@ def cave(
     request: pytest.FixtureRequest,
 ) -> Iterator[Cave]:
     provider.how(claims=ADA)
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         secrets = facts(opened)
     with running_cave(serve, provider, secrets, tmp_path, **getattr(request, "param", {})) as started:
         yield started
@@ -77,15 +77,15 @@ def test_each_guard_lets_in_whom_the_facts_do_and_no_other(cave: Cave) -> None:
 def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Database) -> None:
     before = {path: cave.ask(path, "ada").status_code for path in ("/edit", "/group", "/view")}
     assert before == {"/edit": 200, "/group": 200, "/view": 200}
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         grants.revoke(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"))
         grants.add(opened, person(opened, "ada"), grants.Target("fish2", "view"))
     assert cave.ask("/edit", "ada").json()["error"] == "missing_permission"
     assert cave.ask("/view", "ada").status_code == 200
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         groups.remove_member(opened, "lab-1", "ada@example.org")
     assert cave.ask("/group", "ada").status_code == 403
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.set_active(opened, "ada@example.org", False)
         service_accounts.set_active(opened, "bot", False)
         revoked = tokens.check(database, cave.secrets["ruler"], now()).token
@@ -101,7 +101,7 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
     """300 s is its default. It asks anew before it refuses a permission, up to 20 times in 300 s for a token."""
     assert cave.ask("/view", "stranger").status_code == 403
     assert cave.ask("/view", "ada").status_code == 200
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         grants.add(opened, person(opened, "stranger"), grants.Target("fish2", "view"))
         users.set_active(opened, "ada@example.org", False)
     assert cave.ask("/view", "stranger").status_code == 200
@@ -112,7 +112,7 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
 @with_client(TOKEN_CACHE_TTL="1")
 def test_the_client_asks_again_when_its_own_time_is_over(cave: Cave, database: Database) -> None:
     assert cave.ask("/view", "ada").status_code == 200
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.set_active(opened, "ada@example.org", False)
     wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, what="the refusal")
 
@@ -122,14 +122,16 @@ def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
 ) -> None:
     copy_dumps(tmp_path / "dumps", whole=True)
     rows = {
-        "group": '1000,"trailing "', "user_group": "1000,2,1000,f", "permission": '1000,"éditer ✓"\n1001,"edit "',
+        "group": '1000,"trailing "',
+        "user_group": "1000,2,1000,f",
+        "permission": '1000,"éditer ✓"\n1001,"edit "',
         "dataset": '1000," lead",\n1001,lead,\n1002,slash/ed,',
         "group_dataset_permission": "1000,1000,1000,1000\n1001,1000,1000,1001\n1002,1000,1002,1001",
-    }  # fmt: skip
+    }
     for table, more in rows.items():
         with (tmp_path / "dumps" / f"{table}.csv").open("a", encoding="utf-8") as file:
             file.write(f"{more}\n")
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         middle_auth.run(opened, str(tmp_path / "dumps"))
         secret = tokens.mint(opened, users.find(database, "mirgax1@example.org"))[1]
     with running_cave(serve, provider, {"mirgax": secret}, tmp_path) as cave:
@@ -138,9 +140,14 @@ def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
 
 
 FOREIGN = {
-    "/foreign": 200, "/foreign-permission": 200, "/foreign-slash": 200, "/foreign-group": 200,
-    "/other-dataset": 403, "/other-permission": 403, "/other-group": 403,
-}  # fmt: skip
+    "/foreign": 200,
+    "/foreign-permission": 200,
+    "/foreign-slash": 200,
+    "/foreign-group": 200,
+    "/other-dataset": 403,
+    "/other-permission": 403,
+    "/other-group": 403,
+}
 
 
 # A browser on its way to sign in and back
@@ -204,7 +211,7 @@ def test_whom_a_service_does_not_let_in_is_not_sent_round_in_circles(
     browser = cave.browser()
     reply = browser.get(f"{CAVE}/view")
     assert (reply.status_code, reply.json()["error"]) == (403, "missing_permission")
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.set_active(opened, "stranger@example.org", False)
     for service in (CAVE, ELSEWHERE):
         reply = browser.get(f"{service}/view")

@@ -21,8 +21,10 @@ def started(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[s
     with subprocess.Popen(
         [sys.executable, "-m", "dsgctl", "demo", "--port", str(port), *words],
         env={"PATH": os.environ["PATH"], "TMPDIR": str(place), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as demo:  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as demo:
         try:
             yield demo
         finally:
@@ -58,9 +60,13 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
         tries = text.split("Try it yourself")[1]
         script = "\n".join(line for line in tries.splitlines()[1:] if line.startswith("  "))
         done = subprocess.run(
-            ["bash", "-euc", script], env={"PATH": os.environ["PATH"]},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            ["bash", "-euc", script],
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert '"permissions_v2":{"fish2":["edit","view"],"fly":["view"]}' in done.stdout
         tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsg_\w+)$", tries, re.MULTILINE))

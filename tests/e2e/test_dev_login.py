@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.visitor import Visitor
 
 
 def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callable[..., Server]) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.add(opened, "ada@example.org", name="Ada <b>")
         users.add(opened, "cy@example.org")
         users.set_active(opened, "cy@example.org", False)
@@ -46,8 +46,11 @@ def test_the_server_does_not_start_with_it_where_others_could_use_it(
     done = subprocess.run(
         [sys.executable, "-m", "dsgserve", *words],
         env={"DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY, "DSG_DEV_LOGIN": "1", **settings},
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
     assert "DSG_DEV_LOGIN" in done.stderr

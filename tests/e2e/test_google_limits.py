@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.google import Google, running_google
@@ -34,20 +34,20 @@ class Lab:
     def __init__(self, database: Database, server: Server, google: Google) -> None:
         self.database, self.server, self.google = database, server, google
         self.tokens: dict[str, str] = {}
-        with change(database, "os:test") as opened:
+        with begin_change(database, "os:test") as opened:
             datasets.add(opened, "fish2")
             datasets.add_location(opened, "fish2", "gs://fish-bucket/v1")
         self.person("ada", "fish2")
 
     def person(self, name: str, *views: str) -> None:
-        with change(self.database, "os:test") as opened:
+        with begin_change(self.database, "os:test") as opened:
             user, _ = users.add(opened, f"{name}@example.org")
             self.tokens[name] = tokens.mint(opened, user)[1]
             for dataset in views:
                 grants.add(opened, grants.principal_subject(user), grants.Target(dataset, "view"))
 
     def dataset(self, name: str, *locations: str, any_prefix: bool = False) -> str:
-        with change(self.database, "os:test") as opened:
+        with begin_change(self.database, "os:test") as opened:
             datasets.add(opened, name)
             for one in locations:
                 datasets.add_location(opened, name, one, any_prefix=any_prefix)
@@ -73,8 +73,11 @@ class Lab:
     def dsgctl(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "dsgctl", *words],
-            env={"DATABASE_PATH": str(self.database.path)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env={"DATABASE_PATH": str(self.database.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 @pytest.fixture
@@ -118,9 +121,10 @@ def test_a_location_that_no_condition_can_name_is_refused_when_added(lab: Lab, f
 
 def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> None:
     lab.dataset("bad", *(f"gs://fish-bucket/{folder}" for folder in BAD if "\u2028" not in folder), any_prefix=True)
-    with change(lab.database, "os:test") as opened:
-        grants.add(opened, grants.principal_subject(users.find(lab.database, "ada@example.org")),
-                   grants.Target("bad", "view"))  # fmt: skip
+    with begin_change(lab.database, "os:test") as opened:
+        grants.add(
+            opened, grants.principal_subject(users.find(lab.database, "ada@example.org")), grants.Target("bad", "view")
+        )
     lab.person("bo", "bad")
     assert lab.reads("ada", "fish-bucket", "v1/info", "o'neil/info") == [True, False]
     answer = lab.ask("bo", "fish-bucket")
@@ -131,7 +135,7 @@ def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> No
 
 
 def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab: Lab) -> None:
-    with change(lab.database, "os:test") as opened:
+    with begin_change(lab.database, "os:test") as opened:
         datasets.add_version(opened, "fish2", "v9")
     lab.dataset("inner", "gs://fish-bucket/v1/inner/o'neil", any_prefix=True)
     lab.person("bo", "fish2", "inner")

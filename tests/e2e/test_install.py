@@ -16,8 +16,11 @@ def clone(place: Path) -> Path:
     """The working tree as git has it, so that building it leaves nothing here."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
     for name in listed:
         if (ROOT / name).exists():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,8 +77,10 @@ def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
     # A program of that name stands in for systemd: it is not to be had in a test.
     program, asked = tmp_path / "bin" / "systemctl", tmp_path / "asked"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n[ "$1" != list-units ] || '
-                       'printf "dsgserve@1.socket loaded\\ndsgserve@1.service loaded\\n"\n')  # fmt: skip
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\n[ "$1" != list-units ] || '
+        'printf "dsgserve@1.socket loaded\\ndsgserve@1.service loaded\\n"\n'
+    )
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
     run("make", "uninstall", *arguments, "LIVE=yes", f"SYSTEMD={tmp_path}", cwd=checkout, PATH=path)
@@ -106,9 +111,9 @@ def test_the_wheel_alone_gives_both_programs(checkout: Path, tmp_path: Path) -> 
     run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel, cwd=tmp_path)
     # What it needs is found where these tests run; dsgctl and dsgserve in the wheel alone.
     code = (
-        f"import sys; sys.path.insert(0, {str(target)!r}); import dsgctl, dsgserve.replies; "
-        f"assert dsgctl.__file__.startswith({str(target)!r}); from dsgserve.replies import page; "
-        "page('success', title='x'); from dsgctl.store.migrations import known; print(len(known()))"
+        f"import sys; sys.path.insert(0, {str(target)!r}); import dsgctl, dsgserve.http.responses; "
+        f"assert dsgctl.__file__.startswith({str(target)!r}); from dsgserve.http.responses import page; "
+        "page('success', title='x'); from dsgctl.store.migrations import list_migrations; print(len(list_migrations()))"
     )
     assert int(run(sys.executable, "-c", code, cwd=tmp_path)) >= 2
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from dsgctl.core import audit, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -58,7 +58,7 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
     assert second.who() == "ada@example.org"
     assert browser.who() == "ada@example.org", "a login on a second browser ended the first"
     assert database.count(users.Principal.select()) == 1
-    actors = {row["actor"] for row in audit.listed(database)}
+    actors = {row["actor"] for row in audit.list_records(database)}
     assert actors <= {"user:ada@example.org", "user:renamed@example.org"}
 
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_trusted_ends_on_a_page_and_signs_nobody_in(
 def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.add(opened, "Ada@Example.org", name="Countess")
     browser = browse()
     browser.get("/auth/login")
@@ -142,7 +142,7 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     second = another(browser, provider)
     reply = second.get("/auth/login")
     assert (reply.status_code, "another sign-in identity" in reply.text) == (403, True)
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.set_attributes(opened, "ada@example.org", unbind=True)
     second.get("/auth/login")
     assert second.who() == "Ada@Example.org"
@@ -151,7 +151,7 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
 def test_a_disabled_account_and_a_foreign_domain_are_told_so(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.add(opened, "ada@example.org")
         users.set_active(opened, "ada@example.org", False)
     browser = browse(DSG_ALLOWED_EMAIL_DOMAINS="example.org")
@@ -204,7 +204,7 @@ def test_keys_are_fetched_anew_when_the_provider_has_new_ones(
 def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         _, token = tokens.mint(opened, users.add(opened, "bo@example.org")[0])
     browser = browse()
     browser.get("/auth/login")
@@ -265,7 +265,7 @@ def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
     assert browser.who() is None
     assert user_cache(browser, presented) == 401
     assert second.who() == "ada@example.org"
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         _, api = tokens.mint(opened, users.find(database, "ada@example.org"))
     requests.post(browser.origin + "/logout", headers={"Authorization": f"Bearer {api}"}, timeout=10)
     assert user_cache(browser, api) == 200
@@ -281,6 +281,6 @@ def test_the_login_token_lasts_a_week_and_the_cookie_is_closed_to_scripts(
     cookies = [value for name, value in done.raw.headers.items() if name.lower() == "set-cookie"]
     login = next(value for value in cookies if value.startswith("dsg_token="))
     assert "HttpOnly" in login and "samesite=lax" in login.lower() and "Domain" not in login
-    row = next(iter(tokens.listed(database, at=now())))
+    row = next(iter(tokens.list_tokens(database, at=now())))
     assert row["kind"] == "login"
     assert abs((row["expires"] - now()).total_seconds() - 7 * 24 * 3600) < 60

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dsgctl.core import audit, datasets, grants, groups, tokens, users
-from dsgctl.core.change import Change, change
+from dsgctl.core.change import Change, begin_change
 from dsgctl.core.grants import Subject, Target
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -38,7 +38,7 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
         """From one state to the other and back, each in one change."""
         inside = True
         while not stop.is_set():
-            with change(database, "os:test") as opened:
+            with begin_change(database, "os:test") as opened:
                 (_to_outside if inside else _to_inside)(opened)
             inside = not inside
         database.close()
@@ -70,7 +70,7 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
 
 def _populate(database: Database) -> str:
     """A person who is in one group and may edit one dataset, and a token of theirs."""
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         for group in ("inside", "outside"):
             groups.add(opened, group)
         for dataset in ("fish2", "fly", "crowd"):
@@ -110,8 +110,10 @@ def _write(path: Path, place: Path, number: int) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-m", "dsgctl", "import", "csv", source, "--dataset", "crowd"],
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             said.append(done.stderr)
     return said

@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store.migrations import migrate, open_current
+from tests.dsgctl.store.builders import MOMENT, SOMEBODY, as_somebody, only_root
 from tests.e2e.local import free_port, wait_until
-from tests.store.builders import MOMENT, SOMEBODY, as_somebody, only_root
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -62,7 +62,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
 """)
     migrate(old / "lib" / "dsg.sqlite3", now=MOMENT)
     database = open_current(old / "lib" / "dsg.sqlite3")
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         token = tokens.mint(opened, users.add(opened, "ada@example.org")[0])[1]
     database.close()
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -81,8 +81,12 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     # Until the settings are there, none are named: as on a host where /etc/dsg is empty.
     done = subprocess.run(
         ["bash", "-c", "\n".join([*script[:2], lines[0], f"export DSG_ENV_FILE={settings}", *lines[1:3]])],
-        cwd=tmp_path, env={"PATH": programs}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={"PATH": programs},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     for name in ("dsg.env", "client_credentials.json", "age-recipients.txt"):
         assert f"wrote {old / 'etc' / name}" in done.stderr
@@ -101,14 +105,15 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
         "database.close()\n",
         settings,
         needs="import encodings.utf_8_sig, pyrage\n"
-        "from dsgctl.backup import recipients; from dsgctl.config import load\n"
-        "from dsgctl.oauth_client import read_client; from dsgctl.core import derived",
+        "from dsgctl.operations.backup import recipients; from dsgctl.config import load\n"
+        "from dsgctl.oauth_client import read_client; from dsgctl.core import delegated_grants",
     )
     assert said == "i 1\n"
     server = subprocess.Popen(
         [sys.executable, "-m", "dsgserve", "--env-file", str(settings)],
-        env={"PATH": programs}, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env={"PATH": programs},
+        stderr=subprocess.DEVNULL,
+    )
     try:
         address = f"http://127.0.0.1:{port}/api/v1/user/cache"
 

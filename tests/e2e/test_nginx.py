@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate, wait_until
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get insta
 
 
 def test_the_gateway_answers_through_it(database: Database, serve: Callable[..., Server], tmp_path: Path) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         _, token = tokens.mint(opened, ada)
     certificate = make_certificate(tmp_path, HOST)
@@ -77,14 +77,17 @@ def test_logins_and_tokens_are_rationed_and_user_cache_is_not(serve: Callable[..
 def test_several_processes_on_sockets_of_their_own_share_the_requests(
     path: Path, database: Database, tmp_path: Path
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         _, token = tokens.mint(opened, ada)
     certificate = make_certificate(tmp_path, HOST)
     environment = {
-        "PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY, "LOG_LEVEL": "DEBUG",
+        "PATH": os.environ["PATH"],
+        "DATABASE_PATH": str(path),
+        "DSG_SECRET_KEY": KEY,
+        "LOG_LEVEL": "DEBUG",
         "DSG_ORIGIN": f"https://{HOST}",
-    }  # fmt: skip
+    }
     sockets = [tmp_path / f"dsgserve@{number}.sock" for number in (1, 2)]
     with ExitStack() as stack:
         logs = [stack.enter_context((tmp_path / f"dsgserve@{number}").open("w+")) for number in (1, 2)]
@@ -107,7 +110,7 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
         assert [ask() for _ in range(10)] == [200] * 10
         asked = [Path(log.name).read_text().count('"route": "/api/v1/user/cache", "status": 200') for log in logs]
         assert min(asked) >= 5
-        with change(database, "os:test") as opened:
+        with begin_change(database, "os:test") as opened:
             users.set_active(opened, "ada@example.org", False)
         assert [ask() for _ in range(4)] == [401] * 4
 

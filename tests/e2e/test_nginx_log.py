@@ -116,12 +116,18 @@ WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, s
     "it hangs up": (say(b""), request(), 502, "broke off its answer"),
     "it answers nonsense": (say(b"HTTP/1.1 200 OK\r\nX\0: y\r\n\r\n"), request(), 502, "broke off its answer"),
     "its headers are too long": (
-        say(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 99_000 + b"\r\n\r\n"), request(), 502, "broke off its answer",
+        say(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 99_000 + b"\r\n\r\n"),
+        request(),
+        502,
+        "broke off its answer",
     ),
     "it does not answer": (stay_silent, request(), 504, "did not answer in time"),
     "it says 503": (say(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), request(), 503, ""),
     "the body is too large": (
-        stay_silent, request(method=b"POST", more=b"Content-Length: 70000\r\n"), 413, "body is too large",
+        stay_silent,
+        request(method=b"POST", more=b"Content-Length: 70000\r\n"),
+        413,
+        "body is too large",
     ),
     "a header with a null": (stay_silent, request(more=b"X\0: y\r\n"), 400, "not a request"),
     "headers that are too long": (stay_silent, request(more=b"X: " + b"y" * 40_000 + b"\r\n"), 400, "too long"),
@@ -131,13 +137,19 @@ WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, s
     "an encoded question mark": (stay_silent, request(b"/x%3Fdsg_token=" + SECRET), 504, "did not answer in time"),
     "no host": (stay_silent, b"GET /x?" + SECRET + b" HTTP/1.1\r\n\r\n", 400, "not a request"),
     "smuggled": (
-        stay_silent, request(method=b"POST", more=b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), 400, "",
+        stay_silent,
+        request(method=b"POST", more=b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
+        400,
+        "",
     ),
     "a body that does not come": (
-        stay_silent, request(method=b"POST", more=b"Content-Length: 9\r\n"), 408, "too slowly",
+        stay_silent,
+        request(method=b"POST", more=b"Content-Length: 9\r\n"),
+        408,
+        "too slowly",
     ),
     "headers that do not come": (stay_silent, request()[:-2], 408, "too slowly"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WENT_WRONG)
@@ -145,8 +157,11 @@ def test_the_reason_is_written_and_no_query_at_any_level(
     name: str, start: Callable[..., Nginx], tmp_path: Path
 ) -> None:
     server, sent, status, reason = WENT_WRONG[name]
-    soon = {"proxy_read_timeout 30s": "proxy_read_timeout 1s", "header_timeout 10s": "header_timeout 1s",
-            "body_timeout 10s": "body_timeout 1s"}  # fmt: skip
+    soon = {
+        "proxy_read_timeout 30s": "proxy_read_timeout 1s",
+        "header_timeout 10s": "header_timeout 1s",
+        "body_timeout 10s": "body_timeout 1s",
+    }
     with ExitStack() as stack:
         address = server if isinstance(server, str) else stack.enter_context(upstream(server))
         site = start(address, debug=True, alter=replacing(soon))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsgctl.core import datasets, grants, terms, tokens, users
-from dsgctl.core.change import Change, change
+from dsgctl.core.change import Change, begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.lab import CHROMIUM
@@ -25,15 +25,27 @@ pytestmark = [
 VIEWER = "/login?origin=https%3A%2F%2Fviewer.example"
 # Name -> whose cookie, and the address.
 PAGES = {
-    "not signed in": (None, "/"), "disabled": ("gone", "/"), "landing": ("ada", "/"), "nothing yet": ("bo", "/"),
-    "filter": ("dee", "/?q=set-1"), "many": ("dee", "/"), "popup with terms": ("ada", VIEWER),
-    "popup with many terms": ("dee", VIEWER), "popup done": ("ada", f"{VIEWER}&terms=later"),
-    "popup of a stranger": ("ada", "/login?origin=https%3A%2F%2Fevil.example"), "bad popup": (None, "/login?origin=x"),
-    "terms": ("ada", "/api/v1/tos/1/accept"), "right to left": ("ada", "/api/v1/tos/2/accept"),
-    "accepted": ("cy", "/api/v1/tos/3/accept"), "all done": ("cy", "/activate?dataset=x"), "status": ("ada", "/login"),
-    "not found": ("ada", "/nowhere"), "success": ("ada", "/success"), "dev login": (None, "/auth/login"),
+    "not signed in": (None, "/"),
+    "disabled": ("gone", "/"),
+    "landing": ("ada", "/"),
+    "nothing yet": ("bo", "/"),
+    "filter": ("dee", "/?q=set-1"),
+    "many": ("dee", "/"),
+    "popup with terms": ("ada", VIEWER),
+    "popup with many terms": ("dee", VIEWER),
+    "popup done": ("ada", f"{VIEWER}&terms=later"),
+    "popup of a stranger": ("ada", "/login?origin=https%3A%2F%2Fevil.example"),
+    "bad popup": (None, "/login?origin=x"),
+    "terms": ("ada", "/api/v1/tos/1/accept"),
+    "right to left": ("ada", "/api/v1/tos/2/accept"),
+    "accepted": ("cy", "/api/v1/tos/3/accept"),
+    "all done": ("cy", "/activate?dataset=x"),
+    "status": ("ada", "/login"),
+    "not found": ("ada", "/nowhere"),
+    "success": ("ada", "/success"),
+    "dev login": (None, "/auth/login"),
     "bad next": (None, "/auth/login?next=//x"),
-}  # fmt: skip
+}
 # Width and height in CSS pixels: a wide window, a phone, and the wide window at 200 % and 400 % zoom.
 SIZES = [(1280, 800, "light"), (375, 667, "dark"), (640, 400, "light"), (320, 200, "dark")]
 TEXT = (
@@ -78,12 +90,15 @@ def visit(serve: Callable[..., Server], database: Database) -> Iterator[Open]:
     """Opens one of the pages in a window of its own; notes what the browser complains of."""
     from playwright.sync_api import sync_playwright
 
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         secrets = _fill(opened)
     server = serve(
-        DSG_DEV_LOGIN="1", NGAUTH_ALLOWED_ORIGINS=r"https://viewer\.example", DSG_SITE_NAME="Larval Zebrafish Data",
-        DSG_SITE_CONTACT="data@example.org", DSG_VIEWER_URL="https://viewer.example/",
-    )  # fmt: skip
+        DSG_DEV_LOGIN="1",
+        NGAUTH_ALLOWED_ORIGINS=r"https://viewer\.example",
+        DSG_SITE_NAME="Larval Zebrafish Data",
+        DSG_SITE_CONTACT="data@example.org",
+        DSG_VIEWER_URL="https://viewer.example/",
+    )
     origin = server.origin.replace("127.0.0.1", "localhost")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import datasets, grants, groups, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.local import free_port, wait_until
 
@@ -28,7 +28,7 @@ Ssh = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
     """Runs ssh with ada's key, which README's line is for."""
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, ADA)
         users.add(opened, "bo@example.org")
         groups.add(opened, "lab-1")
@@ -60,11 +60,33 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
         *words: str, options: tuple[str, ...] = (), input: str = "", key: str = "ada"
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["ssh", "-F", "none", "-i", tmp_path / key, "-p", str(port), "-o", "StrictHostKeyChecking=no",
-             "-o", f"UserKnownHostsFile={tmp_path}/known", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", *options,
-             f"{getpass.getuser()}@127.0.0.1", "--", *words],
-            input=input, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+            [
+                "ssh",
+                "-F",
+                "none",
+                "-i",
+                tmp_path / key,
+                "-p",
+                str(port),
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                f"UserKnownHostsFile={tmp_path}/known",
+                "-o",
+                "LogLevel=ERROR",
+                "-o",
+                "IdentitiesOnly=yes",
+                *options,
+                f"{getpass.getuser()}@127.0.0.1",
+                "--",
+                *words,
+            ],
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
 
     yield run
     server.terminate()
@@ -90,17 +112,25 @@ def test_an_empty_name_in_the_forced_command_lets_nobody_in(ssh: Ssh, words: str
 def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database) -> None:
     assert ssh("group member add lab-1 bo@example.org").returncode == 0
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         grants.revoke(opened, grants.principal_subject(users.find(database, ADA)), grants.Target("fish2", "manage"))
-    assert list(grants.listed(database, dataset="fish2")) == []
+    assert list(grants.list_grants(database, dataset="fish2")) == []
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 5
 
 
-@pytest.mark.parametrize("words", [
-    "user list", "db info", "--as bo@example.org access show bo@example.org", "sh", "-c id", "access show x; id",
-    "$(id)",
-    "dsgctl --env-file /etc/passwd status",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "user list",
+        "db info",
+        "--as bo@example.org access show bo@example.org",
+        "sh",
+        "-c id",
+        "access show x; id",
+        "$(id)",
+        "dsgctl --env-file /etc/passwd status",
+    ],
+)
 def test_and_nothing_else(ssh: Ssh, words: str) -> None:
     done = ssh(words)
     assert done.returncode in (2, 5) and done.stdout == "", done

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from dsgctl import __version__, processes
+from dsgctl import __version__
 from dsgctl.commands import status
-from dsgctl.core import overview, tokens, users
-from dsgctl.core.change import change
-from dsgctl.store import Database
-from dsgserve.tally import Tally
+from dsgctl.core import statistics, tokens, users
+from dsgctl.core.change import begin_change
+from dsgctl.store import Database, process_registry
+from dsgserve.process.metrics import Metrics
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
 from tests.e2e.visitor import Visitor
@@ -29,7 +29,7 @@ Serve = Callable[..., Server]
 def test_what_two_servers_have_done_is_added_up(
     serve: Serve, database: Database, dsgctl: Callable[..., str], path: Path
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         _, token = tokens.mint(opened, ada)
     servers = [serve(), serve()]
@@ -85,15 +85,15 @@ def test_moments_are_given_and_no_ages(dsgctl: Callable[..., str], path: Path, t
 
 
 def test_every_number_has_a_meaning(database: Database) -> None:
-    assert status.NUMBERS.keys() == overview.counts(database, datetime.now(UTC)).keys()
-    source = (Path(status.__file__).parents[2] / "dsgserve" / "tally.py").read_text()
+    assert status.NUMBERS.keys() == statistics.count_all(database, datetime.now(UTC)).keys()
+    source = (Path(status.__file__).parents[2] / "dsgserve" / "process" / "metrics.py").read_text()
     assert all(re.search(rf"\b{name}\b", source) for name in status.COUNTS)
 
 
 def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
     serve: Serve, database: Database, dsgctl: Callable[..., str]
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         users.add(opened, "ada@example.org")
     server = serve(DSG_DEV_LOGIN="1")
     visitor = Visitor(server.origin)
@@ -110,12 +110,14 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
     assert (told()["logins"], told()["logins_failed"], told()["gcs_tokens"]) == (1, 1, 0)
     logged = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert [line["message"] for line in logged if line["logger"] == "dsgserve.login"] == [
-        "signed in", "login failed: stale (state)",
-    ]  # fmt: skip
+        "signed in",
+        "login failed: stale (state)",
+    ]
     refused = [line for line in logged if line.get("route") == "/gcs_token"]
     assert [(line["status"], line.get("decision"), "principal" in line) for line in refused] == [
-        (403, "unknown_bucket", True), (401, None, False),
-    ]  # fmt: skip
+        (403, "unknown_bucket", True),
+        (401, None, False),
+    ]
     assert visitor.token not in server.log.read_text() and good not in server.log.read_text()
 
 
@@ -133,23 +135,23 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
 )
 def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None:
     path.with_name(f"{path.name}.server-1.json").write_text(content)
-    assert processes.running(path) == []
+    assert process_registry.list_running(path) == []
 
 
 def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    processes.tell(path, processes.Process(ended.pid, "0", 0.0, time.time()))
-    processes.tell(path, processes.Process(os.getpid(), "0", 0.0, time.time(), {"requests": 7}))
+    process_registry.report(path, process_registry.Process(ended.pid, "0", 0.0, time.time()))
+    process_registry.report(path, process_registry.Process(os.getpid(), "0", 0.0, time.time(), {"requests": 7}))
     # One that has told nothing for long: another program has its number now.
-    processes.tell(path, processes.Process(os.getppid(), "0", 0.0, time.time() - 120, {"requests": 9}))
-    assert [one.counts for one in processes.running(path)] == [{"requests": 7}]
+    process_registry.report(path, process_registry.Process(os.getppid(), "0", 0.0, time.time() - 120, {"requests": 9}))
+    assert [one.counts for one in process_registry.list_running(path)] == [{"requests": 7}]
 
 
 def test_threads_count_without_losing_one() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    tally = Tally()
+    tally = Metrics()
     with ThreadPoolExecutor(8) as several:
         for _ in several.map(lambda _: [tally.add("requests") for _ in range(1000)], range(50)):
             pass

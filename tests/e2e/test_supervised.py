@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, terms, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
 from tests.e2e.conftest import KEY, Server
@@ -44,7 +44,7 @@ def started(path: Path, listening: socket.socket, **environment: str) -> Iterato
 
 @pytest.fixture
 def token(database: Database) -> str:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         return tokens.mint(opened, ada)[1]
 
@@ -115,7 +115,7 @@ def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
 
 def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: Database, tmp_path: Path) -> None:
     """Its answer comes from Google, which takes its time and then is not there."""
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         _, secret = tokens.mint(opened, ada)
         datasets.add(opened, "fish2")
@@ -145,7 +145,7 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
 def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     path: Path, database: Database, tmp_path: Path
 ) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         _, secret = tokens.mint(opened, ada)
         datasets.add(opened, "worm", public=True)

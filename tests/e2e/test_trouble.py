@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
@@ -28,7 +28,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 @pytest.fixture
 def token(database: Database) -> str:
     """Of ada, who is an admin."""
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org", admin=True)
         return tokens.mint(opened, ada)[1]
 
@@ -74,14 +74,21 @@ def on_a_small_disk(path: Path, place: Path) -> Iterator[tuple[Server, Path]]:
     mount = f"mount -t tmpfs -o size=3m none {small} && cp {path} {path}-wal {small}/"
     log = place / "small.log"
     environment = {
-        "PATH": os.environ["PATH"], "DATABASE_PATH": f"{small}/dsg.sqlite3", "DSG_SECRET_KEY": KEY,
-        "DSG_PORT": str(port), "DSG_ORIGIN": f"http://localhost:{port}", "DSG_DEV_LOGIN": "1",
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "DATABASE_PATH": f"{small}/dsg.sqlite3",
+        "DSG_SECRET_KEY": KEY,
+        "DSG_PORT": str(port),
+        "DSG_ORIGIN": f"http://localhost:{port}",
+        "DSG_DEV_LOGIN": "1",
+    }
     with log.open("w") as stream:
         process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", f"{mount} && exec {sys.executable} -m dsgserve"],
-            env=environment, stdout=stream, stderr=stream, text=True,
-        )  # fmt: skip
+            env=environment,
+            stdout=stream,
+            stderr=stream,
+            text=True,
+        )
     server = Server(f"http://127.0.0.1:{port}", process, log)
     try:
         wait_until(lambda: server.answers() or process.poll() is not None, what="the server")
@@ -116,17 +123,22 @@ def test_on_a_full_disk_it_answers_and_signs_nobody_in(path: Path, token: str, t
         subprocess.run(
             [*inside, sys.executable, "-m", "dsgctl", "user", "disable", "ada@example.org", "--last-admin"],
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(tmp_path / "small" / "dsg.sqlite3")},
-            check=True, capture_output=True,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+        )
         assert server.ask(token).status_code == server.ask(login).status_code == 401
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a read-only disk, and become somebody else")
-@pytest.mark.parametrize(("before", "said"), [
-    ("mount --bind {here} {here} && mount -o remount,bind,ro {here}", "cannot be opened"),
-    ("chown 65534 {here} {here}/dsg.sqlite3 && chmod 400 {here}/dsg.sqlite3", "cannot be written to"),
-    ("chmod 700 {here}", "cannot be opened"),
-], ids=["a read-only disk", "a file that may only be read", "a directory of somebody else"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("mount --bind {here} {here} && mount -o remount,bind,ro {here}", "cannot be opened"),
+        ("chown 65534 {here} {here}/dsg.sqlite3 && chmod 400 {here}/dsg.sqlite3", "cannot be written to"),
+        ("chmod 700 {here}", "cannot be opened"),
+    ],
+    ids=["a read-only disk", "a file that may only be read", "a directory of somebody else"],
+)
 def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, before: str, said: str) -> None:
     here = Path(tempfile.mkdtemp(dir="/var/tmp"))  # whose parents everybody may enter
     try:
@@ -135,9 +147,13 @@ def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, be
         nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
         script = f"{before.format(here=here)} && exec {nobody} {sys.executable} -m dsgserve"
         done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=20, check=False,
+            ["unshare", "--mount", "sh", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": f"{here}/dsg.sqlite3", "DSG_PORT": str(free_port())},
-        )  # fmt: skip
+        )
     finally:
         shutil.rmtree(here)
     assert done.returncode == 1, done.stderr
@@ -154,14 +170,17 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
 ) -> None:
     at = tmp_path / "clock"
     at.write_text("+0")
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org")
         ending = tokens.mint(opened, ada, expires=now() + timedelta(hours=1))[1]
         lasting = tokens.mint(opened, ada)[1]
     settings = {
-        "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(at), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(at),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
     server = serve(**settings)
     assert server.ask(ending).status_code == 200
     at.write_text("+2h")
@@ -184,7 +203,7 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     words = [sys.executable, "-m", "dsgctl", "user", "add", "bob@example.org"]
     command = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert command.returncode == 1 and "dsgctl: this host's clock says " in command.stderr
-    with change(database, "os:test", at=now() - timedelta(days=30)) as opened:
+    with begin_change(database, "os:test", at=now() - timedelta(days=30)) as opened:
         users.add(opened, "bob@example.org")
     again = subprocess.run(
         [sys.executable, "-m", "dsgserve"], env=environment, capture_output=True, text=True, timeout=20, check=False
@@ -195,7 +214,7 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
 def test_an_operator_puts_right_what_was_changed_by_a_clock_that_was_ahead(
     serve: Serve, database: Database, path: Path
 ) -> None:
-    with change(database, "os:test", at=now() + timedelta(days=400)) as opened:
+    with begin_change(database, "os:test", at=now() + timedelta(days=400)) as opened:
         users.add(opened, "ada@example.org")
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)}
     words = [sys.executable, "-m", "dsgctl", "db", "clock"]

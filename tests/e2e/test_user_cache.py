@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
-from dsgctl.core.change import change
+from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
@@ -29,7 +29,7 @@ Dsgctl = Callable[..., str]
 @pytest.fixture
 def lab(database: Database) -> dict[str, str]:
     """Ada, who may edit fish2 through lab-1, and a service account that may view it. Their tokens."""
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, "ada@example.org", name="Ada")
         groups.add(opened, "lab-1")
         groups.add_member(opened, "lab-1", "ada@example.org")
@@ -48,7 +48,7 @@ def as_sets(held: Any) -> Any:
 
 
 def test_the_server_answers_as_the_original_did_from_an_imported_database(database: Database, serve: Serve) -> None:
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         datasetgateway.run(opened, FIXTURES / "datasetgateway.sqlite3")
     server = serve()
     expected = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text())
@@ -124,7 +124,7 @@ def test_an_answer_ends_by_itself_at_the_next_date_that_matters(
 def _asked_before_and_after(server: Server, database: Database, token: str, what: str, moment: datetime) -> bool:
     """Whether both questions were asked in time; then both answers were right."""
     service = f"clio-{moment:%H%M%S}"  # new at each try: earlier terms hold nothing back
-    with change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as opened:
         if what == "token":
             token = tokens.mint(opened, users.find(database, "ada@example.org"), expires=moment)[1]
         elif what == "grant":
@@ -142,9 +142,11 @@ def _asked_before_and_after(server: Server, database: Database, token: str, what
 
     with_it = {"fish2": ["edit", "view"]}
     before, after = {
-        "token": (with_it, "expired_token"), "grant": (with_it, {}),
-        "terms begin": (with_it, {}), "terms end": ({}, with_it),
-    }[what]  # fmt: skip
+        "token": (with_it, "expired_token"),
+        "grant": (with_it, {}),
+        "terms begin": (with_it, {}),
+        "terms end": ({}, with_it),
+    }[what]
     first = told()
     if now() >= moment:
         return False
@@ -224,7 +226,7 @@ def test_last_used_is_written_off_the_request_and_moves_no_revision(
     assert server.ask(lab["ada"]).status_code == 200
     server.process.terminate()
     server.process.wait(timeout=20)
-    used = next(row["last_used"] for row in tokens.listed(database, at=now()) if row["user"])
+    used = next(row["last_used"] for row in tokens.list_tokens(database, at=now()) if row["user"])
     assert abs((now() - used).total_seconds()) < 120
     assert used.second == used.microsecond == 0
     assert database.revision() == before
@@ -252,10 +254,10 @@ def test_answers_stay_right_while_facts_change_and_many_ask(
     lab_1 = grants.group_subject(database, "lab-1")
     target = grants.Target("fish2", "edit")
     for _ in range(25):
-        with change(database, "os:test") as opened:
+        with begin_change(database, "os:test") as opened:
             grants.revoke(opened, lab_1, target)
         assert server.ask(lab["ada"]).json()["permissions_v2"] == {}
-        with change(database, "os:test") as opened:
+        with begin_change(database, "os:test") as opened:
             grants.add(opened, lab_1, target)
         assert server.ask(lab["ada"]).json()["permissions_v2"] == states[0]
     stop.set()

@@ -26,8 +26,10 @@ class Visitor:
         """Choose whom to be."""
         return self.session.get(
             f"{self.origin}/accounts/google/login/callback/",
-            params={"state": state, "code": email}, allow_redirects=False, timeout=SECONDS,
-        )  # fmt: skip
+            params={"state": state, "code": email},
+            allow_redirects=False,
+            timeout=SECONDS,
+        )
 
     def sign_in(self, email: str) -> str:
         """The login token that the cookie then holds."""

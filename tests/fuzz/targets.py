@@ -21,20 +21,21 @@ from urllib.parse import urlsplit
 from bottle import LocalRequest
 
 from dsgctl.config import Config, load
-from dsgctl.core import datasets, names, tokens, users
-from dsgctl.core.change import Change, change
+from dsgctl.core import datasets, markdown, tokens, users, validation
+from dsgctl.core.change import Change, begin_change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.importers import Report, clio, csv_file, datasetgateway, export_file, neuprint
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
-from dsgserve import ngauth, origins, redirects, signing, waiting
 from dsgserve.app import ROUTES, make_app
 from dsgserve.gateway import Gateway
-from dsgserve.pending import PendingLogins
-from dsgserve.requests import MOST_COOKIES, presented_tokens
-from dsgserve.signing import Purpose
+from dsgserve.http import origins, redirects, signing
+from dsgserve.http.requests import MOST_COOKIES, presented_tokens
+from dsgserve.http.signing import Purpose
+from dsgserve.login.login_state import LoginStateStore
+from dsgserve.ngauth import endpoints
 
 KEY = "0123456789abcdef0123456789abcdef"
 CONFIG = Config(
@@ -51,7 +52,7 @@ def token(data: bytes) -> None:
     """A presented token: recognised or not, and never shown beyond its prefix."""
     text = data.decode("utf-8", "surrogateescape")
     tokens.is_mistyped(text)
-    tokens.is_hopeless(text)
+    tokens.is_malformed(text)
     assert len(tokens.digest(text)) == 32
     assert len(tokens.visible_prefix(text)) <= 8 or text.startswith("dsg_")
     try:
@@ -65,17 +66,23 @@ def request(data: bytes) -> None:
     """Cookies, a header and a query with tokens in them."""
     cookie, _, rest = _text(data).partition("\n")
     header, _, query = rest.partition("\n")
-    asked = LocalRequest({
-        "HTTP_COOKIE": cookie, "HTTP_AUTHORIZATION": header, "QUERY_STRING": query, "REQUEST_METHOD": "GET",
-        "PATH_INFO": "/", "wsgi.input": BytesIO(),
-    })  # fmt: skip
+    asked = LocalRequest(
+        {
+            "HTTP_COOKIE": cookie,
+            "HTTP_AUTHORIZATION": header,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/",
+            "wsgi.input": BytesIO(),
+        }
+    )
     try:
         found = presented_tokens(asked, ("dsg_token", "middle_auth_token"))
     except Invalid:
         return
     assert all(isinstance(token, str) and token for token in found)
     assert len(found) <= MOST_COOKIES
-    logins = PendingLogins((KEY,), secure=True)
+    logins = LoginStateStore((KEY,), secure=True)
     assert logins.find(asked, query) is None
 
 
@@ -120,7 +127,7 @@ def target(data: bytes) -> None:
 def gcs_body(data: bytes) -> None:
     """The body of /gcs_token: a token and the name of a bucket, or nothing."""
     asked = LocalRequest({"CONTENT_LENGTH": str(len(data)), "REQUEST_METHOD": "POST", "wsgi.input": BytesIO(data)})
-    found = ngauth._asked(asked)
+    found = endpoints._read_request(asked)
     if found is not None:
         assert all(isinstance(part, str) and part for part in found)
         assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", found[1])
@@ -128,12 +135,33 @@ def gcs_body(data: bytes) -> None:
 
 def terms(data: bytes) -> None:
     """Terms in Markdown: only harmless tags come out."""
-    made = waiting.render(data.decode("utf-8", "replace"))
+    made = markdown.render(data.decode("utf-8", "replace"))
     for tag, attributes in re.findall(r"<(/?[a-zA-Z0-9]+)([^>]*)>", made):
         assert tag.strip("/") in {
-            "p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "hr", "br", "h3", "h4", "h5", "h6",
-            "table", "thead", "tbody", "tr", "th", "td",
-        }, tag  # fmt: skip
+            "p",
+            "a",
+            "em",
+            "strong",
+            "code",
+            "pre",
+            "ul",
+            "ol",
+            "li",
+            "blockquote",
+            "hr",
+            "br",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "table",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+        }, tag
         assert re.fullmatch(r"""( (href|title|target|rel|start|style|class)="[^"]*")* ?/?""", attributes), attributes
     for url in re.findall(r'href="([^"]*)"', made):
         assert re.match(r"(https?://|mailto:|\Z)", url, re.IGNORECASE), url  # an empty one leads to the page itself
@@ -158,7 +186,7 @@ def _database() -> Database:
     atexit.register(shutil.rmtree, path.parent)
     migrate(path, now=utc_text(now()))
     database = open_current(path)
-    with change(database, "os:fuzz") as opened:
+    with begin_change(database, "os:fuzz") as opened:
         datasets.add(opened, "fish2")
     return database
 
@@ -178,7 +206,7 @@ def document(data: bytes) -> None:
         file.write(data[1:])
         file.flush()
         try:
-            with change(_database(), "os:fuzz", dry_run=True) as opened:
+            with begin_change(_database(), "os:fuzz", dry_run=True) as opened:
                 IMPORTS[data[0] % len(IMPORTS) if data else 0](opened, Path(file.name))
         except (DsgError, StoreError) as error:
             assert "\n" not in error.message
@@ -187,11 +215,11 @@ def document(data: bytes) -> None:
 def name(data: bytes) -> None:
     """Names as operators type them: kept as they are, or refused in one line."""
     text = data.decode("utf-8", "surrogateescape")
-    for rule in (names.email, names.line, names.gs_url, names.date, names.duration):
+    for rule in (validation.email, validation.single_line, validation.gs_url, validation.date, validation.duration):
         try:
-            rule(text, *(("name",) if rule is names.line else ()))
+            rule(text, *(("name",) if rule is validation.single_line else ()))
         except DsgError as error:
-            assert not names.has_control(error.message)
+            assert not validation.has_control(error.message)
 
 
 @cache
@@ -201,15 +229,24 @@ def _app() -> Callable[..., Iterable[bytes]]:
     atexit.register(shutil.rmtree, path.parent)
     migrate(path, now=utc_text(now()))
     database = open_current(path)
-    with change(database, "os:fuzz") as opened:
+    with begin_change(database, "os:fuzz") as opened:
         users.add(opened, "ada@example.org")
     database.close()
-    logging.disable(logging.CRITICAL)
     return make_app(Gateway.open(replace(CONFIG, database=path, secret_keys=(KEY,))))
 
 
-HEADERS = ("HTTP_COOKIE", "HTTP_AUTHORIZATION", "HTTP_ORIGIN", "HTTP_ACCEPT", "HTTP_X_REQUESTED_WITH", "HTTP_HOST",
-           "HTTP_X_FORWARDED_FOR", "CONTENT_TYPE", "HTTP_REFERER", "HTTP_TRANSFER_ENCODING")  # fmt: skip
+HEADERS = (
+    "HTTP_COOKIE",
+    "HTTP_AUTHORIZATION",
+    "HTTP_ORIGIN",
+    "HTTP_ACCEPT",
+    "HTTP_X_REQUESTED_WITH",
+    "HTTP_HOST",
+    "HTTP_X_FORWARDED_FOR",
+    "CONTENT_TYPE",
+    "HTTP_REFERER",
+    "HTTP_TRANSFER_ENCODING",
+)
 
 
 def whole(data: bytes) -> None:
@@ -220,14 +257,26 @@ def whole(data: bytes) -> None:
     number = route[0] if route else 0
     path = re.sub("<[^>]*>", "1", ROUTES[number % len(ROUTES)].path) if number < 128 else _text(route)
     environ = {
-        "REQUEST_METHOD": ("GET", "POST", "OPTIONS", "HEAD", "PUT")[method[0] % 5 if method else 0], "SCRIPT_NAME": "",
-        "PATH_INFO": path, "QUERY_STRING": _text(query), "REMOTE_ADDR": "127.0.0.1", "CONTENT_LENGTH": str(len(body)),
-        "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(body), "wsgi.errors": StringIO(),
-    }  # fmt: skip
+        "REQUEST_METHOD": ("GET", "POST", "OPTIONS", "HEAD", "PUT")[method[0] % 5 if method else 0],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": _text(query),
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": StringIO(),
+    }
     environ |= {name: _text(value) for name, value in zip(HEADERS, headers, strict=True) if value}
     said: list[tuple[str, list[tuple[str, str]]]] = []
-    list(_app()(environ, lambda status, sent, *_: said.append((status, sent))))
+    logging.disable(logging.CRITICAL)
+    try:
+        list(_app()(environ, lambda status, sent, *_: said.append((status, sent))))
+    finally:
+        logging.disable(logging.NOTSET)
     status, sent = said[-1]
     assert status[:3] in {"200", "204", "302", "303", "400", "401", "403", "404", "405", "413", "503"}, status
     assert dict(sent)["X-Frame-Options"] == "DENY"

@@ -4,21 +4,32 @@ from pathlib import Path
 
 from dsgctl.core.change import Change
 from dsgctl.importers import Progress, Report
-from dsgctl.importers.datasetgateway.accounts import take_groups, take_service_accounts, take_tokens, take_users
+from dsgctl.importers.datasetgateway.accounts import import_groups, import_service_accounts, import_tokens, import_users
 from dsgctl.importers.datasetgateway.check import check
-from dsgctl.importers.datasetgateway.data import refuse_new_kinds, take_datasets, take_locations, take_services
-from dsgctl.importers.datasetgateway.history import take_history
-from dsgctl.importers.datasetgateway.rules import take_acceptances, take_grants, take_terms
-from dsgctl.importers.datasetgateway.source import opened
-from dsgctl.importers.datasetgateway.taking import Taking
+from dsgctl.importers.datasetgateway.data import import_datasets, import_locations, import_services, refuse_new_kinds
+from dsgctl.importers.datasetgateway.history import import_history
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
+from dsgctl.importers.datasetgateway.rules import import_acceptances, import_grants, import_terms
+from dsgctl.importers.datasetgateway.source import open_source
 
 __all__ = ["run"]
 
 # In the order in which facts refer to each other.
 _STEPS = (
-    take_users, take_groups, check, take_datasets, take_locations, take_services, take_terms, take_acceptances,
-    take_service_accounts, take_grants, take_tokens, refuse_new_kinds, take_history,
-)  # fmt: skip
+    import_users,
+    import_groups,
+    check,
+    import_datasets,
+    import_locations,
+    import_services,
+    import_terms,
+    import_acceptances,
+    import_service_accounts,
+    import_grants,
+    import_tokens,
+    refuse_new_kinds,
+    import_history,
+)
 
 
 def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
@@ -35,8 +46,8 @@ def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress:
         Invalid: the file is damaged, or of another program or release.
         Conflict: an id, a name or an address is somebody else's here.
     """
-    with opened(source) as found:
-        taking = Taking(change, found, progress, skip_conflicts)
+    with open_source(source) as found:
+        taking = DatasetGatewayRun(change, found, progress, skip_conflicts)
         for step in _STEPS:
             step(taking)
         taking.report.noted.extend(found.lost())

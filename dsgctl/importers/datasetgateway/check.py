@@ -7,10 +7,10 @@ found first, and left out together.
 from collections.abc import Callable
 from functools import partial
 
-from dsgctl.core import datasets, names, terms
+from dsgctl.core import datasets, terms, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.importers.datasetgateway.taking import Taking, no_place
-from dsgctl.importers.rows import Damaged, Row
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place
+from dsgctl.importers.source_row import Damaged, Row
 
 PUBLIC = {"public": True, "closed": False}
 _MAIN = "main"  # the branch of a version of which nobody has said another
@@ -18,12 +18,12 @@ _MAIN = "main"  # the branch of a version of which nobody has said another
 Key = tuple[str, int]  # table and id
 
 
-def check(taking: Taking) -> None:
+def check(taking: DatasetGatewayRun) -> None:
     """Lose every row of these tables that cannot be taken over, and every row that must not be here without it."""
     rows: dict[Key, Row] = {}
     hanging: list[tuple[Key, Key]] = []  # what must not be without what
 
-    def look_at(row: Row, refuse: Callable[[Taking, Row], None]) -> None:
+    def look_at(row: Row, refuse: Callable[[DatasetGatewayRun, Row], None]) -> None:
         rows[row.table, row.id] = row
         hanging.extend(_hanging(row))
         refuse(taking, row)
@@ -51,20 +51,22 @@ def _hanging(row: Row) -> list[tuple[Key, Key]]:
     return found
 
 
-def _lose(taking: Taking, row: Row, on: Key) -> None:
+def _lose(taking: DatasetGatewayRun, row: Row, on: Key) -> None:
     table, number = on
     if row.table == "dataset":
-        taking.leave_out(f"{row.where}: {names.shown(row.text('name'))} goes with its terms, {table} row {number}")
+        taking.leave_out(
+            f"{row.where}: {validation.quoted(row.text('name'))} goes with its terms, {table} row {number}"
+        )
         taking.lose(row)
     else:
         taking.lose_dependent(row)
 
 
-def _dataset(taking: Taking, row: Row) -> None:
+def _dataset(taking: DatasetGatewayRun, row: Row) -> None:
     name, mode = row.name("name", "dataset name"), row.text("access_mode")
     row.paragraph("description")
     if mode not in PUBLIC:
-        raise Damaged(f"access_mode {names.shown(mode)} is neither closed nor public")
+        raise Damaged(f"access_mode {validation.quoted(mode)} is neither closed nor public")
     database = taking.change.database
     for known in (datasets.by_name(database, name), datasets.by_id(database, row.id)):
         if known and (known.id != row.id or known.name != name):
@@ -74,26 +76,26 @@ def _dataset(taking: Taking, row: Row) -> None:
             )
 
 
-def _version(taking: Taking, row: Row) -> None:
+def _version(taking: DatasetGatewayRun, row: Row) -> None:
     name = row.name("version", "version name")
     if row.text("branch") != _MAIN:
-        raise no_place(f"version {names.shown(name)} is on the branch {names.shown(row.text('branch'))}")
+        raise no_place(f"version {validation.quoted(name)} is on the branch {validation.quoted(row.text('branch'))}")
     if (ordinal := row.number_or_none("ordinal")) is not None:
-        raise no_place(f"version {names.shown(name)} has the ordinal {ordinal}")
+        raise no_place(f"version {validation.quoted(name)} has the ordinal {ordinal}")
 
 
-def _service(taking: Taking, row: Row) -> None:
+def _service(taking: DatasetGatewayRun, row: Row) -> None:
     row.name("name", "service name")
 
 
-def _terms(taking: Taking, row: Row) -> None:
+def _terms(taking: DatasetGatewayRun, row: Row) -> None:
     database, name = taking.change.database, row.title("name", "name for terms")
     row.paragraph("text")
-    invite = names.line(row.text("invite_token"), "invitation")
+    invite = validation.single_line(row.text("invite_token"), "invitation")
     known = terms.by_id(database, row.id)
     if known is not None and known.invite_token != invite:
         raise Conflict(
-            f"the terms of id {row.id} are {names.shown(name)} there, but here {names.shown(known.name)}",
+            f"the terms of id {row.id} are {validation.quoted(name)} there, but here {validation.quoted(known.name)}",
             "import into an empty database",
         )
     if known is None and terms.by_invite(database, invite):
@@ -101,9 +103,12 @@ def _terms(taking: Taking, row: Row) -> None:
 
 
 # In the order in which they refer to each other, but for a dataset's own terms.
-_CHECKS: dict[str, Callable[[Taking, Row], None]] = {
-    "dataset": _dataset, "dataset_version": _version, "service": _service, "tos_document": _terms
-}  # fmt: skip
+_CHECKS: dict[str, Callable[[DatasetGatewayRun, Row], None]] = {
+    "dataset": _dataset,
+    "dataset_version": _version,
+    "service": _service,
+    "tos_document": _terms,
+}
 _REFERENCES = {
     "dataset": {"tos_document": "tos_id"},
     "dataset_version": {"dataset": "dataset_id"},

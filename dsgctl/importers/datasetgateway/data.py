@@ -1,13 +1,14 @@
 """Takes over datasets, their versions, their locations, and the services and tables that name them."""
 
-from dsgctl.core import boundary, datasets, names, services
+from dsgctl.core import datasets, services, validation
 from dsgctl.core.errors import Invalid
+from dsgctl.core.rules import boundary
 from dsgctl.importers.datasetgateway.check import PUBLIC
-from dsgctl.importers.datasetgateway.taking import Taking, no_place, of
-from dsgctl.importers.rows import Row
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
+from dsgctl.importers.source_row import Row
 
 
-def take_datasets(taking: Taking) -> None:
+def import_datasets(taking: DatasetGatewayRun) -> None:
     """Datasets with their ids; versions with theirs where they are free."""
     change = taking.change
 
@@ -27,9 +28,9 @@ def take_datasets(taking: Taking) -> None:
         taking.count("datasets", known is None)
 
     def take_version(row: Row) -> None:
-        dataset, name = of(taking.datasets, row.number("dataset_id")), row.name("version", "version name")
+        dataset, name = start_run(taking.datasets, row.number("dataset_id")), row.name("version", "version name")
         public = row.flag("is_public")
-        known = [one for one in datasets.versions(change.database, dataset) if one["name"] == name]
+        known = [one for one in datasets.list_versions(change.database, dataset) if one["name"] == name]
         if known:
             taking.compare(f"version {name} of {dataset}", known[0], {"public": public})
         else:
@@ -41,14 +42,14 @@ def take_datasets(taking: Taking) -> None:
     taking.each_checked("dataset_version", take_version)
 
 
-def take_locations(taking: Taking) -> None:
+def import_locations(taking: DatasetGatewayRun) -> None:
     """A bucket that is linked to versions is a location of each, at its prefix; else one of the whole dataset."""
     of_bucket: dict[int, list[Row]] = {}
     placed: set[int] = set()
 
     def link(row: Row) -> None:
         versions = of_bucket.setdefault(row.number("datasetbucket_id"), [])  # also if the only one was left out
-        version = of(taking.versions, row.number("datasetversion_id"))
+        version = start_run(taking.versions, row.number("datasetversion_id"))
         versions.append(version)
         placed.add(version.id)
 
@@ -60,15 +61,15 @@ def take_locations(taking: Taking) -> None:
         ]
         if row.id not in of_bucket:
             places.append((None, ""))
-        _add(taking, of(taking.datasets, dataset_id), row.text("name"), places)
+        _add(taking, start_run(taking.datasets, dataset_id), row.text("name"), places)
 
     def take_older(row: Row) -> None:
         """As it was before a bucket could be linked to several versions."""
         if bucket := row.text("gcs_bucket"):
-            version = of(taking.versions, row.id)
+            version = start_run(taking.versions, row.id)
             placed.add(row.id)
             place = (version.text("version"), version.text("prefix").strip("/"))
-            _add(taking, of(taking.datasets, row.number("dataset_id")), bucket, [place])
+            _add(taking, start_run(taking.datasets, row.number("dataset_id")), bucket, [place])
 
     taking.each("dataset_version_buckets", link)
     taking.each("dataset_bucket", take)
@@ -79,18 +80,18 @@ def take_locations(taking: Taking) -> None:
             taking.note(f"{name}: prefix {version.text('prefix')} is not kept, since the version has no bucket")
 
 
-def _add(taking: Taking, dataset: str, bucket: str, places: list[tuple[str | None, str]]) -> None:
+def _add(taking: DatasetGatewayRun, dataset: str, bucket: str, places: list[tuple[str | None, str]]) -> None:
     urls = [(version, f"gs://{bucket}/{prefix}") for version, prefix in places]
     for _, url in urls:
-        names.gs_url(url)
+        validation.gs_url(url)
     for version, url in urls:
-        if problem := boundary.find_problem(*names.gs_url(url)):
-            taking.remark(f"nobody gets a Google token for {dataset} at {names.shown(url)}: {problem}")
+        if problem := boundary.find_problem(*validation.gs_url(url)):
+            taking.remark(f"nobody gets a Google token for {dataset} at {validation.quoted(url)}: {problem}")
         new = datasets.add_location(taking.change, dataset, url, version=version, any_prefix=True)
         taking.count("locations", new)
 
 
-def take_services(taking: Taking) -> None:
+def import_services(taking: DatasetGatewayRun) -> None:
     """Services, CAVE's tables, and the public roots in them."""
     change = taking.change
 
@@ -107,14 +108,14 @@ def take_services(taking: Taking) -> None:
         taking.count("services", known is None)
 
     def take_table(row: Row) -> None:
-        dataset = of(taking.datasets, row.number("dataset_id"))
+        dataset = start_run(taking.datasets, row.number("dataset_id"))
         service, table = row.name("service_name", "service name"), row.name("table_name", "table name")
         new = services.add_table(change, service, table, dataset)
         taking.tables[row.id] = row
         taking.count("service tables", new)
 
     def take_root(row: Row) -> None:
-        table = of(taking.tables, row.number("service_table_id"))
+        table = start_run(taking.tables, row.number("service_table_id"))
         new = services.add_root(change, table.text("service_name"), table.text("table_name"), row.number("root_id"))
         taking.count("public roots", new)
 
@@ -123,26 +124,26 @@ def take_services(taking: Taking) -> None:
     taking.each("public_root", take_root)
 
 
-def _url(taking: Taking, row: Row) -> str:
+def _url(taking: DatasetGatewayRun, row: Row) -> str:
     text = row.line("base_url")
     try:
-        return names.url(text)
+        return validation.url(text)
     except Invalid as error:
         taking.note(f"{row.where}: base_url: {error.message}")
         return ""
 
 
-def refuse_new_kinds(taking: Taking) -> None:
+def refuse_new_kinds(taking: DatasetGatewayRun) -> None:
     """What newer releases of the original know and this one has no place for."""
 
     def translation(row: Row) -> None:
-        raise no_place(f"it translates the name {names.shown(row.text('client_name'))} of a service")
+        raise no_place(f"it translates the name {validation.quoted(row.text('client_name'))} of a service")
 
     def client(row: Row) -> None:
-        raise no_place(f"{names.shown(row.text('origin'))} is a registered client")
+        raise no_place(f"{validation.quoted(row.text('origin'))} is a registered client")
 
     def consent(row: Row) -> None:
-        of({}, row.number("client_id"))
+        start_run({}, row.number("client_id"))
 
     taking.each("dataset_alias", translation)
     taking.each("dataset_translation", translation)

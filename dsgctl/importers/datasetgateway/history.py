@@ -6,15 +6,15 @@ import re
 from functools import partial
 
 from dsgctl.core import audit
-from dsgctl.importers.datasetgateway.taking import Taking
-from dsgctl.importers.rows import Row
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
+from dsgctl.importers.source_row import Row
 from dsgctl.json_text import NotJson, parse
 
 _BATCH = 500
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,}")  # what may be a token in a text
 
 
-def take_history(taking: Taking) -> None:
+def import_history(taking: DatasetGatewayRun) -> None:
     """Each record is known again by a hash of its row."""
     batch: dict[str, Row] = {}
 
@@ -22,14 +22,14 @@ def take_history(taking: Taking) -> None:
         text = json.dumps(row.values, sort_keys=True, default=str)
         batch["datasetgateway:" + hashlib.sha256(text.encode()).hexdigest()] = row
         if len(batch) == _BATCH:
-            _take_batch(taking, batch)
+            _import_batch(taking, batch)
 
     taking.each("audit_log", note)
-    _take_batch(taking, batch)
+    _import_batch(taking, batch)
 
 
-def _take_batch(taking: Taking, batch: dict[str, Row]) -> None:
-    known = audit.imported(taking.change.database, list(batch))
+def _import_batch(taking: DatasetGatewayRun, batch: dict[str, Row]) -> None:
+    known = audit.find_imported(taking.change.database, list(batch))
     for origin, row in batch.items():
         if origin not in known:
             taking.attempt(row, partial(_add, taking, origin))
@@ -37,7 +37,7 @@ def _take_batch(taking: Taking, batch: dict[str, Row]) -> None:
     batch.clear()
 
 
-def _add(taking: Taking, origin: str, row: Row) -> None:
+def _add(taking: DatasetGatewayRun, origin: str, row: Row) -> None:
     record = audit.Record(
         row.moment("timestamp"),
         taking.actor(row.values["actor_id"]) or "unknown",
@@ -50,7 +50,7 @@ def _add(taking: Taking, origin: str, row: Row) -> None:
     taking.change.add_record(record)
 
 
-def _state(taking: Taking, text: str | None) -> audit.State:
+def _state(taking: DatasetGatewayRun, text: str | None) -> audit.State:
     """A JSON object; what is none becomes the value in one. A token in it is not kept."""
     if text is None:
         return None

@@ -13,15 +13,25 @@ from typing import Any, Final
 _MIGRATIONS: Final = {
     name: int(name[:4])
     for name in (
-        "0001_initial", "0002_set_site_domain", "0003_alter_grant_source",
-        "0004_datasetbucket_m2m_remove_gcs_bucket", "0005_service_model_and_tos_service_fk",
-        "0006_user_notes_and_affiliation", "0007_user_picture_url", "0008_apikey_expires_at",
-        "0009_serviceaccount_serviceaccounttoken_and_more", "0010_datasetalias_and_more", "0011_bucketiambinding",
-        "0012_remove_user_parent", "0013_user_user_email_not_service_account_domain",
-        "0014_rename_datasetalias_datasettranslation_and_more", "0015_create_dsg_cache_table",
-        "0016_registered_clients", "0017_drop_bucketiambinding",
+        "0001_initial",
+        "0002_set_site_domain",
+        "0003_alter_grant_source",
+        "0004_datasetbucket_m2m_remove_gcs_bucket",
+        "0005_service_model_and_tos_service_fk",
+        "0006_user_notes_and_affiliation",
+        "0007_user_picture_url",
+        "0008_apikey_expires_at",
+        "0009_serviceaccount_serviceaccounttoken_and_more",
+        "0010_datasetalias_and_more",
+        "0011_bucketiambinding",
+        "0012_remove_user_parent",
+        "0013_user_user_email_not_service_account_domain",
+        "0014_rename_datasetalias_datasettranslation_and_more",
+        "0015_create_dsg_cache_table",
+        "0016_registered_clients",
+        "0017_drop_bucketiambinding",
     )
-}  # fmt: skip
+}
 # Before its first release, three went another way to the tables of 0003.
 _EARLIEST: Final = ("0003_grant_group_fk", "0004_convert_dataset_admin_to_grants", "0005_remove_dataset_admin")
 

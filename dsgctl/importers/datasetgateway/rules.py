@@ -3,16 +3,16 @@
 import ipaddress
 from collections import Counter
 
-from dsgctl.core import datasets, grants, names, terms
-from dsgctl.core.grants import Kept, Target
+from dsgctl.core import datasets, grants, terms, validation
+from dsgctl.core.grants import ImportedGrant, Target
 from dsgctl.core.grants import Source as GrantSource
-from dsgctl.importers.datasetgateway.taking import Taking, no_place, of
-from dsgctl.importers.rows import Damaged, Row
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
+from dsgctl.importers.source_row import Damaged, Row
 
 _SOURCES: dict[str, GrantSource] = {"manual": "manual", "self_service": "self-service"}
 
 
-def take_terms(taking: Taking) -> None:
+def import_terms(taking: DatasetGatewayRun) -> None:
     """With their ids; and which are a dataset's own."""
     change = taking.change
     new: set[int] = set()
@@ -31,20 +31,25 @@ def take_terms(taking: Taking) -> None:
             row.values[key] for key in ("dataset_id", "dataset_version_id", "service_id")
         )
         if version_id is not None and dataset_id is None:
-            dataset_id = of(taking.versions, version_id).number("dataset_id")  # here a version is of a dataset
+            dataset_id = start_run(taking.versions, version_id).number("dataset_id")  # here a version is of a dataset
         version = None
         if dataset_id is not None:
-            dataset = datasets.find(change.database, of(taking.datasets, dataset_id))
+            dataset = datasets.find(change.database, start_run(taking.datasets, dataset_id))
             called = taking.version(version_id, dataset_id)
             version = datasets.find_version(change.database, dataset, called).id if called is not None else None
         elif service_id is not None:
             taking.note(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
-        terms.keep(
+        terms.import_terms(
             change,
-            id=row.id, name=name, text=text, dataset=dataset_id, version=version,
-            service=of(taking.services, service_id) if service_id is not None else None,
-            invite_token=invite, **dates,
-        )  # fmt: skip
+            id=row.id,
+            name=name,
+            text=text,
+            dataset=dataset_id,
+            version=version,
+            service=start_run(taking.services, service_id) if service_id is not None else None,
+            invite_token=invite,
+            **dates,
+        )
         new.add(row.id)
         taking.terms[row.id] = row.id
 
@@ -53,7 +58,7 @@ def take_terms(taking: Taking) -> None:
             return
         dataset = datasets.find(change.database, taking.datasets[row.id])
         if row.values["tos_id"] in new:
-            terms.keep_own(change, dataset, row.number("tos_id"))
+            terms.import_own_terms(change, dataset, row.number("tos_id"))
         else:
             here = {"own_terms": dataset.own_terms_id}
             taking.compare(f"dataset {dataset.name}", here, {"own_terms": row.values["tos_id"]})
@@ -63,25 +68,25 @@ def take_terms(taking: Taking) -> None:
         taking.attempt(row, own)
 
 
-def take_acceptances(taking: Taking) -> None:
-    def keep(accepted: list[terms.Accepted]) -> None:
-        taking.report.counts("acceptances", new=terms.keep_acceptances(taking.change, accepted), of=len(accepted))
+def import_acceptances(taking: DatasetGatewayRun) -> None:
+    def keep(accepted: list[terms.ImportedAcceptance]) -> None:
+        taking.report.counts("acceptances", new=terms.import_acceptances(taking.change, accepted), of=len(accepted))
 
-    taking.batches("tos_acceptance", lambda row: _accepted(taking, row), keep)
+    taking.batches("tos_acceptance", lambda row: _read_acceptance(taking, row), keep)
 
 
-def _accepted(taking: Taking, row: Row) -> terms.Accepted:
-    user, address = of(taking.users, row.number("user_id")), row.text_or_none("ip_address")
+def _read_acceptance(taking: DatasetGatewayRun, row: Row) -> terms.ImportedAcceptance:
+    user, address = start_run(taking.users, row.number("user_id")), row.text_or_none("ip_address")
     if address is not None:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise Damaged(f"{names.shown(address)} is not a network address") from None
-    document = of(taking.terms, row.number("tos_document_id"))
-    return terms.Accepted(document, user.id, user.email, row.moment("accepted_at"), address)
+            raise Damaged(f"{validation.quoted(address)} is not a network address") from None
+    document = start_run(taking.terms, row.number("tos_document_id"))
+    return terms.ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
 
 
-def take_grants(taking: Taking) -> None:
+def import_grants(taking: DatasetGatewayRun) -> None:
     """To people, groups and service accounts. One that stands there twice is one here."""
     change = taking.change
 
@@ -99,39 +104,41 @@ def take_grants(taking: Taking) -> None:
             raise no_place(f"the grant counts for service row {service} alone")
         dataset_id = row.number("dataset_id")
         return Target(
-            of(taking.datasets, dataset_id),
-            of(taking.permissions, row.number("permission_id")),
+            start_run(taking.datasets, dataset_id),
+            start_run(taking.permissions, row.number("permission_id")),
             taking.version(row.values.get("dataset_version_id"), dataset_id),
-            of(taking.groups, scope) if scope is not None else None,
+            start_run(taking.groups, scope) if scope is not None else None,
         )
 
     def given(row: Row) -> str:
         return taking.actor(row.values["granted_by_id"]) or change.actor
 
-    def to_user(row: Row) -> Kept:
+    def to_user(row: Row) -> ImportedGrant:
         if row.id in only:
             buckets = "bucket" if only[row.id] == 1 else "buckets"
             raise no_place(f"the grant reaches {only[row.id]} {buckets} alone")
-        subject = grants.principal_subject(of(taking.users, row.number("user_id")))
+        subject = grants.principal_subject(start_run(taking.users, row.number("user_id")))
         source = _SOURCES.get(row.text("source"), "import")
-        return Kept(subject, target(row, scope=row.values["group_id"]), source, given(row), row.moment("created"))
+        return ImportedGrant(
+            subject, target(row, scope=row.values["group_id"]), source, given(row), row.moment("created")
+        )
 
-    def to_group(row: Row) -> Kept:
-        subject = grants.group_subject(change.database, of(taking.groups, row.number("group_id")))
-        return Kept(subject, target(row), "import", change.actor, change.at)
+    def to_group(row: Row) -> ImportedGrant:
+        subject = grants.group_subject(change.database, start_run(taking.groups, row.number("group_id")))
+        return ImportedGrant(subject, target(row), "import", change.actor, change.at)
 
-    def to_admin(row: Row) -> Kept:
+    def to_admin(row: Row) -> ImportedGrant:
         """As that server's own migration made grants of them."""
-        subject = grants.principal_subject(of(taking.users, row.number("user_id")))
-        target = Target(of(taking.datasets, row.number("dataset_id")), "admin")
-        return Kept(subject, target, "manual", change.actor, change.at)
+        subject = grants.principal_subject(start_run(taking.users, row.number("user_id")))
+        target = Target(start_run(taking.datasets, row.number("dataset_id")), "admin")
+        return ImportedGrant(subject, target, "manual", change.actor, change.at)
 
-    def to_account(row: Row) -> Kept:
-        subject = grants.principal_subject(of(taking.accounts, row.number("service_account_id")))
-        return Kept(subject, target(row), "manual", given(row), row.moment("created"))
+    def to_account(row: Row) -> ImportedGrant:
+        subject = grants.principal_subject(start_run(taking.accounts, row.number("service_account_id")))
+        return ImportedGrant(subject, target(row), "manual", given(row), row.moment("created"))
 
-    def give(kept: list[Kept]) -> None:
-        taking.report.counts("grants", new=grants.keep_all(change, kept), of=len(kept))
+    def give(kept: list[ImportedGrant]) -> None:
+        taking.report.counts("grants", new=grants.import_grants(change, kept), of=len(kept))
 
     taking.each("permission", take_permission)
     taking.each("grant_buckets", note_bucket)

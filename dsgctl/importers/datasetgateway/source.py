@@ -10,7 +10,7 @@ import apsw
 from dsgctl.core.errors import Invalid
 from dsgctl.importers.datasetgateway import releases
 from dsgctl.importers.datasetgateway.releases import GIVING, NO_PLACE, OTHER_TABLES, TABLES
-from dsgctl.importers.rows import MOST, Row, show
+from dsgctl.importers.source_row import MOST, Row, show
 
 _OF_DJANGO = ("django_", "auth_", "account_", "socialaccount_", "sqlite_")  # tables of the framework
 _LONGEST = 2**24  # bytes of a value; terms and audit records are far below
@@ -80,7 +80,7 @@ class Source:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Source]:
+def open_source(path: Path) -> Iterator[Source]:
     """Read a database of the original server; the file is not changed, nor anything made beside it.
 
     All is read of one state of it, also while its server writes.

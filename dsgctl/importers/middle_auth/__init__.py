@@ -12,20 +12,27 @@ from pathlib import Path
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.importers import Progress, Report
-from dsgctl.importers.middle_auth.accounts import take_groups, take_tokens, take_users
+from dsgctl.importers.middle_auth.accounts import import_groups, import_tokens, import_users
 from dsgctl.importers.middle_auth.csv_source import CsvDumps
-from dsgctl.importers.middle_auth.data import take_datasets, take_public_roots, take_service_tables
-from dsgctl.importers.middle_auth.rules import take_acceptances, take_grants, take_terms
+from dsgctl.importers.middle_auth.data import import_datasets, import_public_roots, import_service_tables
+from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
+from dsgctl.importers.middle_auth.rules import import_acceptances, import_grants, import_terms
 from dsgctl.importers.middle_auth.tables import APP, NO_PLACE, Tables
-from dsgctl.importers.middle_auth.taking import Taking
 
 __all__ = ["run"]
 
 # In the order in which facts refer to each other.
 _STEPS = (
-    take_users, take_groups, take_terms, take_datasets, take_grants, take_acceptances, take_tokens,
-    take_service_tables, take_public_roots,
-)  # fmt: skip
+    import_users,
+    import_groups,
+    import_terms,
+    import_datasets,
+    import_grants,
+    import_acceptances,
+    import_tokens,
+    import_service_tables,
+    import_public_roots,
+)
 
 
 def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
@@ -46,7 +53,7 @@ def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: 
         # Not at the top: only needed for a database.
         from dsgctl.importers.middle_auth import drivers, sql_source
 
-        with sql_source.opened(source) as tables:
+        with sql_source.open_source(source) as tables:
             report = _run(change, tables, skip_conflicts, progress)
         if drivers.has_password(source):
             report.remarks.append("the password in the URL was in the list of processes: use PGPASSWORD or MYSQL_PWD")
@@ -59,7 +66,7 @@ def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: 
 
 
 def _run(change: Change, found: Tables, skip_conflicts: bool, progress: Progress | None) -> Report:
-    taking = Taking(change, found, progress, skip_conflicts)
+    taking = MiddleAuthRun(change, found, progress, skip_conflicts)
     for step in _STEPS:
         step(taking)
     for what in NO_PLACE:

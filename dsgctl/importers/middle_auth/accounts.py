@@ -6,15 +6,15 @@ There a service account is a user who has a parent. It becomes the same here: it
 from collections import Counter
 from typing import Any
 
-from dsgctl.core import groups, names, tokens, users
+from dsgctl.core import groups, tokens, users, validation
 from dsgctl.core.users import NewUser
-from dsgctl.importers import people
-from dsgctl.importers.middle_auth.taking import Taking
-from dsgctl.importers.rows import Damaged, Row
+from dsgctl.importers import account_import
+from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
+from dsgctl.importers.source_row import Damaged, Row
 from dsgctl.store.models import Principal
 
 
-def take_users(taking: Taking) -> None:
+def import_users(taking: MiddleAuthRun) -> None:
     """With their ids, the names that they chose themselves, and their affiliations."""
     # Before anything gets an id here: also those of people who were deleted there must not name somebody else.
     users.reserve_ids(taking.change, taking.source.last_user_id())
@@ -52,33 +52,40 @@ def take_users(taking: Taking) -> None:
     taking.each("affiliation", institute)
     taking.each("user_affiliation", affiliation)
     taking.each("user_custom_name", choose)
-    people.take_all(taking, "user", taking.users, person)
+    account_import.import_accounts(taking, "user", taking.users, person)
     taking.note_counted(+lost)
     taking.refuse_strangers("user_id", "user", taking.users, places)
 
 
-def _person(taking: Taking, row: Row, display_name: str, affiliations: list[str]) -> NewUser:
+def _person(taking: MiddleAuthRun, row: Row, display_name: str, affiliations: list[str]) -> NewUser:
     attributes: dict[str, Any] = {
-        "name": row.words("name"), "display_name": display_name, "pi": row.words("pi"),
-        "admin": row.flag("admin"), "read_only": row.flag("read_only"),
-    }  # fmt: skip
+        "name": row.words("name"),
+        "display_name": display_name,
+        "pi": row.words("pi"),
+        "admin": row.flag("admin"),
+        "read_only": row.flag("read_only"),
+    }
     for column in ("name", "pi"):
         if attributes[column] != row.text(column).strip():
-            taking.remark(f"{row.where}: {column} is kept as {names.shown(attributes[column])}")
+            taking.remark(f"{row.where}: {column} is kept as {validation.quoted(attributes[column])}")
     kept = {
-        "id": row.id, "active": True, "issuer": None, "subject": None, "parent": row.number_or_none("parent_id"),
+        "id": row.id,
+        "active": True,
+        "issuer": None,
+        "subject": None,
+        "parent": row.number_or_none("parent_id"),
         "created": row.moment_or_none("created") or taking.change.at,
-    }  # fmt: skip
-    return NewUser(names.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), kept)
+    }
+    return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), kept)
 
 
-def take_groups(taking: Taking) -> None:
+def import_groups(taking: MiddleAuthRun) -> None:
     seen: set[str] = set()
 
     def take(row: Row) -> None:
         name = row.name("name", "group name")
         if name in seen:
-            raise Damaged(f"the group {names.shown(name)} stands twice: whose rights are whose, nobody can say")
+            raise Damaged(f"the group {validation.quoted(name)} stands twice: whose rights are whose, nobody can say")
         seen.add(name)
         _, added = groups.add(taking.change, name)
         taking.groups[row.id] = name
@@ -92,24 +99,27 @@ def take_groups(taking: Taking) -> None:
         for group, user, leads in members:
             by_group.setdefault(group, {})[user.id] = (user, leads)
         for group, joining in by_group.items():
-            people.join(taking, groups.find(taking.change.database, group), joining)
+            account_import.join(taking, groups.find(taking.change.database, group), joining)
 
     taking.each("group", take)
     taking.batches("user_group", member, join)
 
 
-def take_tokens(taking: Taking) -> None:
+def import_tokens(taking: MiddleAuthRun) -> None:
     """Kept by their hashes, so that they keep working. There they do not expire."""
 
-    def kept(row: Row) -> tokens.Kept:
-        return tokens.kept(
-            taking.user(row), row.text("key"),
-            kind="api", description=row.words("description"),
+    def kept(row: Row) -> tokens.ImportedToken:
+        return tokens.hash_imported(
+            taking.user(row),
+            row.text("key"),
+            kind="api",
+            description=row.words("description"),
             created=row.moment_or_none("created") or taking.change.at,
-            last_used=row.moment_or_none("last_used"), expires=None,
-        )  # fmt: skip
+            last_used=row.moment_or_none("last_used"),
+            expires=None,
+        )
 
-    def keep(batch: list[tokens.Kept]) -> None:
-        taking.report.counts("tokens", new=tokens.keep_all(taking.change, batch), of=len(batch))
+    def keep(batch: list[tokens.ImportedToken]) -> None:
+        taking.report.counts("tokens", new=tokens.import_tokens(taking.change, batch), of=len(batch))
 
     taking.batches("api_key", kept, keep)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.names import shown
+from dsgctl.core.validation import quoted
 from dsgctl.importers.csv_lines import Record, records
 from dsgctl.importers.middle_auth.tables import APP, NEEDED, NO_MATTER, spelling
-from dsgctl.importers.rows import Row
+from dsgctl.importers.source_row import Row
 
 _FLAGS = {"t": True, "f": False, "true": True, "false": False, "1": True, "0": False}
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
@@ -103,7 +103,7 @@ class CsvDumps:
             raise Invalid(f"{path}, line 1: {header.problem}", _AGAIN)
         twice = [name for name in header.cells if header.cells.count(name) > 1]
         if twice:
-            raise Invalid(f"{path} has the column {shown(twice[0])} twice", _AGAIN)
+            raise Invalid(f"{path} has the column {quoted(twice[0])} twice", _AGAIN)
         called = spelling(str(path), table, header.cells)
         return {column: header.cells.index(name) for column, name in called.items()}
 

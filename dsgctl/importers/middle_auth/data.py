@@ -2,13 +2,13 @@
 
 from collections import Counter
 
-from dsgctl.core import datasets, names, services, terms
+from dsgctl.core import datasets, services, terms, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.importers.middle_auth.taking import Taking
-from dsgctl.importers.rows import Row
+from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
+from dsgctl.importers.source_row import Row
 
 
-def take_datasets(taking: Taking) -> None:
+def import_datasets(taking: MiddleAuthRun) -> None:
     """With their ids and names, of whatever form: services ask by them. And which terms are their own."""
     change = taking.change
 
@@ -30,12 +30,12 @@ def take_datasets(taking: Taking) -> None:
         if not new:
             taking.compare(f"dataset {name}", {"own_terms": dataset.own_terms_id}, {"own_terms": own})
         elif own is not None:
-            terms.keep_own(change, dataset, own)
+            terms.import_own_terms(change, dataset, own)
 
     taking.each("dataset", take)
 
 
-def take_service_tables(taking: Taking) -> None:
+def import_service_tables(taking: MiddleAuthRun) -> None:
     def take(row: Row) -> None:
         service, table = row.name("service_name", "service name"), row.name("table_name", "table name")
         new = services.add_table(taking.change, service, table, taking.dataset(row))
@@ -45,13 +45,13 @@ def take_service_tables(taking: Taking) -> None:
     taking.each("service_table", take)
 
 
-def take_public_roots(taking: Taking) -> None:
+def import_public_roots(taking: MiddleAuthRun) -> None:
     """A root there is of a table alone, whatever the service: here it is of that table in each."""
     nowhere: Counter[str] = Counter()  # tables that no service has -> public roots in them
 
     def public(row: Row) -> tuple[str, int] | None:
         """Its table and its number; None if there is nothing to keep: a row that is not public is as good as none."""
-        table, root = row.text("table_id"), services.root_id(row.number("root_id"))
+        table, root = row.text("table_id"), services.parse_root_id(row.number("root_id"))
         if not row.flag("public"):
             return None
         if table not in taking.tables:
@@ -71,5 +71,5 @@ def take_public_roots(taking: Taking) -> None:
     taking.batches("cell_temp", public, open_all)
     for table, count in nowhere.items():
         roots = "public root" if count == 1 else "public roots"
-        where = f"cell_temp: {count} {roots} of {names.shown(table)}"
+        where = f"cell_temp: {count} {roots} of {validation.quoted(table)}"
         taking.leave_out(f"{where}, which no row of service_table names")

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import peewee
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.names import has_control, shown
+from dsgctl.core.validation import has_control, quoted
 
 CONNECT_TIMEOUT = 10  # seconds
 LOCK_TIMEOUT = 5  # seconds that we wait for who changes a table
@@ -80,7 +80,7 @@ def _engine(parts: SplitResult) -> str:
     engines = {"postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
     engine = engines.get(parts.scheme.partition("+")[0])
     if engine is None:
-        raise Invalid(f"{shown(parts.scheme)} is not a kind of database that can be read here", _FORM)
+        raise Invalid(f"{quoted(parts.scheme)} is not a kind of database that can be read here", _FORM)
     return engine
 
 
@@ -109,11 +109,15 @@ def database(url: str) -> tuple[peewee.Database, tuple[str, ...]]:
     given = dict(parse_qsl(parts.query))
     strange = sorted(given.keys() - {"unix_socket", "charset"})
     if strange:
-        raise Invalid(f"the URL has a parameter {shown(strange[0])} that is not known here", _FORM)
+        raise Invalid(f"the URL has a parameter {quoted(strange[0])} that is not known here", _FORM)
     settings: dict[str, Any] = {
-        "host": parts.hostname, "port": parts.port or 3306, "user": unquote(parts.username or "") or None,
-        "password": _mysql_password(parts), "connect_timeout": CONNECT_TIMEOUT, **given,
-    }  # fmt: skip
+        "host": parts.hostname,
+        "port": parts.port or 3306,
+        "user": unquote(parts.username or "") or None,
+        "password": _mysql_password(parts),
+        "connect_timeout": CONNECT_TIMEOUT,
+        **given,
+    }
     return _Mysql(unquote(parts.path.strip("/")), **{key: of for key, of in settings.items() if of}), _MYSQL
 
 

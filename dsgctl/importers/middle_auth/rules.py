@@ -2,14 +2,14 @@
 
 import secrets
 
-from dsgctl.core import grants, names, terms
+from dsgctl.core import grants, terms, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.core.grants import Kept, Target
-from dsgctl.importers.middle_auth.taking import Taking
-from dsgctl.importers.rows import Row
+from dsgctl.core.grants import ImportedGrant, Target
+from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
+from dsgctl.importers.source_row import Row
 
 
-def take_terms(taking: Taking) -> None:
+def import_terms(taking: MiddleAuthRun) -> None:
     """With their ids. There is no date in them there: they count from when they were written."""
     database = taking.change.database
 
@@ -18,13 +18,20 @@ def take_terms(taking: Taking) -> None:
         there = {"name": name, "text": text, "effective": row.moment_or_none("created") or taking.change.at}
         known = terms.by_id(database, row.id)
         if known is None:
-            terms.keep(
-                taking.change, id=row.id, **there, dataset=None, version=None, service=None, retired=None,
+            terms.import_terms(
+                taking.change,
+                id=row.id,
+                **there,
+                dataset=None,
+                version=None,
+                service=None,
+                retired=None,
                 invite_token=secrets.token_urlsafe(32),
-            )  # fmt: skip
+            )
         elif known.effective != there["effective"] and known.text != text:
             raise Conflict(
-                f"the terms of id {row.id} are {names.shown(name)} there, but here {names.shown(known.name)}",
+                f"the terms of id {row.id} are {validation.quoted(name)} there, "
+                f"but here {validation.quoted(known.name)}",
                 "import into an empty database",
             )
         else:
@@ -35,39 +42,41 @@ def take_terms(taking: Taking) -> None:
     taking.each("tos", take)
 
 
-def take_acceptances(taking: Taking) -> None:
-    def accepted(row: Row) -> terms.Accepted:
+def import_acceptances(taking: MiddleAuthRun) -> None:
+    def accepted(row: Row) -> terms.ImportedAcceptance:
         user, document = taking.user(row), taking.named(row, "tos_id", "tos", taking.terms)
-        return terms.Accepted(document, user.id, user.email, row.moment_or_none("created") or taking.change.at, None)
+        return terms.ImportedAcceptance(
+            document, user.id, user.email, row.moment_or_none("created") or taking.change.at, None
+        )
 
-    def keep(batch: list[terms.Accepted]) -> None:
-        taking.report.counts("acceptances", new=terms.keep_acceptances(taking.change, batch), of=len(batch))
+    def keep(batch: list[terms.ImportedAcceptance]) -> None:
+        taking.report.counts("acceptances", new=terms.import_acceptances(taking.change, batch), of=len(batch))
 
     taking.batches("user_tos", accepted, keep)
 
 
-def take_grants(taking: Taking) -> None:
+def import_grants(taking: MiddleAuthRun) -> None:
     """What groups may, and as grants of ``admin`` who administers what. One that stands there twice is one here."""
     change = taking.change
 
     def permission(row: Row) -> None:
         taking.permissions[row.id] = row.name("name", "permission")
 
-    def of_group(row: Row) -> Kept:
+    def of_group(row: Row) -> ImportedGrant:
         group = taking.named(row, "group_id", "group", taking.groups)
         target = Target(taking.dataset(row), taking.named(row, "permission_id", "permission", taking.permissions))
-        return Kept(grants.group_subject(change.database, group), target, "import", change.actor, change.at)
+        return ImportedGrant(grants.group_subject(change.database, group), target, "import", change.actor, change.at)
 
-    def of_admin(row: Row) -> Kept:
+    def of_admin(row: Row) -> ImportedGrant:
         subject = grants.principal_subject(taking.user(row))
-        return Kept(subject, Target(taking.dataset(row), "admin"), "import", change.actor, change.at)
+        return ImportedGrant(subject, Target(taking.dataset(row), "admin"), "import", change.actor, change.at)
 
     admins = 0
 
-    def give(kept: list[Kept]) -> None:
-        taking.report.counts("grants", new=grants.keep_all(change, kept), of=len(kept))
+    def give(kept: list[ImportedGrant]) -> None:
+        taking.report.counts("grants", new=grants.import_grants(change, kept), of=len(kept))
 
-    def give_admins(kept: list[Kept]) -> None:
+    def give_admins(kept: list[ImportedGrant]) -> None:
         nonlocal admins
         before = taking.report.added["grants"]
         give(kept)

@@ -9,7 +9,7 @@ import peewee
 from dsgctl.core.errors import Invalid
 from dsgctl.importers.middle_auth import drivers
 from dsgctl.importers.middle_auth.tables import NEEDED, NO_MATTER, spelling, value
-from dsgctl.importers.rows import Row
+from dsgctl.importers.source_row import Row
 
 _AT_ONCE = 2000  # rows
 
@@ -84,7 +84,7 @@ def _execute(database: Any, sql: str) -> Any:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[SqlTables]:
+def open_source(url: str) -> Iterator[SqlTables]:
     """Read a database; nothing in it is changed.
 
     Raises:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.names import shown
-from dsgctl.importers.rows import Row
+from dsgctl.core.validation import quoted
+from dsgctl.importers.source_row import Row
 
 # Table -> its columns, each with its kind; "?" where there may be none.
 # A source that lacks one is of another program or another release of it.
@@ -92,7 +92,7 @@ def spelling(where: str, table: str, there: Collection[str]) -> dict[str, str]:
     strange = [name for name in there if name not in found.values() and name not in _LEFT_OUT.get(table, ())]
     if strange:
         raise Invalid(
-            f"{where} has a column {shown(strange[0])} that is not known here",
+            f"{where} has a column {quoted(strange[0])} that is not known here",
             "it is not middle_auth's, or of a newer release than can be read here",
         )
     return found

@@ -36,7 +36,7 @@ CREATE TABLE principals (
   CHECK ((issuer IS NULL) = (subject IS NULL)),
   CHECK (kind = 'user' OR (admin = 0 AND read_only = 0 AND parent_id IS NULL AND subject IS NULL))
 ) STRICT;
--- Addresses are ASCII (core/names.py), so lower() compares them as mail does in practice.
+-- Addresses are ASCII (core/validation.py), so lower() compares them as mail does in practice.
 CREATE UNIQUE INDEX principals_email ON principals (lower(email));
 CREATE UNIQUE INDEX principals_subject ON principals (issuer, subject) WHERE subject IS NOT NULL;
 CREATE INDEX principals_parent ON principals (parent_id) WHERE parent_id IS NOT NULL;
@@ -222,7 +222,7 @@ CREATE TRIGGER principals_search_update AFTER UPDATE OF email, slug, name, displ
 END;
 
 -- A number that moves with every change to the facts that decide access, whoever
--- makes it: the server's answers are as old as this number (dsgserve/user_cache.py).
+-- makes it: the server's answers are as old as this number (dsgserve/user_cache/endpoint.py).
 CREATE TABLE revision (
   one    INTEGER PRIMARY KEY CHECK (one = 1),
   number INTEGER NOT NULL

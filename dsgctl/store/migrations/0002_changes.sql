@@ -1,5 +1,5 @@
 -- Whom a change of the facts concerns, so that the server forgets the answers of those and keeps the
--- others (dsgserve/answers.py). The revision is the number of the newest change; old ones are deleted.
+-- others (dsgserve/user_cache/response_cache.py). The revision is the number of the newest change; old ones are deleted.
 
 DROP TRIGGER principals_revision_insert;
 DROP TRIGGER principals_revision_update;

@@ -1,5 +1,5 @@
 -- What people gave through 'dsgctl --as': it lasts only as long, and reaches only as far, as what they hold
--- themselves (core/derived.py).
+-- themselves (core/delegated_grants.py).
 
 ALTER TABLE grants ADD COLUMN delegate_id INTEGER REFERENCES principals (id) ON DELETE CASCADE;  -- none: an operator
 CREATE INDEX grants_delegate ON grants (delegate_id) WHERE delegate_id IS NOT NULL;

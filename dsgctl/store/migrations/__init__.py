@@ -19,7 +19,7 @@ class Migration:
     sql: str
 
 
-def known() -> list[Migration]:
+def list_migrations() -> list[Migration]:
     """Every migration of this program, in order."""
     found = []
     for entry in resources.files(__name__).iterdir():
@@ -47,7 +47,7 @@ def schema_problems(database: Database) -> list[str]:
     schema = database.schema()
     if not schema:
         return []
-    steps = known()
+    steps = list_migrations()
     # Whether the number can be believed, and read at all: see the table first.
     if schema.get(("table", "migrations")) != schema_after([steps[0].sql])["table", "migrations"]:
         return ["the table migrations is not that of this program"]
@@ -104,7 +104,7 @@ def require_latest(database: Database) -> None:
         )
 
 
-def keep_former(path: Path, now: UtcTime) -> Path | None:
+def copy_before_migration(path: Path, now: UtcTime) -> Path | None:
     """Copy a database that `migrate` is about to change. Returns the copy; None if there is nothing to change.
 
     The way back: stop what uses the database, and put the copy into its place.
@@ -139,7 +139,7 @@ def migrate(path: str | Path, *, now: UtcTime) -> list[Migration]:
         database.use_wal()
         with database.transaction():
             done = schema_number(database)
-            todo = [migration for migration in known() if migration.number > done]
+            todo = [migration for migration in list_migrations() if migration.number > done]
             for migration in todo:
                 database.script(migration.sql)
                 database.script(

@@ -1,0 +1,315 @@
+"""The form of every value: one function a kind, which returns the value or raises `Invalid`.
+
+There are two rules, and the type says which one a value has met. What a person types is a `str`, and is held to the
+strict rule of its kind. What another system holds is taken over as it is, since clients compare names exactly:
+`foreign` and its like make a `Foreign` of it, which every strict rule lets pass.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from dsgctl.core.errors import Invalid
+
+# What user/cache reports as the email of a service account (contract.md); no user may have it.
+SERVICE_ACCOUNT_DOMAIN: Final = "service-account.dsg.local"
+
+IMPERSONATE: Final = "impersonate:"  # begins a credential that is a service account of Google's
+MAX_NAME: Final = 255
+MAX_TEXT: Final = 100_000  # characters of terms or notes
+
+_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
+_SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PERMISSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
+# https://cloud.google.com/storage/docs/buckets#naming
+_BUCKET = re.compile(r"[a-z0-9]([a-z0-9._-]{1,220})[a-z0-9]")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_LONGEST: Final = timedelta(days=36525)
+_UNIT: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+# Control characters (Unicode categories Cc and Cs), separators of lines and paragraphs, and marks that
+# turn the direction of writing: on a terminal they move the cursor, or make one name look like another.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+# Characters that nothing is seen of, so that two names look the same: those of Unicode's category Cf and those with
+# the property Default_Ignorable_Code_Point (https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point).
+# The visible ones of Cf, Arabic and Kaithi signs of numbers and the like, are not among them.
+_UNSEEN = (
+    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u206f\u2800\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Joiners (U+200C, U+200D) and selectors of a form (U+FE0E, U+FE0F) are needed in Persian, in Indian scripts and in
+# emoji, and there they are seen: they count as hidden elsewhere, above all beside the letters of Latin.
+_SCRIPTS = "\u0590-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\ufdff\ufe0e\ufe0f\ufe70-\ufefe\U0001f000-\U0001faff"
+_HIDDEN = re.compile(
+    f"{_CONTROL.pattern}|[{_UNSEEN}]|(?<![{_SCRIPTS}])[\u200c\u200d]|[\u200c\u200d](?![{_SCRIPTS}])"
+    "|(?<![\u2010-\u2027\u2030-\u205e\u2070-\ufdff\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
+)
+
+
+def has_hidden(text: str, *, allowed: str = "") -> bool:
+    """Whether a character is in ``text`` that is not seen, or does more than to stand there; those of ``allowed``
+    aside."""
+    if text.isascii():
+        return has_control(text, allowed=allowed)
+    return any(hidden not in allowed for hidden in _HIDDEN.findall(text))
+
+
+def escaped(text: str, *, allowed: str = "", spelling: Callable[[str], str] = lambda char: ascii(char)[1:-1]) -> str:
+    """The same text with every hidden character spelled out; those of ``allowed`` aside.
+
+    Args:
+        spelling: how; as in Python, ``\\u200b``, if nothing else is said.
+    """
+    if text.isascii() and not has_control(text, allowed=allowed):  # as nearly all is
+        return text
+    return _HIDDEN.sub(lambda hidden: hidden[0] if hidden[0] in allowed else spelling(hidden[0]), text)
+
+
+def has_control(text: str, *, allowed: str = "") -> bool:
+    """Whether a character is in ``text`` that does more than to stand there; those of ``allowed`` aside."""
+    if text.isprintable():  # none of them is; this is the quick answer, which an import needs a million times
+        return False
+    return any(found not in allowed for found in _CONTROL.findall(text))
+
+
+class Foreign(str):
+    """Text of another system, in the form that it has there. Only the functions below make one."""
+
+    __slots__ = ()
+
+
+# What another system may hold and no file of ours can: control characters, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+MAX_FOREIGN: Final = 2048  # bytes of UTF-8: what PostgreSQL can keep in an index
+
+
+def is_storable(text: str, *, allowed: str = "") -> bool:
+    """Whether a database can hold ``text`` as a name; no name is equal to one that it cannot hold."""
+    return text.isprintable() or all(char in allowed for char in _UNSTORABLE.findall(text))
+
+
+def foreign(text: str, what: str, *, empty: bool = False) -> Foreign:
+    """A name of another system, also one that nobody could be given here: of any script, with spaces at its ends,
+    of any punctuation.
+
+    Raises:
+        Invalid: it is empty, or cannot be kept: it has a control character, or more than `MAX_FOREIGN` bytes.
+    """
+    if not is_storable(text):
+        raise _unfit(text, what, "it has a control character")
+    if not text and not empty:
+        raise _unfit(text, what, "it is empty")
+    if len(text.encode()) > MAX_FOREIGN:
+        raise _unfit(text, what, f"it is longer than {MAX_FOREIGN} bytes")
+    return Foreign(text)
+
+
+def _unfit(text: str, what: str, why: str) -> Invalid:
+    return Invalid(f"{quoted(text)} is not {_a(what)}: {why}", "rename it there")
+
+
+def foreign_paragraph(text: str, what: str) -> Foreign:
+    """Text of several lines as another system holds it, with marks of the direction of writing, say."""
+    if len(text) > MAX_TEXT:
+        raise Invalid(f"the {what} is longer than {MAX_TEXT} characters", "shorten it there")
+    if not is_storable(text, allowed="\n\t"):
+        raise Invalid(f"the {what} has a control character", "take it out there")
+    return Foreign(text)
+
+
+def foreign_email(text: str) -> Foreign:
+    """An address as another system keeps it: of any script, or with a space in it. Services know people by it."""
+    ends_well = text == text.strip() and not text.startswith("@") and not text.endswith("@")
+    if len(text) > 254 or "@" not in text or not ends_well or has_control(text):
+        raise Invalid(f"{quoted(text)} is not an email address", "write it there like name@example.org")
+    return Foreign(_not_of_service_accounts(text))
+
+
+def email(text: str) -> str:
+    """An address as a user has it; kept as given, compared case-insensitively."""
+    if isinstance(text, Foreign):
+        return text
+    too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
+    if too_long or not _EMAIL.fullmatch(text):
+        raise Invalid(
+            f"{quoted(text)} is not an email address",
+            "write it like name@example.org, in ASCII (a domain in punycode)",
+        )
+    return _not_of_service_accounts(text)
+
+
+def _not_of_service_accounts(text: str) -> str:
+    if email_key(text).endswith("@" + SERVICE_ACCOUNT_DOMAIN):
+        raise Invalid(f"{quoted(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts")
+    return text
+
+
+def email_key(text: str) -> str:
+    """An address as addresses are compared: the case of A to Z aside, and of no other letter.
+
+    That is what the database's lower() does. Python's would make "k" of the Kelvin sign, which must not find kate.
+    """
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+_GMAIL: Final = ("gmail.com", "googlemail.com")
+
+
+def twin_key(text: str) -> str:
+    """What an address has in common with others that most likely reach the same person: a hint, and never equality.
+
+    Aside are a ``+tag``, and with Gmail the dots and which of its two domains it is
+    (https://support.google.com/mail/answer/7436150).
+    """
+    local, _, domain = email_key(text).rpartition("@")
+    local = local.partition("+")[0]
+    return f"{local.replace('.', '')}@gmail.com" if domain in _GMAIL else f"{local}@{domain}"
+
+
+def slug(text: str, what: str) -> str:
+    """A name that stands in URLs and JSON keys; ``what`` says of what kind, for the message."""
+    if isinstance(text, Foreign):
+        return text
+    if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
+        raise Invalid(
+            f"{quoted(text)} is not a name for a {what}",
+            "use letters, digits, '.', '_' and '-', not '.' or '-' first, at most 255 characters",
+        )
+    return text
+
+
+def single_line(text: str, what: str, *, empty: bool = False) -> str:
+    """One line of any script: the name of a person, group, version or terms."""
+    if isinstance(text, Foreign):
+        return text
+    # What may be empty is read, and not compared: there the invisible operators of mathematics make no twin.
+    hidden = has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
+    if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or hidden:
+        raise Invalid(
+            f"{quoted(text)} is not {_a(what)}",
+            "use 1 to 255 characters, with no control characters, no invisible ones and no space at either end",
+        )
+    return text
+
+
+def _a(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+def multiline(text: str, what: str) -> str:
+    """Text of several lines, such as notes or terms."""
+    if isinstance(text, Foreign):
+        return text
+    if len(text) > MAX_TEXT or has_control(text, allowed="\n\t"):
+        raise Invalid(f"the {what} cannot be kept", f"use at most {MAX_TEXT} characters and no control characters")
+    return text
+
+
+def permission(text: str) -> str:
+    """The name of a permission, of whatever system."""
+    if isinstance(text, Foreign):
+        return text
+    if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
+        raise Invalid(f"{quoted(text)} is not a permission", "the permissions are view, edit, manage and admin")
+    return text
+
+
+def gs_url(text: str) -> tuple[str, str]:
+    """The bucket and the prefix of ``gs://BUCKET[/PREFIX]``; a prefix that is not empty ends with ``/``."""
+    bucket, _, prefix = text.removeprefix("gs://").partition("/")
+    well_formed = (
+        text.startswith("gs://")
+        and _BUCKET.fullmatch(bucket)
+        and not has_control(prefix)
+        and not prefix.startswith("/")
+        and len(prefix.encode("utf-8", "replace")) <= 1024
+    )
+    if not well_formed:
+        raise Invalid(
+            f"{quoted(text)} is not a location",
+            "write gs://BUCKET or gs://BUCKET/PREFIX, the bucket in lower case, 3 to 222 characters",
+        )
+    return bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+def credential(text: str) -> str:
+    """The Google credential of a bucket: a file, or ``impersonate:`` and the email of a service account of Google's."""
+    if text.startswith(IMPERSONATE):
+        email(text.removeprefix(IMPERSONATE))
+    elif not text.startswith("/") or has_hidden(text):
+        raise Invalid(
+            f"{quoted(text)} is not a credential", "name a file by its whole path, or write impersonate:EMAIL"
+        )
+    return text
+
+
+def project(text: str) -> str:
+    """The id of a Google Cloud project (https://cloud.google.com/resource-manager/docs/creating-managing-projects)."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", text):
+        raise Invalid(f"{quoted(text)} is not a project", "use 6 to 30 lower-case letters, digits and '-'")
+    return text
+
+
+def url(text: str) -> str:
+    """An http(s) address that may be shown or linked to; empty is allowed."""
+    if text and (not re.fullmatch(r"https?://[!-~]+", text) or len(text) > 2048):
+        raise Invalid(f"{quoted(text)} is not a web address", "write http://... or https://... in ASCII")
+    return text
+
+
+def duration(text: str) -> timedelta:
+    """``30m``, ``12h``, ``90d`` or ``2w``."""
+    found = _DURATION.fullmatch(text)
+    length = int(found[1]) * _UNIT[found[2]] if found else None
+    if length is None or length > _LONGEST:
+        raise Invalid(
+            f"{quoted(text)} is not a duration", "write a number and m, h, d or w, such as 90d; at most 100 years"
+        )
+    return length
+
+
+def date(text: str) -> datetime:
+    """``2027-01-31`` (its first moment in UTC) or ``2027-01-31T12:00Z``; a time without a zone is UTC."""
+    try:
+        if not re.fullmatch(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d([T ].+)?", text):  # no fact is older than 1970
+            raise ValueError(text)
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(f"{quoted(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z") from None
+
+
+def moment_before(text: str, now: datetime) -> datetime:
+    """The start of something that has been: a duration before ``now``, or a date."""
+    return _moment(text, now, -1)
+
+
+def moment_after(text: str, now: datetime) -> datetime:
+    """The end of something: a duration from ``now``, or a date in the future."""
+    end = _moment(text, now, +1)
+    if end <= now:
+        raise Invalid(f"{quoted(text)} is in the past", "name a date in the future, or a duration such as 90d")
+    return end
+
+
+def _moment(text: str, now: datetime, sign: int) -> datetime:
+    try:
+        return now + sign * duration(text) if _DURATION.fullmatch(text) else date(text)
+    except (OverflowError, Invalid):
+        raise Invalid(f"{quoted(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
+
+
+def quoted(text: str) -> str:
+    """A value that somebody typed, quoted for a message: short, and harmless on a terminal."""
+    cut = text if len(text) <= 60 else text[:57] + "..."
+    return f"'{escaped(cut)}'"

@@ -1,0 +1,1 @@
+"""Long jobs of an operator: backup, setup, doctor, demo and the sync of Google's bucket policies."""

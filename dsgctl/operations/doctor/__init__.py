@@ -1,0 +1,69 @@
+"""What ``dsgctl doctor`` looks at: each check says what it found, its cause, and the next command.
+
+One module a concern; `SECTIONS` is the list. A section whose settings are bad is named and left out, and one that
+cannot be made is a line of its own, so that one fault never hides the others.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dsgctl.core.errors import DsgError
+from dsgctl.operations.doctor import backups, database, files, google, proxy, server, settings, sign_in, viewers
+from dsgctl.operations.doctor.check import Case, Check, Checks, Host, Status, explain_os_error, failed, warning
+from dsgctl.store import StoreError
+
+__all__ = ["SECTIONS", "Case", "Check", "Checks", "Host", "Status", "examine"]
+
+
+class Section(NamedTuple):
+    """Some checks of one concern.
+
+    Attributes:
+        needs: the settings without which they would look at the wrong thing.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[[Case], Checks]
+
+
+SECTIONS = (
+    Section("settings", (), lambda case: settings.check_settings(case.settings)),
+    Section("settings file", (), files.check_files),
+    Section("signing keys", ("DSG_SECRET_KEY", "DSG_ORIGIN"), settings.check_keys),
+    Section("viewers", ("NGAUTH_ALLOWED_ORIGINS",), lambda case: viewers.check_viewers(case.config)),
+    Section("redirects", ("DSG_ALLOWED_REDIRECTS", "DSG_TOKEN_REDIRECTS"), settings.check_redirects),
+    Section("google", ("DSG_STS_URL", "DSG_STORAGE_URL", "DSG_ORIGIN"), settings.check_left_from_tests),
+    Section("database", ("DATABASE_PATH",), database.check_database_files),
+    Section("database", ("DATABASE_PATH", "DSG_ALLOWED_EMAIL_DOMAINS"), database.check_database),
+    Section("disk", ("DATABASE_PATH", "DSG_BACKUP_STAGING_DIR"), database.check_disk),
+    Section("oauth client", ("CLIENT_CREDENTIALS_PATH", "DSG_ORIGIN", "DSG_DEV_LOGIN"), sign_in.check_client),
+    Section("provider", ("DSG_OIDC_ISSUER",), lambda case: sign_in.check_provider(case.config, case.at)),
+    Section("credential", ("DATABASE_PATH",), google.check_credentials),
+    Section("buckets", ("DATABASE_PATH",), google.check_buckets),
+    Section("server", ("DSG_PORT", "DATABASE_PATH"), server.check_servers),
+    Section("origin", ("DSG_ORIGIN",), settings.check_origin),
+    Section("origin", ("DSG_ORIGIN", "DSG_TOKEN_NAMES"), proxy.check_front),
+    Section("units", ("DSG_BACKUP_DIR",), server.check_units),
+    Section("backup", ("DSG_BACKUP_DIR", "DSG_BACKUP_AGE_RECIPIENTS_FILE", "DATABASE_PATH"), backups.check_backups),
+    Section("age key", (), files.check_secret_keys),
+)
+
+
+def examine(case: Case) -> Checks:
+    """Every check in turn."""
+    bad = {name for problem in case.settings.problems for name in problem.names}
+    for section in SECTIONS:
+        if not_read := sorted(bad.intersection(section.needs)):
+            yield warning(section.name, f"not looked at: {', '.join(not_read)} is bad", "correct it, and run it again")
+            continue
+        yield from _run(section, case)
+
+
+def _run(section: Section, case: Case) -> Checks:
+    try:
+        yield from section.run(case)
+    except (DsgError, StoreError) as error:
+        yield failed(section.name, error.message, error.hint or "dsgctl --debug doctor")
+    except OSError as error:
+        yield explain_os_error(section.name, error)

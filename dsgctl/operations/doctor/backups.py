@@ -1,0 +1,139 @@
+"""Backups: there are some, of late, whole, on another disk, and encrypted to somebody."""
+
+import shlex
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dsgctl.core.errors import Invalid
+from dsgctl.json_text import NotJson, member, parse
+from dsgctl.operations import backup
+from dsgctl.operations.doctor.account import explain_closed, explain_refusal
+from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.operations.doctor.files import check_access, check_sandbox, missing
+
+OLD = timedelta(hours=26)  # the timer makes one every hour
+
+
+def check_backups(case: Case) -> Checks:
+    config, account = case.config, case.account
+    directory = config.backup_dir
+    if directory is None:
+        yield failed(
+            "backup", "DSG_BACKUP_DIR is not set: there are no backups", "dsgctl setup, or see README, Backups"
+        )
+        return
+    if not directory.is_absolute():
+        yield failed(
+            "backup",
+            f"DSG_BACKUP_DIR is {directory}, which is another directory for each who runs it",
+            "name it from the root: /var/backups/dsg",
+        )
+        return
+    yield from _check_recipients(case)
+    if not directory.is_dir():
+        yield failed(
+            "backup",
+            f"{directory} is not a directory",
+            f"install -d -o {case.host.service_user} -g {case.host.service_user} -m 750 {directory}",
+        )
+        return
+    if refusal := explain_refusal(account, directory, "w"):
+        yield failed("backup", *refusal)
+    yield from check_sandbox("backup", directory, case.host)
+    if (unit := case.host.units / "dsg-backup.service").exists() and not _may_write(unit, directory):
+        yield failed(
+            "backup",
+            f"dsg-backup.service may not write to {directory}: no ReadWritePaths= names it",
+            allow_writing(directory),
+        )
+    if config.database.exists() and directory.stat().st_dev == config.database.stat().st_dev:
+        yield warning(
+            "backup",
+            f"{directory} is on the database's own disk: one fault takes both",
+            "mount a disk of another machine there",
+        )
+    bundles = backup.list_bundles(directory)
+    if not bundles:
+        yield failed("backup", f"there is none in {directory}", "dsgctl db backup; systemctl status dsg-backup.timer")
+        return
+    newest, moment = next(iter(bundles.items()))
+    yield from _check_bundle(newest)
+    yield from _check_age(moment, case.at)
+
+
+def _may_write(unit: Path, directory: Path) -> bool:
+    """Whether a unit with ProtectSystem=strict lets its program write there: systemd.exec(5)."""
+    allowed = [Path("/var/lib/dsg")]  # StateDirectory=
+    for file in (unit, *sorted(unit.with_name(f"{unit.name}.d").glob("*.conf"))):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.strip().partition("=")
+            if name.strip() == "ReadWritePaths":
+                allowed += [Path(one.strip("\"'").lstrip("-+")) for one in value.split()]
+    return any(directory.is_relative_to(one) for one in allowed)
+
+
+def allow_writing(directory: Path) -> str:
+    """The command that lets the timer's backups into a directory of one's own."""
+    drop_in = "/etc/systemd/system/dsg-backup.service.d"
+    text = shlex.quote(f"[Service]\\nReadWritePaths={directory}\\n")
+    return f"install -d {drop_in} && printf {text} > {drop_in}/directory.conf && systemctl daemon-reload"
+
+
+def _check_recipients(case: Case) -> Checks:
+    path = case.config.backup_recipients
+    if closed := explain_closed(case.account, path):
+        yield failed("backup", *closed)
+        return
+    if not path.exists():
+        yield (
+            failed(
+                "backup",
+                f"nobody to encrypt to: there is no {path}",
+                "put the public keys there that age-keygen prints, one a line",
+            )
+            if not path.is_symlink()
+            else missing("backup", path)
+        )
+        return
+    yield from check_access("backup", case.account, path, "r")
+    try:
+        backup.recipients(path)
+    except Invalid as error:
+        yield failed("backup", error.message, error.hint)
+
+
+def _check_bundle(path: Path) -> Checks:
+    """The newest one: not empty, encrypted or said to be in clear, and as long as it was made."""
+    size = path.stat().st_size
+    if size == 0:
+        yield failed("backup", f"{path} is empty", "dsgctl db backup; journalctl -u dsg-backup")
+        return
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(backup.AGE_HEADER))
+    except PermissionError as error:
+        yield warning(
+            "backup", f"{path}: {error.strerror}, so it was not looked at", "run it as root: sudo dsgctl doctor"
+        )
+        return
+    if path.suffix == ".age" and begins != backup.AGE_HEADER:
+        yield failed("backup", f"{path} is not encrypted with age, or damaged", "dsgctl db backup makes another")
+        return
+    meta = path.with_name(f"{path.name.partition('.')[0]}.meta.json")
+    try:
+        expected = member(parse(meta.read_bytes()), "size", int)
+    except (OSError, NotJson):
+        return  # it may have been carried here without
+    if expected != size:
+        yield failed("backup", f"{path} has {size} bytes of {expected}", "dsgctl db backup makes another")
+
+
+def _check_age(moment: datetime, at: datetime) -> Checks:
+    age = at.astimezone(UTC) - moment
+    said = f"the last one is {age.total_seconds() / 3600:.1f} hours old"
+    if age < -timedelta(minutes=5):
+        yield failed("backup", f"the last one is of {moment:%Y-%m-%d %H:%M} UTC, which is to come", "timedatectl")
+    elif age < OLD:
+        yield ok("backup", said)
+    else:
+        yield failed("backup", said, "systemctl status dsg-backup.timer; journalctl -u dsg-backup")

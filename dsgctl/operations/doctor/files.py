@@ -1,0 +1,106 @@
+"""Files that the service needs: whether its user can use them, and nobody can who should not."""
+
+from pathlib import Path
+
+from dsgctl.operations.doctor.account import (
+    Access,
+    Account,
+    describe,
+    explain_closed,
+    explain_refusal,
+    find_account,
+    is_open_to_all,
+)
+from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failed, ok, warning
+
+_HIDDEN = ("/home", "/root", "/run/user")  # ProtectHome= in systemd/*.service
+_KEY = b"AGE-SECRET-KEY-1"
+_LONGEST_KEY = 64 * 1024  # bytes of a file that may hold one
+
+
+def check_files(case: Case) -> Checks:
+    """The settings file, and whether there is a user for the service."""
+    account = case.account
+    if find_account(case.host.service_user) is None and (case.host.units / "dsgserve.service").exists():
+        yield failed("service user", f"there is no user {case.host.service_user}", "make install makes it")
+    path = case.settings_file
+    if closed := explain_closed(account, path):
+        yield failed("settings file", *closed)
+        return
+    if not path.exists():
+        yield warning("settings file", f"there is no {path}", "dsgctl setup writes one")
+        return
+    if is_open_to_all(path):
+        yield failed("settings file", f"everybody on this host can read {path}", f"chmod 640 {path}")
+    elif refusal := explain_refusal(account, path, "r"):
+        yield failed("settings file", *refusal)
+    else:
+        yield ok("settings file", f"{path}, {describe(path)}")
+
+
+def check_secret_file(name: str, account: Account | None, path: Path, host: Host) -> Checks:
+    """A file with a secret: it is there, the service reads it, and others do not."""
+    if closed := explain_closed(account, path):
+        yield failed(name, *closed)
+    elif not path.exists():
+        yield missing(name, path)
+    elif is_open_to_all(path):
+        yield failed(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")
+    else:
+        yield from check_access(name, account, path, "r")
+        yield from check_sandbox(name, path, host)
+
+
+def missing(name: str, path: Path) -> Check:
+    if path.is_symlink():
+        return failed(name, f"{path} is a symbolic link to {path.readlink()}, which is not there", f"ls -l {path}")
+    return failed(name, f"there is no {path}", "put it there, or correct the setting that names it")
+
+
+def check_access(name: str, account: Account | None, path: Path, access: Access) -> Checks:
+    """Nothing if the service's user may; else why not."""
+    if refusal := explain_refusal(account, path, access):
+        yield failed(name, *refusal)
+
+
+def check_sandbox(name: str, path: Path, host: Host) -> Checks:
+    """The units hide homes from the service, whatever the modes say."""
+    whole = path.absolute()
+    if (host.units / "dsgserve.service").exists() and str(whole).startswith(tuple(f"{one}/" for one in _HIDDEN)):
+        yield failed(name, f"{whole} is hidden from the service: its unit has ProtectHome=yes", "move it to /etc/dsg")
+
+
+def check_secret_keys(case: Case) -> Checks:
+    """Whoever has the secret key to the backups reads them all: it belongs on another machine."""
+    config = case.config
+    if config.backup_identity is not None and config.backup_identity.exists():
+        yield failed(
+            "age key",
+            f"DSG_BACKUP_AGE_IDENTITY_FILE: {config.backup_identity} is on this host, which makes the backups",
+            "keep it on another machine, and take the setting out",
+        )
+    places = {
+        *case.host.secret_places,
+        case.settings_file.parent,
+        config.database.parent,
+        config.backup_recipients.parent,
+        *filter(None, [config.backup_dir]),
+    }
+    for path in sorted({file for place in places for file in _small_files(place)} - {config.backup_identity}):
+        try:
+            holds_key = _KEY in path.read_bytes()
+        except OSError:
+            continue  # who may not read it does not look for keys in it
+        if holds_key:
+            yield failed(
+                "age key",
+                f"{path} holds a secret age key; whoever takes this host reads the backups",
+                "keep it on another machine, and delete it here",
+            )
+
+
+def _small_files(place: Path) -> list[Path]:
+    try:
+        return [path for path in place.iterdir() if path.is_file() and path.stat().st_size <= _LONGEST_KEY]
+    except OSError:
+        return []

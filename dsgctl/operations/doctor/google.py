@@ -1,0 +1,174 @@
+"""Google Cloud Storage: the credentials of the gateway, and what Google says of each bucket."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from dsgctl.core import datasets, snapshots, validation
+from dsgctl.core.clock import now
+from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access
+from dsgctl.operations.doctor import network
+from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.operations.doctor.files import check_secret_file
+from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
+
+SECONDS = 5  # for each request to Google
+
+
+def check_credentials(case: Case) -> Checks:
+    """The files of Google credentials that are named anywhere: readable by the service, and by nobody else."""
+    account = case.account
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or case.settings.libraries.get(
+        "GOOGLE_APPLICATION_CREDENTIALS"
+    )
+    if named:
+        yield from check_secret_file("credential", account, Path(named), case.host)
+    if not case.config.database.exists():
+        return
+    database = open_current(case.config.database, read_only=True)
+    try:
+        credentials = {row["credential"] for row in datasets.list_buckets(database)}
+    finally:
+        database.close()
+    for path in sorted(one for one in credentials if one and not one.startswith(validation.IMPERSONATE)):
+        yield from check_secret_file("credential", account, Path(path), case.host)
+
+
+def check_buckets(case: Case) -> Checks:
+    database = open_current(case.config.database, read_only=True)
+    try:
+        for location, whose, others in datasets.find_overlaps(database):
+            where = location if location.count("/") > 3 else f"all of {location.rstrip('/')}"
+            yield warning(
+                "buckets",
+                f"who may view {whose} reads {where}, where {', '.join(others)} lies too",
+                "give each a folder of its own: dsgctl dataset location add, and remove the one above",
+            )
+        buckets = list(datasets.list_buckets(database))
+        yield from _check_limits(database, [row["name"] for row in buckets])
+    finally:
+        database.close()
+    for row in buckets:
+        if row["datasets"]:
+            yield from _check_bucket(row["name"], row["credential"], iam=row["iam"])
+        else:
+            yield warning(
+                f"bucket {row['name']}", "no dataset has a location in it", f"dsgctl bucket remove {row['name']}"
+            )
+
+
+def _check_limits(database: Database, buckets: list[str]) -> Checks:
+    """Where Google's limits on a token stand in the way: of a location, and of people who may view very many."""
+    for dataset, version, location, problem in datasets.find_unusable_locations(database):
+        words = [dataset, location, *(("--version", version) if version else ())]
+        yield failed(
+            "buckets",
+            f"nobody gets a token for {dataset} at {location}: {problem}",
+            f"dsgctl dataset location remove {shlex.join(words)}, and add the folder above it",
+        )
+    for name in buckets:
+        with database.snapshot():
+            locations = snapshots.read_bucket(database, name)
+            crowded = [
+                holder.label
+                for holder in snapshots.read_bucket_holders(database, name)
+                if decide_bucket_access(holder, locations, now()).reason is BucketReason.TOO_MANY_PREFIXES
+            ]
+        if crowded:
+            who = f"{crowded[0]} and {len(crowded) - 1} more" if len(crowded) > 1 else crowded[0]
+            yield failed(
+                "buckets",
+                f"{who} may view more folders of gs://{name} than one Google token can be limited to",
+                "give their datasets a location above those folders, or spread them over several buckets",
+            )
+
+
+def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
+    """Whether Google lets the gateway read a bucket, and viewers read it from a page.
+
+    Args:
+        iam: it has to keep the bucket's policy in step too.
+    """
+    check = f"bucket {name}"
+    from google.api_core.exceptions import GoogleAPIError  # slow to import
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud import storage
+
+    from dsgctl.gcs import source_credentials
+
+    try:
+        client = storage.Client(project="_", credentials=source_credentials(credential))
+        bucket = client.get_bucket(name, timeout=SECONDS, retry=None)
+        wanted, policy = ("storage.objects.get", "storage.objects.list"), "storage.buckets.getIamPolicy"
+        to_write = "storage.buckets.setIamPolicy"
+        held = bucket.test_iam_permissions((*wanted, policy, to_write), timeout=SECONDS, retry=None)
+    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
+        yield failed(check, *_explain_google(name, error))
+        return
+    if missing := [permission for permission in wanted if permission not in held]:
+        yield failed(check, f"the gateway lacks {', '.join(missing)}", "give it roles/storage.objectViewer")
+    elif not bucket.iam_configuration.uniform_bucket_level_access_enabled:
+        yield failed(
+            check,
+            "uniform bucket-level access is off: Google makes no limited tokens for it",
+            f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access",
+        )
+    elif iam and not {policy, to_write} <= {*held}:
+        yield failed(
+            check,
+            "the gateway may not change its policy: dsgctl iam does nothing there",
+            f"give it {policy} and {to_write}, or dsgctl bucket set {name} --no-iam",
+        )
+    elif policy not in held:
+        yield warning(
+            check,
+            "the gateway may not read its policy: who reads it with a Google account is not known",
+            "give it roles/storage.legacyBucketReader or a role with that permission",
+        )
+    elif bucket.requester_pays:
+        yield failed(
+            check,
+            "whoever asks pays, and viewers name no project: they cannot read it",
+            f"gcloud storage buckets update gs://{name} --no-requester-pays",
+        )
+    elif not bucket.cors:
+        yield warning(
+            check,
+            "no CORS rule: viewers cannot read it from a page",
+            f"gcloud storage buckets update gs://{name} --cors-file=FILE",
+        )
+    else:
+        yield ok(check, "readable, uniform access, CORS")
+
+
+def _explain_google(bucket: str, error: Any) -> tuple[str, str]:
+    """Why Google was not asked, or what it refused; the first line of its words without what we sent."""
+    from google.api_core.exceptions import NotFound
+    from google.auth.exceptions import DefaultCredentialsError, RefreshError
+
+    from dsgctl.gcs import redact
+
+    said = redact(str(error))
+    if isinstance(error, NotFound):
+        return f"Google knows no bucket {bucket}", f"dsgctl bucket list: correct the locations in gs://{bucket}"
+    if isinstance(error, DefaultCredentialsError):
+        return (
+            f"Google does not let the gateway in: no credential: {said}",
+            "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or dsgctl bucket set --credential",
+        )
+    if isinstance(error, RefreshError):
+        return (
+            f"Google does not let the gateway in: the credential is no longer good: {said}",
+            "make another key for its account; timedatectl, if the clock is wrong",
+        )
+    if isinstance(error, requests.RequestException):
+        found, do = network.explain("https://storage.googleapis.com", error)
+        return f"Google was not asked: {found}", do
+    return (
+        f"Google does not let the gateway in: {said}",
+        "give its account roles/storage.objectViewer and roles/storage.legacyBucketReader",
+    )

@@ -1,0 +1,97 @@
+"""Settings: those that are bad, and those that are well-formed and wrong."""
+
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+from dsgctl.config import SETTINGS, Settings
+from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+
+_SHORTEST_KEY = 32  # characters, as config.py asks for
+
+
+def check_settings(settings: Settings) -> Checks:
+    """Each bad setting with its file and line, what is given twice, and names that nobody here reads."""
+    for problem in settings.problems:
+        yield failed("settings", problem.text, problem.hint or "correct it; README, Settings, says what is allowed")
+    counts = Counter(line.name for line in settings.lines)
+    for name in sorted(name for name, count in counts.items() if count > 1):
+        places = [line for line in settings.lines if line.name == name]
+        numbers = ", ".join(str(line.number) for line in places)
+        what, do = f"{name} is given {len(places)} times in {settings.file}, lines {numbers}", "leave one of them"
+        if len({line.value for line in places}) == 1:
+            yield warning("settings", what, do)
+        else:
+            yield failed("settings", f"{what}: the last one counts", do)
+    for line in settings.lines:
+        if re.search(r"\s#", line.value):
+            yield warning(
+                "settings",
+                f"{line.name} in {settings.file}, line {line.number}, has a '#': it is a part of "
+                "the value, not a comment",
+                "give the comment a line of its own",
+            )
+    for unused in settings.unused:
+        yield warning(
+            "settings",
+            f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used",
+            unused.hint or "take it out, if it was meant for us",
+        )
+    if not settings.problems:
+        yield ok("settings", f"{len(settings.sources)} of {len(SETTINGS)} are set, each well-formed")
+
+
+def check_keys(case: Case) -> Checks:
+    """DSG_SECRET_KEY: there, and as many keys as its separators suggest."""
+    config = case.config
+    keys = config.secret_keys
+    if not keys and config.is_local:
+        yield warning("signing keys", "none: viewers sign in again after a restart", "set DSG_SECRET_KEY")
+    elif not keys:
+        yield failed("signing keys", "DSG_SECRET_KEY is not set: dsgserve will not start", "dsgctl setup makes one")
+    for key in keys:
+        parts = [part for part in re.split(r"[\s;:|]+", key) if part]
+        if len(parts) > 1 and all(len(part) >= _SHORTEST_KEY for part in parts):
+            yield failed(
+                "signing keys",
+                f"one key of DSG_SECRET_KEY looks like {len(parts)}: only a comma separates keys",
+                "put commas between them; then viewers sign in again once",
+            )
+            return
+    if len(set(keys)) < len(keys):
+        yield warning("signing keys", "DSG_SECRET_KEY has one key twice", "leave one of them")
+    elif keys:
+        more = f", {len(keys) - 1} for what was signed before" if len(keys) > 1 else ""
+        yield ok("signing keys", f"one signs{more}")
+
+
+def check_redirects(case: Case) -> Checks:
+    """Origins that get tokens must be ones that browsers are sent to."""
+    config = case.config
+    if lost := [origin for origin in config.token_redirects if origin not in config.allowed_redirects]:
+        yield warning(
+            "redirects",
+            f"{lost[0]} is in DSG_TOKEN_REDIRECTS only: no browser is sent there",
+            "add it to DSG_ALLOWED_REDIRECTS",
+        )
+
+
+def check_origin(case: Case) -> Checks:
+    """DSG_ORIGIN: https, but on one's own machine."""
+    config = case.config
+    if config.origin.startswith("http:") and not config.is_local:
+        yield failed(
+            "origin",
+            f"DSG_ORIGIN is {config.origin}: tokens go in clear, and browsers keep the cookie from viewers",
+            f"serve TLS, and set DSG_ORIGIN={config.origin.replace('http:', 'https:', 1)}",
+        )
+
+
+def check_left_from_tests(case: Case) -> Checks:
+    """Addresses that only tests set: tokens would be asked of, and shown to, something that is not Google."""
+    config = case.config
+    for name, url in (("DSG_STS_URL", config.sts_url), ("DSG_STORAGE_URL", config.storage_url)):
+        host = urlsplit(url).hostname or ""
+        if not host.endswith(".googleapis.com"):
+            what = f"{name} is {url}, which is not Google: buckets are asked for there"
+            yield (warning if config.is_local else failed)("google", what, f"take {name} out")

@@ -1,0 +1,167 @@
+"""Signing in: the OAuth client, and what the provider says when it is asked."""
+
+from collections.abc import Generator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import requests
+
+from dsgctl.config import Config
+from dsgctl.core.errors import Invalid
+from dsgctl.json_text import NotJson, member, parse
+from dsgctl.oauth_client import read_client
+from dsgctl.operations.doctor import network
+from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
+from dsgctl.operations.doctor.database import SKEW
+from dsgctl.operations.doctor.files import check_secret_file
+
+CALLBACK = "/accounts/google/login/callback/"  # contract.md, Login
+GOOGLE = "https://accounts.google.com"
+
+Reply = Generator[Check, None, requests.Response | None]
+
+
+def check_client(case: Case) -> Checks:
+    """The OAuth client: an id with its secret, or the file for a web application that has our redirect URI."""
+    config = case.config
+    if config.dev_login:
+        return
+    path, both = config.client_credentials, bool(config.google_client_id and config.google_client_secret)
+    if not both and (config.google_client_id or config.google_client_secret):
+        there, lost = ("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET")[:: 1 if config.google_client_id else -1]
+        use = f"so {path} counts" if path else "so nobody can sign in"
+        yield (warning if path else failed)("oauth client", f"{there} is set and {lost} is not, {use}", f"set {lost}")
+    if both and config.oidc_issuer == GOOGLE and not config.google_client_id.endswith(".apps.googleusercontent.com"):
+        yield warning(
+            "oauth client",
+            "GOOGLE_CLIENT_ID is none of Google: they end with .apps.googleusercontent.com",
+            "copy it from the provider's console, or set DSG_OIDC_ISSUER",
+        )
+    if path is not None:
+        yield from check_secret_file("oauth client", case.account, path, case.host)
+        yield from check_client_file(config, path)
+    if both and path is not None and _id_in(path) not in (None, config.google_client_id):
+        yield warning(
+            "oauth client",
+            f"GOOGLE_CLIENT_ID is another client than that of {path}, which is not used",
+            "take one of them out",
+        )
+
+
+def check_client_file(config: Config, path: Path) -> Checks:
+    """What is in the file that Google offers for download."""
+    if problem := find_client_problem(path):
+        yield failed("oauth client", *problem)
+        return
+    ours = config.origin + CALLBACK
+    uris = parse(path.read_bytes())["web"].get("redirect_uris")
+    if isinstance(uris, list) and ours not in uris:
+        yield failed(
+            "oauth client",
+            f"the redirect URIs in {path} lack {ours}: Google answers redirect_uri_mismatch",
+            "add it at Google, Credentials, and download the file again",
+        )
+    else:
+        yield ok("oauth client", f"{path} is of a web application")
+
+
+def find_client_problem(path: Path) -> tuple[str, str] | None:
+    """Why nobody can sign in with the client of a file, and what to do; None if they can."""
+    again = "at Google, Credentials: create an OAuth client ID for a web application, and download its JSON"
+    try:
+        content = parse(path.read_bytes())
+    except OSError as error:
+        return f"cannot read {path}: {error.strerror}", "run it as root, or correct the path"
+    except NotJson as error:
+        return f"{path} is not an OAuth client file: {error}", again
+    if isinstance(content, dict) and content.get("type") == "service_account":
+        return (
+            f"{path} is the key of a service account, which reads buckets and signs nobody in",
+            f"it belongs into GOOGLE_APPLICATION_CREDENTIALS; {again}",
+        )
+    if isinstance(content, dict) and "installed" in content:
+        return f"{path} is of a desktop app: Google sends nobody back to a web site for it", again
+    try:
+        read_client(path)
+    except Invalid as error:
+        return error.message, error.hint
+    return None
+
+
+def _id_in(path: Path) -> str | None:
+    try:
+        return read_client(path).id
+    except Invalid:
+        return None
+
+
+def check_provider(config: Config, at: datetime | None) -> Checks:
+    """Whether the provider answers, and is the one that is set.
+
+    Args:
+        at: to compare its clock with this host's; None for not.
+    """
+    if config.dev_login:
+        yield warning("provider", "DSG_DEV_LOGIN: anybody on this machine signs in as anybody", "for trying out only")
+        return
+    if not (config.google_client_id and config.google_client_secret) and config.client_credentials is None:
+        yield failed(
+            "provider", "no OAuth client: nobody can sign in", "dsgctl setup reads the file that Google offers"
+        )
+        return
+    url = f"{config.oidc_issuer.rstrip('/')}/.well-known/openid-configuration"
+    reply = yield from _ask(url)
+    if reply is None:
+        return
+    try:
+        issuer = member(parse(reply.content), "issuer", str)
+    except NotJson:
+        issuer = None
+    if issuer is None:
+        yield failed("provider", f"{url} is no OpenID provider's description", "correct DSG_OIDC_ISSUER")
+    elif issuer != config.oidc_issuer:
+        yield failed("provider", f"{url} speaks of another issuer: {issuer!r}", f"set DSG_OIDC_ISSUER={issuer}")
+    else:
+        yield ok("provider", f"{config.oidc_issuer} answers")
+    if at is not None:
+        yield from _check_clock(reply, at)
+
+
+def _ask(url: str) -> Reply:
+    """The provider's answer of 200; None after a line that says why there is none."""
+    try:
+        reply = network.get(url)
+    except (requests.RequestException, OSError) as error:
+        found, do = network.explain(url, error)
+        yield failed("provider", f"{url} does not answer: {found}", do)
+        return None
+    if 300 <= reply.status_code < 400:
+        yield failed(
+            "provider", f"{url} redirects to {reply.headers.get('Location')}", "set DSG_OIDC_ISSUER as it says"
+        )
+        return None
+    if reply.status_code != 200:
+        yield failed(
+            "provider", f"{url} answers {reply.status_code}", "look at the network, or correct DSG_OIDC_ISSUER"
+        )
+        return None
+    return reply
+
+
+def _check_clock(reply: requests.Response, at: datetime) -> Checks:
+    said = reply.headers.get("Date")
+    if said is None:
+        return
+    try:
+        away = abs(parsedate_to_datetime(said) - at)
+    except (ValueError, TypeError):
+        return
+    if away > SKEW:
+        yield failed(
+            "clock",
+            f"this host's clock is {away.total_seconds():.0f} s away from the provider's",
+            "timedatectl set-ntp true",
+        )
+    else:
+        yield ok("clock", "agrees with the provider's")

@@ -1,0 +1,222 @@
+"""Brings the policies of buckets at Google up to the facts: one read and one write a bucket, again on conflict.
+
+What is wanted and whose members are the gateway's is decided in core/iam_ledger.py, which also says how a crash at any
+moment is mended; what a policy is, and what of it is ours, in core/rules/iam_policy.py; gcs/policies.py asks Google.
+"""
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dsgctl.bounded_http import Deadline
+from dsgctl.core import datasets, iam_ledger
+from dsgctl.core.change import Change
+from dsgctl.core.clock import now
+from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.rules import iam_policy
+from dsgctl.core.rules.iam_policy import LIMIT, Difference
+from dsgctl.gcs.policies import EtagConflict, GoogleError, InvalidMember, NoBucket, OutcomeUnknown, Policies
+from dsgctl.store import Database
+
+TRIES = 5  # of the cycle of one bucket, as long as others write its policy
+PAUSE = 0.2  # seconds before the second try; each further one twice that
+BUCKET_SECONDS = 60.0  # after which a bucket is not tried again in this run
+UNKNOWN = 50  # addresses that Google may name as nobody's in one run, of one bucket
+
+Begin = Callable[[], AbstractContextManager[Change]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one bucket.
+
+    Attributes:
+        difference: what was done, or would be.
+        trouble: why it failed, wholly or for ``left_out``; None if it did not.
+        left_out: who should be added and could not be.
+    """
+
+    bucket: str
+    difference: Difference = field(default_factory=Difference)
+    trouble: DsgError | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a cycle leaves out.
+
+    Attributes:
+        unknown: members that Google does not take.
+        adding: whether anybody is added: what takes access away must not wait for what gives it.
+        trouble: why.
+    """
+
+    unknown: frozenset[str] = frozenset()
+    adding: bool = True
+    trouble: DsgError | None = None
+
+
+class Sync:
+    """One run over buckets."""
+
+    def __init__(self, database: Database, storage_url: str, begin: Begin, *, dry_run: bool = False) -> None:
+        """
+        Args:
+            begin: opens a change of facts, as whoever runs this.
+            dry_run: only look.
+        """
+        self._database = database
+        self._storage_url = storage_url
+        self._begin = begin
+        self._dry_run = dry_run
+        self._credentials: dict[str | None, Policies | GoogleError] = {}
+
+    def run(self, buckets: list[str]) -> Iterator[Outcome]:
+        """Each bucket in turn, whatever becomes of the others."""
+        try:
+            for bucket in buckets:
+                try:
+                    yield self._bucket(bucket)
+                except DsgError as error:
+                    yield Outcome(bucket, trouble=error)
+        finally:
+            for policies in self._credentials.values():
+                if isinstance(policies, Policies):
+                    policies.close()
+
+    def _bucket(self, bucket: str) -> Outcome:
+        policies = self._policies(datasets.find_credential(self._database, bucket))
+        limits, tries, deadline = _Limits(), 0, Deadline(BUCKET_SECONDS)
+        while True:
+            try:
+                return self._cycle(policies, bucket, limits)
+            except EtagConflict as error:
+                tries += 1
+                if tries < TRIES and deadline.seconds_left():
+                    time.sleep(PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.0))  # noqa: S311  no secret
+                    continue
+                trouble: GoogleError = error  # also of who may not be in a policy there, Google says 412
+            except InvalidMember as error:
+                named = self._named(bucket, error, limits)
+                if named and len(limits.unknown) < UNKNOWN and deadline.seconds_left():
+                    limits = _Limits(limits.unknown | named, trouble=_remove_everybody(limits.unknown | named, error))
+                    continue
+                trouble = error
+            if not limits.adding:
+                raise trouble
+            limits, tries = replace(limits, adding=False, trouble=trouble), 0
+
+    def _named(self, bucket: str, error: InvalidMember, limits: _Limits) -> frozenset[str]:
+        """Whom of those to be added Google names in its refusal."""
+        words = {word.strip(".,;:'\"()") for word in error.google_message.lower().split()}
+        with self._database.snapshot():
+            wanted = iam_ledger.read_members(self._database, bucket, now())
+        return frozenset(one for one in wanted - limits.unknown if words & {one, one.removeprefix("user:")})
+
+    def _cycle(self, policies: Policies, bucket: str, limits: _Limits) -> Outcome:
+        """Read, compute, write."""
+        try:
+            policy = policies.read(bucket)
+        except NoBucket:
+            if iam_ledger.is_chosen(self._database, bucket):
+                raise
+            policy = {}  # it was given up here too: nobody is left in it
+        with self._database.snapshot():
+            wanted = iam_ledger.read_members(self._database, bucket, now())
+            ledger = iam_ledger.read_ledger(self._database, bucket)
+        whole = iam_policy.compare(policy, wanted, ledger)
+        difference, trouble = _limit_difference(whole, iam_policy.principals(policy), limits)
+        outcome = Outcome(bucket, difference, trouble, tuple(sorted({*whole.add} - {*difference.add})))
+        if self._dry_run:
+            return outcome
+        new: frozenset[str] = frozenset()
+        if difference.add or difference.found or difference.gone:
+            with self._begin() as change:
+                new = iam_ledger.begin(change, bucket, difference)
+        if not (difference.add or difference.remove):
+            return outcome
+        try:
+            written = policies.write(bucket, iam_policy.apply_difference(policy, difference))
+        except GoogleError as error:
+            if new and not isinstance(error, OutcomeUnknown):
+                with self._begin() as change:
+                    iam_ledger.withdraw(change, bucket, new)
+            raise
+        return self._written(outcome, iam_policy.viewers(policy), iam_policy.viewers(written))
+
+    def _written(self, outcome: Outcome, before: frozenset[str], there: frozenset[str]) -> Outcome:
+        """Google has written a policy: the one that it was sent, or nearly."""
+        sent = outcome.difference
+        # Nobody else wrote in between: whoever is new came with this write, if under another address.
+        new = sorted(one for one in there - before if one.startswith("user:"))
+        done = replace(sent, add=tuple(new), remove=tuple(one for one in sent.remove if one not in there))
+        with self._begin() as change:
+            iam_ledger.finish(change, outcome.bucket, done)
+        if (done.add, done.remove) == (sent.add, sent.remove):
+            return outcome
+        odd = ", ".join(sorted({*done.add} ^ {*sent.add} | {*sent.remove} - {*done.remove}))
+        trouble = Conflict(
+            f"Google has written another policy than it was sent: {odd}",
+            "where it has another address for a person: dsgctl user set EMAIL --email ADDRESS",
+        )
+        return replace(outcome, difference=done, trouble=trouble)
+
+    def _policies(self, credential: str | None) -> Policies:
+        if credential not in self._credentials:
+            try:
+                self._credentials[credential] = Policies(self._storage_url, credential)
+            except GoogleError as error:  # to look for one where there is none takes seconds: once is enough
+                self._credentials[credential] = error
+        found = self._credentials[credential]
+        if isinstance(found, GoogleError):
+            raise found
+        return found
+
+
+def _limit_difference(whole: Difference, principals: int, limits: _Limits) -> tuple[Difference, DsgError | None]:
+    """The difference without those that a policy cannot take, and why."""
+    add = tuple(member for member in whole.add if member not in limits.unknown)
+    after = principals - len(whole.remove) + len(add)
+    if add and after > LIMIT:
+        trouble = Conflict(
+            f"the policy would have {after} principals, and Google takes {LIMIT}: nobody was added",
+            "put people into a Google group, and give that the role; or let them read through the gateway alone",
+        )
+        return replace(whole, add=()), trouble
+    if not limits.adding:
+        return replace(whole, add=()), limits.trouble if whole.add else None
+    return replace(whole, add=add), limits.trouble if len(add) < len(whole.add) else None
+
+
+def _remove_everybody(members: frozenset[str], error: InvalidMember) -> GoogleError:
+    people = ", ".join(member.removeprefix("user:") for member in sorted(members))
+    return GoogleError(
+        f"Google does not take {people}", "have them make a Google account of this address", error.google_message
+    )
+
+
+@contextmanager
+def lock_sync(database: Path) -> Iterator[None]:
+    """Keep out other runs on the same database: each would take the other's intentions for its own.
+
+    Locks the directory, not the file: to close the file a second time would end SQLite's own locks on it
+    (https://sqlite.org/howtocorrupt.html#posix_close_bug).
+
+    Raises:
+        Conflict: another is under way.
+    """
+    directory = os.open(database.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("another 'dsgctl iam sync' is under way", "wait until it has ended") from None
+        yield
+    finally:
+        os.close(directory)

@@ -1,0 +1,267 @@
+"""The settings file of a new gateway: what ``dsgctl setup`` asks, how each answer is judged, and what is written."""
+
+import os
+import re
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dsgctl.config import DEFAULT_ENV_FILE, Config, Settings, read, require_good
+from dsgctl.core import users, validation
+from dsgctl.core.change import begin_change
+from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.env_file import read_text, with_values
+from dsgctl.files import SETTINGS_MODE, write_file
+from dsgctl.operations.doctor.backups import allow_writing
+from dsgctl.operations.doctor.check import Status
+from dsgctl.operations.doctor.sign_in import check_provider, find_client_problem
+from dsgctl.operations.doctor.viewers import check_viewers
+from dsgctl.store import StoreError
+from dsgctl.store.migrations import copy_before_migration, migrate, open_current
+from dsgctl.store.models import utc_text
+
+SITE = Path("/etc/nginx/conf.d/dsg.conf")
+CERTIFICATE, KEY = Path("/etc/ssl/certs/dsg.pem"), Path("/etc/ssl/private/dsg.key")  # nginx/dsg.conf
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One setting that somebody must decide.
+
+    Attributes:
+        option: of the command line; ``why``: one line for whoever is asked.
+        example: an answer, as it may be typed.
+        needed: there is no gateway without it.
+    """
+
+    setting: str
+    option: str
+    why: str
+    example: str
+    needed: bool = False
+
+
+QUESTIONS = (
+    Question(
+        "DSG_ORIGIN",
+        "origin",
+        "The address under which browsers reach this gateway",
+        "https://auth.example.org",
+        needed=True,
+    ),
+    Question(
+        "CLIENT_CREDENTIALS_PATH",
+        "client",
+        "The OAuth client that signs people in: the JSON file that Google offers for download",
+        "/root/client_secret.json",
+    ),
+    Question(
+        "NGAUTH_ALLOWED_ORIGINS",
+        "viewers",
+        "Which Neuroglancers may ask for data: their addresses, with commas between, or a regular expression",
+        "https://neuroglancer-demo.appspot.com",
+    ),
+    Question(
+        "DSG_BACKUP_DIR",
+        "backup-dir",
+        "A directory for encrypted backups, best on another machine's disk",
+        "/var/backups/dsg",
+    ),
+)
+
+
+def read_file(path: Path) -> Settings:
+    """What a settings file says, apart from the environment; empty if it is not there.
+
+    Raises:
+        Invalid: something in it is wrong: nothing is added to such a file.
+    """
+    settings = read({}, str(path) if path.exists() else os.devnull)
+    require_good(settings)
+    return settings
+
+
+def values_of(settings: Settings) -> dict[str, str]:
+    return {line.name: line.value for line in settings.lines}
+
+
+# Judging
+
+
+def judge(setting: str, answer: str) -> str:
+    """One answer, as it is to be written.
+
+    Raises:
+        Invalid: it is not of its form, or of no use: a pattern that lets look-alikes in or nobody, a file that is
+            no OAuth client, a directory that is another one for each who runs a command.
+    """
+    if validation.has_control(answer):
+        raise Invalid(
+            f"{setting}: {validation.quoted(answer)} is not one line", "say it again without control characters"
+        )
+    value = build_pattern(answer) if setting == "NGAUTH_ALLOWED_ORIGINS" else answer
+    settings = read({setting: value}, os.devnull)
+    require_good(settings)
+    if setting == "NGAUTH_ALLOWED_ORIGINS":
+        for check in check_viewers(settings.config):
+            if check.status is Status.FAILED:
+                raise Invalid(check.found, check.do)
+    if setting == "CLIENT_CREDENTIALS_PATH" and (problem := find_client_problem(Path(value))):
+        raise Invalid(*problem)
+    if setting == "DSG_BACKUP_DIR" and not Path(value).is_absolute():
+        raise Invalid(f"DSG_BACKUP_DIR: {value} is another directory for each who runs it", "name it from the root: /")
+    return value
+
+
+def build_pattern(answer: str) -> str:
+    """The regular expression for some addresses of viewers, as they stand in a browser; any other text as it is."""
+    origins = [_origin_of(part) for part in re.split(r"[\s,]+", answer) if part]
+    if not origins or None in origins:
+        return answer
+    return "|".join(dict.fromkeys(str(origin).replace(".", r"\.") for origin in origins))
+
+
+def _origin_of(text: str) -> str | None:
+    """``https://host[:port]`` of an address that is typed or copied; None for what is none."""
+    match = re.fullmatch(r"(?:(https?)://)?([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([0-9]{1,5}))?(?:[/?#].*)?", text, re.I)
+    if match is None or not (match[1] or "." in match[2]):
+        return None
+    scheme, host, port = (match[1] or "https").lower(), match[2].lower(), match[3]
+    own_port = {"https": "443", "http": "80"}[scheme]
+    return f"{scheme}://{host}" + (f":{port}" if port and port != own_port else "")
+
+
+def require_consistent(settings: Mapping[str, str], *, offline: bool) -> Config:
+    """All settings together: none contradicts another, and the provider is there if people sign in through it.
+
+    Raises:
+        Invalid: they do not fit, or the provider does not answer.
+    """
+    read_back = read({**settings}, os.devnull)
+    require_good(read_back)
+    config = read_back.config
+    if config.client_credentials is not None and not offline:
+        for check in check_provider(config, None):
+            if check.status is Status.FAILED:
+                raise Invalid(check.found, f"{check.do}, or --offline")
+    return config
+
+
+# Writing
+
+
+def write(path: Path, settings: Mapping[str, str]) -> bool:
+    """Put settings into a file and leave every other line of it as it is. Returns whether anything changed.
+
+    Raises:
+        DsgError: it cannot be written.
+    """
+    old = read_text(str(path), required=False) or ""
+    new = with_values(old, settings)
+    if new == old:
+        return False
+    try:
+        write_file(path, new.encode(), mode=SETTINGS_MODE, owner=_owner(path.parent), replace=True)
+    except OSError as error:
+        raise DsgError(f"cannot write {path}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
+    return True
+
+
+def _owner(directory: Path) -> tuple[int, int] | None:
+    """Root, and the group of the directory: the service's user is in it, others are not."""
+    return (0, directory.stat().st_gid) if os.geteuid() == 0 else None
+
+
+def keep_client(source: Path, directory: Path) -> Path:
+    """Copy the OAuth client's file beside the settings, where the service may read it. Returns the copy."""
+    target = directory / "client_credentials.json"
+    if source.resolve() != target.resolve():
+        try:
+            with source.open("rb") as file:
+                write_file(target, file, mode=SETTINGS_MODE, owner=_owner(directory), replace=True)
+        except OSError as error:
+            raise DsgError(f"cannot write {target}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
+    return target
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def rotated(keys: str) -> str:
+    """A new signing key before the one that signed until now, which goes on to verify; older ones go."""
+    former = keys.split(",", maxsplit=1)[0].strip()
+    return f"{new_key()},{former}" if former else new_key()
+
+
+# Database and first admin
+
+
+def has_admin(path: Path) -> bool:
+    """Whether there is a database in which somebody manages the gateway."""
+    if not path.exists():
+        return False
+    try:
+        database = open_current(path, read_only=True)
+    except StoreError:
+        return True  # what is wrong with it is said later, and is no reason to ask
+    try:
+        return next(users.list_users(database, admin=True, limit=1), None) is not None
+    finally:
+        database.close()
+
+
+def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list[str]:
+    """Make or upgrade the database, and the first admin. Returns what was done, in sentences."""
+    moment, existed = utc_text(at), config.database.exists()
+    done = []
+    copy_before_migration(config.database, moment)
+    if migrate(config.database, now=moment):
+        done.append(f"{'upgraded' if existed else 'made'} the database {config.database}")
+    if admin is None:
+        return done
+    database = open_current(config.database)
+    try:
+        with begin_change(database, actor) as opened:
+            if users.by_email(database, admin) is None:
+                users.add(opened, admin, admin=True)
+                done.append(f"added {admin}, who manages the gateway")
+            elif users.set_attributes(opened, admin, admin=True):
+                done.append(f"{admin} manages the gateway now")
+    finally:
+        database.close()
+    return done
+
+
+def next_commands(config: Config, path: Path, *, restart: bool = False) -> list[str]:
+    """What is left to type, line by line, as it stands."""
+    options = "" if str(path) == DEFAULT_ENV_FILE else f" --env-file {shlex.quote(str(path))}"
+    if config.is_local:
+        return [f"dsgserve{options} &", f"dsgctl{options} doctor"]
+    host, timers = urlsplit(config.origin).hostname or "", ["dsg-prune.timer"]
+    commands = []
+    if config.backup_dir is not None:
+        timers.append("dsg-backup.timer")
+        if not config.backup_dir.exists():
+            commands.append(f"install -d -o dsg -g dsg -m 750 {shlex.quote(str(config.backup_dir))}")
+        if not config.backup_dir.is_relative_to("/var/backups/dsg"):  # systemd/dsg-backup.service
+            commands.append(allow_writing(config.backup_dir))
+    if not CERTIFICATE.exists():  # without one nginx does not start, and certbot needs nginx
+        commands.append(
+            f"openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN={host} -addext subjectAltName=DNS:{host} "
+            f"-keyout {KEY} -out {CERTIFICATE}"
+        )
+    if not SITE.exists():
+        shipped = Path(sys.prefix) / "share/nginx/dsg.conf"
+        source = shipped if shipped.exists() else Path("/opt/dsg/share/nginx/dsg.conf")
+        commands.append(f"sed s/auth.example.org/{host}/ {source} > {SITE}")
+    commands += ["nginx -t && systemctl reload nginx", f"systemctl enable --now dsgserve.socket dsgserve {timers[0]}"]
+    commands[-1] += "".join(f" {timer}" for timer in timers[1:])
+    if restart:
+        commands.append("systemctl restart 'dsgserve*.service'")
+    return [*commands, f"dsgctl{options} doctor"]

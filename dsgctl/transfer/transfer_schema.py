@@ -1,0 +1,227 @@
+"""The tables of facts row by row, as JSON has them: what `dsgctl export` writes and an import of it puts back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from peewee import AutoField, BlobField, BooleanField, Field, ForeignKeyField, IntegerField
+
+from dsgctl.core import validation
+from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store import raw_rows as stored
+from dsgctl.store.models import MAX_NUMBER, TimeField, utc_datetime, utc_text
+
+Form = Callable[[Any], Any]  # returns the value as the table holds it, or raises Invalid
+
+# In the order in which rows refer to each other, the columns of `LATER` aside.
+TABLES: Final[Mapping[str, Any]] = {model._meta.table_name: model for model in m.ALL}
+# References that may name a row further down: set once all rows are there.
+LATER: Final[Mapping[str, str]] = {"principals": "parent_id", "datasets": "own_terms_id"}
+AUDIT: Final = "audit"
+MOST: Final = 2**53  # ids are numbers in JSON, and some programs know no whole number above this
+
+
+def columns(table: str) -> dict[str, Field]:
+    """The columns of a table in their order, with their fields."""
+    return {field.column_name: field for field in TABLES[table]._meta.sorted_fields}
+
+
+def list_numbered_tables() -> list[str]:
+    """The tables whose rows have an id that is never used again."""
+    return [table for table, model in TABLES.items() if isinstance(model._meta.primary_key, AutoField)]
+
+
+def next_ids(database: Database) -> dict[str, int]:
+    """The id that the next row of each of these tables gets."""
+    return {table: database.next_id(TABLES[table]) for table in list_numbered_tables()}
+
+
+def export_rows(database: Database, table: str, *, without: str | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a table, in the order of their keys, one at a time. Call it in a `Database.snapshot`.
+
+    Args:
+        without: a column to leave out.
+    """
+    found = columns(table)
+    kept = [(at, name) for at, name in enumerate(found) if name != without]
+    flags = [name for name, field in found.items() if isinstance(field, BooleanField)]
+    blobs = [name for name, field in found.items() if isinstance(field, BlobField) and name != without]
+    last = None
+    try:
+        for values in stored.raw(database, TABLES[table]):
+            row = {name: values[at] for at, name in kept}
+            for name in flags:
+                row[name] = bool(row[name])
+            for name in blobs:
+                row[name] = row[name].hex()
+            last = values[0]
+            yield row
+    except UnicodeDecodeError:
+        raise DsgError(
+            f"{table}: the row after {last} holds text that is not UTF-8", "mend it with the sqlite3 shell"
+        ) from None
+
+
+def forms(table: str) -> dict[str, tuple[str, Form]]:
+    """For each column of a table: the name of its field, and the function that checks a value of a document."""
+    special = _FORMS.get(table, {})
+    return {
+        name: (field.name, _form(name, field, special.get(name, _accept_any))) for name, field in columns(table).items()
+    }
+
+
+def _form(column: str, field: Field, special: Form) -> Form:
+    """None passes all but that of an id, for which the engine would choose one: what may be empty, the schema tells."""
+    of_type = _of_type(field)
+    may_be_none = not isinstance(field, AutoField)
+
+    def check(value: Any) -> Any:
+        if value is None and may_be_none:
+            return None
+        try:
+            return special(of_type(value))
+        except Invalid as error:
+            raise Invalid(f"{column}: {error.message}", error.hint) from None
+
+    return check
+
+
+def _of_type(field: Field) -> Form:
+    if isinstance(field, (AutoField, ForeignKeyField)):
+        return lambda value: _number(value, 1, MOST - 1)
+    if isinstance(field, BooleanField):
+        return _flag
+    if isinstance(field, IntegerField):
+        return lambda value: _number(value, 0, MAX_NUMBER)
+    if isinstance(field, TimeField):
+        return moment
+    if isinstance(field, BlobField):
+        return _sha256
+    return _text
+
+
+def _quote(value: Any) -> str:
+    return validation.quoted(value) if isinstance(value, str) else validation.quoted(repr(value)).strip("'")
+
+
+def _number(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:  # not isinstance: True is no number here
+        raise Invalid(f"{_quote(value)} is not a whole number from {least} to {most}")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Invalid(f"{_quote(value)} is neither true nor false")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"{_quote(value)} is not text")
+    # NUL ends a text for many who read it; half a surrogate pair is not UTF-8, and cannot be kept.
+    if not value.isprintable() and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
+        raise Invalid(f"{_quote(value)} holds a character that cannot be kept")
+    return value
+
+
+def moment(value: Any) -> str:
+    """A time of exactly the one form, so that it compares as text."""
+    try:
+        if isinstance(value, str) and utc_text(utc_datetime(value)) == value:
+            return value
+    except (ValueError, OverflowError):
+        pass
+    raise Invalid(f"{_quote(value)} is not a time like 2027-01-31T12:00:00.000000Z")
+
+
+def _sha256(value: Any) -> bytes:
+    try:
+        found = bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise Invalid("it is not a SHA-256 in 64 hexadecimal digits")
+    return found
+
+
+def _accept_any(value: Any) -> Any:
+    return value
+
+
+def _line(what: str, *, empty: bool = True) -> Form:
+    return lambda text: validation.foreign(text, what, empty=empty)
+
+
+def _paragraph(what: str) -> Form:
+    return lambda text: validation.foreign_paragraph(text, what)
+
+
+def _prefix(text: str) -> str:
+    if text and (text.startswith("/") or not text.endswith("/")):
+        raise Invalid(f"{validation.quoted(text)} is not a prefix that ends with '/'")
+    validation.gs_url(f"gs://any/{text[:-1]}")  # the slash may have been added to one of the greatest length
+    return text
+
+
+def _bucket(text: str) -> str:
+    if validation.gs_url(f"gs://{text}") != (text, ""):
+        raise Invalid(f"{validation.quoted(text)} is not a bucket")
+    return text
+
+
+def _member(text: str) -> str:
+    """A member of a bucket's policy, as `dsgctl.core.iam_ledger.member_of` makes it."""
+    address = validation.email(text.removeprefix("user:"))
+    if text != f"user:{validation.email_key(address)}":
+        raise Invalid(f"{validation.quoted(text)} is not a member like user:name@example.org, in lower case")
+    return text
+
+
+# For each column whose text has a form of its own, what is asked of a value. Names that were taken over from other
+# systems must pass, so this is the rule for those.
+_FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
+    "principals": {
+        "email": validation.foreign_email,
+        "slug": lambda text: validation.slug(text, "service account"),
+        "name": _line("name"),
+        "display_name": _line("display name"),
+        "description": _line("description"),
+        "pi": _line("PI"),
+        "notes": _paragraph("note"),
+        "picture_url": validation.url,
+        "seen_email": validation.foreign_email,
+    },
+    "affiliations": {"name": _line("affiliation", empty=False)},
+    "groups": {"name": _line("group name", empty=False)},
+    "delegated_members": {
+        "principal_id": lambda value: _number(value, 1, MOST - 1),
+        "group_id": lambda value: _number(value, 1, MOST - 1),
+    },
+    "datasets": {
+        "name": _line("dataset name", empty=False),
+        "description": _paragraph("description"),
+        "own_terms_id": lambda value: _number(value, 1, MOST - 1),
+    },
+    "versions": {"name": _line("version name", empty=False)},
+    "buckets": {"name": _bucket, "credential": validation.credential, "project": validation.project},
+    "iam_members": {"bucket": _bucket, "member": _member},
+    "locations": {"bucket": _bucket, "prefix": _prefix},
+    "grants": {
+        "permission": _line("permission", empty=False),
+        "delegate_id": lambda value: _number(value, 1, MOST - 1),
+    },
+    "services": {
+        "name": _line("service name", empty=False),
+        "display_name": _line("display name"),
+        "url": validation.url,
+    },
+    "terms": {
+        "name": _line("name for terms", empty=False),
+        "text": _paragraph("text of the terms"),
+        "invite_token": _line("invitation", empty=False),
+    },
+    "service_tables": {"service": _line("service name", empty=False), "name": _line("table name", empty=False)},
+    "tokens": {"description": _line("description")},
+}

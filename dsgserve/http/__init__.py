@@ -1,0 +1,1 @@
+"""Requests and responses: reading, routing, cookies, origins, redirects, headers and signatures."""

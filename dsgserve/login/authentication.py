@@ -1,0 +1,59 @@
+"""The login of a request: that which its cookie names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bottle import BaseRequest
+
+from dsgctl.core.tokens import TokenError
+from dsgctl.store.models import Principal, Token
+from dsgserve.gateway import Gateway
+from dsgserve.http.requests import cookie_tokens, presented_tokens
+from dsgserve.process import logs
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A usable token and its owner."""
+
+    token: Token
+    principal: Principal
+
+
+def authenticate_cookie(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:
+    """The login of the cookie alone: what a page may act upon, since a link cannot carry it.
+
+    Returns:
+        The login, why there is none, or None if there is no cookie.
+    """
+    return _first_usable(gateway, cookie_tokens(request, gateway.config.token_names))
+
+
+def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> list[Login]:
+    """The logins of all cookies. A form may have been shown to another than the first: cookies have paths."""
+    presented = cookie_tokens(request, gateway.config.token_names)
+    return [login for login in (_check_token(gateway, token) for token in presented) if isinstance(login, Login)]
+
+
+def authenticate_request(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:
+    """The login of the token on the request, wherever it stands: what may be shown upon."""
+    return _first_usable(gateway, presented_tokens(request, gateway.config.token_names))
+
+
+def _first_usable(gateway: Gateway, presented: Sequence[str]) -> Login | TokenError | None:
+    """The first login among these tokens, or what is wrong with the first of them."""
+    problem = None
+    for token in presented:
+        login = _check_token(gateway, token)
+        if isinstance(login, Login):
+            logs.about(principal=login.principal.id)
+            return login
+        problem = problem or login
+    return problem
+
+
+def _check_token(gateway: Gateway, token: str) -> Login | TokenError:
+    checked = gateway.check(token)
+    if checked.token is None or checked.principal is None or checked.problem is not None:
+        return checked.problem or TokenError.UNKNOWN
+    return Login(checked.token, checked.principal)

@@ -1,0 +1,41 @@
+"""A sign-in without a provider, to try things out: one chooses whom to be. Only with DSG_DEV_LOGIN=1.
+
+The server refuses to start with it unless it listens on loopback alone and DSG_ORIGIN is
+http://localhost (server.py), so that nobody else can choose.
+"""
+
+from itertools import islice
+
+from bottle import HTTPResponse
+
+from dsgctl.bounded_http import Deadline
+from dsgctl.core import users
+from dsgctl.core.logins import Identity
+from dsgctl.store import Database
+from dsgserve.http.responses import page
+from dsgserve.login.login_state import LoginState
+from dsgserve.login.oidc import LoginFailed
+
+_SHOWN = 50  # people to choose from; anybody else is typed
+_ISSUER = "http://localhost/dev-login"
+
+
+class DevProvider:
+    """Stands where the OpenID provider stands. Its authorization code is the email that was chosen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def choose(self, login: LoginState, callback: str) -> HTTPResponse:
+        """The page in place of the provider's."""
+        people = [row for row in islice(users.list_users(self._database), _SHOWN) if row["active"]]
+        return page("dev_login", title="Sign in as anybody", people=people, state=login.state, callback=callback)
+
+    def identify(
+        self, code: str, redirect_uri: str, *, verifier: str, nonce: str, deadline: Deadline | None = None
+    ) -> Identity:
+        """The account of this email, under the identity that it is bound to already, if any."""
+        user = users.by_email(self._database, code)
+        if user is None:
+            raise LoginFailed("bad_email", "dev login")
+        return Identity(user.issuer or _ISSUER, user.subject or user.email, user.email)

@@ -1,0 +1,1 @@
+"""ngauth, the protocol of Neuroglancer: popup, user tokens and Google tokens."""

@@ -1,0 +1,1 @@
+"""Pages on which people read and accept terms of service, and the landing page."""

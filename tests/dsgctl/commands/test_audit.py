@@ -1,0 +1,76 @@
+"""``dsgctl audit``: the log is whole, or it is said where it is not; and it can be kept elsewhere."""
+
+import json
+
+import pytest
+
+from tests.dsgctl.commands.conftest import World
+from tests.dsgctl.commands.running import execute
+from tests.dsgctl.commands.test_errors import is_one_line
+
+TRIGGERS = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete")
+
+
+def test_a_whole_log_is_said_to_be(filled: World) -> None:
+    told = filled.quick("audit", "verify").ok().out
+    head = filled.quick("audit", "verify", "-o", "value").ok().out.strip()
+    assert told == f"every record follows from the one before it; the last is {head}\n"
+    last = json.loads(filled.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
+    assert head.startswith(f"{last['id']}:")
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE audit SET actor = 'os:nobody' WHERE id = 7", 7),
+        ("DELETE FROM audit WHERE id = 7", 8),
+        ("UPDATE audit SET id = 0 WHERE id = 7", 0),
+    ],
+)
+def test_what_was_changed_is_named(filled: World, statement: str, found: int) -> None:
+    for step in (*TRIGGERS, statement):
+        execute(filled.database, step)
+    result = filled.quick("audit", "verify")
+    assert (result.code, result.out, is_one_line(result)) == (1, "", True)
+    assert f"audit record {found} does not follow from the one before it" in result.err
+
+
+def test_a_cut_at_the_end_is_found(filled: World) -> None:
+    for step in (*TRIGGERS, "DELETE FROM audit WHERE id > 30"):
+        execute(filled.database, step)
+    assert "audit record 31 does not follow" in filled.quick("audit", "verify").err
+
+
+def test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere(filled: World) -> None:
+    """Whoever may write to the file can also make a chain that verifies: hence ``--seen``."""
+    head = filled.quick("audit", "verify", "-o", "value").ok().out.strip()
+    filled.quick("group", "add", "later").ok()
+    filled.quick("audit", "verify", "--seen", head).ok()
+    for step in (*TRIGGERS, "DELETE FROM audit", "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'audit'"):
+        execute(filled.database, step)
+    for number in range(60):
+        filled.quick("group", "add", f"other-{number}").ok()
+    filled.quick("audit", "verify").ok()
+    result = filled.quick("audit", "verify", "--seen", head)
+    assert (result.code, result.out, is_one_line(result)) == (1, "", True)
+    assert "somebody wrote it anew" in result.err
+
+
+@pytest.mark.parametrize(
+    "seen", ["1", "1:", ":", "1:xyz", "-1:" + "0" * 64, "1:" + "A" * 64, "9" * 19 + ":" + "0" * 64]
+)
+def test_what_is_no_head_is_refused(filled: World, seen: str) -> None:
+    result = filled.quick("audit", "verify", "--seen", seen)
+    assert (result.code, result.out, is_one_line(result)) == (2, "", True)
+    assert "is not ID:HASH" in result.err
+
+
+def test_an_export_has_every_record_whole_and_goes_on_where_it_ended(filled: World) -> None:
+    lines = filled.quick("audit", "export", "-o", "jsonl").ok().out.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["id"] for record in records] == list(range(1, len(records) + 1))
+    for record in records[::7]:
+        assert record == json.loads(filled.quick("audit", "show", str(record["id"]), "-o", "json").ok().out)
+    filled.quick("group", "add", "later").ok()
+    more = filled.quick("audit", "export", "--after", str(len(records)), "-o", "jsonl").ok().out
+    assert json.loads(more)["target"] == "group:later"

@@ -1,0 +1,166 @@
+"""Completion: whatever names a thing completes, in a real bash too."""
+
+import os
+import pty
+import select
+import subprocess
+import time
+
+import click
+import pytest
+
+from dsgctl.commands.completing import FILES, LISTERS, let_complete
+from dsgctl.commands.session import Name
+from tests.dsgctl.commands.conftest import World
+from tests.dsgctl.commands.running import Process
+from tests.dsgctl.commands.test_help import LEAVES, _all_commands
+
+# What names nothing that is here already: new names, free text, moments, and what only its own system knows.
+FREE = frozenset(
+    {
+        "actor",
+        "affiliations",
+        "after",
+        "backup_dir",
+        "database",
+        "description",
+        "display_name",
+        "effective",
+        "expires",
+        "expiring",
+        "inactive_for",
+        "issuer",
+        "limit",
+        "name",
+        "new_email",
+        "note",
+        "older_than",
+        "on",
+        "origin",
+        "os_user",
+        "overlap",
+        "pi",
+        "project",
+        "search",
+        "seen",
+        "since",
+        "statements",
+        "target",
+        "viewers",
+        "admin",
+    }
+)
+
+
+def test_every_parameter_that_names_something_completes() -> None:
+    completing = set()
+    for path, command in _all_commands():
+        if " ".join(path) not in LEAVES or path[0] == "setup":
+            continue
+        let_complete(command, path[-2] if len(path) > 1 else "")
+        for param in command.params:
+            plain = type(param.type).shell_complete is click.ParamType.shell_complete
+            if plain and not getattr(param, "is_flag", False) and param.name not in FREE:
+                raise AssertionError(f"{' '.join(path)}: {param.name} completes to nothing, and is not free text")
+            if isinstance(param.type, Name):
+                completing.add(param.name)
+    assert LISTERS.keys() <= completing
+    assert not FREE & LISTERS.keys() & FILES
+
+
+def _complete(run: Process, line: str) -> list[str]:
+    """What bash is offered at the end of a line."""
+    words = line.split(" ")
+    result = run(
+        env={"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1), "_DSGCTL_COMPLETE": "bash_complete"}
+    )
+    assert result.err == ""
+    return [one.partition(",")[2] for one in result.out.splitlines() if one]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("dsgctl user show a", ["ada@example.org"]),
+        ("dsgctl user disable ", ["ada@example.org", "root@example.org", "bo@example.org", "old@example.org"]),
+        ("dsgctl grant add fish2 ", ["view", "edit", "manage", "admin"]),
+        ("dsgctl grant add fish2 m", ["manage"]),
+        ("dsgctl grant add fish2 view --user b", ["bo@example.org"]),
+        ("dsgctl grant add fish2 view --version ", ["v1.2"]),
+        ("dsgctl access explain n", ["nightly-export"]),
+        ("dsgctl user offboard ada@example.org --service-accounts k", ["keep"]),
+        ("dsgctl token show 2", ["2", *map(str, range(20, 23))]),
+        ("dsgctl terms show ", ["1", "2", "3"]),
+        ("dsgctl service remove c", ["clio"]),
+        ("dsgctl service table remove datastack ", ["fish2_v1"]),
+        ("dsgctl service root remove datastack fish2_v1 ", ["720575940623636701"]),
+        ("dsgctl bucket set l", ["lab-data"]),
+        ("dsgctl dataset location remove fish2 ", ["gs://lab-data/fish2/"]),
+        ("dsgctl dataset show f", ["fish2", "fly"]),
+        ("dsgctl group show l", ["lab-1"]),
+        ("dsgctl user add b", ["bo@example.org"]),
+        ("dsgctl group add l", []),
+        ("dsgctl user show nobody", []),
+        ("dsgctl dataset version remove nothing ", []),
+    ],
+)
+def test_it_offers_what_there_is_in_order(built_world: World, line: str, offered: list[str]) -> None:
+    assert _complete(built_world.run, line) == offered
+
+
+@pytest.mark.parametrize(
+    "line", ["dsgctl terms add T --file fi", "dsgctl import csv fi", "dsgctl import clio fi", "dsgctl apply fi"]
+)
+def test_files_are_left_to_the_shell(built_world: World, line: str) -> None:
+    words = line.split(" ")
+    out = built_world.run(
+        env={"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1), "_DSGCTL_COMPLETE": "bash_complete"}
+    ).out
+    assert out == "file,fi\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("dsgctl user show ad\t", "dsgctl user show ada@example.org"),
+        ("dsgctl grant add fish2 ma\t", "dsgctl grant add fish2 manage"),
+        ("dsgctl token list --user bo\t", "dsgctl token list --user bo@example.org"),
+        ("dsgctl apply pol\t", "dsgctl apply policy.yaml"),
+    ],
+)
+def test_a_real_bash_completes_the_line(filled: World, typed: str, line: str) -> None:
+    run = filled.run
+    run.shell("true")  # which makes the program
+    (filled.directory / "completion").write_text(run("completion", "bash").ok().out)
+    ours, theirs = pty.openpty()
+    bin_ = filled.directory / "bin"
+    with subprocess.Popen(
+        ["bash", "--noprofile", "--norc", "-i"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        cwd=filled.directory,
+        env=run.environment(PATH=f"{bin_}:{os.environ['PATH']}", TERM="dumb", PS1="> "),
+    ) as bash:
+        os.close(theirs)
+        try:
+            _say(ours, ". ./completion; bind 'set enable-bracketed-paste off'; echo read''y\n", "ready")
+            part = typed.rstrip("\t")
+            seen = _say(ours, part, part)
+            os.write(ours, b"\t")
+            _say(ours, "", line, seen)
+        finally:
+            bash.kill()
+            os.close(ours)
+
+
+def _say(terminal: int, text: str, until: str, before: str = "") -> str:
+    """Type something, and wait for what is shown then, after what was shown before; returns the new part."""
+    os.write(terminal, text.encode())
+    seen, end = "", time.monotonic() + 60
+    while until not in before + seen:
+        assert time.monotonic() < end, seen
+        if select.select([terminal], [], [], 1)[0]:
+            seen += os.read(terminal, 4096).decode()
+    return seen

@@ -1,0 +1,423 @@
+"""Every noun and verb, in the words that scripts and operators type, and what each answers in every format."""
+
+import csv
+import io
+import json
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dsgctl.operations.doctor.database import check_people
+from dsgctl.store import Database
+from dsgctl.store.migrations import LATEST
+from tests.dsgctl.commands.conftest import World
+from tests.dsgctl.commands.running import Result, dump, execute
+from tests.dsgctl.commands.world import ROOT
+
+CHANGED = "id name changed"
+PLAN = "action target before after"
+USER_HOLDS = "grants groups tokens acceptances children"
+DATASET_HOLDS = "versions locations grants terms service_tables"
+TOKEN = "id token of prefix expires"
+GRANT = "dataset permission subject version scope expires changed"
+REVOKED = "dataset permission subject version scope changed"
+HOLDING = "dataset who kind permission version through until state granted_by"
+
+# Command -> the keys of its JSON, in their order; [..] if it is a list of such objects.
+COMMANDS: dict[str, str] = {
+    "user add cy@example.org --name 'Cy Twombly' --display-name Cy --admin --read-only --pi Boss "
+    "--affiliation HHMI --affiliation Janelia --note 'asked by phone'": "id email changed",
+    "user list --search ada --group lab-1 --limit 5": "[id email name display_name admin active read_only created]",
+    "user list --admin": "[id email name display_name admin active read_only created]",
+    "user list --disabled": "[id email name display_name admin active read_only created]",
+    "user show ada@example.org": "id email name display_name admin active read_only pi notes picture_url issuer "
+    f"subject created created_by parent affiliations leads {USER_HOLDS} last_used",
+    "user set ada@example.org --name 'Ada King' --display-name Ada --admin --read-only --pi Boss "
+    "--affiliation Janelia --note noted --email ada@lab.example.org --unbind": "email changed",
+    "user set ada@example.org --no-admin --no-read-only": "email changed",
+    "user disable bo@example.org": "email changed",
+    "user enable old@example.org": "email changed",
+    "user offboard bo@example.org -y": "email changed disabled tokens grants groups service_accounts",
+    "user offboard bo@example.org --os-user bo --service-accounts disable --dry-run": f"[{PLAN}]",
+    "user remove bo@example.org -y": f"email changed {USER_HOLDS}",
+    "user remove bo@example.org --dry-run": f"[{PLAN}]",
+    "group add lab-2": CHANGED,
+    "group list": "[id name members leads]",
+    "group show lab-1": "id name created leads members grants scoped_grants",
+    "group member add lab-1 bo@example.org --lead": "group email changed",
+    "group member add lab-1 ada@example.org --no-lead": "group email changed",
+    "group member remove lab-1 ada@example.org": "group email changed",
+    "group remove lab-1 --yes": "name changed members grants scoped_grants",
+    "group remove lab-1 --dry-run": f"[{PLAN}]",
+    "dataset add mouse --description 'A mouse' --public": CHANGED,
+    "dataset list": "[id name access terms description]",
+    "dataset show fish2": f"id name description access own_terms created {DATASET_HOLDS}",
+    "dataset set fish2 --description New --public": "name changed",
+    "dataset set fly --closed": "name changed",
+    "dataset remove fish2 -y": f"name changed {DATASET_HOLDS}",
+    "dataset remove fish2 --dry-run": f"[{PLAN}]",
+    "dataset version add fish2 v2 --public": "dataset version changed",
+    "dataset version add fish2 v1.2 --closed": "dataset version changed",
+    "dataset version list fish2": "[id name public]",
+    "dataset version remove fish2 v1.2 -y": "dataset version changed grants locations terms",
+    "dataset version remove fish2 v1.2 --dry-run": f"[{PLAN}]",
+    "dataset location add fish2 gs://other-bucket": "dataset location version changed",
+    "dataset location add fish2 gs://other-bucket/deep/er --version v1.2": "dataset location version changed",
+    "dataset location list fish2": "[id location version]",
+    "dataset location remove fish2 gs://lab-data/fish2 -y": "dataset location changed",
+    "dataset location remove fish2 gs://lab-data/fish2/ --version v1.2 -y": "dataset location changed",
+    "dataset location remove fish2 gs://lab-data/fish2 --dry-run": f"[{PLAN}]",
+    "bucket list": "[name datasets iam credential project]",
+    "bucket set lab-data --iam": "name changed",
+    "bucket remove old-data -y": "name changed",
+    "bucket remove old-data --dry-run": f"[{PLAN}]",
+    "bucket set lab-data --credential /etc/dsg/key.json --project lab-project": "name changed",
+    "grant add fly admin --user ada@example.org": GRANT,
+    "grant add fly edit --group lab-1 --expires 90d": GRANT,
+    "grant add fly manage --service-account nightly-export --expires 2999-01-31": GRANT,
+    "grant add fish2 edit --user bo@example.org --version v1.2 --scope lab-1 --expires 2w": GRANT,
+    "grant revoke fish2 edit --user ada@example.org": REVOKED,
+    "grant revoke fish2 view --group lab-1": REVOKED,
+    "grant revoke fish2 view --service-account nightly-export": REVOKED,
+    "grant revoke fish2 view --user bo@example.org --version v1.2 --scope lab-1": REVOKED,
+    "grant list --dataset fish2 --user bo@example.org --expiring 30d": "[id dataset version permission user group "
+    "service_account scope expires granted_by source created]",
+    "grant list --group lab-1": "[id dataset version permission user group service_account scope expires granted_by "
+    "source created]",
+    "grant list --service-account nightly-export": "[id dataset version permission user group service_account scope "
+    "expires granted_by source created]",
+    "terms add 'New terms' --file fish2.md": CHANGED,
+    "terms add 'New terms' --file fish2.md --dataset fish2": CHANGED,
+    "terms add 'New terms' --file fish2.md --dataset fish2 --version v1.2 --service clio "
+    "--effective 2999-01-31": CHANGED,
+    "terms list": "[id name dataset version service own effective retired accepted]",
+    "terms show 3": "id name dataset version service own effective retired accepted invite_token text accept_url",
+    "terms retire 3": "id changed",
+    "terms retire 2 --on 2999-01-31": "id changed",
+    "terms accept 3 bo@example.org": "id email changed",
+    "terms pending": "[user dataset terms name service accept_url]",
+    "terms pending --user bo@example.org --dataset fly": "[user dataset terms name service accept_url]",
+    "service add cave --display-name CAVE --url https://cave.example.org": CHANGED,
+    "service list": "[id name display_name url]",
+    "service remove clio -y": "name terms changed",
+    "service remove clio --dry-run": f"[{PLAN}]",
+    "service table add datastack fish2_v2 fish2": "service table dataset changed",
+    "service table list": "[id service table dataset]",
+    "service table list --service datastack": "[id service table dataset]",
+    "service table remove datastack fish2_v1 -y": "service table public_roots changed",
+    "service table remove datastack fish2_v1 --dry-run": f"[{PLAN}]",
+    "service root add datastack fish2_v1 17": "service table root_id changed",
+    "service root list datastack fish2_v1": "[root_id]",
+    f"service root remove datastack fish2_v1 {ROOT}": "service table root_id changed",
+    "service-account add weekly --description 'weekly report'": CHANGED,
+    "service-account list": "[id name description active tokens last_used]",
+    "service-account show nightly-export": "id name description active created created_by grants tokens",
+    "service-account disable nightly-export": "name changed",
+    "service-account enable nightly-export": "name changed",
+    "service-account remove nightly-export -y": "name changed grants tokens",
+    "service-account remove nightly-export --dry-run": f"[{PLAN}]",
+    "token mint --user ada@example.org --expires 90d --description laptop": TOKEN,
+    "token mint --service-account nightly-export --expires 2999-01-31": TOKEN,
+    "token list": "[id user service_account kind prefix description created expires last_used]",
+    "token list --user ada@example.org": "[id user service_account kind prefix description created expires last_used]",
+    "token list --service-account nightly-export --all": "[id user service_account kind prefix description created "
+    "expires last_used revoked]",
+    "token show 1": "id of state kind prefix description created expires revoked last_used",
+    "token revoke 17": "id changed",
+    "token rotate 17": f"{TOKEN} replaces",
+    "token rotate 17 --overlap 7d": f"{TOKEN} replaces",
+    "token inspect": "id of state kind prefix description created expires revoked last_used",
+    "token prune --older-than 1d -y": "tokens changed",
+    "access show ada@example.org --service clio": "id parent_id service_account name email admin pi picture_url "
+    "affiliations groups groups_admin permissions permissions_v2 permissions_v2_ignore_tos missing_tos datasets_admin",
+    "access show nightly-export": "id parent_id service_account name email admin pi picture_url "
+    "affiliations groups groups_admin permissions permissions_v2 permissions_v2_ignore_tos missing_tos datasets_admin",
+    "access check ada@example.org fish2 edit": "allowed reason",
+    "access explain bo@example.org fly": "allowed reason why who dataset permission holds grants expired_grants "
+    "missing_terms locations notes next",
+    "access explain ada@example.org fish2 edit": "allowed reason why who dataset permission holds grants "
+    "expired_grants missing_terms locations notes next",
+    "access who fish2": "[id who kind holds through]",
+    "access who fish2 edit": "[id who kind holds through]",
+    "export --grants": f"[{HOLDING}]",
+    "export --grants --dataset fish2 --dataset fly": f"[{HOLDING}]",
+    "audit list": "[id at actor action target]",
+    "audit list --actor os: --target ada --since 30d --limit 3": "[id at actor action target]",
+    "audit list --since 2020-01-31": "[id at actor action target]",
+    "audit verify": "head",
+    "audit verify --seen 0:" + "0" * 64: "head",
+    "audit export --after 40": "[id at actor action target before after imported_from hash]",
+    "audit show 1": "id at actor action target before after imported_from hash",
+    "db migrate": "path schema changed former",
+    "db check": "path sound",
+    "db info": "path schema schema_of_this_release engine bytes owner mode",
+    "status": "version database origin servers requests denied failed answers_kept answers_built logins "
+    "logins_failed gcs_tokens gcs_tokens_refused calls calls_refused "
+    "revision users disabled_users admins service_accounts groups datasets grants "
+    "grants_ending_within_30_days tokens terms audit_records pending_terms last_backup",
+}
+
+# What an answer is about when a script wants one word.
+VALUES = {
+    "user add cy@example.org": r"[0-9]+",
+    "group add lab-2": r"[0-9]+",
+    "dataset add mouse": r"[0-9]+",
+    "service-account add weekly": r"[0-9]+",
+    "dataset location list fish2": r"gs://lab-data/fish2/\ngs://lab-data/fish2/",
+    "token mint --user ada@example.org": r"dsg_[0-9A-Za-z]{38}",
+    "token rotate 17": r"dsg_[0-9A-Za-z]{38}",
+    "token show 17": "valid",
+    "access who fish2 edit": "ada@example.org",
+    "user list --admin": "root@example.org",
+    "access check ada@example.org fish2 edit": "true",
+    "user disable bo@example.org": "true",
+    "user enable bo@example.org": "false",
+    "db check": "true",
+    "status": r"([a-z_]+=[^\n]*\n)+[a-z_]+=[^\n]*",
+}
+
+
+def _run(here: World, line: str, *more: str) -> Result:
+    words = shlex.split(line)
+    return here.quick(*words, *more, input=here.token if words[:2] == ["token", "inspect"] else "").ok()
+
+
+def _records(text: str) -> list[dict[str, Any]]:
+    found = json.loads(text)
+    return found if isinstance(found, list) else [found]
+
+
+def without_warnings(text: str) -> str:
+    """What stands on standard error beside warnings, which have tests of their own (test_public_datasets.py)."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("warning: "))
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_format_has_the_same_stable_keys(new_world: Callable[[], World], line: str) -> None:
+    keys = COMMANDS[line].strip("[]").split()
+    is_list = COMMANDS[line].startswith("[")
+
+    answer = _run(new_world(), line, "-o", "json")
+    assert isinstance(json.loads(answer.out), list) == is_list
+    records = _records(answer.out)
+    assert records, "a list of nothing shows no keys"
+    assert all(list(record) == keys for record in records), records
+    if not line.startswith("token"):
+        assert without_warnings(answer.err) == ""
+
+    lines = _run(new_world(), line, "--output=jsonl").out.splitlines()
+    assert [list(json.loads(each)) for each in lines] == [keys] * len(records)
+
+    table = list(csv.reader(io.StringIO(_run(new_world(), line, "-o", "csv").out)))
+    assert table[0] == keys
+    assert [len(row) for row in table[1:]] == [len(keys)] * len(records)
+
+    for format_ in ("value", "table"):
+        plain = _run(new_world(), line, "--output", format_).out
+        assert plain.strip()
+        assert "\x1b" not in plain
+
+
+@pytest.mark.parametrize("line", VALUES)
+def test_a_value_is_the_one_word_that_a_script_wants(filled: World, line: str) -> None:
+    assert re.fullmatch(VALUES[line] + "\n", _run(filled, line, "-o", "value").out)
+
+
+NOUNS = {
+    "user": "user list --search ada -o value",
+    "group": "group show lab-1 -o value",
+    "dataset": "dataset list -o jsonl",
+    "grant": "grant list --dataset fish2 -o csv",
+    "terms": "terms list",
+    "service": "service table list -o json",
+    "service-account": "service-account list -o csv",
+    "token": "token list --user ada@example.org -o json",
+    "access": "access who fish2",
+    "export": "export --grants -o csv",
+    "audit": "audit list --limit 2",
+    "db": "db info -o json",
+    "status": "status",
+}
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_process_answers_as_a_call_does(filled: World, noun: str) -> None:
+    assert filled.run(*NOUNS[noun].split()) == filled.quick(*NOUNS[noun].split()).ok()
+
+
+READS = [
+    line
+    for line in COMMANDS
+    if set(line.split()[:3])
+    & {"list", "show", "inspect", "pending", "check", "explain", "who", "export", "info", "status", "--dry-run"}
+]
+
+
+@pytest.mark.parametrize("line", READS)
+def test_a_command_that_only_reads_writes_nothing(filled: World, line: str) -> None:
+    before = dump(filled.database)
+    _run(filled, line)
+    assert dump(filled.database) == before
+
+
+# Doing it again: success that says so, and not one more record in the log.
+AGAIN = {
+    "user add ada@example.org --name 'Ada Lovelace' --affiliation HHMI": "ada@example.org is there already, the same",
+    "user add ADA@EXAMPLE.ORG": "ada@example.org is there already, the same",
+    "user set ada@example.org --name 'Ada Lovelace'": "ada@example.org is so already",
+    "user disable old@example.org": "old@example.org is disabled already",
+    "user enable ada@example.org": "ada@example.org is enabled already",
+    "group add lab-1": "group lab-1 is there already",
+    "group member add lab-1 ada@example.org": "ada@example.org is in lab-1 already",
+    "group member add lab-1 ada@example.org --no-lead": "ada@example.org is in lab-1 already",
+    "group member remove lab-1 bo@example.org": "bo@example.org is not in lab-1",
+    "dataset add fish2 --description 'Zebrafish brain'": "dataset fish2 is there already, the same",
+    "dataset set fish2 --closed": "dataset fish2 is so already",
+    "dataset version add fish2 v1.2 --public": "fish2 has version v1.2 already",
+    "dataset location add fish2 gs://lab-data/fish2": "fish2 lies at gs://lab-data/fish2 already",
+    "dataset location add fish2 gs://lab-data/fish2/ --version v1.2": "fish2 lies at gs://lab-data/fish2/ already",
+    "grant add fish2 edit --user ada@example.org": "user:ada@example.org has edit on fish2 already",
+    "grant add fish2 view --group lab-1": "group:lab-1 has view on fish2 already",
+    "grant add fish2 view --service-account nightly-export": "service-account:nightly-export has view on fish2 already",
+    "terms add 'Fly terms' --file fish2.md --dataset fly": "terms 3 are there already, the same",
+    "service add clio --display-name Clio --url https://clio.example.org": "service clio is there already, the same",
+    "service table add datastack fish2_v1 fish2": "datastack/fish2_v1 belongs to fish2 already",
+    f"service root add datastack fish2_v1 {ROOT}": f"root {ROOT} of datastack/fish2_v1 is public already",
+    "service-account add nightly-export --description 'exports synapses'": "nightly-export is there already, the same",
+    "service-account enable nightly-export": "nightly-export is enabled already",
+    "db migrate": f"has schema {LATEST} already",
+}
+
+
+@pytest.mark.parametrize("line", AGAIN)
+def test_doing_it_again_is_success_and_says_so(filled: World, line: str) -> None:
+    before = dump(filled.database)
+    answer = _run(filled, line)
+    assert AGAIN[line] in answer.out
+    assert without_warnings(answer.err) == ""
+    assert json.loads(_run(filled, line, "-o", "json").out)["changed"] is False
+    assert dump(filled.database) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "terms accept 3 bo@example.org",
+        "terms retire 3",
+        "terms retire 2",
+        "token revoke 17",
+        "user disable bo@example.org",
+    ],
+)
+def test_the_second_time_changes_nothing_more(filled: World, line: str) -> None:
+    _run(filled, line)
+    before = dump(filled.database)
+    assert "already" in _run(filled, line).out
+    assert dump(filled.database) == before
+
+
+def test_what_a_command_did_is_in_the_log_once_with_before_and_after(filled: World) -> None:
+    _run(filled, "user set ada@example.org --name 'Ada King'")
+    record = _records(_run(filled, "audit list --limit 1 -o json").out)[0]
+    shown = _records(_run(filled, f"audit show {record['id']} -o json").out)[0]
+    assert (shown["action"], shown["target"]) == ("user.set", "user:ada@example.org")
+    assert (shown["before"], shown["after"]) == ({"name": "Ada Lovelace"}, {"name": "Ada King"})
+
+
+def test_a_token_is_shown_when_it_is_made_and_never_again(filled: World) -> None:
+    answer = json.loads(_run(filled, "token mint --user ada@example.org --description new -o json").out)
+    secret = answer["token"]
+    inspected = filled.quick("token", "inspect", "-o", "json", input=secret + "\n").ok()
+    assert json.loads(inspected.out)["id"] == answer["id"]
+    seen = [inspected]
+    for line in ("token list --all", f"token show {answer['id']}", "audit list", "user show ada@example.org"):
+        seen += [_run(filled, line, "-o", format_) for format_ in ("table", "json", "csv")]
+    last = _records(_run(filled, "audit list --limit 1 -o json").out)[0]["id"]
+    seen.append(_run(filled, f"audit show {last} -o json"))
+    assert not any(secret in answer.out + answer.err for answer in seen)
+    for file in filled.database.parent.glob(filled.database.name + "*"):
+        assert secret.encode() not in file.read_bytes()
+        assert secret[8:].encode() not in file.read_bytes()
+
+
+def test_minting_prints_the_token_alone_on_stdout(filled: World) -> None:
+    answer = _run(filled, "token mint --service-account nightly-export")
+    assert re.fullmatch(r"dsg_[0-9A-Za-z]{38}\n", answer.out)
+    assert "not shown again" in answer.err
+    assert answer.out.strip() not in answer.err
+    for format_ in ("value", "json", "jsonl", "csv"):
+        assert _run(filled, "token mint --service-account nightly-export", "-o", format_).err == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect"],
+        ["show"],
+        ["revoke"],
+        ["rotate"],
+        ["list"],
+        ["prune"],
+        ["mint", "--user", "ada@example.org"],
+        ["mint", "--token"],
+    ],
+)
+def test_a_token_is_not_accepted_as_an_argument_nor_repeated(filled: World, words: list[str]) -> None:
+    """What is repeated ends in the log of whatever ran the command."""
+    before = dump(filled.database)
+    result = filled.quick("token", *words, filled.token)
+    assert result.code == 2
+    assert filled.token not in result.out + result.err
+    assert dump(filled.database) == before
+
+
+def test_a_rotated_token_works_for_the_overlap_and_not_without(filled: World) -> None:
+    _run(filled, "token rotate 17 --overlap 7d")
+    assert _run(filled, "token show 17 -o value").out == "valid\n"
+    _run(filled, "token rotate 18")
+    assert _run(filled, "token show 18 -o value").out == "revoked\n"
+
+
+@pytest.mark.parametrize(
+    ("presented", "state"),
+    [("dsg_" + "x" * 38, "mistyped"), ("abc", "unknown"), ("é" * 50, "unknown"), ("x" * 9000, "mistyped")],
+)
+def test_inspect_says_why_a_token_is_no_good(filled: World, presented: str, state: str) -> None:
+    result = filled.quick("token", "inspect", "-o", "json", input=presented + "\n")
+    assert result.code == 5
+    assert json.loads(result.out) == {"state": state}
+    assert "no good" in json.loads(result.err)["error"]
+    assert presented not in result.out + result.err
+
+
+def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
+    result = filled.quick("token", "inspect")
+    assert (result.code, result.out) == (2, "")
+    assert "dsgctl token inspect < FILE" in result.err
+
+
+def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) -> None:
+    execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
+    told = filled.quick("user", "disable", "ada@example.org").ok()
+    assert "1 account of theirs ended with it: bo@example.org" in told.err
+
+
+def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: World) -> None:
+    filled.quick("user", "add", "ken@gmail.com").ok()
+    added = filled.quick("user", "add", "k.en+lab@googlemail.com").ok()
+    assert "is it the same person as ken@gmail.com?" in added.err
+    assert filled.quick("user", "add", "k.en+lab@googlemail.com").ok().err == "", "it is there already"
+    execute(filled.database, "UPDATE principals SET seen_email = 'ada@new.example.org' WHERE id = 1")
+    shown = json.loads(filled.quick("user", "show", "ada@example.org", "-o", "json").ok().out)
+    assert shown["seen_email"] == "ada@new.example.org"
+    refused = filled.quick("user", "add", "Ada@new.example.org")
+    assert refused.code == 4
+    assert "dsgctl user set ada@example.org --email ada@new.example.org" in refused.err
+    found = [check.found for check in check_people(Database(filled.database))]
+    assert found == [
+        "ada@example.org signs in as ada@new.example.org now",
+        "ken@gmail.com and k.en+lab@googlemail.com are probably one person",
+    ]

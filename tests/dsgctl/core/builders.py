@@ -1,0 +1,71 @@
+"""What the tests of core share: a moment, a way to run one change, and what every refusal must look like."""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dsgctl.core import audit
+from dsgctl.core.change import begin_change
+from dsgctl.core.errors import DsgError
+from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.service_accounts import find_principal
+from dsgctl.core.snapshots import read_principal
+from dsgctl.store import Database
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class Run:
+    """Calls one function of core as one change, by default at `AT`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def __call__(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        at: datetime = AT,
+        actor: str = "os:test",
+        dry_run: bool = False,
+        **settings: Any,
+    ) -> Any:
+        with begin_change(self.database, actor, at=at, dry_run=dry_run) as opened:
+            return function(opened, *args, **settings)
+
+    def actions(self) -> list[str]:
+        """What the audit says was done, the oldest first: ``action target``."""
+        return [f"{row['action']} {row['target']}" for row in self.records()]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The audit records, whole, the oldest first."""
+        found = [row["id"] for row in audit.list_records(self.database)]
+        return [audit.show(self.database, number) for number in reversed(found)]
+
+    def facts(self, who: str, service: str | None = None, also: str | None = None) -> PrincipalSnapshot:
+        return read_principal(self.database, find_principal(self.database, who), service=service, also=also)
+
+    def content(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table, to see that nothing has changed."""
+        with self.database.snapshot():
+            connection = self.database._db.connection()
+            tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            return {name: sorted(connection.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
+
+
+@contextmanager
+def refused(kind: type[DsgError], *parts: str) -> Iterator[pytest.ExceptionInfo[DsgError]]:
+    """Inside, an error of this class is raised, in one line that has each of ``parts``, with a one-line hint."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    error = caught.value
+    whole = f"{error.message}; {error.hint}"
+    assert not {unicodedata.category(char) for char in whole} & {"Cc", "Cs", "Zl", "Zp"}, ascii(whole)
+    assert error.hint, f"no hint: {whole}"
+    for part in parts:
+        assert part in whole

@@ -1,0 +1,75 @@
+"""Who holds what: a row for each grant and each one whom it reaches."""
+
+import pytest
+
+from dsgctl.core import access_report, datasets, grants, groups, service_accounts, terms, users
+from dsgctl.core.errors import NotFound
+from tests.dsgctl.core.builders import AT, DAY, Run, refused
+
+ANA, BO = "ana@example.org", "bo@example.org"
+
+
+@pytest.fixture(autouse=True)
+def people(run: Run) -> None:
+    for email in (ANA, BO):
+        run(users.add, email)
+    run(groups.add, "lab")
+    run(groups.add_member, "lab", ANA)
+    for name in ("fly", "fish2"):
+        run(datasets.add, name)
+    run(datasets.add_version, "fish2", "v1")
+
+
+def give(run: Run, target: grants.Target, *, to: str, days: int | None = None) -> None:
+    subject = (
+        grants.group_subject(run.database, to)
+        if to == "lab"
+        else grants.principal_subject(service_accounts.find_principal(run.database, to))
+    )
+    run(grants.add, subject, target, expires=AT + days * DAY if days else None)
+
+
+def listed(run: Run, *names: str) -> list[tuple[object, ...]]:
+    keys = ("dataset", "who", "permission", "version", "through", "until", "state")
+    return [tuple(row[key] for key in keys) for row in access_report.list_holders(run.database, AT, datasets=names)]
+
+
+def test_a_grant_to_a_group_is_told_for_each_member(run: Run) -> None:
+    run(groups.add_member, "lab", BO)
+    give(run, grants.Target("fish2", "view"), to="lab")
+    assert listed(run) == [("fish2", who, "view", None, "lab", None, "granted") for who in (ANA, BO)]
+
+
+def test_each_grant_has_a_row_with_its_version_and_its_end(run: Run) -> None:
+    give(run, grants.Target("fish2", "view"), to="lab")
+    give(run, grants.Target("fish2", "edit", version="v1"), to=ANA, days=3)
+    give(run, grants.Target("fly", "admin"), to=BO)
+    assert listed(run) == [
+        ("fish2", ANA, "view", None, "lab", None, "granted"),
+        ("fish2", ANA, "edit", "v1", "direct", AT + 3 * DAY, "granted"),
+        ("fly", BO, "admin", None, "direct", None, "granted"),
+    ]
+    assert listed(run, "fly") == listed(run)[2:]
+
+
+def test_what_does_not_count_says_why(run: Run) -> None:
+    run(service_accounts.add, "bot")
+    for who in (ANA, BO, "bot"):
+        give(run, grants.Target("fish2", "edit"), to=who)
+    run(users.set_active, BO, False)
+    run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    assert [(who, state) for _, who, *_, state in listed(run)] == [
+        (ANA, "terms_missing"),
+        (BO, "account_disabled"),
+        ("bot", "granted"),
+    ]
+
+
+def test_a_grant_that_has_ended_is_left_out(run: Run) -> None:
+    give(run, grants.Target("fish2", "edit"), to=ANA, days=-1)
+    assert listed(run) == []
+
+
+def test_a_dataset_that_is_not_there_is_an_error(run: Run) -> None:
+    with refused(NotFound, "mouse"):
+        listed(run, "fish2", "mouse")

@@ -1,0 +1,231 @@
+"""The record of every change: whole, in order, and not to be altered unseen."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from dsgctl.core import audit, users
+from dsgctl.core.audit import Record
+from dsgctl.core.errors import NotFound
+from dsgctl.store import Database
+from tests.dsgctl.core.builders import AT, DAY, Run, refused
+
+
+@pytest.fixture(autouse=True)
+def records(run: Run) -> None:
+    """Six records: 1 to 6."""
+    run(users.add, "ana@x.org", actor="os:eve", name="Zoë 陈", at=AT - DAY)
+    run(users.set_attributes, "ana@x.org", name="Ana")
+    run(users.add, "100%_sure@x.org", actor="user:ana@x.org")
+    run(users.set_active, "ana@x.org", False, actor="os:mallory as root", at=AT + DAY)
+    run(lambda change: change.add_record(Record(AT - 9 * DAY, "old", "did", "what", None, {"b": 1, "a": [2]}, "old:1")))
+    run(users.remove, "ana@x.org", at=AT + 2 * DAY)
+
+
+def behind_the_triggers(path: Path, *statements: str) -> None:
+    """Change the table as somebody does who may write to the file and knows what stands in the way."""
+    connection = apsw.Connection(str(path))
+    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'"
+    for (trigger,) in list(connection.execute(triggers)):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_an_untouched_chain_is_whole(run: Run) -> None:
+    assert len(run.records()) == 6
+    assert audit.verify(run.database) is None
+
+
+def test_no_records_are_a_whole_chain(empty_database: Path) -> None:
+    database = Database(empty_database, read_only=True)
+    assert audit.verify(database) is None
+    assert audit.last_hash(database) == audit.GENESIS
+    database.close()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_a_chain_that_was_cut_at_its_end_is_found(run: Run, path: Path, kept: int) -> None:
+    behind_the_triggers(path, f"DELETE FROM audit WHERE id > {kept}")
+    assert audit.verify(run.database) == kept + 1
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'x'", "DELETE FROM audit", "UPDATE audit SET id = 9"])
+def test_the_table_refuses_update_and_delete(run: Run, path: Path, statement: str) -> None:
+    before = run.content()
+    connection = apsw.Connection(str(path))
+    with pytest.raises(apsw.ConstraintError, match="audit records cannot be"):
+        connection.execute(statement + " WHERE id = 2")
+    connection.close()
+    assert run.content() == before
+
+
+EDITS = {
+    "at": "'2026-11-20T12:00:00.000001Z'",
+    "at, to no date": "'2026-99-99T12:00:00.000000Z'",
+    "actor": "'os:nobody'",
+    "action": "'user.get'",
+    "target": "'user:bea@x.org'",
+    "before": "'{}'",
+    "before, to nothing": "NULL",
+    "after": '\'{"name":"x"}\'',
+    "after, to another spelling of the same": "' ' || after",
+    "after, to nothing": "NULL",
+    "imported_from": "'old:2'",
+    "hash": "zeroblob(32)",
+}
+
+
+@pytest.mark.parametrize("record_id", [1, 2, 6])
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_record_is_found(run: Run, path: Path, edit: str, record_id: int) -> None:
+    column = edit.partition(",")[0]
+    before = run.content()["audit"]
+    behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE id = {record_id}")
+    changed = run.content()["audit"] != before
+    assert audit.verify(run.database) == (record_id if changed else None)
+
+
+@pytest.mark.parametrize(
+    ("statements", "found"),
+    [
+        (["DELETE FROM audit WHERE id = 1"], 2),
+        (["DELETE FROM audit WHERE id = 3"], 4),
+        (["DELETE FROM audit WHERE id < 6"], 6),
+        (["UPDATE audit SET id = 0 WHERE id = 3"], 0),
+        (
+            [
+                "UPDATE audit SET id = 99 WHERE id = 2",
+                "UPDATE audit SET id = 2 WHERE id = 3",
+                "UPDATE audit SET id = 3 WHERE id = 99",
+            ],
+            2,
+        ),
+        (
+            [
+                "INSERT INTO audit (id, at, actor, action, target, hash) "
+                "SELECT 7, at, actor, action, target, hash FROM audit WHERE id = 6"
+            ],
+            7,
+        ),
+        (
+            [
+                "INSERT INTO audit (id, at, actor, action, target, hash) "
+                "SELECT 0, at, actor, action, target, zeroblob(32) FROM audit WHERE id = 1"
+            ],
+            0,
+        ),
+    ],
+    ids=["first deleted", "one deleted", "all but one deleted", "moved", "two exchanged", "repeated", "put before"],
+)
+def test_a_deleted_moved_or_added_record_is_found(run: Run, path: Path, statements: list[str], found: int) -> None:
+    behind_the_triggers(path, *statements)
+    assert audit.verify(run.database) == found
+
+
+def test_the_chain_goes_on_from_the_last_record(run: Run) -> None:
+    last = audit.last_hash(run.database)
+    run(users.add, "cid@x.org")
+    record = run.records()[-1]
+    fields = ["2026-11-20T12:00:00.000000Z", "os:test", "user.add", "user:cid@x.org", None, "{}", None]
+    assert record["hash"] == audit.chain_hash(last, fields).hex()
+    assert audit.verify(run.database) is None
+
+
+def test_records_of_another_system_are_known_by_where_they_come_from(run: Run) -> None:
+    origins = [f"old:{number}" for number in range(1200)]
+    assert audit.find_imported(run.database, origins) == {"old:1"}
+    record = run.records()[4]
+    assert (record["at"], record["actor"], record["after"]) == (AT - 9 * DAY, "old", {"a": [2], "b": 1})
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, [6, 5, 4, 3, 2, 1]),
+        ({"limit": 2}, [6, 5]),
+        ({"actor": "eve"}, [1]),
+        ({"actor": "OS:TEST"}, [6, 2]),
+        ({"target": "ana@x.org"}, [6, 4, 2, 1]),
+        ({"target": "%"}, [3]),
+        ({"target": "0%_s"}, [3]),
+        ({"target": "a_a"}, []),
+        ({"actor": "*"}, []),
+        ({"since": AT}, [6, 4, 3, 2]),
+        ({"since": AT + timedelta(microseconds=1)}, [6, 4]),
+        ({"since": AT, "actor": "os:", "target": "ana", "limit": 1}, [6]),
+    ],
+    ids=repr,
+)
+def test_records_are_listed_from_the_newest_by_part_of_actor_and_target(
+    run: Run, filters: dict[str, Any], expected: list[int]
+) -> None:
+    assert [row["id"] for row in audit.list_records(run.database, **filters)] == expected
+
+
+def test_a_moment_of_any_zone_is_compared_as_a_moment(run: Run) -> None:
+    since = datetime.fromisoformat(AT.isoformat()).astimezone(timezone(timedelta(hours=9)))
+    assert [row["id"] for row in audit.list_records(run.database, since=since)] == [6, 4, 3, 2]
+
+
+def test_a_record_is_shown_whole(run: Run) -> None:
+    shown = audit.show(run.database, 2)
+    assert re.fullmatch("[0-9a-f]{64}", shown.pop("hash"))
+    assert shown == {
+        "id": 2,
+        "at": AT,
+        "actor": "os:test",
+        "action": "user.set",
+        "target": "user:ana@x.org",
+        "before": {"name": "Zoë 陈"},
+        "after": {"name": "Ana"},
+        "imported_from": None,
+    }
+    with refused(NotFound, "no audit record 7", "dsgctl audit list"):
+        audit.show(run.database, 7)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (None, None),
+        ({}, "{}"),
+        ({"b": 1, "a": None}, '{"a":null,"b":1}'),
+        ({"name": "Zoë 陈", "on": True}, '{"name":"Zoë 陈","on":true}'),
+        ({"at": AT}, '{"at":"2026-11-20T12:00:00.000000Z"}'),
+        ({"at": [AT.astimezone(timezone(timedelta(hours=-5)))]}, '{"at":["2026-11-20T12:00:00.000000Z"]}'),
+    ],
+)
+def test_one_value_has_one_spelling(state: Any, expected: str | None) -> None:
+    assert audit.canonical(state) == expected
+
+
+@pytest.mark.parametrize("value", [b"bytes", {1, 2}, object()])
+def test_what_has_no_spelling_is_not_recorded(run: Run, value: Any) -> None:
+    before = run.content()
+    with pytest.raises(TypeError, match="an audit record cannot hold"):
+        run(lambda change: change.record("user.set", "user:x", after={"value": value}))
+    assert run.content() == before
+
+
+def different_fields() -> list[Callable[[], list[str | None]]]:
+    base: list[str | None] = ["a", "b", "c", "d", None, "{}", None]
+    return [
+        lambda: base,
+        lambda: ["ab", "", *base[2:]],
+        lambda: [*base[:4], "null", *base[5:]],
+        lambda: [*base[:4], "{}", None, None],
+        lambda: ['a","b', "c", *base[2:]],
+    ]
+
+
+def test_no_two_records_have_one_hash() -> None:
+    hashes = {audit.chain_hash(audit.GENESIS, fields()) for fields in different_fields()}
+    assert len(hashes) == len(different_fields())
+    assert audit.chain_hash(bytes(32), ["a"]) != audit.chain_hash(bytes(31) + b"\x01", ["a"])

@@ -1,0 +1,324 @@
+"""Who should read a bucket with an account of their own, the ledger, and what is changed in a policy."""
+
+import json
+import random
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsgctl.core import datasets, grants, groups, iam_ledger, service_accounts, terms, users
+from dsgctl.core.change import begin_change
+from dsgctl.core.errors import DsgError
+from dsgctl.core.grants import Target
+from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access, drop_nested
+from dsgctl.core.rules.iam_policy import (
+    ROLE,
+    Difference,
+    UnknownPolicy,
+    apply_difference,
+    compare,
+    principals,
+    require_policy,
+    viewers,
+)
+from dsgctl.core.snapshots import read_bucket
+from dsgctl.store.models import Principal
+from tests.dsgctl.core.builders import AT, DAY, Run
+
+ADA, BO = "user:ada@example.org", "user:bo@example.org"
+CONDITION = {"title": "t", "expression": "true"}
+
+
+@pytest.fixture
+def lying(run: Run) -> Run:
+    """fish lies in lab-data, which is chosen; fly lies there too, and is public."""
+    for name in ("fish", "fly"):
+        run(datasets.add, name, public=name == "fly")
+        run(datasets.add_location, name, f"gs://lab-data/{name}")
+    run(datasets.set_bucket, "lab-data", iam=True)
+    for name in ("Ada", "bo", "cy"):
+        run(users.add, f"{name}@Example.org")
+    return run
+
+
+def wanted(run: Run, at: Any = AT) -> set[str]:
+    with run.database.snapshot():
+        return set(iam_ledger.read_members(run.database, "lab-data", at))
+
+
+def give(run: Run, email: str, permission: str = "view", **settings: Any) -> None:
+    principal = users.find(run.database, email)
+    run(grants.add, grants.principal_subject(principal), Target("fish", permission), **settings)
+
+
+def test_nobody_has_it_for_nothing_not_even_of_what_is_public(lying: Run) -> None:
+    assert wanted(lying) == set()
+
+
+@pytest.mark.parametrize("permission", ["view", "edit", "manage", "admin"])
+def test_any_permission_is_enough(lying: Run, permission: str) -> None:
+    give(lying, "ada@example.org", permission)
+    assert wanted(lying) == {ADA}
+
+
+def test_a_grant_counts_until_it_ends(lying: Run) -> None:
+    give(lying, "ada@example.org", expires=AT + DAY)
+    assert wanted(lying) == {ADA}
+    assert wanted(lying, AT + DAY) == set()
+
+
+def test_admins_service_accounts_and_the_disabled_are_left_out(lying: Run) -> None:
+    for email in ("ada@example.org", "bo@example.org", "cy@example.org"):
+        give(lying, email)
+    lying(users.set_attributes, "bo@example.org", admin=True)
+    lying(users.set_active, "cy@example.org", False)
+    lying(service_accounts.add, "robot")
+    robot = service_accounts.find(lying.database, "robot")
+    lying(grants.add, grants.principal_subject(robot), Target("fish", "view"))
+    assert wanted(lying) == {ADA}
+
+
+def test_terms_that_are_not_accepted_hold_back(lying: Run) -> None:
+    give(lying, "ada@example.org")
+    lying(terms.add, "T", "Be kind.", dataset="fish")
+    assert wanted(lying) == set()
+
+
+def test_a_bucket_that_was_not_chosen_has_no_members(lying: Run) -> None:
+    give(lying, "ada@example.org")
+    lying(datasets.set_bucket, "lab-data", iam=False)
+    assert wanted(lying) == set()
+
+
+def test_accepted_terms_of_a_version_count(lying: Run) -> None:
+    lying(datasets.add_version, "fish", "v1")
+    lying(datasets.remove_location, "fish", "gs://lab-data/fish")
+    lying(datasets.add_location, "fish", "gs://lab-data/fish", version="v1")
+    give(lying, "ada@example.org")
+    document, _ = lying(terms.add, "T", "Be kind.", dataset="fish", version="v1")
+    assert wanted(lying) == set()
+    lying(terms.accept, document.id, "ada@example.org")
+    assert wanted(lying) == {ADA}
+
+
+def test_more_prefixes_than_a_token_takes_open_neither_door(lying: Run) -> None:
+    give(lying, "ada@example.org")
+    for number in range(60):
+        lying(datasets.add_location, "fish", f"gs://lab-data/more/{number}")
+    assert wanted(lying) == set()
+
+
+PEOPLE = tuple(f"{name}@example.org" for name in ("ada", "bo", "cy", "admin", "child", "reader"))
+
+
+def a_random_step(run: Run, chance: random.Random) -> None:
+    """One change of what decides, of whatever kind."""
+    who, dataset = chance.choice(PEOPLE), chance.choice(("fish", "fly", "worm"))
+    version = chance.choice((None, "v1", "v2"))
+    ends = chance.choice((None, AT + DAY, AT + 3 * DAY))
+    subject = chance.choice(
+        (
+            lambda: grants.principal_subject(users.find(run.database, who)),
+            lambda: grants.group_subject(run.database, "lab"),
+        )
+    )
+    folder = chance.choice(("a/", "a/b/", "a-b/", "o'neil/", "c/", ""))
+    target = Target(dataset, chance.choice(("view", "edit", "annotate")), version)
+    document = chance.randint(1, 6)
+    chance.choice(
+        (
+            lambda: run(grants.add, subject(), target, expires=ends),
+            lambda: run(grants.add, subject(), target, expires=ends),
+            lambda: run(grants.revoke, subject(), target),
+            lambda: run(groups.add_member, "lab", who),
+            lambda: run(groups.remove_member, "lab", who),
+            lambda: run(datasets.add_location, dataset, f"gs://lab-data/{folder}", version=version, any_prefix=True),
+            lambda: run(datasets.remove_location, dataset, f"gs://lab-data/{folder}", version=version),
+            lambda: run(
+                terms.add,
+                f"T {chance.random()}",
+                "Be kind.",
+                dataset="fly",
+                version=version,
+                effective=chance.choice((AT, AT + 2 * DAY)),
+            ),
+            lambda: run(terms.accept, document, who),
+            lambda: run(terms.accept, document, who),
+            lambda: run(users.set_active, who, chance.random() < 0.7),
+            lambda: run(datasets.set_attributes, dataset, public=chance.random() < 0.5),
+        )
+    )()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_who_is_wanted_is_whom_the_gateway_gives_a_token_and_explains_so(run: Run, seed: int) -> None:
+    """The doors, person by person, at every moment, while whatever decides changes."""
+    chance = random.Random(seed)
+    run(groups.add, "lab")
+    for name in ("fish", "fly", "worm"):
+        run(datasets.add, name)
+        for version in ("v1", "v2"):
+            run(datasets.add_version, name, version)
+        run(datasets.add_location, name, f"gs://lab-data/{name}")
+    for number in range(61):
+        run(datasets.add_location, "fish", f"gs://wide/{number}", version="v1" if number else None)
+    run(datasets.add_location, "worm", "gs://wide/o'neil", any_prefix=True)
+    for bucket in ("lab-data", "wide"):
+        run(datasets.set_bucket, bucket, iam=True)
+    for email in PEOPLE:
+        run(users.add, email, admin=email.startswith("admin"), read_only=email.startswith("reader"))
+    run(grants.add, grants.principal_subject(users.find(run.database, "reader@example.org")), Target("worm", "view"))
+    parent = users.find(run.database, "bo@example.org").id
+    with begin_change(run.database, "os:test") as opened:  # only an import makes children
+        opened.database.run(Principal.update(parent=parent).where(Principal.email == "child@example.org"))
+    reasons: Counter[BucketReason] = Counter()
+    for _ in range(60):
+        with suppress(DsgError):  # what is not there cannot be revoked
+            a_random_step(run, chance)
+        for at in (AT, AT + 2 * DAY):
+            for bucket in ("lab-data", "wide"):
+                reasons.update(compare_doors(run, bucket, at))
+    assert {*reasons} == {*BucketReason} - {BucketReason.UNKNOWN_BUCKET}, "some reason was not tried"
+
+
+def compare_doors(run: Run, bucket: str, at: datetime) -> list[BucketReason]:
+    """What POST /gcs_token answers to each person, after it was held against Google's policy and explanations."""
+    with run.database.snapshot():
+        locations = read_bucket(run.database, bucket)
+        decisions = {email: decide_bucket_access(run.facts(email), locations, at) for email in PEOPLE}
+        members = iam_ledger.read_members(run.database, bucket, at)
+    let_in = {email for email, decision in decisions.items() if decision.reason is BucketReason.GRANTED}
+    assert members == {iam_ledger.member_of(email) for email in let_in - {"admin@example.org"}}
+    for decision in decisions.values():
+        read = {location.prefix for location, reason in decision.places if reason is BucketReason.GRANTED}
+        assert drop_nested(read) == decision.prefixes
+        assert bool(decision.conditions) == (decision.reason is BucketReason.GRANTED) == bool(read)
+    return [decision.reason for decision in decisions.values()]
+
+
+def test_the_ledger_of_a_run_that_is_written(lying: Run) -> None:
+    assert lying(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO))) == {ADA, BO}
+    assert iam_ledger.read_ledger(lying.database, "lab-data") == {ADA: "intended", BO: "intended"}
+    lying(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
+    lying(iam_ledger.finish, "lab-data", Difference(remove=(BO,)))
+    assert iam_ledger.read_ledger(lying.database, "lab-data") == {ADA: "held"}
+    assert lying.actions()[-3:] == [
+        f"iam.add bucket:lab-data {ADA}",
+        f"iam.add bucket:lab-data {BO}",
+        f"iam.remove bucket:lab-data {BO}",
+    ]
+    assert [row["member"] for row in iam_ledger.list_ledger(lying.database)] == [ADA]
+    assert list(iam_ledger.list_ledger(lying.database, "other")) == []
+
+
+def test_only_a_new_intention_is_withdrawn(lying: Run) -> None:
+    lying(iam_ledger.begin, "lab-data", Difference(add=(ADA,)))  # its answer may still be on its way
+    new = lying(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO)))
+    lying(iam_ledger.withdraw, "lab-data", new)
+    assert iam_ledger.read_ledger(lying.database, "lab-data") == {ADA: "intended"}
+    assert not any(action.startswith("iam_ledger.") for action in lying.actions()), "nothing has come about"
+
+
+def test_what_somebody_else_took_out_is_in_the_log_once(lying: Run) -> None:
+    lying(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
+    for _ in range(2):
+        new = lying(iam_ledger.begin, "lab-data", Difference(add=(ADA,), gone=(BO,)))
+        lying(iam_ledger.withdraw, "lab-data", new)
+    assert lying.actions()[-2:] == [f"iam.forget bucket:lab-data {BO}", f"iam.forget bucket:lab-data {ADA}"]
+    assert iam_ledger.read_ledger(lying.database, "lab-data") == {}
+
+
+def test_a_bucket_is_looked_after_as_long_as_members_are_left(lying: Run) -> None:
+    lying(iam_ledger.finish, "lab-data", Difference(add=(ADA,)))
+    lying(datasets.set_bucket, "lab-data", iam=False)
+    assert iam_ledger.list_chosen_buckets(lying.database) == ["lab-data"]
+    lying(iam_ledger.finish, "lab-data", Difference(remove=(ADA,)))
+    assert iam_ledger.list_chosen_buckets(lying.database) == []
+
+
+# What is changed in a policy. Member spelled as Google might, in the ledger as, wanted -> what is done.
+COMPARED: dict[str, tuple[bool, str | None, bool, Difference]] = {
+    "nothing": (False, None, False, Difference()),
+    "new": (False, None, True, Difference(add=(ADA,))),
+    "somebody else's": (True, None, False, Difference()),
+    "somebody else's, wanted too": (True, None, True, Difference()),
+    "ours": (True, "held", True, Difference(stay=1)),
+    "ours, no longer wanted": (True, "held", False, Difference(remove=(ADA,))),
+    "ours, taken out by others": (False, "held", True, Difference(add=(ADA,))),
+    "ours, taken out, not wanted": (False, "held", False, Difference(gone=(ADA,))),
+    "written, the answer lost": (True, "intended", True, Difference(found=(ADA,), stay=1)),
+    "written, no longer wanted": (True, "intended", False, Difference(found=(ADA,), remove=(ADA,))),
+    "not written": (False, "intended", True, Difference(add=(ADA,))),
+    "not written, not wanted": (False, "intended", False, Difference(gone=(ADA,))),
+}
+
+
+@pytest.mark.parametrize(("there", "state", "is_wanted", "difference"), COMPARED.values(), ids=COMPARED)
+def test_what_is_done_about_a_member(there: bool, state: str | None, is_wanted: bool, difference: Difference) -> None:
+    policy = {
+        "etag": "a",
+        "bindings": [
+            {
+                "role": ROLE,
+                "members": ["deleted:user:ada@example.org?uid=1", *(["user:Ada@Example.org"] if there else [])],
+            },
+            {"role": ROLE, "members": [ADA], "condition": CONDITION},
+            {"role": "roles/storage.admin", "members": [ADA]},
+        ],
+    }
+    found = compare(policy, {ADA} if is_wanted else set(), {ADA: state} if state else {})
+    assert found == difference
+    after = apply_difference(policy, found)
+    assert (ADA in viewers(after)) == ((there or is_wanted) and ADA not in difference.remove)
+    assert after["bindings"][0]["members"][0] == "deleted:user:ada@example.org?uid=1"
+    assert after["bindings"][1:] == policy["bindings"][1:]
+
+
+_MEMBERS = st.lists(st.sampled_from([ADA, BO, "user:Ada@example.org", "group:g@x.org", "allUsers"]), max_size=4)
+_BINDINGS = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from([ROLE, "roles/storage.admin"]), "members": _MEMBERS},
+        optional={"condition": st.just(CONDITION)},
+    ),
+    max_size=5,
+)
+_PEOPLE = st.sets(st.sampled_from([ADA, BO]))
+
+
+@given(bindings=_BINDINGS, people=_PEOPLE, ours=_PEOPLE)
+def test_whatever_a_policy_holds_only_ours_change(bindings: list[Any], people: set[str], ours: set[str]) -> None:
+    policy = {"etag": "a", "version": 3, "kind": "storage#policy", "bindings": bindings}
+    before = json.dumps(policy)
+    difference = compare(policy, people, dict.fromkeys(ours, "held"))
+    after = apply_difference(policy, difference)
+    assert json.dumps(policy) == before
+    assert {key: after[key] for key in ("etag", "version", "kind")} == {
+        "etag": "a",
+        "version": 3,
+        "kind": policy["kind"],
+    }
+
+    def others(of: dict[str, Any]) -> list[Any]:
+        return [one for one in of["bindings"] if one["role"] != ROLE or "condition" in one]
+
+    assert others(after) == others(policy)
+    assert viewers(after) == viewers(policy) - set(difference.remove) | set(difference.add)
+    assert viewers(after) & {ADA, BO} == (viewers(policy) & {ADA, BO}) - (ours - people) | people
+    again = compare(after, people, dict.fromkeys(ours & viewers(after) | {*difference.add}, "held"))
+    assert (again.add, again.remove) == ((), ())
+    if not difference.remove:
+        assert principals(after) == principals(policy) + len(difference.add)
+
+
+def test_a_policy_without_bindings_is_one() -> None:
+    policy = require_policy({"etag": "a"})
+    assert apply_difference(policy, Difference(add=(ADA,)))["bindings"] == [{"role": ROLE, "members": [ADA]}]
+    with pytest.raises(UnknownPolicy):
+        require_policy({"etag": "", "bindings": []})
+    with pytest.raises(UnknownPolicy):
+        require_policy({"etag": "a", "version": True})

@@ -1,0 +1,107 @@
+"""Markdown of terms: what is refused when it is added, and what a page makes of it."""
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from dsgctl.core import markdown, terms
+from dsgctl.core.errors import Invalid
+from dsgctl.core.validation import MAX_TEXT
+from tests.dsgctl.core.builders import Run, refused
+
+# What costs more than it is long: each piece is repeated up to the greatest length of a text.
+HOSTILE = {
+    "stars": "*",
+    "underscores": "_",
+    "brackets": "[",
+    "pairs of brackets": "[]",
+    "links that do not end": "[a](",
+    "images that do not end": "![",
+    "emphasis without end": "*a",
+    "both kinds of emphasis": "*_",
+    "emphasis in words": "a**b",
+    "less-than": "<",
+    "ampersands": "&",
+    "backslashes": "\\",
+    "backticks": "`a",
+    "quotes in quotes": ">",
+    "empty lines": "\n",
+    "short lines": "a\n",
+    "underlined lines": "a\n=\n",
+    "headings": "# a\n",
+    "rulers": "***\n",
+    "lists": "* a\n",
+    "numbers": "1.\n",
+    "lists that never end": "- a\n\n",
+    "lazy quotes": "> a\na\n",
+    "code": "```\n",
+    "tabs": "\t",
+    "rows of a table": "|a|b|\n",
+    "references": "[a]: https://a.example\n",
+    "half references": "[a][",
+    "tildes": "~\n",
+}
+# Short ones that become very long.
+GROWING = {
+    "one long address, referred to often": f"[a]: https://a.example/{'x' * 60_000}\n\n" + "[a] " * 4_000,
+    "a table of many columns": "|".join("a" * 300) + "\n" + "|".join("-" * 300) + "\n" + "x\n" * 2_000,
+}
+USUAL = {
+    "a licence": "# Terms\n\n"
+    + "The data may be used by those who cite the *paper*, see [x](https://a.example).\n" * 1_000,
+    "a table": "|a|b|c|\n|-|-|-|\n" + "|1|2|3|\n" * 500,
+    "a long line": "word " * 19_000,
+    "Hebrew": "תנאי שימוש\n\n" * 1_000,
+}
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *GROWING])
+def test_text_that_costs_too_much_is_refused_when_it_is_added(run: Run, name: str) -> None:
+    text = GROWING.get(name) or (HOSTILE[name] * MAX_TEXT)[:MAX_TEXT]
+    with refused(Invalid, "text of the terms"):
+        run(terms.add, "Terms", text)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *GROWING])
+def test_text_that_costs_too_much_is_shown_as_it_was_typed(name: str) -> None:
+    """It may come from another system, or from the sqlite3 shell."""
+    text = GROWING.get(name) or (HOSTILE[name] * MAX_TEXT)[:MAX_TEXT]
+    page = markdown.render(text)
+    assert page.startswith("<pre>")
+    assert len(page) < 7 * MAX_TEXT
+    assert re.findall(r"<[^>]*>", page) == ["<pre>", "</pre>"]
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_usual_text_of_the_greatest_length_is_taken(run: Run, name: str) -> None:
+    assert len(USUAL[name]) <= MAX_TEXT
+    run(terms.add, "Terms", USUAL[name])
+    assert not markdown.render(USUAL[name]).startswith("<pre>")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_taken_stays_within_bounds(name: str) -> None:
+    """The longest text of each kind that is taken."""
+    marks = len(re.findall(r"[\n\t*_\[\]!<>&|`~#=\\]", HOSTILE[name])) or 1
+    page = markdown.render(HOSTILE[name] * (markdown.MAX_MARKS // marks))
+    assert len(page) < markdown.MAX_HTML + MAX_TEXT
+
+
+@pytest.mark.parametrize("top", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("# a\n## b\n### c", [0, 1, 2]),
+        ("### a\n# b", [0, 0]),
+        ("## a\n#### b\n#### c\n## d", [0, 1, 1, 0]),
+        ("###### a\n# b\n###### c\n## d", [0, 0, 1, 1]),
+        ("a\n===\nb\n---\n", [0, 1]),
+        ("# a\n## b\n### c\n#### d\n##### e\n###### f", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_headings_leave_no_level_out(typed: str, shown: list[int], top: int) -> None:
+    levels = [int(level) for level in re.findall(r"<h(\d)>", markdown.render(typed, top))]
+    assert levels == [min(6, top + below) for below in shown]
+    assert levels == [int(level) for level in re.findall(r"</h(\d)>", markdown.render(typed, top))]
+    assert all(later - former <= 1 for former, later in pairwise(levels))

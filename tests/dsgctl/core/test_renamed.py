@@ -1,0 +1,94 @@
+"""A person under another address: renamed by the provider, or added twice."""
+
+from typing import Any
+
+import pytest
+
+from dsgctl.core import logins, users, validation
+from dsgctl.core.errors import Conflict, NotFound
+from tests.dsgctl.core.builders import Run, refused
+
+ISSUER = "https://accounts.google.com"
+OLD, NEW = "ada@old.example.org", "ada@new.example.org"
+
+
+def _sign_in(run: Run, email: str, subject: str = "1") -> Any:
+    return run(logins.sign_in, logins.Identity(ISSUER, subject, email))[0]
+
+
+@pytest.fixture
+def renamed(run: Run) -> Run:
+    """Ada has signed in, and then under another address."""
+    _sign_in(run, OLD)
+    assert _sign_in(run, NEW).email == OLD
+    return run
+
+
+def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(renamed: Run) -> None:
+    run = renamed
+    assert users.show(run.database, OLD)["seen_email"] == NEW
+    assert list(users.list_renamed(run.database)) == [(OLD, NEW)]
+    before = [record for record in run.records() if record["action"] == "user.seen"]
+    assert [(record["target"], record["before"], record["after"]) for record in before] == [
+        (f"user:{OLD}", {"seen_email": None}, {"seen_email": NEW})
+    ]
+    _sign_in(run, NEW)
+    assert len([record for record in run.records() if record["action"] == "user.seen"]) == 1
+
+
+def test_the_case_of_an_address_is_no_other_address(run: Run) -> None:
+    _sign_in(run, OLD)
+    _sign_in(run, OLD.upper())
+    assert "seen_email" not in users.show(run.database, OLD)
+
+
+def test_the_old_address_again_is_no_longer_another(renamed: Run) -> None:
+    _sign_in(renamed, OLD)
+    assert not list(users.list_renamed(renamed.database))
+
+
+@pytest.mark.parametrize("address", [NEW, NEW.upper()])
+def test_an_address_under_which_somebody_signs_in_makes_no_twin(renamed: Run, address: str) -> None:
+    run = renamed
+    with refused(Conflict, f"{OLD} signs in as {NEW} now", f"dsgctl user set {OLD} --email {NEW}"):
+        run(users.add, address)
+    run(users.add, "bo@example.org")
+    with refused(Conflict, f"{OLD} signs in as {NEW} now"):
+        run(users.set_attributes, "bo@example.org", new_email=address)
+    with refused(NotFound, f"it is how {OLD} signs in now", f"dsgctl user set {OLD} --email {NEW}"):
+        users.find(run.database, address)
+
+
+@pytest.mark.parametrize("change", [{"new_email": NEW}, {"unbind": True}])
+def test_following_the_person_or_forgetting_the_identity_ends_it(renamed: Run, change: dict[str, Any]) -> None:
+    run = renamed
+    assert run(users.set_attributes, OLD, **change)
+    assert not list(users.list_renamed(run.database))
+    run(users.add, NEW)  # there already, or nobody's
+
+
+TWINS = [
+    ("ken@gmail.com", "ken@googlemail.com", True),
+    ("ken@gmail.com", "k.e.n@gmail.com", True),
+    ("ken@gmail.com", "K.En+lab@GoogleMail.com", True),
+    ("ken+a@example.org", "ken@example.org", True),
+    ("ken+a@example.org", "ken+b@example.org", True),
+    ("k.en@example.org", "ken@example.org", False),
+    ("ken@gmail.com", "ken@example.org", False),
+    ("ken@gmail.com", "kent@gmail.com", False),
+    ("\u212aen@gmail.com", "ken@gmail.com", False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "alike"), TWINS)
+def test_addresses_that_are_probably_one_person_are_pointed_out_and_stay_two(
+    run: Run, one: str, other: str, alike: bool
+) -> None:
+    assert (validation.twin_key(one) == validation.twin_key(other)) is alike
+    assert validation.twin_key(one) == validation.twin_key(one.upper()) or not one.isascii()
+    for email in (one, other):
+        kept = {} if email.isascii() else {"id": 7, "issuer": None, "subject": None, "parent": None}
+        run(users.add_all, [users.NewUser(validation.foreign_email(email), {}, (), kept)])
+    assert users.list_twins(run.database) == ([[one, other]] if alike else [])
+    assert users.list_twins(run.database, other) == ([[one]] if alike else [])
+    assert users.find(run.database, one).id != users.find(run.database, other).id

@@ -1,0 +1,131 @@
+"""Services, their tables, and the public roots in them."""
+
+from typing import Any
+
+import pytest
+
+from dsgctl.core import datasets, services, terms
+from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.store import models as m
+from tests.dsgctl.core.builders import Run, refused
+
+
+def test_a_service_is_added_once(run: Run) -> None:
+    service, new = run(services.add, "clio", display_name="Clio", url="https://clio.example")
+    assert new
+    before = run.content()
+    assert run(services.add, "clio", display_name="Clio", url="https://clio.example") == (service, False)
+    assert run.content() == before
+    assert list(services.list_services(run.database)) == [
+        {"id": service.id, "name": "clio", "display_name": "Clio", "url": "https://clio.example"}
+    ]
+
+
+@pytest.mark.parametrize("other", [{"display_name": "C"}, {"url": "https://c.example"}], ids=repr)
+def test_a_service_that_is_there_and_differs_is_a_conflict(run: Run, other: dict[str, str]) -> None:
+    run(services.add, "clio")
+    with refused(Conflict, "clio"):
+        run(services.add, "clio", **other)
+
+
+@pytest.mark.parametrize(
+    "words", [{"name": "cl io"}, {"display_name": "a\nb"}, {"url": "javascript:alert(1)"}], ids=repr
+)
+def test_a_bad_value_is_refused(run: Run, words: dict[str, str]) -> None:
+    with refused(Invalid):
+        run(services.add, words.pop("name", "clio"), **words)
+
+
+def test_its_terms_go_with_a_service(run: Run) -> None:
+    run(datasets.add, "fish2")
+    for name in ("clio", "cave"):
+        run(services.add, name)
+        run(terms.add, name, "Be kind.", dataset="fish2", service=name)
+    run(terms.add, "own", "Be kind.", dataset="fish2")
+    assert run(services.remove, "clio") == 1
+    assert [row["name"] for row in terms.list_terms(run.database)] == ["cave", "own"]
+    assert run.records()[-1]["before"] == {"display_name": "", "url": "", "terms": 1}
+    with refused(NotFound, "'clio'", "dsgctl service list"):
+        run(services.remove, "clio")
+
+
+class TestTables:
+    @pytest.fixture(autouse=True)
+    def table(self, run: Run) -> None:
+        run(datasets.add, "fish2")
+        run(datasets.add, "fly")
+        assert run(services.add_table, "cave", "fish_v1", "fish2")
+
+    def test_a_table_belongs_to_one_dataset(self, run: Run) -> None:
+        assert not run(services.add_table, "cave", "fish_v1", "fish2")
+        with refused(Conflict, "fish_v1 of cave", "dsgctl service table remove cave fish_v1"):
+            run(services.add_table, "cave", "fish_v1", "fly")
+        assert run(services.add_table, "other", "fish_v1", "fly")
+        rows = [(row["service"], row["table"], row["dataset"]) for row in services.list_tables(run.database)]
+        assert rows == [("cave", "fish_v1", "fish2"), ("other", "fish_v1", "fly")]
+        assert [row["dataset"] for row in services.list_tables(run.database, "other")] == ["fly"]
+
+    def test_an_unknown_dataset_or_table_is_not_found(self, run: Run) -> None:
+        with refused(NotFound, "'bee'"):
+            run(services.add_table, "cave", "bee", "bee")
+        for verb, more in ((services.remove_table, ()), (services.add_root, (1,)), (services.remove_root, (1,))):
+            with refused(NotFound, "no table 'bee' of 'cave'", "dsgctl service table list"):
+                run(verb, "cave", "bee", *more)
+
+    @pytest.mark.parametrize("words", [("", "t"), ("cave", ""), ("ca\nve", "t"), ("cave", "t\x00")])
+    def test_a_bad_name_is_refused(self, run: Run, words: tuple[str, str]) -> None:
+        with refused(Invalid):
+            run(services.add_table, *words, "fish2")
+
+    def test_its_roots_go_with_a_table(self, run: Run) -> None:
+        for root in (3, 1, 2):
+            assert run(services.add_root, "cave", "fish_v1", root)
+        assert run(services.remove_table, "cave", "fish_v1") == 3
+        assert run.database.count(m.PublicRoot.select()) == 0
+        assert run.records()[-1]["before"]["public_roots"] == 3
+
+    @pytest.mark.parametrize("root", [0, 720575940621039145, 2**63 - 1])
+    def test_a_root_is_public_from_when_it_is_added_until_it_is_removed(self, run: Run, root: int) -> None:
+        assert run(services.add_root, "cave", "fish_v1", root)
+        assert not run(services.add_root, "cave", "fish_v1", root)
+        assert list(services.list_roots(run.database, "cave", "fish_v1")) == [{"root_id": root}]
+        run(services.remove_root, "cave", "fish_v1", root)
+        assert list(services.list_roots(run.database, "cave", "fish_v1")) == []
+        with refused(NotFound, str(root), "dsgctl service root list cave fish_v1"):
+            run(services.remove_root, "cave", "fish_v1", root)
+
+    @pytest.mark.parametrize("root", [-1, 2**63, 2**64])
+    def test_what_can_be_no_root_is_refused(self, run: Run, root: int) -> None:
+        with refused(Invalid, str(root), "2^63-1"):
+            run(services.add_root, "cave", "fish_v1", root)
+
+
+def test_tables_go_with_their_dataset(run: Run) -> None:
+    run(datasets.add, "fish2")
+    run(services.add_table, "cave", "t", "fish2")
+    run(services.add_root, "cave", "t", 1)
+    run(datasets.remove, "fish2")
+    assert list(services.list_tables(run.database)) == []
+    assert run.database.count(m.PublicRoot.select()) == 0
+
+
+def test_every_verb_leaves_its_record(run: Run) -> None:
+    def all_of_it(change: Any) -> None:
+        datasets.add(change, "fish2")
+        services.add(change, "clio")
+        services.add_table(change, "clio", "t", "fish2")
+        services.add_root(change, "clio", "t", 5)
+        services.remove_root(change, "clio", "t", 5)
+        services.remove_table(change, "clio", "t")
+        services.remove(change, "clio")
+
+    run(all_of_it)
+    named = [" ".join(action.split()[:2]) for action in run.actions()[1:]]
+    assert named == [
+        "service.add service:clio",
+        "service.table.add table:clio/t",
+        "service.root.add table:clio/t",
+        "service.root.remove table:clio/t",
+        "service.table.remove table:clio/t",
+        "service.remove service:clio",
+    ]

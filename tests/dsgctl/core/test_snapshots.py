@@ -1,0 +1,96 @@
+"""What is read for the rules, where the database is not as core leaves it.
+
+The sqlite3 shell does not enforce references unless told to: what it deletes leaves rows behind
+that refer to nothing. Such a row gives nobody anything.
+"""
+
+import apsw
+import pytest
+
+from dsgctl.core import datasets, grants, groups, service_accounts, snapshots, terms, tokens, users
+from dsgctl.core.rules import access
+from dsgctl.core.rules.access import Reason
+from tests.dsgctl.core.builders import AT, Run
+
+ANA = "ana@x.org"
+
+
+def shell(run: Run, statement: str) -> None:
+    """As ``sqlite3 FILE STATEMENT`` does it."""
+    connection = apsw.Connection(run.database.path)
+    connection.execute("PRAGMA foreign_keys = off")
+    connection.execute(statement)
+    connection.close()
+
+
+@pytest.fixture(autouse=True)
+def people(run: Run) -> None:
+    run(users.add, ANA)
+    run(groups.add, "lab")
+    run(groups.add_member, "lab", ANA)
+    run(datasets.add, "fish2")
+    run(datasets.add_version, "fish2", "v1")
+
+
+def reasons(run: Run) -> list[Reason]:
+    """What is decided for the person, and for everybody whom a grant on the dataset reaches."""
+    everybody = list(snapshots.read_dataset_holders(run.database, "fish2"))
+    return [access.decide(known, "fish2", "view", AT).reason for known in (run.facts(ANA, also="fish2"), *everybody)]
+
+
+def test_a_group_that_was_deleted_gives_nothing(run: Run) -> None:
+    run(grants.add, grants.group_subject(run.database, "lab"), grants.Target("fish2", "admin"))
+    assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
+    shell(run, "DELETE FROM groups")
+    assert reasons(run) == [Reason.NO_GRANT]
+    assert access.build_user_cache(run.facts(ANA), AT)["datasets_admin"] == []
+
+
+def test_a_version_that_was_deleted_does_not_become_the_whole_dataset(run: Run) -> None:
+    subject = grants.principal_subject(users.find(run.database, ANA))
+    run(grants.add, subject, grants.Target("fish2", "view", "v1"))
+    assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
+    shell(run, "DELETE FROM versions")
+    assert reasons(run) == [Reason.NO_GRANT]
+
+
+def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:
+    subject = grants.principal_subject(users.find(run.database, ANA))
+    run(grants.add, subject, grants.Target("fish2", "view"))
+    shell(run, "DELETE FROM datasets")
+    assert access.decide(run.facts(ANA, also="fish2"), "fish2", "view", AT).reason is Reason.NO_SUCH_DATASET
+    assert access.build_user_cache(run.facts(ANA), AT)["permissions_v2_ignore_tos"] == {}
+
+
+def test_the_token_of_somebody_who_was_deleted_is_nobodys(run: Run) -> None:
+    token, secret = run(tokens.mint, users.find(run.database, ANA))
+    shell(run, "DELETE FROM principals")
+    assert tokens.check(run.database, secret, AT).problem is tokens.TokenError.UNKNOWN
+    assert tokens.check_id(run.database, token.id, AT).problem is tokens.TokenError.UNKNOWN
+
+
+def test_terms_of_one_version_do_not_hold_back_the_dataset(run: Run) -> None:
+    """The clients of user/cache know datasets only."""
+    subject = grants.principal_subject(users.find(run.database, ANA))
+    run(grants.add, subject, grants.Target("fish2", "view", "v1"))
+    run(terms.add, "Terms", "Be kind.", dataset="fish2", version="v1")
+    assert reasons(run)[0] is Reason.GRANTED
+
+
+def test_a_dataset_is_told_of_only_if_it_is_asked_for_public_or_granted(run: Run) -> None:
+    run(datasets.add, "open", public=True)
+    run(datasets.add, "closed")
+    assert set(run.facts(ANA).datasets) == {"open"}
+    assert set(run.facts(ANA, also="closed").datasets) == {"open", "closed"}
+    assert set(run.facts(ANA, also="no such").datasets) == {"open"}
+
+
+def test_everybody_whom_a_grant_reaches_comes_once_in_the_order_of_ids(run: Run) -> None:
+    account, _ = run(service_accounts.add, "bot")
+    run(users.add, "zoe@x.org")
+    run(grants.add, grants.principal_subject(account), grants.Target("fish2", "view"))
+    for permission in ("view", "edit"):
+        run(grants.add, grants.group_subject(run.database, "lab"), grants.Target("fish2", permission))
+        run(grants.add, grants.principal_subject(users.find(run.database, ANA)), grants.Target("fish2", permission))
+    everybody = list(snapshots.read_dataset_holders(run.database, "fish2"))
+    assert [(known.label, len(known.grants)) for known in everybody] == [(ANA, 4), ("bot", 1)]

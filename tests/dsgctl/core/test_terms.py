@@ -1,0 +1,403 @@
+"""Terms: whose they are, when they end, and what accepting them does."""
+
+from typing import Any
+
+import pytest
+
+from dsgctl.core import datasets, grants, services, terms, users
+from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.rules import access
+from dsgctl.core.rules.access import Reason
+from dsgctl.store import models as m
+from dsgctl.store.models import Principal
+from tests.dsgctl.core.builders import AT, DAY, Run, refused
+
+ANA = "ana@x.org"
+
+
+@pytest.fixture(autouse=True)
+def facts(run: Run) -> None:
+    run(users.add, ANA)
+    run(datasets.add, "fish2")
+    run(datasets.add_version, "fish2", "v1")
+    run(services.add, "clio")
+    run(grants.add, grants.principal_subject(users.find(run.database, ANA)), grants.Target("fish2", "view"))
+
+
+def own(run: Run, dataset: str = "fish2") -> int | None:
+    found: int | None = datasets.show(run.database, dataset)["own_terms"]
+    return found
+
+
+def decided(run: Run, service: str | None = None, who: str = ANA) -> Reason:
+    return access.decide(run.facts(who, service, "fish2"), "fish2", "view", AT).reason
+
+
+def test_terms_have_what_was_said_and_a_token_that_nobody_guesses(run: Run) -> None:
+    document, new = run(terms.add, "Terms", "# Be kind", dataset="fish2", service="clio", effective=AT + DAY)
+    assert new
+    shown = terms.show(run.database, document.id)
+    assert len(shown.pop("invite_token")) >= 32
+    assert shown == {
+        "id": document.id,
+        "name": "Terms",
+        "dataset": "fish2",
+        "version": None,
+        "service": "clio",
+        "own": False,
+        "effective": AT + DAY,
+        "retired": None,
+        "accepted": 0,
+        "accept_path": f"/api/v1/tos/{document.id}/accept",
+        "text": "# Be kind",
+    }
+
+
+def test_terms_are_found_by_their_invitation(run: Run) -> None:
+    one, _ = run(terms.add, "One", "Be kind.", dataset="fish2")
+    two, _ = run(terms.add, "Two", "Be kind.")
+    assert one.invite_token != two.invite_token
+    assert terms.by_invite(run.database, two.invite_token) == two
+    assert terms.by_invite(run.database, "") is None
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"dataset": "fish2"}, {"dataset": "fish2", "version": "v1"}, {"dataset": "fish2", "service": "clio"}],
+    ids=repr,
+)
+def test_the_same_terms_for_the_same_thing_are_added_once(run: Run, where: dict[str, str]) -> None:
+    document, new = run(terms.add, "Terms", "Be kind.", **where)
+    assert new
+    before = run.content()
+    assert run(terms.add, "Terms", "Be kind.", at=AT + DAY, **where) == (document, False)
+    assert run.content() == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"name": "Terms 2"}, {"text": "Be kinder."}, {"version": "v1"}, {"service": "clio"}, {"effective": AT + DAY}],
+    ids=repr,
+)
+def test_other_terms_stand_beside_those_there_are(run: Run, other: dict[str, Any]) -> None:
+    first, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    said = {"name": "Terms", "text": "Be kind.", "dataset": "fish2", **other}
+    second, new = run(terms.add, said.pop("name"), said.pop("text"), **said)
+    assert new
+    assert second.id != first.id
+
+
+def test_terms_of_a_dataset_alone_become_its_own_in_place_of_those_it_had(run: Run) -> None:
+    first, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    assert own(run) == first.id
+    run(terms.accept, first.id, ANA)
+    assert decided(run) is Reason.GRANTED
+    second, _ = run(terms.add, "Terms", "Be kinder.", dataset="fish2")
+    assert own(run) == second.id
+    assert run.records()[-1]["after"]["replaces"] == first.id
+    assert decided(run) is Reason.TERMS_MISSING
+
+
+def test_terms_that_were_replaced_can_be_put_in_place_again(run: Run) -> None:
+    first, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    run(terms.accept, first.id, ANA)
+    run(terms.add, "Terms", "Be kinder.", dataset="fish2")
+    third, new = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    assert new
+    assert own(run) == third.id
+    assert decided(run) is Reason.TERMS_MISSING
+
+
+@pytest.mark.parametrize("where", [{"version": "v1"}, {"service": "clio"}, {"version": "v1", "service": "clio"}])
+def test_terms_of_a_version_or_a_service_are_not_the_datasets_own(run: Run, where: dict[str, str]) -> None:
+    run(terms.add, "Terms", "Be kind.", dataset="fish2", **where)
+    assert own(run) is None
+    assert decided(run) is Reason.GRANTED
+    assert decided(run, "clio") is (Reason.GRANTED if "version" in where else Reason.TERMS_MISSING)
+
+
+def test_a_datasets_own_terms_count_before_they_are_effective(run: Run) -> None:
+    run(terms.add, "Terms", "Be kind.", dataset="fish2", effective=AT + DAY)
+    assert decided(run) is Reason.TERMS_MISSING
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "part"),
+    [
+        ({"name": ""}, Invalid, "name for terms"),
+        ({"name": "a\nb"}, Invalid, "name for terms"),
+        ({"text": ""}, Invalid, "is empty"),
+        ({"text": " \n\t"}, Invalid, "is empty"),
+        ({"text": "a\x00"}, Invalid, "text of the terms"),
+        ({"text": "a" * 100_001}, Invalid, "100000"),
+        ({"version": "v1"}, Invalid, "--dataset"),
+        ({"service": "clio"}, Invalid, "--dataset"),
+        ({"dataset": "no"}, NotFound, "'no'"),
+        ({"dataset": "fish2", "version": "v2"}, NotFound, "'v2'"),
+        ({"dataset": "fish2", "service": "cave"}, NotFound, "'cave'"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_terms_of_nothing_or_for_nothing_are_refused(run: Run, words: dict[str, str], kind: Any, part: str) -> None:
+    said = {"name": "Terms", "text": "Be kind.", **words}
+    with refused(kind, part):
+        run(terms.add, said.pop("name"), said.pop("text"), **said)
+    assert list(terms.list_terms(run.database)) == []
+
+
+class TestRetire:
+    def test_a_dataset_has_no_terms_of_its_own_afterwards(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        assert run(terms.retire, document.id)
+        assert own(run) is None
+        assert decided(run) is Reason.GRANTED
+        assert not run(terms.retire, document.id, at=AT + DAY)
+        assert terms.show(run.database, document.id)["retired"] == AT
+        assert run.records()[-1]["after"] == {"retired": "2026-11-20T12:00:00.000000Z"}
+
+    def test_no_dataset_that_shares_them_keeps_them(self, run: Run) -> None:
+        """An import may bring terms that are several datasets' own."""
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        run(datasets.add, "fly")
+        run.database.run(m.Dataset.update(own_terms_id=document.id).where(m.Dataset.name == "fly"))
+        assert run(terms.retire, document.id)
+        assert (own(run), own(run, "fly")) == (None, None)
+
+    def test_a_datasets_own_terms_cannot_be_retired_in_advance(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        with refused(Conflict, "fish2's own", "on the day"):
+            run(terms.retire, document.id, on=AT + DAY)
+
+    def test_terms_that_had_ended_by_date_are_taken_off_the_dataset_and_keep_their_date(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", effective=AT - 3 * DAY)
+        run.database.run(m.Terms.update(retired=AT - DAY).where(m.Terms.id == document.id))
+        assert run(terms.retire, document.id)
+        assert own(run) is None
+        assert terms.show(run.database, document.id)["retired"] == AT - DAY
+        assert run.records()[-1]["after"] == {"retired": "2026-11-19T12:00:00.000000Z"}
+
+    def test_terms_of_a_service_end_on_a_date_which_can_be_brought_forward(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", service="clio")
+        assert run(terms.retire, document.id, on=AT + 2 * DAY)
+        assert decided(run, "clio") is Reason.TERMS_MISSING
+        assert not run(terms.retire, document.id, on=AT + 3 * DAY)
+        assert run(terms.retire, document.id, on=AT + DAY)
+        assert terms.show(run.database, document.id)["retired"] == AT + DAY
+        assert run(terms.retire, document.id)
+        assert decided(run, "clio") is Reason.GRANTED
+
+    @pytest.mark.parametrize("terms_id", [0, 7, -1, 2**63, 2**70])
+    def test_unknown_terms_are_not_found(self, run: Run, terms_id: int) -> None:
+        """Of whatever number: it comes out of a URL."""
+        for verb in (terms.retire, terms.accept):
+            with refused(NotFound, f"no terms {terms_id}", "dsgctl terms list"):
+                run(verb, terms_id, *([ANA] if verb is terms.accept else []))
+
+
+class TestAccept:
+    def test_accepting_is_recorded_once_with_its_address(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        assert run(terms.accept, document.id, ANA.upper(), address="10.0.0.1", actor="user:ana@x.org")
+        before = run.content()
+        assert not run(terms.accept, document.id, ANA, at=AT + DAY)
+        assert run.content() == before
+        [accepted] = run.database.objects(m.Acceptance.select())
+        assert (accepted.accepted, accepted.address, accepted.recorded_by) == (AT, "10.0.0.1", "user:ana@x.org")
+        assert terms.show(run.database, document.id)["accepted"] == 1
+        assert run.actions()[-1] == f"terms.accept terms:{document.id} user:{ANA}"
+
+    def test_on_somebodys_behalf_it_is_recorded_as_such(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        assert run(terms.accept, document.id, ANA, actor="os:eve")
+        [accepted] = run.database.objects(m.Acceptance.select())
+        assert (accepted.address, accepted.recorded_by) == (None, "os:eve")
+
+    def test_a_public_datasets_own_terms_give_view_by_self_service(self, run: Run) -> None:
+        run(users.add, "bea@x.org")
+        run(datasets.set_attributes, "fish2", public=True)
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        run(terms.accept, document.id, "bea@x.org", actor="user:bea@x.org")
+        [row] = [row for row in grants.list_grants(run.database) if row["user"] == "bea@x.org"]
+        assert (row["permission"], row["source"], row["granted_by"], row["expires"]) == (
+            "view",
+            "self-service",
+            "user:bea@x.org",
+            None,
+        )
+        assert decided(run, who="bea@x.org") is Reason.GRANTED
+
+    def test_what_was_taken_away_does_not_come_back_by_an_old_form(self, run: Run) -> None:
+        bea, _ = run(users.add, "bea@x.org")
+        run(datasets.set_attributes, "fish2", public=True)
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        assert run(terms.accept, document.id, "bea@x.org")
+        run(grants.revoke, grants.principal_subject(bea), grants.Target("fish2", "view"))
+        before = run.content()
+        assert not run(terms.accept, document.id, "bea@x.org")
+        assert run.content() == before
+
+    @pytest.mark.parametrize("by", ["ana@x.org", "bea@x.org"])
+    def test_what_was_taken_away_does_not_come_back_with_other_terms(self, run: Run, by: str) -> None:
+        """Neither what they had by accepting (bea), nor what somebody had granted (ana)."""
+        run(users.add, "bea@x.org")
+        run(datasets.set_attributes, "fish2", public=True)
+        run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, by)
+        subject = grants.principal_subject(users.find(run.database, by))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        for text in ("Be kinder.", "Be kindest."):
+            assert run(terms.accept, run(terms.add, "Terms", text, dataset="fish2")[0].id, by)
+            assert decided(run, who=by) is Reason.NO_GRANT
+
+    @pytest.mark.parametrize(
+        ("given_back", "by_accepting"),
+        [
+            ([grants.Target("fish2", "view")], True),
+            ([grants.Target("fish2", "edit")], True),
+            ([grants.Target("fish2", "view", version="v1")], False),  # less than what was taken
+            ([grants.Target("fly", "view")], False),
+            ([], False),
+        ],
+    )
+    def test_it_comes_back_once_somebody_grants_it_again(
+        self, run: Run, given_back: list[grants.Target], by_accepting: bool
+    ) -> None:
+        run(datasets.add, "fly", public=True)
+        run(datasets.set_attributes, "fish2", public=True)
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        for target in given_back:
+            run(grants.add, subject, target)
+            run(grants.add, subject, target, expires=AT, for_ever=True)  # it ends by itself: nobody takes it away
+        run(terms.accept, run(terms.add, "Terms", "Be kinder.", dataset="fish2")[0].id, ANA)
+        assert (decided(run) is Reason.GRANTED) is by_accepting
+
+    def test_what_was_taken_while_the_dataset_was_closed_is_open_to_everybody_once_it_is_public(self, run: Run) -> None:
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        run(datasets.set_attributes, "fish2", public=True)
+        run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, ANA)
+        assert decided(run) is Reason.GRANTED
+
+    @pytest.mark.parametrize(
+        "target", [grants.Target("fish2", "edit"), grants.Target("fish2", "view", version="v1")], ids=repr
+    )
+    def test_less_than_view_of_the_whole_that_was_taken_stands_against_nothing(
+        self, run: Run, target: grants.Target
+    ) -> None:
+        run(users.add, "bea@x.org")
+        bea = grants.principal_subject(users.find(run.database, "bea@x.org"))
+        run(datasets.set_attributes, "fish2", public=True)
+        run(grants.add, bea, target)
+        run(grants.revoke, bea, target)
+        run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, "bea@x.org")
+        assert decided(run, who="bea@x.org") is Reason.GRANTED
+
+    def test_that_something_was_taken_goes_with_the_account_and_with_the_dataset(self, run: Run) -> None:
+        run(datasets.set_attributes, "fish2", public=True)
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        assert run.database.count(m.Withdrawal.select()) == 1
+        run(datasets.remove, "fish2")
+        assert run.database.count(m.Withdrawal.select()) == 0
+
+    def test_whoever_has_view_gets_no_second_one(self, run: Run) -> None:
+        run(datasets.set_attributes, "fish2", public=True)
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        run(terms.accept, document.id, ANA)
+        assert len(list(grants.list_grants(run.database))) == 1
+
+    def test_a_view_that_has_ended_is_no_reason_to_give_none(self, run: Run) -> None:
+        run(datasets.set_attributes, "fish2", public=True)
+        subject = grants.principal_subject(users.find(run.database, ANA))
+        run(grants.add, subject, grants.Target("fish2", "view"), expires=AT - DAY)
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        run(terms.accept, document.id, ANA)
+        assert decided(run) is Reason.GRANTED
+
+    @pytest.mark.parametrize("where", [{"version": "v1"}, {"service": "clio"}], ids=repr)
+    def test_other_terms_of_a_public_dataset_give_nothing(self, run: Run, where: dict[str, str]) -> None:
+        run(users.add, "bea@x.org")
+        run(datasets.set_attributes, "fish2", public=True)
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", **where)
+        run(terms.accept, document.id, "bea@x.org")
+        assert decided(run, who="bea@x.org") is Reason.NO_GRANT
+
+    def test_terms_of_a_closed_dataset_give_nothing(self, run: Run) -> None:
+        run(users.add, "bea@x.org")
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        run(terms.accept, document.id, "bea@x.org")
+        assert decided(run, who="bea@x.org") is Reason.NO_GRANT
+
+    def test_a_child_cannot_accept(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        parent, _ = run(users.add, "bea@x.org")
+        run.database.run(Principal.update(parent=parent.id).where(Principal.email == ANA))
+        with refused(NotAllowed, ANA, "parent"):
+            run(terms.accept, document.id, ANA)
+        run(terms.accept, document.id, "bea@x.org")
+        assert decided(run) is Reason.GRANTED
+
+    def test_a_disabled_person_cannot_accept(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        run(users.set_active, ANA, False)
+        with refused(NotAllowed, "disabled", f"dsgctl user enable {ANA}"):
+            run(terms.accept, document.id, ANA)
+
+    def test_an_unknown_person_is_not_found(self, run: Run) -> None:
+        document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+        with refused(NotFound, "bea@x.org"):
+            run(terms.accept, document.id, "bea@x.org")
+
+
+class TestPending:
+    @pytest.fixture(autouse=True)
+    def documents(self, run: Run) -> None:
+        run(users.add, "none@x.org")  # holds nothing, so nothing is held back
+        bea, _ = run(users.add, "bea@x.org")
+        run(grants.add, grants.principal_subject(bea), grants.Target("fish2", "edit"))
+        run(terms.add, "Own", "Be kind.", dataset="fish2")
+        run(terms.add, "Service", "Be kind.", dataset="fish2", service="clio")
+        run(terms.add, "Later", "Be kind.", dataset="fish2", service="clio", effective=AT + DAY)
+        run(terms.accept, 1, "bea@x.org")
+
+    def rows(self, run: Run, **filters: Any) -> list[tuple[str, str, str | None]]:
+        return [(row["user"], row["name"], row["service"]) for row in terms.list_pending(run.database, AT, **filters)]
+
+    def test_each_person_and_what_they_have_not_accepted_once(self, run: Run) -> None:
+        assert sorted(self.rows(run)) == [
+            (ANA, "Own", None),
+            (ANA, "Service", "clio"),
+            ("bea@x.org", "Service", "clio"),
+        ]
+
+    def test_of_one_person_or_dataset(self, run: Run) -> None:
+        assert self.rows(run, email="BEA@x.org") == [("bea@x.org", "Service", "clio")]
+        run(datasets.add, "fly")
+        assert self.rows(run, dataset="fly") == []
+        assert len(self.rows(run, dataset="fish2", email=ANA)) == 2
+
+    def test_not_of_a_disabled_person(self, run: Run) -> None:
+        run(users.set_active, ANA, False)
+        assert self.rows(run) == [("bea@x.org", "Service", "clio")]
+
+    def test_neither_an_unknown_person_nor_an_unknown_dataset_is_found(self, run: Run) -> None:
+        for filters in ({"email": "cid@x.org"}, {"dataset": "bee"}):
+            with refused(NotFound):
+                self.rows(run, **filters)
+
+
+def test_terms_are_listed_with_whose_they_are(run: Run) -> None:
+    run(terms.add, "Old", "Be kind.", dataset="fish2")
+    run(terms.add, "Own", "Be kind.", dataset="fish2")
+    run(terms.add, "Loose", "Be kind.")
+    run(terms.add, "Version", "Be kind.", dataset="fish2", version="v1")
+    rows = [(row["name"], row["dataset"], row["version"], row["own"]) for row in terms.list_terms(run.database)]
+    assert rows == [
+        ("Old", "fish2", None, False),
+        ("Own", "fish2", None, True),
+        ("Loose", None, None, False),
+        ("Version", "fish2", "v1", False),
+    ]
+    assert terms.list_datasets_of(run.database, 1) == ["fish2"]
+    assert not terms.is_own_of_dataset(run.database, terms.find(run.database, 1))
+    assert terms.is_own_of_dataset(run.database, terms.find(run.database, 2))

@@ -1,0 +1,430 @@
+"""People: added once, changed by name, and gone with what hangs on them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dsgctl.core import datasets, grants, groups, service_accounts, terms, tokens, users, validation
+from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.users import NewUser
+from dsgctl.store import models as m
+from dsgctl.store.models import Principal
+from tests.dsgctl.core.builders import AT, DAY, Run, refused
+
+ANA = "Ana@Example.org"
+
+
+def make_child(run: Run, email: str, parent: str) -> None:
+    """As only an import does."""
+    parent_id = users.find(run.database, parent).id
+    run.database.run(Principal.update(parent=parent_id).where(Principal.id == users.find(run.database, email).id))
+
+
+def emails(rows: Any) -> list[str]:
+    return [row["email"] for row in rows]
+
+
+def test_a_new_person_has_what_was_said_and_nothing_more(run: Run) -> None:
+    user, new = run(
+        users.add,
+        ANA,
+        name="Ana",
+        display_name="A.",
+        admin=True,
+        read_only=True,
+        pi="Lab",
+        notes="a\nb",
+        picture_url="https://x.org/a",
+        affiliations=["MRC", "HHMI", "MRC"],
+    )
+    assert new
+    shown = users.show(run.database, ANA)
+    assert shown == {
+        "id": user.id,
+        "email": ANA,
+        "name": "Ana",
+        "display_name": "A.",
+        "admin": True,
+        "active": True,
+        "read_only": True,
+        "pi": "Lab",
+        "notes": "a\nb",
+        "picture_url": "https://x.org/a",
+        "issuer": None,
+        "subject": None,
+        "created": AT,
+        "created_by": "os:test",
+        "parent": None,
+        "affiliations": ["HHMI", "MRC"],
+        "leads": [],
+        "grants": [],
+        "groups": [],
+        "tokens": [],
+        "acceptances": [],
+        "children": [],
+        "last_used": None,
+    }
+    assert run.actions() == [f"user.add user:{ANA}"]
+
+
+def test_adding_the_same_person_again_changes_nothing(run: Run) -> None:
+    user, _ = run(users.add, ANA, name="Ana", affiliations=["HHMI"])
+    before = run.content()
+    for email in (ANA, ANA.lower(), ANA.upper()):
+        assert run(users.add, email, name="Ana", affiliations=["HHMI"]) == (user, False)
+    assert run(users.add, ANA) == (user, False)
+    assert run.content() == before
+
+
+@pytest.mark.parametrize("other", [{"name": "Bea"}, {"admin": True}, {"affiliations": ["MRC"]}], ids=repr)
+def test_adding_a_person_who_is_there_and_differs_is_a_conflict(run: Run, other: dict[str, Any]) -> None:
+    run(users.add, ANA, name="Ana", affiliations=["HHMI"])
+    with refused(Conflict, ANA, "another", "dsgctl user set"):
+        run(users.add, ANA.lower(), **{"name": "Ana", **other})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"email": "ana"},
+        {"email": "bot@service-account.dsg.local"},
+        {"name": "a\nb"},
+        {"display_name": " a"},
+        {"pi": "\x1b"},
+        {"notes": "\x00"},
+        {"picture_url": "javascript:a"},
+        {"affiliations": [""]},
+        {"affiliations": ["ok", "a\nb"]},
+    ],
+    ids=repr,
+)
+def test_a_person_with_a_bad_value_is_not_added(run: Run, bad: dict[str, Any]) -> None:
+    before = run.content()
+    with refused(Invalid):
+        run(users.add, bad.pop("email", "bea@example.org"), **bad)
+    assert run.content() == before
+
+
+def test_one_bad_person_among_many_keeps_all_out(run: Run) -> None:
+    people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
+    with refused(Invalid):
+        run(users.add_all, [*people, NewUser("not an address", {})])
+    assert list(users.list_users(run.database)) == []
+
+
+def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
+    people = [NewUser(f"U{number}@x.org", {"name": f"N{number}"}, ("HHMI",)) for number in range(1200)]
+    run(users.add_all, people)
+    assert emails(users.list_users(run.database)) == [person.email for person in people]
+    assert users.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
+    assert len(run.actions()) == 1200
+
+
+def test_ids_are_found_by_address_case_aside(run: Run) -> None:
+    run(users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
+    found = users.ids_by_email(run.database, [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"])
+    assert len(found) == 1100
+    assert found["u7@x.org"] == users.find(run.database, "U7@x.org").id
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nobody@x.org", "a\x1bb", "a\nb", "'; DROP TABLE principals", "%", "\udcff@x.org"]
+)
+def test_a_person_who_is_not_there_is_not_found(run: Run, text: str) -> None:
+    run(users.add, ANA)
+    with refused(NotFound, "dsgctl user list"):
+        users.find(run.database, text)
+
+
+def test_an_address_that_only_looks_alike_is_another_one(run: Run) -> None:
+    """The Kelvin sign is 'k' in lower case: a provider that verifies it must not open kate's account."""
+    run(users.add, "kate@example.org")
+    assert users.by_email(run.database, "\u212aate@example.org") is None
+    assert users.ids_by_email(run.database, ["\u212aate@example.org"]) == {}
+
+
+@pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
+def test_who_comes_from_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
+    with refused(Invalid, "is not an email address"):
+        run(users.add_all, [NewUser(email, {})])
+    assert run(users.add_all, [NewUser(validation.foreign_email(email), {}, (), {"id": 7})]) == [7]
+    assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
+
+
+def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
+    there = {"issuer": "https://a.example", "subject": "s"}
+    people = [
+        NewUser("a@x.org", {}, (), {"id": 3}),
+        NewUser("b@x.org", {}, (), {"id": 4}),
+        NewUser("c@x.org", {}, (), {"id": 5, **there}),
+        NewUser("d@x.org", {}, (), {"id": 6, **there, "subject": "t"}),
+    ]
+    run(users.add_all, people)
+
+    def among(id: int, email: str, issuer: str | None = None, subject: str | None = None) -> set[int]:
+        asked = NewUser(email, {}, (), {"id": id, "issuer": issuer, "subject": subject})
+        return {user.id for user in users.find_ids(run.database, [asked])}
+
+    assert among(9, "z@x.org") == set()
+    assert among(3, "z@x.org") == {3}
+    assert among(9, "B@X.org") == {4}
+    assert among(9, "z@x.org", "https://a.example", "s") == {5}
+    assert among(9, "z@x.org", "https://b.example", "s") == set()
+    assert among(3, "b@x.org", "https://a.example", "t") == {3, 4, 6}
+
+
+def test_only_what_is_named_changes(run: Run) -> None:
+    run(users.add, ANA, name="Ana", pi="Lab", affiliations=["HHMI"])
+    assert run(users.set_attributes, ANA.lower(), name="Ann", read_only=True)
+    shown = users.show(run.database, ANA)
+    assert (shown["name"], shown["pi"], shown["read_only"], shown["affiliations"]) == ("Ann", "Lab", True, ["HHMI"])
+    record = run.records()[-1]
+    assert (record["action"], record["target"]) == ("user.set", f"user:{ANA}")
+    assert record["before"] == {"name": "Ana", "read_only": False}
+    assert record["after"] == {"name": "Ann", "read_only": True}
+
+
+def test_setting_what_is_so_already_changes_nothing(run: Run) -> None:
+    run(users.add, ANA, name="Ana", affiliations=["HHMI", "MRC"])
+    before = run.content()
+    assert not run(users.set_attributes, ANA, name="Ana", affiliations=["MRC", "HHMI"], unbind=True, new_email=ANA)
+    assert not run(users.set_attributes, ANA)
+    assert run.content() == before
+
+
+def test_affiliations_are_replaced_as_a_whole(run: Run) -> None:
+    run(users.add, ANA, affiliations=["HHMI", "MRC"])
+    assert run(users.set_attributes, ANA, affiliations=["Janelia", "HHMI"])
+    assert users.show(run.database, ANA)["affiliations"] == ["HHMI", "Janelia"]
+    assert run(users.set_attributes, ANA, affiliations=[])
+    assert users.show(run.database, ANA)["affiliations"] == []
+
+
+def test_a_new_address_keeps_the_account(run: Run) -> None:
+    user, _ = run(users.add, ANA)
+    assert run(users.set_attributes, ANA, new_email="ana@other.org")
+    assert users.find(run.database, "ana@other.org").id == user.id
+    with refused(NotFound):
+        users.find(run.database, ANA)
+    assert run.records()[-1]["before"] == {"email": ANA}
+    assert emails(users.list_users(run.database, search="other")) == ["ana@other.org"]
+    assert emails(users.list_users(run.database, search="example")) == []
+
+
+def test_the_case_of_an_address_can_be_changed(run: Run) -> None:
+    run(users.add, ANA)
+    assert run(users.set_attributes, ANA, new_email=ANA.lower())
+    assert users.show(run.database, ANA)["email"] == ANA.lower()
+
+
+def test_the_address_of_another_person_is_a_conflict(run: Run) -> None:
+    run(users.add, ANA)
+    run(users.add, "Bea@x.org")
+    with refused(Conflict, "Bea@x.org is another user"):
+        run(users.set_attributes, ANA, new_email="bea@X.org")
+
+
+@pytest.mark.parametrize("address", ["", "bea", "bot@service-account.dsg.local"])
+def test_a_new_address_must_be_one(run: Run, address: str) -> None:
+    run(users.add, ANA)
+    with refused(Invalid):
+        run(users.set_attributes, ANA, new_email=address)
+
+
+def test_unbinding_forgets_the_identity_and_nothing_else(run: Run) -> None:
+    user, _ = run(users.add, ANA, name="Ana")
+    run(users.bind, user, "https://issuer.example", "123")
+    assert users.by_subject(run.database, "https://issuer.example", "123") == user
+    assert run(users.set_attributes, ANA, unbind=True)
+    assert users.by_subject(run.database, "https://issuer.example", "123") is None
+    shown = users.show(run.database, ANA)
+    assert (shown["issuer"], shown["subject"], shown["name"]) == (None, None, "Ana")
+    assert run.records()[-1]["before"] == {"issuer": "https://issuer.example", "subject": "123"}
+
+
+@pytest.mark.parametrize(
+    ("last", "settings"),
+    [
+        (users.set_attributes, {"admin": False}),
+        (lambda change, email, **said: users.set_active(change, email, False, **said), {}),
+        (users.remove, {}),
+    ],
+    ids=["no longer admin", "disabled", "removed"],
+)
+def test_the_last_admin_goes_only_if_it_is_said_twice(run: Run, last: Any, settings: dict[str, Any]) -> None:
+    run(users.add, ANA, admin=True)
+    run(users.add, "disabled@x.org", admin=True)
+    run(users.set_active, "disabled@x.org", False)
+    before = run.content()
+    with refused(NotAllowed, ANA, "last admin", "--last-admin"):
+        run(last, ANA, **settings)
+    assert run.content() == before
+    assert run(last, ANA, last_admin=True, **settings)
+
+
+@pytest.mark.parametrize("attributes", [{"admin": False}, {"name": "Ana", "admin": False}], ids=repr)
+def test_one_admin_of_two_may_go(run: Run, attributes: dict[str, Any]) -> None:
+    run(users.add, ANA, admin=True)
+    run(users.add, "bea@x.org", admin=True)
+    assert run(users.set_attributes, ANA, **attributes)
+
+
+@pytest.mark.parametrize("parent_is_admin", [True, False])
+def test_a_last_admin_who_is_a_child_does_not_go_unsaid_with_the_parent(run: Run, parent_is_admin: bool) -> None:
+    run(users.add, ANA, admin=parent_is_admin)
+    run(users.add, "child@x.org", admin=True)
+    make_child(run, "child@x.org", ANA)
+    before = run.content()
+    with refused(NotAllowed, "last admin"):
+        run(users.remove, ANA)
+    assert run.content() == before
+    assert run(users.remove, ANA, last_admin=True)["children"] == ["child@x.org"]
+
+
+def test_disabling_and_enabling_say_whether_it_was_otherwise(run: Run) -> None:
+    run(users.add, ANA)
+    assert run(users.set_active, ANA.lower(), False)
+    assert not run(users.set_active, ANA, False)
+    assert users.show(run.database, ANA)["active"] is False
+    assert run(users.set_active, ANA, True)
+    assert not run(users.set_active, ANA, True)
+    assert run.actions()[1:] == [f"user.disable user:{ANA}", f"user.enable user:{ANA}"]
+
+
+def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
+    user, _ = run(users.add, ANA, affiliations=["HHMI"])
+    run(users.add, "child@x.org")
+    run(users.add, "bea@x.org")
+    make_child(run, "child@x.org", ANA)
+    run(groups.add, "lab")
+    run(groups.add_member, "lab", ANA, leads=True)
+    run(groups.add_member, "lab", "bea@x.org")
+    run(datasets.add, "fish2")
+    run(grants.add, grants.principal_subject(user), grants.Target("fish2", "edit"))
+    document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    run(terms.accept, document.id, ANA)
+    token, _ = run(tokens.mint, user)
+    expected = {
+        "grants": ["fish2 edit"],
+        "groups": ["lab"],
+        "tokens": [token.id],
+        "acceptances": [document.id],
+        "children": ["child@x.org"],
+    }
+    assert users.count_holdings(run.database, user) == expected
+    assert run(users.remove, ANA) == expected
+    assert emails(users.list_users(run.database)) == ["bea@x.org"]
+    for table in (m.Affiliation, m.Grant, m.Acceptance, m.Token):
+        assert run.database.count(table.select()) == 0
+    assert groups.show(run.database, "lab")["members"] == ["bea@x.org"]
+    assert run.actions()[-2:] == ["user.remove user:child@x.org", f"user.remove user:{ANA}"]
+    assert run.database.integrity_problems() == []
+
+
+def test_an_id_is_never_given_twice(run: Run) -> None:
+    user, _ = run(users.add, ANA)
+    run(users.remove, ANA)
+    again, _ = run(users.add, ANA)
+    account, _ = run(service_accounts.add, "bot")
+    assert user.id < again.id < account.id
+
+
+@pytest.mark.parametrize("function", [users.remove, users.set_attributes, users.show, users.find])
+def test_whoever_is_not_there_is_not_found_by_any_verb(run: Run, function: Any) -> None:
+    with refused(NotFound, "nobody@x.org"):
+        function(run.database, "nobody@x.org") if function in (users.show, users.find) else run(
+            function, "nobody@x.org"
+        )
+
+
+class TestExtend:
+    """Adds to what is known, and takes nothing away."""
+
+    def test_a_name_fills_only_an_empty_one(self, run: Run) -> None:
+        user, _ = run(users.add, ANA)
+        assert run(users.extend, user, name="Ana")
+        assert not run(users.extend, users.find(run.database, ANA), name="Bea")
+        assert users.show(run.database, ANA)["name"] == "Ana"
+
+    def test_an_affiliation_stands_beside_those_there_are(self, run: Run) -> None:
+        user, _ = run(users.add, ANA, affiliations=["HHMI"])
+        assert run(users.extend, user, affiliation="MRC")
+        assert not run(users.extend, user, affiliation="HHMI")
+        assert users.show(run.database, ANA)["affiliations"] == ["HHMI", "MRC"]
+
+    def test_a_note_stands_below_those_there_are(self, run: Run) -> None:
+        user, _ = run(users.add, ANA, notes="first")
+        assert run(users.extend, user, note="second")
+        assert users.show(run.database, ANA)["notes"] == "first\nsecond"
+
+    @pytest.mark.parametrize("note", ["a note", "two\nlines", "a", "two\nlines\n\nand more"])
+    def test_a_note_is_added_once(self, run: Run, note: str) -> None:
+        run(users.add, ANA, notes="already a note here")
+        for expected in (True, False, False):
+            assert run(users.extend, users.find(run.database, ANA), note=note) is expected
+        run(users.extend, users.find(run.database, ANA), note="and another")
+        assert not run(users.extend, users.find(run.database, ANA), note=note)
+
+    def test_nothing_new_changes_nothing(self, run: Run) -> None:
+        user, _ = run(users.add, ANA, name="Ana", notes="n", affiliations=["HHMI"])
+        before = run.content()
+        assert not run(users.extend, user, name="Ana", note="n", affiliation="HHMI")
+        assert not run(users.extend, user)
+        assert run.content() == before
+
+
+class TestListed:
+    """``user list`` and its filters."""
+
+    @pytest.fixture(autouse=True)
+    def people(self, run: Run) -> None:
+        run(users.add, "ana@x.org", name="Ana", at=AT - 100 * DAY)
+        run(users.add, "bea@x.org", admin=True, at=AT - 100 * DAY)
+        run(users.add, "new@x.org")
+        run(users.add, "cid@x.org", at=AT - 100 * DAY)
+        run(users.set_active, "cid@x.org", False)
+        run(groups.add, "lab")
+        run(groups.add_member, "lab", "bea@x.org")
+        run(service_accounts.add, "ana-bot", at=AT - 100 * DAY)
+
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            ({}, ["ana", "bea", "new", "cid"]),
+            ({"search": "ANA"}, ["ana"]),
+            ({"search": "x.org", "limit": 2}, ["ana", "bea"]),
+            ({"group": "lab"}, ["bea"]),
+            ({"group": "LAB"}, []),
+            ({"group": "no such"}, []),
+            ({"admin": True}, ["bea"]),
+            ({"disabled": True}, ["cid"]),
+            ({"admin": True, "disabled": True}, []),
+            ({"limit": 0}, []),
+            ({"idle_since": AT - 90 * DAY}, ["ana", "bea", "cid"]),
+            ({"idle_since": AT + DAY}, ["ana", "bea", "new", "cid"]),
+        ],
+        ids=repr,
+    )
+    def test_only_users_who_pass_every_filter(self, run: Run, filters: dict[str, Any], expected: list[str]) -> None:
+        assert emails(users.list_users(run.database, **filters)) == [f"{name}@x.org" for name in expected]
+
+    def test_whoever_has_used_a_token_since_is_not_idle(self, run: Run) -> None:
+        for email, moment in (("ana@x.org", AT - 91 * DAY), ("bea@x.org", AT - 89 * DAY)):
+            token, _ = run(tokens.mint, users.find(run.database, email))
+            tokens.record_uses(run.database, {token.id: moment})
+        assert emails(users.list_users(run.database, idle_since=AT - 90 * DAY)) == ["ana@x.org", "cid@x.org"]
+        assert users.show(run.database, "bea@x.org")["last_used"] == AT - 89 * DAY
+
+    @pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\udcff"])
+    def test_a_search_for_what_no_name_may_have_is_refused(self, run: Run, text: str) -> None:
+        with refused(Invalid):
+            users.list_users(run.database, search=text)
+
+
+def test_a_moment_of_any_year_can_be_kept(run: Run) -> None:
+    """Also those with less than four digits, which not every strftime fills up."""
+    early = AT.replace(year=987)
+    run(users.add, ANA, at=early)
+    assert users.show(run.database, ANA)["created"] == early
+    assert emails(users.list_users(run.database, idle_since=early + timedelta(1))) == [ANA]

@@ -1,0 +1,484 @@
+"""What a person may type, and what is refused: a table of each for each function."""
+
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dsgctl.core import validation
+from dsgctl.core.errors import Invalid
+from tests.dsgctl.core.builders import AT, refused
+
+# No name of anything may have these: they would hide or forge what stands on a terminal or in a log.
+HARMFUL = [
+    "a\x00b",
+    "a\nb",
+    "a\rb",
+    "a\tb",
+    "a\x1b[2Jb",
+    "a\x7fb",
+    "a\x85b",
+    "a\u2028b",
+    "a\u2029b",
+    "a\ud800b",
+    "a\udcffb",
+    "a\u202eb",
+    "a\u2066b",
+    "a\u200fb",
+]
+
+OK: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
+    (validation.email, ("ana@example.org",), "ana@example.org"),
+    (validation.email, ("Ana.B+lab@Sub.Example.ORG",), "Ana.B+lab@Sub.Example.ORG"),
+    (validation.email, ("o'neil_1@x-y.org",), "o'neil_1@x-y.org"),
+    (validation.email, ("ana@localhost",), "ana@localhost"),
+    (validation.email, ("ana@xn--bcher-kva.example",), "ana@xn--bcher-kva.example"),
+    (validation.email, ("a" * 64 + "@x.org",), "a" * 64 + "@x.org"),
+    (validation.email, ("a@" + "b" * 248 + ".org",), "a@" + "b" * 248 + ".org"),
+    (validation.email, ("a@not-service-account.dsg.local",), "a@not-service-account.dsg.local"),
+    (validation.foreign_email, ("zoë@example.org",), "zoë@example.org"),
+    (validation.foreign, ("trailing ", "group name"), "trailing "),
+    (validation.foreign, (" lead", "dataset name"), " lead"),
+    (validation.foreign, ("éditer ✓", "permission"), "éditer ✓"),
+    (validation.foreign, ("zw\u200b\u202e\u2028", "group name"), "zw\u200b\u202e\u2028"),
+    (validation.foreign, ("  ", "group name"), "  "),
+    (validation.foreign, ("x" * 2048, "group name"), "x" * 2048),
+    (validation.foreign_email, ("sched uler@serviceaccount",), "sched uler@serviceaccount"),
+    (validation.email_key, ("ZOË.b@Example.org",), "zoË.b@example.org"),
+    (validation.slug, ("fish2", "dataset"), "fish2"),
+    (validation.slug, ("_Fish-2.b", "dataset"), "_Fish-2.b"),
+    (validation.slug, ("9" * 255, "dataset"), "9" * 255),
+    (validation.single_line, ("Zoë Łukasz 陈", "name"), "Zoë Łukasz 陈"),
+    (validation.single_line, ("a  b", "name"), "a  b"),
+    (validation.single_line, ("é" * 255, "name"), "é" * 255),
+    (validation.multiline, ("", "note"), ""),
+    (validation.multiline, ("# Terms\n\n\tBe kind.\n", "text"), "# Terms\n\n\tBe kind.\n"),
+    (validation.multiline, ("a" * 100_000, "text"), "a" * 100_000),
+    (validation.permission, ("view",), "view"),
+    (validation.permission, ("cave:all.tables-2",), "cave:all.tables-2"),
+    (validation.gs_url, ("gs://bucket",), ("bucket", "")),
+    (validation.gs_url, ("gs://bucket/",), ("bucket", "")),
+    (validation.gs_url, ("gs://bucket/a",), ("bucket", "a/")),
+    (validation.gs_url, ("gs://bucket/a/b/",), ("bucket", "a/b/")),
+    (validation.gs_url, ("gs://my_bucket.example.org/ä b",), ("my_bucket.example.org", "ä b/")),
+    (validation.gs_url, ("gs://" + "b" * 222,), ("b" * 222, "")),
+    (validation.url, ("",), ""),
+    (validation.url, ("https://x.org/a.png?b=c#d",), "https://x.org/a.png?b=c#d"),
+    (validation.url, ("http://localhost:8200",), "http://localhost:8200"),
+    (validation.duration, ("1m",), timedelta(minutes=1)),
+    (validation.duration, ("12h",), timedelta(hours=12)),
+    (validation.duration, ("90d",), timedelta(days=90)),
+    (validation.duration, ("2w",), timedelta(days=14)),
+    (validation.date, ("2027-01-31",), datetime(2027, 1, 31, tzinfo=UTC)),
+    (validation.date, ("2027-01-31T12:30",), datetime(2027, 1, 31, 12, 30, tzinfo=UTC)),
+    (validation.date, ("2027-01-31 12:30:01",), datetime(2027, 1, 31, 12, 30, 1, tzinfo=UTC)),
+    (validation.date, ("2027-01-31T12:00Z",), datetime(2027, 1, 31, 12, tzinfo=UTC)),
+    (validation.date, ("2027-01-31T00:30+02:00",), datetime(2027, 1, 30, 22, 30, tzinfo=UTC)),
+    (validation.moment_after, ("90d", AT), AT + timedelta(days=90)),
+    (validation.moment_after, ("2026-11-21", AT), datetime(2026, 11, 21, tzinfo=UTC)),
+    (validation.moment_before, ("90d", AT), AT - timedelta(days=90)),
+    (validation.moment_before, ("2026-11-19", AT), datetime(2026, 11, 19, tzinfo=UTC)),
+]
+
+FAIL: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+    *(
+        (validation.email, (text,))
+        for text in (
+            "",
+            "ana",
+            "@x.org",
+            "ana@",
+            "ana@@x.org",
+            "ana@x@y.org",
+            "ana @x.org",
+            " ana@x.org",
+            "ana@x.org ",
+            ".ana@x.org",
+            "ana.@x.org",
+            "a..b@x.org",
+            "ana@.org",
+            "ana@x..org",
+            "ana@-x.org",
+            "ana@x-.org",
+            "ana@x_y.org",
+            "ana@x.org.",
+            "ana@[127.0.0.1]",
+            '"ana"@x.org',
+            "Ana <ana@x.org>",
+            "mailto:ana@x.org",
+            "ana@x.org,b@x.org",
+            "zoë@x.org",
+            "ana@büc.org",
+            "\u212aate@x.org",
+            "ana@x\uff0eorg",
+            "a" * 65 + "@x.org",
+            "a@" + "b" * 249 + ".org",
+            "bot@service-account.dsg.local",
+            "Bot@Service-Account.DSG.local",
+            "ana@x.org\n",
+            "ana\x00@x.org",
+            *(text + "@x.org" for text in HARMFUL),
+        )
+    ),
+    *(
+        (validation.foreign_email, (text,))
+        for text in (
+            "",
+            "ana",
+            "@x.org",
+            "ana@",
+            " ana@x.org",
+            "ana@x.org ",
+            "a" * 250 + "@x.org",
+            "bot@service-account.dsg.local",
+            *(text + "@x.org" for text in HARMFUL),
+        )
+    ),
+    *(
+        (validation.foreign, (text, "group name"))
+        for text in (
+            "",
+            "x" * 2049,
+            "é" * 1025,
+            "a\x00b",
+            "a\nb",
+            "a\rb",
+            "a\tb",
+            "a\x1b[2Jb",
+            "a\x7fb",
+            "a\x85b",
+            "a\ud800b",
+            "a\udcffb",
+        )
+    ),
+    *(
+        (validation.foreign_paragraph, (text, "text"))
+        for text in ("a" * 100_001, "a\x00", "a\x1b[31m", "a\r\n", "a\ud800")
+    ),
+    *(
+        (validation.slug, (text, "dataset"))
+        for text in (
+            "",
+            " ",
+            "fish 2",
+            ".fish",
+            "-fish",
+            "..",
+            "fish/2",
+            "fish:2",
+            "fish@2",
+            "fisch\u00e4",
+            "f\u0456sh",
+            "a" * 256,
+            "fish2\n",
+            *HARMFUL,
+        )
+    ),
+    *(
+        (validation.single_line, (text, "name"))
+        for text in (
+            "",
+            " ",
+            " a",
+            "a ",
+            "\u00a0a",
+            "a\u3000",
+            "a" * 256,
+            "a\n",
+            *HARMFUL,
+        )
+    ),
+    *(
+        (validation.multiline, (text, "text"))
+        for text in (
+            "a" * 100_001,
+            "a\x00",
+            "a\x1b[31m",
+            "a\u2028b",
+            "a\ud800",
+            "a\u202eb",
+        )
+    ),
+    *(
+        (validation.permission, (text,))
+        for text in (
+            "",
+            " view",
+            "view ",
+            "view edit",
+            "-view",
+            ":view",
+            "vi\u00e9w",
+            "view/all",
+            "a" * 256,
+            "view\n",
+            *HARMFUL,
+        )
+    ),
+    *(
+        (validation.gs_url, (text,))
+        for text in (
+            "",
+            "bucket",
+            "gs:/bucket",
+            "gs://",
+            "gs:///a",
+            "s3://bucket",
+            "https://storage.googleapis.com/bucket",
+            "GS://bucket",
+            "gs://Bucket",
+            "gs://bu cket",
+            "gs://ab",
+            "gs://-bucket",
+            "gs://bucket-",
+            "gs://.bucket",
+            "gs://" + "b" * 223,
+            "gs://b\u00fccket",
+            "gs://bucket//a",
+            "gs://bucket/" + "a" * 1025,
+            "gs://bucket/" + "\u00e4" * 513,
+            "gs://user@bucket/a",
+            "gs://bucket:80/a",
+            " gs://bucket",
+            *("gs://bucket/" + text for text in HARMFUL),
+        )
+    ),
+    *(
+        (validation.url, (text,))
+        for text in (
+            "x.org",
+            "//x.org",
+            "javascript:alert(1)",
+            "data:text/html,a",
+            "ftp://x.org",
+            "https://",
+            "https:// x.org",
+            "https://x.org/a b",
+            "https://b\u00fcc.org",
+            " https://x.org",
+            "https://x.org\n",
+            "HTTPS://x.org",
+            "https://x.org/" + "a" * 2048,
+            *("https://x.org/" + text for text in HARMFUL),
+        )
+    ),
+    *(
+        (validation.duration, (text,))
+        for text in (
+            "",
+            "90",
+            "d",
+            "0d",
+            "-1d",
+            "+1d",
+            "1.5d",
+            "90 d",
+            "90D",
+            "90days",
+            "1y",
+            "90d ",
+            "1d12h",
+            "1000000d",
+            "\u0669d",
+            "1e3d",
+            "90d\n",
+        )
+    ),
+    *(
+        (validation.date, (text,))
+        for text in (
+            "",
+            "soon",
+            "2027",
+            "2027-01",
+            "2027-1-31",
+            "31.01.2027",
+            "01/31/2027",
+            "20270131",
+            "2027-02-30",
+            "2027-13-01",
+            "2027-01-31T25:00",
+            "2027-01-31T",
+            "2027-01-31X12:00",
+            "2027-01-31T12:00X",
+            " 2027-01-31",
+            "2027-01-31 ",
+            "2027-W05-1",
+            "0000-01-01",
+            "10000-01-01",
+            "0001-01-01T00:00+14:00",
+            "9999-12-31T23:59-12:00",
+            "\u0662\u0660\u0662\u0667-01-31",
+            "2027-01-31T12:00+25:00",
+            "2027-01-31\n12:00",
+            "2027-01-31\x0012:00",
+        )
+    ),
+    *(
+        (validation.moment_after, (text, AT))
+        for text in (
+            "",
+            "90",
+            "yesterday",
+            "2026-11-19",
+            "2026-11-20",
+            "2026-11-20T12:00Z",
+            "999999w",
+            "0d",
+        )
+    ),
+    *((validation.moment_before, (text, AT)) for text in ("", "90", "yesterday", "999999w", "-1d")),
+]
+
+
+def _id(case: Any) -> str:
+    return f"{case[0].__name__}/{ascii(case[1][0])[:40]}"
+
+
+@pytest.mark.parametrize("case", OK, ids=_id)
+def test_a_value_of_its_form_is_returned(case: Any) -> None:
+    function, values, expected = case
+    assert function(*values) == expected
+
+
+@pytest.mark.parametrize("case", FAIL, ids=_id)
+def test_a_value_of_another_form_is_refused_in_one_line_that_says_what_is_allowed(case: Any) -> None:
+    function, values = case
+    with refused(Invalid):
+        function(*values)
+
+
+def test_an_empty_line_is_allowed_only_where_it_is_said_to_be() -> None:
+    assert validation.single_line("", "name", empty=True) == ""
+    with refused(Invalid, "''"):
+        validation.single_line("", "name")
+    with refused(Invalid):
+        validation.single_line(" ", "name", empty=True)
+
+
+def test_a_refusal_names_the_kind_and_the_value() -> None:
+    with refused(Invalid, "'fish 2' is not a name for a dataset", "letters, digits"):
+        validation.slug("fish 2", "dataset")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fish2", "'fish2'"),
+        ("\x1b[2J", "'\\x1b[2J'"),
+        ("a\nb", "'a\\nb'"),
+        ("\u202eb", "'\\u202eb'"),
+        ("\udcff", "'\\udcff'"),
+        ("Zoë", "'Zoë'"),
+        ("a" * 60, "'" + "a" * 60 + "'"),
+        ("a" * 61, "'" + "a" * 57 + "...'"),
+    ],
+)
+def test_what_somebody_typed_is_shown_short_and_harmless(text: str, expected: str) -> None:
+    assert validation.quoted(text) == expected
+    assert validation.quoted(text).isprintable()
+
+
+@pytest.mark.parametrize("name", ["trailing ", " lead", "éditer ✓", "a/b%2F'\"", "x" * 300, "\u202eabc"])
+def test_what_another_system_holds_meets_every_rule_for_what_is_typed_and_nothing_typed_does(name: str) -> None:
+    kept = validation.foreign(name, "name")
+    rules: list[Callable[[str], str]] = [
+        lambda text: validation.slug(text, "dataset"),
+        lambda text: validation.single_line(text, "name"),
+        validation.permission,
+    ]
+    for rule in rules:
+        assert rule(kept) == name
+    with refused(Invalid):
+        validation.slug(name, "dataset")
+    assert (type(kept + ""), type(f"{kept}"), type(kept.strip())) == (str, str, str), "what is made of it is typed"
+
+
+# What is seen of Unicode's category Cf: signs that stand before or around numbers and words.
+SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+# Default_Ignorable_Code_Point beyond Cf, from Unicode's DerivedCoreProperties.txt; U+2800 is a blank by its shape.
+IGNORED = [
+    (0x34F, 0x34F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x2065, 0x2065),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFFB),
+    (0xE0000, 0xE0FFF),
+    (0x2800, 0x2800),
+]
+
+
+def _hides(char: str) -> bool:
+    kind = unicodedata.category(char)
+    return (kind in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in SEEN) or any(
+        first <= ord(char) <= last for first, last in IGNORED
+    )
+
+
+def test_every_character_that_nobody_sees_is_refused_in_a_typed_name_and_shown_escaped() -> None:
+    for number in range(0x110000):
+        char = chr(number)
+        if unicodedata.category(char) in ("Cn", "Co") and not _hides(char):
+            continue  # not assigned, or in private use
+        name = f"lab{char}1"
+        assert validation.has_hidden(name) is _hides(char), ascii(char)
+        if not _hides(char):
+            continue
+        with pytest.raises(Invalid) as refusal:
+            validation.single_line(name, "group name")
+        assert char not in refusal.value.message
+        assert ascii(char)[1:-1] in validation.escaped(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\U0001f469\u200d\U0001f52c",
+        "\u2764\ufe0f\u200d\U0001f525",
+        "\u2764\ufe0e",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u0915\u094d\u200d\u0937",
+        "Zo\xeb",
+        "\u674e\u660e",
+        "\u0661\u0662",
+        "\U0001f468\U0001f3fd\u200d\U0001f52c",
+        "\xe9diter \u2713",
+        "\u5c71\u7530\u3000\u592a\u90ce",
+    ],
+    ids=ascii,
+)
+def test_joiners_where_a_script_or_an_emoji_needs_them_are_names(name: str) -> None:
+    assert validation.single_line(name, "group name") == name
+    assert validation.escaped(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lab\u200d1",
+        "lab\u200c-1",
+        "\u200dlab",
+        "lab\u200d",
+        "lab\ufe0f",
+        "\u674e\u200d",
+        "\u200d\u674e",
+        "\u674e\u200d\u200d\u660e",
+        "\u674e\u200c\u200d\u660e",
+        "\u2764\ufe0f\ufe0f",
+        "\ufe0f\u2764",
+        "a\u200d\U0001f52c",
+        "\U0001f469\u200da",
+        "\u0430\u200d\u0431",
+    ],
+    ids=ascii,
+)
+def test_joiners_elsewhere_make_twins_and_are_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        validation.single_line(name, "group name")
+    assert validation.escaped(name) != name

@@ -1,0 +1,472 @@
+"""The import of middle_auth's tables: what its server answered, spoilt dumps, and what stands against ours."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsgctl.core import audit, datasets, grants, groups, services, snapshots, terms, tokens, users
+from dsgctl.core.change import begin_change
+from dsgctl.core.errors import Conflict, DsgError, Invalid
+from dsgctl.core.rules import access
+from dsgctl.core.validation import has_control
+from dsgctl.importers import BadRows, Report, middle_auth
+from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
+from tests.dsgctl.core.builders import Run, refused
+from tests.dsgctl.importers import middle_auth as there
+from tests.dsgctl.importers.test_datasetgateway import as_sets
+
+ANSWERED = datetime(2026, 11, 23, 1, tzinfo=UTC)
+SAME = ("id", "email", "admin", "pi", "parent_id", "service_account", "groups", "groups_admin", "datasets_admin")
+
+
+@pytest.fixture(scope="module")
+def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Report]]:
+    """The dumps, imported into an empty database; not to be written to."""
+    path = tmp_path_factory.mktemp("imported") / "dsg.sqlite3"
+    shutil.copyfile(empty_database, path)
+    database = open_current(path)
+    yield database, Run(database)(middle_auth.run, str(there.DUMPS), skip_conflicts=True)
+    database.close()
+
+
+@pytest.fixture
+def here(imported: tuple[Database, Report]) -> Database:
+    return imported[0]
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> Path:
+    """A copy of the dumps in which nothing stands against anything, to be spoilt."""
+    copy = tmp_path / "dumps"
+    there.copy_dumps(copy)
+    return copy
+
+
+def rewrite(dumps: Path, table: str, old: str, new: str) -> None:
+    path = dumps / f"{table}.csv"
+    text = path.read_bytes()
+    assert old.encode() in text
+    path.write_bytes(text.replace(old.encode(), new.encode(), 1))
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("answer", there.ANSWERS, ids=lambda one: f"{one['kind']}-{one['token'][:6]}")
+    def test_user_cache_is_what_that_server_answered_save_what_is_known_to_differ(
+        self, here: Database, answer: dict[str, Any]
+    ) -> None:
+        token = tokens.check(here, answer["token"], ANSWERED)
+        if answer["status"] != 200:
+            assert token.problem is not None
+            return
+        user = there.owner(answer["token"])
+        if user in there.LEFT_OUT:
+            assert token.problem is tokens.TokenError.UNKNOWN
+            return
+        assert token.problem is None
+        assert token.principal is not None
+        body = json.loads(
+            json.dumps(access.build_user_cache(snapshots.read_principal(here, token.principal), ANSWERED))
+        )
+        body, expected = as_sets(body), as_sets(answer["json"])
+        assert {key: body[key] for key in SAME} == {key: expected[key] for key in SAME}
+        assert body["name"] == " ".join(expected["name"].split()) or not expected["name"]
+        assert body["affiliations"] == sorted({one["name"] for one in answer["json"]["affiliations"][0]})
+        answered = as_sets(there.answered_there(str(user)))
+        assert answered == {key: expected[key] for key in answered}  # what differs is judged from the same tables
+        assert {key: body[key] for key in answered} == as_sets(there.expected_here(str(user)))
+
+    def test_some_answers_do_differ(self) -> None:
+        """Or the test above would compare little."""
+        known = {str(there.owner(answer["token"])) for answer in there.ANSWERS if answer["status"] == 200}
+        differing = [user for user in known if there.answered_there(user) != there.expected_here(user)]
+        assert 5 < len(differing) < len(known)
+
+
+class TestWhatIsTakenOver:
+    def test_every_row_is_counted(self, imported: tuple[Database, Report]) -> None:
+        added = imported[1].added
+        assert added["users"] == len(there.rows("user")) - len(there.LEFT_OUT)
+        assert added["groups"] == len(there.rows("group"))
+        assert added["datasets"] == len(there.rows("dataset"))
+        assert added["terms"] == len(there.rows("tos"))
+        assert added["service tables"] == len(there.rows("service_table"))
+        kept = [row for row in there.rows("api_key") if int(row["user_id"]) not in there.LEFT_OUT]
+        assert added["tokens"] == len(kept)
+        assert not any(imported[1].unchanged.values())
+
+    def test_what_is_left_out_is_told_with_its_line(self, imported: tuple[Database, Report]) -> None:
+        assert imported[1].left_out == [
+            "user.csv line 8: 'case.twin@example.org' is the email of user.csv line 7 too, case aside",
+            "user.csv line 42: 'bot3@example.org' is the child of one that was left out",
+            "cell_temp: 3 public roots of 'fish_pcg_v2', which no row of service_table names",
+            "cell_temp: 3 public roots of 'not_mapped_anywhere', which no row of service_table names",
+            "user_group: 8 rows belong to what was left out",
+            "dataset_admin: 1 row belongs to what was left out",
+            "api_key: 4 rows belong to what was left out",
+        ]
+
+    def test_what_has_no_place_here_is_told(self, imported: tuple[Database, Report]) -> None:
+        told = "\n".join(imported[1].noted)
+        for part in ("gdpr_consent", "start of 17 rows", "DSG_ALLOWED_REDIRECTS"):
+            assert part in told
+
+    def test_what_became_of_something_is_told(self, imported: tuple[Database, Report]) -> None:
+        name, other, admins = imported[1].remarks
+        assert name == "user.csv line 20: name is kept as 'tab here'"
+        assert other.endswith("name is kept as 'line one line two'")
+        assert admins.startswith("dataset_admin: 20 new grants of admin, which, unlike there, bring manage, edit")
+
+    def test_tokens_are_not_kept_in_clear(self, here: Database) -> None:
+        kept = b"".join(Path(here.path + end).read_bytes() for end in ("", "-wal"))
+        assert not [row for row in there.rows("api_key") if row["key"].encode() in kept]
+
+    def test_when_tokens_were_made_and_used(self, here: Database) -> None:
+        for row in there.rows("api_key"):
+            if int(row["user_id"]) in there.LEFT_OUT:
+                continue
+            token = tokens.check(here, row["key"], ANSWERED).token
+            assert token is not None
+            assert (token.kind, token.expires) == ("api", None)
+            assert token.description == " ".join(row["description"].split())
+            assert token.created == datetime.fromisoformat(row["created"]).replace(tzinfo=UTC)
+            used = row["last_used"]
+            assert token.last_used == (datetime.fromisoformat(used).replace(tzinfo=UTC) if used else None)
+
+    def test_terms_keep_their_ids_and_their_text(self, here: Database) -> None:
+        for row in there.rows("tos"):
+            found = terms.find(here, int(row["id"]))
+            assert (found.name, found.text) == (row["name"], row["text"].replace("\r\n", "\n"))
+        own = {row["name"]: datasets.show(here, row["name"])["own_terms"] for row in datasets.list_datasets(here)}
+        assert own == {row["name"]: int(row["tos_id"]) if row["tos_id"] else None for row in there.rows("dataset")}
+
+    def test_grants_are_those_of_groups_and_administrators(self, here: Database) -> None:
+        admins = {
+            (there.by_id("user")[row["user_id"]]["email"], there.by_id("dataset")[row["dataset_id"]]["name"])
+            for row in there.rows("dataset_admin")
+            if int(row["user_id"]) not in there.LEFT_OUT
+        }
+        listed = list(grants.list_grants(here))
+        assert {(row["user"], row["dataset"]) for row in listed if row["permission"] == "admin"} == admins
+        assert {row["source"] for row in listed} == {"import"}
+        assert {row["permission"] for row in listed} == {"admin", *(row["name"] for row in there.rows("permission"))}
+
+    def test_a_public_root_is_one_of_that_table_in_every_service(self, here: Database) -> None:
+        public = {
+            int(row["root_id"])
+            for row in there.rows("cell_temp")
+            if row["public"] == "t" and row["table_id"] == "kelp_seg_v1"
+        }
+        for service in ("pychunkedgraph", "datastack"):
+            assert {row["root_id"] for row in services.list_roots(here, service, "kelp_seg_v1")} == public
+
+    def test_an_address_that_nobody_could_be_given_here_finds_its_user(self, here: Database) -> None:
+        assert users.find(here, "ZOë@example.ORG").id == 10
+        assert users.find(here, "sched uler@serviceaccount").id == 42
+        assert users.by_email(here, "ZOË@example.org") is None
+
+    def test_columns_may_stand_in_any_order_and_one_has_two_names(self, run: Run, dumps: Path) -> None:
+        (dumps / "user_group.csv").write_text("is_admin,group_id,user_id,id\nt,2,3,1\nf,2,7,2\n")
+        run(middle_auth.run, str(dumps))
+        assert groups.show(run.database, "kelp_team")["leads"] == ["brawemmir2@example.org"]
+        assert groups.show(run.database, "kelp_team")["members"] == ["brawemmir2@example.org", "other.twin@example.org"]
+
+    def test_children_may_stand_before_their_parents_and_have_some(self, run: Run, dumps: Path) -> None:
+        header, *rows = (dumps / "user.csv").read_text().splitlines(keepends=True)
+        (dumps / "user.csv").write_text("".join([header, "99,Deep,deep@x.org,f,f,,,41,f\n", *rows[-5:], *rows[:-5]]))
+        run(middle_auth.run, str(dumps))
+        assert users.show(run.database, "deep@x.org")["parent"] == "bot3@example.org"
+        assert users.show(run.database, "bot3@example.org")["parent"] == "other.twin@example.org"
+
+
+class TestAgain:
+    def test_a_second_run_changes_nothing_and_tells_the_same(self, run: Run, dumps: Path) -> None:
+        first = run(middle_auth.run, str(dumps))
+        before = run.content()
+        second = run(middle_auth.run, str(dumps))
+        assert run.content() == before
+        assert first.changed
+        assert not second.changed
+        assert {kind: count for kind, count in second.unchanged.items() if count} == {
+            kind: count for kind, count in first.added.items() if count
+        }
+        assert second.skipped == first.skipped
+        assert audit.verify(run.database) is None
+
+    def test_a_dry_run_writes_nothing_and_shows_what_a_run_does(self, run: Run, dumps: Path) -> None:
+        def watched(*, dry_run: bool) -> list[Any]:
+            seen: list[Any] = []
+            with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=seen.append) as opened:
+                middle_auth.run(opened, str(dumps))
+            return seen
+
+        before = run.content()
+        planned = watched(dry_run=True)
+        assert run.content() == before
+        assert planned == watched(dry_run=False)
+        admin = next(one for one in planned if one.action == "grant.add" and one.after == {"permission": "admin"})
+        assert "user:" in admin.target  # the plan lists what becomes of dataset_admin
+
+    def test_what_was_decided_here_since_stays_and_is_told(self, run: Run, dumps: Path) -> None:
+        run(middle_auth.run, str(dumps))
+        run(users.set_active, "kelkel0@example.org", False, last_admin=True)
+        run(groups.add_member, "default", "kelkel0@example.org", leads=False)
+        run(terms.retire, 2)
+        before = run.content()
+        report = run(middle_auth.run, str(dumps))
+        assert run.content() == before
+        told = "\n".join(report.noted)
+        for part in ("user kelkel0@example.org: active", "in group default: leads", "dataset kelp_forest: own terms"):
+            assert part in told
+
+    def test_progress_ends_with_all_rows(self, run: Run, dumps: Path) -> None:
+        seen: list[tuple[int, int]] = []
+        run(middle_auth.run, str(dumps), progress=lambda done, total: seen.append((done, total)))
+        assert seen == sorted(seen)
+        assert len({total for _, total in seen}) == 1
+        assert seen[-1][0] == seen[-1][1]
+
+
+CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
+    "the id is another user's": (
+        lambda run: run(users.add_all, [users.NewUser("eve@example.org", {}, (), {"id": 3})]),
+        ("user.csv line 4", "brawemmir2@example.org has id 3 there", "eve@example.org"),
+    ),
+    "the email has another id": (
+        lambda run: run(users.add_all, [users.NewUser("BRAWEMMIR2@example.org", {}, (), {"id": 700})]),
+        ("user.csv line 4", "id 3 there", "700"),
+    ),
+    "the dataset has another id": (
+        lambda run: run(datasets.add, "kelp", kept_id=77),
+        ("dataset.csv line 2", "kelp has id 1 there", "77"),
+    ),
+    "the dataset's id is another's": (
+        lambda run: run(datasets.add, "mouse", kept_id=1),
+        ("dataset.csv line 2", "kelp", "mouse"),
+    ),
+    "the terms are others": (
+        lambda run: run(terms.add, "House rules", "Be kind."),
+        ("tos.csv line 2", "'flywire'", "'House rules'"),
+    ),
+    "a table is of another dataset": (
+        lambda run: [run(datasets.add, "ours", kept_id=99), run(services.add_table, "datastack", "data_1_v2", "ours")],
+        ("service_table.csv line 6", "data_1_v2"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("prepare", "parts"), CONFLICTS.values(), ids=CONFLICTS)
+class TestConflicts:
+    def test_it_names_both_and_nothing_is_written(
+        self, run: Run, dumps: Path, prepare: Callable[[Run], Any], parts: tuple[str, ...]
+    ) -> None:
+        prepare(run)
+        before = run.content()
+        with refused(Conflict, "dumps: ", "--skip-conflicts", *parts):
+            run(middle_auth.run, str(dumps))
+        assert run.content() == before
+
+    def test_skipped_it_is_left_out_with_all_that_hangs_on_it(
+        self, run: Run, dumps: Path, prepare: Callable[[Run], Any], parts: tuple[str, ...]
+    ) -> None:
+        prepare(run)
+        report = run(middle_auth.run, str(dumps), skip_conflicts=True)
+        told = "\n".join(report.left_out)
+        for part in parts:
+            assert part in told
+        assert report.added["users"] > 30
+        before = run.content()
+        assert not run(middle_auth.run, str(dumps), skip_conflicts=True).changed
+        assert run.content() == before
+
+
+# Spoilt dumps: what is done to them, and what the error must say beside their directory.
+def _cut(table: str, size: int) -> Callable[[Path], Any]:
+    return lambda dumps: (dumps / f"{table}.csv").write_bytes((dumps / f"{table}.csv").read_bytes()[:size])
+
+
+def _cut_after(table: str, text: str) -> Callable[[Path], Any]:
+    def cut(dumps: Path) -> None:
+        before, found, _ = (dumps / f"{table}.csv").read_bytes().partition(text.encode())
+        assert found
+        (dumps / f"{table}.csv").write_bytes(before + found)
+
+    return cut
+
+
+def _write(table: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda dumps: (dumps / f"{table}.csv").write_bytes(content)
+
+
+def _replace(table: str, old: str, new: str) -> Callable[[Path], Any]:
+    return lambda dumps: rewrite(dumps, table, old, new)
+
+
+def _add(table: str, row: str) -> Callable[[Path], Any]:
+    def add(dumps: Path) -> None:
+        with (dumps / f"{table}.csv").open("ab") as file:
+            file.write(row.encode() + b"\n")
+
+    return add
+
+
+def _garbage(table: str, at: int) -> Callable[[Path], Any]:
+    def spoil(dumps: Path) -> None:
+        content = bytearray((dumps / f"{table}.csv").read_bytes())
+        content[at] = 0xFF
+        (dumps / f"{table}.csv").write_bytes(content)
+
+    return spoil
+
+
+SPOILT: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
+    "a table is missing": (lambda dumps: (dumps / "api_key.csv").unlink(), ("no api_key.csv",)),
+    "a directory for a table": (
+        lambda dumps: [(dumps / "tos.csv").unlink(), (dumps / "tos.csv").mkdir()],
+        ("no tos.csv",),
+    ),
+    "a dump is empty": (_write("group", b""), ("group.csv is empty",)),
+    "cut off in the middle of a row": (_cut("user", 2990), ("user.csv is cut off",)),
+    "cut off in the header": (_cut("user", 12), ("user.csv is cut off",)),
+    "cut off within quotes after a line": (_cut_after("tos", "1. Be kind.\n"), ("tos.csv line 3", "not CSV")),
+    "rows that others name are missing": (_cut_after("group", "2,kelp_team\n"), ("user_group.csv", "no row of group")),
+    "of another program": (_write("user", b"id,login\n1,ada\n"), ("user.csv", "no column name")),
+    "a spreadsheet": (_write("user", b"PK\x03\x04\x14\x00\xff\xfe\n" * 50), ("user.csv, line 1", "UTF-8")),
+    "a database": (_write("user", b"SQLite format 3\x00" * 50 + b"\n"), ("user.csv, line 1",)),
+    "of an older release": (_replace("user", ",read_only", ",readonly"), ("user.csv", "no column read_only", "older")),
+    "of a later release": (
+        _replace("group_dataset_permission", "permission_id\n1,1,1,1\n", "permission_id,expires\n1,1,1,1,\n"),
+        ("group_dataset_permission.csv", "'expires'", "newer"),
+    ),
+    "a column twice": (_write("group", b"id,name,name\n1,a,a\n"), ("group.csv", "'name' twice")),
+    "a byte of garbage in a name": (_garbage("user", 120), ("user.csv line 2", "not UTF-8")),
+    "a byte of garbage in the header": (_garbage("user", 5), ("user.csv, line 1", "UTF-8")),
+    "a quote too many": (_replace("user", "Bravo", '"Bra"vo'), ("user.csv line 10",)),
+    "a line without end": (_write("group", b"id,name\n" + b"x" * 2**21 + b"\n"), ("group.csv, line 2", "longer")),
+    "a cell too few": (_add("user_group", "99,1,2"), ("user_group.csv line 92", "3 cells")),
+    "a group twice": (_add("group", "99,kelp_team"), ("group.csv line 12", "'kelp_team' stands twice")),
+    "a flag that is none": (_add("user_group", "99,1,2,maybe"), ("user_group.csv line 92", "admin", "true nor false")),
+    "a number that is none": (_add("user_group", "99,one,2,t"), ("user_group.csv line 92", "user_id is not a number")),
+    "a number too large": (_add("user_group", "99,1,9999999999999999999,t"), ("group_id is not a number",)),
+    "an id too large": (_add("dataset", "9007199254740993,big,"), ("dataset.csv line 14", "cannot be an id")),
+    "a time that is none": (_add("user_tos", "99,1,2,yesterday,"), ("user_tos.csv", "created is not a time")),
+    "a user that is not there": (_add("user_group", "99,4711,2,t"), ("user_group.csv line 92", "4711", "user")),
+    "a parent that is not there": (_replace("user", ",,f\n", ",4711,f\n"), ("user.csv line 2", "4711")),
+    "parents in a circle": (_replace("user", ",,f\n", ",1,f\n"), ("user.csv line 2", "back to themselves")),
+    "terms that are not there": (_add("dataset", "99,x,4711"), ("dataset.csv line 14", "tos_id 4711")),
+    "an affiliation that is not there": (_add("user_affiliation", "99,1,4711,,"), ("user_affiliation.csv", "4711")),
+    "an affiliation of nobody": (_add("user_affiliation", "99,4711,1,,"), ("user_affiliation.csv line 27", "4711")),
+    "a chosen name of nobody": (_add("user_custom_name", "99,4711,N,t,,"), ("user_custom_name.csv", "4711")),
+    "a permission that is not there": (
+        _add("group_dataset_permission", "99,1,1,4711"),
+        ("group_dataset_permission.csv line 46", "4711"),
+    ),
+    "a token of nobody": (_add("api_key", f"99,4711,{'a' * 32},,,,"), ("api_key.csv", "user_id 4711")),
+}
+
+
+@pytest.mark.parametrize(("spoil", "parts"), SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize("skip_conflicts", [False, True])
+def test_spoilt_dumps_are_refused_with_table_and_line_and_nothing_is_written(
+    run: Run, dumps: Path, spoil: Callable[[Path], Any], parts: tuple[str, ...], skip_conflicts: bool
+) -> None:
+    spoil(dumps)
+    before = run.content()
+    with refused(Invalid, "dumps", *parts):
+        run(middle_auth.run, str(dumps), skip_conflicts=skip_conflicts)
+    assert run.content() == before
+
+
+# Rows that are sound there and cannot be kept here.
+UNFIT: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
+    "an email that is none": (_replace("user", "mirgax1@example.org", "mirgax1"), ("user.csv line 3", "'mirgax1'")),
+    "an email of service accounts": (
+        _replace("user", "mirgax1@example.org", "x@service-account.dsg.local"),
+        ("user.csv line 3",),
+    ),
+    "a dataset of no name": (_add("dataset", "99,,"), ("dataset.csv line 14", "'' is not a dataset name: it is empty")),
+    "a dataset with a control character": (
+        _replace("dataset", ",kelp,", ",ke\x7flp,"),
+        ("dataset.csv line 2", "'ke\\x7flp' is not a dataset name"),
+    ),
+    "a group with a line end": (_add("group", '99,"a\nb"'), ("group.csv line 12", "'a\\nb' is not a group name")),
+    "a group of a great length": (_add("group", f"99,{'x' * 2049}"), ("group.csv line 12", "longer than 2048 bytes")),
+    "a permission with a tab": (_add("permission", "8,a\tb"), ("permission.csv line 9", "'a\\tb'")),
+    "a table with a line end": (_add("service_table", '99,"a\nb",t,1'), ("service_table.csv line", "'a\\nb'")),
+    "a root below zero": (_add("cell_temp", "99,kelp_seg_v1,-1,t"), ("cell_temp.csv line 22", "-1")),
+    "terms with an escape": (_replace("tos", "1. Be kind.", "1. Be \x1bkind."), ("tos.csv line 3",)),
+}
+
+
+@pytest.mark.parametrize(("spoil", "parts"), UNFIT.values(), ids=UNFIT)
+def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
+    run: Run, dumps: Path, spoil: Callable[[Path], Any], parts: tuple[str, ...]
+) -> None:
+    spoil(dumps)
+    before = run.content()
+    with refused(BadRows, "dumps", "--skip-conflicts to leave them out; nothing was imported", *parts):
+        run(middle_auth.run, str(dumps))
+    assert run.content() == before
+    report = run(middle_auth.run, str(dumps), skip_conflicts=True)
+    assert [line for line in report.left_out if all(part in line for part in parts)], report.left_out
+    assert report.added["users"] > 30
+    assert audit.verify(run.database) is None
+    after = run.content()
+    assert not run(middle_auth.run, str(dumps), skip_conflicts=True).changed
+    assert run.content() == after
+
+
+def test_what_is_damaged_comes_before_what_could_be_left_out(run: Run, dumps: Path) -> None:
+    UNFIT["an email that is none"][0](dumps)
+    SPOILT["a flag that is none"][0](dumps)
+    for skip_conflicts in (False, True):
+        with refused(BadRows, "user_group.csv line 92: admin is neither true nor false") as caught:
+            run(middle_auth.run, str(dumps), skip_conflicts=skip_conflicts)
+        assert "--skip-conflicts" not in caught.value.hint
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_byte_of_garbage_is_found_or_harmless(run: Run, dumps: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    path = dice.choice(sorted(dumps.glob("*.csv")))
+    content = bytearray(path.read_bytes())
+    content[dice.randrange(len(content))] = dice.randrange(256)
+    path.write_bytes(content)
+    before = run.content()
+    try:
+        run(middle_auth.run, str(dumps))
+    except DsgError as error:
+        assert isinstance(error, (Invalid, Conflict))
+        assert path.name in error.message or "dumps" in error.message
+        assert not has_control(error.message)
+        assert run.content() == before
+
+
+def test_a_large_file_of_bad_rows_is_not_read_to_its_end(run: Run, dumps: Path) -> None:
+    _add("user_group", "99,4711,2,t\n" * 50_000 + "99,4711,2,t")(dumps)
+    before = run.content()
+    with refused(BadRows, "1000 bad rows", "user_group.csv line 92", "and 980 more"):
+        run(middle_auth.run, str(dumps))
+    assert run.content() == before
+
+
+def test_a_dump_that_is_written_to_meanwhile_is_refused(run: Run, dumps: Path) -> None:
+    def write(done: int, total: int) -> None:
+        _add("user_tos", "99,1,2,,")(dumps)
+
+    before = run.content()
+    with refused(Invalid, "user_tos.csv was written to"):
+        run(middle_auth.run, str(dumps), progress=write)
+    assert run.content() == before
+
+
+@pytest.mark.parametrize("source", ["nowhere", "user.csv"])
+def test_what_is_no_directory_is_refused(run: Run, dumps: Path, source: str) -> None:
+    with refused(Invalid, source, "directory"):
+        run(middle_auth.run, str(dumps / source))

@@ -1,0 +1,187 @@
+"""The login cookie: several of one name, planted ones, and every variant of it set and cleared."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from bottle import BaseRequest, HTTPResponse
+
+from dsgctl.config import Config
+from dsgctl.core import terms, tokens, users
+from dsgserve.app import make_app
+from dsgserve.gateway import Gateway
+from dsgserve.http import cookies
+from dsgserve.http.requests import MOST_COOKIES
+from dsgserve.login import login_state
+from dsgserve.login.login_state import LoginStateStore
+from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab
+
+STALE = "dsg_" + "x" * 38
+
+
+def beside(good: str, lab: Lab) -> list[str]:
+    """Cookie headers in which a good token stands among others of its name."""
+    gone = lab.gone
+    return [
+        f"dsg_token={STALE}; dsg_token={good}",
+        f"dsg_token={good}; dsg_token={STALE}",
+        f"dsg_token={gone}; dsg_token={good}",
+        f"dsg_token=; dsg_token={good}",
+        f"dsg_token; dsg_token={good}",
+        f'dsg_token="; dsg_token="{good}"',
+        f"dsg_token={'x' * 9000}; dsg_token={good}",
+        f"dsg_token=\xff\x85; dsg_token={good}",
+        "; ".join([f"dsg_token=planted{number}" for number in range(MOST_COOKIES - 1)] + [f"dsg_token={good}"]),
+    ]
+
+
+def test_a_good_token_counts_whatever_stands_before_it(client: Client, lab: Lab) -> None:
+    """A stale host-only cookie, or one with a longer path, is sent before the domain's."""
+    with lab.change() as opened:
+        for waiting in (lab.fish_v2_terms, lab.fly_terms):
+            terms.accept(opened, waiting, "ada@example.org")
+    for cookie in beside(lab.ada, lab):
+        assert client.request("GET", "/api/v1/user/cache", COOKIE=cookie).json()["email"] == "ada@example.org", cookie
+        assert client.request("HEAD", "/api/v1/user/cache", COOKIE=cookie).status == 200
+        assert client.request("GET", "/login", COOKIE=cookie).json()["email"] == "ada@example.org"
+        assert client.request("POST", "/token", COOKIE=cookie, origin=VIEWER).status == 200
+        assert "Ada Example" in client.request("GET", "/", COOKIE=cookie, accept=PAGE).text
+        assert "You are signed in" in client.request("GET", f"/login?origin={VIEWER}", COOKIE=cookie, accept=PAGE).text
+        assert client.request("GET", "/activate?next=/success", COOKIE=cookie).headers["location"] == "/success"
+
+
+def test_none_of_several_that_is_good_is_refused_once(client: Client, lab: Lab) -> None:
+    reply = client.request("GET", "/api/v1/user/cache", COOKIE=f"dsg_token={lab.gone}; dsg_token={STALE}")
+    assert (reply.status, reply.json()["error"]) == (401, "account_disabled")
+    reply = client.request("GET", "/api/v1/user/cache", COOKIE=f"dsg_token={STALE}", authorization=f"Bearer {lab.ada}")
+    assert reply.status == 401  # the first place that has a token decides
+    many = "; ".join([f"dsg_token=planted{number}" for number in range(MOST_COOKIES)] + [f"dsg_token={lab.ada}"])
+    assert client.request("GET", "/api/v1/user/cache", COOKIE=many).status == 401
+
+
+def test_a_form_counts_for_the_login_that_it_was_shown_to_among_several(client: Client, lab: Lab) -> None:
+    """A planted login with a longer path comes first where the form is sent, and not where it was shown."""
+    path = f"/api/v1/tos/{lab.fly_terms}/accept"
+    form = client.get("/activate", cookie=lab.bo, accept=PAGE).forms()[0].fields
+    reply = client.post(path, form=form, COOKIE=f"dsg_token={lab.cy}; dsg_token={lab.bo}")
+    assert reply.status == 303
+    assert (
+        lab.scalar("SELECT email FROM acceptances JOIN principals ON principals.id = principal_id") == "bo@example.org"
+    )
+    again = client.post(path, form=form, COOKIE=f"dsg_token={lab.cy}; dsg_token={lab.ada}")
+    assert again.status == 403
+
+
+def test_other_names_are_tried_in_their_order(gateway: Gateway, lab: Lab) -> None:
+    names = ("dsg_token", "middle_auth_token")
+    client = Client(make_app(replace(gateway, config=replace(gateway.config, token_names=names))))
+
+    def who(cookie: str) -> str | None:
+        reply = client.request("GET", "/api/v1/user/cache", COOKIE=cookie)
+        return str(reply.json()["email"]) if reply.status == 200 else None
+
+    assert who(f"middle_auth_token={lab.bo}; dsg_token={lab.ada}") == "ada@example.org"
+    assert who(f"middle_auth_token={lab.bo}; dsg_token={STALE}") == "bo@example.org"
+    assert who(f"middle_auth_token={STALE}; middle_auth_token={lab.bo}; dsg_token={STALE}") == "bo@example.org"
+
+
+def sent_with(reply: HTTPResponse) -> list[str]:
+    return [value for name, value in reply.headerlist if name == "Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "domain", "attributes"),
+    [
+        ("https://auth.example.org", "", "Path=/; HttpOnly; SameSite=None; Secure"),
+        ("https://auth.example.org", ".example.org", "Path=/; HttpOnly; SameSite=None; Secure"),
+        ("http://localhost:8200", "", "Path=/; HttpOnly; SameSite=Lax"),
+    ],
+)
+def test_every_variant_is_cleared_and_the_right_one_set(origin: str, domain: str, attributes: str) -> None:
+    config = Config(origin=origin, cookie_domain=domain, token_names=("dsg_token", "middle_auth_token"))
+    whole = f"; Domain={domain}" if domain else ""
+    reply = HTTPResponse()
+    cookies.set_login(reply, config, "T")
+    gone = [f"dsg_token=; Max-Age=0; {attributes}"] if domain else []
+    assert sent_with(reply) == [*gone, f"dsg_token=T; Max-Age=604800; {attributes}{whole}"]
+    reply = HTTPResponse()
+    cookies.clear_login(reply, config)
+    assert sent_with(reply) == [
+        f"{name}=; Max-Age=0; {attributes}{variant}"
+        for name in config.token_names
+        for variant in dict.fromkeys(("", whole))
+    ]
+
+
+def test_a_logout_cures_a_browser_of_every_variant(client: Client, lab: Lab) -> None:
+    """Both of them are ours: after it neither the cookies nor what they held are good."""
+    with lab.change() as opened:
+        _, other = tokens.mint(opened, users.find(lab.database, "bo@example.org"), kind="login")
+    both = f"dsg_token={lab.ada}; dsg_token={other}"
+    client.request("POST", "/logout", COOKIE=both)
+    assert client.request("GET", "/api/v1/user/cache", COOKIE=both).status == 401
+
+
+# Logins under way
+
+
+@pytest.fixture
+def logins() -> Iterator[LoginStateStore]:
+    yield LoginStateStore((KEY,), secure=True)
+
+
+def begun(logins: LoginStateStore, target: str = "/") -> tuple[str, str]:
+    """State and cookie of a login that was begun."""
+    reply, login = HTTPResponse(), login_state.new(target)
+    logins.add(reply, BaseRequest({}), login)
+    cookie = sent_with(reply)[0]
+    assert cookie.startswith("__Host-dsg_login=") and cookie.endswith("Path=/; HttpOnly; SameSite=Lax; Secure")
+    return login.state, cookie.partition("; ")[0]
+
+
+PLANTED_BEFORE = ("", "\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\xad", "\xc2\xa0", "\xe2\x80\x8b", "x", ".", "$")
+
+
+@pytest.mark.parametrize("odd", PLANTED_BEFORE[1:])
+def test_a_login_under_way_cannot_be_planted_by_a_sibling(odd: str, logins: LoginStateStore) -> None:
+    mine, cookie = begun(logins)
+    theirs, planted = begun(logins)
+    for header in (f"{odd}{planted}; {cookie}", f"{cookie}; {odd}{planted}", f"a=b;{odd}{planted};{cookie}"):
+        request = BaseRequest({"HTTP_COOKIE": header})
+        assert logins.find(request, mine) is not None
+        assert logins.find(request, theirs) is None
+    assert logins.find(BaseRequest({"HTTP_COOKIE": f"{odd}{planted}"}), theirs) is None
+
+
+def test_a_cookie_of_the_same_name_that_is_not_ours_stops_no_login(logins: LoginStateStore) -> None:
+    mine, cookie = begun(logins)
+    for planted in (
+        "__Host-dsg_login=x",
+        "__Host-dsg_login=",
+        f"__Host-dsg_login={'x' * 5000}",
+        "__Host-dsg_login=a.b.c",
+    ):
+        assert logins.find(BaseRequest({"HTTP_COOKIE": f"{planted}; {cookie}"}), mine) is not None
+
+
+def test_a_target_fits_up_to_the_cookie_and_not_beyond(logins: LoginStateStore) -> None:
+    def url(length: int) -> str:
+        noise = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(250))  # does not compress
+        return ("https://cave.example/?" + base64.urlsafe_b64encode(noise).decode())[:length]
+
+    longest = max(length for length in range(100, 4097, 20) if logins.fits(url(length)))
+    assert 1735 < longest < 4096
+    _, cookie = begun(logins, url(longest))
+    assert len(cookie) < 4000
+    assert json.dumps(re.findall(r"[^!-~]", cookie)) == "[]"
+
+
+def test_terms_that_wait_are_those_of_the_login_that_counts(client: Client, lab: Lab) -> None:
+    with lab.change() as opened:
+        terms.accept(opened, lab.fly_terms, "bo@example.org")
+    reply = client.request("GET", "/activate?next=/success", COOKIE=f"dsg_token={STALE}; dsg_token={lab.bo}")
+    assert reply.headers["location"] == "/success"

@@ -1,0 +1,67 @@
+"""Signatures: of one purpose, for a time, by keys that may change."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dsgserve.http import signing
+from dsgserve.http.signing import Purpose, Refused
+
+OLD, NEW = "o" * 32, "n" * 32
+AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+VALUES = {"principal": 3, "token": 14}
+
+
+def signed(*keys: str, purpose: Purpose = Purpose.USER_TOKEN) -> str:
+    return signing.sign(keys, purpose, VALUES, AT + HOUR)
+
+
+def test_what_was_signed_comes_back_until_it_expires() -> None:
+    token = signed(NEW)
+    assert signing.verify((NEW,), Purpose.USER_TOKEN, token, AT + HOUR - timedelta(seconds=1)) == VALUES
+    with pytest.raises(Refused) as refused:
+        signing.verify((NEW,), Purpose.USER_TOKEN, token, AT + HOUR)
+    assert refused.value.expired
+
+
+def test_it_fits_into_a_url() -> None:
+    assert set(signed(NEW)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+def test_a_rotation_of_keys_ends_nothing() -> None:
+    assert signing.verify((NEW, OLD), Purpose.USER_TOKEN, signed(OLD), AT) == VALUES
+
+
+def test_the_first_key_signs() -> None:
+    assert signing.verify((NEW,), Purpose.USER_TOKEN, signed(NEW, OLD), AT) == VALUES
+    with pytest.raises(Refused):
+        signing.verify((OLD,), Purpose.USER_TOKEN, signed(NEW, OLD), AT)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_token_of_one_purpose_is_good_for_no_other(purpose: Purpose) -> None:
+    for other in set(Purpose) - {purpose}:
+        with pytest.raises(Refused) as refused:
+            signing.verify((NEW,), other, signed(NEW, purpose=purpose), AT)
+        assert not refused.value.expired
+
+
+def test_no_other_text_verifies() -> None:
+    token = signed(NEW)
+    payload, _, signature = token.rpartition(".")
+    others = [token[:end] for end in range(len(token))]  # cut
+    others += [token[start:] for start in range(1, len(token))]
+    others += [token[:i] + ("A" if token[i] != "A" else "B") + token[i + 1 :] for i in range(len(token))]
+    others += [token[:i] + extra + token[i:] for i in range(len(token) + 1) for extra in "A=.\n é"]
+    others += [
+        token * 2,
+        token + "." + token,
+        f"{payload}.{payload}.{signature}",
+        f".{token}",
+        f"{signature}.{payload}",
+    ]
+    others += ["", ".", "..", "\ud800", "A" * 3000, token.upper(), token.replace(".", ":")]
+    for other in others:
+        with pytest.raises(Refused):
+            signing.verify((NEW,), Purpose.USER_TOKEN, other, AT)

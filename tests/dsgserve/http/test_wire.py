@@ -1,0 +1,313 @@
+"""What comes in over a socket, in bytes: which threads take it, and what every answer carries."""
+
+import json
+import shutil
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dsgctl.store.models import Acceptance
+from dsgserve.gateway import Gateway
+from dsgserve.http.requests import believe_proxy
+from dsgserve.http.routing import ROUTES, resolve
+from dsgserve.http.wire import MOST_HEADERS
+from tests.dsgserve.conftest import Lab
+from tests.dsgserve.http.test_routing import TARGETS
+from tests.dsgserve.wire import SECONDS, Wire, listening, parse
+from tests.e2e.local import make_certificate, wait_until
+from tests.e2e.proxy import HOST, nginx
+
+HEAD = b" HTTP/1.1\r\nHost: auth.example.org\r\nConnection: close\r\n"
+
+
+@pytest.fixture
+def wire(gateway: Gateway) -> Iterator[Wire]:
+    with listening(gateway) as served:
+        yield served
+
+
+def on_the_wire(target: str) -> bytes | None:
+    """A target as bytes, if a request line can have it."""
+    try:
+        raw = target.encode("latin-1")
+    except UnicodeEncodeError:
+        return None
+    return raw if raw and b"\n" not in raw and len(raw) < 9000 else None
+
+
+# Who takes a request
+
+
+def test_the_slow_lane_takes_what_names_a_route_that_waits_and_nothing_else(wire: Wire) -> None:
+    for target, path in TARGETS.items():
+        raw = on_the_wire(target)
+        if raw is None:
+            continue
+        wire.lanes.took.clear()
+        status, _, _ = wire.ask(b"GET " + raw + HEAD + b"\r\n")
+        route = resolve(target).route
+        assert (path is None) == (status in (400, 404, 414)), (target, status)
+        assert wire.lanes.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, target
+
+
+RATIONED = {  # routes that nginx counts
+    "/auth/login",
+    "/login",
+    "/api/v1/authorize",
+    "/api/v1/oauth2callback",
+    "/accounts/google/login/callback/",
+    "/token",
+    "/gcs_token",
+}
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
+def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_rationed(wire: Wire, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, HOST)
+    with nginx(tmp_path, certificate, f"127.0.0.1:{wire.address[1]}") as port:
+        context, log = ssl.create_default_context(cafile=str(certificate)), tmp_path / "dsg.access.log"
+        for number, raw in enumerate(filter(None, map(on_the_wire, TARGETS)), 1):
+            wire.lanes.took.clear()
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
+                client.settimeout(SECONDS)
+                client.sendall(b"GET " + raw + HEAD + b"\r\n")
+                status = int(client.recv(65536).split(b" ")[1])
+            wait_until(partial(_has_lines, log, number), what="the line")
+            if not wire.lanes.took:
+                assert status in (400, 404, 405, 414), raw  # nginx's own answer
+                continue
+            # nginx sends on in origin-form what came in absolute-form, of whatever scheme.
+            route = resolve(raw.decode("latin-1").removeprefix("ftp://h")).route
+            assert (route is None) == (status in (400, 404, 414)), (raw, status)
+            assert wire.lanes.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, raw
+            counted = "limit=PASSED" in log.read_text().splitlines()[-1]
+            assert counted or route is None or route.path not in RATIONED, raw
+
+
+def _has_lines(log: Path, number: int) -> bool:
+    return len(log.read_text().splitlines()) == number
+
+
+def test_what_nginx_rations_are_routes() -> None:
+    assert {route.path for route in ROUTES} >= RATIONED
+
+
+def test_the_lane_is_chosen_for_each_request_of_a_connection(wire: Wire) -> None:
+    targets = [b"/auth/login", b"//auth/login", b"/health", b"/gcs_token", b"/%67cs_token", b"///gcs_token"]
+    requests = b"".join(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n" for target in targets)
+    answer = wire.send(requests + b"GET /health" + HEAD + b"\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 7
+    assert wire.lanes.took == {"all": 7, "slow": 3}
+
+
+# What every answer carries
+
+SECURE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
+
+
+def assert_secure(headers: dict[str, str], *, popup: bool, where: object) -> None:
+    assert {name: headers.get(name) for name in SECURE} == SECURE, where
+    assert "default-src 'none'" in headers["content-security-policy"], where
+    assert "frame-ancestors 'none'" in headers["content-security-policy"], where
+    assert headers["cross-origin-opener-policy"] == ("unsafe-none" if popup else "same-origin"), where
+    assert "server" not in headers and len(headers["x-request-id"]) == 16, where
+
+
+METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW")
+
+
+def test_every_method_on_every_route(wire: Wire, lab: Lab) -> None:
+    for route in ROUTES:
+        path = route.path.replace("<terms_id:int>", str(lab.fly_terms)).encode()
+        for method in METHODS:
+            for accept in (b"text/html", b"*/*"):
+                sent = method.encode() + b" " + path + HEAD + b"Accept: " + accept + b"\r\nContent-Length: 0\r\n\r\n"
+                status, headers, body = wire.ask(sent)
+                where = (method, path, status)
+                if "x-request-id" not in headers:  # the short cut of user/cache
+                    assert (method, path) == ("GET", b"/api/v1/user/cache")
+                    headers["x-request-id"] = "0" * 16
+                assert_secure(headers, popup=route.popup, where=where)
+                assert (status == 405) == (method not in route.allowed_methods()), where
+                if status == 405:
+                    assert headers["allow"] == ", ".join(route.allowed_methods()), where
+                assert (not body) if method == "HEAD" or status == 204 else len(body) == int(headers["content-length"])
+
+
+def test_head_is_answered_as_get_is_without_the_body(wire: Wire, lab: Lab) -> None:
+    for path in (b"/", b"/health", b"/login", b"/nothing", b"/api/v1/user/cache", b"/success", b"/activate"):
+        cookie = b"Cookie: dsg_token=" + lab.ada.encode() + b"\r\n\r\n"
+        got, headers, body = wire.ask(b"GET " + path + HEAD + cookie)
+        head, its_headers, nothing = wire.ask(b"HEAD " + path + HEAD + cookie)
+        assert (head, nothing) == (got, b""), path
+        assert abs(int(its_headers["content-length"]) - len(body)) <= 2, path
+        assert {name for name in headers if name not in ("x-request-id",)} <= its_headers.keys(), path
+
+
+NOT_READ: dict[str, tuple[bytes, int]] = {
+    "no request line": (b"GET\r\n\r\n", 400),
+    "a method in small letters": (b"get / HTTP/1.1\r\n\r\n", 400),
+    "a space in the target": (b"GET /a b HTTP/1.1\r\n\r\n", 400),
+    "binary": (b"\x16\x03\x01\r\n\r\n", 400),
+    "no version that there is": (b"GET / HTTP/1.x\r\n\r\n", 400),
+    "a header without a name": (b"GET /" + HEAD + b": x\r\n\r\n", 400),
+    "a header with a null": (b"GET /" + HEAD + b"X: a\0b\r\n\r\n", 400),
+    "a bare line feed": (b"GET /" + HEAD + b"X: a\nb\r\n\r\n", 400),
+    "a length that is none": (b"POST /token" + HEAD + b"Content-Length: x\r\n\r\n", 400),
+    "a length in Arabic digits": (b"POST /token" + HEAD + "Content-Length: \u0663\r\n\r\n".encode(), 400),
+    "a length of 5,000 digits": (b"POST /token" + HEAD + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n", 400),
+    "an address in brackets that is none": (b"GET http://[x/ HTTP/1.1\r\n\r\n", 400),
+    "a body that is too long": (b"POST /activate" + HEAD + b"Content-Length: 70000\r\n\r\n", 413),
+    "chunks that are too long": (
+        b"POST /token" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"x" * 70_000,
+        413,
+    ),
+    "a chunk that is none": (b"POST /token" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    "another coding": (b"POST /login" + HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 501),
+    "headers that are too long": (b"GET /login" + HEAD + b"Cookie: a=" + b"x" * 40_000 + b"\r\n\r\n", 431),
+    "too many headers": (b"GET /login" + HEAD + b"X: y\r\n" * (MOST_HEADERS + 1) + b"\r\n", 431),
+    "a path that is too long": (b"GET /login" + b"x" * 9000 + HEAD + b"\r\n", 414),
+    "a request line that is too long": (b"GET /login?" + b"x" * 40_000 + HEAD + b"\r\n", 431),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_what_cannot_be_read_is_answered_like_all_else(name: str, wire: Wire) -> None:
+    request, expected = NOT_READ[name]
+    status, headers, body = wire.ask(request)
+    assert status == expected
+    target = request.split(b" ")[1].decode("latin-1") if request.count(b" ") > 1 else ""
+    route = resolve(target).route
+    assert_secure(headers, popup=bool(route and route.popup), where=name)
+    assert headers["connection"] == "close"
+    assert json.loads(body).keys() == {"error", "message"}
+    assert b"waitress" not in body
+
+
+def test_a_refused_body_to_an_ngauth_route_can_be_read_by_the_page_that_sent_it(wire: Wire) -> None:
+    sent = b"POST /token" + HEAD + b"Origin: https://viewer.example\r\nContent-Length: 99999\r\n\r\n"
+    status, headers, _ = wire.ask(sent)
+    assert (status, headers["access-control-allow-origin"]) == (413, "https://viewer.example")
+
+
+def test_a_head_that_cannot_be_read_has_no_body(wire: Wire) -> None:
+    status, headers, body = wire.ask(b"HEAD /login" + HEAD + b"X: y\r\n" * (MOST_HEADERS + 1) + b"\r\n")
+    assert (status, body) == (431, b"") and int(headers["content-length"]) > 0
+
+
+# Forwarded headers
+
+IGNORED = [
+    b"X-Forwarded-For: ",
+    b'X-Forwarded-For: "',
+    b'X-Forwarded-For: "1.2.3.4',
+    b"X-Forwarded-For: ,",
+    b"X-Forwarded-For: , ,,",
+    b"X-Forwarded-For: nonsense",
+    b"X-Forwarded-For: 1.2.3.4:99:",
+    b"X-Forwarded-For: [::1",
+    b"X-Forwarded-For: \xff\x85",
+    b"X-Forwarded-For: unix:",
+    b"X-Forwarded-For: 999.1.1.1",
+    b"X-Forwarded-For: 1.2.3.4, unknown",
+    b'X-Forwarded-For: a"b',
+    b"X-Forwarded-For: " + b"1" * 9000,
+    b"X-Forwarded-For: 1.2.3.4, " * 500,
+    b"X-Forwarded-For: " + b" " * 16_000 + b"\x80",
+    b"X-Forwarded-Proto: gopher",
+    b"X-Forwarded-Proto: http, https",
+    b'X-Forwarded-Host: "',
+    b"X-Forwarded-Port: x",
+    b"X-Forwarded-By: \x80",
+    b'X-Real-IP: "',
+    b"Forwarded: for",
+    b'Forwarded: for="',
+    b"Forwarded: ;=;",
+    b"Forwarded: proto=gopher",
+    b"Forwarded: by=x;y=z, ,",
+    b'TE: "',
+    b"Upgrade: x y",
+    b'Keep-Alive: "',
+    b'Proxy-Authorization: "',
+    b"Trailer: ,",
+    b"Expect: nonsense",
+    b'Via: "',
+    b'Cookie: ;;;="',
+    b'Origin: "',
+    b'Referer: "',
+    b'Accept: "',
+    b'Authorization: "',
+]
+
+
+@pytest.mark.parametrize("line", IGNORED)
+def test_a_malformed_header_about_the_way_refuses_no_request(line: bytes, wire: Wire) -> None:
+    status, headers, _ = wire.ask(b"GET /health" + HEAD + line + b"\r\n\r\n")
+    assert status == 200
+    assert_secure(headers, popup=False, where=line)
+
+
+# What stands in X-Forwarded-For -> the address from which terms are accepted; None for the peer's own.
+BELIEVED = {
+    "203.0.113.9": "203.0.113.9",
+    "198.51.100.1, 203.0.113.9": "203.0.113.9",
+    "198.51.100.1,203.0.113.9": "203.0.113.9",
+    "nonsense, 203.0.113.9": "203.0.113.9",
+    '", 203.0.113.9': "203.0.113.9",
+    "2001:db8::1": "2001:db8::1",
+    " 203.0.113.9\t": "203.0.113.9",
+    "203.0.113.9, nonsense": None,
+    "203.0.113.9,": None,
+    "203.0.113.9:8080": None,
+    '"203.0.113.9"': None,
+    "[2001:db8::1]": None,
+    "": None,
+    "unix:": None,
+    "203.0.113.9;x": None,
+    "203.0.113.09": None,
+    "\u0661.2.3.4": None,
+    "for=203.0.113.9": None,
+    "fe80::1%x": None,
+    "fe80::1%<b>": None,
+    "203.0.113.9 203.0.113.10": None,
+    "203.0.113.9\x85": None,
+}
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_the_address_that_nginx_sets_is_the_one_that_accepts(
+    unix: bool, gateway: Gateway, lab: Lab, tmp_path: Path
+) -> None:
+    with listening(gateway, str(tmp_path / "s") if unix else None) as wire:
+        for written, expected in BELIEVED.items():
+            lines = f"Cookie: dsg_token={lab.bo}\r\nX-Forwarded-For: {written}\r\nX-Real-IP: 6.6.6.6\r\n"
+            lines += "Forwarded: for=6.6.6.6\r\n"
+            path = f"/api/v1/tos/{lab.fly_terms}/accept".encode()
+            _, _, page = wire.ask(b"GET " + path + HEAD + lines.encode() + b"\r\n")
+            form = b"form=" + page.partition(b'name="form" value="')[2].partition(b'"')[0]
+            more = f"{lines}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
+            status, _, _ = wire.ask(b"POST " + path + HEAD + more.encode() + form)
+            assert status == 303, written
+            recorded = lab.scalar("SELECT address FROM acceptances")
+            assert recorded == (expected or ("localhost" if unix else "127.0.0.1")), written
+            with lab.change() as opened:
+                opened.database.run(Acceptance.delete())
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.7", "::2", "::ffff:192.0.2.7", "localhost.example", "", "127.0.0.1.example"])
+def test_nobody_else_says_where_a_client_is(peer: str) -> None:
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_FORWARDED": "for=203.0.113.9"}
+    believe_proxy(environ)
+    assert environ == {"REMOTE_ADDR": peer}
+
+
+def test_one_answer_is_taken_apart() -> None:
+    assert parse(b"HTTP/1.1 200 OK\r\nA-B: c: d\r\n\r\nbody") == (200, {"a-b": "c: d"}, b"body")

@@ -1,0 +1,265 @@
+"""A provider that lies: whatever it answers, nobody is signed in, and neither time nor memory grow."""
+
+import base64
+import gzip
+import json
+import ssl
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from dsgctl import bounded_http
+from dsgctl.bounded_http import Deadline
+from dsgctl.oauth_client import Client
+from dsgserve.login.oidc import LoginFailed, Provider, _picture
+from dsgserve.process.outbound import UpstreamUnavailable
+from tests.e2e.local import make_certificate
+
+Say = Callable[[BaseHTTPRequestHandler], None]
+
+
+def _said(body: bytes, status: int = 200, **headers: str) -> Say:
+    def say(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return say
+
+
+def _endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" " * 65536)
+
+
+def _drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+
+
+def _drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while True:
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+def _silent(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(3)
+
+
+def _no_http(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+BOMB = gzip.compress(b" " * 200_000_000)
+LIES: dict[str, Say] = {
+    "no JSON": _said(b"<html>Sign in to the hotel's network</html>", Content_Type="text/html"),
+    "nothing": _said(b""),
+    "a list": _said(b"[]"),
+    "a text": _said(b'"https://id.example"'),
+    "nested without end": _said(b"[" * 400_000),
+    "not UTF-8": _said(b'{"issuer": "\xff\xfe"}'),
+    "another issuer": _said(json.dumps({"issuer": "https://evil.example"}).encode()),
+    "a number for its issuer": _said(b'{"issuer": 1e400}'),
+    "moved": _said(b"", 302, Location="/.well-known/moved"),
+    "moved to a file": _said(b"", 302, Location="file:///etc/passwd"),
+    "no": _said(b"{}", 403),
+    "broken": _said(b"{}", 500),
+    "cut off": _said(b'{"issuer"', Content_Length="1000"),
+    "a bomb": _said(BOMB, Content_Encoding="gzip"),
+    "said to be zipped": _said(b"{}", Content_Encoding="gzip"),
+    "without end": _endless,
+    "a drop at a time": _drip,
+    "a drop of a header at a time": _drip_headers,
+    "silence": _silent,
+    "another protocol": _no_http,
+}
+
+
+class Liar(BaseHTTPRequestHandler):
+    """Says what the test wants it to."""
+
+    say: Say
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.close_connection = True
+        with suppress(OSError):  # nobody listens any more, as should be
+            type(self).say(self)
+
+    do_POST = do_GET  # noqa: N815  the library's name
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Liar], Provider]]:
+    certificate = make_certificate(tmp_path, "localhost")
+    handler: type[Liar] = type("OneLiar", (Liar,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(bounded_http, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(bounded_http, "TOTAL_SECONDS", 1.0)
+    yield handler, Provider(f"https://localhost:{server.server_address[1]}", Client("id", "secret"))
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_of_discovery_start_no_login_and_cost_little(lie: str, liar: tuple[type[Liar], Provider]) -> None:
+    handler, provider = liar
+    handler.say = staticmethod(LIES[lie])  # type: ignore[assignment]
+    tracemalloc.start()
+    started = time.monotonic()
+    with pytest.raises(UpstreamUnavailable):
+        provider.authorization_url("https://auth.example.org/cb", state="s", nonce="n", challenge="c")
+    assert time.monotonic() - started < 3
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    tracemalloc.stop()
+    assert handler.asked == 1, "it went where it was sent"
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_of_the_token_endpoint_sign_nobody_in(lie: str, liar: tuple[type[Liar], Provider]) -> None:
+    handler, provider = liar
+    address = provider.issuer
+    provider._metadata = {"token_endpoint": f"{address}/token", "jwks_uri": f"{address}/keys", "issuer": address}
+    provider._metadata_until = float("inf")
+    handler.say = staticmethod(LIES[lie])  # type: ignore[assignment]
+    started = time.monotonic()
+    with pytest.raises((UpstreamUnavailable, LoginFailed)):
+        provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n")
+    assert time.monotonic() - started < 3
+    assert handler.asked == 1
+
+
+@pytest.mark.parametrize(
+    "keys", ["[]", '{"keys": 1}', '{"keys": [1, null, {}]}', '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}']
+)
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"alg": "RS256", "kid": "a"}, {}])
+def test_keys_that_are_none_verify_nothing(
+    keys: str, header: dict[str, str], liar: tuple[type[Liar], Provider]
+) -> None:
+    handler, provider = liar
+    address = provider.issuer
+    provider._metadata = {"jwks_uri": f"{address}/keys", "issuer": address}
+    provider._metadata_until = float("inf")
+    handler.say = staticmethod(_said(keys.encode()))  # type: ignore[assignment]
+    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()  # noqa: E731
+    token = f"{part(header)}.{part({'iss': address, 'aud': 'id', 'sub': 's', 'exp': 9e9, 'iat': 1, 'nonce': 'n'})}."
+    with pytest.raises((UpstreamUnavailable, LoginFailed)):
+        provider._verified(token, "n")
+    with pytest.raises((UpstreamUnavailable, LoginFailed)):
+        provider._verified("[" * 100 + "." + part("[" * 5), "n")
+
+
+@pytest.mark.parametrize("endpoint", ["http://id.example/auth", "javascript:alert(1)", "", None, 7, ["https://a"]])
+def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tuple[type[Liar], Provider]) -> None:
+    handler, provider = liar
+    said = {"issuer": provider.issuer, "authorization_endpoint": endpoint}
+    handler.say = staticmethod(_said(json.dumps(said).encode()))  # type: ignore[assignment]
+    with pytest.raises(UpstreamUnavailable):
+        provider.authorization_url("https://auth.example.org/cb", state="s", nonce="n", challenge="c")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("https://a.example/me.png", "https://a.example/me.png"),
+        ("data:image/png;base64,AA", ""),
+        ("/avatar.png", ""),
+        ("https://a.example/\u00e9.png", ""),
+        (7, ""),
+        (None, ""),
+        ("javascript:alert(1)", ""),
+    ],
+)
+def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(said: object, kept: str) -> None:
+    assert _picture(said) == kept
+
+
+def start_login(provider: Provider, deadline: Deadline | None = None) -> str:
+    return provider.authorization_url(
+        "https://auth.example.org/cb", state="s", nonce="n", challenge="c", deadline=deadline
+    )
+
+
+def test_a_login_that_has_waited_too_long_asks_nobody(liar: tuple[type[Liar], Provider]) -> None:
+    handler, provider = liar
+    handler.say = staticmethod(_said(b"{}"))  # type: ignore[assignment]
+    with pytest.raises(UpstreamUnavailable):
+        start_login(provider, Deadline(0))
+    with pytest.raises(UpstreamUnavailable):
+        provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n", deadline=Deadline(0))
+    assert handler.asked == 0
+
+
+def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
+    liar: tuple[type[Liar], Provider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, provider = liar
+    monkeypatch.setattr(bounded_http, "READ_SECONDS", 60.0)
+    answer = threading.Event()
+
+    def say(request: BaseHTTPRequestHandler) -> None:
+        answer.wait(30)
+        _said(b"{}", 503)(request)
+
+    handler.say = staticmethod(say)  # type: ignore[assignment]
+    failures: list[Exception] = []
+
+    def log_in() -> None:
+        try:
+            start_login(provider, Deadline(60))
+        except UpstreamUnavailable as error:
+            failures.append(error)
+
+    leader = threading.Thread(target=log_in)
+    leader.start()
+    while not handler.asked:
+        time.sleep(0.001)
+    assert list(provider._calls._under_way) == ["discovery"]
+    waiting = [threading.Thread(target=log_in) for _ in range(9)]
+    for thread in waiting:
+        thread.start()
+    future = provider._calls._under_way["discovery"]
+    while len(future._condition._waiters) < 9:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    answer.set()
+    for thread in (leader, *waiting):
+        thread.join()
+    assert len(failures) == 10
+    assert handler.asked == 1
+    assert not provider._calls._under_way
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "a secret 0123", "x" * 500, "\x1b[2J"])
+def test_nothing_of_a_providers_refusal_is_logged_but_a_code(liar: tuple[type[Liar], Provider], error: str) -> None:
+    handler, provider = liar
+    provider._metadata = {"token_endpoint": f"{provider.issuer}/token", "issuer": provider.issuer}
+    provider._metadata_until = float("inf")
+    body = json.dumps({"error": error, "error_description": "code=secret"}).encode()
+    handler.say = staticmethod(_said(body, 400))  # type: ignore[assignment]
+    with pytest.raises(LoginFailed) as failed:
+        provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n")
+    assert failed.value.detail == f"token endpoint: {error if error == 'invalid_grant' else ''}"

@@ -1,0 +1,101 @@
+"""What a process keeps is bounded in bytes, whatever is asked and however much there is."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsgctl.core import datasets, grants, terms, tokens, users
+from dsgctl.core.change import begin_change
+from dsgctl.store import Database, StoreError
+from dsgserve.process.byte_cache import ByteCache
+from dsgserve.user_cache import last_used, response_cache
+from dsgserve.user_cache.last_used import LastUsed
+from dsgserve.user_cache.response_cache import ResponseCache
+
+
+def test_the_oldest_go_first_and_the_bytes_are_those_of_what_is_there() -> None:
+    kept: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text))
+    chance = random.Random(7)
+    newest: dict[int, str] = {}
+    for _ in range(5000):
+        key, text = chance.randrange(200), "x" * chance.choice((0, 1, 50, 300, 999, 1000, 1001))
+        kept.keep(key, text)
+        newest.pop(key, None)
+        if len(text) <= 1000:
+            newest[key] = text
+        assert kept.bytes == sum(map(len, kept.values())) <= 1000
+        assert list(kept.items()) == list(newest.items())[-len(kept) :] or not kept
+        newest = dict(kept)
+
+
+def test_so_many_at_most() -> None:
+    kept: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text), most=2)
+    for key in (1, 2, 1, 3):
+        kept.keep(key, "x")
+    assert list(kept) == [1, 3]
+
+
+@pytest.fixture
+def secrets(database: Database) -> list[str]:
+    """Tokens of twenty people where 300 public datasets have terms, so that an answer is long."""
+    with begin_change(database, "os:test") as opened:
+        for number in range(300):
+            datasets.add(opened, f"dataset{number:03}", public=True)
+            terms.add(opened, f"terms of {number:03} " + "x" * 100, "Be kind.", dataset=f"dataset{number:03}")
+        people = [users.add(opened, f"user{number}@example.org")[0] for number in range(20)]
+        grants.add(opened, grants.principal_subject(people[0]), grants.Target("dataset000", "view"))
+        return [tokens.mint(opened, person)[1] for person in people]
+
+
+def test_kept_answers_are_bounded_in_bytes(
+    database: Database, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = len(ResponseCache(database).get(secrets[0], None).body)
+    assert length > 50_000
+    monkeypatch.setattr(response_cache, "KEPT_BYTES", 5 * length)
+    cache = ResponseCache(database)
+    for secret in secrets * 2:
+        cache.get(secret, None)
+        assert cache._answers.bytes <= 5 * length
+    assert len(cache._answers) == 4
+    held = sum(sys.getsizeof(answer.body) for answer in cache._answers.values())
+    assert held <= cache._answers.bytes
+    last = cache.get(secrets[-1], None)
+    assert cache.get(secrets[-1], None) is last, "it was built anew"
+    for number in range(1000):
+        cache.get(secrets[0], f"no service {number}")
+    assert len(cache._answers) <= 4, "an unknown service has an entry of its own"
+
+
+def test_an_answer_takes_as_many_queries_however_many_public_datasets_there_are(
+    database: Database, secrets: list[str]
+) -> None:
+    statements: list[str] = []
+    connection = database._db.connection()
+    connection.exec_trace = lambda cursor, sql, bindings: statements.append(sql) or True
+    try:
+        ResponseCache(database).get(secrets[0], None)
+    finally:
+        connection.exec_trace = None
+    assert 0 < len(statements) < 30
+
+
+def test_uses_that_cannot_be_written_are_bounded(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_used, "MOST", 10)
+
+    def refuse(*_: object) -> None:
+        raise StoreError("the disk is full", "make room")
+
+    monkeypatch.setattr(last_used.tokens, "record_uses", refuse)
+    uses = LastUsed(database)
+    for number in range(1000):
+        uses.note(number)
+        if number % 7 == 0:
+            uses.write()
+        assert len(uses._minutes) <= 10
+    uses.write()
+    assert sorted(uses._unwritten) == list(range(990, 1000))

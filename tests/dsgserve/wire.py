@@ -1,0 +1,108 @@
+"""A gateway on a real socket in this process, so that a test can see which threads took a request."""
+
+import socket
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from waitress import wasyncore
+
+from dsgserve.app import make_app
+from dsgserve.gateway import Gateway
+from dsgserve.process.dispatcher import Dispatcher
+from dsgserve.server import make_server
+
+SECONDS = 30  # that an answer may take on a busy machine
+
+
+class CountedLanes(Dispatcher):
+    """Counts what each lane took."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self.took: Counter[str] = Counter()
+        self._to_slow = self.slow.add_task
+        self.slow.add_task = self._count_slow
+
+    def _count_slow(self, task: Any) -> None:
+        self.took["slow"] += 1
+        self._to_slow(task)
+
+    def add_task(self, task: Any) -> None:
+        self.took["all"] += 1
+        super().add_task(task)
+
+
+@dataclass
+class Wire:
+    """A listening server.
+
+    Attributes:
+        address: of its socket, as ``connect`` has it.
+    """
+
+    address: Any
+    family: socket.AddressFamily
+    lanes: CountedLanes
+
+    def send(self, request: bytes) -> bytes:
+        """All that comes back until the server closes the connection, which the request must ask for."""
+        with socket.socket(self.family) as client:
+            client.settimeout(SECONDS)
+            client.connect(self.address)
+            answer = b""
+            with suppress(ConnectionError):  # the server may have read enough before all was sent
+                client.sendall(request)
+            with suppress(ConnectionResetError):
+                while part := client.recv(65536):
+                    answer += part
+            return answer
+
+    def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers (names in lower case) and body of the answer to one request."""
+        return parse(self.send(request))
+
+
+def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Take the first answer apart."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return int(status.split(" ")[1]), {name.lower(): value for name, value in headers.items()}, body
+
+
+@contextmanager
+def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
+    """Serve a gateway on a port of loopback, or on the unix socket ``address``."""
+    family = socket.AF_UNIX if address else socket.AF_INET
+    opened = socket.socket(family)
+    opened.bind(address or ("127.0.0.1", 0))
+    lanes, connections = CountedLanes(2), dict[int, Any]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # send_bytes, of waitress: server.py says what for
+        server = make_server(make_app(gateway), [opened], lanes, connections)
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            wasyncore.loop(timeout=0.05, use_poll=True, map=connections, count=1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield Wire(opened.getsockname(), family, lanes)
+    finally:
+        stop.set()
+        thread.join()
+        lanes.shutdown()
+        for one in list(connections.values()):
+            one.close()
+        server.close()
+        opened.close()
+
+
+__all__ = ["Wire", "listening", "parse"]
