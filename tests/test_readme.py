@@ -13,6 +13,7 @@ import pytest
 
 from dsgctl.commands import NOUNS, cli
 from dsgctl.config import describe_settings
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -80,7 +81,7 @@ def run_section(title: str, directory: Path, before: str = "") -> str:
     script = script.replace("$PWD/.venv/bin", str(programs)).replace(":8200", ":$DSG_PORT")
     script = f'set -euo pipefail\nset -m\nexport DSG_PORT={_free_port()} PATH="{programs}:$PATH"\n' + script
     done = subprocess.run(
-        ["bash", "-c", script], cwd=directory, capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", script], cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -102,7 +103,9 @@ def test_backup_and_restore_run_as_they_stand(tmp_path: Path) -> None:
         dsgctl user remove ada@example.org --yes
         {restore.replace("--apply", "--apply --yes")}
         dsgctl user show ada@example.org -o value"""
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("ada@example.org\n")
 
@@ -124,7 +127,9 @@ def test_the_policy_file_is_applied_as_it_stands(tmp_path: Path) -> None:
         dsgctl apply written.yaml
         dsgctl diff policy.yaml && dsgctl terms accept 1 ada@example.org
         dsgctl access check ada@example.org brain edit"""
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("yes\n")
     assert "permission: edit" in (tmp_path / "written.yaml").read_text()

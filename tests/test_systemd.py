@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parent.parent
 UNITS = [file for file in sorted((ROOT / "systemd").iterdir()) if file.suffix != ".sudoers"]
 
@@ -21,7 +23,7 @@ def analyzed(place: Path, *words: str) -> str:
             text = unit.read_text()
             (place / name).write_text(re.sub(r"/opt/dsg/bin/\w+", "/bin/true", text))
     done = subprocess.run(
-        ["systemd-analyze", *words], cwd=place, capture_output=True, text=True, check=False, timeout=60
+        ["systemd-analyze", *words], cwd=place, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + "".join(line for line in done.stderr.splitlines(True) if "dsg" in line)

@@ -66,7 +66,7 @@ def _read(path: Path) -> Process:
         pid=member(told, "pid", int),
         version=member(told, "version", str),
         started=member(told, "started", float),
-        reported_at=member(told, "told", float),
+        reported_at=member(told, "reported_at", float),
         counts=counts,
         listening=tuple(address for address in listening if isinstance(address, str)),
     )

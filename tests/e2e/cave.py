@@ -19,6 +19,7 @@ from tests.e2e.conftest import Server
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.provider import CLIENT, Browser, Provider
 from tests.e2e.proxy import HOST, ROOT, Loopback, nginx
+from tests.patience import PATIENCE
 
 AUTH = f"https://{HOST}"
 CAVE = "https://cave.example.org"  # below the cookie's domain
@@ -144,7 +145,7 @@ def running_cave(
 
 def _alive(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/alive", timeout=2).ok
+        return requests.get(f"http://127.0.0.1:{port}/alive", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 
@@ -154,7 +155,7 @@ def send_form(browser: Browser, page: requests.Response) -> requests.Response:
     found = _Form()
     found.feed(page.text)
     assert found.action, page.text
-    reply = browser.session.post(urljoin(page.url, found.action), data=found.fields, timeout=20)
+    reply = browser.session.post(urljoin(page.url, found.action), data=found.fields, timeout=PATIENCE)
     policy = re.search("form-action ([^;]*)", page.headers["Content-Security-Policy"])
     allowed = policy[1].replace("'self'", AUTH).split() if policy else []
     for step in (*reply.history, reply):  # Chromium holds every redirect of a form against it

@@ -13,6 +13,7 @@ import requests
 
 from tests.e2e.local import free_port, make_certificate, wait_until
 from tests.e2e.provider import HOSTS, Provider, running_provider
+from tests.patience import PATIENCE
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -28,11 +29,11 @@ class Server:
     def ask(self, token: str | None = None, **parameters: str) -> requests.Response:
         """GET /api/v1/user/cache with a bearer token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.get(f"{self.origin}/api/v1/user/cache", params=parameters, headers=headers, timeout=10)
+        return requests.get(f"{self.origin}/api/v1/user/cache", params=parameters, headers=headers, timeout=PATIENCE)
 
     def answers(self) -> bool:
         try:
-            return requests.get(f"{self.origin}/health", timeout=10).status_code == 200
+            return requests.get(f"{self.origin}/health", timeout=PATIENCE).status_code == 200
         except (requests.ConnectionError, requests.Timeout):
             return False  # not yet: a busy machine takes its time
 
@@ -65,7 +66,7 @@ def running(path: Path, place: Path, *words: str, **settings: str) -> Iterator[S
             yield server
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture

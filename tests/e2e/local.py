@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -19,7 +21,7 @@ def takes_connections(path: Path) -> bool:
         return client.connect_ex(str(path)) == 0
 
 
-def wait_until(ready: Callable[[], bool], *, seconds: float = 20.0, what: str = "it") -> None:
+def wait_until(ready: Callable[[], bool], *, seconds: float = PATIENCE, what: str = "it") -> None:
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, f"{what} did not come about in {seconds} s"

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.e2e.local import free_port
+from tests.patience import PATIENCE
 
 NODE = Path(__file__).parent / "node"
 ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
@@ -68,7 +69,10 @@ class Browser:
 
     def get(self, path: str, *, follow: bool = True, **headers: str) -> requests.Response:
         reply = self.session.get(
-            self.origin + path if path.startswith("/") else path, allow_redirects=follow, headers=headers, timeout=30
+            self.origin + path if path.startswith("/") else path,
+            allow_redirects=follow,
+            headers=headers,
+            timeout=PATIENCE,
         )
         self.went = [step.url for step in (*reply.history, reply)]
         return reply

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tests.e2e.local import free_port, wait_until
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "nginx" / "dsg.conf"
@@ -69,7 +70,7 @@ def nginx(
         yield tls
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 class Loopback(requests.adapters.HTTPAdapter):

@@ -20,6 +20,7 @@ from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate
 from tests.e2e.proxy import HOST, Loopback, nginx
 from tests.e2e.visitor import Visitor
+from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
@@ -61,7 +62,7 @@ class Front:
 
 
 def _exchange(wire: socket.socket, request: bytes) -> bytes:
-    wire.settimeout(1)
+    wire.settimeout(PATIENCE)
     wire.sendall(request)
     said = b""
     with suppress(TimeoutError, ConnectionError):
@@ -115,8 +116,8 @@ def test_nothing_is_smuggled_past_nginx(way: str, front: Front, token: str) -> N
     # And nothing is left over for whoever comes next on the connections that nginx keeps.
     with front.session() as session:
         for _ in range(6):
-            assert session.get(f"https://{HOST}/health", timeout=5).json()["status"] == "ok"
-            assert session.get(f"https://{HOST}/api/v1/user/cache", timeout=5).status_code == 401
+            assert session.get(f"https://{HOST}/health", timeout=PATIENCE).json()["status"] == "ok"
+            assert session.get(f"https://{HOST}/api/v1/user/cache", timeout=PATIENCE).status_code == 401
 
 
 @pytest.mark.parametrize("way", SMUGGLED)
@@ -140,7 +141,7 @@ def test_a_header_and_an_address_inject_nothing(front: Front, token: str) -> Non
             "/%0d%0aX:y",
             "/activate?next=/%E5%98%8A%E5%98%8DX:y",
         ):
-            reply = session.get(f"https://{HOST}{path}", allow_redirects=False, timeout=5)
+            reply = session.get(f"https://{HOST}{path}", allow_redirects=False, timeout=PATIENCE)
             assert "X" not in reply.headers
             assert reply.headers.get("Set-Cookie", "").partition("=")[0] in ("", "__Host-dsg_login")
             assert "\n" not in reply.headers.get("Location", "")
@@ -187,16 +188,18 @@ FORWARDED = {
 @needs_nginx
 def test_no_header_says_who_or_where_one_is(front: Front, token: str) -> None:
     with front.session() as session:
-        plain = session.get(f"https://{HOST}/api/v1/user/cache", timeout=5)
-        spoofed = session.get(f"https://{HOST}/api/v1/user/cache", headers=FORWARDED, timeout=5)
+        plain = session.get(f"https://{HOST}/api/v1/user/cache", timeout=PATIENCE)
+        spoofed = session.get(f"https://{HOST}/api/v1/user/cache", headers=FORWARDED, timeout=PATIENCE)
         assert (plain.status_code, plain.content) == (spoofed.status_code, spoofed.content)
         for headers in ({}, FORWARDED, {"Host": "evil.example"}):
             reply = session.get(
-                f"https://{HOST}/api/v1/user/cache", headers={**headers, "Authorization": f"Bearer {token}"}, timeout=5
+                f"https://{HOST}/api/v1/user/cache",
+                headers={**headers, "Authorization": f"Bearer {token}"},
+                timeout=PATIENCE,
             )
             assert reply.json()["email"] == "ada@example.org"
             reply = session.get(
-                f"https://{HOST}/activate?next=/success", headers=headers, allow_redirects=False, timeout=5
+                f"https://{HOST}/activate?next=/success", headers=headers, allow_redirects=False, timeout=PATIENCE
             )
             assert "evil" not in reply.headers["Location"] + reply.text
 
@@ -239,10 +242,12 @@ def test_secrets_are_in_no_list_of_processes_no_core_and_no_log(serve: Serve, to
     login = visitor.sign_in("ada@example.org")
     server.ask(token)
     server.ask(login, service="x")
-    requests.get(f"{server.origin}/api/v1/user/cache", params={"dsg_token": token}, timeout=5)
-    requests.get(f"{server.origin}/nothing/{token}", timeout=5)
-    user_token = requests.post(f"{server.origin}/token", headers={"Cookie": f"dsg_token={login}"}, timeout=5).text
-    requests.post(f"{server.origin}/gcs_token", json={"token": user_token, "bucket": "x"}, timeout=5)
+    requests.get(f"{server.origin}/api/v1/user/cache", params={"dsg_token": token}, timeout=PATIENCE)
+    requests.get(f"{server.origin}/nothing/{token}", timeout=PATIENCE)
+    user_token = requests.post(
+        f"{server.origin}/token", headers={"Cookie": f"dsg_token={login}"}, timeout=PATIENCE
+    ).text
+    requests.post(f"{server.origin}/gcs_token", json={"token": user_token, "bucket": "x"}, timeout=PATIENCE)
     secrets = (token, login, user_token, KEY)
     process = Path(f"/proc/{server.process.pid}")
     assert not any(secret.encode() in (process / "cmdline").read_bytes() for secret in secrets)
@@ -258,7 +263,7 @@ def test_secrets_are_in_no_list_of_processes_no_core_and_no_log(serve: Serve, to
 def test_what_a_page_says_of_a_fault_is_nothing_of_the_inside(serve: Serve, path: Path, token: str) -> None:
     server = serve()
     path.rename(path.with_name("gone.sqlite3"))
-    reply = requests.get(server.origin + "/", headers={"Accept": "text/html"}, timeout=5)
+    reply = requests.get(server.origin + "/", headers={"Accept": "text/html"}, timeout=PATIENCE)
     assert reply.status_code == 503
     for inside in (str(path), "sqlite", "Traceback", "peewee", os.uname().nodename):
         assert inside not in reply.text

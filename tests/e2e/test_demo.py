@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.e2e.local import free_port, wait_until
+from tests.patience import PATIENCE
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def started(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[s
 
 def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Path) -> None:
     with started(tmp_path, free_port(), "--once") as done:
-        text, _ = done.communicate(timeout=60)
+        text, _ = done.communicate(timeout=PATIENCE)
     assert done.returncode == 0, text
     told = [line.strip() for line in text.splitlines()]
     assert '200 {"name": "Ada Lovelace", "permissions_v2": {"fish2": ["edit", "view"], "fly": ["view"]}}' in told
@@ -64,7 +65,7 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
             env={"PATH": os.environ["PATH"]},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -72,17 +73,19 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
         tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsg_\w+)$", tries, re.MULTILINE))
         seen = {
             name: requests.get(
-                f"http://localhost:{port}/api/v1/user/cache", headers={"Authorization": f"Bearer {token}"}, timeout=10
+                f"http://localhost:{port}/api/v1/user/cache",
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=PATIENCE,
             ).json()["permissions_v2"]
             for name, token in tokens.items()
         }
         assert seen == {"ADA": {"fly": ["view"]}, "BO": {"fly": ["view"]}, "CY": {}}
 
         demo.send_signal(number)
-        assert demo.wait(timeout=30) == 0
+        assert demo.wait(timeout=PATIENCE) == 0
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"http://localhost:{port}/health", timeout=2)
+            requests.get(f"http://localhost:{port}/health", timeout=PATIENCE)
 
 
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     with started(tmp_path, port):
         wait_until(lambda: requests_ok(f"http://localhost:{port}/health"))
         with started(tmp_path, port) as second:
-            text, _ = second.communicate(timeout=30)
+            text, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 4
     assert text.strip().count("\n") == 0
     assert "--port" in text
@@ -98,6 +101,6 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
 
 def requests_ok(url: str) -> bool:
     try:
-        return requests.get(url, timeout=2).ok
+        return requests.get(url, timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False

@@ -12,6 +12,7 @@ from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.visitor import Visitor
+from tests.patience import PATIENCE
 
 
 def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callable[..., Server]) -> None:
@@ -22,12 +23,12 @@ def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callab
     server = serve(DSG_DEV_LOGIN="1")
     visitor = Visitor(server.origin)
     state = visitor.begin()
-    chosen = visitor.session.get(f"{visitor.origin}/auth/login", timeout=10).text
+    chosen = visitor.session.get(f"{visitor.origin}/auth/login", timeout=PATIENCE).text
     assert "ada@example.org" in chosen and "Ada &lt;b&gt;" in chosen
     assert "cy@example.org" not in chosen
     assert visitor.finish("another", "ada@example.org").status_code == 403
     assert visitor.finish(state, "ada@example.org").headers["Location"] == "/success"
-    assert "ada@example.org" in visitor.session.get(f"{visitor.origin}/", timeout=10).text
+    assert "ada@example.org" in visitor.session.get(f"{visitor.origin}/", timeout=PATIENCE).text
     assert visitor.finish(visitor.begin(), "nobody@example.org").status_code == 403
 
 
@@ -48,7 +49,7 @@ def test_the_server_does_not_start_with_it_where_others_could_use_it(
         env={"DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY, "DSG_DEV_LOGIN": "1", **settings},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 2

@@ -16,6 +16,7 @@ from tests.e2e.conftest import Server
 from tests.e2e.google import Google, running_google
 from tests.e2e.google_conditions import allows
 from tests.e2e.local import make_certificate
+from tests.patience import PATIENCE
 
 FOLDER = "projects/2026/consortium-of-laboratories/larval-zebrafish/electron-microscopy/segmentation/release-{}/full/"
 
@@ -55,9 +56,9 @@ class Lab:
 
     def ask(self, name: str, bucket: str) -> requests.Response:
         cookie = {"Cookie": f"dsg_token={self.tokens[name]}"}
-        token = requests.post(f"{self.server.origin}/token", headers=cookie, timeout=20).text
+        token = requests.post(f"{self.server.origin}/token", headers=cookie, timeout=PATIENCE).text
         body = json.dumps({"token": token, "bucket": bucket})
-        return requests.post(f"{self.server.origin}/gcs_token", data=body, timeout=20)
+        return requests.post(f"{self.server.origin}/gcs_token", data=body, timeout=PATIENCE)
 
     def reads(self, name: str, bucket: str, *objects: str) -> list[bool]:
         """Whether storage would give each object for the token of this person."""
@@ -146,10 +147,12 @@ def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab
 def test_a_second_request_with_the_same_user_token_gets_a_new_google_token_once(lab: Lab) -> None:
     """What the viewer does where storage refuses the first (contract.md, "ngauth")."""
     cookie = {"Cookie": f"dsg_token={lab.tokens['ada']}"}
-    user_token = requests.post(f"{lab.server.origin}/token", headers=cookie, timeout=20).text
+    user_token = requests.post(f"{lab.server.origin}/token", headers=cookie, timeout=PATIENCE).text
     body = json.dumps({"token": user_token, "bucket": "fish-bucket"})
     before = len(lab.google.exchanged)
-    given = [requests.post(f"{lab.server.origin}/gcs_token", data=body, timeout=20).json()["token"] for _ in range(6)]
+    given = [
+        requests.post(f"{lab.server.origin}/gcs_token", data=body, timeout=PATIENCE).json()["token"] for _ in range(6)
+    ]
     assert given[0] != given[1]
     assert set(given[1:]) == {given[1]}
     assert len(lab.google.exchanged) == before + 2

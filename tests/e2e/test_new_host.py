@@ -17,6 +17,7 @@ from dsgctl.core.change import begin_change
 from dsgctl.store.migrations import migrate, open_current
 from tests.dsgctl.store.builders import MOMENT, SOMEBODY, as_somebody, only_root
 from tests.e2e.local import free_port, wait_until
+from tests.patience import PATIENCE
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -120,7 +121,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
         def answers() -> bool:
             assert server.poll() is None
             try:
-                reply = requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+                reply = requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
             except (requests.ConnectionError, requests.Timeout):
                 return False
             return reply.status_code == 200 and reply.json()["name"] == "Ada"

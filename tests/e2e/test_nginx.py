@@ -20,6 +20,7 @@ from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate, wait_until
 from tests.e2e.proxy import HOST, ROOT, Loopback, nginx
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 
@@ -37,15 +38,15 @@ def test_the_gateway_answers_through_it(database: Database, serve: Callable[...,
         session.verify = str(certificate)
         session.mount(f"https://{HOST}", Loopback(port))
         url = f"https://{HOST}/api/v1/user/cache"
-        assert session.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=10).json()["email"]
-        assert session.get(url, params={"dsg_token": token}, timeout=10).status_code == 200
-        assert session.get(url, timeout=10).status_code == 401
-        assert session.post(f"https://{HOST}/gcs_token", data=b"x" * 70_000, timeout=10).status_code == 413
-        assert session.get(url, timeout=10).headers["Strict-Transport-Security"].startswith("max-age=")
+        assert session.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE).json()["email"]
+        assert session.get(url, params={"dsg_token": token}, timeout=PATIENCE).status_code == 200
+        assert session.get(url, timeout=PATIENCE).status_code == 401
+        assert session.post(f"https://{HOST}/gcs_token", data=b"x" * 70_000, timeout=PATIENCE).status_code == 413
+        assert session.get(url, timeout=PATIENCE).headers["Strict-Transport-Security"].startswith("max-age=")
         # One that the server does not answer: nginx may log it, but not its query.
         server.process.terminate()
-        server.process.wait(timeout=20)
-        assert session.get(url, params={"dsg_token": token}, timeout=10).status_code == 502
+        server.process.wait(timeout=PATIENCE)
+        assert session.get(url, params={"dsg_token": token}, timeout=PATIENCE).status_code == 502
         session.close()
     log = "".join(file.read_text() for file in tmp_path.glob("*.log") if not file.name.startswith("dsgserve"))
     assert len(re.findall("GET /api/v1/user/cache", log)) == 5
@@ -63,7 +64,7 @@ def test_logins_and_tokens_are_rationed_and_user_cache_is_not(serve: Callable[..
                     session.trust_env = False
                     session.verify = str(certificate)
                     session.mount(f"https://{HOST}", Loopback(port))
-                    return session.get(f"https://{HOST}{path}", allow_redirects=False, timeout=60).status_code
+                    return session.get(f"https://{HOST}{path}", allow_redirects=False, timeout=PATIENCE).status_code
 
             with ThreadPoolExecutor(60) as several:
                 return Counter(several.map(ask, range(number)))
@@ -104,7 +105,7 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
 
         def ask() -> int:
             headers = {"Authorization": f"Bearer {token}"}
-            return session.get(f"https://{HOST}/api/v1/user/cache", headers=headers, timeout=10).status_code
+            return session.get(f"https://{HOST}/api/v1/user/cache", headers=headers, timeout=PATIENCE).status_code
 
         wait_until(lambda: [ask() for _ in range(4)] == [200] * 4, what="both processes")
         assert [ask() for _ in range(10)] == [200] * 10

@@ -15,6 +15,7 @@ from dsgctl.core import datasets, grants, groups, users
 from dsgctl.core.change import begin_change
 from dsgctl.store import Database
 from tests.e2e.local import free_port, wait_until
+from tests.patience import PATIENCE
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 pytestmark = pytest.mark.skipif(
@@ -84,13 +85,13 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
             input=input,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
 
     yield run
     server.terminate()
-    server.wait(timeout=10)
+    server.wait(timeout=PATIENCE)
 
 
 def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, database: Database) -> None:

@@ -22,6 +22,7 @@ from dsgserve.process.metrics import Metrics
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
 from tests.e2e.visitor import Visitor
+from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 
@@ -38,7 +39,7 @@ def test_what_two_servers_have_done_is_added_up(
             assert server.ask(token).status_code == 200
         assert server.ask("nobodys").status_code == 401
     told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
-    wait_until(lambda: told()["denied"] == 2, what="what they tell", seconds=30)
+    wait_until(lambda: told()["denied"] == 2, what="what they tell")
     answer = told()
     assert answer["answers_built"] == 2 and answer["answers_kept"] == 4
     assert answer["requests"] >= 8 and answer["failed"] == answer["calls"] == 0
@@ -57,7 +58,7 @@ def test_what_two_servers_have_done_is_added_up(
     table = dsgctl("status")
     assert f"{servers[0].process.pid} (release {__version__}) on 127.0.0.1:" in table
     servers[0].process.terminate()
-    servers[0].process.wait(timeout=20)
+    servers[0].process.wait(timeout=PATIENCE)
     assert len(told()["servers"]) == 1
 
 
@@ -100,13 +101,13 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
     visitor.sign_in("ada@example.org")
     assert visitor.finish("forged", "ada@example.org").status_code == 403
     good = visitor.session.post(
-        f"{server.origin}/token", timeout=10, headers={"Cookie": f"dsg_token={visitor.token}"}
+        f"{server.origin}/token", timeout=PATIENCE, headers={"Cookie": f"dsg_token={visitor.token}"}
     ).text
     for presented, code in ((good, 403), ("nobodys", 401)):
         asked = {"token": presented, "bucket": "lab-data"}
-        assert requests.post(f"{server.origin}/gcs_token", json=asked, timeout=10).status_code == code
+        assert requests.post(f"{server.origin}/gcs_token", json=asked, timeout=PATIENCE).status_code == code
     told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
-    wait_until(lambda: told()["gcs_tokens_refused"] == 2, what="what it tells", seconds=30)
+    wait_until(lambda: told()["gcs_tokens_refused"] == 2, what="what it tells")
     assert (told()["logins"], told()["logins_failed"], told()["gcs_tokens"]) == (1, 1, 0)
     logged = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert [line["message"] for line in logged if line["logger"] == "dsgserve.login"] == [
@@ -129,8 +130,8 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
         "[]",
         '{"pid": "x"}',
         '{"pid": 1, "of": "another release"}',
-        '{"pid": 1e400, "version": "0", "started": 0, "told": 9e99, "counts": {}}',
-        '{"pid": 1, "version": "0", "started": 0, "told": 9e99, "counts": []}',
+        '{"pid": 1e400, "version": "0", "started": 0, "reported_at": 9e99, "counts": {}}',
+        '{"pid": 1, "version": "0", "started": 0, "reported_at": 9e99, "counts": []}',
     ],
 )
 def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None:

@@ -21,6 +21,7 @@ from dsgctl.store.migrations import LATEST
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.google import silent_google
 from tests.e2e.local import free_port, takes_connections, wait_until
+from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 
@@ -57,7 +58,7 @@ def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody
         def ask() -> None:
             while not stop.is_set():
                 try:
-                    reply = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+                    reply = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
                     good.append(reply.json()["email"])
                 except (requests.RequestException, ValueError) as error:
                     broken.append(error)
@@ -83,10 +84,10 @@ def test_it_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_ends(path: 
         socket.create_server(("127.0.0.1", 0)) as listening,
     ):
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(PATIENCE)
         with started(path, listening, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000"):
             assert systemd.recv(100) == b"READY=1"
-            with socket.create_connection(listening.getsockname(), timeout=5) as client:
+            with socket.create_connection(listening.getsockname(), timeout=PATIENCE) as client:
                 client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
                 assert client.recv(20).startswith(b"HTTP/1.0 200")
             for _ in range(3):
@@ -106,7 +107,7 @@ def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
         systemd.bind(str(tmp_path / "notify"))
         systemd.setblocking(False)
         with started(tmp_path / "absent", listening, NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
-            assert process.wait(timeout=20) == 1
+            assert process.wait(timeout=PATIENCE) == 1
             assert process.stderr is not None
             assert "there is no database" in process.stderr.read()
         with pytest.raises(BlockingIOError):
@@ -123,23 +124,23 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "view"))
     with silent_google(tmp_path) as (slow, settings):
         server = serve(**settings)
-        user_token = requests.post(f"{server.origin}/token", cookies={"dsg_token": secret}, timeout=10).text
+        user_token = requests.post(f"{server.origin}/token", cookies={"dsg_token": secret}, timeout=PATIENCE).text
         got: list[int] = []
 
         def ask() -> None:
             body = {"token": user_token, "bucket": "fish2"}
-            got.append(requests.post(f"{server.origin}/gcs_token", json=body, timeout=30).status_code)
+            got.append(requests.post(f"{server.origin}/gcs_token", json=body, timeout=PATIENCE).status_code)
 
         client = threading.Thread(target=ask)
         client.start()
-        slow.settimeout(20)
+        slow.settimeout(PATIENCE)
         asked, _ = slow.accept()
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         asked.close()
-        client.join(timeout=20)
+        client.join(timeout=PATIENCE)
         assert got == [503]
-        assert server.process.wait(timeout=20) == 0
+        assert server.process.wait(timeout=PATIENCE) == 0
 
 
 def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
@@ -182,7 +183,7 @@ def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None
         f"127.0.0.1:{free_port()}",
     ]
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert done.stderr == (
         "dsgserve: one server listens on unix sockets or on ports, not on both; start two, or leave one out\n"
@@ -196,7 +197,7 @@ def test_once_a_later_release_has_migrated_the_database_nothing_is_answered_from
     assert server.ask(token).status_code == 200
     database.script(f"INSERT INTO migrations VALUES ({LATEST + 1}, 'later', '2027-01-01T00:00:00.000000Z')")
     for path in ("/api/v1/user/cache", "/health", "/"):
-        reply = requests.get(server.origin + path, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        reply = requests.get(server.origin + path, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
         assert reply.status_code == 503, path
     assert f"has schema {LATEST + 1} now; this program knows schema {LATEST}" in server.log.read_text()
     database.script(f"DELETE FROM migrations WHERE number > {LATEST}")

@@ -20,6 +20,7 @@ from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.visitor import Visitor
+from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -47,7 +48,7 @@ def test_a_database_that_was_replaced_is_not_answered_from(
     other.replace(path)
     assert server.ask(token).status_code == 503
     # It ends, so that systemd starts it with what is there now.
-    assert server.process.wait(timeout=20) == 1
+    assert server.process.wait(timeout=PATIENCE) == 1
     last = server.log.read_text().splitlines()[-1]
     assert last == f"dsgserve: {path} was replaced while it was served; start anew, with what is there now"
     for suffix in ("-wal", "-shm"):
@@ -60,7 +61,7 @@ def test_nor_one_that_was_taken_away(serve: Serve, path: Path, token: str, tmp_p
     assert server.ask(token).status_code == 200
     path.rename(tmp_path / "away.sqlite3")
     assert server.ask(token).status_code == 503
-    assert server.process.wait(timeout=20) == 1
+    assert server.process.wait(timeout=PATIENCE) == 1
 
 
 # The disk
@@ -97,7 +98,7 @@ def on_a_small_disk(path: Path, place: Path) -> Iterator[tuple[Server, Path]]:
         yield server, Path(f"/proc/{process.pid}/root{small}")
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 def fill(disk: Path) -> None:
@@ -150,7 +151,7 @@ def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, be
             ["unshare", "--mount", "sh", "-c", script],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
             check=False,
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": f"{here}/dsg.sqlite3", "DSG_PORT": str(free_port())},
         )
@@ -193,7 +194,12 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     # Nor does a new start: the last change is in its future.
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_PORT": str(free_port()), **settings}
     started = subprocess.run(
-        [sys.executable, "-m", "dsgserve"], env=environment, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "dsgserve"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert started.returncode == 1
     last = started.stderr.splitlines()[-1]
@@ -201,12 +207,17 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
 
     # Nor does a command by the same clock lift that.
     words = [sys.executable, "-m", "dsgctl", "user", "add", "bob@example.org"]
-    command = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    command = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert command.returncode == 1 and "dsgctl: this host's clock says " in command.stderr
     with begin_change(database, "os:test", at=now() - timedelta(days=30)) as opened:
         users.add(opened, "bob@example.org")
     again = subprocess.run(
-        [sys.executable, "-m", "dsgserve"], env=environment, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "dsgserve"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert again.returncode == 1
 
@@ -218,8 +229,8 @@ def test_an_operator_puts_right_what_was_changed_by_a_clock_that_was_ahead(
         users.add(opened, "ada@example.org")
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)}
     words = [sys.executable, "-m", "dsgctl", "db", "clock"]
-    looked = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    looked = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert looked.returncode == 1 and "dsgctl db clock --accept" in looked.stderr
-    subprocess.run([*words, "--accept"], env=environment, capture_output=True, timeout=20, check=True)
-    subprocess.run(words, env=environment, capture_output=True, timeout=20, check=True)
-    assert requests.get(serve().origin + "/health", timeout=5).status_code == 200
+    subprocess.run([*words, "--accept"], env=environment, capture_output=True, timeout=PATIENCE, check=True)
+    subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE, check=True)
+    assert requests.get(serve().origin + "/health", timeout=PATIENCE).status_code == 200

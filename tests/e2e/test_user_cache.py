@@ -21,6 +21,7 @@ from dsgctl.store import Database
 from tests.conftest import FIXTURES
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
+from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 Dsgctl = Callable[..., str]
@@ -151,7 +152,7 @@ def _asked_before_and_after(server: Server, database: Database, token: str, what
     if now() >= moment:
         return False
     assert first == before
-    wait_until(lambda: now() >= moment, what="the date", seconds=600)
+    wait_until(lambda: now() >= moment, what="the date")
     assert told() == after
     return True
 
@@ -166,7 +167,7 @@ def test_the_first_place_that_has_a_token_decides(lab: dict[str, str], serve: Se
             cookies={"dsg_token": cookie} if cookie else {},
             headers={"Authorization": header} if header else {},
             params={"dsg_token": query} if query else {},
-            timeout=10,
+            timeout=PATIENCE,
         ).status_code
 
     assert status(cookie=good) == 200
@@ -213,9 +214,9 @@ def test_a_good_answer_is_not_to_be_stored_and_says_what_it_is(lab: dict[str, st
 def test_other_names_for_the_cookie_and_the_query_can_be_set(lab: dict[str, str], serve: Serve) -> None:
     server = serve(DSG_TOKEN_NAMES="dsg_token,middle_auth_token")
     url = server.origin + "/api/v1/user/cache"
-    assert requests.get(url, cookies={"middle_auth_token": lab["ada"]}, timeout=10).status_code == 200
-    assert requests.get(url, params={"middle_auth_token": lab["ada"]}, timeout=10).status_code == 200
-    assert requests.get(url, params={"other": lab["ada"]}, timeout=10).status_code == 401
+    assert requests.get(url, cookies={"middle_auth_token": lab["ada"]}, timeout=PATIENCE).status_code == 200
+    assert requests.get(url, params={"middle_auth_token": lab["ada"]}, timeout=PATIENCE).status_code == 200
+    assert requests.get(url, params={"other": lab["ada"]}, timeout=PATIENCE).status_code == 401
 
 
 def test_last_used_is_written_off_the_request_and_moves_no_revision(
@@ -225,7 +226,7 @@ def test_last_used_is_written_off_the_request_and_moves_no_revision(
     before = database.revision()
     assert server.ask(lab["ada"]).status_code == 200
     server.process.terminate()
-    server.process.wait(timeout=20)
+    server.process.wait(timeout=PATIENCE)
     used = next(row["last_used"] for row in tokens.list_tokens(database, at=now()) if row["user"])
     assert abs((now() - used).total_seconds()) < 120
     assert used.second == used.microsecond == 0
@@ -270,7 +271,7 @@ def test_answers_stay_right_while_facts_change_and_many_ask(
 def test_told_to_stop_it_ends_well(number: signal.Signals, lab: dict[str, str], serve: Serve) -> None:
     server = serve()
     server.process.send_signal(number)
-    assert server.process.wait(timeout=20) == 0
+    assert server.process.wait(timeout=PATIENCE) == 0
     assert "Traceback" not in server.log.read_text()
 
 
@@ -278,10 +279,10 @@ def test_no_token_is_ever_in_the_log(lab: dict[str, str], serve: Serve) -> None:
     server = serve(LOG_LEVEL="DEBUG")
     for token in lab.values():
         server.ask(token)
-        requests.get(server.origin + "/api/v1/user/cache", params={"dsg_token": token}, timeout=10)
-        requests.get(server.origin + "/nowhere", params={"dsg_token": token}, timeout=10)
+        requests.get(server.origin + "/api/v1/user/cache", params={"dsg_token": token}, timeout=PATIENCE)
+        requests.get(server.origin + "/nowhere", params={"dsg_token": token}, timeout=PATIENCE)
     server.process.terminate()
-    server.process.wait(timeout=20)
+    server.process.wait(timeout=PATIENCE)
     text = server.log.read_text()
     assert "/api/v1/user/cache" in text
     assert not any(token in text for token in lab.values())
@@ -292,5 +293,5 @@ def test_it_listens_where_it_is_told(lab: dict[str, str], serve: Serve) -> None:
 
     more = free_port()
     server = serve("--listen", f"127.0.0.1:{more}", "--listen", "127.0.0.1:{port}")
-    wait_until(lambda: requests.get(f"http://127.0.0.1:{more}/health", timeout=2).ok)
+    wait_until(lambda: requests.get(f"http://127.0.0.1:{more}/health", timeout=PATIENCE).ok)
     assert server.answers()

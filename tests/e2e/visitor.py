@@ -4,7 +4,7 @@ import re
 
 import requests
 
-SECONDS = 15
+from tests.patience import PATIENCE
 
 
 class Visitor:
@@ -17,7 +17,7 @@ class Visitor:
 
     def begin(self, then: str = "/success") -> str:
         """Start to sign in. Returns the state."""
-        page = self.session.get(f"{self.origin}/auth/login", params={"next": then}, timeout=SECONDS)
+        page = self.session.get(f"{self.origin}/auth/login", params={"next": then}, timeout=PATIENCE)
         found = re.search(r'name="state" value="([^"]+)"', page.text)
         assert found, page.text
         return found[1]
@@ -28,7 +28,7 @@ class Visitor:
             f"{self.origin}/accounts/google/login/callback/",
             params={"state": state, "code": email},
             allow_redirects=False,
-            timeout=SECONDS,
+            timeout=PATIENCE,
         )
 
     def sign_in(self, email: str) -> str:

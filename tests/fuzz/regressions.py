@@ -9,7 +9,7 @@ def _request(route: bytes, *, method: bytes = b"\0", query: bytes = b"", body: b
     return b"\n".join(lines)
 
 
-_ACCEPT, _USER_CACHE = b"\x0c", b"\x0e"
+_HEALTH, _ACCEPT, _USER_CACHE = b"\1", b"\x0c", b"\x0e"
 
 # What was wrong -> the target, and the bytes that showed it.
 REGRESSIONS: dict[str, tuple[str, bytes]] = {
@@ -37,6 +37,10 @@ REGRESSIONS: dict[str, tuple[str, bytes]] = {
     "a body nested without end was answered 500": ("gcs_body", b"[" * 100_000),
     "a lone surrogate in a body was answered 500": ("gcs_body", b'{"token":"\\ud800","bucket":"\\udfff"}'),
     "a document nested without end was a fault of dsgctl": ("document", b"\0" + b"[" * 50_000),
+    "a number of thousands of digits was a fault of dsgctl": (
+        "document",
+        b'\1{"a@example.org":' + b"9" * 5000 + b"}",
+    ),
     "a CSV with an open quote and NUL was a fault of dsgctl": ("people", b'email,name\n"\0\n'),
     "a number of 5,000 digits was a fault of dsgctl": ("document", b'\1{"a@example.org": ' + b"1" * 5000 + b"}"),
     "a role on a dataset that is null hid the cause": (
@@ -45,4 +49,20 @@ REGRESSIONS: dict[str, tuple[str, bytes]] = {
     ),
     "a long line after a CR was split in quadratic time": ("people", b"email\r" + b"x" * 2**19),
     "a name with a Kelvin sign was another person's": ("name", "\u212aate@example.org".encode()),
+} | {
+    f"X-Forwarded-For {value!r} was answered by waitress without our headers": (
+        "whole",
+        _request(_HEALTH, HTTP_X_FORWARDED_FOR=value),
+    )
+    for value in (
+        b'"',
+        b"[::1",
+        b"1.2.3.4:x:y",
+        b",",
+        b"a b",
+        b"\xff",
+        b"for=1.2.3.4;by",
+        b'"1.2.3.4',
+        b"1.2.3.4," * 200,
+    )
 }

@@ -150,6 +150,7 @@ def terms(data: bytes) -> None:
             "blockquote",
             "hr",
             "br",
+            "div",
             "h2",
             "h3",
             "h4",
@@ -162,7 +163,9 @@ def terms(data: bytes) -> None:
             "th",
             "td",
         }, tag
-        assert re.fullmatch(r"""( (href|title|target|rel|start|style|class)="[^"]*")* ?/?""", attributes), attributes
+        assert re.fullmatch(
+            r"""( (href|title|target|rel|start|style|class|dir|tabindex|role|id|aria-label)="[^"]*")* ?/?""", attributes
+        ), attributes
     for url in re.findall(r'href="([^"]*)"', made):
         assert re.match(r"(https?://|mailto:|\Z)", url, re.IGNORECASE), url  # an empty one leads to the page itself
 

@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 from dsgctl.commands import main
+from tests.patience import PATIENCE
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -51,7 +52,7 @@ class Process:
             input=input.encode(),
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
             cwd=self.directory,
             env=self.environment(**(env or {})),
         )
@@ -78,7 +79,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
             cwd=self.directory,
             env=self.environment(PATH=path, **env),
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.dsgctl.commands.running import Process
+from tests.patience import PATIENCE
 
 PYTHON_ON_A_TERMINAL = (  # makes the terminal on stdin the one whose Ctrl-C we get, as a login does
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
@@ -25,7 +26,7 @@ class Terminal:
         self.seen = ""
 
     def wait_for(self, text: str) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while text not in self.seen:
             assert time.monotonic() < end, self.seen
             if not self._read():
@@ -48,10 +49,10 @@ class Terminal:
         """What the process ends with, once it has said all."""
         while self._read():
             pass
-        return self._process.wait(20)
+        return self._process.wait(PATIENCE)
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._descriptor], [], [], 20)
+        ready, _, _ = select.select([self._descriptor], [], [], PATIENCE)
         try:
             read = os.read(self._descriptor, 4096) if ready else b""
         except OSError:  # how Linux says that the other side is closed

@@ -14,6 +14,7 @@ from dsgctl.commands.session import Name
 from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process
 from tests.dsgctl.commands.test_help import LEAVES, _all_commands
+from tests.patience import PATIENCE
 
 # What names nothing that is here already: new names, free text, moments, and what only its own system knows.
 FREE = frozenset(
@@ -158,7 +159,7 @@ def test_a_real_bash_completes_the_line(filled: World, typed: str, line: str) ->
 def _say(terminal: int, text: str, until: str, before: str = "") -> str:
     """Type something, and wait for what is shown then, after what was shown before; returns the new part."""
     os.write(terminal, text.encode())
-    seen, end = "", time.monotonic() + 60
+    seen, end = "", time.monotonic() + PATIENCE
     while until not in before + seen:
         assert time.monotonic() < end, seen
         if select.select([terminal], [], [], 1)[0]:

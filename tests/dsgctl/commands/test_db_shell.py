@@ -168,5 +168,5 @@ def test_on_a_terminal_it_asks_until_the_statement_ends(filled: World) -> None:
         terminal.wait_for("@example.org")
         terminal.type("SELEC;\n")
         terminal.wait_for("syntax error")
-        terminal.type("\x04")
+        terminal.press("\x04")
         assert terminal.end() == 0

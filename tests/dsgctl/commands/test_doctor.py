@@ -43,6 +43,7 @@ from tests.e2e.conftest import KEY
 from tests.e2e.google import running_google
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.proxy import nginx
+from tests.patience import PATIENCE
 
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 
@@ -841,7 +842,7 @@ def test_an_answer_that_is_cached_in_front_is_never_taken_for_a_login(
         reply = requests.get(
             f"{url}/api/v1/user/cache",
             headers={"Authorization": f"Bearer {token}"},
-            timeout=10,
+            timeout=PATIENCE,
             verify=str(here.site.certificate),
         )
         assert reply.json()["email"] == "ada@example.org"

@@ -176,7 +176,7 @@ VALUES = {
     "user disable bo@example.org": "true",
     "user enable bo@example.org": "false",
     "db check": "true",
-    "status": r"([a-z_]+=[^\n]*\n)+[a-z_]+=[^\n]*",
+    "status": r"([a-z0-9_]+=[^\n]*\n)+[a-z0-9_]+=[^\n]*",
 }
 
 

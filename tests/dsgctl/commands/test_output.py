@@ -19,6 +19,7 @@ from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.patience import PATIENCE
 
 CROWD = 20_000
 
@@ -292,7 +293,7 @@ def _peak(here: Process, *words: str) -> int:
         check=True,
         cwd=here.directory,
         env=here.environment(PYTHONWARNINGS=""),
-        timeout=60,
+        timeout=PATIENCE,
     )
     return int(done.stderr.split(b"VmHWM:")[1].split()[0]) // 1024
 

@@ -16,6 +16,7 @@ from dsgctl.commands.output import FORMATS
 from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, dump
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.patience import PATIENCE
 
 SECRET = re.compile(r"\bdsg_[0-9A-Za-z]{38}\b")
 PRINT_A_SECRET = {  # test_help.py looks whether any other does
@@ -162,7 +163,7 @@ def test_no_program_is_given_the_memory_either(dsgctl: Process) -> None:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.01)

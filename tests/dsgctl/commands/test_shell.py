@@ -10,6 +10,7 @@ import pytest
 from dsgctl.commands import NOUNS
 from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick
+from tests.patience import PATIENCE
 
 HEAVY = ("peewee", "apsw", "rich", "requests", "sqlite3", "google", "bottle", "waitress")
 
@@ -167,7 +168,7 @@ def test_many_processes_that_add_at_once_all_succeed(dsgctl: Process) -> None:
     running = [dsgctl.start("user", "add", f"person{number}@example.org", "-o", "value") for number in range(8)]
     ids = []
     for process in running:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (0, b"")
         ids.append(int(out))
     assert sorted(ids) == list(range(1, 9))
@@ -177,6 +178,6 @@ def test_many_processes_that_add_at_once_all_succeed(dsgctl: Process) -> None:
 
 def test_many_processes_that_add_the_same_make_one(dsgctl: Process) -> None:
     running = [dsgctl.start("user", "add", "ada@example.org", "-o", "json") for _ in range(4)]
-    answers = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    answers = [json.loads(process.communicate(timeout=PATIENCE)[0]) for process in running]
     assert [process.returncode for process in running] == [0] * 4
     assert sorted(answer["changed"] for answer in answers) == [False, False, False, True]

@@ -15,6 +15,7 @@ from dsgctl.store.migrations import LATEST
 from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.patience import PATIENCE
 
 # peewee wraps the engine's error twice when it has to connect first; store/errors.py looks for it one wrap deep.
 
@@ -231,7 +232,7 @@ def test_a_full_disk_loses_nothing(filled: World) -> None:
         [*mount, "bash", "-c", script],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
         cwd=filled.directory,
         env=filled.run.environment(PATH=f"{filled.directory}/bin:{os.environ['PATH']}"),
     )

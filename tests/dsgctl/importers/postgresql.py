@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
+
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), Path()).parent
 PASSWORD = "kept-out-of-sight"
 # It refuses to run as root; Debian's package makes this user.
@@ -46,7 +48,7 @@ class Server:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return done.stdout
 
@@ -80,7 +82,7 @@ def running() -> Iterator[Server]:
             cwd=directory,
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -94,13 +96,18 @@ def running() -> Iterator[Server]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         try:
             yield Server(port, directory)
         finally:
             subprocess.run(
-                [*control, "-m", "immediate", "stop"], **_AS, cwd=directory, capture_output=True, check=True, timeout=60
+                [*control, "-m", "immediate", "stop"],
+                **_AS,
+                cwd=directory,
+                capture_output=True,
+                check=True,
+                timeout=PATIENCE,
             )
     finally:
         shutil.rmtree(directory)

@@ -18,6 +18,7 @@ from tests.dsgctl.commands.running import REPOSITORY, Process
 from tests.dsgctl.core.builders import Run, refused
 from tests.dsgctl.importers import middle_auth as there
 from tests.dsgctl.importers import postgresql
+from tests.patience import PATIENCE
 
 _NUMBERS = count()
 WORDS = ("import", "middle-auth", "postgresql://ada@127.0.0.1:1/auth")
@@ -247,7 +248,7 @@ class TestUrls:
 def test_a_driver_is_loaded_only_when_it_is_asked_for() -> None:
     """It takes longer than all the rest of a start."""
     code = "import sys, dsgctl.commands.imports; print([name for name in ('psycopg', 'pymysql') if sys.modules[name]])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout == "[]\n"
 
 

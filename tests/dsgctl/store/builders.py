@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 from dsgctl.store import StoreError
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 MOMENT = "2026-11-20T12:00:00.000000Z"
@@ -39,7 +40,7 @@ def python(code: str, *arguments: object) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ import pytest
 from dsgctl.store.migrations import list_migrations
 from tests.dsgctl.store.builders import MOMENT, with_apsw
 from tests.dsgctl.store.test_database import FILLED, filled_in
+from tests.patience import PATIENCE
 
 EVERYBODY = "NULL, NULL"
 # Table -> SQL of (principal, group) that a row concerns; None: its rows decide no access.
@@ -181,7 +182,7 @@ def run_shell(path: Path, pragmas: tuple[int, int], tried: list[str], dump: list
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert "no such" not in done.stderr and "syntax error" not in done.stderr, done.stderr[:500]
     return [part.splitlines() for part in done.stdout.split("~~~\n")]

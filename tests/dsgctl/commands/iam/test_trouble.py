@@ -13,6 +13,7 @@ from tests.dsgctl.commands.iam.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledge
 from tests.dsgctl.commands.running import Quick, execute
 from tests.e2e.google import Google
 from tests.e2e.google_iam import HANG_UP, LIMIT, BucketPolicies, error
+from tests.patience import PATIENCE
 
 # Google's answers -> what is said, and what to do; whether the intention stays, because it may have been done.
 REFUSALS: dict[str, tuple[str, tuple[int, Any], str, bool]] = {
@@ -150,7 +151,7 @@ def test_a_run_that_is_killed_is_mended_by_the_next(do: Do, dsgctl: Any, policie
 
     policies.before_write = kill
     running.append(dsgctl.start("iam", "sync", env=dsgctl.environment(**environment)))
-    running[0].communicate(timeout=60)
+    running[0].communicate(timeout=PATIENCE)
     policies.instead.clear()
     assert ledger(do) == dict.fromkeys(BOTH, "intended")
     assert set(BOTH) <= set(policies.members("lab-data")) or moment == "before"

@@ -1,0 +1,47 @@
+"""No test depends on how fast or how busy the machine is: work is counted, and what must come is waited for."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+FILES = sorted(path for path in TESTS.rglob("*.py") if "bench" not in path.parts and "node_modules" not in path.parts)
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time"}
+# Assertions about a clock that hold on every machine: "file: function" -> why.
+ALLOWED = {
+    "e2e/local.py: wait_until": "the end of what hangs",
+    "dsgctl/commands/terminal.py: wait_for": "the end of what hangs",
+    "dsgctl/commands/test_secrets.py: wait_until": "the end of what hangs",
+    "dsgctl/commands/test_completing.py: _say": "the end of what hangs",
+    "dsgctl/store/test_database.py: test_a_locked_file_is_waited_for_and_then_told": "at least so long, on any machine",
+    "dsgserve/process/test_outbound.py: test_a_deadline_counts_from_when_the_request_arrived": "a moment that is past",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
+def test_a_limit_of_time_only_ends_what_hangs(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    short = [
+        keyword.value.lineno
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg == "timeout" and isinstance(keyword.value, ast.Constant) and (keyword.value.value or 0) >= 1
+    ]
+    assert not short, f"lines {short}: write timeout=PATIENCE (tests/patience.py)"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
+def test_nothing_is_asserted_about_a_clock(path: Path) -> None:
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        timed = any(
+            isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CLOCKS
+            for claim in ast.walk(function)
+            if isinstance(claim, ast.Assert)
+            for call in ast.walk(claim)
+        )
+        where = f"{path.relative_to(TESTS)}: {function.name}"
+        assert not timed or where in ALLOWED, f"{where}: count work instead"
