@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test tests check bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
+.PHONY: help demo test tests check guide bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
 
 help:  ## the targets, and what each is for
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -33,6 +33,9 @@ check: $(VENV)/tested  ## lint, types, and which module may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+guide: $(VENV)/tested  ## write the pages of the manual that come from the program: settings and commands
+	$(BIN)/python -m tests.generated_pages
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -66,14 +69,17 @@ install:  ## as root: programs in PREFIX, units, completion, and the places for 
 	$(HERE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
 	sed --in-place 's,$(HERE)/bin/python,$(PREFIX)/bin/python,' $(HERE)/bin/dsgctl $(HERE)/bin/dsgserve
 	install -d $(DESTDIR)/usr/local/bin $(DESTDIR)/etc/systemd/system $(DESTDIR)/etc/sudoers.d \
-	  $(DESTDIR)/usr/share/bash-completion/completions $(HERE)/share/doc/dsg $(HERE)/share/nginx
+	  $(DESTDIR)/usr/share/bash-completion/completions $(HERE)/share/doc/dsg/dsgctl/guide \
+	  $(HERE)/share/doc/dsg/dsgserve $(HERE)/share/nginx
 	ln -sf $(PREFIX)/bin/dsgctl $(PREFIX)/bin/dsgserve $(DESTDIR)/usr/local/bin/
 	for unit in $(UNITS); do \
 	  sed 's,/opt/dsg/,$(PREFIX)/,' "$$unit" > $(DESTDIR)/etc/systemd/system/"$${unit#systemd/}" || exit 1; \
 	done
 	install -m 440 systemd/dsg.sudoers $(DESTDIR)/etc/sudoers.d/dsg
 	install -m 644 nginx/dsg.conf $(HERE)/share/nginx/
-	install -m 644 README.md $(HERE)/share/doc/dsg/
+	install -m 644 README.md CHANGELOG.md LICENSE $(HERE)/share/doc/dsg/
+	install -m 644 dsgctl/guide/*.md $(HERE)/share/doc/dsg/dsgctl/guide/
+	install -m 644 dsgserve/contract.md $(HERE)/share/doc/dsg/dsgserve/
 	PYTHONPATH=. $(HERE)/bin/python -m dsgctl completion bash > $(DESTDIR)/usr/share/bash-completion/completions/dsgctl
 	$(if $(DESTDIR),,getent passwd dsg > /dev/null || useradd --system --user-group --home-dir /var/lib/dsg --no-create-home --shell /usr/sbin/nologin dsg)
 	$(if $(DESTDIR),,getent group dsg-operators > /dev/null || groupadd --system dsg-operators)

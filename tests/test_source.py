@@ -35,6 +35,7 @@ MAY_PRINT = {
     "commands/output.py": "it is the printer",
     "commands/__init__.py": "a constant, before anything else is imported",
     "commands/exports.py": "a document for programs: its writer escapes as JSON and YAML have it",
+    "commands/help.py": "a page of our own manual, with the colours that rich gave it",
     "commands/setup.py": "a question with a default of its own, which is a constant",
 }
 
@@ -78,6 +79,8 @@ NO_IDENTITY = {
     ("core/catalogue.py", "words.casefold"): "a search of datasets that the reader may see",
     ("core/catalogue.py", "f\"{name} {described.get(name, '')}\".casefold"): "the same",
     ("importers/csv_file.py", "cell.strip().lower"): "the name of a column",
+    ("guide/__init__.py", "word.casefold"): "a search of the manual",
+    ("guide/__init__.py", "line.casefold"): "the same",
     ("commands/demo.py", "name.upper"): "a variable of the demonstration",
     ("commands/streams.py", "sys.getfilesystemencoding().lower"): "the name of an encoding",
     ("commands/session.py", "at.isdecimal"): "bash's number of the word to complete",

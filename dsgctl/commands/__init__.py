@@ -41,11 +41,31 @@ NOUNS = {
     "status": ("status", "What there is, on one screen."),
     "doctor": ("doctor", "Everything that could be wrong, and what to do."),
     "demo": ("demo", "A populated gateway in a temporary place, to try out."),
+    "help": ("help", "The manual: a page for each task."),
     "completion": ("completion", "Completion of commands and names, for your shell."),
     "shell": ("shell", "One command after the other, without typing dsgctl."),
 }
 
 
+# Noun -> the page of the manual (dsgctl/guide) that its help names.
+TOPICS = {
+    "user": "people-and-groups",
+    "group": "people-and-groups",
+    "dataset": "first-dataset",
+    "bucket": "neuroglancer",
+    "grant": "first-dataset",
+    "terms": "terms",
+    "service": "cave",
+    "service-account": "tokens",
+    "token": "tokens",
+    "access": "troubleshooting",
+    "iam": "buckets",
+    "import": "import",
+    "audit": "operate-and-upgrade",
+    "db": "operate-and-upgrade",
+    "backup": "backup-and-restore",
+    "config": "settings",
+}
 _SEVERAL = {"apply": "apply_", "diff": "diff"}  # of a module with more than one command
 
 
@@ -60,6 +80,8 @@ class _Nouns(click.Group):
             return None
         module = importlib.import_module(f"dsgctl.commands.{NOUNS[cmd_name][0]}")
         command: click.Command = getattr(module, _SEVERAL.get(cmd_name, "command"))
+        if cmd_name in TOPICS:
+            command.epilog = f"Manual: dsgctl help {TOPICS[cmd_name]}"
         return command
 
     def resolve_command(

@@ -76,7 +76,7 @@ _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
 # Facts: open to who manages the gateway. All else, files and programs of the host, is not.
-_FACTS = _NOUNS | {"dataset", "service", "service-account", "audit", "shell"}
+_FACTS = _NOUNS | {"dataset", "service", "service-account", "audit", "shell", "help"}
 
 
 def require_noun(session: Session, noun: str) -> None:

@@ -1,4 +1,7 @@
-"""``dsgctl shell``: commands one after the other; over ssh, all that somebody gets (README, "Those who lead")."""
+"""``dsgctl shell``: commands one after the other; over ssh, all that a delegate gets.
+
+See delegation.md, "Give delegates ssh access".
+"""
 
 import os
 import shlex
@@ -8,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsgctl import guide
+from dsgctl.commands.help import show_page
 from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session
 from dsgctl.core.errors import Invalid
@@ -78,7 +83,7 @@ def _fixed(session: Session) -> list[str]:
 
 
 def _run(session: Session, delegate: "Delegate | None", line: str) -> int:
-    from dsgctl.commands import run_once
+    from dsgctl.commands import NOUNS, run_once  # which imports this module
 
     try:
         words = shlex.split(line)
@@ -92,6 +97,9 @@ def _run(session: Session, delegate: "Delegate | None", line: str) -> int:
         if len(words) == 1:
             _print_commands(delegate)
             return 0
+        if len(words) == 2 and words[1] in guide.TOPICS and words[1] not in NOUNS:
+            show_page(words[1], page=delegate is None)
+            return 0
         words = [*words[1:], "--help"]
     if words[0].startswith("-") or words[0] == "shell":
         echo(f"dsgctl: {words[0]!a} has no place here; begin with what it is about, such as 'access'", err=True)
@@ -102,7 +110,7 @@ def _run(session: Session, delegate: "Delegate | None", line: str) -> int:
 def _commands(delegate: "Delegate | None") -> Iterator[tuple[str, str]]:
     """Every command that this person may run, with what it does."""
     for words, found in _walk([], _root()):
-        if words != ["shell"] and _may_type(delegate, words):
+        if words not in (["shell"], ["help"]) and _may_type(delegate, words):
             yield " ".join(words), found.get_short_help_str(80)
 
 
@@ -173,16 +181,19 @@ def completions(session: Session, delegate: "Delegate | None", line: str, text: 
     except ValueError:
         return []  # within quotes
     words = words[1:] if words[:1] == ["dsgctl"] else words
+    topics: list[str] = []
     if words[:1] == ["help"]:
         words = words[1:]
+        topics = [topic for topic in guide.TOPICS if not words and topic.startswith(text)]
     items = ShellComplete(_root(), {}, "dsgctl", "").get_completions([*_fixed(session), *words], text)
     # Other kinds ask the shell for files and directories.
-    plain = [item.value for item in items if item.type == "plain"]
+    plain = [item.value for item in items if item.type == "plain" and (words or item.value not in _OWN)]
     if any(word.startswith("-") for word in (*words, text)) or not _is_group(words):
         may = _may_type(delegate, words) and bool(words)
         return [f"{word} " for word in plain if may]
     own = [word for word in _OWN if not words and word.startswith(text)]
-    return [f"{word} " for word in (*own, *plain) if word in own or _may_type(delegate, [*words, word])]
+    allowed = [word for word in plain if _may_type(delegate, [*words, word])]
+    return [f"{word} " for word in dict.fromkeys((*own, *allowed, *topics))]
 
 
 def _is_group(words: list[str]) -> bool:

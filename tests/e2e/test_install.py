@@ -1,6 +1,7 @@
 """`make install` into a root of its own, and the wheel alone: what an operator gets works."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -65,6 +66,10 @@ def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
         "dsg-iam.timer",
     } <= units.keys()
     assert "complete" in (dest / "usr/share/bash-completion/completions/dsgctl").read_text()
+    assert run(python, "-m", "dsgctl", "help", "tokens", cwd=tmp_path) == (ROOT / "dsgctl/guide/tokens.md").read_text()
+    documents = dest / "srv/dsg/share/doc/dsg"
+    for target in re.findall(r"\]\(([^):]+)\)", (documents / "README.md").read_text()):
+        assert (documents / target).is_file(), target
     assert stat.S_IMODE((dest / "etc/dsg").stat().st_mode) == 0o750
     assert stat.S_IMODE((dest / "var/lib/dsg").stat().st_mode) == 0o2770
     assert stat.S_IMODE((dest / "etc/sudoers.d/dsg").stat().st_mode) == 0o440
@@ -116,6 +121,9 @@ def test_the_wheel_alone_gives_both_programs(checkout: Path, tmp_path: Path) -> 
         "page('success', title='x'); from dsgctl.store.migrations import list_migrations; print(len(list_migrations()))"
     )
     assert int(run(sys.executable, "-c", code, cwd=tmp_path)) >= 2
+    pages = {path.name for path in (ROOT / "dsgctl" / "guide").glob("*.md")}
+    assert {path.name for path in (target / "dsgctl" / "guide").glob("*.md")} == pages
+    assert (target / "dsgserve" / "contract.md").is_file()
 
 
 def test_what_is_installed_is_what_pyproject_asks_for() -> None:

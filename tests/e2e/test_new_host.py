@@ -1,4 +1,4 @@
-"""From a bundle and a bare host to a served gateway: the commands of README, "After the loss of a host"."""
+"""From a bundle and a bare host to a served gateway: the commands of backup-and-restore.md, "Restore on a new host"."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.dsgctl.store.builders import MOMENT, SOMEBODY, as_somebody, only_root
 from tests.e2e.local import free_port, wait_until
 from tests.patience import PATIENCE
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "dsgctl" / "guide" / "backup-and-restore.md"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
 
     # The new one, of the same layout.
     bare(old)
-    section = README.read_text(encoding="utf-8").split("## After the loss of a host")[1].split("\n## ")[0]
+    section = PAGE.read_text(encoding="utf-8").split("## Restore on a new host")[1].split("\n## ")[0]
     commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0].replace("/etc/dsg", str(old / "etc"))
     lines = commands.splitlines()
     script = ["set -eu", f'BUNDLE="{made.stdout.strip()}"', *lines]

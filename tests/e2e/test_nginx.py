@@ -116,9 +116,9 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
         assert [ask() for _ in range(4)] == [401] * 4
 
 
-def test_the_first_certificate_and_the_site_are_made_as_readme_has_it(tmp_path: Path) -> None:
+def test_the_first_certificate_and_the_site_are_made_as_the_manual_has_it(tmp_path: Path) -> None:
     """Its commands as they stand, but for the places below / and for nginx's own settings."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "dsgctl" / "guide" / "install.md").read_text(encoding="utf-8")
     (script,) = [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "openssl req" in block]
     for directory in ("etc/ssl/private", "etc/ssl/certs", "etc/nginx/conf.d", "opt/dsg/share/nginx", "var/log/nginx"):
         (tmp_path / directory).mkdir(parents=True)

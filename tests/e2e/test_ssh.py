@@ -1,4 +1,4 @@
-"""A team lead over ssh: README's recipe with a real sshd, and nothing beyond it."""
+"""A team lead over ssh, with a real sshd, and nothing beyond it: delegation.md, "Give delegates ssh access"."""
 
 import getpass
 import json
@@ -21,14 +21,14 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 pytestmark = pytest.mark.skipif(
     not Path(SSHD).exists() or os.geteuid() != 0, reason="apt-get install openssh-server, as root"
 )
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "dsgctl" / "guide" / "delegation.md"
 ADA = "ada@example.org"
 Ssh = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
-    """Runs ssh with ada's key, which README's line is for."""
+    """Runs ssh with ada's key, which the manual's line is for."""
     with begin_change(database, "os:test") as opened:
         ada, _ = users.add(opened, ADA)
         users.add(opened, "bo@example.org")
@@ -41,9 +41,7 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
     program = tmp_path / "dsgctl"
     program.write_text(f'#!/bin/sh\nDATABASE_PATH={path} exec {sys.executable} -m dsgctl "$@"\n')
     program.chmod(0o755)
-    line = next(
-        line for line in README.read_text().splitlines() if line.startswith('command="/opt/dsg/bin/dsgctl --as')
-    )
+    line = next(line for line in PAGE.read_text().splitlines() if line.startswith('command="/opt/dsg/bin/dsgctl --as'))
     line = line.replace("/opt/dsg/bin/dsgctl", str(program)).partition(" ssh-ed25519 ")[0]
     lines = [f"{line} {(tmp_path / 'ada.pub').read_text()}"]
     lines += [f"{line.replace(ADA, chr(39) * 2)} {(tmp_path / 'nobody.pub').read_text()}"]  # a variable that is unset

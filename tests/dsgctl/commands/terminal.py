@@ -1,5 +1,6 @@
 """A terminal for ``dsgctl``, and somebody who types at it."""
 
+import codecs
 import os
 import pty
 import select
@@ -24,6 +25,7 @@ class Terminal:
         self._process = process
         self._descriptor = descriptor
         self.seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end within a character
 
     def wait_for(self, text: str) -> None:
         end = time.monotonic() + PATIENCE
@@ -57,7 +59,7 @@ class Terminal:
             read = os.read(self._descriptor, 4096) if ready else b""
         except OSError:  # how Linux says that the other side is closed
             read = b""
-        self.seen += read.decode()
+        self.seen += self._decoder.decode(read)
         return bool(read)
 
 

@@ -231,6 +231,8 @@ COMPLETED = [
     ("user show 'x ", "", []),
     ("help gr", "", []),
     ("help ", "gr", ["group ", "grant "]),
+    ("help ", "to", ["token ", "tokens "]),
+    ("help ", "de", ["delegation ", "developing "]),
     ("import csv ", "", []),
     ("user list ", "--", []),
 ]

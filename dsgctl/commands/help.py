@@ -1,0 +1,128 @@
+"""``dsgctl help``: the manual, on a terminal or as Markdown in a pipe."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import click
+
+from dsgctl import guide
+from dsgctl.commands.output import echo
+from dsgctl.core.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_EXAMPLE = """\b
+Example:
+  dsgctl help
+  dsgctl help troubleshooting
+  dsgctl help --search clock"""
+_WIDEST = 100  # columns of a page on a terminal; longer lines are hard to read
+_PAGE_LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md(?:#[a-z-]+)?\)")
+
+
+def complete_topic(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """The topics that begin with what was typed, each with its purpose."""
+    # Only needed when a shell asks.
+    from click.shell_completion import CompletionItem
+
+    return [
+        CompletionItem(topic, help=guide.read_purpose(topic)) for topic in guide.TOPICS if topic.startswith(incomplete)
+    ]
+
+
+@click.command(epilog=_EXAMPLE)
+@click.argument("topic", nargs=-1, shell_complete=complete_topic)
+@click.option("--search", metavar="WORD", help="Show the lines of the manual that contain this.")
+@click.pass_context
+def command(ctx: click.Context, topic: tuple[str, ...], search: str | None) -> None:
+    """Show a page of the manual, or the help of a command; without a topic, list the topics."""
+    if search is not None:
+        if topic:
+            raise Invalid("a topic and --search exclude each other", "leave out one of them")
+        _print_matches(search)
+    elif not topic:
+        _print_topics()
+    elif topic[0] in guide.TOPICS and len(topic) == 1:
+        show_page(topic[0], page=ctx.obj.on_behalf is None)
+    else:
+        echo(_command_help(ctx.find_root(), topic))
+
+
+def _print_topics() -> None:
+    width = max(map(len, guide.TOPICS))
+    for topic in guide.TOPICS:
+        echo(f"{topic:<{width}}  {guide.read_purpose(topic)}")
+    echo("'dsgctl help TOPIC' shows a page, 'dsgctl help --search WORD' finds one.", err=True)
+
+
+def _print_matches(word: str) -> None:
+    place = ("", "")
+    for match in guide.search_pages(word):
+        if place != (match.topic, match.heading):
+            place = (match.topic, match.heading)
+            echo(f"{match.topic}: {match.heading}", bold=True)
+        if match.line != match.heading:
+            echo(f"    {match.line}")
+    if place == ("", ""):
+        raise NotFound(f"the manual does not contain {word!r}", "'dsgctl help' lists the topics")
+
+
+def _command_help(root: click.Context, words: tuple[str, ...]) -> str:
+    """The ``--help`` of a command.
+
+    Raises:
+        NotFound: the words name neither a topic nor a command.
+    """
+    context = root
+    for word in words:
+        group = context.command
+        inner = group.get_command(context, word) if isinstance(group, click.Group) else None
+        if inner is None:
+            names = group.list_commands(context) if isinstance(group, click.Group) else []
+            near = get_close_matches(word, [*names, *(guide.TOPICS if context is root else ())], 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise NotFound(f"there is no topic or command {' '.join(words)!r}", f"{hint}'dsgctl help' lists the topics")
+        context = click.Context(inner, parent=context, info_name=word)
+    return context.get_help()
+
+
+def show_page(topic: str, *, page: bool) -> None:
+    """Print a page: rendered on a terminal, as it is stored elsewhere.
+
+    Args:
+        topic: one of `guide.TOPICS`.
+        page: whether a pager may run. A pager can start programs, so people who are limited by ``--as`` get none.
+    """
+    text = guide.read_page(topic)
+    if not sys.stdout.isatty():
+        echo(text.rstrip("\n"))
+        return
+    rendered = _render(text)
+    less = shutil.which("less") if page else None
+    if less is None or os.environ.get("TERM") == "dumb":
+        sys.stdout.write(rendered)
+        return
+    # Operators run dsgctl as another user (systemd/dsg.sudoers). LESSSECURE keeps less from starting a shell as
+    # that user, or opening its files; other pagers have no such mode, so $PAGER is not used.
+    environment = {**os.environ, "LESS": "FRX", "LESSSECURE": "1"}
+    subprocess.run([less], input=rendered.encode(), env=environment, check=False)  # noqa: S603
+
+
+def _render(text: str) -> str:
+    """A page as it looks on this terminal, with its colours if the terminal has any."""
+    # Not at the top: only a terminal needs it, and it takes long to import.
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    text = re.sub(r"<!--.*?-->\n", "", text)
+    text = _PAGE_LINK.sub(r"\1 (`dsgctl help \2`)", text)
+    console = Console(width=min(shutil.get_terminal_size().columns, _WIDEST))
+    with console.capture() as capture:
+        console.print(Markdown(text, hyperlinks=False, code_theme="ansi_dark"))
+    return capture.get()

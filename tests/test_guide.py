@@ -1,0 +1,256 @@
+"""The manual is true: its commands run, its links lead somewhere, its generated parts are those of the program."""
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import pytest
+
+from dsgctl import guide
+from dsgctl.commands import cli
+from dsgctl.config import INSTEAD, LIBRARIES, SETTINGS
+from tests.conftest import FIXTURES
+from tests.dsgctl.importers.middle_auth import copy_dumps
+from tests.generated_pages import BEGIN, PAGES, updated
+from tests.guide_run import FIRST_DATASET, run_script, shell_blocks
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "dsgserve" / "contract.md", *sorted(guide.DIRECTORY.glob("*.md")))
+}
+
+
+# Form
+
+
+def test_every_page_is_a_topic_and_every_topic_a_page() -> None:
+    assert sorted(f"{topic}.md" for topic in guide.TOPICS) == sorted(path.name for path in guide.DIRECTORY.glob("*.md"))
+
+
+@pytest.mark.parametrize("topic", guide.TOPICS)
+def test_a_page_begins_with_what_it_is_for_and_ends_with_what_to_read_next(topic: str) -> None:
+    title, blank, purpose, end = guide.read_page(topic).splitlines()[:4]
+    assert re.fullmatch(r"# [A-Za-z].*[^.]", title)
+    assert (blank, end) == ("", "")
+    assert re.fullmatch(r"[A-Z].*\.", purpose) and len(purpose) <= 120
+    headings = guide.list_headings(guide.read_page(topic))
+    assert headings[-1] == "Read next"
+    assert guide.read_page(topic).partition("## Read next")[2].count("](") >= 1
+
+
+@pytest.mark.parametrize("topic", PAGES)
+def test_a_generated_page_is_that_of_the_program(topic: str) -> None:
+    text = guide.read_page(topic)
+    assert updated(topic, text) == text, "run: make guide"
+
+
+# What it names
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a Markdown text's headings, as GitHub makes them."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in guide.list_headings(text)}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", TEXTS[name]):
+        if re.match("https://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        assert file.exists(), target
+        assert ROOT in file.resolve().parents, target
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+_TYPED = re.compile(r"\bdsgctl ((?:[a-z][a-z-]* ?)+)")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_that_it_names_exists(name: str) -> None:
+    """As far as its words are no values: ``token mint`` of ``dsgctl token mint --user …``."""
+    for typed in set(_TYPED.findall(_code(TEXTS[name]))):
+        words = typed.split()
+        if words[0] == "help" and len(words) == 2:
+            assert words[1] in guide.TOPICS, typed
+            continue
+        command: click.Command = cli
+        for word in words:
+            if not isinstance(command, click.Group):
+                break
+            inner = command.get_command(click.Context(command), word)
+            assert inner is not None, f"{name}: there is no dsgctl {typed}"
+            command = inner
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_option_that_it_names_exists(name: str) -> None:
+    for line in _code(TEXTS[name]).splitlines():
+        typed = re.search(r"\bdsgctl (?:--as \S+ )?((?:[a-z][a-z-]* ?)+)(.*)", line)
+        if typed is None:
+            continue
+        command: click.Command = cli
+        for word in typed[1].split():
+            if not isinstance(command, click.Group):
+                break
+            command = command.get_command(click.Context(command), word) or command
+        allowed = {
+            "--help",
+            "-h",
+            *(option for each in command.params for option in (*each.opts, *each.secondary_opts)),
+        }
+        for option in re.findall(r"(?<=\s)--[a-z][a-z-]*", re.split(r"[|&;#]", typed[2])[0]):
+            assert option in allowed, f"{name}: {line}"
+
+
+def _code(text: str) -> str:
+    """The lines of the code blocks, and what stands between backticks, in what is written by hand."""
+    text = text.partition(BEGIN)[0]
+    blocks = re.findall(r"^ *```(?:sh)?\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE))
+    return "\n".join([*blocks, *(" ".join(span.split()) for span in spans)])
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_setting_that_it_names_exists(name: str) -> None:
+    names = set(re.findall(r"\b(?:DSG|NGAUTH|GOOGLE|AUTH)_[A-Z_]+[A-Z]\b", TEXTS[name]))
+    elsewhere = {"DSG_ENV_FILE", "AUTH_URL", *INSTEAD, *LIBRARIES}  # AUTH_URL: of CAVE's services
+    known = {*SETTINGS, *elsewhere}
+    assert {each for each in names if not any(setting.startswith(each) for setting in known)} == set()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_unit_that_it_names_exists(name: str) -> None:
+    units = re.findall(r"\bdsg(?:serve|-[a-z]+)(?:@[0-9]?)?\.(?:service|socket|timer)\b", TEXTS[name])
+    for unit in units:
+        assert (ROOT / "systemd" / re.sub("@[0-9]", "@", unit)).exists(), unit
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_of_the_repository_that_it_names_exists(name: str) -> None:
+    for path in re.findall(r"`((?:dsgctl|dsgserve|tests|systemd|nginx)/[\w./-]*)`", TEXTS[name]):
+        assert (ROOT / path).exists(), path
+
+
+# Its commands run
+
+
+def _sources(directory: Path) -> None:
+    """One file for each importer."""
+    shutil.copy(FIXTURES / "datasetgateway.sqlite3", directory / "old.sqlite3")
+    copy_dumps(directory / "dumps", whole=True)
+    (directory / "clio.json").write_text('{"users": {"cy@example.org": {}}, "datasets": {"vnc": {}}}')
+    (directory / "authorized.json").write_text('{"cy@example.org": "readonly"}')
+    (directory / "people.csv").write_text("email,name,affiliation,notes\ndi@example.org,Di,,\n")
+
+
+def _policy(directory: Path) -> None:
+    """The policy that the page shows."""
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", guide.read_page("policy-files"), re.DOTALL)
+    (directory / "policy.yaml").write_text(yaml)
+
+
+def _settings_file(directory: Path) -> None:
+    (directory / "bundles").mkdir()
+    (directory / "dsg.env").write_text(
+        f"""DATABASE_PATH={directory}/dsg.sqlite3
+DSG_BACKUP_DIR={directory}/bundles
+DSG_BACKUP_AGE_RECIPIENTS_FILE={directory}/recipients.txt
+DSG_BACKUP_INCLUDE_SECRETS=0
+"""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How the commands of a page are run.
+
+    Attributes:
+        before: a script that leaves what the page assumes.
+        after: a script that shows what the page promises; its output ends with ``ends``.
+        files: writes the files that the page assumes.
+        replace: text of the page -> what is run instead.
+        until: the heading at which to stop: what follows it is run by another test.
+    """
+
+    before: str = FIRST_DATASET
+    after: str = ""
+    ends: str = ""
+    files: Callable[[Path], None] = lambda directory: None
+    replace: dict[str, str] = field(default_factory=dict)
+    until: str = ""
+
+
+_EMPTY = "dsgctl db migrate\n"
+_ANEW = "rm -f dsg.sqlite3*\ndsgctl db migrate\n"
+RUNS = {
+    "first-dataset": Run(
+        before=_EMPTY,
+        after="dsgctl access check ada@example.org atlas edit || dsgctl access check ada@example.org fish2 view",
+        ends="yes\n",
+    ),
+    "policy-files": Run(
+        files=_policy,
+        after="""dsgctl apply written.yaml
+            dsgctl diff policy.yaml && dsgctl terms accept 1 ada@example.org
+            dsgctl access check ada@example.org brain edit""",
+        ends="yes\n",
+    ),
+    "backup-and-restore": Run(
+        files=_settings_file,
+        before=f"export DSG_ENV_FILE=$PWD/dsg.env\n{FIRST_DATASET}",
+        replace={
+            "age-keygen -y dsg-backup.key ": "age-keygen -y dsg-backup.key > recipients.txt ",
+            "systemctl stop dsgserve.socket dsgserve": "dsgctl user remove ada@example.org --yes",
+            "--apply ": "--apply --yes ",
+        },
+        until="## Restore on a new host",  # tests/e2e/test_new_host.py
+        after="dsgctl user show ada@example.org -o value",
+        ends="ada@example.org\n",
+    ),
+    "import": Run(
+        files=_sources,
+        before=_EMPTY,
+        replace={
+            "dsgctl import middle-auth dumps --dry-run": f"{_ANEW}dsgctl import middle-auth dumps --dry-run",
+            "dsgctl import clio": f"{_ANEW}dsgctl dataset add fish2\ndsgctl dataset add fly\ndsgctl import clio",
+        },
+        after="dsgctl user show di@example.org -o value",
+        ends="di@example.org\n",
+    ),
+    "export": Run(after="dsgctl dataset list -o value", ends="fish2\n"),
+    "people-and-groups": Run(after="dsgctl user list --disabled -o value", ends="bo@example.org\n"),
+    "developing": Run(before=f"cd {ROOT}", replace={".venv/bin/python": sys.executable}),
+    "terms": Run(after="dsgctl terms list -o value"),
+    "tokens": Run(after="dsgctl token inspect -o value < token.txt; wc -l < new-token.txt", ends="1\n"),
+}
+ELSEWHERE = {"install": "tests/e2e/test_nginx.py"}  # needs root's directories; its test replaces them
+
+
+@pytest.mark.parametrize("topic", [topic for topic in guide.TOPICS if topic not in ELSEWHERE])
+def test_the_commands_of_a_page_run(topic: str, tmp_path: Path) -> None:
+    run = RUNS.get(topic, Run())
+    run.files(tmp_path)
+    page = guide.read_page(topic)
+    if run.until:
+        page, heading, _ = page.partition(run.until)
+        assert heading
+    blocks = shell_blocks(page)
+    assert blocks, "a page has commands to run"
+    script = "\n".join(blocks)
+    for shown, instead in run.replace.items():
+        assert shown in script, shown
+        script = script.replace(shown, instead)
+    assert run_script(f"{run.before}\n{script}\n{run.after}", tmp_path).endswith(run.ends)
+
+
+@pytest.mark.parametrize("topic", ELSEWHERE)
+def test_another_test_runs_the_commands_of_this_page(topic: str) -> None:
+    assert f"{topic}.md" in (ROOT / ELSEWHERE[topic]).read_text(encoding="utf-8")
