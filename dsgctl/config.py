@@ -35,7 +35,7 @@ def _port(value: str) -> int:
 
 
 def _origin(value: str) -> str:
-    """Canonical, because browsers and the viewer compare origins as text (contract.md, ngauth)."""
+    """Canonical, because browsers and the viewer compare origins as text (contract.md, "ngauth")."""
     found = re.fullmatch(r"(https?)://[a-z0-9.-]+(?::([1-9][0-9]{0,4}))?", value)
     if not found or int(found[2] or 1) > 65535 or (found[1], found[2]) in (("http", "80"), ("https", "443")):
         raise _Bad("scheme://host[:port] in lower case, without a path and without the scheme's own port")
@@ -462,7 +462,7 @@ def require_good(settings: Settings) -> None:
     """
     if settings.problems:
         hints = [problem.hint for problem in settings.problems if problem.hint]
-        see = f"see README, Settings{f'; the file is {settings.file}' if settings.file else ''}"
+        see = f"see 'dsgctl help settings'{f'; the file is {settings.file}' if settings.file else ''}"
         raise Invalid("; ".join(problem.text for problem in settings.problems), "; ".join(dict.fromkeys(hints)) or see)
 
 
@@ -521,7 +521,7 @@ SETTINGS = {item.metadata["env"]: item for item in fields(Config)}
 
 
 def describe_settings() -> list[dict[str, str]]:
-    """The settings as rows for README: name, default, meaning."""
+    """The settings as rows for the manual: name, default, meaning."""
     return [
         {"name": item.metadata["env"], "default": shown_default(item), "help": item.metadata["help"]}
         for item in fields(Config)

@@ -31,7 +31,7 @@ MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs seve
 # bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
 # each as soon as it has them, in two system calls at each of which the threads fight for the interpreter
 SEND_BYTES = 64 * 1024
-MAX_BODY = 64 * 1024  # bytes; the largest that a client of contract.md sends is a token and a bucket name
+MAX_BODY = 64 * 1024  # bytes; the largest that a client sends is a token and a bucket name
 
 log = logging.getLogger("dsgserve")
 

@@ -1,4 +1,4 @@
-"""One table of questions about access, with the answers that contract.md demands.
+"""One table of questions about access, with the answers of contract.md, "GET /api/v1/user/cache".
 
 Each case tells the facts, who asks for what, and whether it is allowed and why. `build`
 makes the facts through the functions of `core`, so that the same table can be put to the

@@ -7,7 +7,7 @@ class DsgError(Exception):
     Attributes:
         message: one line: what is wrong, with which name.
         hint: one line: what to do next; empty if there is nothing to say.
-        exit_code: of the command line (design.md, "The command line").
+        exit_code: of the command line (architecture.md, "The command line").
         http_status, code: of the server, and the word for programs that goes with it.
     """
 

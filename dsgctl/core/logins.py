@@ -11,7 +11,7 @@ from dsgctl.core.errors import Conflict, NotAllowed
 from dsgctl.store import Database
 from dsgctl.store.models import Principal, Token
 
-LOGIN_LIFE = timedelta(days=7)  # contract.md, Login
+LOGIN_LIFE = timedelta(days=7)  # contract.md, "Login"
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def _build_snapshot(principal: m.Principal, **known: Any) -> PrincipalSnapshot:
 
 
 def _find_acceptor(principal: m.Principal) -> int:
-    """Whose acceptances of terms count: of a child, the parent's alone (contract.md)."""
+    """Whose acceptances of terms count: of a child, the parent's alone (contract.md, "GET /api/v1/user/cache")."""
     return int(principal.parent_id or principal.id)
 
 

@@ -117,7 +117,7 @@ def is_own_of_dataset(database: Database, found: Terms) -> bool:
 
 
 def accept_path(terms_id: int) -> str:
-    """Where on the server a person reads and accepts these terms (contract.md)."""
+    """Where on the server a person reads and accepts these terms (contract.md, "Terms pages")."""
     return f"/api/v1/tos/{terms_id}/accept"
 
 
@@ -255,7 +255,7 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
 
     Raises:
         Conflict: a dataset's own terms are to end later: they count whatever their dates
-            (contract.md), so they end when they are taken off the dataset, that is now.
+            (contract.md, "GET /api/v1/user/cache"), so they end when they are taken off the dataset, that is now.
     """
     found = find(change.database, terms_id)
     own_of = change.database.first(m.Dataset.select().where(m.Dataset.own_terms_id == terms_id))

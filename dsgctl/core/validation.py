@@ -12,7 +12,8 @@ from typing import Final
 
 from dsgctl.core.errors import Invalid
 
-# What user/cache reports as the email of a service account (contract.md); no user may have it.
+# The domain of the emails that user/cache reports for service accounts; no user may have it
+# (contract.md, "GET /api/v1/user/cache").
 SERVICE_ACCOUNT_DOMAIN: Final = "service-account.dsg.local"
 
 IMPERSONATE: Final = "impersonate:"  # begins a credential that is a service account of Google's

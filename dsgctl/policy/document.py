@@ -1,4 +1,4 @@
-"""Reads a policy file: YAML of the form that README shows. Every fault is told with its line.
+"""Reads a policy file: YAML of the form in policy-files.md, "Write a policy". Every fault is told with its line.
 
 Names are taken as they are written: ``1.2`` is the name of a version, and no number.
 """
@@ -21,7 +21,7 @@ LONGEST = 2**20  # characters
 DEEPEST = 32  # of one node in another; the form above needs seven
 MOST = 20  # faults told at once
 STDIN = Path("-")
-_CHECK = "see README, Policy as a file"
+_CHECK = "see 'dsgctl help policy-files'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ class _Attributes(TypedDict):
     same_site: str
 
 
-LOGIN_SECONDS = 7 * 24 * 3600  # how long a login lasts (contract.md, Login)
+LOGIN_SECONDS = 7 * 24 * 3600  # how long a login lasts (contract.md, "Login")
 
 
 def set_login(reply: HTTPResponse, config: Config, token: str) -> None:

@@ -1,4 +1,4 @@
-"""Web origins: which text is one, and which may ask for tokens (contract.md, ngauth)."""
+"""Web origins: which text is one, and which may ask for tokens (contract.md, "ngauth")."""
 
 import re
 from ipaddress import IPv6Address

@@ -1,6 +1,6 @@
 """Where a browser may be sent on to. Every ``next`` and ``redirect`` that a client gives passes here.
 
-Not a repairer: a value that is not plainly harmless is refused (contract.md, Login). The one thing that is
+Not a repairer: a value that is not plainly harmless is refused (contract.md, "Login"). The one thing that is
 mended is the spelling of an address elsewhere: see `_WRITTEN_OUT`.
 """
 

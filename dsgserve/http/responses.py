@@ -18,7 +18,7 @@ _PAGES = Path(__file__).parents[1] / "pages"
 
 CHALLENGE = 'Bearer realm="DatasetGateway"'  # contract.md, "The token on a request"
 
-# What a client is told of a token that is no good (contract.md): nothing that helps to guess one.
+# What a client learns about a bad token: nothing that helps to guess one (contract.md, "The token on a request").
 _CODES = {
     None: ("missing_token", "no token was sent"),
     TokenError.MISTYPED: ("invalid_token", "this token is not known"),

@@ -43,7 +43,7 @@ class Route(NamedTuple):
         return [*methods, "HEAD"] if "GET" in methods and not self.changes else methods
 
 
-# The routes of contract.md, and no others.
+# The routes of contract.md, "Routes", and no others.
 ROUTES = (
     Route("GET", "/", landing.show),
     Route("GET", "/health", health.show, often=True),

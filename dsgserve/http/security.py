@@ -2,7 +2,7 @@
 
 import secrets
 
-# The popup must keep its `window.opener`, or the viewer never hears from it (contract.md, ngauth).
+# The popup must keep its `window.opener`, or the viewer never hears from it (contract.md, "ngauth").
 POPUP_ISOLATION = "unsafe-none"
 ISOLATION = "same-origin"
 

@@ -21,7 +21,7 @@ _SHAPE = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{64}")
 class Purpose(StrEnum):
     """What a signature is good for; one made for one purpose fails for every other."""
 
-    USER_TOKEN = "dsg ngauth user token"  # noqa: S105  contract.md, POST /token
+    USER_TOKEN = "dsg ngauth user token"  # noqa: S105  contract.md, "POST /token"
     FORM = "dsg form"
 
 

@@ -190,7 +190,7 @@ def logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 
 
 def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """Where to go on to, if that is said (contract-services.md, B); nowhere else but to our own first page."""
+    """Where to go on to, if that is said (contract.md, "Logout"); nowhere else but to our own first page."""
     asked = parameter(request, "redirect")
     if asked is None:
         return redirect("/") if wants_page(request) else json_reply({"status": "logged out"})

@@ -69,7 +69,7 @@ def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     if origin is None:
         return _refuse_origin(request)
     if query_value(request, "token") is not None:
-        # It asks for another kind of token than the one that is posted here (contract-services.md, B).
+        # It asks for another kind of token than the one that is posted here (contract.md, "GET /login").
         raise Invalid("'token' must not be sent here: this page hands out one kind of token only")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
         text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
@@ -140,7 +140,7 @@ def _status_page(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 def token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """POST /token: a short-lived user token for whoever the cookie names.
 
-    The cookie alone counts. It may hold a login, an API token or a service account's: contract.md
+    The cookie alone counts. It may hold a login, an API token or a service account's: contract.md, "POST /token",
     asks that the account and the token are good, not of what kind they are.
 
     A viewer shows people nothing but a button that opens our popup, and that only after a 401. So while terms wait

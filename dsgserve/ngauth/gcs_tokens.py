@@ -1,4 +1,4 @@
-"""Google tokens that read one bucket, or some prefixes of it, and nothing else (design.md, "GCS tokens").
+"""Google tokens that read one bucket, or some prefixes of it, and nothing else (architecture.md, "GCS tokens").
 
 They are the gateway's own credential, exchanged for a token with a credential access boundary:
 https://cloud.google.com/iam/docs/downscoping-short-lived-credentials
@@ -20,7 +20,8 @@ from dsgserve.process.outbound import ConcurrencyLimit, Shared, UpstreamUnavaila
 KEEP_LIFE = timedelta(minutes=10)  # a token with less is not handed out again
 KEPT_BYTES = 8 * 1024**2  # of tokens, with what they are for
 MAX_TOKEN = 16 * 1024  # characters; Google's have one or two thousand
-# Who asks again with the same user token so soon has been refused by storage (contract.md: three tries in all).
+# Who asks again with the same user token so soon has been refused by storage: three tries in all
+# (contract.md, "ngauth").
 AGAIN = timedelta(minutes=1)
 RENEWALS = 5  # of one boundary within that time; each asker causes one
 ASKERS_BYTES = 4 * 1024**2  # of who has asked last

@@ -95,7 +95,7 @@ def _dataset(gateway: Gateway, entry: Entry) -> dict[str, Any]:
 
 
 def _source(gateway: Gateway, entry: Entry, place: Place) -> dict[str, Any]:
-    """The address that Neuroglancer takes, by which it reads through this gateway (README, Connecting)."""
+    """The address that Neuroglancer takes, by which it reads through this gateway (neuroglancer.md, "Open it")."""
     address = f"precomputed://gs+ngauth+{gateway.config.origin}/{place.path}"
     name = f"{entry.name} {place.version}" if place.version else entry.name
     return {"version": place.version, "address": address, "link": gateway.site.viewer_link(name, address)}

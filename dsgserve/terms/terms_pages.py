@@ -1,4 +1,4 @@
-"""Terms of service: read, accepted, and on to where one was going. contract.md: /activate, /api/v1/tos/<id>/accept."""
+"""Terms of service: read, accepted, and on to where one was going. contract.md, "Terms pages"."""
 
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode

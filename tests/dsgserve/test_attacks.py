@@ -1,4 +1,4 @@
-"""What a stranger may try with requests alone. README, "Who may attack", names these promises."""
+"""What a stranger may try with requests alone. The promises are in security.md, "Threat model"."""
 
 import json
 import re
@@ -159,7 +159,10 @@ def test_an_odd_cookie_of_a_sibling_domain_takes_no_login_away(client: Client, l
 
 
 def test_of_two_cookies_of_one_name_one_decides_everywhere(client: Client, lab: Lab) -> None:
-    """A sibling domain can add one (README says so); what is shown and what is done must then be the same person's."""
+    """What is shown and what is done must be the same person's.
+
+    Such a host can add a cookie: security.md, "Another host below the cookie's domain".
+    """
     for first, second in ((lab.bo, lab.ada), (lab.ada, lab.bo), ("x", lab.ada), (lab.ada, "x")):
         both = f"dsg_token={first}; dsg_token={second}"
         told = client.request("GET", "/login", COOKIE=both).json().get("email")

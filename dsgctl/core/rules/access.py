@@ -1,4 +1,4 @@
-"""The rules: who may what, and why. contract.md ("GET /api/v1/user/cache") is their source.
+"""The rules: who may what, and why. contract.md, "GET /api/v1/user/cache" is their source.
 
 Everything here is a function of `Facts` and a moment. What user/cache answers, what
 lets a request through and what ``dsgctl access explain`` prints come from the same
@@ -151,7 +151,7 @@ def effective_permissions(facts: PrincipalSnapshot, at: datetime) -> dict[str, f
 
 
 def build_user_cache(facts: PrincipalSnapshot, at: datetime) -> dict[str, Any]:
-    """The body of GET /api/v1/user/cache, key for key as contract.md has it.
+    """The body of GET /api/v1/user/cache, key for key as in contract.md, "GET /api/v1/user/cache".
 
     Lists are sorted, so that the same facts give the same bytes.
     """

@@ -1,4 +1,6 @@
-"""The rule for buckets: what of one a principal may read. design.md, "GCS tokens"; contract.md, POST /gcs_token.
+"""The rule for buckets: what of one a principal may read.
+
+See architecture.md, "GCS tokens", and contract.md, "POST /gcs_token".
 
 It stands on the rules of access.py: what the grants give, and which terms hold it back.
 """
@@ -29,7 +31,7 @@ class Location:
 
 
 class BucketReason(StrEnum):
-    """Why a bucket may be read or not, in the words of contract.md (POST /gcs_token).
+    """Why a bucket may be read or not, in the words of contract.md, "POST /gcs_token".
 
     Attributes:
         TOO_MANY_PREFIXES: more than the boundary of one token takes; `UNUSABLE_LOCATION`: it cannot name any of them.

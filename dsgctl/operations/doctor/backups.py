@@ -19,7 +19,9 @@ def check_backups(case: Case) -> Checks:
     directory = config.backup_dir
     if directory is None:
         yield failed(
-            "backup", "DSG_BACKUP_DIR is not set: there are no backups", "dsgctl setup, or see README, Backups"
+            "backup",
+            "DSG_BACKUP_DIR is not set: there are no backups",
+            "dsgctl setup, or see 'dsgctl help backup-and-restore'",
         )
         return
     if not directory.is_absolute():

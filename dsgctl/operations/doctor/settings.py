@@ -13,7 +13,9 @@ _SHORTEST_KEY = 32  # characters, as config.py asks for
 def check_settings(settings: Settings) -> Checks:
     """Each bad setting with its file and line, what is given twice, and names that nobody here reads."""
     for problem in settings.problems:
-        yield failed("settings", problem.text, problem.hint or "correct it; README, Settings, says what is allowed")
+        yield failed(
+            "settings", problem.text, problem.hint or "correct it; 'dsgctl help settings' shows what is allowed"
+        )
     counts = Counter(line.name for line in settings.lines)
     for name in sorted(name for name, count in counts.items() if count > 1):
         places = [line for line in settings.lines if line.name == name]

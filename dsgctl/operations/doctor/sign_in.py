@@ -16,7 +16,7 @@ from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warn
 from dsgctl.operations.doctor.database import SKEW
 from dsgctl.operations.doctor.files import check_secret_file
 
-CALLBACK = "/accounts/google/login/callback/"  # contract.md, Login
+CALLBACK = "/accounts/google/login/callback/"  # contract.md, "Login"
 GOOGLE = "https://accounts.google.com"
 
 Reply = Generator[Check, None, requests.Response | None]

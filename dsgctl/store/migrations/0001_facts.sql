@@ -1,4 +1,4 @@
--- The facts, as design.md lists them. Times are UTC text of one width
+-- The data, as in architecture.md, "Data". Times are UTC text of one width
 -- (2026-11-22T23:54:12.913780Z), so that they sort and compare as text and an
 -- operator can read them; dates that a person types are widened by the program.
 

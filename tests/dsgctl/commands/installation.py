@@ -108,7 +108,7 @@ def running_server(listen: Path, database: Path, origin: str) -> Iterator[None]:
 
 @dataclass
 class Installation:
-    """Everything as README has it, below one directory that the service's user can enter."""
+    """Everything as the manual has it, below one directory that the service's user can enter."""
 
     place: Path
     site: Site

@@ -302,7 +302,7 @@ def test_each_fault_is_told_once(filled: World, policy: Path) -> None:
         "policy.yaml: line 3: 'y' is not known in the file",
         "dsgctl: policy.yaml has 2 faults",
     ]
-    assert told[-1] == "dsgctl: policy.yaml has 2 faults; nothing was changed; see README, Policy as a file"
+    assert told[-1] == "dsgctl: policy.yaml has 2 faults; nothing was changed; see 'dsgctl help policy-files'"
     policy.write_text("name: a\nx: 1\n")
     assert filled.quick("apply", "policy.yaml").err.count("\n") == 1
 

@@ -139,7 +139,7 @@ def test_every_login_that_is_presented_ends_and_no_other_token(client: Client, l
         assert client.get("/api/v1/user/cache", cookie=token).status == status
 
 
-# Where to afterwards (contract-services.md, B)
+# Where to afterwards (contract.md, "Logout")
 
 AFTERWARDS = {
     "https%3A%2F%2Fcave.example%2F": "https://cave.example/",

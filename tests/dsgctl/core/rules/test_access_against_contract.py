@@ -1,4 +1,4 @@
-"""The rules against a second, naive reading of contract.md ("GET /api/v1/user/cache").
+"""The rules against a second, naive reading of contract.md, "GET /api/v1/user/cache".
 
 The oracle below is written sentence by sentence from that page, over plain dicts, slowly,
 and without a look at how access.py does it. Generated facts go into a real database.
@@ -35,7 +35,7 @@ World = dict[str, list[dict[str, Any]]]
 
 
 def oracle(world: World, principal: dict[str, Any], service: str | None, at: Any) -> dict[str, Any]:
-    """The body that contract.md demands, lists in any order."""
+    """The body of contract.md, "GET /api/v1/user/cache", lists in any order."""
     is_account = principal["kind"] == "service_account"
     held = oracle_permissions(world, principal, at)
     counting = {
