@@ -13,6 +13,7 @@ import pytest
 from dsgctl import guide
 from dsgctl.commands import cli
 from dsgctl.config import INSTEAD, LIBRARIES, SETTINGS
+from dsgserve.http.routing import ROUTES
 from tests.conftest import FIXTURES
 from tests.dsgctl.importers.middle_auth import copy_dumps
 from tests.generated_pages import BEGIN, PAGES, updated
@@ -137,6 +138,18 @@ def test_every_unit_that_it_names_exists(name: str) -> None:
 def test_every_file_of_the_repository_that_it_names_exists(name: str) -> None:
     for path in re.findall(r"`((?:dsgctl|dsgserve|tests|systemd|nginx)/[\w./-]*)`", TEXTS[name]):
         assert (ROOT / path).exists(), path
+
+
+def test_the_contract_lists_the_routes_of_the_server_and_no_others() -> None:
+    table = TEXTS["dsgserve/contract.md"].partition("## Routes")[2].partition("\n## ")[0]
+    listed = set()
+    for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        for methods, path in re.findall(r"((?:`[A-Z]+`, )*`[A-Z]+) (/[^`]*)`", cell):
+            listed |= {(method, path) for method in re.findall("[A-Z]+", methods)}
+    routes = {
+        (method, re.sub("<[a-z_]+:int>", "<id>", route.path)) for route in ROUTES for method in route.methods.split()
+    }
+    assert listed == routes
 
 
 # Its commands run
