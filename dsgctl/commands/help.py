@@ -26,18 +26,21 @@ _WIDEST = 100  # columns of a page on a terminal; longer lines are hard to read
 _PAGE_LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md(?:#[a-z-]+)?\)")
 
 
-def complete_topic(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """The topics that begin with what was typed, each with its purpose."""
-    # Only needed when a shell asks.
-    from click.shell_completion import CompletionItem
+class Topic(click.ParamType[str]):
+    """A topic of the manual, or a word of a command."""
 
-    return [
-        CompletionItem(topic, help=guide.read_purpose(topic)) for topic in guide.TOPICS if topic.startswith(incomplete)
-    ]
+    name = "topic"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        # Only needed when a shell asks.
+        from click.shell_completion import CompletionItem
+
+        topics = [topic for topic in guide.TOPICS if topic.startswith(incomplete)]
+        return [CompletionItem(topic, help=guide.read_purpose(topic)) for topic in topics]
 
 
 @click.command(epilog=_EXAMPLE)
-@click.argument("topic", nargs=-1, shell_complete=complete_topic)
+@click.argument("topic", nargs=-1, type=Topic())
 @click.option("--search", metavar="WORD", help="Show the lines of the manual that contain this.")
 @click.pass_context
 def command(ctx: click.Context, topic: tuple[str, ...], search: str | None) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from dsgctl import guide
 from dsgctl.commands import TOPICS
-from dsgctl.commands.help import complete_topic
 from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.terminal import on_a_terminal
@@ -82,7 +81,6 @@ def test_topics_are_completed(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("COMP_WORDS", "dsgctl help te")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert quick().out == "plain,terms\n"
-    assert complete_topic.__doc__
 
 
 # On a terminal
