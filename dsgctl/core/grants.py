@@ -100,6 +100,8 @@ def add(
     if adopted or _lasts(end) > _lasts(known.expires):  # given anew: to those, too, who have joined a group since
         values |= {"delegate_id": giver, "granted_by": change.actor, "created": change.at}
     change.database.run(Grant.update(values).where(Grant.id == known.id))
+    if source != "self-service":
+        _end_withdrawals(change, [subject], found)
     which = _describe_target(target)
     before, after = which | {"expires": known.expires}, which | {"expires": end}
     if adopted:
@@ -125,7 +127,7 @@ def add_all(
     expires: datetime | None = None,
     source: Source = "manual",
 ) -> None:
-    """Give the same grant to many who are known not to have it."""
+    """Give the same grant to many who are known not to have it, or to have it from a delegate alone."""
     rows = []
     for subject in subjects:
         end = _ends(expires, _authorize(change, subject, target))
@@ -156,7 +158,8 @@ class ImportedGrant:
 
 
 def import_grants(change: Change, kept: Iterable[ImportedGrant]) -> int:
-    """Take over grants of another system; those that are here are left as they are. At most some thousands at once.
+    """Take over grants of another system; those that operators gave here are left as they are, and those that
+    delegates gave become the import's. At most some thousands at once.
 
     Returns:
         How many are new.
@@ -168,8 +171,7 @@ def import_grants(change: Change, kept: Iterable[ImportedGrant]) -> int:
     for target, grants in by_target.items():
         found = _resolve(change.database, target)
         query = _select_grants(target.permission, found, (Grant.principal, Grant.group)).where(
-            Grant.principal.in_([subject.principal_id for subject in grants if subject.principal_id])
-            | Grant.group.in_([subject.group_id for subject in grants if subject.group_id])
+            _is_of(grants) & Grant.delegate_id.is_null()
         )
         there = set(change.database.tuples(query))
         rows = [
@@ -196,20 +198,59 @@ def _insert(
 ) -> None:
     dataset_id, version_id, scope_id = found
     _check_permission(change.database, target.permission)
+    _end_withdrawals(change, [who for who, how in subjects if how["source"] != "self-service"], found)
+    subjects = _adopt(change, target, found, subjects)
     row = {"dataset": dataset_id, "version": version_id, "permission": target.permission, "scope_group": scope_id}
     change.database.insert_many(
         Grant,
         [{"principal": who.principal_id, "group": who.group_id, **row, **how} for who, how in subjects],
     )
-    if version_id is None:
-        given = [subject.principal_id for subject, how in subjects if how["source"] != "self-service"]
-        change.database.run(
-            m.Withdrawal.delete().where(m.Withdrawal.dataset == dataset_id, m.Withdrawal.principal.in_(given))
-        )
     words = _describe_target(target)
     for subject, how in subjects:
         after = words | {"expires": how["expires"]} if how["expires"] else words
         change.record("grant.add", _format_label(target, subject), after=after)
+
+
+def _adopt(
+    change: Change, target: Target, found: TargetIds, subjects: Sequence[tuple[Subject, dict[str, Any]]]
+) -> list[tuple[Subject, dict[str, Any]]]:
+    """Make of grants that delegates gave those that an operator gives now. Returns the subjects who have none yet."""
+    query = _select_grants(target.permission, found, (Grant,)).where(
+        _is_of([who for who, _ in subjects]) & Grant.delegate_id.is_null(False)
+    )
+    delegated = {(one.principal_id, one.group_id): one for one in change.database.objects(query)}
+    if not delegated:
+        return list(subjects)
+    words, new = _describe_target(target), []
+    for who, how in subjects:
+        known = delegated.get((who.principal_id, who.group_id))
+        if known is None:
+            new.append((who, how))
+            continue
+        change.database.run(Grant.update(how).where(Grant.id == known.id))
+        before, after = ({key: of[key] for key in ("expires", "granted_by")} for of in (known.__data__, how))
+        change.record("grant.set", _format_label(target, who), words | before, words | after)
+    return new
+
+
+def _is_of(subjects: Iterable[Subject]) -> Any:
+    """The condition that a grant is one of these subjects'."""
+    subjects = list(subjects)
+    principals = [subject.principal_id for subject in subjects if subject.principal_id is not None]
+    return Grant.principal.in_(principals) | Grant.group.in_(
+        [subject.group_id for subject in subjects if subject.group_id is not None]
+    )
+
+
+def _end_withdrawals(change: Change, subjects: Sequence[Subject], found: TargetIds) -> None:
+    """Who is given something anew may have ``view`` by self-service again; a delegate's grant, which falls with what
+    the delegate holds, leaves no such thing behind."""
+    dataset_id, version_id, _ = found
+    if version_id is not None or change.giver_id is not None:
+        return
+    given = [subject.principal_id for subject in subjects]
+    of_them = m.Withdrawal.principal.in_(given)
+    change.database.run(m.Withdrawal.delete().where(m.Withdrawal.dataset == dataset_id, of_them))
 
 
 def end_of(database: Database, subject: Subject, target: Target) -> datetime | None:
@@ -232,9 +273,10 @@ def _check_permission(database: Database, name: str) -> None:
 
 
 def holders_among(database: Database, target: Target, ids: Iterable[int]) -> dict[int, datetime | None]:
-    """Those of these principals who have this very grant, and when it ends; at most some thousands at once."""
+    """Those of these principals who have this very grant from an operator, and when it ends; at most some thousands
+    at once."""
     query = _select_grants(target.permission, _resolve(database, target), (Grant.principal, Grant.expires))
-    return dict(database.tuples(query.where(Grant.principal.in_(list(ids)))))
+    return dict(database.tuples(query.where(Grant.principal.in_(list(ids)), Grant.delegate_id.is_null())))
 
 
 def revoke(change: Change, subject: Subject, target: Target) -> None:
@@ -276,9 +318,12 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
 
 
 def _withdraw(change: Change, principal_id: int, dataset: str) -> None:
-    """Remember that ``view`` was taken from this person, on a public dataset: self-service is not to undo it."""
+    """Remember that ``view`` was taken from this person, on a public dataset: self-service is not to undo it.
+
+    Not where a lead takes away what is scoped to their group: what everybody may have is not theirs to take.
+    """
     of = datasets.find(change.database, dataset)
-    if of.access == "public":
+    if of.access == "public" and (change.delegate is None or change.delegate.administers(dataset)):
         row = {"principal": principal_id, "dataset": of.id, "withdrawn": change.at, "withdrawn_by": change.actor}
         change.database.run(m.Withdrawal.insert(**row).on_conflict_ignore())
 

@@ -1,6 +1,6 @@
 """Groups of people, and who leads them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from peewee import JOIN, fn
@@ -89,11 +89,7 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
         return True
     if change.giver_id is not None:
         return False  # that they are in it is an operator's word already, or a lead's
-    by_lead = change.database.run(
-        m.DelegatedMember.delete().where(
-            m.DelegatedMember.principal_id == user.id, m.DelegatedMember.group_id == group.id
-        )
-    )
+    by_lead = bool(_adopt(change, group, [user.id]))
     before = {"leads": known.leads} | ({"delegated": True} if by_lead else {})
     after = {"leads": known.leads if leads is None else leads}
     if before == after:
@@ -114,19 +110,40 @@ def add_members(
     rows = [{"principal": principal_id, "group": group.id, "leads": leads} for principal_id in ids]
     change.database.insert_many(m.Membership, rows)
     if change.giver_id is not None:
-        given = [{"principal_id": principal_id, "group_id": group.id, "since": change.at} for principal_id in ids]
+        # A grant that the group has is no later one, also if it bears the moment of another system's clock.
+        query = m.Grant.select(m.Grant.created).where(m.Grant.group == group.id)
+        since = max((change.at, *(created for (created,) in change.database.tuples(query))))
+        given = [{"principal_id": principal_id, "group_id": group.id, "since": since} for principal_id in ids]
         change.database.insert_many(m.DelegatedMember, given)
     after = {"leads": leads}
     for email in emails:
         change.record("group.member.add", f"group:{group.name} user:{email}", after=after)
 
 
-def filter_members(database: Database, group: Group, ids: Iterable[int]) -> dict[int, bool]:
-    """Those of these users who are in the group, and whether they lead it; at most some thousands at once."""
+def confirm_members(change: Change, group: Group, people: Mapping[int, str]) -> dict[int, bool]:
+    """Those of these users (by id, with their email) who are in the group, and whether they lead it; at most some
+    thousands at once. Whom a lead put into it is in it by an operator's word from now on."""
     query = m.Membership.select(m.Membership.principal, m.Membership.leads).where(
-        m.Membership.group == group.id, m.Membership.principal.in_(list(ids))
+        m.Membership.group == group.id, m.Membership.principal.in_(list(people))
     )
-    return dict(database.tuples(query))
+    known = dict(change.database.tuples(query))
+    for principal_id in _adopt(change, group, known):
+        leads = {"leads": known[principal_id]}
+        target = f"group:{group.name} user:{people[principal_id]}"
+        change.record("group.member.set", target, leads | {"delegated": True}, leads)
+    return known
+
+
+def _adopt(change: Change, group: Group, ids: Iterable[int]) -> list[int]:
+    """Make those of these members whom a lead put into the group an operator's. Returns who these were."""
+    by_leads = (m.DelegatedMember.group_id == group.id) & m.DelegatedMember.principal_id.in_(list(ids))
+    adopted = [
+        who
+        for (who,) in change.database.tuples(m.DelegatedMember.select(m.DelegatedMember.principal_id).where(by_leads))
+    ]
+    if adopted:
+        change.database.run(m.DelegatedMember.delete().where(by_leads))
+    return adopted
 
 
 def remove_member(change: Change, name: str, email: str) -> bool:

@@ -317,8 +317,9 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
 
 
 def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
-    # One of a version alone, or one that has ended, is not enough: nobody can accept twice.
-    for row in grants.list_grants(change.database, dataset=dataset, subject=subject):
+    # One of a version alone, one that has ended or one that falls with what a delegate holds is not enough: nobody can
+    # accept twice.
+    for row in grants.list_grants(change.database, dataset=dataset, subject=subject, by_operators=True):
         lasting = row["expires"] is None or row["expires"] > change.at
         if row["permission"] == "view" and row["version"] is None and lasting:
             return

@@ -171,7 +171,7 @@ def join(taking: ImportRun[Any], group: Group, people: Mapping[int, tuple[Princi
     Args:
         people: by id here, each with whether they lead the group there; None if that system knows no such thing.
     """
-    known = groups.filter_members(taking.change.database, group, people)
+    known = groups.confirm_members(taking.change, group, {number: user.email for number, (user, _) in people.items()})
     taking.report.counts("memberships", new=len(people) - len(known), of=len(people))
     for leads in (False, True):
         new = [user for user, lead in people.values() if user.id not in known and bool(lead) == leads]

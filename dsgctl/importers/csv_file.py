@@ -92,7 +92,7 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
         report.count("people added to", new=extended)
 
     emails = {user.id: user.email for user, _ in known.values()}
-    members = groups.filter_members(database, group, emails)
+    members = groups.confirm_members(change, group, emails)
     ends = grants.holders_among(database, target, emails)
     emails |= {number: person.email for number, person in zip(added, new, strict=True)}  # who are and hold nothing yet
 

@@ -460,3 +460,59 @@ def test_what_is_not_given_through_as_costs_two_looks_and_no_more(run: Run, monk
 
     monkeypatch.setattr(delegated_grants, "_Facts", fail)
     run(groups.add, "anything")
+
+
+# Who gives bo ``view`` on the public fish2 after an operator took it away, or takes it where bo has it by nobody
+# else: whether bo gets it by accepting the next terms, when nobody holds what lets them give any more.
+SELF_SERVICE = {
+    "an operator took it": ([("os", "revoke view to bo")], False),
+    "an operator gives it again": ([("os", "revoke view to bo"), ("os", "give view to bo")], True),
+    "a lead gives it": ([("os", "revoke view to bo"), ("lea", "give view lab-1 to bo")], False),
+    "a lead gives edit": ([("os", "revoke view to bo"), ("lea", "give edit lab-1 to bo")], False),
+    "a dataset admin gives it": ([("os", "revoke view to bo"), ("ada", "give view to bo")], False),
+    "an operator gives it after a lead": (
+        [("os", "revoke view to bo"), ("lea", "give view lab-1 to bo"), ("os", "give view lab-1 to bo")],
+        True,
+    ),
+    "a lead takes what is scoped": ([("lea", "give view lab-1 to bo"), ("lea", "revoke view lab-1 to bo")], True),
+    "a dataset admin takes it": ([("ada", "revoke view to bo")], False),
+    "what a lead gives is there": ([("lea", "give view lab-1 to bo")], True),
+    "what an admin gives is there": ([("ada", "give view to bo")], True),
+}
+
+
+@pytest.mark.parametrize("what", SELF_SERVICE)
+def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, versions: None) -> None:
+    steps, comes_back = SELF_SERVICE[what]
+    run(datasets.set_attributes, "fish2", public=True)
+    _give(run, "os", "manage to lea")
+    if steps[0][1].startswith("revoke"):
+        _give(run, "os", "view to bo")
+    for by, step in steps:
+        verb, _, words = step.partition(" ")
+        if verb == "give":
+            _give(run, by, words)
+            continue
+        place, _, who = words.rpartition(" to ")
+        permission, _, scope = place.partition(" ")
+        whom = None if by == "os" else partial(delegation.find_delegate, _email(by))
+        with begin_change(run.database, f"user:{by}", at=AT, delegate=whom) as opened:
+            grants.revoke(opened, _subject(run, who), Target("fish2", permission, scope=scope or None))
+    run(terms.accept, run(terms.add, "Rules", "Be kind.", dataset="fish2")[0].id, _email("bo"))
+    _revoke(run, "manage to lea")
+    run(users.remove, _email("ada"))
+    run(grants.revoke, _subject(run, "lab-1"), Target("fish2", "view"))
+    assert ("view" in _held(run, "bo")) is comes_back
+
+
+@pytest.mark.parametrize("behind", [timedelta(), timedelta(minutes=4), -timedelta(minutes=4)])
+def test_a_clock_that_goes_back_makes_no_grant_a_later_one(behind: timedelta, run: Run, versions: None) -> None:
+    """What the group had when somebody was put in has to be what a lead may give, whatever the clock said."""
+    _give(run, "os", "manage to lea")
+    _give(run, "os", "edit to lab-1", at=AT)
+    run(users.add, _email("new"))
+    whom = partial(delegation.find_delegate, _email("lea"))
+    with begin_change(run.database, "user:lea", at=AT - behind, delegate=whom) as opened:
+        groups.add_member(opened, "lab-1", _email("new"))
+    _revoke(run, "manage to lea")
+    assert _email("new") not in groups.show(run.database, "lab-1")["members"]
