@@ -410,7 +410,7 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
     unused = []
     for name, source in _foreign(set_here, in_file, path):
         if near := _find_meant_setting(name):
-            problems.append(Problem((near,), f"{name} is not a setting (did you mean {near}?)"))
+            problems.append(Problem((near,), f"{name} is not a setting (did you mean {near}?){_place(source)}"))
         else:
             unused.append(Unused(name, source, INSTEAD.get(name, "")))
     values: dict[str, Any] = {}
@@ -430,8 +430,7 @@ def read(environment: Mapping[str, str], named_file: str | None = None) -> Setti
             values[item.name] = item.metadata["parse"](value)
         except _Bad as error:
             shown = "its value" if item.metadata["secret"] else repr(value)
-            place = "" if source == ENVIRONMENT else f" ({source})"
-            problems.append(Problem((name,), f"{name}: {shown} is not allowed; allowed: {error}{place}"))
+            problems.append(Problem((name,), f"{name}: {shown} is not allowed; allowed: {error}{_place(source)}"))
     config = Config(**values)
     libraries = {name: in_file[name].value for name in LIBRARIES if name in in_file and in_file[name].value}
     return Settings(
@@ -464,6 +463,10 @@ def require_good(settings: Settings) -> None:
         hints = [problem.hint for problem in settings.problems if problem.hint]
         see = f"see 'dsgctl help settings'{f'; the file is {settings.file}' if settings.file else ''}"
         raise Invalid("; ".join(problem.text for problem in settings.problems), "; ".join(dict.fromkeys(hints)) or see)
+
+
+def _place(source: str) -> str:
+    return " (in the environment)" if source == ENVIRONMENT else f" ({source})"
 
 
 def _foreign(

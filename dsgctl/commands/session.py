@@ -231,7 +231,7 @@ output_option = click.option(
     help="How to print the answer; table is for people, the others are stable.",
 )
 
-dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would begin_change, and begin_change nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 last_admin_option = click.option("--last-admin", is_flag=True, help="Do it even to the last admin.")
 
@@ -283,12 +283,21 @@ class Name(click.ParamType[str]):
 
 def _in_bash(name: str) -> str:
     """A name as bash must find it on the line: it puts there what it is given, unlike zsh and fish, which quote it.
-    Within quotes that were begun already, it is the name itself."""
+
+    Within quotes that were begun already, nothing in the name may end them, or be run.
+    """
     if not os.environ.get("_DSGCTL_COMPLETE", "").startswith("bash"):
         return name
     words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
     begun = words[int(at)] if at.isdecimal() and int(at) < len(words) else ""
-    return name if begun.startswith(("'", '"')) else shlex.quote(name)
+    if begun.startswith('"'):
+        # no backslash keeps an interactive bash from replacing a "!" between such quotes by a former command
+        name = re.sub(r'(["\\`$])', r"\\\1", name).replace("!", "\"'!'\"")
+    elif begun.startswith("'"):
+        name = name.replace("'", "'\"'\"'")
+    else:
+        name = shlex.quote(name)
+    return name.replace("\\", "\\\\")  # click's script reads it with `read`, which takes one of two away
 
 
 def _dataset_names(database: Database) -> Iterator[str]:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -285,12 +286,16 @@ def require_whole(bundle: Path) -> int:
 
 
 def list_bundles(directory: Path) -> dict[Path, datetime]:
-    """The bundles in a directory, the newest first."""
-    found = {}
+    """The bundles in a directory, the newest first; nothing else that has such a name stops a backup, or takes a
+    bundle's place in a tier: no directory, no symbolic link, no date that is none."""
+    bundles = {}
     for path in directory.iterdir():
-        if name := _NAME.fullmatch(path.name):
-            found[path] = datetime.strptime(name[1], _TIME).replace(tzinfo=UTC)
-    return dict(sorted(found.items(), key=lambda entry: entry[1], reverse=True))
+        name = _NAME.fullmatch(path.name)
+        if name is None or not stat.S_ISREG(path.lstat().st_mode):
+            continue
+        with suppress(ValueError):
+            bundles[path] = datetime.strptime(name[1], _TIME).replace(tzinfo=UTC)
+    return dict(sorted(bundles.items(), key=lambda entry: entry[1], reverse=True))
 
 
 def prune_directory(directory: Path, hourly: int, daily: int, weekly: int, *, new: Path) -> list[str]:

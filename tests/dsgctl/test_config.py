@@ -356,7 +356,14 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str
     [("DSG_ORIGN", "DSG_ORIGIN"), ("DSG_SECRET_KEYS", "DSG_SECRET_KEY"), ("DSG_TOKEN_NAME", "DSG_TOKEN_NAMES")],
 )
 def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(name: str, meant: str) -> None:
-    assert f"{name} is not a setting (did you mean {meant}?)" in refusal({name: SECRET})
+    assert f"{name} is not a setting (did you mean {meant}?) (in the environment)" in refusal({name: SECRET})
+
+
+@pytest.mark.parametrize(("name", "value"), [("DSG_PROT", "8200"), ("DSG_PORT", "http"), ("LOG_LEVEL", "loud")])
+def test_an_error_says_where_the_setting_stands(name: str, value: str, env_file: Write) -> None:
+    file = env_file("# sound\n")
+    assert "(in the environment)" in refusal({name: value}, file)
+    assert "dsg.env, line 2)" in refusal({}, env_file(f"# first\n{name}={value}\n"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -269,6 +270,34 @@ def test_bundles_are_listed_with_age_size_and_tier(run: Callable[..., Any], home
     assert rows[0]["bytes"] == made.stat().st_size and rows[0]["age"] == "0 min" and rows[1]["age"].endswith(" days")
     assert rows[1]["created"] == "2020-01-01T00:10:00.000000Z"
     assert made.name in run("backup", "list").ok().out
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    {
+        "a date that is none": ("dsg-backup-20261399T999999Z.tar.gz.age", Path.touch),
+        "a day that is none": ("dsg-backup-20260230T000000Z.tar.gz", Path.touch),
+        "the year 0": ("dsg-backup-00000101T000000Z.tar.gz", Path.touch),
+        "a directory": ("dsg-backup-29991231T235959Z.tar.gz.age", Path.mkdir),
+        "a pipe": ("dsg-backup-29991231T235958Z.tar.gz.age", os.mkfifo),
+        "a symbolic link": ("dsg-backup-29991231T235957Z.tar.gz.age", _link),
+    }.values(),
+)
+def test_what_is_no_bundle_stops_no_backup_and_takes_no_tier(
+    run: Callable[..., Any], home: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    planted = home / "out" / name
+    make(planted)
+    made = Path(run("db", "backup", "-o", "value").ok().out.strip())
+    rows = json.loads(run("backup", "list", "-o", "json").ok().out)
+    assert [(row["bundle"], row["tier"]) for row in rows] == [(made.name, ["hourly", "daily", "weekly"])]
+    assert made.name in run("backup", "check").ok().out
+    assert run("status", "-o", "json").ok()
+    assert os.path.lexists(planted)
 
 
 @pytest.mark.parametrize("words", [["backup", "list"], ["backup", "check"]])

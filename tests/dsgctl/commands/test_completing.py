@@ -1,5 +1,6 @@
 """Completion: whatever names a thing completes, in a real bash too."""
 
+import json
 import os
 import pty
 import select
@@ -60,7 +61,8 @@ def test_every_parameter_that_names_something_completes() -> None:
             continue
         let_complete(command, path[-2] if len(path) > 1 else "")
         for param in command.params:
-            plain = type(param.type).shell_complete is click.ParamType.shell_complete
+            by_type = type(param.type).shell_complete is not click.ParamType.shell_complete
+            plain = not by_type and param._custom_shell_complete is None
             if plain and not getattr(param, "is_flag", False) and param.name not in FREE:
                 raise AssertionError(f"{' '.join(path)}: {param.name} completes to nothing, and is not free text")
             if isinstance(param.type, Name):
@@ -118,6 +120,60 @@ def test_files_are_left_to_the_shell(built_world: World, line: str) -> None:
         env={"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1), "_DSGCTL_COMPLETE": "bash_complete"}
     ).out
     assert out == "file,fi\n"
+
+
+HOSTILE = (
+    "a b",
+    "$(touch made)",
+    "`touch made`",
+    "${HOME}",
+    "o'n",
+    'q"q',
+    "back\\slash",
+    "two\\\\",
+    "ends\\",
+    "s*r",
+    ";touch made",
+    "a:b",
+    "#h",
+    "~root",
+    "!!",
+    "{a,b}",
+    "'; touch made; '",
+    '"; touch made; "',
+    "\u05e9\u05dc\u05d5\u05dd",
+)
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_what_bash_puts_on_the_line_is_the_name_and_runs_nothing(filled: World, quote: str) -> None:
+    run = filled.run
+    for name in HOSTILE:
+        run("group", "add", "--", name).ok()
+    (filled.directory / "completion").write_text(run("completion", "bash").ok().out)
+    run.shell("true")  # which makes the program
+    script = """
+        . ./completion
+        COMP_WORDS=(dsgctl group show "$1") COMP_CWORD=3
+        _dsgctl_completion dsgctl 2> /dev/null
+        for offered in "${COMPREPLY[@]}"; do
+            case "$1" in
+                "") eval "printf '%s\\0' $offered" ;;
+                *) eval "printf '%s\\0' $1$offered$1" ;;
+            esac
+        done
+    """
+    bin_ = filled.directory / "bin"
+    offered = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-c", script, "bash", quote],
+        capture_output=True,
+        check=True,
+        cwd=filled.directory,
+        env=run.environment(PATH=f"{bin_}:{os.environ['PATH']}"),
+    ).stdout.decode()
+    there = json.loads(run("group", "list", "-o", "json").ok().out)
+    assert sorted(offered.removesuffix("\0").split("\0")) == sorted(row["name"] for row in there)
+    assert not (filled.directory / "made").exists()
 
 
 @pytest.mark.parametrize(
