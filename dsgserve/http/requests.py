@@ -4,7 +4,6 @@ Whatever is sent, the work is bounded: a header, a query or a form is searched f
 apart whole.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from bottle import BaseRequest
 
 from dsgctl.core.errors import Invalid
+from dsgctl.json_text import NotJson, parse_object
 from dsgserve.http.ascii_text import lower, number, trim
 
 MOST_FIELDS = 100  # parameters of a query, fields of a form
@@ -249,15 +249,12 @@ def json_object(request: BaseRequest) -> dict[str, Any]:
     """The body as a JSON object, whatever its type.
 
     Raises:
-        Invalid: it is none, or longer than any of ours.
+        Invalid: it is none (`dsgctl.json_text`), or longer than any of ours.
     """
     try:
-        value = json.loads(body(request).decode("utf-8"))
-    except (ValueError, RecursionError):  # also of a number that has more digits than Python converts
-        value = None
-    if not isinstance(value, dict):
-        raise Invalid("the body is not a JSON object")
-    return value
+        return parse_object(body(request))
+    except NotJson:
+        raise Invalid("the body is not a JSON object") from None
 
 
 def parameter(request: BaseRequest, name: str) -> str | None:

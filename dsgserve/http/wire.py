@@ -17,10 +17,13 @@ REFUSAL = "dsgserve.refusal"  # key of an environ: the status of a request that 
 
 # The request line (RFC 9112, section 3). waitress's own expression takes time that grows with the square of a
 # line that it does not match; one that matches this, it matches at once.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([^ \r\n]+)(?: HTTP/[0-9]\.[0-9])?[ \t]*(?:\r\n|\Z)")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([^ \r\n]+)(?: HTTP/([0-9]\.[0-9]))?[ \t]*(?:\r\n|\Z)")
 # The same is true of white space around a header's value: 16 KB of it would take seconds.
 _SOME_SPACE = b" " * 64
 _LONG_SPACE = re.compile(rb"[ \t]{64,}")
+
+_TRANSFER_CODING = re.compile(rb"\r\ntransfer-encoding:([^\r\n]*)")
+_LENGTH = re.compile(rb"\r\ncontent-length:")
 
 
 class PathTooLong(BadRequest):  # type: ignore[misc]  # waitress comes without types
@@ -51,6 +54,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         elif isinstance(self.error, RequestHeaderFieldsTooLarge):
             self.target = routing.NO_TARGET  # waitress puts a request for "/" in its place
             self._read_request_line(self.header_plus + data)
+        if self.completed:
+            # Of a request that is whole, or refused, nothing is to come: waitress would say "100 Continue" all the
+            # same, and read the next request into this one, with this one's headers.
+            self.expect_continue = False
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -68,6 +75,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if line.end(2) > LONGEST_PATH and len(line[2].partition(b"?")[0]) > LONGEST_PATH:
             self._refusal = PathTooLong("too long a path")
             raise ParsingError("too long a path")  # which waitress would decode, whatever it names
+        _require_one_end(header_plus, line[3])
         try:
             if _SOME_SPACE in header_plus or b"\t" in header_plus:
                 header_plus = _LONG_SPACE.sub(b" ", header_plus)
@@ -81,6 +89,24 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self.command = line[1].decode("latin-1")
             self.target = routing.resolve(line[2].decode("latin-1"))
         return line
+
+
+def _require_one_end(header_plus: bytes, version: bytes | None) -> None:
+    """Refuse a request that could end at one place for us and at another for a proxy (RFC 9112, section 6.1).
+
+    waitress heeds Transfer-Encoding in HTTP/1.1 alone, lets it win over a length, and passes over one that is empty.
+
+    Raises:
+        ParsingError: it has Transfer-Encoding, and also a length, or another version, or not "chunked" exactly once.
+    """
+    headers = header_plus.lower()
+    if b"\ntransfer-encoding" not in headers:
+        return
+    written = b",".join(_TRANSFER_CODING.findall(headers))
+    codings = [coding.strip(b" \t") for coding in written.split(b",")]
+    unclear = codings != [b"chunked"] and not set(codings) - {b"", b"chunked"}  # another coding gets 501
+    if unclear or version != b"1.1" or _LENGTH.search(headers):
+        raise ParsingError("where the body ends is not clear")
 
 
 class Task(WSGITask):  # type: ignore[misc]
@@ -103,6 +129,7 @@ class RefusalTask(Task):
 
     def execute(self) -> None:
         self.set_close_on_finish()  # where the next request would begin is not known
+        self.request.headers.pop("CONNECTION", None)  # or the answer would say that the connection is kept
         super().execute()
 
 

@@ -191,12 +191,12 @@ def logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 
 def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """Where to go on to, if that is said (contract.md, "Logout"); nowhere else but to our own first page."""
-    asked = parameter(request, "redirect")
-    if asked is None:
-        return redirect("/") if wants_page(request) else json_reply({"status": "logged out"})
     try:
+        asked = parameter(request, "redirect")
+        if asked is None:
+            return redirect("/") if wants_page(request) else json_reply({"status": "logged out"})
         return redirect(redirects.require_target(gateway.config, asked, "redirect"), 302)
-    except TargetRefused:
+    except Invalid:  # also of what cannot be read: the login has ended, and its cookie must go too
         return redirect("/", 302)
 
 

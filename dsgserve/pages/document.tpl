@@ -1,7 +1,6 @@
 % # One document: to read, print and save, and to accept if it waits.
 % rebase("base.tpl")
 % include("concerns.tpl", concerns=entry["concerns"])
-% place = going.place
 % onward = "Go on to " + place if place else "Go on" if going.target and going.target != "/" else "Go to your datasets"
 % if accepted:
 <p class="panel">You accepted these terms on {{accepted}}. There is nothing more to do.</p>

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from bottle import HTTPResponse
 
@@ -14,7 +14,7 @@ from dsgctl.core.rules import access
 from dsgctl.core.rules.access import PendingTerms, PrincipalSnapshot
 from dsgctl.store.models import Principal, Terms
 from dsgserve.gateway import Gateway
-from dsgserve.http import redirects, signing
+from dsgserve.http import origins, redirects, signing
 from dsgserve.http.responses import another_account, page
 from dsgserve.http.signing import Purpose
 from dsgserve.login.authentication import Login
@@ -126,17 +126,6 @@ class Going:
         """The name under which a form or a link sends the target."""
         return "redirect" if redirects.origin_of(self.target) else "next"
 
-    @property
-    def place(self) -> str:
-        """The target in words: the site of the service or viewer to which it leads; empty for a page of ours."""
-        path, _, query = self.target.partition("?")
-        address = redirects.origin_of(self.target)
-        if path == "/login":
-            address = parse_qs(query).get("origin", [""])[-1]
-        elif path == "/activate":
-            address = redirects.origin_of(parse_qs(query).get("redirect", [""])[-1])
-        return urlsplit(address or "").netloc
-
     def accept_url(self, terms_id: int) -> str:
         """The page of one document, from which one comes back to where these lead."""
         return terms.accept_path(terms_id) + (f"?{urlencode({self.field: self.target})}" if self.target else "")
@@ -199,6 +188,7 @@ def document_page(
         title=document.name,
         entry=entry,
         going=going,
+        place=_find_place(gateway, going.target),
         accepted=accepted,
         note=note,
         save=f"{terms.accept_path(document.id)}?save=1",
@@ -212,6 +202,16 @@ def document_page(
 def _form_targets(gateway: Gateway, target: str) -> tuple[str, ...]:
     # Chromium holds a form's redirects against form-action too, /activate's on to a service included.
     return tuple(filter(None, (redirects.origin_of(target), _nested_origin(gateway, target))))
+
+
+def _find_place(gateway: Gateway, target: str) -> str:
+    """Where a target leads in the end, in words: the site of a service or viewer that may be gone on to, or nothing."""
+    path, _, query = target.partition("?")
+    address = redirects.origin_of(target) or _nested_origin(gateway, target)
+    if path == "/login":
+        viewer = origins.parse(parse_qs(query).get("origin", [""])[-1])
+        address = viewer if viewer and origins.allowed(viewer, gateway.config.ngauth_origins) else None
+    return (address or "").partition("://")[2]
 
 
 def _nested_origin(gateway: Gateway, target: str) -> str | None:

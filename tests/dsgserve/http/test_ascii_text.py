@@ -101,6 +101,7 @@ ALLOWED = {
     "systemd: int(environment.get('LISTEN_FDS', '0'))": "systemd's own word",
     "systemd: int(microseconds)": "systemd's own word",
     "systemd: microseconds.isdigit()": "systemd's own word",
+    "wire: header_plus.lower()": "of bytes, whose letters are ASCII",
     "wire: int(self.request.error.code)": "of waitress",
 }
 

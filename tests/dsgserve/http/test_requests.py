@@ -183,6 +183,12 @@ BAD_JSON = [
     b'{"x": ' + b"9" * 5000 + b"}",
     b'{"n": "x"} y',
     b"{'n': 'x'}",
+    b'{"n": "\\ud800"}',  # half a character: nothing of ours can be made of it
+    b'{"n": "a\\udfffb"}',
+    b'{"n": "x", "m": ["\\ud800"]}',
+    b'{"n": "x", "\\ud800": 1}',
+    b'{"n": "x", "n": "y"}',  # another reader takes the first
+    b'{"n": "x", "m": NaN}',
     b" " * (MOST_BODY + 1),
     b'{"n": "' + b"x" * MOST_BODY + b'"}',
 ]

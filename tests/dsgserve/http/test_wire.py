@@ -152,6 +152,32 @@ def test_head_is_answered_as_get_is_without_the_body(wire: Wire, lab: Lab) -> No
         assert {name for name in headers if name not in ("x-request-id",)} <= its_headers.keys(), path
 
 
+_CHUNKS = b"\r\n0\r\n\r\n"
+# Request line, headers, body: where the request ends for one reader, another is still within it (RFC 9112, 6.1).
+UNCLEAR = [
+    (b"POST /logout HTTP/1.1", b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"transfer-encoding: chunked\r\ncontent-length: 5\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding: chunked, chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding: ,chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding: chunked,\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding:\r\n", b"\r\n"),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding:\r\nContent-Length: 5\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding: , ,\r\nContent-Length: 5\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Transfer-Encoding:\r\n chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.0", b"Transfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.0", b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.2", b"Transfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/2.0", b"Transfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout", b"Transfer-Encoding: chunked\r\n", _CHUNKS),
+    (b"POST /logout HTTP/1.1", b"Content-Length: 0\r\nContent-Length: 0\r\n", b"\r\n"),
+    (b"POST /logout HTTP/1.1", b"Content-Length: 0, 0\r\n", b"\r\n"),
+    (b"POST /logout HTTP/1.1", b"Content-Length: +0\r\n", b"\r\n"),
+    (b"POST /logout HTTP/1.1", b"Content-Length:\r\n", b"\r\n"),
+    (b"POST /logout HTTP/1.1", b"Content-Length : 0\r\n", b"\r\n"),
+    (b"GET /health HTTP/1.1", b"Transfer-Encoding: \x0bchunked\r\n", _CHUNKS),
+]
 NOT_READ: dict[str, tuple[bytes, int]] = {
     "no request line": (b"GET\r\n\r\n", 400),
     "a method in small letters": (b"get / HTTP/1.1\r\n\r\n", 400),
@@ -172,6 +198,10 @@ NOT_READ: dict[str, tuple[bytes, int]] = {
     ),
     "a chunk that is none": (b"POST /token" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
     "another coding": (b"POST /login" + HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 501),
+    **{
+        f"a body whose end is not clear: {number}": (line + b"\r\nConnection: keep-alive\r\n" + headers + body, 400)
+        for number, (line, headers, body) in enumerate(UNCLEAR)
+    },
     "headers that are too long": (b"GET /login" + HEAD + b"Cookie: a=" + b"x" * 40_000 + b"\r\n\r\n", 431),
     "too many headers": (b"GET /login" + HEAD + b"X: y\r\n" * (MOST_HEADERS + 1) + b"\r\n", 431),
     "a path that is too long": (b"GET /login" + b"x" * 9000 + HEAD + b"\r\n", 414),
@@ -190,6 +220,57 @@ def test_what_cannot_be_read_is_answered_like_all_else(name: str, wire: Wire) ->
     assert headers["connection"] == "close"
     assert json.loads(body).keys() == {"error", "message"}
     assert b"waitress" not in body
+
+
+@pytest.mark.parametrize("number", range(len(UNCLEAR)))
+def test_what_follows_a_body_whose_end_is_not_clear_is_no_request(number: int, wire: Wire) -> None:
+    line, headers, body = UNCLEAR[number]
+    following = b"GET /health" + HEAD + b"\r\n"
+    answer = wire.send(line + b"\r\nConnection: keep-alive\r\n" + headers + body + following)
+    assert answer.count(b"HTTP/1.") == 1, answer
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b"\tCHUNKED "])
+def test_chunks_are_read(coding: bytes, wire: Wire, lab: Lab) -> None:
+    body = b'{"token": "x", "bucket": "fish-bucket"}'
+    sent = b"Transfer-Encoding: " + coding + b"\r\n\r\n" + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    assert json.loads(wire.ask(b"POST /gcs_token" + HEAD + sent)[2])["error"] == "invalid_token"
+
+
+# A request that has no body to wait for, or is refused already -> its status.
+EXPECTING = {
+    b"GET /api/v1/user/cache HTTP/1.1\r\n": 200,
+    b"HEAD /health HTTP/1.1\r\n": 200,
+    b"POST /token HTTP/1.1\r\nContent-Length: 0\r\n": 200,
+    b"POST /token HTTP/1.1\r\nContent-Length: x\r\n": 400,
+    b"POST /token HTTP/1.1\r\nContent-Length: 70000\r\n": 413,
+    b"POST /token HTTP/1.1\r\n" + b"X: y\r\n" * MOST_HEADERS: 431,
+}
+
+
+@pytest.mark.parametrize("beginning", EXPECTING)
+def test_no_request_gets_the_headers_of_the_one_before(beginning: bytes, wire: Wire, lab: Lab) -> None:
+    """A request that expects "100 Continue" had been left open, and the next one read into it, with its cookie."""
+    expected = EXPECTING[beginning]
+    cookie = b"Expect: 100-continue\r\nCookie: dsg_token=" + lab.ada.encode() + b"\r\n\r\n"
+    answer = wire.send(beginning + cookie + b"GET /api/v1/user/cache" + HEAD + b"\r\n")
+    assert parse(answer)[0] == expected
+    assert answer.count(b"HTTP/1.") == (2 if expected == 200 else 1)
+    assert expected != 200 or b"missing_token" in answer
+
+
+def test_who_waits_for_leave_to_send_a_body_gets_it(wire: Wire, lab: Lab) -> None:
+    with socket.create_connection(wire.address) as client:
+        client.settimeout(SECONDS)
+        client.sendall(b"POST /gcs_token" + HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{}")
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_thousand_requests_at_once_are_each_answered(wire: Wire) -> None:
+    sent = b"GET /health HTTP/1.1\r\n\r\n" * 999 + b"GET /health" + HEAD + b"\r\n"
+    assert wire.send(sent).count(b"HTTP/1.1 200 OK") == 1000
 
 
 def test_a_refused_body_to_an_ngauth_route_can_be_read_by_the_page_that_sent_it(wire: Wire) -> None:

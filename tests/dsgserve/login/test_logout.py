@@ -191,3 +191,26 @@ def test_no_prefetch_and_no_head_puts_terms_off(client: Client, lab: Lab) -> Non
     assert "terms=later" in popup()
     assert "You are signed in" in client.get(link, cookie=lab.bo, accept=PAGE).text
     assert "terms=later" not in popup()
+
+
+UNREADABLE = [
+    {"body": b"{", "content_type": "application/json"},
+    {"body": b"[]", "content_type": "application/json"},
+    {"body": b'{"redirect": "\\ud800"}', "content_type": "application/json"},
+    {"body": b'{"redirect": 1}', "content_type": "application/json"},
+    {"body": b"&" * 1000, "content_type": "application/x-www-form-urlencoded"},
+    {"body": b"redirect=https://evil.example/", "content_type": "application/x-www-form-urlencoded"},
+]
+
+
+@pytest.mark.parametrize("sent", UNREADABLE)
+def test_whatever_else_is_sent_the_cookie_goes_with_the_login(sent: dict[str, Any], client: Client, lab: Lab) -> None:
+    reply = client.post("/api/v1/logout", cookie=lab.ada, **sent)
+    assert (reply.status, reply.headers["location"]) == (302, "/")
+    assert "Max-Age=0" in reply.headers["set-cookie"]
+    assert client.get("/api/v1/user/cache", cookie=lab.ada).status == 401
+
+
+def test_a_query_that_is_too_long_ends_a_login_too(client: Client, lab: Lab) -> None:
+    reply = client.get(f"/api/v1/logout?{'a&' * 200}", cookie=lab.ada)
+    assert (reply.status, "Max-Age=0" in reply.headers["set-cookie"]) == (302, True)

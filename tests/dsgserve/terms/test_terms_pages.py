@@ -265,6 +265,40 @@ def test_and_nowhere_else_400(client: Client, lab: Lab, word: str, target: str) 
     assert accepted(lab) == []
 
 
+# Where a target leads, as it is said on the button -> the site; None if it is not one to which anybody may go on.
+PLACES: dict[str, str | None] = {
+    "https://cave.example/x?y=1": "cave.example",
+    "/activate?redirect=https%3A%2F%2Fcave.example%2Fx": "cave.example",
+    "/login?origin=https%3A%2F%2Fviewer.example": "viewer.example",
+    "/login?x=1&origin=https%3A%2F%2Fviewer.example": "viewer.example",
+    "/activate?redirect=https%3A%2F%2Fevil.example%2Fx": None,
+    "/activate?redirect=https%3A%2F%2Fcave.example@evil.example": None,
+    "/activate?redirect=%2F%2Fevil.example": None,
+    "/login?origin=https%3A%2F%2Fevil.example": None,
+    "/login?origin=https%3A%2F%2Fviewer.example@evil.example": None,
+    "/login?origin=http%3A%2F%2F%5Bx": None,
+    "/login?origin=http%3A%2F%2F%5B%3A%3A1": None,
+    "/login?origin=http%3A%2F%2Fa%E2%84%80b": None,
+    "/login?origin=https%3A%2F%2F%EF%BC%83x": None,
+    "/login?origin=https%3A%2F%2Fx%3A99999999": None,
+    "/login?origin=%5B": None,
+    "/login?origin=": None,
+    "/login?origin": None,
+    "/login": None,
+}
+
+
+@pytest.mark.parametrize("target", PLACES)
+def test_the_button_names_the_site_to_which_one_may_go_on_and_no_other(target: str, client: Client, lab: Lab) -> None:
+    word = "next" if target.startswith("/") else "redirect"
+    (form,) = read(client, lab.bo, path(lab.fly_terms)).forms()
+    send(client, lab.bo, form)
+    reply = read(client, lab.bo, path(lab.fly_terms, **{word: target}))
+    assert reply.status == 200
+    words = re.findall(r">(Go on[^<]*)</a>", reply.text)
+    assert words == ([f"Go on to {PLACES[target]}"] if PLACES[target] else ["Go on"])
+
+
 def test_the_page_lets_its_form_lead_to_the_service(client: Client, lab: Lab) -> None:
     for where in (path(lab.fly_terms, redirect=CAVE), f"/activate?redirect={quote(CAVE, safe='')}"):
         policy = read(client, lab.bo, where).headers["content-security-policy"]
