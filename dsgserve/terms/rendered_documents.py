@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dsgctl.core import markdown
 
 CAPACITY = 16 * 2**20  # bytes of all that is kept
+_AROUND = 300  # bytes of a page's key and its place: a short document is mostly this
 
 
 class Documents:
@@ -40,7 +41,7 @@ class Documents:
             page = markdown.render(text, top)
             self.rendered += 1
             self._pages[key] = page
-            self._bytes += sys.getsizeof(page)
+            self._bytes += sys.getsizeof(page) + _AROUND
             while self._bytes > self._capacity and len(self._pages) > 1:
-                self._bytes -= sys.getsizeof(self._pages.popitem(last=False)[1])
+                self._bytes -= sys.getsizeof(self._pages.popitem(last=False)[1]) + _AROUND
             return page

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import sys
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -527,6 +528,21 @@ def test_rendered_documents_are_kept_by_their_bytes() -> None:
     assert documents.rendered == 12
     assert documents.html("x" * 90_000, 2) == documents.html("x" * 90_000, 2)
     assert documents.rendered == 13
+
+
+@pytest.mark.parametrize("text", ["{}", "{} " + "word " * 50, "{} \u6c34", "{} \U0001f42c" + "x" * 100])
+def test_what_is_kept_of_documents_is_bounded_however_short_they_are(text: str) -> None:
+    """With all that Python needs around them, which is more than a short one has itself."""
+    capacity = 200_000
+    documents = Documents(capacity)
+    documents.html("what is made once, of a library", 2)
+    tracemalloc.start()
+    try:
+        for number in range(1500):
+            documents.html(text.format(number), 2)
+        assert tracemalloc.get_traced_memory()[0] < 1.5 * capacity
+    finally:
+        tracemalloc.stop()
 
 
 # Accounts
