@@ -1,6 +1,6 @@
 """The one way to change facts: a transaction, with its actor, its moment and its audit records."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ class Change:
         actor: who, in the form of `audit.Record.actor`.
         at: when: one moment for the whole change.
         delegate: for whom an operator's program does it, and who may not change everything; None for an operator.
-        consequences: grants and memberships that ended or were shortened with what was changed (delegated_grants.py).
+        consequences: grants and memberships that ended or were shortened with what was changed (delegated_grants.py);
+            those that a delegate may not see are not counted: a number tells of them.
     """
 
     def __init__(
@@ -49,6 +50,14 @@ class Change:
     def giver_id(self) -> int | None:
         """The delegate who gives a grant now (delegated_grants.py); None for operators and gateway admins."""
         return None if self.delegate is None or self.delegate.manages_gateway else self.delegate.facts.id
+
+    def count_grant(self, grant: Mapping[str, Any]) -> None:
+        """Count a grant that ended or was shortened; by the keys of `Delegate.may_see`."""
+        self.consequences += self.delegate is None or self.delegate.may_see(grant)
+
+    def count_member(self, group: str) -> None:
+        """Count a membership that ended with something else."""
+        self.consequences += self.delegate is None or self.delegate.leads(group)
 
     def record(self, action: str, target: str, before: State = None, after: State = None) -> None:
         """Note a change of fact; it is written in the same transaction."""

@@ -269,7 +269,7 @@ def take_grants(change: "Change", condition: Any, *, because: str) -> None:
         before = row.words | ({"expires": row.expires} if row.expires else {})
         before |= {"granted_by": row.granted_by, "source": row.source}
         change.record("grant.revoke", row.label, before, {"because": because})
-        change.consequences += 1
+        change.count_grant(row.shown)
 
 
 def take_given_by(change: "Change", principal_id: int) -> None:
@@ -293,7 +293,8 @@ def take_out(change: "Change", principal_id: int, group_id: int, *, because: str
     for group, email, leads in rows:
         after = {"because": because} if because else None
         change.record("group.member.remove", f"group:{group} user:{email}", {"leads": leads}, after)
-        change.consequences += because is not None
+        if because:
+            change.count_member(group)
 
 
 def _shorten(change: "Change", grant_id: int, end: datetime) -> None:
@@ -302,12 +303,12 @@ def _shorten(change: "Change", grant_id: int, end: datetime) -> None:
         before = row.words | {"expires": row.expires}
         after = row.words | {"expires": end, "because": "what who gave it holds ends then"}
         change.record("grant.set", row.label, before, after)
-        change.consequences += 1
+        change.count_grant(row.shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A grant in the words of the audit log, as grants.py has them."""
+    """A grant in the words of the audit log, as grants.py has them; and ``shown``, by which people may see it."""
 
     id: int
     label: str
@@ -315,6 +316,7 @@ class _Named:
     expires: datetime | None
     granted_by: str
     source: str
+    shown: dict[str, str | None]
 
 
 def _named(database: Database, condition: Any) -> Iterable[_Named]:
@@ -346,5 +348,6 @@ def _named(database: Database, condition: Any) -> Iterable[_Named]:
     ):
         subject = f"user:{email}" if email else f"service-account:{slug}" if slug else f"group:{group}"
         words = {"permission": permission, "version": version, "scope": scope_name}
+        shown = words | {"dataset": dataset, "user": email, "group": group}
         words = {key: value for key, value in words.items() if value is not None}
-        yield _Named(number, f"dataset:{dataset} {subject}", words, expires, by, source)
+        yield _Named(number, f"dataset:{dataset} {subject}", words, expires, by, source, shown)

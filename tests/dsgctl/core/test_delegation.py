@@ -516,3 +516,24 @@ def test_a_clock_that_goes_back_makes_no_grant_a_later_one(behind: timedelta, ru
         groups.add_member(opened, "lab-1", _email("new"))
     _revoke(run, "manage to lea")
     assert _email("new") not in groups.show(run.database, "lab-1")["members"]
+
+
+# What bo has scoped to lab-1 -> how many of the endings lea is told of when she takes bo out.
+COUNTED = {
+    "nothing": ([], 0),
+    "what she may see": ([Target("fish2", "view", scope="lab-1")], 1),
+    "on a dataset that she may not know of": ([Target("fly", "view", scope="lab-1")], 0),
+    "above what she decides about": ([Target("fish2", "admin", scope="lab-1")], 0),
+    "both": ([Target("fish2", "view", scope="lab-1"), Target("fly", "admin", scope="lab-1")], 1),
+}
+
+
+@pytest.mark.parametrize("what", COUNTED)
+def test_the_number_of_endings_tells_of_nothing_that_one_may_not_see(what: str, run: Run) -> None:
+    targets, told = COUNTED[what]
+    for target in targets:
+        run(grants.add, _subject(run, "bo"), target)
+    with _as(run, "lea") as opened:
+        groups.remove_member(opened, "lab-1", _email("bo"))
+    assert opened.consequences == told
+    assert not list(grants.list_grants(run.database, subject=_subject(run, "bo")))  # all of it ends
