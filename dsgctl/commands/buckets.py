@@ -49,7 +49,7 @@ def set_(
     if iam and changed and len(others) > 1:
         echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
     session.output.done(
-        f"changed bucket {name}" if changed else f"bucket {name} is so already", name=name, changed=changed
+        f"changed bucket {name}" if changed else f"bucket {name} is unchanged", name=name, changed=changed
     )
 
 

@@ -37,7 +37,7 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
     with session.change() as change:
         dataset, added = datasets.add(change, name, description=description, public=public)
     session.output.done(
-        f"added dataset {name}, id {dataset.id}" if added else f"dataset {name} is there already, the same",
+        f"added dataset {name}, id {dataset.id}" if added else f"dataset {name} already exists, unchanged",
         value="id",
         id=dataset.id,
         name=name,
@@ -69,7 +69,7 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
     with session.change() as change:
         changed = datasets.set_attributes(change, name, description=description, public=public)
     session.output.done(
-        f"changed dataset {name}" if changed else f"dataset {name} is so already", name=name, changed=changed
+        f"changed dataset {name}" if changed else f"dataset {name} is unchanged", name=name, changed=changed
     )
     if public:
         warn_if_closed_to_all(session, [name])
@@ -104,7 +104,9 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
     with session.change() as change:
         changed = datasets.add_version(change, dataset, version, public=public)
     session.output.done(
-        f"{dataset} has version {version}" + ("" if changed else " already"),
+        f"added version {version} to dataset {dataset}"
+        if changed
+        else f"dataset {dataset} already has version {version}",
         dataset=dataset,
         version=version,
         changed=changed,
@@ -161,7 +163,7 @@ def location_add(session: Session, dataset: str, url: str, version: str | None) 
     with session.change() as change:
         changed = datasets.add_location(change, dataset, url, version=version)
     session.output.done(
-        f"{dataset} lies at {url}" + ("" if changed else " already"),
+        f"added location {url} to dataset {dataset}" if changed else f"dataset {dataset} already has location {url}",
         dataset=dataset,
         location=url,
         version=version,
@@ -192,4 +194,4 @@ def location_remove(session: Session, dataset: str, url: str, version: str | Non
         datasets.remove_location(change, dataset, url, version=version)
     if dry_run:
         return
-    session.output.done(f"{dataset} no longer lies at {url}", dataset=dataset, location=url, changed=True)
+    session.output.done(f"removed location {url} from dataset {dataset}", dataset=dataset, location=url, changed=True)

@@ -97,7 +97,9 @@ def add(
         asked, end = end, grants.end_of(change.database, subject, target)
     until = f" until {end:%Y-%m-%d %H:%M UTC}" if end is not None and end != asked else ""
     session.output.done(
-        f"{subject.label} has {permission} on {dataset}{until}" + ("" if changed else " already"),
+        f"granted {permission} on {dataset} to {subject.label}{until}"
+        if changed
+        else f"{subject.label} already has {permission} on {dataset}{until}",
         dataset=dataset,
         permission=permission,
         subject=subject.label,
@@ -127,7 +129,7 @@ def revoke(
         subject = _required_subject(change, target, user, group, service_account)
         grants.revoke(change, subject, target)
     session.output.done(
-        f"{subject.label} no longer has {permission} on {dataset} by that grant",
+        f"revoked {permission} on {dataset} from {subject.label}",
         dataset=dataset,
         permission=permission,
         subject=subject.label,

@@ -20,7 +20,7 @@ def add(session: Session, name: str) -> None:
     with session.change() as change:
         group, added = groups.add(change, name)
     session.output.done(
-        f"added group {name}" if added else f"group {name} is there already",
+        f"added group {name}" if added else f"group {name} already exists",
         value="id",
         id=group.id,
         name=name,
@@ -72,9 +72,12 @@ def member_add(session: Session, group: str, email: str, lead: bool | None) -> N
     """Put a person into a group; again with --lead or --no-lead to change that."""
     with session.change() as change:
         changed = groups.add_member(change, group, email, leads=lead)
-    role = {True: "leads", False: "is in", None: "is in"}[lead]
+    role = "a lead" if lead else "a member"
     session.output.done(
-        f"{email} {role} {group}" + ("" if changed else " already"), group=group, email=email, changed=changed
+        f"made {email} {role} of group {group}" if changed else f"{email} is already {role} of group {group}",
+        group=group,
+        email=email,
+        changed=changed,
     )
 
 
@@ -86,7 +89,7 @@ def member_remove(session: Session, group: str, email: str) -> None:
     with session.change() as change:
         changed = groups.remove_member(change, group, email)
     session.output.done(
-        f"{email} is no longer in {group}" if changed else f"{email} is not in {group}",
+        f"removed {email} from group {group}" if changed else f"{email} is not in group {group}",
         group=group,
         email=email,
         changed=changed,

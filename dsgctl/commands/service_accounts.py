@@ -21,7 +21,9 @@ def add(session: Session, name: str, description: str) -> None:
     with session.change() as change:
         account, added = service_accounts.add(change, name, description=description)
     session.output.done(
-        f"added service account {name}, id {account.id}" if added else f"{name} is there already, the same",
+        f"added service account {name}, id {account.id}"
+        if added
+        else f"service account {name} already exists, unchanged",
         value="id",
         id=account.id,
         name=name,
@@ -49,7 +51,11 @@ def disable(session: Session, name: str) -> None:
     """Refuse all its tokens from the next request on. Nothing is lost."""
     with session.change() as change:
         changed = service_accounts.set_active(change, name, False)
-    session.output.done(f"{name} is disabled" + ("" if changed else " already"), name=name, changed=changed)
+    session.output.done(
+        f"disabled service account {name}" if changed else f"service account {name} is already disabled",
+        name=name,
+        changed=changed,
+    )
 
 
 @subcommand(command, "enable", example="dsgctl service-account enable nightly-export")
@@ -58,7 +64,11 @@ def enable(session: Session, name: str) -> None:
     """Let a disabled service account in again."""
     with session.change() as change:
         changed = service_accounts.set_active(change, name, True)
-    session.output.done(f"{name} is enabled" + ("" if changed else " already"), name=name, changed=changed)
+    session.output.done(
+        f"enabled service account {name}" if changed else f"service account {name} is already enabled",
+        name=name,
+        changed=changed,
+    )
 
 
 @subcommand(command, "remove", example="dsgctl service-account remove nightly-export --dry-run")

@@ -24,7 +24,7 @@ def add(session: Session, name: str, display_name: str, url: str) -> None:
     with session.change() as change:
         service, added = services.add(change, name, display_name=display_name, url=url)
     session.output.done(
-        f"added service {name}" if added else f"service {name} is there already, the same",
+        f"added service {name}" if added else f"service {name} already exists, unchanged",
         value="id",
         id=service.id,
         name=name,
@@ -69,7 +69,9 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
     with session.change() as change:
         changed = services.add_table(change, service, table, dataset)
     session.output.done(
-        f"{service}/{table} belongs to {dataset}" + ("" if changed else " already"),
+        f"added table {service}/{table} of dataset {dataset}"
+        if changed
+        else f"table {service}/{table} already belongs to dataset {dataset}",
         service=service,
         table=table,
         dataset=dataset,
@@ -121,7 +123,9 @@ def root_add(session: Session, service: str, table: str, root_id: int) -> None:
     with session.change() as change:
         changed = services.add_root(change, service, table, root_id)
     session.output.done(
-        f"root {root_id} of {service}/{table} is public" + ("" if changed else " already"),
+        f"made root {root_id} of {service}/{table} public"
+        if changed
+        else f"root {root_id} of {service}/{table} is already public",
         service=service,
         table=table,
         root_id=root_id,
@@ -146,7 +150,7 @@ def root_remove(session: Session, service: str, table: str, root_id: int) -> Non
     with session.change() as change:
         services.remove_root(change, service, table, root_id)
     session.output.done(
-        f"root {root_id} of {service}/{table} is no longer public",
+        f"removed root {root_id} of {service}/{table} from the public roots",
         service=service,
         table=table,
         root_id=root_id,

@@ -51,7 +51,7 @@ def add(
     with session.change() as change:
         found, added = terms.add(change, name, text, dataset=dataset, version=version, service=service, effective=start)
     session.output.done(
-        f"added terms {found.id}" if added else f"terms {found.id} are there already, the same",
+        f"added terms {found.id}" if added else f"terms {found.id} already exist, unchanged",
         value="id",
         id=found.id,
         name=name,
@@ -84,7 +84,11 @@ def retire(session: Session, terms_id: int, on: str | None) -> None:
     of = terms.list_datasets_of(session.database, terms_id)
     with session.change() as change:
         changed = terms.retire(change, terms_id, on=end)
-    session.output.done(f"terms {terms_id} are retired" + ("" if changed else " already"), id=terms_id, changed=changed)
+    session.output.done(
+        f"retired terms {terms_id}" if changed else f"terms {terms_id} are already retired",
+        id=terms_id,
+        changed=changed,
+    )
     warn_if_closed_to_all(session, of)
 
 
@@ -96,7 +100,7 @@ def accept(session: Session, terms_id: int, email: str) -> None:
     with session.change() as change:
         changed = terms.accept(change, terms_id, email)
     session.output.done(
-        f"{email} has accepted terms {terms_id}" + ("" if changed else " already"),
+        f"recorded that {email} accepted terms {terms_id}" if changed else f"{email} already accepted terms {terms_id}",
         id=terms_id,
         email=email,
         changed=changed,

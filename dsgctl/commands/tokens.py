@@ -114,7 +114,9 @@ def revoke(session: Session, token_id: int) -> None:
     """End a token: the next request with it is refused."""
     with session.change() as change:
         changed = tokens.revoke(change, token_id)
-    session.output.done(f"token {token_id} is revoked" + ("" if changed else " already"), id=token_id, changed=changed)
+    session.output.done(
+        f"revoked token {token_id}" if changed else f"token {token_id} is already revoked", id=token_id, changed=changed
+    )
 
 
 @subcommand(command, "rotate", example="dsgctl token rotate 17 --overlap 7d -o value")
@@ -158,8 +160,10 @@ def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
     """Forget tokens that were revoked or expired some time ago."""
     before = now() - validation.duration(older_than)
     if not dry_run:
-        session.confirm(f"tokens that ended more than {older_than} ago are forgotten", yes=yes)
+        session.confirm(f"tokens that ended more than {older_than} ago are deleted", yes=yes)
     with session.change(dry_run=dry_run) as change:
         count = tokens.prune(change, before=before)
     if not dry_run:
-        session.output.done(f"forgot {counted(count, 'token')}", value="tokens", tokens=count, changed=bool(count))
+        session.output.done(
+            f"deleted {counted(count, 'ended token')}", value="tokens", tokens=count, changed=bool(count)
+        )

@@ -48,7 +48,7 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
             "follows a person to another",
             err=True,
         )
-    sentence = f"added user {user.email}, id {user.id}" if added else f"{user.email} is there already, the same"
+    sentence = f"added user {user.email}, id {user.id}" if added else f"user {user.email} already exists, unchanged"
     session.output.done(sentence, value="id", id=user.id, email=user.email, changed=added)
 
 
@@ -114,7 +114,7 @@ def set_(
             **_attributes(notes=note, **given),
         )
     name = new_email or email
-    session.output.done(f"changed {name}" if changed else f"{name} is so already", email=name, changed=changed)
+    session.output.done(f"changed user {name}" if changed else f"user {name} is unchanged", email=name, changed=changed)
 
 
 @subcommand(command, "disable", example="dsgctl user disable ada@example.org")
@@ -128,7 +128,7 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
     if ended := [str(child.email) for child in children if child.active]:
         echo(f"{counted(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
     session.output.done(
-        f"disabled {email}" if changed else f"{email} is disabled already", email=email, changed=changed
+        f"disabled user {email}" if changed else f"user {email} is already disabled", email=email, changed=changed
     )
 
 
@@ -138,7 +138,9 @@ def enable(session: Session, email: str) -> None:
     """Let a disabled person in again."""
     with session.change() as change:
         changed = users.set_active(change, email, True)
-    session.output.done(f"enabled {email}" if changed else f"{email} is enabled already", email=email, changed=changed)
+    session.output.done(
+        f"enabled user {email}" if changed else f"user {email} is already enabled", email=email, changed=changed
+    )
 
 
 @subcommand(

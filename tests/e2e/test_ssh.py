@@ -94,7 +94,7 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
 
 def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, database: Database) -> None:
     done = ssh("group member add lab-1 bo@example.org")
-    assert (done.returncode, done.stdout) == (0, "bo@example.org is in lab-1\n"), done
+    assert (done.returncode, done.stdout) == (0, "made bo@example.org a member of group lab-1\n"), done
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
     told = json.loads(ssh("access check", ADA, "fish2 manage -o json").stdout)
     assert told == {"allowed": True, "reason": "granted"}
