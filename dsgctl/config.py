@@ -98,9 +98,12 @@ def _issuer(value: str) -> str:
 
 
 def _web_address(value: str) -> str:
-    if not re.fullmatch(r"https://[!-~]+|http://(localhost|127\.0\.0\.1)[:/][!-~]*", value):
-        raise _Bad("an https address")
-    return value
+    try:
+        if re.match(r"https://|http://(localhost|127\.0\.0\.1)[:/]", value):
+            return validation.url(value)
+    except Invalid:
+        pass
+    raise _Bad("an https address")
 
 
 def _site_name(value: str) -> str:

@@ -244,10 +244,20 @@ FAIL: list[tuple[str, str, str]] = [
             "viewer.example",
             "http://viewer.example/",
             "https://viewer.example/#!{}",
+            "https://user:password@viewer.example/",
+            "https://viewer.example\\@evil.example/",
             "javascript:alert(1)",
         )
     ),
-    *(("DSG_STORAGE_URL", value, "an https address") for value in ("storage.googleapis.com", "http://example.org")),
+    *(
+        ("DSG_STORAGE_URL", value, "an https address")
+        for value in (
+            "storage.googleapis.com",
+            "http://example.org",
+            "http://localhost:x@example.org/",
+            "http://localhost.example/",
+        )
+    ),
     *(
         ("AUTH_COOKIE_DOMAIN", value, "a domain in lower case")
         for value in (
