@@ -112,7 +112,8 @@ ACCEPT_CLOCK = "clock.accept"
 # The largest, and not that of the last record: one change by a clock that was set back must not hide the others.
 # SQLite would rather sort all records than go through the index of moments.
 _LATEST = f"""SELECT at FROM audit INDEXED BY audit_moments WHERE imported_from IS NULL
-  AND id >= (SELECT coalesce(max(id), 0) FROM audit WHERE action = '{ACCEPT_CLOCK}') ORDER BY at DESC LIMIT 1"""  # noqa: S608
+  AND id >= (SELECT coalesce(max(id), 0) FROM audit WHERE action = '{ACCEPT_CLOCK}' AND imported_from IS NULL)
+  ORDER BY at DESC LIMIT 1"""  # noqa: S608
 
 
 def latest(database: Database) -> datetime | None:

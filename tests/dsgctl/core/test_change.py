@@ -98,6 +98,15 @@ def test_a_record_of_another_system_says_nothing_of_this_clock(database: Databas
     assert audit.latest(database) is None
 
 
+def test_nor_does_it_accept_this_clock(database: Database) -> None:
+    ahead = now() + 30 * DAY
+    here = Record(ahead, "x", "x", "x")
+    audit.append(database, [here, Record(now(), "x", audit.ACCEPT_CLOCK, "clock", imported_from="there")])
+    assert audit.latest(database) == ahead
+    with pytest.raises(DsgError, match="this host's clock says"):
+        require_clock(database, now())
+
+
 def test_the_latest_moment_is_found_in_an_index(database: Database) -> None:
     plan = database.read("EXPLAIN QUERY PLAN " + audit._LATEST)
     assert all("SCAN" not in row[3] or "USING" in row[3] for row in plan)
