@@ -84,6 +84,11 @@ def is_open_to_all(path: Path) -> bool:
     return bool(stat.S_IMODE(path.stat().st_mode) & 0o007)
 
 
+def is_writable_to_all(path: Path) -> bool:
+    """Whether everybody on this host may change a file, or put others into a directory."""
+    return bool(path.stat().st_mode & stat.S_IWOTH)
+
+
 def explain_closed(account: Account | None, path: Path) -> tuple[str, str] | None:
     """Which directory above a path somebody may not enter, and the command that lets them; None if they may.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from dsgctl.core.errors import Invalid
 from dsgctl.json_text import NotJson, member, parse
 from dsgctl.operations import backup
-from dsgctl.operations.doctor.account import explain_closed, explain_refusal
+from dsgctl.operations.doctor.account import explain_closed, explain_refusal, is_writable_to_all
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.operations.doctor.files import check_access, check_sandbox, missing
 
@@ -41,7 +41,15 @@ def check_backups(case: Case) -> Checks:
         return
     if refusal := explain_refusal(account, directory, "w"):
         yield failed("backup", *refusal)
+    if is_writable_to_all(directory):
+        yield failed("backup", f"everybody on this host can write to {directory}", f"chmod 750 {directory}")
     yield from check_sandbox("backup", directory, case.host)
+    if not (config.backup_keep_hourly or config.backup_keep_daily or config.backup_keep_weekly):
+        yield warning(
+            "backup",
+            "DSG_BACKUP_KEEP_HOURLY, _DAILY and _WEEKLY are 0: each backup deletes all before it",
+            "let one of them be 1 or more",
+        )
     if (unit := case.host.units / "dsg-backup.service").exists() and not _may_write(unit, directory):
         yield failed(
             "backup",
@@ -98,6 +106,8 @@ def _check_recipients(case: Case) -> Checks:
         )
         return
     yield from check_access("backup", case.account, path, "r")
+    if is_writable_to_all(path):  # a key that is added there reads the next backup
+        yield failed("backup", f"everybody on this host can write {path}, and so read backups", f"chmod 640 {path}")
     try:
         backup.recipients(path)
     except Invalid as error:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dsgctl.files import kind_of
 from dsgctl.operations.doctor.account import (
     Access,
     Account,
@@ -44,6 +45,8 @@ def check_secret_file(name: str, account: Account | None, path: Path, host: Host
         yield failed(name, *closed)
     elif not path.exists():
         yield missing(name, path)
+    elif kind := kind_of(path):
+        yield failed(name, f"{path} is {kind}, and no file", "correct the setting that names it")
     elif is_open_to_all(path):
         yield failed(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")
     else:

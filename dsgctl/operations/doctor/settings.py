@@ -2,12 +2,15 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsgctl.config import SETTINGS, Settings
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
 
 _SHORTEST_KEY = 32  # characters, as config.py asks for
+_FEWEST = 8  # different characters of a secret; of 32 random hexadecimal digits hardly ever so few
+_PLACEHOLDER = re.compile(r"change.?(me|this)|your.?(own|secret|key|client)|placeholder|insert.?here|^<.*>$", re.I)
 
 
 def check_settings(settings: Settings) -> Checks:
@@ -33,6 +36,7 @@ def check_settings(settings: Settings) -> Checks:
                 "the value, not a comment",
                 "give the comment a line of its own",
             )
+    yield from _check_paths(settings)
     for unused in settings.unused:
         yield warning(
             "settings",
@@ -41,6 +45,24 @@ def check_settings(settings: Settings) -> Checks:
         )
     if not settings.problems:
         yield ok("settings", f"{len(settings.sources)} of {len(SETTINGS)} are set, each well-formed")
+
+
+def _check_paths(settings: Settings) -> Checks:
+    """A relative path leads each program, and each who runs one, to a file of its own."""
+    for name, item in SETTINGS.items():
+        path = getattr(settings.config, item.name)
+        if name == "DSG_BACKUP_DIR" or not isinstance(path, Path) or path.is_absolute():
+            continue  # of that directory the section on backups says more
+        yield (warning if settings.config.is_local else failed)(
+            "settings",
+            f"{name} is {path} ({settings.sources[name]}), which is another file for each who runs it",
+            f"name it from the root: {path.absolute()}",
+        )
+
+
+def is_placeholder(secret: str) -> bool:
+    """Whether a secret is one that a page or a sample shows, or can be guessed: no random one is."""
+    return bool(_PLACEHOLDER.search(secret)) or len(set(secret)) < min(_FEWEST, len(secret))
 
 
 def check_keys(case: Case) -> Checks:
@@ -60,7 +82,13 @@ def check_keys(case: Case) -> Checks:
                 "put commas between them; then viewers sign in again once",
             )
             return
-    if len(set(keys)) < len(keys):
+    if any(map(is_placeholder, keys)):
+        yield failed(
+            "signing keys",
+            "a key of DSG_SECRET_KEY can be guessed: whoever does signs in to viewers as anybody",
+            "take it out, and run dsgctl setup, which makes one",
+        )
+    elif len(set(keys)) < len(keys):
         yield warning("signing keys", "DSG_SECRET_KEY has one key twice", "leave one of them")
     elif keys:
         more = f", {len(keys) - 1} for what was signed before" if len(keys) > 1 else ""

@@ -15,6 +15,7 @@ from dsgctl.operations.doctor import network
 from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
 from dsgctl.operations.doctor.database import SKEW
 from dsgctl.operations.doctor.files import check_secret_file
+from dsgctl.operations.doctor.settings import is_placeholder
 
 CALLBACK = "/accounts/google/login/callback/"  # contract.md, "Login"
 GOOGLE = "https://accounts.google.com"
@@ -37,6 +38,12 @@ def check_client(case: Case) -> Checks:
             "oauth client",
             "GOOGLE_CLIENT_ID is none of Google: they end with .apps.googleusercontent.com",
             "copy it from the provider's console, or set DSG_OIDC_ISSUER",
+        )
+    if both and is_placeholder(config.google_client_secret):
+        yield failed(
+            "oauth client",
+            "GOOGLE_CLIENT_SECRET is what a sample shows: nobody can sign in",
+            "copy it from the provider's console",
         )
     if path is not None:
         yield from check_secret_file("oauth client", case.account, path, case.host)

@@ -249,7 +249,57 @@ FAULTS: list[Fault] = [
         for mark in (" ", ";", ":", "; ", " : ")
     ),
     ("one key twice", settings(DSG_SECRET_KEY=f"{KEY},{KEY}"), "signing keys", "warning", ("one key twice",)),
+    *(
+        (
+            f"key to guess: {key[:12]}",
+            settings(DSG_SECRET_KEY=key),
+            "signing keys",
+            "failed",
+            ("can be guessed", "setup"),
+        )
+        for key in (
+            "a" * 64,
+            "0123456" * 9,
+            "change-me-" * 4,
+            "CHANGE_THIS_to-32-random-characters-0123456789",
+            "<32 random characters from openssl rand>",
+            f"{KEY},{'ab' * 20}",
+            "put-your-own-secret-here-of-32-characters",
+        )
+    ),
+    (
+        "secret of a sample",
+        settings(GOOGLE_CLIENT_ID=CLIENT_ID, GOOGLE_CLIENT_SECRET="YOUR_CLIENT_SECRET"),
+        "oauth client",
+        "failed",
+        ("what a sample shows",),
+    ),
     # Well-formed and wrong
+    *(
+        (
+            f"relative {name}",
+            settings(**{name: "here/it"}),
+            "settings",
+            "failed",
+            (f"{name} is here/it", "from the root"),
+        )
+        for name in (
+            "CLIENT_CREDENTIALS_PATH",
+            "DSG_BACKUP_STAGING_DIR",
+            "DSG_BACKUP_AGE_RECIPIENTS_FILE",
+            "DSG_BACKUP_AGE_IDENTITY_FILE",
+        )
+    ),
+    (
+        "keep no backup",
+        settings(DSG_BACKUP_KEEP_HOURLY="0", DSG_BACKUP_KEEP_DAILY="0", DSG_BACKUP_KEEP_WEEKLY="0"),
+        "backup",
+        "warning",
+        ("deletes all before it",),
+    ),
+    ("recipients that all may write", mode("recipients", 0o666), "backup", "failed", ("can write", "chmod 640")),
+    ("backups that all may write", mode("backups", 0o777), "backup", "failed", ("can write", "chmod 750")),
+    ("client is a directory", settings(CLIENT_CREDENTIALS_PATH="/tmp"), "oauth client", "failed", ("and no file",)),
     ("token redirect only", settings(DSG_TOKEN_REDIRECTS="https://a.org"), "redirects", "warning", ("https://a.org",)),
     ("STS of tests", settings(DSG_STS_URL="https://localhost:1/token"), "google", "failed", ("take DSG_STS_URL out",)),
     ("storage of tests", settings(DSG_STORAGE_URL="https://localhost:1"), "google", "failed", ("DSG_STORAGE_URL",)),
