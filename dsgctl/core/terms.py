@@ -265,7 +265,7 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
             f"terms {terms_id} are {own_of.name}'s own, which count whatever their dates",
             "retire them on the day",
         )
-    if own_of is None and found.retired is not None and found.retired <= end:
+    if own_of is None and access.is_retired(found.retired, end):
         return False
     end = min(filter(None, (found.retired, end)))
     change.database.run(Terms.update(retired=end).where(Terms.id == terms_id))
@@ -349,6 +349,19 @@ def list_terms(database: Database) -> Iterator[dict[str, Any]]:
     for row in database.rows(query):
         row["own"] = bool(row["own"])
         yield row
+
+
+def list_in_force(database: Database, at: datetime) -> list[dict[str, Any]]:
+    """The rows of `list_terms` that hold something back at this moment or will later.
+
+    A dataset's own terms count whatever their dates, while the dataset names them; those that it named before were
+    replaced, and hold nothing back. Terms of a version or a service count until they are retired.
+    """
+    return [
+        row
+        for row in list_terms(database)
+        if row["own"] or ((row["version"] or row["service"]) and not access.is_retired(row["retired"], at))
+    ]
 
 
 def show(database: Database, terms_id: int) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _dataset(change: Change, key: Key, values: Values) -> None:
 
 def _no_dataset(change: Change, key: Key) -> None:
     held = datasets.count_holdings(change.database, datasets.find(change.database, key[0]))
-    in_force = [row for row in terms.list_terms(change.database) if row["dataset"] == key[0] and row["retired"] is None]
+    in_force = [row for row in terms.list_in_force(change.database, change.at) if row["dataset"] == key[0]]
     held |= {"terms": in_force}  # those that have ended hang on nothing else
     _require_empty(f"dataset {key[0]}", held, f"dsgctl dataset remove {key[0]}")
     datasets.remove(change, key[0])
@@ -94,11 +94,8 @@ def _no_terms(change: Change, key: Key) -> None:
 def _in_force(change: Change, key: Key) -> list[int]:
     return [
         row["id"]
-        for row in list(terms.list_terms(change.database))
+        for row in terms.list_in_force(change.database, change.at)
         if (row["dataset"], row["version"] or "", row["service"] or "", row["name"]) == key
-        and (row["retired"] is None or row["retired"] > change.at)
-        # A dataset's own terms are those that it names; they were replaced without being retired.
-        and (row["own"] or row["version"] or row["service"])
     ]
 
 

@@ -75,10 +75,8 @@ def _dataset(database: Database, name: str) -> dict[str, Any]:
         {"name": row["name"]}
         | {key: row[key] for key in ("version", "service") if row[key]}
         | {"text": terms.find(database, row["id"]).text}
-        for row in list(terms.list_terms(database))
+        for row in terms.list_in_force(database, at)
         if row["dataset"] == name
-        and (row["retired"] is None or row["retired"] > at)
-        and (row["own"] or row["version"] or row["service"])
     ]
     given = [
         _grant(row)

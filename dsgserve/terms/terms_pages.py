@@ -7,6 +7,7 @@ from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import change, clock, snapshots, terms
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
+from dsgctl.core.rules import access
 from dsgctl.core.terms import Readable
 from dsgctl.store.models import Terms
 from dsgserve.gateway import Gateway
@@ -136,9 +137,7 @@ def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite:
 
 def _has_ended(gateway: Gateway, found: Terms) -> bool:
     """Whether they count for nothing any more; a dataset's own count whatever their dates."""
-    return (
-        found.retired is not None and found.retired <= clock.now() and not terms.is_own_of_dataset(gateway.facts, found)
-    )
+    return access.is_retired(found.retired, clock.now()) and not terms.is_own_of_dataset(gateway.facts, found)
 
 
 def _record_acceptance(gateway: Gateway, request: BaseRequest, forms: Mapping[int, str]) -> HTTPResponse:

@@ -53,7 +53,12 @@ class Terms:
 
     def active(self, at: datetime) -> bool:
         """Terms are active from their effective date until their retired date."""
-        return self.effective <= at and (self.retired is None or at < self.retired)
+        return self.effective <= at and not is_retired(self.retired, at)
+
+
+def is_retired(retired: datetime | None, at: datetime) -> bool:
+    """Whether terms with this retirement date have ended: from that moment on (dsgserve/contract.md, user/cache)."""
+    return retired is not None and retired <= at
 
 
 @dataclass(frozen=True, slots=True)

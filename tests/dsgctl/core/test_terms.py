@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import apsw
 import pytest
 
 from dsgctl.core import datasets, grants, services, terms, users
@@ -9,7 +10,7 @@ from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from dsgctl.store import models as m
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Principal, utc_text
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 ANA = "ana@x.org"
@@ -401,3 +402,32 @@ def test_terms_are_listed_with_whose_they_are(run: Run) -> None:
     assert terms.list_datasets_of(run.database, 1) == ["fish2"]
     assert not terms.is_own_of_dataset(run.database, terms.find(run.database, 1))
     assert terms.is_own_of_dataset(run.database, terms.find(run.database, 2))
+
+
+@pytest.mark.parametrize(
+    ("effective", "retired", "service", "in_force"),
+    [
+        (-9, None, True, True),
+        (-9, 1, True, True),  # until then
+        (1, None, True, True),  # from then
+        (-9, -1, True, False),
+        (-9, 0, True, False),  # from its retirement date on
+        (-9, -1, False, True),  # a dataset's own count whatever their dates
+        (-9, None, False, True),
+    ],
+)
+def test_which_terms_hold_something_back_or_will(
+    run: Run, effective: int, retired: int | None, service: bool, in_force: bool
+) -> None:
+    run(terms.add, "fish terms", "Be kind.", dataset="fish2", service="clio" if service else None)
+    moment = utc_text(AT + effective * DAY), retired if retired is None else utc_text(AT + retired * DAY)
+    connection = apsw.Connection(run.database.path)
+    connection.execute("UPDATE terms SET effective = ?, retired = ?", moment)
+    connection.close()
+    assert [row["name"] for row in terms.list_in_force(run.database, AT)] == (["fish terms"] if in_force else [])
+
+
+def test_terms_that_a_dataset_named_before_hold_nothing_back(run: Run) -> None:
+    run(terms.add, "fish terms", "Be kind.", dataset="fish2")
+    run(terms.add, "new terms", "Be kinder.", dataset="fish2")
+    assert [row["name"] for row in terms.list_in_force(run.database, AT)] == ["new terms"]
