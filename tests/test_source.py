@@ -96,12 +96,18 @@ NO_IDENTITY = {
 }
 
 
+def _unparse(text: str) -> str:
+    """As this Python writes it: quotes within f-strings differ between releases."""
+    return ast.unparse(ast.parse(text, mode="eval"))
+
+
 def test_nobody_is_compared_by_the_case_of_every_script() -> None:
+    allowed = {(name, _unparse(called)) for name, called in NO_IDENTITY}
     found = []
     for path in DSGCTL:
         name = str(path.relative_to(REPOSITORY / "dsgctl"))
         for line, called, _ in _calls(path):
-            if called.rpartition(".")[2] in UNICODE and "." in called and (name, called) not in NO_IDENTITY:
+            if called.rpartition(".")[2] in UNICODE and "." in called and (name, _unparse(called)) not in allowed:
                 found.append(f"{name}:{line} {called}")
     assert not found
 

@@ -382,7 +382,7 @@ def test_anonymous_requests_fill_neither_memory_nor_disk(client: Client, gateway
         ask(number)
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()
-    assert grown < 200_000, f"{grown} bytes after 3,300 requests"
+    assert grown < 500_000, f"{grown} bytes after 3,300 requests"  # an entry kept for each would be more
     assert (lab.database.table_sizes(), gateway.facts.change_marker()) == before
     assert not gateway.answers._answers
 

@@ -30,8 +30,10 @@ def clone(place: Path) -> Path:
 
 
 def run(*words: object, cwd: Path, **more: str) -> str:
+    # Not as a part of the make that may run these tests: it would print which directory it enters.
+    outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     done = subprocess.run(
-        [str(word) for word in words], cwd=cwd, env={**os.environ, **more}, capture_output=True, text=True, check=False
+        [str(word) for word in words], cwd=cwd, env={**outer, **more}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
