@@ -1,8 +1,8 @@
 """The rules: who may what, and why. contract.md, "GET /api/v1/user/cache" is their source.
 
-Everything here is a function of `Facts` and a moment. What user/cache answers, what
+Everything here is a function of a `PrincipalSnapshot` and a moment. What user/cache answers, what
 lets a request through and what ``dsgctl access explain`` prints come from the same
-two functions: `effective` (what the grants give) and `missing_terms` (what holds it back).
+two functions: `granted_permissions` (terms aside) and `missing_terms` (what holds them back).
 """
 
 from collections.abc import Iterable, Mapping
