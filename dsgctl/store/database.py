@@ -15,7 +15,7 @@ from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect,
 from playhouse.apsw_ext import APSWDatabase
 
 from dsgctl.files import create_empty, kind_of, write_file
-from dsgctl.store.errors import StoreError, translate_errors
+from dsgctl.store.errors import LockedError, StoreError, translate_errors
 
 Table = TypeVar("Table", bound=Model)
 
@@ -82,8 +82,9 @@ class Database:
             raise
 
     def _refuse_foreign(self) -> None:
-        application = self.scalar("PRAGMA application_id")
-        is_new = application == 0 and not self.scalar("SELECT 1 FROM sqlite_master")
+        with self.snapshot():  # another process may be making the tables of a new file
+            application = self.scalar("PRAGMA application_id")
+            is_new = application == 0 and not self.scalar("SELECT 1 FROM sqlite_master")
         if application != APPLICATION_ID and not is_new:
             raise StoreError(f"{self.path} is a database of another program", "check DATABASE_PATH")
 
@@ -149,9 +150,19 @@ class Database:
             return int(query.count(self._db))
 
     def use_wal(self) -> None:
-        """Let readers and a writer work at once. Lasts in the file; may not run in a transaction."""
-        if self.scalar("PRAGMA journal_mode") != "wal":
-            self.scalar("PRAGMA journal_mode = wal")
+        """Let readers and a writer work at once. Lasts in the file; may not run in a transaction.
+
+        Two processes that do this to a new file at the same moment both hold the lock that the other one needs.
+        SQLite then refuses at once, without the busy timeout, so the waiting is done here.
+        """
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        while self.scalar("PRAGMA journal_mode") != "wal":
+            try:
+                self.scalar("PRAGMA journal_mode = wal")
+            except LockedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(GAP)
 
     def run(self, query: Any) -> int:
         """Run an insert (returns the new id), update or delete (returns how many rows)."""

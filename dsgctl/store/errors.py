@@ -21,6 +21,10 @@ class StoreError(Exception):
         self.hint = hint
 
 
+class LockedError(StoreError):
+    """Another program holds the database. Trying again later helps."""
+
+
 # Keyed by the name of apsw's exception, one for each of SQLite's primary result codes
 # (https://sqlite.org/rescode.html).
 _MEANING = {
@@ -53,4 +57,5 @@ def translate_errors(path: str) -> Iterator[None]:
         if meaning is None:
             raise
         what, hint = meaning
-        raise StoreError(f"{path} {what}", hint) from error
+        kind = LockedError if isinstance(cause, (apsw.BusyError, apsw.LockedError)) else StoreError
+        raise kind(f"{path} {what}", hint) from error

@@ -6,6 +6,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -127,20 +128,33 @@ def test_a_database_of_the_first_release_is_brought_up_with_its_facts(new: Path)
     assert with_apsw(new, "SELECT name FROM sqlite_schema WHERE name LIKE '%revision%'") == []
 
 
-def test_several_who_migrate_at_once_make_one_database(new: Path) -> None:
-    together, done = threading.Barrier(4), list[int]()
+@pytest.mark.parametrize("attempt", range(20))  # each is another order of events
+def test_several_who_migrate_at_once_make_one_database(new: Path, attempt: int) -> None:
+    barrier = threading.Barrier(4)
 
-    def one() -> None:
-        together.wait()
-        done.append(len(migrate(new, now=MOMENT)))
+    def migrate_together(_: int) -> int:
+        barrier.wait()
+        return len(migrate(new, now=MOMENT))
 
-    threads = [threading.Thread(target=one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(done) == [0, 0, 0, len(list_migrations())]
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(migrate_together, range(4))) == [0, 0, 0, len(list_migrations())]
     open_current(new).close()
+
+
+def test_migrate_waits_for_a_program_that_writes_to_a_file_without_wal(
+    new: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_file(new)
+    other = apsw.Connection(str(new))
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses another one's journal_mode = wal at once, without waiting
+
+    def end_the_other_transaction(_: float) -> None:
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr("dsgctl.store.database.time.sleep", end_the_other_transaction)
+    assert migrate(new, now=MOMENT) == list_migrations()
+    other.close()
 
 
 # Files that are not for this program
