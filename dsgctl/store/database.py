@@ -5,10 +5,10 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, overload
 
 import apsw
 from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
@@ -18,6 +18,7 @@ from dsgctl.files import create_empty, kind_of, write_file
 from dsgctl.store.errors import LockedError, StoreError, translate_errors
 
 Table = TypeVar("Table", bound=Model)
+Row = TypeVar("Row", bound=Mapping[str, Any])  # a TypedDict
 
 _AS_IT_IS = (AutoField, ForeignKeyField, IntegerField, TextField)  # what these hold needs no conversion
 
@@ -109,12 +110,26 @@ class Database:
     # run here rather than on a model bound to one database, so that a process may hold
     # several handles (the server reads through one and writes through another).
 
-    def rows(self, query: Any) -> Iterator[dict[str, Any]]:
+    @overload
+    def rows(self, query: Any) -> Iterator[dict[str, Any]]: ...
+
+    @overload
+    def rows(self, query: Any, shape: type[Row]) -> Iterator[Row]: ...
+
+    def rows(self, query: Any, shape: type[Row] | None = None) -> Iterator[Any]:
         """The rows of a select as dicts, one at a time: a long answer is never held in memory.
 
         Keys are the selected columns in the order of the select, under their own name or alias.
+
+        Args:
+            shape: the TypedDict that describes a row.
+
+        Raises:
+            TypeError: the select has other columns than ``shape`` has keys.
         """
         keys = [getattr(column, "_alias", None) or column.name for column in query._returning]
+        if shape is not None and keys != list(shape.__annotations__):
+            raise TypeError(f"{shape.__name__} has the keys {list(shape.__annotations__)}, the select has {keys}")
         for row in self.tuples(query):
             yield dict(zip(keys, row, strict=True))
 

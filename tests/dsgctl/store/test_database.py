@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import apsw
 import pytest
@@ -89,6 +89,19 @@ def test_rows_are_dicts_in_the_order_of_the_select(database: Database) -> None:
     ]
     assert database.count(query) == 2
     assert database.first(m.Principal.select().where(m.Principal.email == "cid@x.org")) is None
+
+
+class GroupName(TypedDict):
+    id: int
+    name: str
+
+
+def test_rows_have_the_keys_of_their_shape_or_none_is_read(database: Database) -> None:
+    database.run(m.Group.insert(name="lab-1", created=MOMENT))
+    assert list(database.rows(m.Group.select(m.Group.id, m.Group.name), GroupName)) == [{"id": 1, "name": "lab-1"}]
+    for columns in ((m.Group.id,), (m.Group.name, m.Group.id), (m.Group.id, m.Group.name, m.Group.created)):
+        with pytest.raises(TypeError, match="GroupName"):
+            next(database.rows(m.Group.select(*columns), GroupName))
 
 
 def test_rows_of_one_shape_go_into_their_columns_in_whatever_order_their_keys_are(database: Database) -> None:
