@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World, built_world, filled, new_world  # noqa: F401  fixtures
+from tests.dsgctl.commands.world import World
+from tests.dsgctl.conftest import built_world, filled, new_world  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent
 

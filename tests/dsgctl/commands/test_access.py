@@ -10,9 +10,9 @@ from dsgctl.core.change import begin_change
 from dsgctl.core.rules.access import Reason
 from dsgctl.store import Database
 from tests.decision_table import CASES, Case, build
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Quick, Result, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 BO, ADA, OLD = "bo@example.org", "ada@example.org", "old@example.org"
 

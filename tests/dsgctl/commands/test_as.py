@@ -10,11 +10,11 @@ import pytest
 from dsgctl.commands import delegated
 from dsgctl.commands.session import Session
 from dsgctl.commands.shell import completions
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Quick, dump, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.test_nouns import COMMANDS
+from tests.dsgctl.commands.world import World
 
 ADA, BO = "ada@example.org", "bo@example.org"
 

@@ -8,11 +8,11 @@ import subprocess
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import dump, execute
 from tests.dsgctl.commands.terminal import Terminal, on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.test_help import LEAVES, _all_commands
+from tests.dsgctl.commands.world import World
 
 # Command that asks -> what it says will go with it.
 ASKS = {

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import execute
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 TRIGGERS = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete")
 

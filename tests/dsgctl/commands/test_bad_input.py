@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, dump
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 ADA = "ada@example.org"
 

@@ -12,9 +12,9 @@ import pytest
 
 from dsgctl.commands.completing import FILES, LISTERS, let_complete
 from dsgctl.commands.session import Name
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process
 from tests.dsgctl.commands.test_help import LEAVES, _all_commands
+from tests.dsgctl.commands.world import World
 from tests.patience import PATIENCE
 
 # What names nothing that is here already: new names, free text, moments, and what only its own system knows.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import dump
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 
 def test_it_reads_in_every_format(filled: World) -> None:

@@ -7,9 +7,9 @@ import click
 import pytest
 
 from dsgctl.commands import _MAY_BE_EMPTY, cli
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import dump
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 
 def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

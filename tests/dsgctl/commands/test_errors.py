@@ -7,8 +7,8 @@ import pytest
 
 from dsgctl.commands import NOUNS
 from dsgctl.core.validation import has_control
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick, Result, dump
+from tests.dsgctl.commands.world import World
 
 # Exit code, command -> a part of the line on stderr that names the thing, and one that says what to do.
 ERRORS: list[tuple[int, str, str, str]] = [

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, dump, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 COLUMNS = ["dataset", "who", "kind", "permission", "version", "through", "until", "state", "granted_by"]
 IMPORT = ("import", "export", "dsg.json")

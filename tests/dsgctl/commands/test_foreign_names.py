@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick
+from tests.dsgctl.commands.world import World
 from tests.dsgctl.importers.middle_auth import copy_dumps
 
 GROUPS = ["trailing ", "trailing", "Trailing", " ", "a,b;c", "zw\u200bsp", "\u202egroup"]

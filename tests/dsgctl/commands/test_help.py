@@ -10,9 +10,9 @@ import pytest
 
 from dsgctl.commands import NOUNS, cli
 from tests.conftest import FIXTURES
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Quick
 from tests.dsgctl.commands.test_secrets import PRINT_A_SECRET, SECRET
+from tests.dsgctl.commands.world import World
 from tests.dsgctl.importers.middle_auth import copy_dumps
 
 # `demo` runs until Ctrl-C and has tests of its own.

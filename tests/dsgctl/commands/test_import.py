@@ -7,10 +7,10 @@ import sqlite3
 import pytest
 
 from tests.conftest import FIXTURES
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, dump
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 from tests.dsgctl.importers.middle_auth import DUMPS, copy_dumps
 
 CSV = ("import", "csv", "people.csv", "--dataset", "fish2")

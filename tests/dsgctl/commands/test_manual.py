@@ -6,10 +6,10 @@ import pytest
 
 from dsgctl import guide
 from dsgctl.commands import TOPICS
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 
 def test_without_a_topic_it_lists_each_with_its_purpose(quick: Quick) -> None:

@@ -13,9 +13,8 @@ import pytest
 from dsgctl.operations.doctor.database import check_people
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Result, dump, execute
-from tests.dsgctl.commands.world import ROOT
+from tests.dsgctl.commands.world import ROOT, World
 
 CHANGED = "id name changed"
 PLAN = "action target before after"

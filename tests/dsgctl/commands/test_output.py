@@ -15,10 +15,10 @@ import pytest
 from dsgctl.commands.output import FORMATS
 from dsgctl.core import users
 from dsgctl.core.validation import has_hidden
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 from tests.patience import PATIENCE
 
 CROWD = 20_000

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from dsgctl.policy import document
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Quick, dump
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 
 FILE = """\
 name: zebrafish

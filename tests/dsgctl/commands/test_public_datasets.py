@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dsgctl.commands.conftest import World
+from tests.dsgctl.commands.world import World
 
 ADA, BO = "ada@example.org", "bo@example.org"
 SAYS = "warning: {} is public, but it has no terms"

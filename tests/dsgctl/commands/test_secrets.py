@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from dsgctl.commands.output import FORMATS
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, dump
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 from tests.patience import PATIENCE
 
 SECRET = re.compile(r"\bdsg_[0-9A-Za-z]{38}\b")

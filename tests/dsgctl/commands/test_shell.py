@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from dsgctl.commands import NOUNS
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick
+from tests.dsgctl.commands.world import World
 from tests.patience import PATIENCE
 
 HEAVY = ("peewee", "apsw", "rich", "requests", "sqlite3", "google", "bottle", "waitress")

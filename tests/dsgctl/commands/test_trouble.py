@@ -12,9 +12,9 @@ import pytest
 
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
-from tests.dsgctl.commands.conftest import World
 from tests.dsgctl.commands.running import Process, Quick, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
+from tests.dsgctl.commands.world import World
 from tests.patience import PATIENCE
 
 # peewee wraps the engine's error twice when it has to connect first; store/errors.py looks for it one wrap deep.

@@ -1,9 +1,10 @@
 """A database in which the names of every example in every ``--help`` exist, made with the command line itself."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.dsgctl.commands.running import Quick, execute
+from tests.dsgctl.commands.running import Process, Quick, execute
 
 ROOT = "720575940623636701"
 COMMANDS = f"""
@@ -38,6 +39,23 @@ token mint --user old@example.org
 user disable old@example.org
 """
 TOKENS = 20  # more, so that there is one of id 17 and an audit record 42
+
+
+@dataclass(frozen=True)
+class World:
+    """A filled database, a directory with the files of the examples, and both ways to run ``dsgctl`` on them."""
+
+    database: Path
+    directory: Path
+    token: str  # valid, of the service account nightly-export
+
+    @property
+    def run(self) -> Process:
+        return Process(self.directory, self.database)
+
+    @property
+    def quick(self) -> Quick:
+        return Quick(self.directory, self.database)
 
 
 def make_files(directory: Path, token: str) -> None:
