@@ -1,4 +1,4 @@
-"""What the handlers of one server process share: settings, database, answers, signing keys."""
+"""The state that all requests of one server process share: settings, database, caches, signing keys."""
 
 import secrets
 import threading
@@ -26,69 +26,74 @@ from dsgserve.user_cache.response_cache import ResponseCache
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One per process.
+    """The state of one server process, shared by its threads.
 
     Attributes:
-        facts: reads only, so that it notices what others write (`Database.change_marker`).
-        writer: for the few requests that change a fact: logout, accepting terms.
+        reader: a connection that never writes, so that it notices what others write (`Database.change_marker`).
+        writer: for the few requests that change data: sign-in, logout, accepting terms.
+        response_cache: response bodies of user/cache.
         secret_keys: the first signs, all verify; at least one.
-        provider: who signs people in; None if that is not set up.
-        slow: places for requests that wait for other servers; the other threads are free of them.
-        minter: makes Google tokens.
+        provider: the OpenID provider; None if none is set up.
+        login_states: logins under way, in a signed cookie.
+        outbound_limit: limits how many requests wait for other servers at the same time.
+        issuer: issues Google tokens.
         documents: terms as HTML.
-        site: what pages say of the site itself.
-        metrics: what this process has done so far; ``reporter`` tells `dsgctl status`.
+        site: name, contact, logo and viewer, for pages.
+        metrics: counters of this process; ``reporter`` writes them for `dsgctl status`.
     """
 
     config: Config
-    facts: Database
+    reader: Database
     writer: Database
-    answers: ResponseCache
+    response_cache: ResponseCache
     last_used: LastUsed
     secret_keys: tuple[str, ...]
     provider: Provider | DevProvider | None
-    pending: LoginStateStore
-    slow: ConcurrencyLimit
+    login_states: LoginStateStore
+    outbound_limit: ConcurrencyLimit
     issuer: GcsTokenIssuer
     documents: Documents
     site: Site
     metrics: Metrics
     reporter: StatusReporter
-    _seen: threading.local = field(default_factory=threading.local)  # the marker up to which the schema was ours
+    # The change marker at which this thread last verified the schema.
+    _verified: threading.local = field(default_factory=threading.local)
 
     @classmethod
     def open(cls, config: Config, *, threads: int = 4, listening: tuple[str, ...] = ()) -> "Gateway":
-        """
+        """Open the database and start the background threads.
+
         Args:
+            threads: how many requests are answered at the same time.
             listening: the sockets of this process, ``unix:PATH`` or ``HOST:PORT``.
 
         Raises:
-        StoreError: the database is missing, or its schema is not ours.
-        Invalid: the OAuth client's file or the logo cannot be read.
-        DsgError: the host's clock was set back.
+            StoreError: the database is missing, or its schema is of another release.
+            Invalid: the OAuth client's file or the logo cannot be read.
+            DsgError: the host's clock was set back.
         """
         site = Site.open(config)
-        facts, writer = open_current(config.database, read_only=True), open_current(config.database)
+        reader, writer = open_current(config.database, read_only=True), open_current(config.database)
         writer.require_writable()
-        require_clock(facts, clock.now())
+        require_clock(reader, clock.now())
         last_used = LastUsed(writer)
         last_used.start()
         metrics = Metrics()
         reporter = StatusReporter(Path(config.database), metrics, listening)
         reporter.start()
-        slow = ConcurrencyLimit(max(1, threads // 2), metrics)
+        outbound_limit = ConcurrencyLimit(max(1, threads // 2), metrics)
         keys = config.secret_keys or (secrets.token_urlsafe(32),)
         return cls(
             config=config,
-            facts=facts,
+            reader=reader,
             writer=writer,
-            answers=ResponseCache(facts, metrics=metrics),
+            response_cache=ResponseCache(reader, metrics=metrics),
             last_used=last_used,
             secret_keys=keys,
-            provider=_provider(config, facts),
-            pending=LoginStateStore(keys, secure=config.origin.startswith("https:")),
-            slow=slow,
-            issuer=GcsTokenIssuer(slow, config.sts_url),
+            provider=_make_provider(config, reader),
+            login_states=LoginStateStore(keys, secure=config.origin.startswith("https:")),
+            outbound_limit=outbound_limit,
+            issuer=GcsTokenIssuer(outbound_limit, config.sts_url),
             documents=Documents(),
             site=site,
             metrics=metrics,
@@ -98,36 +103,36 @@ class Gateway:
     def close(self) -> None:
         self.reporter.stop()
         self.last_used.stop()
-        self.facts.close()
+        self.reader.close()
         self.writer.close()
 
     def require_our_schema(self) -> None:
-        """Answer nothing from a database that another release has migrated meanwhile. Costs microseconds.
+        """Refuse to answer from a database that another release has migrated meanwhile. Costs microseconds.
 
         Raises:
-            StoreError: it has.
+            StoreError: the schema is of another release.
         """
-        marker = self.facts.change_marker()
-        if getattr(self._seen, "marker", None) != marker:
-            require_latest(self.facts)
-            self._seen.marker = marker
+        marker = self.reader.change_marker()
+        if getattr(self._verified, "marker", None) != marker:
+            require_latest(self.reader)
+            self._verified.marker = marker
 
     def check(self, token: str) -> TokenStatus:
-        """Whose token this is, and whether it counts now; its use is noted."""
-        checked = tokens.check(self.facts, token, clock.now())
-        if checked.problem is None and checked.token is not None:
-            self.last_used.note(checked.token.id)
-        return checked
+        """The status of a token now: owner, and error if it is not valid. The use of a valid one is recorded."""
+        status = tokens.check(self.reader, token, clock.now())
+        if status.problem is None and status.token is not None:
+            self.last_used.note(status.token.id)
+        return status
 
 
-def _provider(config: Config, facts: Database) -> Provider | DevProvider | None:
+def _make_provider(config: Config, reader: Database) -> Provider | DevProvider | None:
     if config.dev_login:
-        return DevProvider(facts)
-    client = _client(config)
+        return DevProvider(reader)
+    client = _read_client(config)
     return Provider(config.oidc_issuer, client) if client else None
 
 
-def _client(config: Config) -> Client | None:
+def _read_client(config: Config) -> Client | None:
     if config.google_client_id and config.google_client_secret:
         return Client(config.google_client_id, config.google_client_secret)
     return read_client(config.client_credentials) if config.client_credentials else None

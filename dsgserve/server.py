@@ -68,7 +68,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.is_answering(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")
-        while not (stopping.asked or gateway.facts.replaced):
+        while not (stopping.asked or gateway.reader.replaced):
             wasyncore.loop(timeout=30, use_poll=True, map=connections, count=1)
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
@@ -76,12 +76,14 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         server.task_dispatcher.shutdown(timeout=1)  # those that still wait for another server have had their time
         stopping.close()
         server.close()
-    if gateway.facts.replaced:
+    if gateway.reader.replaced:
         raise StoreError(f"{config.database} was replaced while it was served", "start anew, with what is there now")
     log.info("stopped")
 
 
-def make_server(app: Wsgi, sockets: Sequence[socket.socket], lanes: Dispatcher, connections: dict[int, Any]) -> Any:
+def make_server(
+    app: Wsgi, sockets: Sequence[socket.socket], dispatcher: Dispatcher, connections: dict[int, Any]
+) -> Any:
     """waitress's server for these sockets; `wasyncore.loop` runs it.
 
     Args:
@@ -90,7 +92,7 @@ def make_server(app: Wsgi, sockets: Sequence[socket.socket], lanes: Dispatcher, 
     server = create_server(
         app,
         map=connections,
-        _dispatcher=lanes,
+        _dispatcher=dispatcher,
         sockets=sockets,
         connection_limit=CONNECTIONS,
         asyncore_use_poll=True,

@@ -37,7 +37,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request, and what its target names.
 
     Attributes:
-        target: `routes.NO_TARGET` if there was no request line to read it from.
+        target: `routing.NO_TARGET` if there was no request line to read it from.
     """
 
     target = routing.NO_TARGET
@@ -113,7 +113,7 @@ class Task(WSGITask):  # type: ignore[misc]
     """One request on its way to the application."""
 
     def get_environment(self) -> dict[str, Any]:
-        """The WSGI environ, with what `routes.resolve` said of the request when it was read."""
+        """The WSGI environ, with what `routing.resolve` said of the request when it was read."""
         environ: dict[str, Any] = super().get_environment()
         environ[routing.KEY] = self.request.target
         if self.request.arrived is not None:

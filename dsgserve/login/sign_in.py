@@ -88,7 +88,7 @@ def _send_to_provider(gateway: Gateway, request: BaseRequest, target: str, *, ag
     """
     if gateway.provider is None:
         return _refuse_unconfigured(request)
-    if not gateway.pending.fits(target):
+    if not gateway.login_states.fits(target):
         raise TargetTooLong("the address to go to afterwards is too long")
     hints = {"prompt": "select_account"} if again else {}
     known = None if again else authentication.authenticate_request(gateway, request)
@@ -97,10 +97,10 @@ def _send_to_provider(gateway: Gateway, request: BaseRequest, target: str, *, ag
     login = login_state.new(target)
     if isinstance(gateway.provider, DevProvider):
         reply = gateway.provider.choose(login, CALLBACK)
-        gateway.pending.add(reply, request, login)
+        gateway.login_states.add(reply, request, login)
         return reply
     try:
-        with gateway.slow.one(wait=0.1):
+        with gateway.outbound_limit.acquire(wait=0.1):
             url = gateway.provider.authorization_url(
                 _redirect_uri(gateway),
                 state=login.state,
@@ -112,7 +112,7 @@ def _send_to_provider(gateway: Gateway, request: BaseRequest, target: str, *, ag
     except UpstreamUnavailable as error:
         return _unavailable_page(error, target)
     reply = redirect(url, 302)
-    gateway.pending.add(reply, request, login)
+    gateway.login_states.add(reply, request, login)
     return reply
 
 
@@ -124,11 +124,11 @@ def finish(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """GET /accounts/google/login/callback/ and /api/v1/oauth2callback: the provider sends the browser back."""
     if gateway.provider is None:
         return _refuse_unconfigured(request)
-    login = gateway.pending.find(request, query_value(request, "state") or "")
+    login = gateway.login_states.find(request, query_value(request, "state") or "")
     if login is None:
         return _failure_page(gateway, "stale", "state", "/")
     reply = _identify(gateway, gateway.provider, request, login)
-    gateway.pending.forget(reply, request, login)
+    gateway.login_states.forget(reply, request, login)
     return reply
 
 
@@ -139,7 +139,7 @@ def _identify(
         return _failure_page(gateway, "denied", "the provider says so", login.target)
     code = query_value(request, "code") or ""
     try:
-        with gateway.slow.one(wait=0.1):
+        with gateway.outbound_limit.acquire(wait=0.1):
             identity = provider.identify(
                 code, _redirect_uri(gateway), verifier=login.verifier, nonce=login.nonce, deadline=deadline_of(request)
             )

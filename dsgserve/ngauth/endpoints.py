@@ -176,7 +176,7 @@ def _find_owner(gateway: Gateway, presented: str, at: datetime) -> Principal | T
         named = signing.verify(gateway.secret_keys, Purpose.USER_TOKEN, presented, at)
     except signing.Refused as error:
         return TokenError.EXPIRED if error.expired else TokenError.UNKNOWN
-    checked = tokens.check_id(gateway.facts, named["token"], at)
+    checked = tokens.check_id(gateway.reader, named["token"], at)
     if checked.problem is not None:
         return checked.problem
     if checked.principal is None or checked.principal.id != named["principal"]:
@@ -200,14 +200,14 @@ def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         return json_error(400, "invalid_request", 'send a JSON object: {"token": TEXT, "bucket": NAME}')
     presented, bucket = asked
     at = clock.now()
-    with gateway.facts.snapshot():
+    with gateway.reader.snapshot():
         owner = _find_owner(gateway, presented, at)
         if isinstance(owner, TokenError):
             gateway.metrics.add("gcs_tokens_refused")
             return unauthorized(owner)
-        credential = datasets.find_credential(gateway.facts, bucket)
+        credential = datasets.find_credential(gateway.reader, bucket)
         decision = buckets.decide_bucket_access(
-            snapshots.read_principal(gateway.facts, owner), snapshots.read_bucket(gateway.facts, bucket), at
+            snapshots.read_principal(gateway.reader, owner), snapshots.read_bucket(gateway.reader, bucket), at
         )
     logs.about(bucket=bucket, decision=str(decision.reason))
     if decision.reason is not BucketReason.GRANTED:

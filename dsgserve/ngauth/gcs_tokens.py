@@ -181,7 +181,7 @@ class GcsTokenIssuer:
 
     def _exchange_once(self, boundary: Boundary, refused: _Token | None, deadline: Deadline) -> _Token:
         try:
-            with self._places.one(wait=min(0.1, deadline.seconds_left())):
+            with self._places.acquire(wait=min(0.1, deadline.seconds_left())):
                 return self._exchanges.run(boundary, deadline, lambda: self._make(boundary, refused, deadline))
         except UpstreamUnavailable as error:
             raise GoogleUnavailable(str(error)) from error

@@ -10,7 +10,7 @@ from dsgserve.http.responses import json_reply
 
 def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     """200 if the database answers; the caller turns its failure into 503."""
-    gateway.facts.revision()
+    gateway.reader.revision()
     body = {"status": "ok", "version": __version__}
     presented = request.environ.get("HTTP_X_DSG_PROBE", "")
     if presented and probe.is_good(gateway.secret_keys, presented, clock.now()):

@@ -16,7 +16,7 @@ INTERVAL = 10.0  # seconds between two tellings
 
 CLOCK_BEHIND = 60.0  # seconds beyond which it is worth a line each time
 
-log = logging.getLogger("dsgserve.tally")
+log = logging.getLogger("dsgserve.metrics")
 
 # The names: requests; denied: 401 and 403; failed: 500 and above; answers_kept, answers_built: of user/cache;
 # logins, logins_failed; gcs_tokens, gcs_tokens_refused: for want of a token, a permission or terms;

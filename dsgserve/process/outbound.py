@@ -31,14 +31,14 @@ class ConcurrencyLimit:
         self._metrics = metrics or Metrics()
 
     @contextmanager
-    def one(self, *, wait: float = 0.0) -> Iterator[None]:
+    def acquire(self, *, wait: float = 0.0) -> Iterator[None]:
         """Hold a place.
 
         Args:
             wait: seconds to wait for one.
 
         Raises:
-            Unavailable: none came free.
+            UpstreamUnavailable: none came free.
         """
         if not self._free.acquire(timeout=wait):
             self._metrics.add("calls_refused")
@@ -66,7 +66,7 @@ class Shared(Generic[Result]):
         """What ``call`` returns, here or in another thread.
 
         Raises:
-            Unavailable: the other thread's call was not over in time.
+            UpstreamUnavailable: the other thread's call was not over in time.
             Exception: what the call raised.
         """
         with self._lock:

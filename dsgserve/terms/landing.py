@@ -46,11 +46,11 @@ def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     known, pending = pending_terms.read_pending(gateway, login.principal)
     words = (query_value(request, "q") or "")[:_LONGEST_FILTER].strip()
     start = number(query_value(request, "from") or "", most=999_999) or 0
-    with gateway.facts.snapshot():
-        part = catalogue(gateway.facts, known, clock.now(), words=words, start=start, most=MOST_DATASETS)
+    with gateway.reader.snapshot():
+        part = catalogue(gateway.reader, known, clock.now(), words=words, start=start, most=MOST_DATASETS)
         judged = login.principal.parent_id or login.principal.id
         accepted = (
-            list(islice(terms.list_accepted_by(gateway.facts, judged), MOST_ACCEPTED))
+            list(islice(terms.list_accepted_by(gateway.reader, judged), MOST_ACCEPTED))
             if login.principal.kind == "user"
             else []
         )

@@ -36,10 +36,10 @@ def read_pending(
         service: whose terms count too; an unknown one adds nothing.
         dataset: only the terms that hold back this one; ``NAME:VERSION`` for those of a version too.
     """
-    with gateway.facts.snapshot():
-        found = snapshots.read_principal(gateway.facts, principal, service=service)
-        of_versions = snapshots.read_version_terms(gateway.facts, found.datasets)
-        withdrawn = grants.withdrawn(gateway.facts, principal.id)
+    with gateway.reader.snapshot():
+        found = snapshots.read_principal(gateway.reader, principal, service=service)
+        of_versions = snapshots.read_version_terms(gateway.reader, found.datasets)
+        withdrawn = grants.withdrawn(gateway.reader, principal.id)
     pending = [
         one
         for one in access.list_pending_terms(found, of_versions, clock.now())
@@ -228,7 +228,7 @@ def _entries(gateway: Gateway, login: Login, ids: list[int]) -> list[dict[str, A
     shown: list[dict[str, Any]] = []
     length = 0
     for number in ids[:MOST_DOCUMENTS]:
-        document = terms.find(gateway.facts, number)
+        document = terms.find(gateway.reader, number)
         length += len(document.text)
         if shown and length > MOST_TEXT:
             break

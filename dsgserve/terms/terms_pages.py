@@ -54,7 +54,7 @@ def activate(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 
 
 def _forms(fields: Mapping[str, str]) -> dict[int, str]:
-    """Which terms a form accepts, each with its proof (`waiting.form_token`).
+    """Which terms a form accepts, each with its proof (`pending_terms.form_token`).
 
     Raises:
         Invalid: it names none.
@@ -93,7 +93,7 @@ def _show_document(
     gateway: Gateway, login: Login, going: Going, *, terms_id: int = 0, invite: str | None = None
 ) -> HTTPResponse:
     readable = _find_readable(gateway, login, terms_id=terms_id, invite=invite)
-    document = terms.find(gateway.facts, readable.id)
+    document = terms.find(gateway.reader, readable.id)
     # One that is accepted is shown, and not passed over: a service that has not noticed yet would send the browser
     # back, and so on.
     accepted = _accepted_when(gateway, login, document.id)
@@ -102,13 +102,13 @@ def _show_document(
 
 
 def _accepted_when(gateway: Gateway, login: Login, terms_id: int) -> str:
-    when = terms.find_acceptance_date(gateway.facts, terms_id, login.principal.parent_id or login.principal.id)
+    when = terms.find_acceptance_date(gateway.reader, terms_id, login.principal.parent_id or login.principal.id)
     return f"{when:%Y-%m-%d %H:%M} UTC" if when else ""
 
 
 def _file(gateway: Gateway, login: Login, terms_id: int) -> HTTPResponse:
     """The document as it was typed, with who has accepted it and when."""
-    document = terms.find(gateway.facts, _find_readable(gateway, login, terms_id=terms_id).id)
+    document = terms.find(gateway.reader, _find_readable(gateway, login, terms_id=terms_id).id)
     accepted = _accepted_when(gateway, login, document.id)
     head = f"{document.name}\n" + (f"Accepted by {login.principal.label} on {accepted}\n" if accepted else "")
     reply = HTTPResponse(f"{head}\n{document.text}\n".encode(), 200)
@@ -127,9 +127,9 @@ def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite:
     """
     if login.principal.kind != "user":
         raise NotAllowed("terms are for people: a service account needs none")
-    with gateway.facts.snapshot():
-        known = snapshots.read_principal(gateway.facts, login.principal)
-        found = terms.find_readable(gateway.facts, known, clock.now(), terms_id=terms_id, invite=invite)
+    with gateway.reader.snapshot():
+        known = snapshots.read_principal(gateway.reader, login.principal)
+        found = terms.find_readable(gateway.reader, known, clock.now(), terms_id=terms_id, invite=invite)
     if found is None:
         raise NotFound("there are no such terms, or they are for people who have access to another dataset")
     return found
@@ -137,7 +137,7 @@ def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite:
 
 def _has_ended(gateway: Gateway, found: Terms) -> bool:
     """Whether they count for nothing any more; a dataset's own count whatever their dates."""
-    return access.is_retired(found.retired, clock.now()) and not terms.is_own_of_dataset(gateway.facts, found)
+    return access.is_retired(found.retired, clock.now()) and not terms.is_own_of_dataset(gateway.reader, found)
 
 
 def _record_acceptance(gateway: Gateway, request: BaseRequest, forms: Mapping[int, str]) -> HTTPResponse:

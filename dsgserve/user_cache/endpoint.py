@@ -20,7 +20,7 @@ def look_up(gateway: Gateway, request: BaseRequest) -> bytes | TokenError | None
     service = query_value(request, "service")
     problem = None
     for token in presented_tokens(request, gateway.config.token_names):
-        answer = gateway.answers.get(token, service)
+        answer = gateway.response_cache.get(token, service)
         if answer.problem is None:
             gateway.last_used.note(answer.token_id)
             return answer.body

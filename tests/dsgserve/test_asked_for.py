@@ -23,7 +23,7 @@ HERE = "localhost:8200"
 @pytest.fixture
 def login(gateway: Gateway) -> Iterator[Client]:
     """A gateway with a sign-in, which shows a page in place of the provider's."""
-    yield Client(make_app(replace(gateway, provider=DevProvider(gateway.facts))))
+    yield Client(make_app(replace(gateway, provider=DevProvider(gateway.reader))))
 
 
 def address(length: int) -> str:
@@ -160,7 +160,7 @@ def test_the_terms_of_a_version_are_those_of_its_dataset_too(
 @pytest.fixture
 def anybody(gateway: Gateway) -> Client:
     config = replace(gateway.config, dev_login=True, origin="http://localhost:8200")
-    return Client(make_app(replace(gateway, config=config, provider=DevProvider(gateway.facts))))
+    return Client(make_app(replace(gateway, config=config, provider=DevProvider(gateway.reader))))
 
 
 @pytest.mark.parametrize(

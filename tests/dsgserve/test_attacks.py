@@ -330,7 +330,7 @@ def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway
         tokens.import_token(
             opened, owner, secret, kind="api", description="", created=now(), expires=None, last_used=None
         )
-    connection = gateway.facts._db.connection()
+    connection = gateway.reader._db.connection()
 
     def count_steps(presented: str) -> int:
         """Instructions of SQLite's virtual machine: the same on every machine, however busy."""
@@ -343,7 +343,7 @@ def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway
 
         connection.set_progress_handler(step, 1)
         try:
-            assert tokens.check(gateway.facts, presented, now()).token is None
+            assert tokens.check(gateway.reader, presented, now()).token is None
         finally:
             connection.set_progress_handler(None)
         return steps
@@ -373,7 +373,7 @@ def test_anonymous_requests_fill_neither_memory_nor_disk(client: Client, gateway
 
     for number in range(60):
         ask(number)
-    before = lab.database.table_sizes(), gateway.facts.change_marker()
+    before = lab.database.table_sizes(), gateway.reader.change_marker()
     tracemalloc.start()
     for number in range(60, 120):
         ask(number)
@@ -383,8 +383,8 @@ def test_anonymous_requests_fill_neither_memory_nor_disk(client: Client, gateway
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()
     assert grown < 500_000, f"{grown} bytes after 3,300 requests"  # an entry kept for each would be more
-    assert (lab.database.table_sizes(), gateway.facts.change_marker()) == before
-    assert not gateway.answers._answers
+    assert (lab.database.table_sizes(), gateway.reader.change_marker()) == before
+    assert not gateway.response_cache._answers
 
 
 def test_many_logins_under_way_with_long_targets_fit_into_the_cookie() -> None:

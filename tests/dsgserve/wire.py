@@ -19,7 +19,7 @@ from dsgserve.server import make_server
 SECONDS = 30  # that an answer may take on a busy machine
 
 
-class CountedLanes(Dispatcher):
+class CountingDispatcher(Dispatcher):
     """Counts what each lane took."""
 
     def __init__(self, threads: int) -> None:
@@ -47,7 +47,7 @@ class Wire:
 
     address: Any
     family: socket.AddressFamily
-    lanes: CountedLanes
+    dispatcher: CountingDispatcher
 
     def send(self, request: bytes) -> bytes:
         """All that comes back until the server closes the connection, which the request must ask for."""
@@ -81,10 +81,10 @@ def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
     family = socket.AF_UNIX if address else socket.AF_INET
     opened = socket.socket(family)
     opened.bind(address or ("127.0.0.1", 0))
-    lanes, connections = CountedLanes(2), dict[int, Any]()
+    dispatcher, connections = CountingDispatcher(2), dict[int, Any]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # send_bytes, of waitress: server.py says what for
-        server = make_server(make_app(gateway), [opened], lanes, connections)
+        server = make_server(make_app(gateway), [opened], dispatcher, connections)
     stop = threading.Event()
 
     def run() -> None:
@@ -94,11 +94,11 @@ def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield Wire(opened.getsockname(), family, lanes)
+        yield Wire(opened.getsockname(), family, dispatcher)
     finally:
         stop.set()
         thread.join()
-        lanes.shutdown()
+        dispatcher.shutdown()
         for one in list(connections.values()):
             one.close()
         server.close()

@@ -47,11 +47,11 @@ def test_the_slow_lane_takes_what_names_a_route_that_waits_and_nothing_else(wire
         raw = on_the_wire(target)
         if raw is None:
             continue
-        wire.lanes.took.clear()
+        wire.dispatcher.took.clear()
         status, _, _ = wire.ask(b"GET " + raw + HEAD + b"\r\n")
         route = resolve(target).route
         assert (path is None) == (status in (400, 404, 414)), (target, status)
-        assert wire.lanes.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, target
+        assert wire.dispatcher.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, target
 
 
 RATIONED = {  # routes that nginx counts
@@ -71,19 +71,19 @@ def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_ration
     with nginx(tmp_path, certificate, f"127.0.0.1:{wire.address[1]}") as port:
         context, log = ssl.create_default_context(cafile=str(certificate)), tmp_path / "dsg.access.log"
         for number, raw in enumerate(filter(None, map(on_the_wire, TARGETS)), 1):
-            wire.lanes.took.clear()
+            wire.dispatcher.took.clear()
             with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
                 client.settimeout(SECONDS)
                 client.sendall(b"GET " + raw + HEAD + b"\r\n")
                 status = int(client.recv(65536).split(b" ")[1])
             wait_until(partial(_has_lines, log, number), what="the line")
-            if not wire.lanes.took:
+            if not wire.dispatcher.took:
                 assert status in (400, 404, 405, 414), raw  # nginx's own answer
                 continue
             # nginx sends on in origin-form what came in absolute-form, of whatever scheme.
             route = resolve(raw.decode("latin-1").removeprefix("ftp://h")).route
             assert (route is None) == (status in (400, 404, 414)), (raw, status)
-            assert wire.lanes.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, raw
+            assert wire.dispatcher.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, raw
             counted = "limit=PASSED" in log.read_text().splitlines()[-1]
             assert counted or route is None or route.path not in RATIONED, raw
 
@@ -101,7 +101,7 @@ def test_the_lane_is_chosen_for_each_request_of_a_connection(wire: Wire) -> None
     requests = b"".join(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n" for target in targets)
     answer = wire.send(requests + b"GET /health" + HEAD + b"\r\n")
     assert answer.count(b"HTTP/1.1 ") == 7
-    assert wire.lanes.took == {"all": 7, "slow": 3}
+    assert wire.dispatcher.took == {"all": 7, "slow": 3}
 
 
 # What every answer carries

@@ -388,7 +388,7 @@ def test_whether_terms_may_be_read_costs_the_same_as_for_terms_that_are_not_ther
     with lab.change() as opened:
         long = terms.add(opened, "long", "word " * 19_000, dataset="fish")[0].id
         invites = {number: terms.find(lab.database, number).invite_token for number in (long, lab.fish_v2_terms)}
-    connection = gateway.facts._db.connection()
+    connection = gateway.reader._db.connection()
 
     def cost(where: str) -> tuple[list[str], int, int]:
         statements: list[str] = []
