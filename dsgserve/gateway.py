@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dsgctl.config import Config
 from dsgctl.core import clock, tokens
-from dsgctl.core.change import require_clock
 from dsgctl.core.tokens import TokenStatus
+from dsgctl.core.transaction import require_clock
 from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current, require_latest

@@ -9,9 +9,9 @@ from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core import audit, delegated_grants
-from dsgctl.core.change import accept_clock, require_clock
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.transaction import accept_clock, require_clock
 from dsgctl.core.validation import MAX_TEXT
 from dsgctl.store import Database
 from dsgctl.store.database import owner_name

@@ -17,9 +17,10 @@ from dsgctl.commands import RUN
 from dsgctl.commands.output import FORMATS, Output, ask_yes, echo
 from dsgctl.config import Config, Settings, from_environment, read, settings_file
 from dsgctl.core.audit import Record
-from dsgctl.core.change import Change, begin_change, require_clock
+from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.transaction import begin_change, require_clock
 from dsgctl.core.validation import quoted
 from dsgctl.memory import forbid_core_dumps
 from dsgctl.store import Database

@@ -118,7 +118,7 @@ _LATEST = f"""SELECT at FROM audit INDEXED BY audit_moments WHERE imported_from 
 
 def latest(database: Database) -> datetime | None:
     """The latest moment at which anything was changed here, or since an operator said that the clock is right
-    (`change.accept_clock`). If it is later than now, somebody has set this host's clock back.
+    (`transaction.accept_clock`). If it is later than now, somebody has set this host's clock back.
 
     Raises:
         DsgError: the record was written by hand, with a moment that is none.

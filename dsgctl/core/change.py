@@ -1,33 +1,69 @@
-"""The one way to change facts: a transaction, with its actor, its moment and its audit records."""
+"""An open change: its transaction, actor and time, and the audit records that it will write.
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+`transaction.begin_change` opens one. Whether a delegate may make it is decided by an `Authorizer` (delegation.py).
+"""
 
-from dsgctl.core import audit, delegated_grants
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from dsgctl.core import audit
 from dsgctl.core.audit import Record, State
-from dsgctl.core.clock import now
-from dsgctl.core.errors import DsgError
 from dsgctl.store import Database
 
-if TYPE_CHECKING:
-    from dsgctl.core.delegation import Delegate
-
-CLOCK_SKEW = timedelta(minutes=5)  # by which the clock may have gone back since the last change
 _BATCH = 1000  # audit records held in memory before they are written
 
 
+class Authorizer(Protocol):
+    """Decides what the person for whom a change is made (``--as``) may change and see."""
+
+    @property
+    def principal_id(self) -> int:
+        """The id of that person."""
+
+    @property
+    def manages_gateway(self) -> bool:
+        """Whether they may change everything in the database."""
+
+    def is_self(self, who: str) -> bool:
+        """Whether this is the address of that person."""
+
+    def leads(self, group: str) -> bool:
+        """Whether they lead this group."""
+
+    def administers(self, dataset: str) -> bool:
+        """Whether they decide about every grant on this dataset."""
+
+    def may_see(self, grant: Mapping[str, Any]) -> bool:
+        """Whether they may see this grant, by the keys dataset, version, permission, user, group and scope."""
+
+    def require_grant(
+        self,
+        dataset: str,
+        permission: str,
+        version: str | None,
+        scope: str | None,
+        subject: tuple[int | None, int | None],
+    ) -> datetime:
+        """The latest end of a grant that they give; raises NotAllowed if they may not give it."""
+
+    def require_member(self, group: str, group_id: int, *, leads: bool, joins: bool) -> None:
+        """Raise NotAllowed if they may not change who is in this group."""
+
+    def require_action(self, action: str) -> None:
+        """Raise NotAllowed if they may not make a change of this kind."""
+
+
 class Change:
-    """An open transaction. Functions of `core` that change facts take it as their first argument.
+    """An open transaction. Every function of `core` that changes the database takes one as its first argument.
 
     Attributes:
-        database: where.
-        actor: who, in the form of `audit.Record.actor`.
-        at: when: one moment for the whole change.
-        delegate: for whom an operator's program does it, and who may not change everything; None for an operator.
-        consequences: grants and memberships that ended or were shortened with what was changed (delegated_grants.py);
-            those that a delegate may not see are not counted: a number tells of them.
+        database: the database, in the transaction.
+        actor: the person or program that makes the change, in the form of `audit.Record.actor`.
+        at: the time of the change; every row and audit record of it has the same.
+        delegate: the person for whom an operator's program makes the change; None for an operator.
+        consequences: the number of grants and memberships that ended, or were shortened, because of the change
+            (delegated_grants.py). Those that the delegate may not see are left out: their number alone reveals them.
     """
 
     def __init__(
@@ -36,7 +72,7 @@ class Change:
         actor: str,
         at: datetime,
         watch: Callable[[Record], None] | None = None,
-        delegate: "Delegate | None" = None,
+        delegate: Authorizer | None = None,
     ) -> None:
         self.database = database
         self.actor = actor
@@ -48,22 +84,27 @@ class Change:
 
     @property
     def giver_id(self) -> int | None:
-        """The delegate who gives a grant now (delegated_grants.py); None for operators and gateway admins."""
-        return None if self.delegate is None or self.delegate.manages_gateway else self.delegate.facts.id
+        """The id of the delegate who gives a grant now (delegated_grants.py); None for operators and gateway admins."""
+        return None if self.delegate is None or self.delegate.manages_gateway else self.delegate.principal_id
 
     def count_grant(self, grant: Mapping[str, Any]) -> None:
-        """Count a grant that ended or was shortened; by the keys of `Delegate.may_see`."""
+        """Count a grant that ended or was shortened; its keys are those of `Authorizer.may_see`."""
         self.consequences += self.delegate is None or self.delegate.may_see(grant)
 
     def count_member(self, group: str) -> None:
-        """Count a membership that ended with something else."""
+        """Count a membership that ended because of something else."""
         self.consequences += self.delegate is None or self.delegate.leads(group)
 
     def record(self, action: str, target: str, before: State = None, after: State = None) -> None:
-        """Note a change of fact; it is written in the same transaction."""
+        """Add an audit record of this change; it is written in the same transaction.
+
+        Raises:
+            NotAllowed: the delegate may not make a change of this kind.
+        """
         self.add_record(Record(self.at, self.actor, action, target, before, after))
 
     def add_record(self, record: Record) -> None:
+        """The same for a record that has its own time and actor, such as an imported one."""
         if self.delegate is not None:
             self.delegate.require_action(record.action)
         if self._watch:
@@ -77,63 +118,7 @@ class Change:
         self._pending.clear()
 
 
-def require_clock(database: Database, at: datetime) -> None:
-    """By a clock that was set back, tokens and grants that have ended would count again.
-
-    Raises:
-        DsgError: something was changed later than ``at``.
-    """
-    last = audit.latest(database)
-    if last is not None and last - at > CLOCK_SKEW:
-        raise DsgError(
-            f"this host's clock says {at:%Y-%m-%d %H:%M} UTC, but there is a change of {last:%Y-%m-%d %H:%M}",
-            "set the clock: timedatectl; if it is right now, say so: dsgctl db clock --accept",
-        )
-
-
-def accept_clock(change: Change) -> None:
-    """Note that the clock is right now, and that it was the later moments here that were wrong."""
-    before = audit.latest(change.database)
-    change.record(audit.ACCEPT_CLOCK, "clock", before={"latest": before} if before else None)
-
-
-class _DryRun(Exception):
-    """Leaves the transaction of a dry run, so that nothing of it stays."""
-
-
-@contextmanager
-def begin_change(
-    database: Database,
-    actor: str,
-    *,
-    at: datetime | None = None,
-    dry_run: bool = False,
-    watch: Callable[[Record], None] | None = None,
-    delegate: "Callable[[Database, datetime], Delegate] | None" = None,
-) -> Iterator[Change]:
-    """Change facts: all that happens inside and its audit records are kept, or none of it. What people gave and
-    may no longer give goes with it (delegated_grants.py).
-
-    Args:
-        dry_run: do it all, then undo it: what ``watch`` saw is what a run would do.
-        watch: is told each audit record as it is made.
-        delegate: finds out, in the same transaction, for whom it is done (delegation.py).
-    """
-    try:
-        with database.transaction():
-            at = at or now()
-            opened = Change(database, actor, at, watch, delegate(database, at) if delegate else None)
-            yield opened
-            delegated_grants.settle(opened)
-            opened.write_records()
-            database.forget_changes()
-            if dry_run:
-                raise _DryRun
-    except _DryRun:
-        pass
-
-
 def difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The entries of ``new`` that ``old`` does not have so, and what ``old`` has instead."""
+    """The entries of ``new`` that differ from ``old``: as they are in ``old``, and as they are in ``new``."""
     keys = [key for key in new if old.get(key) != new[key]]
     return {key: old.get(key) for key in keys}, {key: new[key] for key in keys}

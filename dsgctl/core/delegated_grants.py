@@ -15,16 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from peewee import JOIN
 
+from dsgctl.core.change import Change
 from dsgctl.core.rules.access import LEVELS, expand
 from dsgctl.store import Database
 from dsgctl.store import models as m
-
-if TYPE_CHECKING:
-    from dsgctl.core.change import Change
 
 PASSED_ON: Final = ("manage", "admin")  # the permissions that let their holder give anything
 NEVER: Final = datetime.max.replace(tzinfo=UTC)  # the end of what does not end
@@ -225,7 +223,7 @@ def _members(database: Database, condition: Any, query: Any = _MEMBERS) -> dict[
     return {(row[0], row[1]): _Member(*row) for row in database.tuples(query.where(condition))}
 
 
-def settle(change: "Change") -> None:
+def settle(change: Change) -> None:
     """Take back what people gave and no longer may, and shorten what lasts too long; each with its audit record."""
     while _settle_once(change):
         pass
@@ -244,7 +242,7 @@ def _anything_given(database: Database) -> bool:
     return bool(database.first(m.Grant.select(m.Grant.id).where(_GIVEN)) or database.first(m.DelegatedMember.select()))
 
 
-def _settle_once(change: "Change") -> bool:
+def _settle_once(change: Change) -> bool:
     """Whether anything was taken back that may have supported something."""
     if not _anything_given(change.database):
         return False
@@ -262,7 +260,7 @@ def _settle_once(change: "Change") -> bool:
     return bool(too_long or out)
 
 
-def take_grants(change: "Change", condition: Any, *, because: str) -> None:
+def take_grants(change: Change, condition: Any, *, because: str) -> None:
     """Take away the grants that meet a condition of `models.Grant`, each with an audit record that says why."""
     for row in list(_named(change.database, condition)):
         change.database.run(m.Grant.delete().where(m.Grant.id == row.id))
@@ -272,12 +270,12 @@ def take_grants(change: "Change", condition: Any, *, because: str) -> None:
         change.count_grant(row.shown)
 
 
-def take_given_by(change: "Change", principal_id: int) -> None:
+def take_given_by(change: Change, principal_id: int) -> None:
     """Take away what somebody gave whose account is about to go, and the grant with it."""
     take_grants(change, m.Grant.delegate_id == principal_id, because="the account of who gave it goes")
 
 
-def take_out(change: "Change", principal_id: int, group_id: int, *, because: str | None = None) -> None:
+def take_out(change: Change, principal_id: int, group_id: int, *, because: str | None = None) -> None:
     """Take a person out of a group, and away the grants scoped to it that they have, whoever gave these."""
     scoped = (m.Grant.principal == principal_id) & (m.Grant.scope_group == group_id)
     take_grants(change, scoped, because="it is scoped to a group that they are taken out of")
@@ -297,7 +295,7 @@ def take_out(change: "Change", principal_id: int, group_id: int, *, because: str
             change.count_member(group)
 
 
-def _shorten(change: "Change", grant_id: int, end: datetime) -> None:
+def _shorten(change: Change, grant_id: int, end: datetime) -> None:
     for row in list(_named(change.database, m.Grant.id == grant_id)):
         change.database.run(m.Grant.update(expires=end).where(m.Grant.id == grant_id))
         before = row.words | {"expires": row.expires}

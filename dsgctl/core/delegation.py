@@ -49,6 +49,10 @@ class Delegate:
         return self.facts.admin and self.facts.active
 
     @property
+    def principal_id(self) -> int:
+        return self.facts.id
+
+    @property
     def email(self) -> str:
         return self.facts.label
 

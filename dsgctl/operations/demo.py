@@ -18,9 +18,10 @@ from types import FrameType
 from typing import NoReturn
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
 

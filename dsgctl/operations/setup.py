@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from dsgctl.config import DEFAULT_ENV_FILE, Config, Settings, read, require_good
 from dsgctl.core import users, validation
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.transaction import begin_change
 from dsgctl.env_file import read_text, with_values
 from dsgctl.files import SETTINGS_MODE, write_file
 from dsgctl.operations.doctor.backups import allow_writing

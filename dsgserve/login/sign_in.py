@@ -6,9 +6,9 @@ from urllib.parse import quote, urlencode
 from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import service_accounts, tokens, validation
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.logins import Identity, sign_in
+from dsgctl.core.transaction import begin_change
 from dsgserve.gateway import Gateway
 from dsgserve.http import redirects
 from dsgserve.http.cookies import clear_login, set_login

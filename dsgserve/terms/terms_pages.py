@@ -5,10 +5,11 @@ from urllib.parse import quote, urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import change, clock, snapshots, terms
+from dsgctl.core import clock, snapshots, terms
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.core.rules import access
 from dsgctl.core.terms import Readable
+from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Terms
 from dsgserve.gateway import Gateway
 from dsgserve.http import redirects
@@ -160,7 +161,7 @@ def _record_acceptance(gateway: Gateway, request: BaseRequest, forms: Mapping[in
         text = "This page was opened too long ago, or with another sign-in, so nothing was recorded."
         return message_page(403, "Please open the terms again", text, open_the_terms=again)
     found = [_find_readable(gateway, login, terms_id=terms_id).id for terms_id in forms]
-    with change.begin_change(gateway.writer, f"user:{login.principal.email}") as opened:
+    with begin_change(gateway.writer, f"user:{login.principal.email}") as opened:
         for terms_id in found:
             terms.accept(opened, terms_id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
     return redirect((target or "/success") + _position(request, target))

@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from dsgctl.core import datasets, grants, groups, tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgserve.user_cache.response_cache import ResponseCache
@@ -180,7 +180,7 @@ def _changing(path: Path, *, a_second: int) -> Iterator[Callable[[], float]]:
     code = f"""
 import sys, time
 from dsgctl.core import users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import open_current
 database, number, start = open_current({str(path)!r}), 0, time.monotonic()
 print(flush=True)

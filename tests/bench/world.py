@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from dsgctl.core import change, clock, tokens
+from dsgctl.core import clock, tokens
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate
@@ -78,7 +79,7 @@ def made(path: Path, people: int) -> Iterator[Database]:
         )
         while some := list(islice(direct, 10_000)):
             database.insert_many(m.Grant, some)
-    with change.begin_change(database, "os:bench") as opened:
+    with begin_change(database, "os:bench") as opened:
         secrets = [
             tokens.mint(opened, owner)[1]
             for owner in database.objects(m.Principal.select().order_by(m.Principal.id).limit(TOKENS))

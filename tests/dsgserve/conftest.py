@@ -23,7 +23,8 @@ import pytest
 
 from dsgctl.config import Config
 from dsgctl.core import datasets, grants, service_accounts, terms, tokens, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dsgctl.core import datasets, grants, terms, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.google import Google, put_volume, running_google

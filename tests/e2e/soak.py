@@ -23,8 +23,8 @@ import requests
 
 from dsgctl.commands import main
 from dsgctl.core import audit, datasets, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate, open_current

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from dsgctl.core import grants, groups, service_accounts, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
+from dsgctl.core.transaction import begin_change
 from dsgctl.importers import middle_auth
 from dsgctl.store import Database
 from tests.dsgctl.importers.middle_auth import copy_dumps

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.visitor import Visitor

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.google import Google, running_google

@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from dsgctl.core import audit, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.provider import ADA, CLIENT, Browser, Provider, needs_node

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dsgctl.core import audit, datasets, grants, groups, tokens, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
 from dsgctl.core.grants import Subject, Target
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.visitor import Visitor

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import migrate, open_current
 from tests.dsgctl.store.builders import MOMENT, SOMEBODY, as_somebody, only_root
 from tests.e2e.local import free_port, wait_until

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dsgctl.core import datasets, grants, terms, tokens, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.lab import CHROMIUM

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import datasets, grants, groups, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.local import free_port, wait_until
 from tests.patience import PATIENCE

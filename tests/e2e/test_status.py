@@ -16,7 +16,7 @@ import requests
 from dsgctl import __version__
 from dsgctl.commands import status
 from dsgctl.core import statistics, tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, process_registry
 from dsgserve.process.metrics import Metrics
 from tests.e2e.conftest import Server

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, terms, tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
 from tests.e2e.conftest import KEY, Server

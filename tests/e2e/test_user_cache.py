@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
+from dsgctl.core.transaction import begin_change
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
 from tests.conftest import FIXTURES

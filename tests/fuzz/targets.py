@@ -22,9 +22,10 @@ from bottle import LocalRequest
 
 from dsgctl.config import Config, load
 from dsgctl.core import datasets, markdown, tokens, users, validation
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.transaction import begin_change
 from dsgctl.importers import Report, clio, csv_file, datasetgateway, export_file, neuprint
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current

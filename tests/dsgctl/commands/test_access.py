@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core.change import begin_change
 from dsgctl.core.rules.access import Reason
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.decision_table import CASES, Case, build
 from tests.dsgctl.commands.running import Quick, Result, dump, execute

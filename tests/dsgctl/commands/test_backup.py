@@ -20,7 +20,7 @@ import pyrage
 import pytest
 
 from dsgctl.core import tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.operations import backup
 from dsgctl.operations import bundle as bundle_form
 from dsgctl.store import Database

@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, terms, tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.operations import doctor
 from dsgctl.store import process_registry
 from dsgctl.store.migrations import open_current

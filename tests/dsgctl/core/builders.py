@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dsgctl.core import audit
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.core.service_accounts import find_principal
 from dsgctl.core.snapshots import read_principal
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

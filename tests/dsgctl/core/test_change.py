@@ -6,9 +6,10 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, service_accounts, services, terms, tokens, users
 from dsgctl.core.audit import Record
-from dsgctl.core.change import Change, accept_clock, begin_change, difference, require_clock
+from dsgctl.core.change import Change, difference
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.transaction import accept_clock, begin_change, require_clock
 from dsgctl.core.users import NewUser
 from dsgctl.store import Database
 from tests.dsgctl.core.builders import AT, DAY, Run

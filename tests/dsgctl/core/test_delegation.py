@@ -18,9 +18,10 @@ from dsgctl.core import (
     tokens,
     users,
 )
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.grants import Target, group_subject, principal_subject
+from dsgctl.core.transaction import begin_change
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 # root manages the gateway; ada is admin of fish2 through a group; lea leads lab-1 and has manage on fish2;

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsgctl.core import datasets, delegated_grants, delegation, grants, groups, offboarding, snapshots, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.grants import Target
 from dsgctl.core.rules import access
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsgctl.core import datasets, grants, groups, iam_ledger, service_accounts, terms, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.grants import Target
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access, drop_nested
@@ -27,6 +26,7 @@ from dsgctl.core.rules.iam_policy import (
     viewers,
 )
 from dsgctl.core.snapshots import read_bucket
+from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY, Run
 

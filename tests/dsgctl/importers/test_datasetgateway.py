@@ -13,9 +13,9 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, service_accounts, snapshots, terms, tokens, users
 from dsgctl.core.audit import Record
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
+from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
 from dsgctl.importers import Report, datasetgateway
 from dsgctl.store import Database

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import audit, datasets, delegation, grants, groups, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.grants import ImportedGrant, Target, principal_subject
+from dsgctl.core.transaction import begin_change
 from dsgctl.importers import clio, csv_file, neuprint
 from tests.dsgctl.core.builders import AT, Run
 

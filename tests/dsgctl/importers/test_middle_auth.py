@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, services, snapshots, terms, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
+from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
 from dsgctl.importers import BadRows, Report, middle_auth
 from dsgctl.store import Database

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from dsgctl.core import audit, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.core.users import NewUser
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
@@ -259,7 +259,7 @@ def test_a_reference_to_what_is_not_there_is_told(database: Database, path: Path
 FILLS_UP = """
 import sys
 from dsgctl.core import users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import open_current
 path, size = sys.argv[1], int(sys.argv[2])

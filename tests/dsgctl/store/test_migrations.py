@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from dsgctl.core import users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
 from dsgctl.store.database import create_file

@@ -9,8 +9,8 @@ import apsw
 import pytest
 
 from dsgctl.core import terms, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.errors import DsgError
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST, open_current
 from dsgctl.store.models import utc_text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import datasets, grants, terms, tokens, users
-from dsgctl.core.change import begin_change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.user_cache import last_used, response_cache

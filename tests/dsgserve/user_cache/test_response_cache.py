@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from dsgctl.core import clock, groups, tokens, users
-from dsgctl.core.change import begin_change
 from dsgctl.core.clock import now
 from dsgctl.core.tokens import TokenError
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.database import CHANGES_KEPT
 from dsgctl.store.migrations import open_current

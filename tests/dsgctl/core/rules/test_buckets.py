@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, snapshots, terms, users
-from dsgctl.core.change import Change, begin_change
+from dsgctl.core.change import Change
 from dsgctl.core.rules import buckets
 from dsgctl.core.rules.buckets import BucketDecision, BucketReason
 from dsgctl.core.service_accounts import find_principal
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY
