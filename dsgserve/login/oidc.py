@@ -4,7 +4,7 @@ OpenID Connect Core 1.0 and Discovery 1.0; PKCE: RFC 7636.
 """
 
 import time
-from typing import Any
+from collections.abc import Mapping
 
 import jwt
 import requests
@@ -20,18 +20,18 @@ from dsgctl.oauth_client import Client
 from dsgserve.process.outbound import Shared, UpstreamUnavailable
 
 SCOPE = "openid email profile"
-LEEWAY = 10  # seconds by which clocks may differ
+LEEWAY = 10  # seconds by which the clocks of provider and server may differ
 _DISCOVERY_SECONDS = 3600.0
 _KEYS_SECONDS = 3600.0
-_KEYS_PAUSE = 1.0  # seconds at least between two fetches of the keys, whatever ids are named
-_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "EdDSA"]  # none that shares a secret
+_KEYS_PAUSE = 1.0  # seconds at least between two fetches of the keys, whatever key ids tokens name
+_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "EdDSA"]  # none with a shared secret
 
 
 class LoginFailed(Exception):
-    """The provider's answer does not sign anybody in.
+    """The provider's response does not sign anybody in.
 
     Attributes:
-        reason: one of `REASONS`.
+        reason: a key of `MESSAGES` in sign_in.py.
         detail: for the log; nothing secret.
     """
 
@@ -42,17 +42,17 @@ class LoginFailed(Exception):
 
 
 class Provider:
-    """One OpenID provider. What it says of itself is fetched when first needed, and kept for a while.
+    """One OpenID provider. Its metadata and its keys are fetched when they are first needed, and cached for an hour.
 
-    Its methods may call out: hold a place of `outbound.Places` meanwhile.
+    The methods may call the provider: hold a place of `outbound.ConcurrencyLimit` meanwhile.
     """
 
     def __init__(self, issuer: str, client: Client) -> None:
         self.issuer = issuer
         self._client = client
-        self._calls: Shared[Any] = Shared()
-        self._metadata: dict[str, Any] = {}
-        self._metadata_until = 0.0
+        self._fetches: Shared[None] = Shared()
+        self._endpoints: dict[str, str] = {}  # name in the metadata (Discovery, 3) -> https URL
+        self._endpoints_until = 0.0
         self._keys: dict[str, jwt.PyJWK] = {}
         self._keys_at = float("-inf")
 
@@ -66,7 +66,7 @@ class Provider:
         deadline: Deadline | None = None,
         **hints: str,
     ) -> str:
-        """Where to send the browser.
+        """The URL to send the browser to.
 
         Args:
             challenge: of PKCE, S256.
@@ -74,7 +74,7 @@ class Provider:
             hints: ``prompt``, ``login_hint``.
 
         Raises:
-            Unavailable: the provider cannot be asked where that is.
+            UpstreamUnavailable: the provider's metadata cannot be fetched.
         """
         session = OAuth2Session(self._client.id, redirect_uri=redirect_uri, scope=SCOPE.split())
         url, _ = session.authorization_url(
@@ -90,19 +90,19 @@ class Provider:
     def identify(
         self, code: str, redirect_uri: str, *, verifier: str, nonce: str, deadline: Deadline | None = None
     ) -> Identity:
-        """Redeem an authorization code, and verify whom it signs in.
+        """Redeem an authorization code, and verify the ID token.
 
         Raises:
-            LoginFailed: the provider refuses, or its ID token is not good.
-            Unavailable: it cannot be asked.
+            LoginFailed: the provider refuses the code, or its ID token is not valid.
+            UpstreamUnavailable: the provider does not answer.
         """
-        # No scope here: a provider may spell what it granted in another way, which is no failure.
+        # No scope here: a provider may spell the granted scope in another way, which is no failure.
         session = OAuth2Session(self._client.id, redirect_uri=redirect_uri)
-        ends = deadline or Deadline()
-        limit_session(session, lambda: ends)
+        deadline = deadline or Deadline()
+        limit_session(session, lambda: deadline)
         try:
-            granted = session.fetch_token(
-                self._endpoint("token_endpoint", ends),
+            response = session.fetch_token(
+                self._endpoint("token_endpoint", deadline),
                 code=code,
                 client_secret=self._client.secret,
                 include_client_id=True,
@@ -114,16 +114,16 @@ class Provider:
             raise UpstreamUnavailable(f"token endpoint: {type(error).__name__}") from None
         finally:
             session.close()
-        id_token = granted.get("id_token")
+        id_token = response.get("id_token")
         if not isinstance(id_token, str):
             raise LoginFailed("bad_token", "there is no ID token")
-        return self._verified(id_token, nonce, ends)
+        return self._verify(id_token, nonce, deadline)
 
-    def _verified(self, id_token: str, nonce: str, deadline: Deadline | None = None) -> Identity:
+    def _verify(self, id_token: str, nonce: str, deadline: Deadline) -> Identity:
         """Check signature, issuer, audience, expiry, nonce and email (OpenID Connect Core, 3.1.3.7)."""
         try:
-            key = self._key(str(jwt.get_unverified_header(id_token).get("kid", "")), deadline or Deadline())
-            claims = jwt.decode(
+            key = self._find_key(str(jwt.get_unverified_header(id_token).get("kid", "")), deadline)
+            claims: Mapping[str, object] = jwt.decode(
                 id_token,
                 key,
                 algorithms=_ALGORITHMS,
@@ -143,13 +143,17 @@ class Provider:
         if not isinstance(email, str) or claims.get("email_verified") is not True:
             raise LoginFailed("unverified_email")
         return Identity(
-            self.issuer, str(claims["sub"]), email, _text(claims.get("name")), _picture(claims.get("picture"))
+            self.issuer,
+            str(claims["sub"]),
+            email,
+            _text_claim(claims.get("name")),
+            _picture_claim(claims.get("picture")),
         )
 
-    def _key(self, key_id: str, deadline: Deadline) -> jwt.PyJWK:
-        """The provider's published key of this id, fetched anew if it is not known."""
+    def _find_key(self, key_id: str, deadline: Deadline) -> jwt.PyJWK:
+        """The provider's published key of this id; the keys are fetched again for an id that is not among them."""
         if self._needs_keys(key_id):
-            self._calls.run("keys", deadline, lambda: self._fetch_keys(key_id, deadline))
+            self._fetches.run("keys", deadline, lambda: self._fetch_keys(key_id, deadline))
         key = self._keys.get(key_id)
         if key is None:
             raise LoginFailed("bad_token", "signed with a key that the provider does not publish")
@@ -160,56 +164,62 @@ class Provider:
         return age > _KEYS_SECONDS or (key_id not in self._keys and age > _KEYS_PAUSE)
 
     def _fetch_keys(self, key_id: str, deadline: Deadline) -> None:
-        if self._needs_keys(key_id):  # nobody has fetched them in the meantime
-            answer = self._fetch("jwks_uri", self._endpoint("jwks_uri", deadline), deadline)
-            self._keys, self._keys_at = _usable_keys(answer.get("keys")), time.monotonic()
+        if self._needs_keys(key_id):  # no other thread has fetched them meanwhile
+            document = self._fetch("jwks_uri", self._endpoint("jwks_uri", deadline), deadline)
+            self._keys, self._keys_at = _parse_keys(document.get("keys")), time.monotonic()
 
     def _endpoint(self, name: str, deadline: Deadline) -> str:
-        if time.monotonic() > self._metadata_until:
-            self._calls.run("discovery", deadline, lambda: self._discover(deadline))
-        url = self._metadata.get(name)
-        if not isinstance(url, str) or not url.startswith("https://"):
+        if time.monotonic() > self._endpoints_until:
+            self._fetches.run("discovery", deadline, lambda: self._discover(deadline))
+        url = self._endpoints.get(name)
+        if url is None:
             raise UpstreamUnavailable(f"discovery has no https {name}")
         return url
 
     def _discover(self, deadline: Deadline) -> None:
-        if time.monotonic() > self._metadata_until:
+        if time.monotonic() > self._endpoints_until:
             url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
-            answer = self._fetch("discovery", url, deadline)
-            if answer.get("issuer") != self.issuer:  # Discovery, 4.3
+            metadata = self._fetch("discovery", url, deadline)
+            if metadata.get("issuer") != self.issuer:  # Discovery, 4.3
                 raise UpstreamUnavailable("discovery names another issuer")
-            self._metadata, self._metadata_until = answer, time.monotonic() + _DISCOVERY_SECONDS
+            self._endpoints = {
+                name: value
+                for name, value in metadata.items()
+                if isinstance(value, str) and value.startswith("https://")
+            }
+            self._endpoints_until = time.monotonic() + _DISCOVERY_SECONDS
 
-    def _fetch(self, what: str, url: str, deadline: Deadline) -> dict[str, Any]:
+    def _fetch(self, name: str, url: str, deadline: Deadline) -> Mapping[str, object]:
         session = limit_session(requests.Session(), lambda: deadline)
         try:
-            reply = session.get(url)
-            reply.raise_for_status()
-            return parse_object(reply.content)
+            response = session.get(url)
+            response.raise_for_status()
+            return parse_object(response.content)
         except (requests.RequestException, NotJson) as error:
-            raise UpstreamUnavailable(f"{what}: {type(error).__name__}") from None
+            raise UpstreamUnavailable(f"{name}: {type(error).__name__}") from None
         finally:
             session.close()
 
 
-def _usable_keys(found: Any) -> dict[str, jwt.PyJWK]:
+def _parse_keys(entries: object) -> dict[str, jwt.PyJWK]:
+    """The keys of a JSON Web Key Set (RFC 7517, section 5), by their ids."""
     keys: dict[str, jwt.PyJWK] = {}
-    for entry in found if isinstance(found, list) else []:
+    for entry in entries if isinstance(entries, list) else []:
         try:
             keys[str(entry.get("kid", ""))] = jwt.PyJWK(entry)
         except (jwt.PyJWTError, AttributeError):
-            continue  # a kind of key that we do not know; others may do
+            continue  # a type of key that this library does not support; the other keys remain usable
     return keys
 
 
-def _picture(value: Any) -> str:
-    """The address of a picture, if it is one that can be kept."""
+def _picture_claim(value: object) -> str:
+    """The URL of a picture; empty if it is not one that the database takes."""
     try:
-        return validation.url(_text(value, 2048))
+        return validation.url(_text_claim(value, 2048))
     except Invalid:
         return ""
 
 
-def _text(value: Any, limit: int = 255) -> str:
-    """A claim that is only shown: what cannot be kept is left out."""
+def _text_claim(value: object, limit: int = 255) -> str:
+    """A claim that is only displayed; empty if it is not printable text."""
     return value.strip()[:limit].strip() if isinstance(value, str) and value.isprintable() else ""

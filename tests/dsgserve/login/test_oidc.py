@@ -17,7 +17,7 @@ import pytest
 from dsgctl import bounded_http
 from dsgctl.bounded_http import Deadline
 from dsgctl.oauth_client import Client
-from dsgserve.login.oidc import LoginFailed, Provider, _picture
+from dsgserve.login.oidc import LoginFailed, Provider, _picture_claim
 from dsgserve.process.outbound import UpstreamUnavailable
 from tests.e2e.local import make_certificate
 
@@ -141,8 +141,8 @@ def test_lies_of_discovery_start_no_login_and_cost_little(lie: str, liar: tuple[
 def test_lies_of_the_token_endpoint_sign_nobody_in(lie: str, liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
     address = provider.issuer
-    provider._metadata = {"token_endpoint": f"{address}/token", "jwks_uri": f"{address}/keys", "issuer": address}
-    provider._metadata_until = float("inf")
+    provider._endpoints = {"token_endpoint": f"{address}/token", "jwks_uri": f"{address}/keys", "issuer": address}
+    provider._endpoints_until = float("inf")
     handler.say = staticmethod(LIES[lie])  # type: ignore[assignment]
     with pytest.raises((UpstreamUnavailable, LoginFailed)):
         provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n")
@@ -158,15 +158,15 @@ def test_keys_that_are_none_verify_nothing(
 ) -> None:
     handler, provider = liar
     address = provider.issuer
-    provider._metadata = {"jwks_uri": f"{address}/keys", "issuer": address}
-    provider._metadata_until = float("inf")
+    provider._endpoints = {"jwks_uri": f"{address}/keys", "issuer": address}
+    provider._endpoints_until = float("inf")
     handler.say = staticmethod(_said(keys.encode()))  # type: ignore[assignment]
     part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()  # noqa: E731
     token = f"{part(header)}.{part({'iss': address, 'aud': 'id', 'sub': 's', 'exp': 9e9, 'iat': 1, 'nonce': 'n'})}."
     with pytest.raises((UpstreamUnavailable, LoginFailed)):
-        provider._verified(token, "n")
+        provider._verify(token, "n", Deadline())
     with pytest.raises((UpstreamUnavailable, LoginFailed)):
-        provider._verified("[" * 100 + "." + part("[" * 5), "n")
+        provider._verify("[" * 100 + "." + part("[" * 5), "n", Deadline())
 
 
 @pytest.mark.parametrize("endpoint", ["http://id.example/auth", "javascript:alert(1)", "", None, 7, ["https://a"]])
@@ -191,7 +191,7 @@ def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tu
     ],
 )
 def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(said: object, kept: str) -> None:
-    assert _picture(said) == kept
+    assert _picture_claim(said) == kept
 
 
 def start_login(provider: Provider, deadline: Deadline | None = None) -> str:
@@ -234,11 +234,11 @@ def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
     leader.start()
     while not handler.asked:
         time.sleep(0.001)
-    assert list(provider._calls._under_way) == ["discovery"]
+    assert list(provider._fetches._under_way) == ["discovery"]
     waiting = [threading.Thread(target=log_in) for _ in range(9)]
     for thread in waiting:
         thread.start()
-    future = provider._calls._under_way["discovery"]
+    future = provider._fetches._under_way["discovery"]
     while len(future._condition._waiters) < 9:  # type: ignore[attr-defined]
         time.sleep(0.001)
     answer.set()
@@ -246,14 +246,14 @@ def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
         thread.join()
     assert len(failures) == 10
     assert handler.asked <= 1  # none where this machine is too slow for a connection in that second
-    assert not provider._calls._under_way
+    assert not provider._fetches._under_way
 
 
 @pytest.mark.parametrize("error", ["invalid_grant", "a secret 0123", "x" * 500, "\x1b[2J"])
 def test_nothing_of_a_providers_refusal_is_logged_but_a_code(liar: tuple[type[Liar], Provider], error: str) -> None:
     handler, provider = liar
-    provider._metadata = {"token_endpoint": f"{provider.issuer}/token", "issuer": provider.issuer}
-    provider._metadata_until = float("inf")
+    provider._endpoints = {"token_endpoint": f"{provider.issuer}/token", "issuer": provider.issuer}
+    provider._endpoints_until = float("inf")
     body = json.dumps({"error": error, "error_description": "code=secret"}).encode()
     handler.say = staticmethod(_said(body, 400))  # type: ignore[assignment]
     with pytest.raises(LoginFailed) as failed:
