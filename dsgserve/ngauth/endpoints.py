@@ -36,7 +36,7 @@ from dsgserve.http.responses import (
 from dsgserve.http.signing import Purpose
 from dsgserve.login import authentication
 from dsgserve.login.authentication import Login
-from dsgserve.ngauth.gcs_tokens import GoogleRefused, GoogleUnavailable
+from dsgserve.ngauth.token_exchange import GoogleRefused, GoogleUnavailable
 from dsgserve.process import logs
 from dsgserve.process.outbound import deadline_of
 from dsgserve.terms import pending_terms
@@ -212,9 +212,11 @@ def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     logs.about(bucket=bucket, decision=str(decision.reason))
     if decision.reason is not BucketReason.GRANTED:
         return _refuse_bucket(gateway, decision)
-    asker = hashlib.sha256(presented.encode()).hexdigest()
+    client = hashlib.sha256(presented.encode()).hexdigest()
     try:
-        token = gateway.issuer.issue(bucket, decision.prefixes, credential, asker=asker, deadline=deadline_of(request))
+        token = gateway.issuer.issue(
+            bucket, decision.prefixes, credential, client=client, deadline=deadline_of(request)
+        )
     except GoogleUnavailable as error:
         log.warning("no token for bucket %s: %s", bucket, error)
         reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")

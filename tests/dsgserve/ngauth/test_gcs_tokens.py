@@ -17,7 +17,8 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError, Transp
 from google.oauth2 import service_account
 
 from dsgctl.bounded_http import TOTAL_SECONDS, Deadline
-from dsgserve.ngauth.gcs_tokens import RENEWALS, GcsTokenIssuer, GoogleRefused, GoogleUnavailable, conditions
+from dsgserve.ngauth.gcs_tokens import RENEWALS, GcsTokenIssuer
+from dsgserve.ngauth.token_exchange import GoogleRefused, GoogleUnavailable, build_conditions
 from dsgserve.process.outbound import ConcurrencyLimit, Shared, UpstreamUnavailable
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -152,13 +153,13 @@ def test_reading_and_listing_are_limited_to_the_prefixes(issuer: GcsTokenIssuer,
 
 def test_a_boundary_takes_sixty_prefixes_and_no_more() -> None:
     prefixes = tuple(f"p{number}/" for number in range(61))
-    made = conditions("lab", prefixes[:60])
+    made = build_conditions("lab", prefixes[:60])
     assert len(made) == 10
     for expression in made:
         assert expression
         assert expression.count("||") <= 12
     with pytest.raises(GoogleRefused):
-        conditions("lab", prefixes)
+        build_conditions("lab", prefixes)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_one_exchange_at_a_time_for_one_boundary(issuer: GcsTokenIssuer, exchang
         thread.start()
     # Two places are taken: one asks, one waits for its answer. A third fails at once.
     _until(lambda: len(exchange.asked) == 1)
-    _until(lambda: issuer._places._free._value == 0)
+    _until(lambda: issuer._limit._free._value == 0)
     with pytest.raises(GoogleUnavailable):
         issuer.issue("other", ("",))
     exchange.hold.set()
@@ -347,47 +348,47 @@ def test_the_real_clock_does_not_make_credentials_missing(exchange: Exchange, cl
 def test_who_asks_again_within_a_minute_gets_a_new_token_once(
     issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock, source: Source
 ) -> None:
-    given = [issuer.issue("lab", ("",), asker="ada") for _ in range(20)]
+    given = [issuer.issue("lab", ("",), client="ada") for _ in range(20)]
     assert given == ["downscoped-1", *["downscoped-2"] * 19]
     assert len(exchange.asked) == 2
     assert source.refreshed == 1, "it was a moment old"
     clock.now += 2 * MINUTE  # that was all the time that storage needed
-    assert issuer.issue("lab", ("",), asker="ada") == "downscoped-2"
-    assert issuer.issue("lab", ("",), asker="ada") == "downscoped-3"
+    assert issuer.issue("lab", ("",), client="ada") == "downscoped-2"
+    assert issuer.issue("lab", ("",), client="ada") == "downscoped-3"
     assert source.refreshed == 2, "what the new one rests on may be what storage does not take"
 
 
 @pytest.mark.parametrize(
     ("other", "minutes"),
-    [({"asker": "bo"}, 0), ({"bucket": "lab2"}, 0), ({"prefixes": ("a/",)}, 0), ({"asker": None}, 0), ({}, 1)],
+    [({"client": "bo"}, 0), ({"bucket": "lab2"}, 0), ({"prefixes": ("a/",)}, 0), ({"client": None}, 0), ({}, 1)],
 )
 def test_another_or_later_request_is_no_complaint(
     issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock, other: dict[str, Any], minutes: int
 ) -> None:
-    request = {"bucket": "lab", "prefixes": ("",), "asker": "ada"}
+    request = {"bucket": "lab", "prefixes": ("",), "client": "ada"}
     assert issuer.issue(**request) == "downscoped-1"  # type: ignore[arg-type]
     clock.now += minutes * MINUTE
     issuer.issue(**request | other)  # type: ignore[arg-type]
-    issuer.issue("lab", ("",), asker="cy")
-    assert issuer.issue("lab", ("",), asker="di") == "downscoped-1"
+    issuer.issue("lab", ("",), client="cy")
+    assert issuer.issue("lab", ("",), client="di") == "downscoped-1"
 
 
 def test_a_new_token_serves_all_who_had_the_old_one(issuer: GcsTokenIssuer, exchange: Exchange) -> None:
-    for asker in ("ada", "bo", "cy"):
-        assert issuer.issue("lab", ("",), asker=asker) == "downscoped-1"
-    for asker in ("ada", "bo", "cy"):
-        assert issuer.issue("lab", ("",), asker=asker) == "downscoped-2"
+    for client in ("ada", "bo", "cy"):
+        assert issuer.issue("lab", ("",), client=client) == "downscoped-1"
+    for client in ("ada", "bo", "cy"):
+        assert issuer.issue("lab", ("",), client=client) == "downscoped-2"
     assert len(exchange.asked) == 2
 
 
 def test_many_who_complain_cause_few_exchanges(issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock) -> None:
     for number in range(50):
-        issuer.issue("lab", ("",), asker=f"user token {number}")
-        issuer.issue("lab", ("",), asker=f"user token {number}")
+        issuer.issue("lab", ("",), client=f"user token {number}")
+        issuer.issue("lab", ("",), client=f"user token {number}")
     assert len(exchange.asked) == 1 + RENEWALS
     clock.now += MINUTE
-    issuer.issue("lab", ("",), asker="ada")
-    assert issuer.issue("lab", ("",), asker="ada") == f"downscoped-{RENEWALS + 2}"
+    issuer.issue("lab", ("",), client="ada")
+    assert issuer.issue("lab", ("",), client="ada") == f"downscoped-{RENEWALS + 2}"
 
 
 def test_a_source_that_the_exchange_refuses_is_asked_for_anew(
@@ -472,14 +473,14 @@ def test_those_who_wait_for_the_same_share_its_failure(issuer: GcsTokenIssuer, e
     for thread in threads:
         thread.start()
     _until(lambda: len(exchange.asked) == 1)
-    _until(lambda: issuer._places._free._value == 0)
+    _until(lambda: issuer._limit._free._value == 0)
     exchange.hold.set()
     for thread in threads:
         thread.join()
     assert len(failures) == 2
     assert len(exchange.asked) == 1
     assert not issuer._exchanges._under_way
-    assert not issuer._refreshes._under_way
+    assert not issuer._exchange._refreshes._under_way
 
 
 def test_another_boundary_does_not_wait_for_it(exchange: Exchange, clock: Clock, source: Source) -> None:
@@ -520,11 +521,11 @@ def test_who_waits_for_another_has_their_own_deadline(exchange: Exchange) -> Non
 def test_kept_tokens_are_bounded_in_bytes(
     issuer: GcsTokenIssuer, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issuer._kept._most_bytes = 20_000
+    issuer._tokens._most_bytes = 20_000
     for number in range(40):
         issuer.issue(f"lab-{number:02}", ("x" * 900 + "/",))
-        assert issuer._kept.bytes <= 20_000
-    assert 0 < len(issuer._kept) < 10
+        assert issuer._tokens.bytes <= 20_000
+    assert 0 < len(issuer._tokens) < 10
     assert issuer.issue("lab-39", ("x" * 900 + "/",)) == "downscoped-40"
 
 
@@ -535,10 +536,10 @@ def test_a_token_without_end_is_refused(issuer: GcsTokenIssuer, exchange: Exchan
 
 
 def test_who_has_asked_is_bounded_in_bytes(issuer: GcsTokenIssuer) -> None:
-    issuer._askers._most_bytes = 5000
+    issuer._last_issues._most_bytes = 5000
     for number in range(100):
-        issuer.issue("lab", ("",), asker=f"{number}")
-    assert len(issuer._askers) == 10
+        issuer.issue("lab", ("",), client=f"{number}")
+    assert len(issuer._last_issues) == 10
 
 
 # What Google says

@@ -21,7 +21,7 @@ from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
 from dsgserve.http.signing import Purpose
-from dsgserve.ngauth.gcs_tokens import GoogleRefused, GoogleUnavailable
+from dsgserve.ngauth.token_exchange import GoogleRefused, GoogleUnavailable
 from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, FakeIssuer, Lab, Reply
 
 STRANGER = "https://viewer.example.attacker.example"

@@ -54,7 +54,7 @@ def test_what_arrived_too_long_ago_has_no_time_left(
     assert answer[0] == 200, answer
     (about,) = issuer.about
     assert (about["deadline"].seconds_left() == 0) is (ago > 0)
-    assert about["asker"] == hashlib.sha256(presented.encode()).hexdigest()
+    assert about["client"] == hashlib.sha256(presented.encode()).hexdigest()
 
 
 def test_whoever_comes_meanwhile_gets_the_same_result_and_whoever_comes_later_another() -> None:
