@@ -9,7 +9,13 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 DSGCTL = sorted((REPOSITORY / "dsgctl").rglob("*.py"))
+PROGRAMS = [*DSGCTL, *sorted((REPOSITORY / "dsgserve").rglob("*.py"))]
 COMMANDS = sorted((REPOSITORY / "dsgctl" / "commands").rglob("*.py"))
+
+
+def _short_name(path: Path) -> str:
+    """``store/database.py`` of dsgctl, ``dsgserve/app.py`` of the server."""
+    return str(path.relative_to(REPOSITORY)).removeprefix("dsgctl/")
 
 
 def _calls(path: Path) -> Iterator[tuple[int, str, ast.Call]]:
@@ -110,6 +116,52 @@ def test_nobody_is_compared_by_the_case_of_every_script() -> None:
             if called.rpartition(".")[2] in UNICODE and "." in called and (name, _unparse(called)) not in allowed:
                 found.append(f"{name}:{line} {called}")
     assert not found
+
+
+# What reads the host's clock without core/clock.py, which keeps a clock that is set back from reviving what has ended.
+READS_THE_HOST = {("core/clock.py", "time.time"): "it is the clock"}
+
+
+def test_time_comes_from_one_clock() -> None:
+    readers = []
+    for path in PROGRAMS:
+        name = _short_name(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            expression = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+            reads = re.fullmatch(r"time\.(time|time_ns|gmtime|localtime|ctime)", expression)
+            reads = reads or re.fullmatch(r"(datetime\.)?(datetime|date)\.(now|utcnow|today)", expression)
+            if reads and (name, expression) not in READS_THE_HOST:
+                readers.append(f"{name}:{node.lineno} {expression}")
+            if isinstance(node, ast.ImportFrom) and node.module == "time":
+                readers.append(f"{name}:{node.lineno} a name from the module time")
+            # SQL has a clock of its own.
+            if isinstance(node, ast.Constant) and re.search(r"'now'|current_(time|date)", str(node.value), re.I):
+                readers.append(f"{name}:{node.lineno} {node.value}")
+    assert not readers
+
+
+# Modules that are imported in one place, and what the others import instead.
+IMPORTED_IN = {
+    "peewee": ("store/", "dsgctl.store.queries, which loads it without database drivers"),
+    "playhouse": ("store/", "dsgctl.store"),
+    "apsw": ("store/", "dsgctl.store"),
+}
+IMPORTED_ELSEWHERE = {
+    ("importers/datasetgateway/source.py", "apsw"): "reads the SQLite file of another program",
+}
+
+
+def test_the_engine_is_imported_in_the_store_alone() -> None:
+    strays = []
+    for path in PROGRAMS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                place, instead = IMPORTED_IN.get(module.partition(".")[0], ("", ""))
+                if not _short_name(path).startswith(place) and (_short_name(path), module) not in IMPORTED_ELSEWHERE:
+                    strays.append(f"{_short_name(path)}:{node.lineno} imports {module}; import {instead}")
+    assert not strays
 
 
 @pytest.mark.parametrize("path", DSGCTL, ids=lambda path: str(path.relative_to(REPOSITORY / "dsgctl")))

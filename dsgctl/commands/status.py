@@ -10,7 +10,7 @@ import click
 from dsgctl import __version__
 from dsgctl.commands.output import FORMATS, Output, echo
 from dsgctl.commands.session import Session
-from dsgctl.core import statistics
+from dsgctl.core import clock, statistics
 from dsgctl.core.clock import now
 from dsgctl.store import process_registry
 from dsgctl.store.process_registry import Process
@@ -61,7 +61,7 @@ NUMBERS = {
 def command(session: Session, format: str) -> None:
     """What there is, and what the servers have done since they started, on one screen."""
     at = now()
-    running = process_registry.list_running(Path(session.database.path))
+    running = process_registry.list_running(Path(session.database.path), now=clock.seconds())
     record = _record(session, running, at)
     if format == "prometheus":
         for line in _prometheus(record, running, at):

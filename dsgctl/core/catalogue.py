@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, fn
-
 from dsgctl.core import grants
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.store.queries import JOIN, fn
 
 MOST_DESCRIPTION = 1000  # characters of a description that are searched and shown
 MOST_PARTS = 20  # versions, and locations, that are named of one dataset

@@ -6,8 +6,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from peewee import JOIN, fn
-
 from dsgctl.core import validation
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotFound
@@ -15,6 +13,7 @@ from dsgctl.core.rules import boundary
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Dataset, Version
+from dsgctl.store.queries import JOIN, fn
 
 
 def by_name(database: Database, name: str) -> Dataset | None:

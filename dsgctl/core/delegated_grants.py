@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from peewee import JOIN
-
 from dsgctl.core.change import Change
 from dsgctl.core.rules.access import LEVELS, expand
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.store.queries import JOIN
 
 PASSED_ON: Final = ("manage", "admin")  # the permissions that let their holder give anything
 NEVER: Final = datetime.max.replace(tzinfo=UTC)  # the end of what does not end

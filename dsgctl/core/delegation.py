@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from peewee import JOIN
-
 from dsgctl.core import account_status, delegated_grants, snapshots, users
 from dsgctl.core.delegated_grants import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
@@ -25,6 +23,7 @@ from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.core.validation import email_key
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.store.queries import JOIN
 
 # The changes that this module decides about; whatever else a person tries to change is refused.
 ACTIONS = frozenset({"grant.add", "grant.set", "grant.revoke", "group.member.add", "group.member.remove"})

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from peewee import JOIN
-
 from dsgctl.core import datasets, delegated_grants, groups, service_accounts, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
@@ -14,6 +12,7 @@ from dsgctl.core.rules import access
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Grant
+from dsgctl.store.queries import JOIN
 
 Source = Literal["manual", "self-service", "import"]
 TargetIds = tuple[int, int | None, int | None]  # the ids of a target: dataset, version, scoping group

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from peewee import JOIN, fn
-
 from dsgctl.core import delegated_grants, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Group
+from dsgctl.store.queries import JOIN, fn
 
 
 def by_name(database: Database, name: str) -> Group | None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from peewee import JOIN, fn
-
 from dsgctl.core import users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
+from dsgctl.store.queries import JOIN, fn
 
 
 def by_slug(database: Database, slug: str) -> Principal | None:

@@ -7,14 +7,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from peewee import JOIN
-
 from dsgctl.core import account_status
 from dsgctl.core.rules.access import Dataset, Grant, PrincipalSnapshot, Terms, VersionTerms
 from dsgctl.core.rules.buckets import Location
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.prepared import Prepared, parameter
+from dsgctl.store.queries import JOIN
 
 _Scope = m.Group.alias("scope")
 _GRANT_COLUMNS = (

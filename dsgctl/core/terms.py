@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, fn
-
 from dsgctl.core import datasets, grants, services, snapshots, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -18,6 +16,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Acceptance, Terms
 from dsgctl.store.prepared import Prepared, parameter
+from dsgctl.store.queries import JOIN, fn
 
 
 def by_id(database: Database, terms_id: int) -> Terms | None:

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, fn
-
 from dsgctl.core import account_status, delegated_grants, validation
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
+from dsgctl.store.queries import JOIN, fn
 
 # What `add` and `change` may set, each with the function that checks it.
 _CHECKS: dict[str, Callable[[Any], Any]] = {

@@ -41,6 +41,19 @@ class ChangeRecord(NamedTuple):
     group_id: int | None
 
 
+class Compiled(NamedTuple):
+    """A select as SQL.
+
+    Attributes:
+        parameters: the values of its placeholders, in their order.
+        conversions: of the columns that are not returned as stored: index, and the function that converts a value.
+    """
+
+    sql: str
+    parameters: list[Any]
+    conversions: list[tuple[int, Any]]
+
+
 class Database:
     """The facts in one SQLite file, for one process; connections are per thread.
 
@@ -56,6 +69,7 @@ class Database:
         """
         require_sqlite(apsw.sqlite_lib_version())
         self.path = str(path)
+        self._compiled: dict[object, Compiled] = {}
         self.replaced = False  # whether `change_marker` has found another file at the path
         try:
             _refuse_kinds(Path(path))
@@ -143,15 +157,22 @@ class Database:
         with translate_errors(self.path):
             return list(query.execute(self._db))
 
-    def compiled(self, query: Any) -> tuple[str, list[Any], list[tuple[int, Any]]]:
-        """A select as SQL, its parameters, and which of its columns are converted how; see `prepared.Prepared`."""
+    def compile(self, query: Any) -> "Compiled":
+        """A select as SQL of this engine."""
         columns = [getattr(column, "field", column) for column in query._returning]
-        convert = [(at, field.python_value) for at, field in enumerate(columns) if type(field) not in _AS_IT_IS]
+        conversions = [(at, field.python_value) for at, field in enumerate(columns) if type(field) not in _AS_IT_IS]
         sql, parameters = self._db.get_sql_context().sql(query).query()
-        return sql, parameters, convert
+        return Compiled(sql, parameters, conversions)
+
+    def compile_once(self, key: object, query: Any) -> "Compiled":
+        """The same, kept under a key for as long as this handle lasts; see `prepared.Prepared`."""
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = self.compile(query)
+        return compiled
 
     def execute(self, sql: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
-        """Run a select that was `compiled`."""
+        """Run a select that was compiled."""
         with translate_errors(self.path):
             yield from self._db.connection().execute(sql, parameters)
 

@@ -1,4 +1,4 @@
-"""Selects that are turned into SQL once, for the hot path: peewee needs longer for that than SQLite for the rows."""
+"""Selects that each database compiles to SQL once. Compiling one takes peewee longer than SQLite takes to run it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,36 +15,37 @@ class _Parameter:
 
 
 def parameter(name: str) -> Any:
-    """Stands in a query for a value that comes with each run: text, a number or bytes."""
+    """A placeholder in a query for a value that each run supplies: text, a number or bytes."""
     return Value(_Parameter(name), converter=False)
 
 
 class Prepared:
-    """A select of columns, some of its conditions `given`. Make it once, at import; call it for its rows."""
+    """A select of columns whose conditions may contain `parameter`. Create it at import; call it for its rows.
+
+    It belongs to no database: the compiled SQL is kept by each `Database` that runs it.
+    """
 
     def __init__(self, query: Any) -> None:
         self._query = query
-        self._compiled: tuple[str, list[Any], list[tuple[int, Any]]] | None = None
 
     def __call__(self, database: Database, **values: Any) -> list[tuple[Any, ...]]:
         """The rows.
 
         Args:
-            values: one for each `given` name.
+            values: one for each `parameter`, by name.
         """
         return list(self.stream(database, **values))
 
     def stream(self, database: Database, **values: Any) -> Iterator[tuple[Any, ...]]:
-        """The rows, one at a time: a long answer is never held in memory."""
-        if self._compiled is None:
-            self._compiled = database.compiled(self._query)
-        sql, parameters, convert = self._compiled
-        rows = database.execute(sql, [values[one.name] if isinstance(one, _Parameter) else one for one in parameters])
-        return (_convert(row, convert) for row in rows) if convert else rows
+        """The rows, one at a time: a long result is never held in memory."""
+        sql, parameters, conversions = database.compile_once(self, self._query)
+        bindings = [values[item.name] if isinstance(item, _Parameter) else item for item in parameters]
+        rows = database.execute(sql, bindings)
+        return (_convert(row, conversions) for row in rows) if conversions else rows
 
 
-def _convert(row: tuple[Any, ...], convert: list[tuple[int, Any]]) -> tuple[Any, ...]:
+def _convert(row: tuple[Any, ...], conversions: list[tuple[int, Any]]) -> tuple[Any, ...]:
     cells = list(row)
-    for at, to_python in convert:
-        cells[at] = to_python(cells[at])
+    for column, to_python in conversions:
+        cells[column] = to_python(cells[column])
     return tuple(cells)

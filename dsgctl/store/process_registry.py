@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,17 +41,21 @@ def forget(database: Path, pid: int) -> None:
     _path(database, pid).unlink(missing_ok=True)
 
 
-def list_running(database: Path) -> list[Process]:
-    """What the processes that run now told last, in the order of their starts."""
-    found, now = [], time.time()
+def list_running(database: Path, *, now: float) -> list[Process]:
+    """The latest reports of the processes that run now, in the order of their starts.
+
+    Args:
+        now: seconds since 1970.
+    """
+    running = []
     for path in database.parent.glob(f"{database.name}.server-*.json"):
         try:
             process = _read(path)
         except (OSError, NotJson):
             continue  # it ends, or is of another release
         if now - process.reported_at < SILENT and _is_alive(process.pid):
-            found.append(process)
-    return sorted(found, key=lambda process: process.started)
+            running.append(process)
+    return sorted(running, key=lambda process: process.started)
 
 
 def _read(path: Path) -> Process:

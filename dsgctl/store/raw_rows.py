@@ -28,8 +28,8 @@ def raw(database: Database, model: Any) -> Iterator[tuple[Any, ...]]:
     key = model._meta.primary_key
     names = key.field_names if isinstance(key, peewee.CompositeKey) else [key.name]
     query = model.select(*model._meta.sorted_fields).order_by(*(getattr(model, name) for name in names))
-    sql, parameters, _ = database.compiled(query)
-    return database.execute(sql, parameters)
+    compiled = database.compile(query)
+    return database.execute(compiled.sql, compiled.parameters)
 
 
 def insert(database: Database, model: Any, rows: list[dict[str, Any]]) -> None:

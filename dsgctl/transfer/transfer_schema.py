@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from peewee import AutoField, BlobField, BooleanField, Field, ForeignKeyField, IntegerField
-
 from dsgctl.core import validation
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store import raw_rows as stored
 from dsgctl.store.models import MAX_NUMBER, TimeField, utc_datetime, utc_text
+from dsgctl.store.queries import AutoField, BlobField, BooleanField, Field, ForeignKeyField, IntegerField
 
 Form = Callable[[Any], Any]  # returns the value as the table holds it, or raises Invalid
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -53,7 +52,7 @@ class StatusReporter:
         self._database = database
         self._listening = listening
         self._metrics = metrics
-        self._started = time.time()
+        self._started = clock.seconds()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
@@ -71,7 +70,7 @@ class StatusReporter:
         if behind > CLOCK_BEHIND:
             log.error("this host's clock was set back by %.0f s; going on as if it was not, until a new start", behind)
         counts = self._metrics.counts()
-        told = Process(os.getpid(), __version__, self._started, time.time(), counts, self._listening)
+        told = Process(os.getpid(), __version__, self._started, clock.seconds(), counts, self._listening)
         try:
             process_registry.report(self._database, told)
         except OSError as error:

@@ -2,11 +2,10 @@
 
 import logging
 import threading
-import time
 from datetime import UTC, datetime
 from itertools import islice
 
-from dsgctl.core import tokens
+from dsgctl.core import clock, tokens
 from dsgctl.store import Database, StoreError
 
 INTERVAL = 10.0  # seconds between writes
@@ -36,7 +35,7 @@ class LastUsed:
 
     def note(self, token_id: int) -> None:
         """Say that a token was used now. Costs a look into a dict."""
-        minute = int(time.time()) // MINUTE
+        minute = int(clock.seconds()) // MINUTE
         if self._minutes.get(token_id) != minute:
             if len(self._minutes) >= MOST:
                 self._minutes.clear()
@@ -53,7 +52,7 @@ class LastUsed:
         """Write the uses noted since the last time; what cannot be written is kept for the next."""
         uses, self._unwritten = self._unwritten, {}
         # Of earlier minutes nothing need be remembered: the memory is that of one minute's tokens.
-        minute = int(time.time()) // MINUTE
+        minute = int(clock.seconds()) // MINUTE
         self._minutes = {token_id: noted for token_id, noted in self._minutes.items() if noted == minute}
         if not uses:
             return

@@ -136,7 +136,7 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
 )
 def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None:
     path.with_name(f"{path.name}.server-1.json").write_text(content)
-    assert process_registry.list_running(path) == []
+    assert process_registry.list_running(path, now=time.time()) == []
 
 
 def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
     process_registry.report(path, process_registry.Process(os.getpid(), "0", 0.0, time.time(), {"requests": 7}))
     # One that has told nothing for long: another program has its number now.
     process_registry.report(path, process_registry.Process(os.getppid(), "0", 0.0, time.time() - 120, {"requests": 9}))
-    assert [one.counts for one in process_registry.list_running(path)] == [{"requests": 7}]
+    assert [one.counts for one in process_registry.list_running(path, now=time.time())] == [{"requests": 7}]
 
 
 def test_threads_count_without_losing_one() -> None:

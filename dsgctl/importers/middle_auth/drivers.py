@@ -6,10 +6,9 @@ import sys
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-import peewee
-
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import has_control, quoted
+from dsgctl.store.queries import peewee
 
 CONNECT_TIMEOUT = 10  # seconds
 LOCK_TIMEOUT = 5  # seconds that we wait for who changes a table
@@ -35,9 +34,11 @@ class _Mysql(peewee.MySQLDatabase):
 
 
 def _driver(name: str, package: str) -> Any:
-    """A driver's module, which dsgctl/__init__.py keeps from being loaded with peewee."""
-    if name in sys.modules and sys.modules[name] is None:
-        del sys.modules[name]
+    """A driver's module, which is not imported with peewee (store/queries.py).
+
+    Raises:
+        Invalid: it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:

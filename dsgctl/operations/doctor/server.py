@@ -10,6 +10,7 @@ from typing import Any
 
 from dsgctl import __version__
 from dsgctl.config import Config
+from dsgctl.core import clock
 from dsgctl.json_text import NotJson, parse_object
 from dsgctl.operations.doctor.account import describe, find_account
 from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failed, ok, warning
@@ -41,7 +42,7 @@ class Endpoint:
 def find_endpoints(case: Case) -> list[Endpoint]:
     """Every socket that a unit holds or a process listens on; that of DSG_PORT if there is none."""
     endpoints = {f"unix:{path}": Endpoint(f"unix:{path}") for path in sorted(case.host.sockets.glob("dsgserve*.sock"))}
-    for process in process_registry.list_running(case.config.database):
+    for process in process_registry.list_running(case.config.database, now=clock.seconds()):
         for address in process.listening:
             endpoints[address] = Endpoint(address, process)
     default = f"127.0.0.1:{case.config.port}"

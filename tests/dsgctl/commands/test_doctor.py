@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -968,7 +969,9 @@ def test_several_processes_are_each_found_and_asked(
         for number in (1, 2):
             stack.enter_context(running_server(sockets / f"dsgserve@{number}.sock", here.database, here.site.origin))
             (wants / f"dsgserve@{number}.socket").symlink_to(here.units / "dsgserve.socket")
-        wait_until(lambda: len(process_registry.list_running(here.database)) == 2, what="what they tell")
+        wait_until(
+            lambda: len(process_registry.list_running(here.database, now=time.time())) == 2, what="what they tell"
+        )
         _, rows = examine(host=host)
         for number in (1, 2):
             find(rows, "server", "ok", f"answers on unix:{sockets}/dsgserve@{number}.sock")
@@ -987,7 +990,7 @@ def test_a_server_on_another_port_is_found_by_what_it_tells(
     from tests.e2e.conftest import running
 
     with running(here.database, tmp_path) as server:
-        wait_until(lambda: bool(process_registry.list_running(here.database)), what="what it tells")
+        wait_until(lambda: bool(process_registry.list_running(here.database, now=time.time())), what="what it tells")
         _, rows = examine(host=replace(here.host, sockets=tmp_path))
         find(rows, "server", "ok", f"answers on {server.origin.removeprefix('http://')}")
 

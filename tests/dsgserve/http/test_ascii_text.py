@@ -88,7 +88,7 @@ ALWAYS = {
 ALLOWED = {
     "ascii_text: text.lower()": "after isascii()",
     "ascii_text: int(text)": "after its pattern, and not longer than `most`",
-    "last_used: int(time.time())": "of our own clock",
+    "last_used: int(clock.seconds())": "of our own clock",
     "gcs_tokens: int(reply.status)": "a number already",
     "landing: (query_value(request, 'q') or '')[:_LONGEST_FILTER].strip()": "words that a person looks for",
     "sign_in: error.message[0].upper()": "our own words",
