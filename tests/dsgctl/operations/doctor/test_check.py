@@ -1,0 +1,20 @@
+"""An error of the operating system, with its cause and the next command."""
+
+import errno
+import os
+
+from dsgctl.operations.doctor.check import explain_os_error
+
+
+def test_the_operating_systems_refusals_are_told_with_their_cause() -> None:
+
+    for number, do in (
+        (errno.EACCES, "sudo"),
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOENT, "make it"),
+        (errno.EIO, "disk"),
+        (9999, "ls -ld"),
+    ):
+        check = explain_os_error("disk", OSError(number, os.strerror(number), "/x"))
+        assert check.found.startswith("/x: ") and do in check.do and "service's user" not in check.do

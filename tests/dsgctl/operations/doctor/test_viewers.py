@@ -1,0 +1,67 @@
+"""NGAUTH_ALLOWED_ORIGINS: patterns that admit too much or nothing."""
+
+import pytest
+
+from dsgctl.config import load
+from dsgctl.operations.doctor.viewers import check_viewers
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        (r"https://viewer\.example\.org", None),
+        (r"https://(viewer|atlas)\.example\.org", None),
+        (r"https://[a-z0-9-]+\.example\.org", None),
+        (r"^https?://.*\.neuroglancer\.org$", None),
+        (r"(?i)https://Viewer\.example\.org", None),
+        (r"http://localhost(:\d+)?", None),
+        (r"http://127\.0\.0\.1:8080", None),
+        (r"https://viewer\.example\.org(:8443)?", None),
+        (r"https://\pL+\.example\.org", None),
+        (r"https://viewer.example.org", "also lets https://viewerxexample.org in"),
+        (r"https://viewer\.example\.org.*", "also lets https://viewer.example.org.attacker.example in"),
+        (r"https://.*viewer\.example\.org", "also lets https://attacker-viewer.example.org in"),
+        (r"https://.*\.example\.org|https://.*", "also lets https://attacker.example in"),
+        (r".*", "also lets https://attacker.example in"),
+        (r"viewer\.example\.org", "an origin begins with https://"),
+        (r"//viewer\.example\.org", "an origin begins with https://"),
+        (r"https:/viewer\.example\.org", "an origin begins with https://"),
+        (r"https://viewer\.example\.org/", "without a slash or path"),
+        (r"https://viewer\.example\.org/v/", "without a slash or path"),
+        (r"https://viewer\.example\.org/?|https://b\.org/", "'https://b.org/': an origin ends"),
+        (r"https://(a\.org/|b\.org)", "'https://a.org/': an origin ends"),
+        (r"https://viewer\\.example\\.org", "it asks for a backslash"),
+        (r"https://a\.org,https://b\.org", "separated by |"),
+        (r"https://a\.org https://b\.org", "separated by |"),
+        (r"https://a\.org|b\.org", "'b.org': an origin begins with https://"),
+        (r"https://a\.org|", "'': an origin begins"),
+        (r"http://viewer\.example\.org", "over http alone"),
+        (r"https://b\.org|http://viewer\.example\.org", "admits viewer.example.org over http alone"),
+        (r"https://Viewer\.example\.org", "lower case"),
+        (r"HTTPS://viewer\.example\.org", "an origin begins with https://"),
+        (r"https://viewer\.example\.org:443", "no origin has that form"),
+        (r"https://viewer\.example\.org:99999", "no origin has that form"),
+        (r"https://neuroglancer-demo\.appsppot\.com", "a slip of neuroglancer-demo.appspot.com?"),
+        (r"https://neuroglancer-dem\.appspot\.com", "a slip of neuroglancer-demo.appspot.com?"),
+        (r"https://spelunker\.cave-explorer\.com", "a slip of spelunker.cave-explorer.org?"),
+    ],
+)
+def test_a_pattern_of_viewers_is_tried(pattern: str, said: str | None) -> None:
+
+    (check,) = check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern}))
+    if said is None:
+        assert check.status == "ok" and "of the well-known viewers it admits" in check.found
+    else:
+        assert check.status == "failed" and said in check.found and check.do
+
+
+def test_which_viewers_are_admitted_is_said() -> None:
+
+    def said(pattern: str, **more: str) -> str:
+        return " ".join(check.found for check in check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern, **more})))
+
+    both_known = r"https://(spelunker\.cave-explorer\.org|neuroglancer-demo\.appspot\.com)"
+    assert "admits https://neuroglancer-demo.appspot.com, https://spelunker.cave-explorer.org" in said(both_known)
+    assert "it admits none" in said(r"https://viewer\.example\.org")
+    assert "DSG_VIEWER_URL leads to https://v.org, which" in said(r"https://b\.org", DSG_VIEWER_URL="https://v.org/x")
+    assert "a slip of viewer.lab.org?" in said(r"https://viewr\.lab\.org", DSG_VIEWER_URL="https://viewer.lab.org/")
