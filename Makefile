@@ -34,7 +34,7 @@ check: $(VENV)/tested  ## lint, types, and which module may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-guide: $(VENV)/tested  ## write the pages of the manual that come from the program: settings and commands
+guide: $(VENV)/tested  ## write the parts of the documentation that come from the program
 	$(BIN)/python -m tests.generated_pages
 
 $(VENV)/installed: pyproject.toml

@@ -11,7 +11,7 @@ from dsgctl.commands.session import command as subcommand
 from dsgctl.core import datasets, grants, service_accounts, snapshots, terms, users
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
-from dsgctl.core.rules import access, buckets
+from dsgctl.core.rules import access, buckets, levels
 from dsgctl.core.rules.access import Decision, PrincipalSnapshot, Reason
 from dsgctl.core.rules.buckets import BucketReason
 
@@ -97,7 +97,7 @@ _WHY = {
     Reason.NO_GRANT: "no grant on this dataset reaches them",
     Reason.GRANT_EXPIRED: "the grant that gave it has expired",
     Reason.LEVEL_TOO_LOW: "the grants give less than that",
-    Reason.READ_ONLY: "the account is read-only, which takes 'edit' away",
+    Reason.READ_ONLY: f"the account is read-only, which takes {levels.enumerate_lost_if_read_only()} away",
     Reason.TERMS_MISSING: "terms are not accepted",
 }
 

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from dsgctl.commands.session import Name, Number
 from dsgctl.core import audit, datasets, service_accounts, services, terms, tokens, users
 from dsgctl.core.clock import now
-from dsgctl.core.rules import access
+from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
 MOST = 1000  # of one kind: more nobody reads
@@ -29,7 +29,7 @@ def _accounts(database: Database, given: Parameters) -> list[str]:
 
 
 def _levels(database: Database, given: Parameters) -> list[str]:
-    return sorted(access.LEVELS, key=access.level)
+    return list(levels.NAMES)
 
 
 def _versions(database: Database, given: Parameters) -> list[str]:

@@ -12,6 +12,7 @@ from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
+from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
 
@@ -72,6 +73,13 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "add",
     example="dsgctl grant add fish2 view --group lab-1\n"
     "dsgctl grant add fish2 edit --user ada@example.org --expires 90d",
+    help=f"""Give {levels.enumerate_names("or")}; again with another --expires to change when it ends.
+
+    Each permission includes those before it:
+
+    \b
+    """
+    + "\n    ".join(f"{name:8}{levels.BY_NAME[name].meaning}" for name in levels.NAMES),
 )
 @_target_options
 @click.option("--expires", metavar="90d|DATE|never", help="Ends by itself; a new one never does if not said.")
@@ -87,7 +95,6 @@ def add(
     scope: str | None,
     expires: str | None,
 ) -> None:
-    """Give view, edit, manage or admin; again with another --expires to change when it ends."""
     target = Target(dataset, grants.require_level(permission), version, scope)
     for_ever = expires == "never"
     end = validation.moment_after(expires, now()) if expires is not None and not for_ever else None

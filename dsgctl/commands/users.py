@@ -13,6 +13,7 @@ from dsgctl.commands.session import command as subcommand
 from dsgctl.core import groups, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.rules import levels
 from dsgctl.wording import counted
 
 _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")
@@ -33,7 +34,7 @@ def _attributes(**given: Any) -> dict[str, Any]:
 @click.option("--name", help="Full name.")
 @click.option("--display-name", help="Shown instead of the name.")
 @click.option("--admin", is_flag=True, default=None, help="Manages the gateway; services may let admins do all.")
-@click.option("--read-only", is_flag=True, default=None, help="Never gets 'edit'.")
+@click.option("--read-only", is_flag=True, default=None, help=f"Never gets {levels.enumerate_lost_if_read_only()}.")
 @click.option("--pi", help="Principal investigator.")
 @click.option("--affiliation", "affiliations", multiple=True, help="Institute; may be given several times.")
 @click.option("--note", help="For operators.")
@@ -86,7 +87,7 @@ def show(session: Session, email: str) -> None:
 @click.option("--name", help="Full name.")
 @click.option("--display-name", help="Shown instead of the name.")
 @click.option("--admin/--no-admin", default=None, help="Manages the gateway.")
-@click.option("--read-only/--no-read-only", default=None, help="Never gets 'edit'.")
+@click.option("--read-only/--no-read-only", default=None, help=f"Never gets {levels.enumerate_lost_if_read_only()}.")
 @click.option("--pi", help="Principal investigator.")
 @click.option("--affiliation", "affiliations", multiple=True, help="All institutes, in place of those known.")
 @click.option("--note", help="For operators; in place of what was noted.")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dsgctl.core import grants
-from dsgctl.core.rules import access
+from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -113,7 +113,7 @@ def _entries(
         Entry(
             name,
             described.get(name, ""),
-            max(held[name], key=lambda permission: (access.level(permission), permission)) if name in held else None,
+            levels.find_highest(held[name]) if name in held else None,
             _unaccepted_own(known, name),
             tuple(versions[name][:MOST_PARTS]),
             max(0, len(versions[name]) - MOST_PARTS),

@@ -18,12 +18,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from dsgctl.core.change import Change
-from dsgctl.core.rules.access import LEVELS, expand
+from dsgctl.core.rules import levels
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.queries import JOIN
 
-PASSED_ON: Final = ("manage", "admin")  # the permissions that let their holder give anything
 NEVER: Final = datetime.max.replace(tzinfo=UTC)  # the end of what does not end
 NOTHING: Final = datetime.min.replace(tzinfo=UTC)  # the end of what is not there
 _Seat = tuple[int, int]  # a membership: the ids of principal and group
@@ -40,9 +39,9 @@ def passes(
     """
     if held_version is not None and held_version != version:
         return False
-    if read_only and "edit" in expand(permission):
+    if read_only and levels.expand(permission) & levels.LOST_IF_READ_ONLY:
         return False
-    return held == "admin" or (held == "manage" and permission in LEVELS and permission != "admin")
+    return levels.may_give(held, permission)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,8 @@ class _Facts:
         in_scope = (m.Membership.principal == m.Grant.principal) & (m.Membership.group == m.Grant.scope_group)
         self._seats |= _members(database, _GIVEN, _MEMBERS.join_from(m.Membership, m.Grant, on=in_scope))
         groups = {one.group for one in self._seats.values() if one.principal in givers}
-        holds = _grants(database, m.Grant.permission.in_(PASSED_ON) & m.Grant.principal.in_(givers))
-        holds |= _grants(database, m.Grant.permission.in_(PASSED_ON) & m.Grant.group.in_(groups))
+        holds = _grants(database, m.Grant.permission.in_(levels.GIVES_SOMETHING) & m.Grant.principal.in_(givers))
+        holds |= _grants(database, m.Grant.permission.in_(levels.GIVES_SOMETHING) & m.Grant.group.in_(groups))
         self._direct: dict[int, list[_Grant]] = defaultdict(list)
         self._through: dict[int, list[_Grant]] = defaultdict(list)
         for grant in holds.values():
@@ -159,7 +158,7 @@ class _Facts:
                 or (grant.principal is not None and self._sits(grant.principal, grant.scope, seats))
             )
         )
-        return self._reach(giver, grant, ends, seats, held=PASSED_ON if scoped else ("admin",))
+        return self._reach(giver, grant, ends, seats, held=levels.GIVES_SOMETHING if scoped else levels.GIVES_ANYTHING)
 
     def _may_stay(
         self, member: _Member, longest: Mapping[int, datetime], ends: Mapping[int, datetime], seats: set[_Seat]
@@ -186,7 +185,7 @@ class _Facts:
         grant: _Grant,
         ends: Mapping[int, datetime],
         seats: set[_Seat],
-        held: tuple[str, ...] = PASSED_ON,
+        held: tuple[str, ...] = levels.GIVES_SOMETHING,
     ) -> datetime:
         """Until when somebody may pass on this grant, by what they hold."""
         holds = [*self._direct[holder]]

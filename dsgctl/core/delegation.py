@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from dsgctl.core import account_status, delegated_grants, snapshots, users
+from dsgctl.core import account_status, snapshots, users
 from dsgctl.core.delegated_grants import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
-from dsgctl.core.rules import access
+from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.core.validation import email_key
 from dsgctl.store import Database
@@ -72,13 +72,13 @@ class Delegate:
     def administers(self, dataset: str) -> bool:
         """Whether they decide about all of its grants."""
         return self.manages_gateway or any(
-            grant.permission == "admin" and grant.version is None for grant in self._holds(dataset)
+            grant.permission in levels.GIVES_ANYTHING and grant.version is None for grant in self._holds(dataset)
         )
 
     def manages(self, dataset: str) -> bool:
         """Whether they decide about some of its grants at least."""
         return self.manages_gateway or any(
-            grant.permission == "admin" or self.facts.leads for grant in self._holds(dataset)
+            grant.permission in levels.GIVES_ANYTHING or self.facts.leads for grant in self._holds(dataset)
         )
 
     def people_of(self, dataset: str) -> frozenset[str] | None:
@@ -125,7 +125,7 @@ class Delegate:
         if self.manages_gateway or self.is_self(grant["user"] or "") or grant["group"] in self.facts.groups:
             return True
         holds = self._holds(dataset)
-        if any(one.permission == "admin" and one.version in (None, version) for one in holds):
+        if any(one.permission in levels.GIVES_ANYTHING and one.version in (None, version) for one in holds):
             return True
         return self.leads(grant["scope"] or "") and any(
             passes(one.permission, one.version, permission, version, read_only=False) for one in holds
@@ -155,7 +155,7 @@ class Delegate:
         if not self.manages(dataset):
             self._refuse(f"decide who may use {dataset}", "its admins do")
         scoped = scope is not None and self.leads(scope) and self._belongs(scope, *subject)
-        end = self._passing(dataset, permission, version, delegated_grants.PASSED_ON if scoped else ("admin",))
+        end = self._passing(dataset, permission, version, levels.GIVES_SOMETHING if scoped else levels.GIVES_ANYTHING)
         if end == NOTHING:
             self._refuse_grant(dataset, permission, version, scope)
         return end
@@ -167,9 +167,9 @@ class Delegate:
             self._refuse(f"decide about all of {dataset}", f"say which version: {own}")
         if scope is None or not self.leads(scope):
             self._refuse("decide about this grant", f"scope it to a group that you lead: --scope {self._led()}")
-        if permission not in access.LEVELS or permission == "admin":
+        if permission not in levels.BY_NAME or permission in levels.GIVES_ANYTHING:
             self._refuse(f"decide about {permission} on {dataset}", "its admins do")
-        if self._passing(dataset, permission, version, delegated_grants.PASSED_ON) == NOTHING:
+        if self._passing(dataset, permission, version, levels.GIVES_SOMETHING) == NOTHING:
             self._refuse(f"decide about {permission} on {dataset}", "it is more than they have there themselves")
         self._refuse("decide about this grant", f"it is not for somebody of the group {scope}")
 
@@ -196,7 +196,7 @@ class Delegate:
                 .where(m.Grant.group == group_id)
             )
             for dataset, version, permission, expires in self.database.tuples(query):
-                if self._passing(dataset, permission, version, delegated_grants.PASSED_ON) < (expires or NEVER):
+                if self._passing(dataset, permission, version, levels.GIVES_SOMETHING) < (expires or NEVER):
                     what = f"{permission} on {dataset}" if self.knows(dataset) else "more than they have"
                     self._refuse(f"put anybody into {group}", f"it gives {what}: not theirs to give, or not so long")
 
@@ -209,7 +209,7 @@ class Delegate:
         return [
             grant
             for grant in self.facts.grants
-            if grant.dataset == dataset and grant.permission in delegated_grants.PASSED_ON and grant.counts(self.at)
+            if grant.dataset == dataset and grant.permission in levels.GIVES_SOMETHING and grant.counts(self.at)
         ]
 
     def _passing(self, dataset: str, permission: str, version: str | None, held: tuple[str, ...]) -> datetime:

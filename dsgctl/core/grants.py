@@ -8,7 +8,7 @@ from typing import Any, Literal
 from dsgctl.core import datasets, delegated_grants, groups, service_accounts, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
-from dsgctl.core.rules import access
+from dsgctl.core.rules import levels
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Grant
@@ -48,10 +48,10 @@ class Target:
 
 
 def require_level(text: str) -> str:
-    """One of the four: what a person may grant. Imports may bring others."""
-    if text not in access.LEVELS:
+    """The name of a level: what a person may grant. Imports may bring others."""
+    if text not in levels.BY_NAME:
         raise Invalid(
-            f"{validation.quoted(text)} is not a permission", "the permissions are view, edit, manage and admin"
+            f"{validation.quoted(text)} is not a permission", f"the permissions are {levels.enumerate_names('and')}"
         )
     return text
 
@@ -262,7 +262,7 @@ def _check_permission(database: Database, name: str) -> None:
     """Raises:
     Invalid: nobody has a permission of this name yet, and it is not of the form that a new one must have.
     """
-    if name in access.LEVELS or isinstance(name, validation.Foreign):
+    if name in levels.BY_NAME or isinstance(name, validation.Foreign):
         return
     if (
         not validation.is_storable(name)
@@ -311,7 +311,7 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     change.database.run(Grant.delete().where(Grant.id == known.id))
     before = _describe_target(target) | ({"expires": known.expires} if known.expires else {})
     before |= {"granted_by": known.granted_by, "source": known.source}
-    if subject.principal_id is not None and target.permission == "view" and target.version is None:
+    if subject.principal_id is not None and target.permission == levels.VIEW and target.version is None:
         _withdraw(change, subject.principal_id, target.dataset)
     change.record("grant.revoke", _format_label(target, subject), before)
 

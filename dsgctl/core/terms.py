@@ -10,7 +10,7 @@ from typing import Any
 from dsgctl.core import datasets, grants, services, snapshots, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
-from dsgctl.core.rules import access
+from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -320,9 +320,9 @@ def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
     # accept twice.
     for row in grants.list_grants(change.database, dataset=dataset, subject=subject, by_operators=True):
         lasting = row["expires"] is None or row["expires"] > change.at
-        if row["permission"] == "view" and row["version"] is None and lasting:
+        if row["permission"] == levels.VIEW and row["version"] is None and lasting:
             return
-    grants.add(change, subject, grants.Target(dataset, "view"), for_ever=True, source="self-service")
+    grants.add(change, subject, grants.Target(dataset, levels.VIEW), for_ever=True, source="self-service")
 
 
 def list_terms(database: Database) -> Iterator[dict[str, Any]]:

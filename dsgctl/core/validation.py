@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from dsgctl.core.errors import Invalid
+from dsgctl.core.rules import levels
 
 # The domain of the emails that user/cache reports for service accounts; no user may have it
 # (contract.md, "GET /api/v1/user/cache").
@@ -221,7 +222,7 @@ def permission(text: str) -> str:
     if isinstance(text, Foreign):
         return text
     if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
-        raise Invalid(f"{quoted(text)} is not a permission", "the permissions are view, edit, manage and admin")
+        raise Invalid(f"{quoted(text)} is not a permission", f"the permissions are {levels.enumerate_names('and')}")
     return text
 
 

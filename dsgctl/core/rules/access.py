@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
+from dsgctl.core.rules import levels
+from dsgctl.core.rules.levels import expand
 from dsgctl.core.validation import SERVICE_ACCOUNT_DOMAIN
-
-# The order of the permissions, here and nowhere else. Each brings those below it.
-LEVELS: Final[Mapping[str, int]] = {"view": 1, "edit": 2, "manage": 3, "admin": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +113,6 @@ class PrincipalSnapshot:
         return self.ended_by is None
 
 
-_EXPANDED = {name: frozenset(lower for lower, of in LEVELS.items() if of <= level) for name, level in LEVELS.items()}
-
-
-def expand(permission: str) -> frozenset[str]:
-    """A permission and those below it. A name outside the four passes through as it is."""
-    return _EXPANDED.get(permission) or frozenset((permission,))
-
-
 def granted_permissions(facts: PrincipalSnapshot, at: datetime) -> dict[str, frozenset[str]]:
     """The permissions that the grants give on each dataset, terms aside."""
     found: dict[str, frozenset[str]] = {}
@@ -129,7 +120,7 @@ def granted_permissions(facts: PrincipalSnapshot, at: datetime) -> dict[str, fro
         if grant.counts(at):
             found[grant.dataset] = found.get(grant.dataset, frozenset()) | expand(grant.permission)
     if facts.read_only:
-        found = {dataset: permissions - {"edit"} for dataset, permissions in found.items()}
+        found = {dataset: permissions - levels.LOST_IF_READ_ONLY for dataset, permissions in found.items()}
     return {dataset: permissions for dataset, permissions in found.items() if permissions}
 
 
@@ -186,7 +177,7 @@ def build_user_cache(facts: PrincipalSnapshot, at: datetime) -> dict[str, Any]:
         "affiliations": sorted(facts.affiliations),
         "groups": sorted(facts.groups),
         "groups_admin": sorted(facts.leads),
-        "permissions": {name: max(map(level, held)) for name, held in sorted(counting.items())},
+        "permissions": {name: max(map(levels.find_wire_number, held)) for name, held in sorted(counting.items())},
         "permissions_v2": {name: sorted(held) for name, held in sorted(counting.items())},
         "permissions_v2_ignore_tos": {name: sorted(held) for name, held in sorted(all_permissions.items())},
         "missing_tos": missing,
@@ -199,14 +190,10 @@ def public_name(facts: PrincipalSnapshot) -> str:
     return facts.display_name or facts.name or facts.label.partition("@")[0]
 
 
-def level(permission: str) -> int:
-    return LEVELS.get(permission, 0)
-
-
 def datasets_admin(facts: PrincipalSnapshot, at: datetime) -> list[str]:
     """Datasets with an ``admin`` grant to the user directly, terms aside."""
     direct = (grant for grant in facts.grants if grant.group is None and grant.counts(at))
-    return sorted({grant.dataset for grant in direct if grant.permission == "admin"})
+    return sorted({grant.dataset for grant in direct if grant.permission == levels.ADMIN})
 
 
 def next_change(facts: PrincipalSnapshot, at: datetime) -> datetime | None:
@@ -286,7 +273,7 @@ def decide(facts: PrincipalSnapshot, dataset: str, permission: str, at: datetime
             return answer(Reason.READ_ONLY)
         if any(permission in expand(grant.permission) for grant in expired):
             return answer(Reason.GRANT_EXPIRED)
-        if permission not in LEVELS:
+        if permission not in levels.BY_NAME:
             return answer(Reason.NO_SUCH_PERMISSION)
         return answer(Reason.LEVEL_TOO_LOW if counting else Reason.NO_GRANT)
     return answer(Reason.TERMS_MISSING if missing else Reason.GRANTED)
@@ -342,7 +329,7 @@ def grant_reaches(facts: PrincipalSnapshot, dataset: str, version: str | None, a
         grant.dataset == dataset
         and grant.version in (None, version)
         and grant.counts(at)
-        and "view" in expand(grant.permission)
+        and levels.VIEW in expand(grant.permission)
         for grant in facts.grants
     )
 

@@ -13,6 +13,7 @@ from tests.decision_table import CASES, Case, build
 from tests.dsgctl.commands.running import Quick, Result, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
+from tests.level_table import NAMES
 
 BO, ADA, OLD = "bo@example.org", "ada@example.org", "old@example.org"
 
@@ -217,7 +218,7 @@ def test_show_of_a_disabled_account_says_that_the_server_refuses_it(filled: Worl
 def test_who_lists_exactly_those_whom_check_lets_in(filled: World) -> None:
     people = [ADA, BO, OLD, "root@example.org", "nightly-export"]
     for dataset in ("fish2", "fly"):
-        for permission in ("view", "edit", "manage", "admin"):
+        for permission in NAMES:
             listed = filled.quick("access", "who", dataset, permission, "-o", "value").ok().out.split()
             checks = {who: filled.quick("access", "check", who, dataset, permission).code for who in people}
             assert listed == [who for who in people if checks[who] == 0]

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from dsgctl.commands import NOUNS
+from dsgctl.core.rules import levels
 from dsgctl.core.validation import has_control
 from tests.dsgctl.commands.running import Process, Quick, Result, dump
 from tests.dsgctl.commands.world import World
@@ -20,7 +21,7 @@ ERRORS: list[tuple[int, str, str, str]] = [
     (2, "user list -o xml", "'xml' is not one of 'table', 'json', 'jsonl', 'csv', 'value'", "--help"),
     (2, "user list --frobnicate", "No such option '--frobnicate'", "see 'dsgctl user list --help'"),
     (2, "user remove ada@example.org", "ada@example.org goes, with 1 grant, 1 group and 1 token", "say -y"),
-    (2, "grant add fish2 peek --user ada@example.org", "'peek' is not a permission", "view, edit, manage and admin"),
+    (2, "grant add fish2 peek --user ada@example.org", "'peek' is not a permission", levels.enumerate_names("and")),
     (2, "grant add fish2 view", "nobody is named", "say one of --user EMAIL, --group NAME and --service-account NAME"),
     (2, "grant add fish2 view --user ada@example.org --group lab-1", "a grant has one subject", "say only one of"),
     (2, "grant revoke fish2 view", "nobody is named", "say one of --user EMAIL"),

@@ -19,17 +19,16 @@ from dsgctl.core import datasets, delegated_grants, delegation, grants, groups, 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.grants import Target
-from dsgctl.core.rules import access
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.core.builders import AT
+from tests.level_table import NAMES, ROWS, TABLE, included
 
 PEOPLE = ("a", "b", "c", "d")
 GROUPS = ("g", "h")
 VERSIONS = (None, "v1", "v2")
-LEVELS = tuple(access.LEVELS)
 NEVER = datetime.max.replace(tzinfo=AT.tzinfo)
 ENDS = (None, timedelta(hours=1), timedelta(days=10))
 MOMENTS = (
@@ -40,6 +39,8 @@ MOMENTS = (
     timedelta(days=20),
     timedelta(days=999),
 )
+
+GIVES_ANYTHING = {row.name for row in TABLE if row.gives == "anything"}
 
 Key = tuple[str, str, str | None, str | None]  # subject, permission, version, scope: of the one dataset
 Has = tuple[str | None, str]  # version and permission
@@ -71,24 +72,23 @@ class Operators:
                     self._give(allowed, subject, version, permission, when)
             for holder in PEOPLE:
                 for version, permission in list(allowed[holder]):
-                    if permission == "admin":
+                    passed_on = {
+                        (of, level) for of in self._within(version) for level in self._gives(holder, permission)
+                    }
+                    if permission in GIVES_ANYTHING:
                         for other in allowed:
-                            allowed[other] |= {
-                                (of, level) for of in self._within(version) for level in self._levels(holder, 4)
-                            }
-                    if permission == "manage":
+                            allowed[other] |= passed_on
+                    else:
                         for group in self._led_by(holder):
                             for other in (group, *self._people_of(group)):
-                                allowed[other] |= {
-                                    (of, level) for of in self._within(version) for level in self._levels(holder, 3)
-                                }
+                                allowed[other] |= passed_on
             grew = before != {who: len(has) for who, has in allowed.items()}
         return allowed
 
     def _give(
         self, allowed: dict[str, set[Has]], subject: str, version: str | None, permission: str, when: datetime
     ) -> None:
-        brought = {(of, level) for of in self._within(version) for level in access.expand(permission)}
+        brought = {(of, level) for of in self._within(version) for level in included(permission)}
         allowed[subject] |= brought
         for (who, group), since in (*((seat, None) for seat in self.seats), *self.by_leads.items()):
             if group != subject:
@@ -100,13 +100,16 @@ class Operators:
                 allowed[who] |= brought
 
     def _passes(self, allowed: dict[str, set[Has]], lead: str, version: str | None, permission: str) -> bool:
-        if (version, "admin") in allowed[lead] and permission in self._levels(lead, 4):
-            return True
-        return (version, "manage") in allowed[lead] and permission in self._levels(lead, 3)
+        return any(
+            of == version and permission in self._gives(lead, held) for of, held in allowed[lead] if held in ROWS
+        )
 
-    def _levels(self, holder: str, highest: int) -> set[str]:
-        some = {level for level, number in access.LEVELS.items() if number <= highest}
-        return {"view"} if holder in self.read_only else some
+    def _gives(self, holder: str, held: str) -> set[str]:
+        """The levels that one who holds a level may give, where and to whom they may."""
+        if ROWS[held].gives == "nothing":
+            return set()
+        lost = {row.name for row in TABLE if row.lost_if_read_only}
+        return {level for level in included(held) if holder not in self.read_only or not included(level) & lost}
 
     @staticmethod
     def _within(version: str | None) -> tuple[str | None, ...]:
@@ -238,13 +241,13 @@ class Lab:
                     (grant.version, level)
                     for grant in known[who].grants
                     if grant.counts(at)
-                    for level in access.expand(grant.permission)
+                    for level in included(grant.permission)
                 }
                 assert has <= allowed[who], (who, later, has - allowed[who])
 
 
 SUBJECTS = st.sampled_from(("b", "c", "c", "d", "a", "g"))
-GIVEN = st.sampled_from(("view", "edit", "manage", "view", "edit", "manage", "admin"))
+GIVEN = st.sampled_from((*NAMES[:-1], *NAMES))
 SCOPES = st.sampled_from(("g", "g", "g", "g", "h", None))
 KEYS = st.tuples(SUBJECTS, GIVEN, st.sampled_from(("v1", "v1", None, "v2")), SCOPES)
 ACTORS = st.sampled_from(("a", "a", "a", "a", "b", "b", "c"))

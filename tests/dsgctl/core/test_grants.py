@@ -7,6 +7,7 @@ import pytest
 from dsgctl.core import datasets, grants, groups, service_accounts, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grants import Subject, Target
+from dsgctl.core.rules import levels
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 
@@ -175,14 +176,14 @@ def test_an_unknown_dataset_version_or_scope_is_not_found(
 
 @pytest.mark.parametrize("permission", ["", "vi ew", "view\n"])
 def test_what_can_be_no_permission_is_refused(run: Run, ana: Subject, permission: str) -> None:
-    with refused(Invalid, "view, edit, manage and admin"):
+    with refused(Invalid, levels.enumerate_names("and")):
         run(grants.add, ana, Target("fish2", permission))
 
 
 @pytest.mark.parametrize("permission", ["owner", "View", "", "view edit", "write"])
 def test_a_person_grants_the_four_permissions_and_no_other(permission: str) -> None:
-    assert [grants.require_level(name) for name in ("view", "edit", "manage", "admin")]
-    with refused(Invalid, "view, edit, manage and admin"):
+    assert [grants.require_level(name) for name in levels.NAMES]
+    with refused(Invalid, levels.enumerate_names("and")):
         grants.require_level(permission)
 
 

@@ -29,6 +29,7 @@ from dsgctl.core.snapshots import read_bucket
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY, Run
+from tests.level_table import NAMES
 
 ADA, BO = "user:ada@example.org", "user:bo@example.org"
 CONDITION = {"title": "t", "expression": "true"}
@@ -60,7 +61,7 @@ def test_nobody_has_it_for_nothing_not_even_of_what_is_public(lying: Run) -> Non
     assert wanted(lying) == set()
 
 
-@pytest.mark.parametrize("permission", ["view", "edit", "manage", "admin"])
+@pytest.mark.parametrize("permission", NAMES)
 def test_any_permission_is_enough(lying: Run, permission: str) -> None:
     give(lying, "ada@example.org", permission)
     assert wanted(lying) == {ADA}

@@ -24,8 +24,9 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.core.builders import AT, DAY
+from tests.level_table import NAMES, ROWS, TABLE, included
 
-PERMISSIONS = ["view", "edit", "manage", "admin", "annotate", "Zoom"]
+PERMISSIONS = [*NAMES, "annotate", "Zoom"]
 SERVICES = ["clio", "cave"]
 ASKING = [None, *SERVICES, "unknown"]
 
@@ -82,16 +83,11 @@ def oracle_permissions(world: World, principal: dict[str, Any], at: Any) -> dict
             )
             if to_me or to_my_group:
                 names.add(grant["permission"])
-        # "Expanded downward (admin > manage > edit > view)"
-        if "admin" in names:
-            names.add("manage")
-        if "manage" in names:
-            names.add("edit")
-        if "edit" in names:
-            names.add("view")
-        # "then, for a read-only user, edit alone is taken out"
+        # "A permission includes those above it in the table, and itself"
+        names = set().union(*map(included, names))
+        # "A read-only user loses edit, and nothing else"
         if principal["read_only"]:
-            names.discard("edit")
+            names -= {row.name for row in TABLE if row.lost_if_read_only}
         if names:
             result[dataset["name"]] = sorted(names)
     return result
@@ -158,8 +154,7 @@ def name_of(user: dict[str, Any]) -> str:
 
 
 def highest(permissions: list[str]) -> int:
-    numbers = {"view": 1, "edit": 2, "manage": 3, "admin": 4}
-    return max(numbers.get(name, 0) for name in permissions)
+    return max(ROWS[name].number if name in ROWS else 0 for name in permissions)
 
 
 def group_name(world: World, group_id: int) -> str:
