@@ -123,7 +123,10 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/http/test_cookies.py::test_a_good_token_counts_whatever_stands_before_it",
         "dsgserve/http/test_cookies.py::test_a_login_under_way_cannot_be_planted_by_a_sibling",
     ],
-    "Bundles are encrypted to keys that are not on the host": ["dsgctl/commands/test_backup.py::test_"],
+    "Bundles are encrypted to keys that are not on the host": [
+        "dsgctl/operations/backup/test_create.py::test_a_bundle_is_encrypted_for_its_owner_alone_and_tells_no_secret",
+        "dsgctl/operations/backup/test_encryption.py::test_nobody_to_encrypt_to_is_no_backup_in_clear",
+    ],
     "Logs contain no token, key, code or address of a person": [
         "dsgserve/process/test_logs.py::test_what_another_server_repeats_of_a_secret_is_not_written",
         "dsgserve/process/test_logs.py::test_no_token_and_no_address_of_a_person_is_in_it",

@@ -8,7 +8,9 @@ from dsgctl.commands.session import Session
 from dsgctl.commands.session import command as subcommand
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotFound
-from dsgctl.operations import backup
+from dsgctl.operations.backup.bundles import Tiers, describe_bundles, list_bundles, require_whole
+from dsgctl.operations.backup.encryption import is_encrypted
+from dsgctl.operations.backup.restore import open_bundle
 
 
 @click.group()
@@ -35,7 +37,7 @@ def list_(session: Session, directory: Path | None) -> None:
             "tier": row.tiers,
             "encrypted": row.encrypted,
         }
-        for row in backup.described(_directory(session, directory), session.config)
+        for row in describe_bundles(_directory(session, directory), Tiers.of(session.config))
     )
     session.output.rows(rows, ["bundle", "created", "age", "bytes", "tier", "encrypted"], value="bundle")
 
@@ -53,12 +55,12 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
     whole, byte for byte what was made.
     """
     if bundle is None:
-        newest = next(iter(backup.list_bundles(_directory(session, None))), None)
+        newest = next(iter(list_bundles(_directory(session, None))), None)
         if newest is None:
             raise NotFound(f"there is no bundle in {session.config.backup_dir}", "dsgctl db backup makes one")
         bundle = newest
-    if identity is None and session.config.backup_identity is None and backup.is_encrypted(bundle):
-        whole = backup.require_whole(bundle)
+    if identity is None and session.config.backup_identity is None and is_encrypted(bundle):
+        whole = require_whole(bundle)
         session.output.done(
             f"{bundle.name} is whole: {whole} bytes, as it was made; with --identity its content is checked too",
             value="bundle",
@@ -67,7 +69,7 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
             sound=None,
         )
         return
-    with backup.open_bundle(bundle, session.config, identity=identity) as (_, manifest):
+    with open_bundle(bundle, session.config, identity=identity) as (_, manifest):
         rows = sum(manifest.rows.values())
         session.output.done(
             f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows",

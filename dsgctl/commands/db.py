@@ -8,17 +8,14 @@ import click
 from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session, yes_option
 from dsgctl.commands.session import command as subcommand
-from dsgctl.core import audit, delegated_grants
+from dsgctl.core import audit
 from dsgctl.core.clock import now
-from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import accept_clock, require_clock
-from dsgctl.core.validation import MAX_TEXT
+from dsgctl.operations import maintenance
 from dsgctl.store import Database
-from dsgctl.store.database import owner_name
-from dsgctl.store.migrations import LATEST, copy_before_migration, migrate, schema_number, schema_problems
-from dsgctl.store.models import utc_text
+from dsgctl.store.migrations import LATEST
 from dsgctl.store.shell import BadStatement, is_complete
-from dsgctl.store.shell import run as run_sql
 from dsgctl.wording import counted
 
 
@@ -34,19 +31,19 @@ def migrate_(session: Session) -> None:
     All or nothing, and safe to run again. Meanwhile servers of the release before answer what they can
     read, and 503 once the schema is another.
     """
-    path, at = session.config.database, utc_text(now())
-    former = copy_before_migration(path, at)
-    ran = migrate(path, now=at)
-    sentence = f"{path} has schema {LATEST}" + (f" now ({counted(len(ran), 'migration')} ran)" if ran else " already")
-    if former:
-        sentence += f"; to go back, stop the servers and: mv {former} {path}"
+    path = session.config.database
+    upgrade = maintenance.upgrade_database(path, now())
+    ran = f" now ({counted(upgrade.migrations, 'migration')} ran)" if upgrade.migrations else " already"
+    sentence = f"{path} has schema {LATEST}{ran}"
+    if upgrade.former:
+        sentence += f"; to go back, stop the servers and: mv {upgrade.former} {path}"
     session.output.done(
         sentence,
         value="schema",
         path=str(path),
         schema=LATEST,
-        changed=bool(ran),
-        former=str(former) if former else None,
+        changed=bool(upgrade.migrations),
+        former=str(upgrade.former) if upgrade.former else None,
     )
 
 
@@ -54,39 +51,7 @@ def migrate_(session: Session) -> None:
 @click.option("--mend", is_flag=True, help="Delete what the sqlite3 shell left of deleted rows.")
 def check(session: Session, mend: bool) -> None:
     """Look for damage: the file, its schema, its references, the chain of audit records."""
-    foreign = schema_problems(session.database)
-    if foreign:
-        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-        raise DsgError(
-            f"{session.database.path}: {'; '.join(foreign[:3])}{more}",
-            "a trigger or view can undo any rule: find out who did it, and restore a backup",
-        )
-    problems = session.database.integrity_problems()
-    dangling = session.database.dangling()
-    if dangling and mend and not problems:
-        with session.change() as change:
-            session.database.mend_dangling()
-            change.record("db.mend", f"database:{session.database.path}", before={"rows": dangling[:1000]})
-        dangling = session.database.dangling()
-    if dangling and not problems:
-        more = f" and {len(dangling) - 1} more such" if len(dangling) > 1 else ""
-        raise DsgError(f"{session.database.path}: {dangling[0]}{more}", "dsgctl db check --mend deletes what is left")
-    unsupported = delegated_grants.unsupported(session.database) if not problems else 0
-    if unsupported and mend:
-        with session.change():
-            pass  # every change takes back what is no longer supported
-    elif unsupported:
-        raise DsgError(
-            f"{session.database.path}: what was given with --as reaches further than what its givers hold: "
-            f"{unsupported} to take back or shorten",
-            "the next change does it, or dsgctl db check --mend",
-        )
-    broken = audit.verify(session.database)
-    if broken is not None:
-        problems.append(f"audit record {broken} does not follow from the one before it: somebody changed the log")
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise DsgError(f"{session.database.path}: {'; '.join(problems[:3])}{more}", "restore a backup")
+    maintenance.require_sound(session.database, session.change, mend=mend)
     session.output.done(f"{session.database.path} is sound", value="sound", path=session.database.path, sound=True)
 
 
@@ -117,18 +82,7 @@ def clock(session: Session, accept: bool) -> None:
 @subcommand(command, "info", example="dsgctl db info")
 def info(session: Session) -> None:
     """Where the database is, its schema, its size, and the engine."""
-    path = Path(session.config.database)
-    database = Database(path)
-    record = {
-        "path": str(path),
-        "schema": schema_number(database),
-        "schema_of_this_release": LATEST,
-        "engine": database.engine(),
-        "bytes": path.stat().st_size,
-        "owner": owner_name(path),
-        "mode": f"{path.stat().st_mode & 0o777:04o}",
-    }
-    session.output.one(record, value="schema")
+    session.output.one(maintenance.describe_database(session.config.database), value="schema")
 
 
 @subcommand(
@@ -175,12 +129,7 @@ def _ask(prompt: str) -> str | None:
 
 
 def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> None:
-    if write:
-        with session.change() as change:
-            answers = run_sql(database, sql, write=True)
-            change.record("db.shell", f"database:{database.path}", after={"sql": sql[:MAX_TEXT]})
-    else:
-        answers = run_sql(database, sql, write=False)
+    answers = maintenance.run_sql(database, sql, session.change if write else None)
     if write and not answers:
         session.output.done("done; the statements are in the audit log", changed=True)
     for answer in answers:
@@ -195,14 +144,14 @@ def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> 
 @click.option("--no-prune", is_flag=True, help="Keep the older bundles, whatever their age.")
 def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: bool, no_prune: bool) -> None:
     """Copy the database while it is in use; verify, encrypt and ship the copy, and prune older ones."""
-    from dsgctl.operations import backup  # tar, gzip and age, which no other command needs
+    from dsgctl.operations.backup.create import create_backup  # tar, gzip and age, which few commands need
 
     if to and to_stdout:
         raise Invalid("--to and --to-stdout are two places", "say one")
     stdout = sys.stdout.buffer if to_stdout else None
     if to_stdout and sys.stdout.isatty():
         raise Invalid("a bundle is not for a terminal", "pipe it: dsgctl db backup --to-stdout > FILE")
-    made = backup.make_backup(
+    result = create_backup(
         session.config,
         now(),
         to=to,
@@ -211,19 +160,19 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
         in_clear=in_clear,
         prune=not no_prune,
     )
-    rows = sum(made.manifest.rows.values())
-    if made.path is None:
-        echo(f"wrote {made.size} bytes, {rows} rows, SHA-256 {made.sha256}", err=True)
+    rows = sum(result.manifest.rows.values())
+    if result.path is None:
+        echo(f"wrote {result.size} bytes, {rows} rows, SHA-256 {result.sha256}", err=True)
         return
-    pruned = f"; deleted {counted(len(made.pruned), 'older bundle')}" if made.pruned else ""
+    pruned = f"; deleted {counted(len(result.pruned), 'older bundle')}" if result.pruned else ""
     session.output.done(
-        f"{made.path}: {made.size} bytes, {rows} rows, verified{pruned}",
+        f"{result.path}: {result.size} bytes, {rows} rows, verified{pruned}",
         value="path",
-        path=str(made.path),
-        bytes=made.size,
-        sha256=made.sha256,
-        rows=made.manifest.rows,
-        pruned=made.pruned,
+        path=str(result.path),
+        bytes=result.size,
+        sha256=result.sha256,
+        rows=result.manifest.rows,
+        pruned=result.pruned,
     )
 
 
@@ -247,32 +196,27 @@ def restore(
     session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
 ) -> None:
     """Verify a bundle, and with --apply put its database into place; the one that is there is kept beside it."""
-    from dsgctl.operations import backup
+    from dsgctl.operations.backup import restore as operation  # as above
 
-    path = Path(session.config.database)
-    with backup.open_bundle(bundle, session.config, identity=identity) as (files, manifest):
+    path = session.config.database
+    with operation.open_bundle(bundle, session.config, identity=identity) as (files, manifest):
         rows = sum(manifest.rows.values())
         sentence = f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows"
-        aside, written = None, []
-        if secrets_to is not None:  # before the database: it says no where such files are already
-            written = backup.give_secrets(files, manifest, secrets_to)
+        former, written = None, []
+        if secrets_to is not None:  # before the database: it is refused where such files exist
+            written = operation.restore_settings(files, manifest, secrets_to)
             for file in written:
                 echo(printable(f"wrote {file}"), err=True)
-            for problem in backup.list_misplaced_settings(secrets_to, path):
+            for problem in operation.list_misplaced_settings(secrets_to, path):
                 echo(printable(f"note: {problem}"), err=True)
         if apply_:
             session.confirm(
                 f"all changes since {manifest.created} are undone, revocations of tokens and access too", yes=yes
             )
-            aside = backup.apply(files, manifest, path, now())
+            former = operation.restore_database(files, manifest, path, now(), session.change)
             sentence = f"{path} is as it was at {manifest.created}"
-            if manifest.schema < LATEST:
-                sentence += "; run 'dsgctl db migrate' next"
-            else:
-                with session.change() as opened:
-                    opened.record("db.restore", f"database:{path}", after={"created": manifest.created})
-            if aside:
-                sentence += f"; the former one is {aside}"
+            sentence += "; run 'dsgctl db migrate' next" if manifest.schema < LATEST else ""
+            sentence += f"; the former one is {former}" if former else ""
     session.output.done(
         sentence,
         value="created",
@@ -282,6 +226,6 @@ def restore(
         schema=manifest.schema,
         rows=manifest.rows,
         applied=apply_,
-        former=str(aside) if aside else None,
+        former=str(former) if former else None,
         written=[str(file) for file in written],
     )

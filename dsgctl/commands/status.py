@@ -121,9 +121,9 @@ def _last_backup(session: Session) -> datetime | None:
     directory = session.config.backup_dir
     if directory is None or not directory.is_dir():
         return None
-    from dsgctl.operations import backup  # only where backups are made
+    from dsgctl.operations.backup.bundles import list_bundles  # only where backups are made
 
-    return next(iter(backup.list_bundles(directory).values()), None)
+    return next(iter(list_bundles(directory).values()), None)
 
 
 def _prometheus(record: dict[str, Any], running: list[Process], at: datetime) -> Iterator[str]:

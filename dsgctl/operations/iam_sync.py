@@ -8,27 +8,25 @@ import fcntl
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dsgctl.bounded_http import Deadline
 from dsgctl.core import datasets, iam_ledger
-from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.rules import iam_policy
 from dsgctl.core.rules.iam_policy import LIMIT, Difference
 from dsgctl.gcs.policies import EtagConflict, GoogleError, InvalidMember, NoBucket, OutcomeUnknown, Policies
+from dsgctl.operations.maintenance import Begin
 from dsgctl.store import Database
 
 TRIES = 5  # of the cycle of one bucket, as long as others write its policy
 PAUSE = 0.2  # seconds before the second try; each further one twice that
 BUCKET_SECONDS = 60.0  # after which a bucket is not tried again in this run
 UNKNOWN = 50  # addresses that Google may name as nobody's in one run, of one bucket
-
-Begin = Callable[[], AbstractContextManager[Change]]
 
 
 @dataclass(frozen=True, slots=True)

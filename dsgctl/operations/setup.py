@@ -21,9 +21,9 @@ from dsgctl.operations.doctor.backups import allow_writing
 from dsgctl.operations.doctor.check import Status
 from dsgctl.operations.doctor.sign_in import check_provider, find_client_problem
 from dsgctl.operations.doctor.viewers import check_viewers
+from dsgctl.operations.maintenance import upgrade_database
 from dsgctl.store import StoreError
-from dsgctl.store.migrations import copy_before_migration, migrate, open_current
-from dsgctl.store.models import utc_text
+from dsgctl.store.migrations import open_current
 
 SITE = Path("/etc/nginx/conf.d/dsg.conf")
 CERTIFICATE, KEY = Path("/etc/ssl/certs/dsg.pem"), Path("/etc/ssl/private/dsg.key")  # nginx/dsg.conf
@@ -218,11 +218,9 @@ def has_admin(path: Path) -> bool:
 
 def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list[str]:
     """Make or upgrade the database, and the first admin. Returns what was done, in sentences."""
-    moment, existed = utc_text(at), config.database.exists()
-    done = []
-    copy_before_migration(config.database, moment)
-    if migrate(config.database, now=moment):
-        done.append(f"{'upgraded' if existed else 'made'} the database {config.database}")
+    upgrade, done = upgrade_database(config.database, at), []
+    if upgrade.migrations:
+        done.append(f"{'made' if upgrade.created else 'upgraded'} the database {config.database}")
     if admin is None:
         return done
     database = open_current(config.database)

@@ -178,8 +178,9 @@ def test_what_has_a_name(tmp_path: Path, what: str) -> None:
 WRITES = re.compile(r"\.write_text\(|\.write_bytes\(|copyfile\(|O_CREAT|\.open\(\"[wax]|open\([^)]*\"[wax]b?\"")
 ALLOWED = {
     "dsgctl/files.py": "the function itself",
-    "dsgctl/operations/backup.py": "into its own private directory",
-    "dsgctl/operations/bundle.py": "into the private directory of backup.py",
+    "dsgctl/operations/backup/create.py": "into its private staging directory",
+    "dsgctl/operations/backup/archive.py": "into the private directory of the caller",
+    "dsgctl/operations/backup/encryption.py": "the same",
     "dsgctl/operations/demo.py": "into a temporary directory of its own",
 }
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dsgctl.core.errors import Invalid
 from dsgctl.json_text import NotJson, member, parse
-from dsgctl.operations import backup
+from dsgctl.operations.backup.bundles import list_bundles, meta_path
+from dsgctl.operations.backup.encryption import AGE_HEADER, read_recipients
 from dsgctl.operations.doctor.account import explain_closed, explain_refusal, is_writable_to_all
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.operations.doctor.files import check_access, check_sandbox, missing
@@ -62,7 +63,7 @@ def check_backups(case: Case) -> Checks:
             f"{directory} is on the database's own disk: one fault takes both",
             "mount a disk of another machine there",
         )
-    bundles = backup.list_bundles(directory)
+    bundles = list_bundles(directory)
     if not bundles:
         yield failed("backup", f"there is none in {directory}", "dsgctl db backup; systemctl status dsg-backup.timer")
         return
@@ -109,7 +110,7 @@ def _check_recipients(case: Case) -> Checks:
     if is_writable_to_all(path):  # a key that is added there reads the next backup
         yield failed("backup", f"everybody on this host can write {path}, and so read backups", f"chmod 640 {path}")
     try:
-        backup.recipients(path)
+        read_recipients(path)
     except Invalid as error:
         yield failed("backup", error.message, error.hint)
 
@@ -122,16 +123,16 @@ def _check_bundle(path: Path) -> Checks:
         return
     try:
         with path.open("rb") as file:
-            begins = file.read(len(backup.AGE_HEADER))
+            begins = file.read(len(AGE_HEADER))
     except PermissionError as error:
         yield warning(
             "backup", f"{path}: {error.strerror}, so it was not looked at", "run it as root: sudo dsgctl doctor"
         )
         return
-    if path.suffix == ".age" and begins != backup.AGE_HEADER:
+    if path.suffix == ".age" and begins != AGE_HEADER:
         yield failed("backup", f"{path} is not encrypted with age, or damaged", "dsgctl db backup makes another")
         return
-    meta = path.with_name(f"{path.name.partition('.')[0]}.meta.json")
+    meta = meta_path(path)
     try:
         expected = member(parse(meta.read_bytes()), "size", int)
     except (OSError, NotJson):

@@ -1,7 +1,7 @@
-"""The form of a backup: a gzipped tar of `Manifest` and the files that it names, read with suspicion.
+"""The archive in a bundle: a gzipped tar of `Manifest` and the files that it names, read with suspicion.
 
-Whoever has the recipients' public keys can make a bundle, so nothing in one is believed: not a name, not a size,
-not that it ends. Only plain files of the known names are taken, and never more of them than bounds allow.
+Whoever has the recipients' public keys can make a bundle, so `unpack` trusts no name, no size and no end in it. It
+extracts only plain files of known names, within bounds on their size.
 """
 
 import gzip
@@ -26,7 +26,7 @@ SETTINGS, CLIENT, RECIPIENTS = "dsg.env", "client_credentials.json", "age-recipi
 FILES = frozenset({DATABASE, SETTINGS, CLIENT, RECIPIENTS})
 
 MAX_MANIFEST = 1024 * 1024  # bytes
-MAX_RATIO = 200  # a bundle may unpack to so many times its size; a database of ours seldom to ten
+MAX_RATIO = 200  # unpacked size to packed; a real database seldom reaches 10
 ALWAYS_ALLOWED = 64 * 2**20  # bytes that any bundle may unpack to
 _CHUNK = 2**16
 _BLOCK = tarfile.BLOCKSIZE
@@ -35,7 +35,7 @@ _PAX_SIZE = re.compile(rb"(?:^|\n)[0-9]+ size=([0-9]{1,19})\n")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle holds.
+    """The contents of a bundle.
 
     Attributes:
         created: UTC, to the second.
@@ -56,14 +56,14 @@ class _NotABundle(Exception):
 
 
 class _TooMuch(Exception):
-    """It unpacks to more than is allowed."""
+    """The bundle unpacks to more than its allowance."""
 
 
 def pack(directory: Path, bundle: Path, manifest: Manifest) -> None:
-    """Write a bundle of files in a directory."""
+    """Write a bundle of a manifest and the files of a directory that it names."""
     size = sum((directory / name).stat().st_size for name in manifest.files)
     _pack(directory, bundle, manifest, level=6)
-    if size > _allowance(bundle):  # as good as empty: written so that `unpack` does not take it for a bomb
+    if size > _allowance(bundle):  # nearly all zeros: stored, so that `unpack` does not take it for a bomb
         _pack(directory, bundle, manifest, level=0)
 
 
@@ -78,14 +78,14 @@ def _pack(directory: Path, bundle: Path, manifest: Manifest, *, level: int) -> N
 
 
 def unpack(packed: Path, name: str, directory: Path) -> Manifest:
-    """Write the files of a bundle into a directory that is this program's alone, and verify them.
+    """Extract a bundle into a private directory, and verify its files.
 
     Args:
         name: of the bundle, for messages.
 
     Raises:
-        DsgError: it is damaged, no backup of this program, or unpacks to more than it may.
-        OSError: the bundle cannot be read, or the files not written: a fault of the disk, not of the bundle.
+        DsgError: it is damaged, not a backup of this program, or unpacks to more than its allowance.
+        OSError: the bundle cannot be read, or a file cannot be written: a fault of the disk, not of the bundle.
     """
     room = shutil.disk_usage(directory).free * 9 // 10
     allowance = min(_allowance(packed), room)
@@ -115,20 +115,25 @@ def _allowance(packed: Path) -> int:
 
 
 class _Bounded:
-    """A stream from which at most so many bytes are read in all."""
+    """A stream that yields at most ``allowance`` bytes in all."""
 
     def __init__(self, stream: gzip.GzipFile, allowance: int) -> None:
         self._stream = stream
         self._left = allowance
 
-    def exactly(self, size: int) -> bytes:
-        """The next bytes, all of them."""
-        content = self.upto(size)
+    def read_exactly(self, size: int) -> bytes:
+        """The next ``size`` bytes.
+
+        Raises:
+            _NotABundle: fewer are left.
+        """
+        content = self.read(size)
         if len(content) != size:
             raise _NotABundle
         return content
 
-    def upto(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most ``size``; fewer only at the end."""
         content = b""
         while len(content) < size and (part := self._stream.read(size - len(content))):
             content += part
@@ -139,11 +144,11 @@ class _Bounded:
 
 
 def _read_bundle(stream: _Bounded, directory: Path) -> Manifest:
-    entries = _entries(stream)
+    entries = _read_entries(stream)
     first, size = next(entries, ("", 0))
     if first != MANIFEST or size > MAX_MANIFEST:
         raise _NotABundle
-    manifest = _read_manifest(stream.exactly(size))
+    manifest = _read_manifest(stream.read_exactly(size))
     _skip_padding(stream, size)
     unread = set(manifest.files)
     for name, size in entries:
@@ -153,27 +158,26 @@ def _read_bundle(stream: _Bounded, directory: Path) -> Manifest:
         with (directory / name).open("xb") as target:
             _copy(stream, size, target)
         _skip_padding(stream, size)
-    while stream.upto(_CHUNK):  # to the end, where gzip has the sum over all of it
+    while stream.read(_CHUNK):  # to the end, where gzip has its checksum
         pass
     return manifest
 
 
-def _entries(stream: _Bounded) -> Iterator[tuple[str, int]]:
-    """Name and size of each file of a tar; whoever iterates reads the content, and its padding, before the next.
+def _read_entries(stream: _Bounded) -> Iterator[tuple[str, int]]:
+    """Name and size of each file of a tar. The caller reads the content and its padding before the next.
 
-    Not `tarfile`'s own reader, which takes links, devices and headers of any length, and which needs Python 3.11.4
-    to refuse them.
+    `tarfile`'s own reader accepts links, devices and headers of any length; before Python 3.11.4 it cannot refuse them.
     """
     pax_size = None
     while True:
         try:
-            entry = tarfile.TarInfo.frombuf(stream.exactly(_BLOCK), "utf-8", "strict")
+            entry = tarfile.TarInfo.frombuf(stream.read_exactly(_BLOCK), "utf-8", "strict")
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # a block of zeros
             return
         except UnicodeDecodeError:
             raise _NotABundle from None
         if entry.type == tarfile.XHDTYPE and entry.size <= _CHUNK:  # times in fractions, and sizes beyond 8 GB
-            content = stream.exactly(entry.size)
+            content = stream.read_exactly(entry.size)
             _skip_padding(stream, entry.size)
             size = _PAX_SIZE.search(content)
             pax_size = int(size[1]) if size else None
@@ -186,31 +190,31 @@ def _entries(stream: _Bounded) -> Iterator[tuple[str, int]]:
 
 def _copy(stream: _Bounded, size: int, target: BinaryIO) -> None:
     while size:
-        content = stream.exactly(min(size, _CHUNK))
+        content = stream.read_exactly(min(size, _CHUNK))
         target.write(content)
         size -= len(content)
 
 
 def _skip_padding(stream: _Bounded, size: int) -> None:
-    stream.exactly(-size % _BLOCK)
+    stream.read_exactly(-size % _BLOCK)
 
 
 def _read_manifest(content: bytes) -> Manifest:
     """Raises:
     NotJson, _NotABundle: it is not a manifest.
     """
-    said = parse_object(content)
+    fields = parse_object(content)
     manifest = Manifest(
-        created=member(said, "created", str),
-        version=member(said, "version", str),
-        schema=member(said, "schema", int),
-        engine=member(said, "engine", str),
-        rows=member(said, "rows", dict),
-        files=member(said, "files", dict),
+        created=member(fields, "created", str),
+        version=member(fields, "version", str),
+        schema=member(fields, "schema", int),
+        engine=member(fields, "engine", str),
+        rows=member(fields, "rows", dict),
+        files=member(fields, "files", dict),
     )
     counts = all(type(count) is int for count in manifest.rows.values())
     digests = all(isinstance(digest, str) for digest in manifest.files.values())
-    if said.keys() != asdict(manifest).keys() or not counts or not digests or not manifest.files.keys() <= FILES:
+    if fields.keys() != asdict(manifest).keys() or not counts or not digests or not manifest.files.keys() <= FILES:
         raise _NotABundle
     if not (manifest.created + manifest.version + manifest.engine).isprintable():
         raise _NotABundle

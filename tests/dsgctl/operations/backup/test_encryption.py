@@ -1,0 +1,46 @@
+"""Recipients and identities that are missing, malformed, or of somebody else."""
+
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from tests.dsgctl.operations.backup.conftest import Run, find_bundles
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "nobody to encrypt to"),
+        ("", "names nobody to encrypt to"),
+        ("# nobody yet\n\n", "names nobody"),
+        ("# Ann\nage1qexample\n", "line 2: not an age recipient"),
+        ("ssh-rsa AAAA\n", "line 1: not an age recipient"),
+        ("AGE-SECRET-KEY-1QQQQ\n", "line 1: not an age recipient"),
+        ("age1\xff", "not an age recipient"),
+    ],
+)
+def test_nobody_to_encrypt_to_is_no_backup_in_clear(run: Run, home: Path, content: str | None, expected: str) -> None:
+    (home / "recipients.txt").unlink()
+    if content is not None:
+        (home / "recipients.txt").write_text(content)
+    result = run("db", "backup")
+    assert result.code == 2 and expected in result.err and "AGE-SECRET" not in result.err
+    assert list((home / "out").iterdir()) == []
+
+
+def test_who_cannot_decrypt_it(run: Run, home: Path, keys: Path) -> None:
+    run("db", "backup").ok()
+    bundle = str(find_bundles(home)[0])
+    (home / "other").write_text(str(pyrage.x25519.Identity.generate()))
+    (home / "nonsense").write_text("AGE-SECRET-KEY-1NONSENSE")
+    for words, expected in (
+        ([], "is encrypted; say --identity FILE"),
+        (["--identity", str(home / "other")], "cannot be decrypted"),
+        (["--identity", str(home / "nonsense")], "is not a file of age identities"),
+        (["--identity", str(home / "absent")], "No such file"),
+    ):
+        result = run("db", "restore", bundle, *words)
+        assert (result.code, result.out) == (2, "") and expected in result.err
+        assert "NONSENSE" not in result.err
+    assert run("db", "restore", str(home / "absent.age")).code == 3
