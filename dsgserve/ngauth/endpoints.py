@@ -39,8 +39,8 @@ from dsgserve.login.authentication import Login
 from dsgserve.ngauth.token_exchange import GoogleRefused, GoogleUnavailable
 from dsgserve.process import logs
 from dsgserve.process.outbound import deadline_of
-from dsgserve.terms import pending_terms
-from dsgserve.terms.pending_terms import Going
+from dsgserve.terms import form_proofs, page_content, pending_terms
+from dsgserve.terms.page_content import Navigation
 
 USER_TOKEN_LIFE = timedelta(hours=1)
 MAX_AGE = 600  # seconds that a browser may remember a preflight
@@ -48,10 +48,10 @@ MAX_AGE = 600  # seconds that a browser may remember a preflight
 log = logging.getLogger("dsgserve.ngauth")
 
 _SAID = {
-    BucketReason.UNKNOWN_BUCKET: "no dataset of this gateway lies in this bucket",
-    BucketReason.NO_PERMISSION: "you may not view what lies in this bucket",
+    BucketReason.UNKNOWN_BUCKET: "no dataset of this gateway is stored in this bucket",
+    BucketReason.NO_PERMISSION: "you have no permission to view the data in this bucket",
     BucketReason.TOS_REQUIRED: "accept the terms of the dataset first",
-    BucketReason.TOO_MANY_PREFIXES: "you may view more folders of this bucket than one Google token can be limited to; "
+    BucketReason.TOO_MANY_PREFIXES: "you may view more folders of this bucket than one Google token can cover; "
     "tell the operators",
     BucketReason.UNUSABLE_LOCATION: "no Google token can be limited to the folder of this dataset; tell the operators",
 }
@@ -70,7 +70,7 @@ def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         return _refuse_origin(request)
     if query_value(request, "token") is not None:
         # It asks for another kind of token than the one that is posted here (contract.md, "GET /login").
-        raise Invalid("'token' must not be sent here: this page hands out one kind of token only")
+        raise Invalid("do not send 'token': this page issues one kind of token only")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
         text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
         return _popup_page(origin, "badorigin", "This viewer is not allowed", text)
@@ -78,19 +78,20 @@ def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     found = authentication.authenticate_cookie(gateway, request)
     if not isinstance(found, Login):
         return redirect("/auth/login?" + urlencode({"next": here}))
-    pending = pending_terms.not_postponed(gateway, found)
+    pending = pending_terms.list_unpostponed(gateway, found)
     if pending and not _goes_on_without(gateway, request, found):
-        later = f"{here}&{urlencode({'terms': 'later', 'form': pending_terms.postponing(gateway, found, pending)})}"
-        return pending_terms.terms_page(
+        proof = form_proofs.sign_postponement(gateway, found, pending_terms.terms_ids(pending))
+        skip = f"{here}&{urlencode({'terms': 'later', 'form': proof})}"
+        return page_content.terms_page(
             gateway,
             found,
             pending,
-            Going(here, here, later),
+            Navigation(here, here, skip),
             title="Terms to accept",
-            lead=f"{urlsplit(origin).netloc} opens a dataset for you once you have accepted the terms of that dataset.",
+            lead=f"{urlsplit(origin).netloc} can open a dataset for you once you accept its terms.",
         )
     token = _build_user_token(gateway, found, clock.now())
-    text = "You can close this window, and go on in the viewer."
+    text = "You can close this window, and continue in the viewer."
     return _popup_page(origin, {"token": token}, "You are signed in", text, account=found.principal.label)
 
 
@@ -154,8 +155,8 @@ def token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     found = authentication.authenticate_cookie(gateway, request)
     if not isinstance(found, Login):
         return unauthorized(found)
-    if "Origin" in request.headers and pending_terms.hold_back(gateway, found):
-        reply = json_error(401, "tos_required", "terms wait for you", url=f"{gateway.config.origin}/activate")
+    if "Origin" in request.headers and pending_terms.has_blocking_terms(gateway, found):
+        reply = json_error(401, "tos_required", "you have terms to accept", url=f"{gateway.config.origin}/activate")
         reply.set_header("WWW-Authenticate", CHALLENGE)
         return reply
     return HTTPResponse(

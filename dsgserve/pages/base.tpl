@@ -1,5 +1,6 @@
 % # The layout of every page: one stylesheet, inline, so that nothing else is loaded.
-% # account: who is signed in; another: where to sign in as somebody else; number: of a request that failed.
+% # account: of the person who is signed in; another: the URL to sign in with another account;
+% # request_id: of a request that failed.
 <!doctype html>
 <html lang="en">
 <head>
@@ -70,8 +71,8 @@ summary { cursor: pointer; padding: .25rem 0; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .bar { padding: .75rem 0; background: var(--back); border-top: 1px solid var(--line); }
 .bar form { margin: 0; }
-/* Where the window is high enough, a document has a box of its own and the way on stays in reach; with a small
-   window, or at 400 % zoom, the page is the box. */
+/* In a high window, a document scrolls in its own box and the buttons stay visible. In a small window, or at 400 % zoom,
+   the page scrolls instead. */
 @media (min-height: 36rem) {
   .boxed { max-height: max(50vh, 18rem); overflow: auto; }
 }
@@ -117,7 +118,7 @@ summary { cursor: pointer; padding: .25rem 0; }
 <p>Questions? Ask <a href="{{site.contact_url}}" target="_blank" rel="noopener">{{site.contact}}</a>.</p>
 % end
 % if request_id:
-<p>Number of this request: {{request_id}}. Tell it when you ask for help.</p>
+<p>Request number: {{request_id}}. Give this number when you ask for help.</p>
 % end
 </footer>
 % end

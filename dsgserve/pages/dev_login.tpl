@@ -1,6 +1,6 @@
-% # In place of the provider's page, on somebody's own machine.
+% # In place of the provider's page, on a developer's own machine.
 % rebase("base.tpl")
-<p>Choose whom to be. This server asks no sign-in provider, because DSG_DEV_LOGIN is set: it is for trying things out on
+<p>Choose an account. DSG_DEV_LOGIN is set, so this server does not ask a sign-in provider. Use it only to try things out on
 your own machine.</p>
 <form action="{{callback}}" method="get">
 <input type="hidden" name="state" value="{{state}}">
@@ -11,6 +11,6 @@ your own machine.</p>
 </form>
 <form action="{{callback}}" method="get">
 <input type="hidden" name="state" value="{{state}}">
-<p><label for="email">Somebody else’s email address</label></p>
+<p><label for="email">Another email address</label></p>
 <p class="row"><input id="email" name="code" type="email" required> <button>Sign in</button></p>
 </form>

@@ -1,11 +1,11 @@
 % # Documents by their names.
 <ul>
-% for one in links:
-<li><a href="{{one["url"]}}"><bdi dir="auto">{{one["name"]}}</bdi></a>
-% include("concerns.tpl", concerns=one["concerns"])
+% for link in links:
+<li><a href="{{link.url}}"><bdi dir="auto">{{link.name}}</bdi></a>
+% include("concerns.tpl", concerns=link.concerns)
 </li>
 % end
 </ul>
 % if more:
-<p class="soft">And {{more}} more, once these are accepted.</p>
+<p class="soft">{{more}} more will be shown once you accept these.</p>
 % end

@@ -1,5 +1,5 @@
-% # Hands a message to the viewer that opened this window, and to no other origin, then closes.
-% # The message stands in an attribute, where escaping is enough; the script itself never changes.
+% # Posts a message to the viewer that opened this window, and to no other origin, then closes the window.
+% # The message is in an attribute, where escaping is enough; the script itself never changes.
 % rebase("base.tpl")
 <p id="message" data-origin="{{origin}}" data-message="{{message}}">{{text}}</p>
 <script nonce="{{nonce}}">

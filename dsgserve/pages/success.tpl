@@ -1,3 +1,3 @@
-% # After a sign-in or terms with nowhere to go on to.
+% # After a sign-in or an acceptance without a target.
 % rebase("base.tpl")
-<p>You are done here. You can close this window, or <a href="/">go to your datasets</a>.</p>
+<p>You can close this window, or <a href="/">go to your datasets</a>.</p>

@@ -1,4 +1,4 @@
-% # The landing page of somebody who is not signed in.
+% # The landing page of a person who is not signed in.
 % rebase("base.tpl")
 % if ended:
 <p>{{ended}}</p>
@@ -9,6 +9,6 @@
 <p>If you think that this is a mistake, ask {{site.helpers}}.</p>
 <p><a class="button" href="/auth/login?again=1&amp;next=/">Sign in with another account</a></p>
 % else:
-<p>Sign in to see which datasets you may open, and where they are.</p>
+<p>Sign in to see your datasets and where their data is.</p>
 <p><a class="button" href="/auth/login?next=/">Sign in</a></p>
 % end

@@ -1,7 +1,8 @@
-"""GET /: who is signed in, which datasets they may open and where these are, which terms wait."""
+"""GET /: the person who is signed in, their datasets with the locations, and the terms to accept."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 from urllib.parse import urlencode
 
 from bottle import BaseRequest, HTTPResponse
@@ -11,6 +12,7 @@ from dsgctl.core.catalogue import Entry, Place, catalogue
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import PendingTerms
 from dsgctl.core.tokens import TokenError
+from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import number
 from dsgserve.http.requests import query_value
@@ -19,97 +21,138 @@ from dsgserve.login import authentication
 from dsgserve.login.authentication import Login
 from dsgserve.terms import pending_terms
 
-MOST_DATASETS = 50  # on one page
-MOST_TERMS = 5  # that wait and are named
-MOST_ACCEPTED = 200  # terms, the newest first
-FILTER_FROM = 15  # datasets
-_LONGEST_FILTER = 100  # characters
+MAX_DATASETS = 50  # on one page
+MAX_TERMS = 5  # pending terms that are named
+MAX_ACCEPTED = 200  # accepted terms, the newest first
+SEARCH_FROM = 15  # datasets; with fewer, the page has no search field
+_MAX_SEARCH = 100  # characters
 
-# Why somebody who had a login is not signed in now.
+# Why a login no longer counts.
 _ENDED = {
-    TokenError.DISABLED: "Your account is disabled: it opens no dataset here.",
+    TokenError.DISABLED: "Your account is disabled. You have no access to datasets here.",
     TokenError.EXPIRED: "You were signed out, because a sign-in ends after seven days.",
 }
 _SIGNED_OUT = "You were signed out."
 
 
-def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """The same address for everybody; what it says depends on the token.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One location of a dataset, or of one version.
 
-    ``?q=`` shows only datasets with these words in name or description; ``?from=`` leaves out so many before.
+    Attributes:
+        url: the source URL for Neuroglancer (neuroglancer.md, "Open it").
+        link: opens Neuroglancer with this source; empty if no viewer is set.
+    """
+
+    version: str | None
+    url: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetItem:
+    """One dataset on the page.
+
+    Attributes:
+        accept: the page of its terms, if they are pending; else empty.
+    """
+
+    entry: Entry
+    accept: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingItem:
+    """One document to accept."""
+
+    name: str
+    dataset: str
+    version: str | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedItem:
+    """One document that was accepted, with the date."""
+
+    name: str
+    date: str
+    url: str
+
+
+def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+    """One address for everybody; the content depends on the token.
+
+    ``?q=`` shows only the datasets with these words in their name or description; ``?from=`` skips that many.
     """
     login = authentication.authenticate_request(gateway, request)
     if not isinstance(login, Login):
         ended = _ENDED.get(login, _SIGNED_OUT) if login is not None else ""
         disabled = login is TokenError.DISABLED
         return page("welcome", title=gateway.site.name, ended=ended, disabled=disabled)
-    known, pending = pending_terms.read_pending(gateway, login.principal)
-    words = (query_value(request, "q") or "")[:_LONGEST_FILTER].strip()
+    snapshot, pending = pending_terms.read_pending(gateway, login.principal)
+    words = (query_value(request, "q") or "")[:_MAX_SEARCH].strip()
     start = number(query_value(request, "from") or "", most=999_999) or 0
     with gateway.reader.snapshot():
-        part = catalogue(gateway.reader, known, clock.now(), words=words, start=start, most=MOST_DATASETS)
-        judged = login.principal.parent_id or login.principal.id
-        accepted = (
-            list(islice(terms.list_accepted_by(gateway.reader, judged), MOST_ACCEPTED))
-            if login.principal.kind == "user"
-            else []
-        )
-    waiting_terms = _pending(pending)
+        part = catalogue(gateway.reader, snapshot, clock.now(), words=words, start=start, most=MAX_DATASETS)
+        accepted = _list_accepted(gateway, login.principal)
+    to_accept = _list_to_accept(pending)
     return page(
         "landing",
         title="Your datasets",
-        who=access.public_name(known),
-        account=known.label,
+        display_name=access.public_name(snapshot),
+        account=snapshot.label,
         another=another_account("/"),
-        admin=known.admin,
-        read_only=known.read_only,
-        groups=sorted(known.groups),
-        mine=[_dataset(gateway, one) for one in part.entries if one.permission is not None],
-        open=[_dataset(gateway, one) for one in part.entries if one.permission is None],
+        admin=snapshot.admin,
+        read_only=snapshot.read_only,
+        groups=sorted(snapshot.groups),
+        own_datasets=[_make_item(gateway, entry) for entry in part.entries if entry.permission is not None],
+        public_datasets=[_make_item(gateway, entry) for entry in part.entries if entry.permission is None],
         words=words,
-        filtered=part.total >= FILTER_FROM or bool(words),
+        has_search=part.total >= SEARCH_FROM or bool(words),
         start=start,
         part=part,
-        newer=_page(words, start - MOST_DATASETS) if start > 0 else "",
-        older=_page(words, start + MOST_DATASETS) if start + MOST_DATASETS < part.matching else "",
-        pending=waiting_terms[:MOST_TERMS],
-        more_pending=max(0, len(waiting_terms) - MOST_TERMS),
-        accepted=[
-            {"name": row["name"], "when": f"{row['accepted']:%Y-%m-%d}", "path": terms.accept_path(row["id"])}
-            for row in accepted
-        ],
+        previous=_page_url(words, start - MAX_DATASETS) if start > 0 else "",
+        next=_page_url(words, start + MAX_DATASETS) if start + MAX_DATASETS < part.matching else "",
+        pending=to_accept[:MAX_TERMS],
+        more_pending=max(0, len(to_accept) - MAX_TERMS),
+        accepted=accepted,
     )
 
 
-def _page(words: str, start: int) -> str:
-    asked = ({"q": words} if words else {}) | ({"from": str(start)} if start > 0 else {})
-    return f"/?{urlencode(asked)}" if asked else "/"
+def _page_url(words: str, start: int) -> str:
+    parameters = ({"q": words} if words else {}) | ({"from": str(start)} if start > 0 else {})
+    return f"/?{urlencode(parameters)}" if parameters else "/"
 
 
-def _dataset(gateway: Gateway, entry: Entry) -> dict[str, Any]:
-    return {
-        "entry": entry,
-        "accept": f"{terms.accept_path(entry.missing.id)}?next=/" if entry.missing else "",
-        "sources": [_source(gateway, entry, place) for place in entry.places],
-    }
+def _make_item(gateway: Gateway, entry: Entry) -> DatasetItem:
+    accept = f"{terms.accept_path(entry.missing.id)}?next=/" if entry.missing else ""
+    return DatasetItem(entry, accept, tuple(_make_source(gateway, entry, place) for place in entry.places))
 
 
-def _source(gateway: Gateway, entry: Entry, place: Place) -> dict[str, Any]:
-    """The address that Neuroglancer takes, by which it reads through this gateway (neuroglancer.md, "Open it")."""
-    address = f"precomputed://gs+ngauth+{gateway.config.origin}/{place.path}"
+def _make_source(gateway: Gateway, entry: Entry, place: Place) -> Source:
+    url = f"precomputed://gs+ngauth+{gateway.config.origin}/{place.path}"
     name = f"{entry.name} {place.version}" if place.version else entry.name
-    return {"version": place.version, "address": address, "link": gateway.site.viewer_link(name, address)}
+    return Source(place.version, url, gateway.site.viewer_link(name, url))
 
 
-def _pending(pending: tuple[PendingTerms, ...]) -> list[dict[str, Any]]:
-    """The terms that hold back what a grant reaches; those of public datasets stand beside the dataset."""
-    by_id = {one.terms.id: one for one in reversed(pending) if one.reached}
+def _list_to_accept(pending_terms: Iterable[PendingTerms]) -> list[PendingItem]:
+    """The terms of datasets that a grant reaches. Those of public datasets are shown beside the dataset."""
+    by_id = {pending.terms.id: pending for pending in reversed(tuple(pending_terms)) if pending.reached}
     return [
-        {
-            "name": one.terms.name,
-            "dataset": one.dataset,
-            "version": one.version,
-            "path": f"{terms.accept_path(one.terms.id)}?next=/",
-        }
-        for one in sorted(by_id.values(), key=lambda one: (one.dataset, one.terms.id))
+        PendingItem(
+            pending.terms.name, pending.dataset, pending.version, f"{terms.accept_path(pending.terms.id)}?next=/"
+        )
+        for pending in sorted(by_id.values(), key=lambda pending: (pending.dataset, pending.terms.id))
+    ]
+
+
+def _list_accepted(gateway: Gateway, principal: Principal) -> list[AcceptedItem]:
+    if principal.kind != "user":
+        return []
+    rows = terms.list_accepted_by(gateway.reader, principal.parent_id or principal.id)
+    return [
+        AcceptedItem(row["name"], f"{row['accepted']:%Y-%m-%d}", terms.accept_path(row["id"]))
+        for row in islice(rows, MAX_ACCEPTED)
     ]

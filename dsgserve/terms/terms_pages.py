@@ -1,4 +1,4 @@
-"""Terms of service: read, accepted, and on to where one was going. contract.md, "Terms pages"."""
+"""The pages on which terms are read and accepted. contract.md, "Terms pages"."""
 
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
@@ -18,57 +18,57 @@ from dsgserve.http.requests import form, query_value
 from dsgserve.http.responses import message_page, page, redirect
 from dsgserve.login import authentication
 from dsgserve.login.authentication import Login
-from dsgserve.terms import pending_terms
-from dsgserve.terms.pending_terms import Going
+from dsgserve.terms import form_proofs, page_content, pending_terms
+from dsgserve.terms.page_content import Navigation
 
-# What a terms page may be asked with; nothing else is carried through a login.
-_CARRIED = ("next", "redirect", "service", "dataset", "invite", "token")
-_MOST_ID = 999_999_999
-_TICKED = "accept-"  # begins the names of the fields of a form that accepts several; the number follows
+# The parameters of a terms page; no others are kept through a sign-in.
+_PARAMETERS = ("next", "redirect", "service", "dataset", "invite", "token")
+_MAX_ID = 999_999_999
+_SELECTED = "accept-"  # begins the fields of a form that accepts several documents; the id follows
 
 
 def activate(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """GET or POST /activate: all terms that wait for this person, or those that an invitation names.
+    """GET or POST /activate: all pending terms of this person, or the document of an invitation.
 
-    ``?service=`` adds that service's terms, ``?dataset=`` leaves out those of others, ``?invite=``
-    (or ``token``) shows one document. With nothing to accept it goes straight on to ``next`` or ``redirect``.
+    ``?service=`` includes the terms of that service, ``?dataset=`` excludes those of other datasets, and ``?invite=``
+    (or ``token``) shows one document. If there is nothing to accept, it redirects to ``next`` or ``redirect``.
     """
     if request.method == "POST":
-        return _record_acceptance(gateway, request, _forms(form(request)))
+        return _record_acceptance(gateway, request, _read_proofs(form(request)))
     target = _read_target(gateway, request)
     login = authentication.authenticate_cookie(gateway, request)
     if not isinstance(login, Login):
         return _sign_in_first("/activate", request)
-    going = Going(_current_url("/activate", request), target, target or "/")
+    here = _current_url("/activate", request)
     if invite := query_value(request, "invite") or query_value(request, "token"):
-        return _show_document(gateway, login, going, invite=invite)
-    asked = {key: value for key in ("service", "dataset") if (value := query_value(request, key))}
-    pending = pending_terms.list_pending(gateway, login.principal, **asked)
+        return _show_document(gateway, login, Navigation(here, target, target or "/"), invite=invite)
+    filters = {key: value for key in ("service", "dataset") if (value := query_value(request, key))}
+    pending = pending_terms.list_pending(gateway, login.principal, **filters)
     if not pending:
         if target:
             return redirect(target)
-        text = "Thank you. No terms wait for you: there is nothing more to accept."
+        text = "Thank you. You have accepted all terms."
         return message_page(200, "All done", text, go_to_your_datasets="/")
-    going = Going(going.here, going.here, going.later)
-    lead = "Each dataset named here opens for you once you have accepted its terms."
-    return pending_terms.terms_page(gateway, login, pending, going, title="Terms to accept", lead=lead)
+    navigation = Navigation(here, here, target or "/")
+    lead = "You get access to each dataset named here once you accept its terms."
+    return page_content.terms_page(gateway, login, pending, navigation, title="Terms to accept", lead=lead)
 
 
-def _forms(fields: Mapping[str, str]) -> dict[int, str]:
-    """Which terms a form accepts, each with its proof (`pending_terms.form_token`).
+def _read_proofs(fields: Mapping[str, str]) -> dict[int, str]:
+    """The proofs of a form (`form_proofs.sign_form`), by the ids of the terms that it accepts.
 
     Raises:
-        Invalid: it names none.
+        Invalid: it accepts none.
     """
-    sent = (
+    fields_by_id = (
         {fields["terms"]: fields.get("form", "")}
         if "terms" in fields
-        else {name.removeprefix(_TICKED): value for name, value in fields.items() if name.startswith(_TICKED)}
+        else {name.removeprefix(_SELECTED): value for name, value in fields.items() if name.startswith(_SELECTED)}
     )
-    forms = {number(name, most=_MOST_ID): proof for name, proof in sent.items()}
-    if not forms or None in forms:
-        raise Invalid("nothing was accepted: tick the terms that you accept, and send the form again")
-    return {terms_id: proof for terms_id, proof in forms.items() if terms_id is not None}
+    proofs = {number(name, most=_MAX_ID): proof for name, proof in fields_by_id.items()}
+    if not proofs or None in proofs:
+        raise Invalid("nothing was accepted: select the terms that you accept, and send the form again")
+    return {terms_id: proof for terms_id, proof in proofs.items() if terms_id is not None}
 
 
 def accept(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPResponse:
@@ -80,9 +80,9 @@ def accept(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPRespons
     if not isinstance(login, Login):
         return _sign_in_first(terms.accept_path(terms_id), request)
     if query_value(request, "save") == "1":
-        return _file(gateway, login, terms_id)
-    going = Going(_current_url(terms.accept_path(terms_id), request), target, target or "/")
-    return _show_document(gateway, login, going, terms_id=terms_id)
+        return _send_file(gateway, login, terms_id)
+    navigation = Navigation(_current_url(terms.accept_path(terms_id), request), target, target or "/")
+    return _show_document(gateway, login, navigation, terms_id=terms_id)
 
 
 def success(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
@@ -91,26 +91,28 @@ def success(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 
 
 def _show_document(
-    gateway: Gateway, login: Login, going: Going, *, terms_id: int = 0, invite: str | None = None
+    gateway: Gateway, login: Login, navigation: Navigation, *, terms_id: int = 0, invite: str | None = None
 ) -> HTTPResponse:
     readable = _find_readable(gateway, login, terms_id=terms_id, invite=invite)
     document = terms.find(gateway.reader, readable.id)
-    # One that is accepted is shown, and not passed over: a service that has not noticed yet would send the browser
-    # back, and so on.
-    accepted = _accepted_when(gateway, login, document.id)
-    note = "" if accepted or not _has_ended(gateway, document) else "These terms are no longer in force."
-    return pending_terms.document_page(gateway, login, document, readable.datasets, going, accepted=accepted, note=note)
+    # A document that is already accepted is shown, not skipped: a service that has not noticed the acceptance yet
+    # would send the browser back here, again and again.
+    accepted = _format_acceptance(gateway, login, document.id)
+    note = "" if accepted or not _is_retired(gateway, document) else "These terms are no longer in force."
+    return page_content.document_page(
+        gateway, login, document, readable.datasets, navigation, accepted=accepted, note=note
+    )
 
 
-def _accepted_when(gateway: Gateway, login: Login, terms_id: int) -> str:
+def _format_acceptance(gateway: Gateway, login: Login, terms_id: int) -> str:
     when = terms.find_acceptance_date(gateway.reader, terms_id, login.principal.parent_id or login.principal.id)
     return f"{when:%Y-%m-%d %H:%M} UTC" if when else ""
 
 
-def _file(gateway: Gateway, login: Login, terms_id: int) -> HTTPResponse:
-    """The document as it was typed, with who has accepted it and when."""
+def _send_file(gateway: Gateway, login: Login, terms_id: int) -> HTTPResponse:
+    """The text of the document, with who accepted it and when."""
     document = terms.find(gateway.reader, _find_readable(gateway, login, terms_id=terms_id).id)
-    accepted = _accepted_when(gateway, login, document.id)
+    accepted = _format_acceptance(gateway, login, document.id)
     head = f"{document.name}\n" + (f"Accepted by {login.principal.label} on {accepted}\n" if accepted else "")
     reply = HTTPResponse(f"{head}\n{document.text}\n".encode(), 200)
     reply.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -123,67 +125,66 @@ def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite:
     """The terms, if this login may read them (`terms.readable`).
 
     Raises:
-        NotFound: they are not there, or not for this reader: in the same words.
-        NotAllowed: terms are for people.
+        NotFound: there are none, or this login may not read them. The message does not say which.
+        NotAllowed: the login is of a service account.
     """
     if login.principal.kind != "user":
-        raise NotAllowed("terms are for people: a service account needs none")
+        raise NotAllowed("a service account needs no terms: terms are for people")
     with gateway.reader.snapshot():
-        known = snapshots.read_principal(gateway.reader, login.principal)
-        found = terms.find_readable(gateway.reader, known, clock.now(), terms_id=terms_id, invite=invite)
-    if found is None:
-        raise NotFound("there are no such terms, or they are for people who have access to another dataset")
-    return found
+        snapshot = snapshots.read_principal(gateway.reader, login.principal)
+        readable = terms.find_readable(gateway.reader, snapshot, clock.now(), terms_id=terms_id, invite=invite)
+    if readable is None:
+        raise NotFound("there are no such terms, or they are for people with access to another dataset")
+    return readable
 
 
-def _has_ended(gateway: Gateway, found: Terms) -> bool:
-    """Whether they count for nothing any more; a dataset's own count whatever their dates."""
-    return access.is_retired(found.retired, clock.now()) and not terms.is_own_of_dataset(gateway.reader, found)
+def _is_retired(gateway: Gateway, document: Terms) -> bool:
+    """Whether the terms no longer count. The terms of a dataset itself count whatever their dates."""
+    return access.is_retired(document.retired, clock.now()) and not terms.is_own_of_dataset(gateway.reader, document)
 
 
-def _record_acceptance(gateway: Gateway, request: BaseRequest, forms: Mapping[int, str]) -> HTTPResponse:
-    """Record acceptances that our own page sent, all or none, and go on.
+def _record_acceptance(gateway: Gateway, request: BaseRequest, proofs: Mapping[int, str]) -> HTTPResponse:
+    """Record the acceptances of a form, all or none, and redirect to its target.
 
     Args:
-        forms: id of the terms -> what proves that the page showed them to this login.
+        proofs: of the form, by the ids of the terms (`form_proofs.verify_forms`).
     """
     target = _read_target(gateway, request)
-    word = "redirect" if redirects.origin_of(target) else "next"
-    page_path = terms.accept_path(next(iter(forms))) if len(forms) == 1 else "/activate"
-    again = page_path + (f"?{urlencode({word: target})}" if target else "")
-    signed_in = authentication.authenticate_all_cookies(gateway, request)
-    if not signed_in:
-        # A page, not a redirect: the policy of the page that sent the form forbids leaving for the provider.
-        text = "You were signed out meanwhile, so nothing was recorded. Sign in, and accept the terms again."
+    page_path = terms.accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
+    again = page_path + (f"?{urlencode({page_content.target_field(target): target})}" if target else "")
+    logins = authentication.authenticate_all_cookies(gateway, request)
+    if not logins:
+        # A page, not a redirect: form-action of the page that sent the form does not allow the provider.
+        text = "You were signed out, so nothing was recorded. Sign in, and accept the terms again."
         return message_page(401, "Sign in again", text, sign_in=f"/auth/login?next={quote(again, safe='')}")
-    login = next((login for login in signed_in if pending_terms.are_our_forms(gateway, login, forms)), None)
+    login = next((login for login in logins if form_proofs.verify_forms(gateway, login, proofs)), None)
     if login is None:
-        text = "This page was opened too long ago, or with another sign-in, so nothing was recorded."
+        text = "This page was opened too long ago, or with another account, so nothing was recorded."
         return message_page(403, "Please open the terms again", text, open_the_terms=again)
-    found = [_find_readable(gateway, login, terms_id=terms_id).id for terms_id in forms]
-    with begin_change(gateway.writer, f"user:{login.principal.email}") as opened:
-        for terms_id in found:
-            terms.accept(opened, terms_id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
-    return redirect((target or "/success") + _position(request, target))
+    readable_ids = [_find_readable(gateway, login, terms_id=terms_id).id for terms_id in proofs]
+    with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
+        for terms_id in readable_ids:
+            terms.accept(change, terms_id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
+    return redirect((target or "/success") + _fragment(request, target))
 
 
-def _position(request: BaseRequest, target: str) -> str:
-    """The place on the page that one comes back to, below the document that was accepted."""
-    following = number(form(request).get("then") or "", most=_MOST_ID)
-    comes_back = target.partition("?")[0] in ("/login", "/activate")
-    return f"#terms-{following}" if comes_back and following else ""
+def _fragment(request: BaseRequest, target: str) -> str:
+    """The position of the next document, if the target is a page of terms again."""
+    following = number(form(request).get("then") or "", most=_MAX_ID)
+    is_terms_page = target.partition("?")[0] in ("/login", "/activate")
+    return f"#terms-{following}" if is_terms_page and following else ""
 
 
 def _read_target(gateway: Gateway, request: BaseRequest) -> str:
-    """Where to go on to; empty if the request does not say.
+    """Where to go after accepting; empty if the request does not name a target.
 
     Raises:
-        Invalid: it names a place that a browser may not be sent to.
+        Invalid: the target is not allowed (contract.md, "Redirects").
     """
     for name in ("next", "redirect"):
-        asked = form(request).get(name) if request.method == "POST" else query_value(request, name)
-        if asked:
-            return redirects.require_target(gateway.config, asked, name, here=name == "next")
+        target = form(request).get(name) if request.method == "POST" else query_value(request, name)
+        if target:
+            return redirects.require_target(gateway.config, target, name, here=name == "next")
     return ""
 
 
@@ -192,6 +193,6 @@ def _sign_in_first(path: str, request: BaseRequest) -> HTTPResponse:
 
 
 def _current_url(path: str, request: BaseRequest) -> str:
-    """This page with what it was asked with, to come back to."""
-    carried = {key: value for key in _CARRIED if (value := query_value(request, key))}
-    return f"{path}?{urlencode(carried)}" if carried else path
+    """This page with its parameters, to return to after a sign-in."""
+    parameters = {key: value for key in _PARAMETERS if (value := query_value(request, key))}
+    return f"{path}?{urlencode(parameters)}" if parameters else path

@@ -92,7 +92,7 @@ def test_who_goes_on_without_the_terms_sees_the_viewer_but_no_data(lab: Lab) -> 
     page = lab.open()
     popup = log_in_by_popup(page)
     with page.expect_response("**/gcs_token") as reply:
-        popup.get_by_text("Go on without accepting").click()
+        popup.get_by_text("Continue without accepting").click()
     assert reply.value.status == 403  # its text cannot be asked for: the viewer never reads it, so it never ends
     source_panel(page).get_by_text("HTTP error 403").first.wait_for()
     assert lab.google.exchanged == lab.google.served == []
@@ -120,7 +120,7 @@ def test_who_goes_on_without_new_terms_is_not_asked_again_with_this_login(lab: L
     page = lab.open()
     popup = log_in_by_popup(page)
     with page.expect_response("**/gcs_token") as reply:
-        popup.get_by_text("Go on without accepting").click()
+        popup.get_by_text("Continue without accepting").click()
     assert reply.value.status == 403
     with page.expect_response("**/gcs_token") as reply, page.expect_response("**/token") as cookie_to_token:
         page.reload()

@@ -155,7 +155,7 @@ def test_no_page_breaks_its_own_policy_or_loads_anything(visit: Open) -> None:
 @pytest.mark.parametrize("size", SIZES[:3])
 def test_the_way_on_stays_in_reach_however_many_terms_wait(visit: Open, size: tuple[int, int, str]) -> None:
     page = visit("popup with many terms", *size)
-    for way_on in (page.get_by_text("Go on without accepting"), page.get_by_text("Accept the ticked terms")):
+    for way_on in (page.get_by_text("Continue without accepting"), page.get_by_text("Accept the selected terms")):
         box = way_on.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= size[1]
 
@@ -170,7 +170,7 @@ def test_after_an_accept_one_is_where_one_was(visit: Open) -> None:
     assert page.evaluate("scrollY") > 300
 
 
-def test_several_are_ticked_and_accepted_with_the_keyboard_alone(visit: Open, database: Database) -> None:
+def test_several_are_selected_and_accepted_with_the_keyboard_alone(visit: Open, database: Database) -> None:
     page = visit("popup with terms")
     reached: list[str] = []
     for _ in range(40):
@@ -183,7 +183,7 @@ def test_several_are_ticked_and_accepted_with_the_keyboard_alone(visit: Open, da
         assert outline != "none" or kind == "BODY"
         if kind == "checkbox":
             page.keyboard.press("Space")
-        if text == "Accept the ticked terms":
+        if text == "Accept the selected terms":
             break
     assert reached.count("checkbox") == 2
     page.keyboard.press("Enter")

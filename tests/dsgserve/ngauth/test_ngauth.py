@@ -468,7 +468,7 @@ def test_terms_that_wait_come_first(client: Client, lab: Lab) -> None:
 
 def test_and_one_may_go_on_without(client: Client, lab: Lab) -> None:
     reply = popup(client, cookie=lab.bo)
-    later = re.search(r'href="([^"]*)">Go on without', reply.text)
+    later = re.search(r'href="([^"]*)">Continue without', reply.text)
     assert later
     assert posted(client.get(html.unescape(later[1]), cookie=lab.bo, accept=PAGE))[0] == VIEWER
 
@@ -484,7 +484,7 @@ def ask_for_token(client: Client, cookie: str) -> tuple[int, str | None]:
 
 
 def go_on_without(client: Client, cookie: str) -> Reply:
-    later = re.search(r'href="([^"]*)">Go on without', popup(client, cookie=cookie).text)
+    later = re.search(r'href="([^"]*)">Continue without', popup(client, cookie=cookie).text)
     assert later
     return client.get(html.unescape(later[1]), cookie=cookie, accept=PAGE)
 
@@ -556,7 +556,7 @@ def test_other_terms_are_asked_for_again(client: Client, lab: Lab) -> None:
 
 
 def test_terms_that_came_meanwhile_are_shown_first(client: Client, lab: Lab) -> None:
-    later = re.search(r'href="([^"]*)">Go on without', popup(client, cookie=lab.bo).text)
+    later = re.search(r'href="([^"]*)">Continue without', popup(client, cookie=lab.bo).text)
     assert later
     with lab.change() as opened:
         terms.add(opened, "fly terms", "Cite us twice.", dataset="fly")

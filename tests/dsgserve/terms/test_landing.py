@@ -82,16 +82,16 @@ def test_who_one_is_and_what_one_may(client: Client, lab: Lab) -> None:
 def test_what_only_terms_hold_back(client: Client, lab: Lab) -> None:
     text = client.get("/", cookie=lab.bo).text
     assert permissions(text) == {"fly": "view"}
-    assert "it counts once you have" in text
+    assert ", once you <a" in text
     assert f'href="/api/v1/tos/{lab.fly_terms}/accept?next=/"' in text
     assert "fish" not in text
 
 
 def test_somebody_without_anything(client: Client, lab: Lab) -> None:
     text = client.get("/", cookie=lab.cy).text
-    assert "You have access to no dataset yet" in text
+    assert "You do not have access to any dataset yet" in text
     assert "cy@example.org" in text  # what to tell whoever gives access
-    assert "Open to everybody who accepts the terms" in text
+    assert "Open to everyone who accepts the terms" in text
     assert f'href="/api/v1/tos/{lab.fly_terms}/accept?next=/"' in text  # accepting gives view
     assert "fish" not in text
 
@@ -174,7 +174,7 @@ def test_many_versions_and_places_are_cut_short_and_counted(client: Client, lab:
             datasets.add_location(opened, "fish", f"gs://fish-bucket/{number}/")
     text = client.get("/", cookie=lab.ada).text
     assert "and 11 more" in text
-    assert "And 12 more places" in text
+    assert "And 12 more sources" in text
     assert text.count("<code") == 20
 
 

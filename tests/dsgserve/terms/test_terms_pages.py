@@ -18,7 +18,7 @@ from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
 from dsgserve.http.signing import Purpose
-from dsgserve.terms import pending_terms
+from dsgserve.terms import page_content
 from dsgserve.terms.rendered_documents import Documents
 from tests.dsgserve.conftest import KEY, PAGE, Client, Form, Lab, Reply
 
@@ -82,8 +82,8 @@ def test_terms_of_a_closed_dataset_are_not_there_for_others(client: Client, lab:
 
 
 def _without_nonce(reply: Reply) -> str:
-    """What is another in each answer taken out: the nonce, and the number of the request."""
-    return re.sub(r'nonce="[^"]*"|request: [0-9a-f]+', "", reply.text)
+    """The page without the parts that differ in each response: the nonce and the request number."""
+    return re.sub(r'nonce="[^"]*"|number: [0-9a-f]+', "", reply.text)
 
 
 def test_nor_for_whose_grant_has_ended(client: Client, lab: Lab) -> None:
@@ -107,7 +107,7 @@ def test_an_invitation_opens_terms_of_a_public_dataset_only(client: Client, lab:
 
 def test_a_service_account_needs_no_terms(client: Client, lab: Lab) -> None:
     assert read(client, lab.robot, path(lab.fly_terms)).status == 403
-    assert "No terms wait" in read(client, lab.robot, "/activate").text
+    assert "You have accepted all terms" in read(client, lab.robot, "/activate").text
 
 
 def test_a_child_sees_that_its_parent_accepts(client: Client, lab: Lab) -> None:
@@ -296,8 +296,8 @@ def test_the_button_names_the_site_to_which_one_may_go_on_and_no_other(target: s
     send(client, lab.bo, form)
     reply = read(client, lab.bo, path(lab.fly_terms, **{word: target}))
     assert reply.status == 200
-    words = re.findall(r">(Go on[^<]*)</a>", reply.text)
-    assert words == ([f"Go on to {PLACES[target]}"] if PLACES[target] else ["Go on"])
+    words = re.findall(r">(Continue[^<]*)</a>", reply.text)
+    assert words == ([f"Continue to {PLACES[target]}"] if PLACES[target] else ["Continue"])
 
 
 def test_the_page_lets_its_form_lead_to_the_service(client: Client, lab: Lab) -> None:
@@ -345,7 +345,7 @@ def test_nothing_waits(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
         terms.accept(opened, lab.fly_terms, "cy@example.org")
     reply = read(client, lab.cy, "/activate")
-    assert (reply.status, "No terms wait" in reply.text) == (200, True)
+    assert (reply.status, "You have accepted all terms" in reply.text) == (200, True)
     assert read(client, lab.cy, "/activate?next=/success").headers["location"] == "/success"
 
 
@@ -368,7 +368,7 @@ def test_what_is_accepted_can_be_read_and_saved_with_its_date(client: Client, la
     when = f"{now():%Y-%m-%d}"
     assert (reply.status, f"You accepted these terms on {when}" in reply.text) == (200, True)
     assert "Be careful." in reply.text
-    assert "Number of this request" not in reply.text
+    assert "Request number" not in reply.text
     assert "For" not in reply.text.partition("<main>")[2].partition("<footer>")[0]  # the dataset is closed to her now
     saved = read(client, lab.ada, path(lab.fish_v2_terms, save="1"))
     assert saved.headers["content-disposition"] == f'attachment; filename="terms-{lab.fish_v2_terms}.txt"'
@@ -447,7 +447,7 @@ def ticks(reply: Reply) -> dict[str, str]:
 def test_several_that_are_ticked_are_accepted_at_once(client: Client, lab: Lab, more: list[int]) -> None:
     reply = read(client, lab.ada, "/activate?next=/success")
     boxes = ticks(reply)
-    assert len(boxes) == pending_terms.MOST_DOCUMENTS
+    assert len(boxes) == page_content.MAX_DOCUMENTS
     assert " checked" not in reply.text
     (several,) = [form for form in reply.forms() if form.action == "/activate"]
     chosen = dict(list(boxes.items())[1:4])
@@ -491,8 +491,8 @@ def test_those_that_hold_back_what_was_granted_come_first_and_others_are_folded(
     assert 'aria-label="Text of fly terms"' not in text
     assert "fly terms" not in shown
     assert f'href="{path(lab.fly_terms, next="/activate")}"' in folded
-    assert shown.count('class="document boxed"') == pending_terms.MOST_DOCUMENTS
-    assert shown.count("<li><a href=") == 11 - pending_terms.MOST_DOCUMENTS
+    assert shown.count('class="document boxed"') == page_content.MAX_DOCUMENTS
+    assert shown.count("<li><a href=") == 11 - page_content.MAX_DOCUMENTS
     # Who was granted nothing that waits is shown the public ones.
     assert 'aria-label="Text of fly terms"' in read(client, lab.cy, "/activate").text
 
@@ -508,9 +508,9 @@ def test_however_many_wait_a_page_renders_few_and_each_only_once(client: Client,
     for number in range(5):
         reply = read(client, lab.ada, "/activate")
         assert gateway.documents.rendered == 2  # as many as fit, and never again
-        assert len(reply.body) < 3 * pending_terms.MOST_TEXT
-        assert reply.text.count("<li><a href=") <= 2 * pending_terms.MOST_LINKS
-        assert "And 19 more" in reply.text, number
+        assert len(reply.body) < 3 * page_content.MAX_TEXT
+        assert reply.text.count("<li><a href=") <= 2 * page_content.MAX_LINKS
+        assert "19 more will be shown" in reply.text, number
     assert read(client, lab.ada, "/").status == 200
     assert gateway.documents.rendered == 2
 
@@ -581,7 +581,7 @@ def test_only_errors_have_a_number_and_all_errors_do(client: Client, lab: Lab) -
         ):
             reply = read(client, cookie, where)
             if "text/html" in reply.headers["content-type"]:
-                number = re.findall(r"Number of this request: ([0-9a-f]{16})", reply.text)
+                number = re.findall(r"Request number: ([0-9a-f]{16})", reply.text)
                 assert number == ([reply.headers["x-request-id"]] if reply.status >= 400 else []), where
                 seen[reply.status] = True
     assert {200, 400, 403, 404, 405, 503} <= seen.keys()
