@@ -34,9 +34,9 @@ _NOBODY = "the system knows nobody of that number or name"
 _LIBRARY = "what libraries raise of another server's answer; our own code is not called in it"
 # (file, function) -> why it may catch such a class. Nothing else may.
 ALLOWED = {
-    ("dsgctl/commands/__init__.py", "run_once"): "reports every error; what is not ours to tell is 'a fault of dsgctl'",
+    ("dsgctl/commands/invocation.py", "run_once"): "reports every error; an unexpected one as 'a fault of dsgctl'",
     ("dsgctl/commands/session.py", "_user_name"): _NOBODY,
-    ("dsgctl/commands/session.py", "shell_complete"): "a shell that completes a word must never show an error",
+    ("dsgctl/commands/parameters.py", "shell_complete"): "a shell that completes a word must never show an error",
     ("dsgctl/operations/doctor/account.py", "describe"): _NOBODY,
     ("dsgctl/operations/doctor/account.py", "find_account"): _NOBODY,
     ("dsgctl/operations/doctor/account.py", "find_owner"): _NOBODY,

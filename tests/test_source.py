@@ -1,4 +1,4 @@
-"""Rules about the source that no other tool checks: what may be printed by whom, and what compares text."""
+"""Rules about the source that no other tool checks: which module prints, what compares text, what imports what."""
 
 import ast
 import re
@@ -39,7 +39,7 @@ PRINTERS = {
 }
 MAY_PRINT = {
     "commands/output.py": "it is the printer",
-    "commands/__init__.py": "a constant, before anything else is imported",
+    "commands/invocation.py": "a constant, before anything else is imported",
     "commands/exports.py": "a document for programs: its writer escapes as JSON and YAML have it",
     "commands/help.py": "a page of our own manual, with the colours that rich gave it",
     "commands/setup.py": "a question with a default of its own, which is a constant",
@@ -89,7 +89,7 @@ NO_IDENTITY = {
     ("guide/__init__.py", "line.casefold"): "the same",
     ("commands/demo.py", "name.upper"): "a variable of the demonstration",
     ("commands/streams.py", "sys.getfilesystemencoding().lower"): "the name of an encoding",
-    ("commands/session.py", "at.isdecimal"): "bash's number of the word to complete",
+    ("commands/parameters.py", "at.isdecimal"): "bash's number of the word to complete",
     ("operations/doctor/proxy.py", "value.upper"): "a header of a cache, read for HIT",
     (
         "operations/doctor/viewers.py",
@@ -176,3 +176,37 @@ def test_a_number_before_a_noun_goes_through_one_function(path: Path) -> None:
                 named = ast.unparse(value.value)
                 if re.search(r"count|len\(|size|number|^rows|^ran|lost|left_out", named):
                     assert not re.match(rf" ({nouns})\b", str(text.value)), f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def _read_imports() -> dict[str, set[str]]:
+    """The modules of both programs, each with the modules that it imports anywhere: in a function, or for a type."""
+    paths = {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in ("dsgctl", "dsgserve")
+        for path in (REPOSITORY / package).rglob("*.py")
+    }
+    imports: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module} imports relatively"
+                # `from package import name`: the module of that name, or else the package itself.
+                qualified = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= {name if name in paths else str(node.module) for name in qualified}
+        imports[module] = (names & paths.keys()) - {module}
+    return imports
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    imports = _read_imports()
+    assert len(imports) > 100
+    assert "dsgctl.core.audit" in imports["dsgctl.core.change"]
+    # What imports nothing that is left, and what nothing that is left imports, is in no circle.
+    while removable := {module for module, names in imports.items() if not names} or (
+        imports.keys() - set().union(*imports.values())
+    ):
+        imports = {module: names - removable for module, names in imports.items() if module not in removable}
+    assert not imports

@@ -1,20 +1,17 @@
 """The command line: one module a noun, each loaded only when its noun is typed."""
 
 import importlib
-import re
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from dsgctl import __version__
 from dsgctl.commands import streams
+from dsgctl.commands.invocation import INVOCATION, Invocation, run_once
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-RUN: Final = "dsgctl.commands.run"  # where click's contexts keep the `_Run`
 
 # Noun -> its module, and what `dsgctl --help` says of it without loading it.
 NOUNS = {
@@ -107,19 +104,6 @@ class _Nouns(click.Group):
             formatter.write_dl([(noun, text) for noun, (_, text) in NOUNS.items()])
 
 
-@dataclass(slots=True)
-class _Run:
-    """What `run_once` has to know of the command line once it has failed.
-
-    Attributes:
-        format: what ``-o`` says, once it is read.
-        debug: ``--debug`` was given before the noun: behind it, it is a word like others, and may be a stranger's.
-    """
-
-    format: str | None = None
-    debug: bool = False
-
-
 @click.group(
     cls=_Nouns,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -135,116 +119,18 @@ def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: 
     # Not at the top: `dsgctl --version` and `--help` need none of it.
     from dsgctl.commands.session import Session
 
-    if isinstance(ctx.obj, _Run):
+    if isinstance(ctx.obj, Invocation):
         ctx.obj.debug = debug
-        ctx.meta[RUN] = ctx.obj
+        ctx.meta[INVOCATION] = ctx.obj
     ctx.obj = Session(env_file, debug=debug, on_behalf=on_behalf)
     if on_behalf is not None:
         from dsgctl.commands import delegated
 
-        delegated.require_noun(ctx.obj, ctx.invoked_subcommand or "")
+        delegated.require_noun(on_behalf, ctx.invoked_subcommand or "")
 
 
 def main() -> NoReturn:
-    """Run one command, and end with its exit code."""
+    """Run one command and exit with its code."""
     streams.open_closed()
     streams.use_utf8()
-    sys.exit(run_once(sys.argv[1:]))
-
-
-def run_once(arguments: list[str]) -> int:
-    """Run one command, say what went wrong, and return its exit code."""
-    run = _Run()
-    try:
-        _refuse_other_encodings(arguments)
-        _refuse_empty(arguments)
-        code = cli.main(arguments, prog_name="dsgctl", standalone_mode=False, obj=run)
-        sys.stdout.flush()
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("dsgctl: stopped", err=True)
-        return 130
-    except BrokenPipeError:  # whoever read our answer has seen enough
-        streams.drop_unwritten()
-        return 1
-    except Exception as error:
-        if run.debug and not isinstance(error, click.ClickException):
-            raise
-        exit_code = _report(error, run.format or _typed_format(arguments))
-        streams.drop_unwritten()
-        return exit_code
-    return code if isinstance(code, int) else 0
-
-
-def _typed_format(arguments: list[str]) -> str:
-    """The format that a command line names which could not be understood as a whole."""
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    chosen = "table"
-    for before, argument in zip(["", *options], options, strict=False):
-        if before in ("-o", "--output"):
-            chosen = argument
-        elif attached := re.fullmatch("(?:--output=|-o=?)(.+)", argument):
-            chosen = attached[1]
-    return chosen
-
-
-def _refuse_other_encodings(arguments: list[str]) -> None:
-    """Python lets a byte that is not UTF-8 through as half a surrogate pair, which no database can hold."""
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
-            raise click.UsageError(f"{argument!a} is not UTF-8 text") from None
-
-
-# The options whose empty value says something: that there is to be no such text.
-_MAY_BE_EMPTY = frozenset({"--name", "--display-name", "--pi", "--note", "--description", "--url"})
-
-
-def _refuse_empty(arguments: list[str]) -> None:
-    """Refuse an empty value of any option or argument, of commands to come too.
-
-    A script whose variable is unset must not get for everybody what it wanted for one, nor do as an operator what
-    it wanted done as somebody.
-    """
-    words = iter(arguments)
-    before = ""
-    for word in words:
-        if word in _MAY_BE_EMPTY:
-            next(words, None)
-        option, equals, value = word.partition("=")
-        if not word or (equals and not value and option.startswith("--") and option not in _MAY_BE_EMPTY):
-            named = f"{option or before} is empty" if (option or before).startswith("-") else "an argument is empty"
-            if (option or before) == "--as":
-                # Only needed to word an error.
-                from dsgctl.core.errors import NotAllowed
-
-                raise NotAllowed("nobody is let in as ''", "name a person, or leave out --as")
-            raise click.UsageError(f"{named}; leave it out, or write what it is to be: see 'dsgctl --help'")
-        before = word
-
-
-def _report(error: Exception, output_format: str) -> int:
-    """Say what went wrong, in one line; returns the exit code."""
-    # Not at the top: only needed when something failed.
-    from dsgctl.commands.output import JSON, report_failure
-    from dsgctl.core.errors import DsgError
-    from dsgctl.store import StoreError
-
-    if isinstance(error, click.ClickException):
-        message, hint = error.format_message().rstrip("."), ""
-        if isinstance(error, click.UsageError) and error.ctx:
-            hint = f"see '{error.ctx.command_path} --help'"
-    elif isinstance(error, (DsgError, StoreError)):
-        message, hint = error.message, error.hint
-    elif isinstance(error, OSError):
-        message, hint = f"{error.filename or 'the system'}: {error.strerror or error}", ""
-    else:
-        message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "report what 'dsgctl --debug ...' shows"
-    # A token typed where none belongs must not go on into logs; core/tokens.py has the shape.
-    message = re.sub("dsg_[0-9A-Za-z]{30,}", "dsg_(a token)", message)
-    code = getattr(error, "exit_code", 1)
-    report_failure(message, hint, code, as_json=output_format in JSON)
-    return code
+    sys.exit(run_once(cli, sys.argv[1:]))

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsgctl.commands.options import subcommand
 from dsgctl.commands.output import echo
-from dsgctl.commands.session import DATASET, Session
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.parameters import DATASET
+from dsgctl.commands.session import Session
 from dsgctl.core import datasets, grants, service_accounts, snapshots, terms, users
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound

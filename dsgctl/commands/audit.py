@@ -2,8 +2,9 @@
 
 import click
 
-from dsgctl.commands.session import ID, LIMIT, Number, Session
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.options import LIMIT, subcommand
+from dsgctl.commands.parameters import ID, Number
+from dsgctl.commands.session import Session
 from dsgctl.core import audit, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError

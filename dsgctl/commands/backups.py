@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.options import subcommand
 from dsgctl.commands.session import Session
-from dsgctl.commands.session import command as subcommand
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.operations.backup.bundles import Tiers, describe_bundles, list_bundles, require_whole

@@ -2,9 +2,9 @@
 
 import click
 
+from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import echo
-from dsgctl.commands.session import Session, dry_run_option, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.session import Session
 from dsgctl.core import datasets, snapshots
 
 

@@ -1,6 +1,6 @@
 """What a shell may complete a word to, for every parameter that names something: one table, by the parameter's name.
 
-Datasets, groups and service accounts have types of their own (session.py), which complete themselves.
+Datasets, groups and service accounts have types of their own (parameters.py), which complete themselves.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from dsgctl.commands.session import Name, Number
+from dsgctl.commands.parameters import Name, Number
 from dsgctl.core import audit, datasets, service_accounts, services, terms, tokens, users
 from dsgctl.core.clock import now
 from dsgctl.core.rules import levels

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import click
 
+from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import format_holdings, warn
-from dsgctl.commands.session import DATASET, Session, dry_run_option, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.parameters import DATASET
+from dsgctl.commands.session import Session
 from dsgctl.core import datasets
 
 

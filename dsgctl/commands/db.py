@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.options import subcommand, yes_option
 from dsgctl.commands.output import echo, printable
-from dsgctl.commands.session import Session, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.session import Session
 from dsgctl.core import audit
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid

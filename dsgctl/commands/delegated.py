@@ -1,7 +1,7 @@
-"""Which commands ``--as`` lets a person run, and about whom and what; the rules are core/delegation.py's.
+"""Decides which commands ``--as`` lets a person run, and with which arguments; the rules are in core/delegation.py.
 
-A command that is not named here is refused, so that a new one is an operator's until somebody decides. What a person
-may not know of is refused in the same words, and before anything is looked up, as what is not there.
+A command that is not listed here is refused, so a new command is open to operators only. A dataset that the person
+may not know of is refused in the same words as one that does not exist, before anything is looked up.
 """
 
 import re
@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from dsgctl.commands.session import Session
-from dsgctl.core.clock import now
-from dsgctl.core.delegation import Delegate, find_delegate
+from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import NotAllowed
 
 Parameters = Mapping[str, Any]
@@ -75,45 +73,32 @@ _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
     "token list": _is_own,
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
-# Facts: open to who manages the gateway. All else, files and programs of the host, is not.
-_FACTS = _NOUNS | {"dataset", "service", "service-account", "audit", "shell", "help"}
+# Nouns of the database: open to those who manage the gateway. The others concern files and programs of the host.
+_DATA = _NOUNS | {"dataset", "service", "service-account", "audit", "shell", "help"}
 
 
-def require_noun(session: Session, noun: str) -> None:
+def require_noun(email: str, noun: str) -> None:
     """Raises:
-    NotAllowed: nothing under this noun is for people who are no operators.
+    NotAllowed: only operators may run the commands of this noun.
     """
-    if noun not in _FACTS:
-        raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {noun}'", "an operator does")
+    if noun not in _DATA:
+        raise NotAllowed(f"{email} may not run 'dsgctl {noun}'", "an operator does")
 
 
-def require_person(session: Session) -> Delegate:
-    """The person for whom the commands of this session are run; from here on under the email as it is stored.
-
-    Raises:
-        NotAllowed: there is no such account, or it is disabled.
-    """
-    delegate = find_delegate(session.on_behalf or "", session.database, now())
-    session.on_behalf = delegate.email
-    return delegate
-
-
-def require(session: Session, context: click.Context) -> None:
+def require_command(delegate: Delegate, context: click.Context) -> None:
     """Raises:
-    NotAllowed: this person may not run this command, or not about that.
+    NotAllowed: this person may not run this command, or not with these arguments.
     """
     command = context.command_path.partition(" ")[2]
-    delegate = require_person(session)
     if context.params.get("file", "-") != "-":
         raise NotAllowed("files of this host are not read for you", "say --file - and send it as standard input")
     if delegate.manages_gateway:
         return
-    session.delegate = delegate
-    yours = f"'dsgctl access show {session.on_behalf}' shows what is theirs"
+    yours = f"'dsgctl access show {delegate.email}' shows what is theirs"
     if command not in _ALLOWED:
-        raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {command}'", yours)
+        raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}'", yours)
     if not _may_run(delegate, command, context.params):
-        raise NotAllowed(f"{session.on_behalf} may not run 'dsgctl {command}' about that", yours)
+        raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}' about that", yours)
 
 
 def _may_run(delegate: Delegate, command: str, given: Parameters) -> bool:
@@ -122,17 +107,12 @@ def _may_run(delegate: Delegate, command: str, given: Parameters) -> bool:
     return (dataset is None or delegate.knows(dataset)) and _ALLOWED[command](delegate, given)
 
 
-def commands(delegate: Delegate) -> frozenset[str] | None:
-    """The commands that a person may run at all, about something; None for all about facts."""
-    return None if delegate.manages_gateway else frozenset(_ALLOWED)
-
-
 def may_type(delegate: Delegate, words: list[str]) -> bool:
     """Whether a command begins with these words that this person may run."""
     if not words:
         return True
     if delegate.manages_gateway:
-        return words[0] in _FACTS
+        return words[0] in _DATA
     return any(command.split()[: len(words)] == words[: len(command.split())] for command in _ALLOWED)
 
 

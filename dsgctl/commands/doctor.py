@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsgctl.commands.options import output_option
 from dsgctl.commands.output import echo, printable
-from dsgctl.commands.session import Session, output_option
+from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
 
 if TYPE_CHECKING:

@@ -5,9 +5,11 @@ from contextlib import nullcontext
 
 import click
 
+from dsgctl.commands.options import choose_output
 from dsgctl.commands.output import FORMATS
+from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.progress import progress
-from dsgctl.commands.session import DATASET, Session, choose_output
+from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 

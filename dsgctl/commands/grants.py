@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from dsgctl.commands.session import DATASET, GROUP, SERVICE_ACCOUNT, Function, Session
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.options import Function, subcommand
+from dsgctl.commands.parameters import DATASET, GROUP, SERVICE_ACCOUNT
+from dsgctl.commands.session import Session
 from dsgctl.core import grants, service_accounts, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now

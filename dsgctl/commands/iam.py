@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsgctl.commands.options import dry_run_option, subcommand
 from dsgctl.commands.output import echo, printable
-from dsgctl.commands.session import DATASET, Session, dry_run_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.parameters import DATASET
+from dsgctl.commands.session import Session
 from dsgctl.core import datasets, iam_ledger
 from dsgctl.core.errors import DsgError
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.options import dry_run_option, subcommand
 from dsgctl.commands.output import echo, format_holdings, printable
+from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.progress import progress
-from dsgctl.commands.session import DATASET, Session, dry_run_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.session import Session
 from dsgctl.core import users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers import Report, clio, csv_file, datasetgateway, middle_auth, neuprint

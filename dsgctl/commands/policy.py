@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dsgctl.commands.datasets import warn_if_closed_to_all
+from dsgctl.commands.options import dry_run_option, output_option, yes_option
 from dsgctl.commands.output import echo, format_holdings, printable
-from dsgctl.commands.session import Session, dry_run_option, output_option, yes_option
+from dsgctl.commands.session import Session
 from dsgctl.core import datasets
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Invalid

@@ -2,9 +2,10 @@
 
 import click
 
+from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import format_holdings
-from dsgctl.commands.session import SERVICE_ACCOUNT, Session, dry_run_option, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.parameters import SERVICE_ACCOUNT
+from dsgctl.commands.session import Session
 from dsgctl.core import service_accounts
 
 

@@ -2,8 +2,9 @@
 
 import click
 
-from dsgctl.commands.session import DATASET, Number, Session, dry_run_option, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.options import dry_run_option, subcommand, yes_option
+from dsgctl.commands.parameters import DATASET, Number
+from dsgctl.commands.session import Session
 from dsgctl.core import services
 from dsgctl.wording import counted
 

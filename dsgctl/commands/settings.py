@@ -5,8 +5,8 @@ import os
 import click
 
 from dsgctl.commands.doctor import print_checks
+from dsgctl.commands.options import subcommand
 from dsgctl.commands.session import Session
-from dsgctl.commands.session import command as subcommand
 from dsgctl.config import ENVIRONMENT, LIBRARIES, SETTINGS, Settings, require_good, shown_default
 
 

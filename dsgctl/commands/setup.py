@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.options import output_option
 from dsgctl.commands.output import echo, printable
-from dsgctl.commands.session import Session, output_option
+from dsgctl.commands.session import Session
 from dsgctl.config import Config
 from dsgctl.core import validation
 from dsgctl.core.clock import now

@@ -7,18 +7,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from dsgctl import guide
 from dsgctl.commands.help import show_page
+from dsgctl.commands.invocation import run_once
 from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session
 from dsgctl.core.errors import Invalid
-
-if TYPE_CHECKING:
-    from dsgctl.core.delegation import Delegate
 
 PROMPT = "dsgctl> "
 _OWN = ("help", "exit")  # words of the shell itself
@@ -27,42 +24,31 @@ _UNBOUND = (r"\e&", r"\e~", r"\C-x\C-r", r"\e\C-j", r"\e\C-m")
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl shell < commands.txt")
-@click.pass_obj
-def command(session: Session) -> int:
+@click.pass_context
+def command(ctx: click.Context) -> int:
     """Read commands and run them, until 'exit' or Ctrl-D; whatever is said with --as holds for each.
 
     At a terminal, 'help' lists the commands and TAB completes. From a file or a pipe, the first that fails ends it,
     with its exit code. As the forced command of an ssh key it runs the one that ssh was given, or asks for several.
     """
-    delegate = _delegate(session)
-    given = os.environ.get("SSH_ORIGINAL_COMMAND")
-    if given is not None:
-        if not given.strip():
+    shell = Shell(ctx.find_root().command, ctx.obj)
+    ssh_command = os.environ.get("SSH_ORIGINAL_COMMAND")
+    if ssh_command is not None:
+        if not ssh_command.strip():
             raise Invalid("the command is empty", "ssh HOST COMMAND, or ssh -t HOST to be asked for several")
-        return _run(session, delegate, given)
+        return shell.run(ssh_command)
     asks = sys.stdin.isatty()
     if asks:
-        _prepare_terminal(session, delegate)
+        _prepare_terminal(shell)
     code = 0
     while (line := _read(asks)) is not None:
         if line in ("exit", "quit"):
             break
         if line and not line.startswith("#"):
-            code = _run(session, delegate, line)
+            code = shell.run(line)
             if code and not asks:
                 break
     return code
-
-
-def _delegate(session: Session) -> "Delegate | None":
-    """Raises:
-    NotAllowed: the person for whom it is run has no account that counts.
-    """
-    if session.on_behalf is None:
-        return None
-    from dsgctl.commands import delegated  # only with --as
-
-    return delegated.require_person(session)
 
 
 def _read(asks: bool) -> str | None:
@@ -76,48 +62,96 @@ def _read(asks: bool) -> str | None:
         return ""
 
 
-def _fixed(session: Session) -> list[str]:
-    """The options before the noun, which say for whom and with which settings: they stay those of this shell."""
-    fixed = ["--env-file", session.env_file] if session.env_file is not None else []
-    return fixed + (["--as", session.on_behalf] if session.on_behalf is not None else [])
+class Shell:
+    """The commands that one person may run, and how each is run.
 
+    Attributes:
+        delegate: the person for whom commands are run (``--as``); None for an operator.
+    """
 
-def _run(session: Session, delegate: "Delegate | None", line: str) -> int:
-    from dsgctl.commands import NOUNS, run_once  # which imports this module
+    def __init__(self, root: click.Command, session: Session) -> None:
+        """
+        Raises:
+            NotAllowed: with ``--as``, there is no such account, or it is disabled.
+        """
+        self.delegate = session.find_delegate() if session.on_behalf is not None else None
+        self._root = root
+        # The options before the noun stay those of this shell.
+        self._options = ["--env-file", session.env_file] if session.env_file is not None else []
+        self._options += ["--as", session.on_behalf] if session.on_behalf is not None else []
 
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        echo(f"dsgctl: {error}; check the quotes", err=True)
-        return 2
-    words = words[1:] if words[:1] == ["dsgctl"] else words
-    if not words:
-        return 0
-    if words[0] in ("help", "?", "-h", "--help"):
-        if len(words) == 1:
-            _print_commands(delegate)
+    def run(self, line: str) -> int:
+        """Run one line and return its exit code."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            echo(f"dsgctl: {error}; check the quotes", err=True)
+            return 2
+        words = words[1:] if words[:1] == ["dsgctl"] else words
+        if not words:
             return 0
-        if len(words) == 2 and words[1] in guide.TOPICS and words[1] not in NOUNS:
-            show_page(words[1], page=delegate is None)
-            return 0
-        words = [*words[1:], "--help"]
-    if words[0].startswith("-") or words[0] == "shell":
-        echo(f"dsgctl: {words[0]!a} has no place here; begin with what it is about, such as 'access'", err=True)
-        return 2
-    return run_once([*_fixed(session), *words])
+        if words[0] in ("help", "?", "-h", "--help"):
+            if len(words) == 1:
+                self._print_commands()
+                return 0
+            if len(words) == 2 and words[1] in guide.TOPICS and self._find(words[1:]) is None:
+                show_page(words[1], page=self.delegate is None)
+                return 0
+            words = [*words[1:], "--help"]
+        if words[0].startswith("-") or words[0] == "shell":
+            echo(f"dsgctl: {words[0]!a} cannot begin a line; begin with a noun, such as 'access'", err=True)
+            return 2
+        return run_once(self._root, [*self._options, *words])
 
+    def complete(self, line: str, text: str) -> list[str]:
+        """The words that ``text``, typed after ``line``, may become, of commands that this person may run."""
+        from click.shell_completion import ShellComplete  # only needed at a terminal
 
-def _commands(delegate: "Delegate | None") -> Iterator[tuple[str, str]]:
-    """Every command that this person may run, with what it does."""
-    for words, found in _walk([], _root()):
-        if words not in (["shell"], ["help"]) and _may_type(delegate, words):
-            yield " ".join(words), found.get_short_help_str(80)
+        try:
+            words = shlex.split(line)
+        except ValueError:
+            return []  # within quotes
+        words = words[1:] if words[:1] == ["dsgctl"] else words
+        topics: list[str] = []
+        if words[:1] == ["help"]:
+            words = words[1:]
+            topics = [topic for topic in guide.TOPICS if not words and topic.startswith(text)]
+        items = ShellComplete(self._root, {}, "dsgctl", "").get_completions([*self._options, *words], text)
+        # Items of other types ask the shell for files and directories.
+        plain = [item.value for item in items if item.type == "plain" and (words or item.value not in _OWN)]
+        if any(word.startswith("-") for word in (*words, text)) or not isinstance(self._find(words), click.Group):
+            return [f"{word} " for word in plain if words and self._may_type(words)]
+        own = [word for word in _OWN if not words and word.startswith(text)]
+        allowed = [word for word in plain if self._may_type([*words, word])]
+        return [f"{word} " for word in dict.fromkeys((*own, *allowed, *topics))]
 
+    def _may_type(self, words: list[str]) -> bool:
+        if self.delegate is None:
+            return True
+        from dsgctl.commands import delegated  # only with --as
 
-def _root() -> click.Group:
-    from dsgctl.commands import cli
+        return delegated.may_type(self.delegate, words)
 
-    return cli
+    def _find(self, words: list[str]) -> click.Command | None:
+        """The command or the group of commands that these words name."""
+        command: click.Command | None = self._root
+        for word in words:
+            if not isinstance(command, click.Group):
+                return None
+            command = command.get_command(click.Context(command), word)
+        return command
+
+    def _print_commands(self) -> None:
+        """Print every command that this person may run, with its short help."""
+        rows = [
+            (" ".join(words), command.get_short_help_str(80))
+            for words, command in _walk([], self._root)
+            if words not in (["shell"], ["help"]) and self._may_type(words)
+        ]
+        width = max(len(name) for name, _ in rows)
+        for name, summary in rows:
+            echo(f"{name:<{width}}  {summary}")
+        echo("'help COMMAND' says more of one; 'exit' ends this.")
 
 
 def _walk(words: list[str], group: click.Command) -> Iterator[tuple[list[str], click.Command]]:
@@ -126,81 +160,31 @@ def _walk(words: list[str], group: click.Command) -> Iterator[tuple[list[str], c
         return
     context = click.Context(group)
     for name in group.list_commands(context):
-        if (found := group.get_command(context, name)) is not None:
-            yield from _walk([*words, name], found)
+        if (command := group.get_command(context, name)) is not None:
+            yield from _walk([*words, name], command)
 
 
-def _may_type(delegate: "Delegate | None", words: list[str]) -> bool:
-    if delegate is None:
-        return True
-    from dsgctl.commands import delegated  # only with --as
+def _prepare_terminal(shell: Shell) -> None:
+    """Let TAB complete words of dsgctl only: by itself readline lists the files and users of this host."""
+    import readline  # only needed at a terminal
 
-    return delegated.may_type(delegate, words)
-
-
-def _print_commands(delegate: "Delegate | None") -> None:
-    rows = list(_commands(delegate))
-    width = max(len(name) for name, _ in rows)
-    for name, what in rows:
-        echo(f"{name:<{width}}  {what}")
-    echo("'help COMMAND' says more of one; 'exit' ends this.")
-
-
-def _prepare_terminal(session: Session, delegate: "Delegate | None") -> None:
-    """TAB completes the words of dsgctl, and nothing of this host: readline by itself lists files and users."""
-    import readline
-
-    readline.set_completer(_completer(session, delegate))
+    readline.set_completer(_completer(shell))
     readline.set_completer_delims(" \t")
     readline.parse_and_bind("tab: complete")
     for keys in _UNBOUND:
         readline.parse_and_bind(f'"{keys}": abort')
 
 
-def _completer(session: Session, delegate: "Delegate | None") -> Callable[[str, int], str | None]:
-    """What readline asks for the first, second, … word that fits."""
-    import readline
+def _completer(shell: Shell) -> Callable[[str, int], str | None]:
+    """A function that readline calls for the first, second, … word that fits."""
+    import readline  # only needed at a terminal
 
-    found: list[str] = []
+    words: list[str] = []
 
     def complete(text: str, state: int) -> str | None:
         if state == 0:
             line = readline.get_line_buffer()[: readline.get_begidx()]
-            found[:] = completions(session, delegate, line, text)
-        return found[state] if state < len(found) else None
+            words[:] = shell.complete(line, text)
+        return words[state] if state < len(words) else None
 
     return complete
-
-
-def completions(session: Session, delegate: "Delegate | None", line: str, text: str) -> list[str]:
-    """The words of dsgctl that ``text``, after ``line``, may become: of commands that this person may run."""
-    from click.shell_completion import ShellComplete
-
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return []  # within quotes
-    words = words[1:] if words[:1] == ["dsgctl"] else words
-    topics: list[str] = []
-    if words[:1] == ["help"]:
-        words = words[1:]
-        topics = [topic for topic in guide.TOPICS if not words and topic.startswith(text)]
-    items = ShellComplete(_root(), {}, "dsgctl", "").get_completions([*_fixed(session), *words], text)
-    # Other kinds ask the shell for files and directories.
-    plain = [item.value for item in items if item.type == "plain" and (words or item.value not in _OWN)]
-    if any(word.startswith("-") for word in (*words, text)) or not _is_group(words):
-        may = _may_type(delegate, words) and bool(words)
-        return [f"{word} " for word in plain if may]
-    own = [word for word in _OWN if not words and word.startswith(text)]
-    allowed = [word for word in plain if _may_type(delegate, [*words, word])]
-    return [f"{word} " for word in dict.fromkeys((*own, *allowed, *topics))]
-
-
-def _is_group(words: list[str]) -> bool:
-    """Whether what comes next is a noun or a verb."""
-    group: click.Command | None = _root()
-    for word in words:
-        if not isinstance(group, click.Group):
-            return False
-        group = group.get_command(click.Context(group), word)
-    return isinstance(group, click.Group)

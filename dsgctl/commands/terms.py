@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from dsgctl.commands.datasets import warn_if_closed_to_all
-from dsgctl.commands.session import DATASET, ID, Session
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.options import subcommand
+from dsgctl.commands.parameters import DATASET, ID
+from dsgctl.commands.session import Session
 from dsgctl.core import terms, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid

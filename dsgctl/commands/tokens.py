@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 import click
 
+from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import ask
-from dsgctl.commands.session import ID, SERVICE_ACCOUNT, Session, dry_run_option, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.parameters import ID, SERVICE_ACCOUNT
+from dsgctl.commands.session import Session
 from dsgctl.core import service_accounts, tokens, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now

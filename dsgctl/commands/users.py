@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from dsgctl.commands.options import LIMIT, dry_run_option, last_admin_option, subcommand, yes_option
 from dsgctl.commands.output import ask, echo, format_holdings
-from dsgctl.commands.session import GROUP, LIMIT, Session, dry_run_option, last_admin_option, yes_option
-from dsgctl.commands.session import command as subcommand
+from dsgctl.commands.parameters import GROUP
+from dsgctl.commands.session import Session
 from dsgctl.core import groups, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid

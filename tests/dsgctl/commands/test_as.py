@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.commands import delegated
+from dsgctl.commands import cli, delegated
 from dsgctl.commands.session import Session
-from dsgctl.commands.shell import completions
+from dsgctl.commands.shell import Shell
 from tests.dsgctl.commands.running import Quick, dump, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
@@ -151,7 +151,7 @@ def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
         ("user list", 5, "may not run"),
         ("nonsense", 2, "No such command 'nonsense'"),
         (f"access check {ADA} fish2 admin", 5, ""),
-        ("--debug user list", 2, "has no place here"),
+        ("--debug user list", 2, "cannot begin a line"),
         ("grant revoke fish2 view --user bo@example.org --scope lab-1", 5, "not for somebody of the group"),
     ],
 )
@@ -176,7 +176,7 @@ def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(
 def test_nobody_gets_out_of_it(led: World, line: str) -> None:
     result = led.run("--as", ADA, "shell", input=line + "\n")
     assert (result.code, result.out) == (2, "")
-    assert "has no place here" in result.err
+    assert "cannot begin a line" in result.err
 
 
 def test_as_a_forced_command_it_runs_what_ssh_was_given(led: World) -> None:
@@ -246,8 +246,7 @@ def test_tab_completes_what_this_person_may_run_and_know(
     led.quick("group", "add", "lab-2").ok()
     monkeypatch.setenv("DATABASE_PATH", str(led.database))
     session = Session(None, debug=False, on_behalf=ADA)
-    delegate = delegated.require_person(session)
-    assert completions(session, delegate, line, text) == words
+    assert Shell(cli, session).complete(line, text) == words
     session.database.close()
 
 

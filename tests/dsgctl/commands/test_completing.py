@@ -11,7 +11,7 @@ import click
 import pytest
 
 from dsgctl.commands.completing import FILES, LISTERS, let_complete
-from dsgctl.commands.session import Name
+from dsgctl.commands.parameters import Name
 from tests.dsgctl.commands.running import Process
 from tests.dsgctl.commands.test_help import LEAVES, _all_commands
 from tests.dsgctl.commands.world import World

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from dsgctl.commands import _MAY_BE_EMPTY, cli
+from dsgctl.commands import cli
+from dsgctl.commands.invocation import MAY_BE_EMPTY
 from tests.dsgctl.commands.running import dump
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
@@ -37,7 +38,7 @@ LINES = [
     for path, command in _commands(cli)
     for parameter in command.params
     for spelling in parameter.opts
-    if _takes_a_value(parameter) and spelling not in _MAY_BE_EMPTY
+    if _takes_a_value(parameter) and spelling not in MAY_BE_EMPTY
 ]
 ROOT = [
     (*(spelling, ""), "user", "list")
@@ -66,8 +67,8 @@ def test_an_empty_value_is_refused(untouched: World, line: tuple[str, ...]) -> N
 
 def test_what_may_be_empty_is_text_for_people_of_one_command_at_least() -> None:
     spellings = {spelling for _, command in _commands(cli) for one in command.params for spelling in one.opts}
-    assert spellings >= _MAY_BE_EMPTY
-    assert not _MAY_BE_EMPTY & {"--user", "--group", "--dataset", "--version", "--scope", "--service", "--expires"}
+    assert spellings >= MAY_BE_EMPTY
+    assert not MAY_BE_EMPTY & {"--user", "--group", "--dataset", "--version", "--scope", "--service", "--expires"}
 
 
 @pytest.mark.parametrize("value", ["", " ", "\t"])
