@@ -130,7 +130,7 @@ PLACES = {
     "dsgctl.store.shell._each_once": "db shell 'SELECT 1'",
     "dsgctl.store.process_registry._read": "status",
     "dsgctl.json_text._decode": "import clio clio.json",
-    "dsgctl.importers.json_file.JsonFile._parsed": "import neuprint authorized.json --dataset fish2",
+    "dsgctl.importers.engine.json_file.JsonFile._parsed": "import neuprint authorized.json --dataset fish2",
     "dsgctl.transfer.transfer_schema.moment": "import export dsg.json",
     "dsgctl.policy.document._Reader.root": "diff policy.yaml",
     "dsgctl.policy.document._Loader.compose_node": "diff policy.yaml",

@@ -84,7 +84,7 @@ NO_IDENTITY = {
     ("core/users.py", "fn.lower"): "the database's own, ASCII only",
     ("core/catalogue.py", "words.casefold"): "a search of datasets that the reader may see",
     ("core/catalogue.py", "f\"{name} {described.get(name, '')}\".casefold"): "the same",
-    ("importers/csv_file.py", "cell.strip().lower"): "the name of a column",
+    ("importers/csv.py", "cell.strip().lower"): "the name of a column",
     ("guide/__init__.py", "word.casefold"): "a search of the manual",
     ("guide/__init__.py", "line.casefold"): "the same",
     ("commands/demo.py", "name.upper"): "a variable of the demonstration",

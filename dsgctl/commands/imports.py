@@ -12,7 +12,8 @@ from dsgctl.commands.progress import progress
 from dsgctl.commands.session import Session
 from dsgctl.core import users
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers import Report, clio, csv_file, datasetgateway, middle_auth, neuprint
+from dsgctl.importers import clio, csv, datasetgateway, middle_auth, neuprint
+from dsgctl.importers.engine.report import Report
 from dsgctl.wording import counted
 
 
@@ -119,7 +120,7 @@ def csv_(session: Session, file: str, dataset: str, dry_run: bool) -> int:
     They join the group 'user' and may view the dataset; what is known of people is only added to.
     """
     return _run(
-        session, file, dry_run, lambda change, progress: csv_file.run(change, Path(file), dataset, progress=progress)
+        session, file, dry_run, lambda change, progress: csv.run(change, Path(file), dataset, progress=progress)
     )
 
 
@@ -196,6 +197,6 @@ def neuprint_(session: Session, file: str, names: tuple[str, ...], skip_conflict
 def export_(session: Session, file: str, dry_run: bool) -> int:
     """Put a document of 'dsgctl export' into an empty database, id for id."""
     # Not at the top: of the sources only this one needs to know every table.
-    from dsgctl.importers import export_file
+    from dsgctl.importers import export
 
-    return _run(session, file, dry_run, lambda change, progress: export_file.run(change, Path(file), progress=progress))
+    return _run(session, file, dry_run, lambda change, progress: export.run(change, Path(file), progress=progress))

@@ -13,11 +13,12 @@ from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import ImportedGrant, Target
 from dsgctl.core.validation import Foreign, quoted
-from dsgctl.importers import Progress, Report, role_import
-from dsgctl.importers.import_run import ImportRun
-from dsgctl.importers.json_file import JsonFile
-from dsgctl.importers.role_import import Emails, RoleHolder
-from dsgctl.importers.source_row import Damaged, Row, paragraph, words
+from dsgctl.importers.engine import people
+from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.json_file import JsonFile
+from dsgctl.importers.engine.people import Emails, RoleHolder
+from dsgctl.importers.engine.report import Progress, Report
+from dsgctl.importers.engine.row import Damaged, Row, paragraph, words
 
 _EVERYBODY = "user"
 _ADMIN = "admin"  # the global role
@@ -156,14 +157,14 @@ def _import_users(taking: ImportRun[_Export], known: _Datasets) -> None:
             groups=tuple(dict.fromkeys((_EVERYBODY, *user.groups))),
             grants=tuple(dict.fromkeys(given)),
         )
-        role_import.check(addition)
+        people.check(addition)
         for group in user.groups:
             if group not in made:
                 taking.count("groups", groups.add(taking.change, group)[1])
                 made.add(group)
         return addition
 
-    taking.batches("users", read, lambda batch: role_import.import_role_holders(taking, batch))
+    taking.batches("users", read, lambda batch: people.import_role_holders(taking, batch))
     for key in sorted(lost):
         taking.note(f"{quoted(key)} of users: there is no place for it here")
 

@@ -8,11 +8,12 @@ from dsgctl.core import datasets
 from dsgctl.core.change import Change
 from dsgctl.core.grants import Target
 from dsgctl.core.validation import quoted
-from dsgctl.importers import Progress, Report, role_import
-from dsgctl.importers.import_run import ImportRun
-from dsgctl.importers.json_file import JsonFile
-from dsgctl.importers.role_import import Emails, RoleHolder
-from dsgctl.importers.source_row import Row
+from dsgctl.importers.engine import people
+from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.json_file import JsonFile
+from dsgctl.importers.engine.people import Emails, RoleHolder
+from dsgctl.importers.engine.report import Progress, Report
+from dsgctl.importers.engine.row import Row
 
 _PERMISSIONS = {"readonly": "view", "readwrite": "edit"}
 _ADMIN = "admin"  # of the whole server, there as here
@@ -64,7 +65,7 @@ def run(
         return RoleHolder(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))
 
     def write(batch: list[RoleHolder | None]) -> None:
-        role_import.import_role_holders(taking, [one for one in batch if one])
+        people.import_role_holders(taking, [one for one in batch if one])
 
     taking.batches("authorized.json", read, write)
     taking.finish()

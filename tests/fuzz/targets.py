@@ -26,7 +26,9 @@ from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
-from dsgctl.importers import Report, clio, csv_file, datasetgateway, export_file, neuprint
+from dsgctl.importers import clio, datasetgateway, export, neuprint
+from dsgctl.importers import csv as people_csv
+from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
@@ -176,7 +178,7 @@ def people(data: bytes) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(data)
         try:
-            csv_file._check(Path("people.csv"), file)
+            people_csv._check(Path("people.csv"), file)
         except DsgError as error:
             assert "\n" not in error.message
         except csv.Error as error:
@@ -198,8 +200,8 @@ def _database() -> Database:
 IMPORTS: tuple[Callable[[Change, Path], Report], ...] = (
     clio.run,
     lambda opened, path: neuprint.run(opened, path, ("fish2",)),
-    lambda opened, path: csv_file.run(opened, path, "fish2"),
-    export_file.run,
+    lambda opened, path: people_csv.run(opened, path, "fish2"),
+    export.run,
     datasetgateway.run,
 )
 

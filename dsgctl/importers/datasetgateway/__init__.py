@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from dsgctl.core.change import Change
-from dsgctl.importers import Progress, Report
 from dsgctl.importers.datasetgateway.accounts import import_groups, import_service_accounts, import_tokens, import_users
 from dsgctl.importers.datasetgateway.check import check
 from dsgctl.importers.datasetgateway.data import import_datasets, import_locations, import_services, refuse_new_kinds
@@ -11,6 +10,7 @@ from dsgctl.importers.datasetgateway.history import import_history
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
 from dsgctl.importers.datasetgateway.rules import import_acceptances, import_grants, import_terms
 from dsgctl.importers.datasetgateway.source import open_source
+from dsgctl.importers.engine.report import Progress, Report
 
 __all__ = ["run"]
 

@@ -6,9 +6,9 @@ from typing import Any
 from dsgctl.core import groups, service_accounts, tokens, users, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.users import NewUser
-from dsgctl.importers import account_import
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
-from dsgctl.importers.source_row import Damaged, Row
+from dsgctl.importers.engine import accounts
+from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.store.models import Principal
 
 GOOGLE = "https://accounts.google.com"  # the original signs in with Google alone
@@ -26,7 +26,7 @@ def import_users(taking: DatasetGatewayRun) -> None:
             affiliations.setdefault(row.number("user_id"), []).append(name)
 
     taking.each("affiliation", note)
-    account_import.import_accounts(
+    accounts.import_accounts(
         taking, "dsg_user", taking.users, lambda row: _person(taking, row, affiliations.get(row.id, ()))
     )
 
@@ -81,7 +81,7 @@ def import_groups(taking: DatasetGatewayRun) -> None:
         for group_id, user, leads in members:
             by_group.setdefault(group_id, {})[user.id] = (user, leads)
         for group_id, joining in by_group.items():
-            account_import.join(taking, groups.find(taking.change.database, taking.groups[group_id]), joining)
+            accounts.join(taking, groups.find(taking.change.database, taking.groups[group_id]), joining)
 
     taking.each("dsg_group", take)
     taking.batches("user_group", member, join)

@@ -10,7 +10,7 @@ from functools import partial
 from dsgctl.core import datasets, terms, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place
-from dsgctl.importers.source_row import Damaged, Row
+from dsgctl.importers.engine.row import Damaged, Row
 
 PUBLIC = {"public": True, "closed": False}
 _MAIN = "main"  # the branch of a version of which nobody has said another

@@ -5,7 +5,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import boundary
 from dsgctl.importers.datasetgateway.check import PUBLIC
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
-from dsgctl.importers.source_row import Row
+from dsgctl.importers.engine.row import Row
 
 
 def import_datasets(taking: DatasetGatewayRun) -> None:

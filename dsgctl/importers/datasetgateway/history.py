@@ -7,7 +7,7 @@ from functools import partial
 
 from dsgctl.core import audit
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
-from dsgctl.importers.source_row import Row
+from dsgctl.importers.engine.row import Row
 from dsgctl.json_text import NotJson, parse
 
 _BATCH = 500

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.importers import import_run
 from dsgctl.importers.datasetgateway.source import Source
-from dsgctl.importers.import_run import Found, SkippedParent
-from dsgctl.importers.source_row import Row
+from dsgctl.importers.engine import import_run
+from dsgctl.importers.engine.import_run import Found, SkippedParent
+from dsgctl.importers.engine.row import Row
 from dsgctl.store.models import Principal
 
 

@@ -7,7 +7,7 @@ from dsgctl.core import datasets, grants, terms, validation
 from dsgctl.core.grants import ImportedGrant, Target
 from dsgctl.core.grants import Source as GrantSource
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
-from dsgctl.importers.source_row import Damaged, Row
+from dsgctl.importers.engine.row import Damaged, Row
 
 _SOURCES: dict[str, GrantSource] = {"manual": "manual", "self_service": "self-service"}
 

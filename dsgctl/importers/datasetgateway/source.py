@@ -10,7 +10,7 @@ import apsw
 from dsgctl.core.errors import Invalid
 from dsgctl.importers.datasetgateway import releases
 from dsgctl.importers.datasetgateway.releases import GIVING, NO_PLACE, OTHER_TABLES, TABLES
-from dsgctl.importers.source_row import MOST, Row, show
+from dsgctl.importers.engine.row import MOST, Row, show
 
 _OF_DJANGO = ("django_", "auth_", "account_", "socialaccount_", "sqlite_")  # tables of the framework
 _LONGEST = 2**24  # bytes of a value; terms and audit records are far below

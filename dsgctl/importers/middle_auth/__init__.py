@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.importers import Progress, Report
+from dsgctl.importers.engine.report import Progress, Report
 from dsgctl.importers.middle_auth.accounts import import_groups, import_tokens, import_users
 from dsgctl.importers.middle_auth.csv_source import CsvDumps
 from dsgctl.importers.middle_auth.data import import_datasets, import_public_roots, import_service_tables

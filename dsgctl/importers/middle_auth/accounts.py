@@ -8,9 +8,9 @@ from typing import Any
 
 from dsgctl.core import groups, tokens, users, validation
 from dsgctl.core.users import NewUser
-from dsgctl.importers import account_import
+from dsgctl.importers.engine import accounts
+from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
-from dsgctl.importers.source_row import Damaged, Row
 from dsgctl.store.models import Principal
 
 
@@ -52,7 +52,7 @@ def import_users(taking: MiddleAuthRun) -> None:
     taking.each("affiliation", institute)
     taking.each("user_affiliation", affiliation)
     taking.each("user_custom_name", choose)
-    account_import.import_accounts(taking, "user", taking.users, person)
+    accounts.import_accounts(taking, "user", taking.users, person)
     taking.note_counted(+lost)
     taking.refuse_strangers("user_id", "user", taking.users, places)
 
@@ -99,7 +99,7 @@ def import_groups(taking: MiddleAuthRun) -> None:
         for group, user, leads in members:
             by_group.setdefault(group, {})[user.id] = (user, leads)
         for group, joining in by_group.items():
-            account_import.join(taking, groups.find(taking.change.database, group), joining)
+            accounts.join(taking, groups.find(taking.change.database, group), joining)
 
     taking.each("group", take)
     taking.batches("user_group", member, join)

@@ -7,9 +7,9 @@ from typing import Any
 
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import quoted
-from dsgctl.importers.csv_lines import Record, records
+from dsgctl.importers.engine.csv_lines import Record, records
+from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.tables import APP, NEEDED, NO_MATTER, spelling
-from dsgctl.importers.source_row import Row
 
 _FLAGS = {"t": True, "f": False, "true": True, "false": False, "1": True, "0": False}
 _NUMBER = re.compile(r"-?[0-9]{1,19}")

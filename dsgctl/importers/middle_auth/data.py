@@ -4,8 +4,8 @@ from collections import Counter
 
 from dsgctl.core import datasets, services, terms, validation
 from dsgctl.core.errors import Conflict
+from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
-from dsgctl.importers.source_row import Row
 
 
 def import_datasets(taking: MiddleAuthRun) -> None:

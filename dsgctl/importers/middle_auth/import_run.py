@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from dsgctl.importers import import_run
+from dsgctl.importers.engine import import_run
+from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.tables import Tables
-from dsgctl.importers.source_row import Row
 from dsgctl.store.models import Principal
 
 

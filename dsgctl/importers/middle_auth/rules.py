@@ -5,8 +5,8 @@ import secrets
 from dsgctl.core import grants, terms, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grants import ImportedGrant, Target
+from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
-from dsgctl.importers.source_row import Row
 
 
 def import_terms(taking: MiddleAuthRun) -> None:

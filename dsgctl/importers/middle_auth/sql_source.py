@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from dsgctl.core.errors import Invalid
+from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth import drivers
 from dsgctl.importers.middle_auth.tables import NEEDED, NO_MATTER, spelling, value
-from dsgctl.importers.source_row import Row
 from dsgctl.store.queries import peewee
 
 _AT_ONCE = 2000  # rows

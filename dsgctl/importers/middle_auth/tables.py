@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import quoted
-from dsgctl.importers.source_row import Row
+from dsgctl.importers.engine.row import Row
 
 # Table -> its columns, each with its kind; "?" where there may be none.
 # A source that lacks one is of another program or another release of it.

@@ -10,7 +10,8 @@ import pytest
 from dsgctl.core import audit, datasets, grants, groups, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.rules import access
-from dsgctl.importers import BadRows, Report, clio
+from dsgctl.importers import clio
+from dsgctl.importers.engine.report import BadRows, Report
 from tests.dsgctl.core.builders import AT, Run, refused
 
 DATASETS = {

@@ -17,7 +17,8 @@ from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
 from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
-from dsgctl.importers import Report, datasetgateway
+from dsgctl.importers import datasetgateway
+from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current

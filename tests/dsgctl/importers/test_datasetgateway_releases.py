@@ -11,8 +11,9 @@ import pytest
 from dsgctl.core import audit, datasets, grants, services, snapshots, tokens, users
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import access
-from dsgctl.importers import BadRows, Report, datasetgateway
+from dsgctl.importers import datasetgateway
 from dsgctl.importers.datasetgateway import releases
+from dsgctl.importers.engine.report import BadRows, Report
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from tests.conftest import FIXTURES

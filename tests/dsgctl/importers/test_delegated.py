@@ -11,7 +11,7 @@ import pytest
 from dsgctl.core import audit, datasets, delegation, grants, groups, users
 from dsgctl.core.grants import ImportedGrant, Target, principal_subject
 from dsgctl.core.transaction import begin_change
-from dsgctl.importers import clio, csv_file, neuprint
+from dsgctl.importers import clio, csv, neuprint
 from tests.dsgctl.core.builders import AT, Run
 
 ADA, BO = "ada@x.org", "bo@x.org"
@@ -35,7 +35,7 @@ def run(run: Run) -> Run:
 
 def _csv(run: Run, path: Path) -> None:
     path.write_text(f"email\n{BO}\n")
-    run(csv_file.run, path, "fish2")
+    run(csv.run, path, "fish2")
 
 
 def _clio(run: Run, path: Path) -> None:

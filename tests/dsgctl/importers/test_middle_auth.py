@@ -15,7 +15,8 @@ from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
 from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
-from dsgctl.importers import BadRows, Report, middle_auth
+from dsgctl.importers import middle_auth
+from dsgctl.importers.engine.report import BadRows, Report
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.core.builders import Run, refused

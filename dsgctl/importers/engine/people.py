@@ -8,8 +8,8 @@ from dsgctl.core.errors import Conflict
 from dsgctl.core.grants import ImportedGrant, Target
 from dsgctl.core.users import NewUser
 from dsgctl.core.validation import Foreign
-from dsgctl.importers import account_import
-from dsgctl.importers.import_run import ImportRun, SourceType
+from dsgctl.importers.engine import accounts
+from dsgctl.importers.engine.import_run import ImportRun, SourceType
 from dsgctl.store.models import Principal
 
 
@@ -97,7 +97,7 @@ def _join(taking: ImportRun[SourceType], wanted: dict[str, RoleHolder], here: di
             joining.setdefault(name, []).append(here[key])
     for name, members in joining.items():
         group = groups.find(taking.change.database, name)
-        account_import.join(taking, group, {user.id: (user, None) for user in members})
+        accounts.join(taking, group, {user.id: (user, None) for user in members})
 
 
 def _grant(taking: ImportRun[SourceType], wanted: dict[str, RoleHolder], here: dict[str, Principal]) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, DsgError, Invalid
-from dsgctl.importers import BadRows, Conflicts, Progress, Report
-from dsgctl.importers.source_row import Damaged, Row
+from dsgctl.importers.engine.report import BadRows, Conflicts, Progress, Report
+from dsgctl.importers.engine.row import Damaged, Row
 
 Found = TypeVar("Found")
 

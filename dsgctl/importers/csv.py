@@ -21,8 +21,8 @@ from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
 from dsgctl.core.users import NewUser
-from dsgctl.importers import BadRows, Progress, Report
-from dsgctl.importers.csv_lines import Record, records
+from dsgctl.importers.engine.csv_lines import Record, records
+from dsgctl.importers.engine.report import BadRows, Progress, Report
 from dsgctl.store.models import Group
 
 COLUMNS = ("email", "name", "affiliation", "notes")

@@ -7,8 +7,8 @@ from typing import Any
 from dsgctl.core import groups, users, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.core.users import NewUser
-from dsgctl.importers.import_run import ImportRun
-from dsgctl.importers.source_row import Damaged, Row
+from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.store.models import Group, Principal
 
 _BATCH = 500

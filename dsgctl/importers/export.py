@@ -16,7 +16,7 @@ from dsgctl.core import audit
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import quoted
-from dsgctl.importers import Progress, Report
+from dsgctl.importers.engine.report import Progress, Report
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store.migrations import LATEST
 from dsgctl.transfer import restore, transfer_schema
