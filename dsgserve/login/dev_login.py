@@ -1,7 +1,7 @@
-"""A sign-in without a provider, to try things out: one chooses whom to be. Only with DSG_DEV_LOGIN=1.
+"""A sign-in without a provider, to try things out: the person chooses an account. Only with DSG_DEV_LOGIN=1.
 
 The server refuses to start with it unless it listens on loopback alone and DSG_ORIGIN is
-http://localhost (server.py), so that nobody else can choose.
+http://localhost (server.py), so that nobody on another machine can choose.
 """
 
 from itertools import islice
@@ -16,25 +16,29 @@ from dsgserve.http.responses import page
 from dsgserve.login.login_state import LoginState
 from dsgserve.login.oidc import LoginFailed
 
-_SHOWN = 50  # people to choose from; anybody else is typed
+_MAX_PEOPLE = 50  # in the list; other addresses can be typed
 _ISSUER = "http://localhost/dev-login"
 
 
 class DevProvider:
-    """Stands where the OpenID provider stands. Its authorization code is the email that was chosen."""
+    """In place of the OpenID provider. Its authorization code is the email of the chosen account."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def choose(self, login: LoginState, callback: str) -> HTTPResponse:
-        """The page in place of the provider's."""
-        people = [row for row in islice(users.list_users(self._database), _SHOWN) if row["active"]]
+        """The page on which the person chooses, in place of the provider's page."""
+        people = [row for row in islice(users.list_users(self._database), _MAX_PEOPLE) if row["active"]]
         return page("dev_login", title="Sign in as anybody", people=people, state=login.state, callback=callback)
 
     def identify(
         self, code: str, redirect_uri: str, *, verifier: str, nonce: str, deadline: Deadline | None = None
     ) -> Identity:
-        """The account of this email, under the identity that it is bound to already, if any."""
+        """The identity of the account with this email: the one that it has already, or a new one.
+
+        Raises:
+            LoginFailed: there is no such account.
+        """
         user = users.by_email(self._database, code)
         if user is None:
             raise LoginFailed("bad_email", "dev login")

@@ -1,7 +1,7 @@
-"""Logins under way: kept in one signed cookie of the browser that started them, and nowhere else.
+"""Sign-ins that have begun, stored only in one signed cookie of the browser that began them.
 
-A login can be finished only by the browser that began it, which stops both a forged login (somebody
-else's, finished by the victim) and a stolen answer. Several tabs may have one each.
+Only that browser can finish a sign-in. This stops a forged login (the attacker's, finished by the victim) and the use
+of a stolen response. Several tabs can sign in at the same time.
 """
 
 import base64
@@ -15,21 +15,21 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from dsgserve.http.cookies import set_cookie
 from dsgserve.http.requests import cookie_values
 
-MINUTES = 10  # in which a login must be finished
-AT_ONCE = 4  # logins of one browser; the oldest gives way
-LONGEST = 3900  # characters of the value; browsers keep cookies of 4096 bytes with name and attributes
+MAX_MINUTES = 10  # until a sign-in must be finished
+MAX_LOGINS = 4  # of one browser; the oldest is dropped
+MAX_LENGTH = 3900  # characters of the value; browsers store cookies of 4096 bytes with name and attributes
 _NAME = "dsg_login"
 
 
 @dataclass(frozen=True, slots=True)
 class LoginState:
-    """One login under way.
+    """One sign-in that has begun.
 
     Attributes:
-        state: ties the provider's answer to this browser (RFC 6749, 10.12).
-        nonce: ties the ID token to this login (OpenID Connect Core, 15.5.2).
+        state: ties the provider's response to this browser (RFC 6749, 10.12).
+        nonce: ties the ID token to this sign-in (OpenID Connect Core, 15.5.2).
         verifier: of PKCE (RFC 7636).
-        target: where to go afterwards: a path, or an address that was allowed.
+        target: where to go afterwards, as redirects.py allowed it.
     """
 
     state: str
@@ -39,11 +39,13 @@ class LoginState:
 
     @property
     def challenge(self) -> str:
+        """Of PKCE, S256 (RFC 7636, 4.2)."""
         digest = hashlib.sha256(self.verifier.encode("ascii")).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
-def new(target: str) -> LoginState:
+def begin_login(target: str) -> LoginState:
+    """A sign-in with new secrets."""
     return LoginState(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), target)
 
 
@@ -57,40 +59,41 @@ class LoginStateStore:
         self._name = f"__Host-{_NAME}" if secure else _NAME
         self._secure = secure
 
-    def add(self, reply: HTTPResponse, request: BaseRequest, login: LoginState) -> None:
-        self._write(reply, [*self._read(request), login][-AT_ONCE:])
+    def add(self, response: HTTPResponse, request: BaseRequest, login: LoginState) -> None:
+        """Add a sign-in to the cookie."""
+        self._write(response, [*self._read(request), login][-MAX_LOGINS:])
 
     def find(self, request: BaseRequest, state: str) -> LoginState | None:
-        """The login of this state, if this browser began it not too long ago."""
-        known = self._read(request)
-        return next((login for login in known if secrets.compare_digest(login.state.encode(), state.encode())), None)
+        """The sign-in with this state, if this browser began it within `MAX_MINUTES`."""
+        logins = self._read(request)
+        return next((login for login in logins if secrets.compare_digest(login.state.encode(), state.encode())), None)
 
-    def forget(self, reply: HTTPResponse, request: BaseRequest, login: LoginState) -> None:
-        """A login is finished once, however it ended."""
-        self._write(reply, [other for other in self._read(request) if other != login])
+    def forget(self, response: HTTPResponse, request: BaseRequest, login: LoginState) -> None:
+        """Remove a sign-in: it can be finished once only, whether it succeeded or not."""
+        self._write(response, [other for other in self._read(request) if other != login])
 
     def fits(self, target: str) -> bool:
-        """Whether a login with this target can be kept at all."""
-        return len(self._text([new(target)])) <= LONGEST
+        """Whether the cookie has room for a sign-in with this target."""
+        return len(self._text([begin_login(target)])) <= MAX_LENGTH
 
     def _read(self, request: BaseRequest) -> list[LoginState]:
         for value in cookie_values(request, self._name):
-            if len(value) > LONGEST:
+            if len(value) > MAX_LENGTH:
                 continue
             try:
-                entries = self._serializer.loads(value, max_age=MINUTES * 60)
+                entries = self._serializer.loads(value, max_age=MAX_MINUTES * 60)
                 return [LoginState(**entry) for entry in entries]
             except (BadData, TypeError):
-                continue  # another host may have set one of this name where it has no prefix
+                continue  # without the prefix __Host-, another host can set a cookie of this name
         return []
 
     def _text(self, logins: list[LoginState]) -> str:
         return str(self._serializer.dumps([asdict(login) for login in logins]))
 
-    def _write(self, reply: HTTPResponse, logins: list[LoginState]) -> None:
+    def _write(self, response: HTTPResponse, logins: list[LoginState]) -> None:
         text = self._text(logins)
-        if len(text) > LONGEST and len(logins) > 1:
-            self._write(reply, logins[1:])  # the oldest gives way
+        if len(text) > MAX_LENGTH and len(logins) > 1:
+            self._write(response, logins[1:])  # without the oldest
             return
-        value, seconds = (text, MINUTES * 60) if logins else ("", 0)
-        set_cookie(reply, self._name, value, seconds, secure=self._secure, same_site="Lax")
+        value, seconds = (text, MAX_MINUTES * 60) if logins else ("", 0)
+        set_cookie(response, self._name, value, seconds, secure=self._secure, same_site="Lax")

@@ -94,7 +94,7 @@ def _send_to_provider(gateway: Gateway, request: BaseRequest, target: str, *, ag
     known = None if again else authentication.authenticate_request(gateway, request)
     if isinstance(known, Login) and known.principal.kind == "user":
         hints["login_hint"] = known.principal.email
-    login = login_state.new(target)
+    login = login_state.begin_login(target)
     if isinstance(gateway.provider, DevProvider):
         reply = gateway.provider.choose(login, CALLBACK)
         gateway.login_states.add(reply, request, login)

@@ -1,4 +1,4 @@
-"""Documents of terms as HTML: each is rendered once, and kept as long as there is room."""
+"""Caches the HTML of terms: each document is rendered once, and stays cached while there is room."""
 
 import hashlib
 import sys
@@ -7,12 +7,12 @@ from collections import OrderedDict
 
 from dsgctl.core import markdown
 
-CAPACITY = 16 * 2**20  # bytes of all that is kept
-_AROUND = 300  # bytes of a page's key and its place: a short document is mostly this
+CAPACITY = 16 * 2**20  # bytes of all cached HTML
+_OVERHEAD = 300  # bytes of an entry besides its HTML
 
 
 class Documents:
-    """The rendered documents of one process, shared by its threads; bounded by bytes, the least recently used go first.
+    """The HTML of one process, shared by its threads; the least recently used is dropped first.
 
     Attributes:
         rendered: how many times a document was rendered.
@@ -33,15 +33,15 @@ class Documents:
             top: the level of its highest heading.
         """
         key = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest(), top)
-        # Under the lock, so that many who ask at once for a new document wait for one rendering.
+        # Under the lock, so that simultaneous requests for a new document wait for one rendering.
         with self._lock:
             if key in self._pages:
                 self._pages.move_to_end(key)
                 return self._pages[key]
-            page = markdown.render(text, top)
+            html = markdown.render(text, top)
             self.rendered += 1
-            self._pages[key] = page
-            self._bytes += sys.getsizeof(page) + _AROUND
+            self._pages[key] = html
+            self._bytes += sys.getsizeof(html) + _OVERHEAD
             while self._bytes > self._capacity and len(self._pages) > 1:
-                self._bytes -= sys.getsizeof(self._pages.popitem(last=False)[1]) + _AROUND
-            return page
+                self._bytes -= sys.getsizeof(self._pages.popitem(last=False)[1]) + _OVERHEAD
+            return html

@@ -1,4 +1,4 @@
-"""When tokens were last used: kept to the minute, written in batches, never in a request."""
+"""Records when tokens were last used: to the minute, in batches, by a thread beside the requests."""
 
 import logging
 import threading
@@ -10,17 +10,17 @@ from dsgctl.store import Database, StoreError
 
 INTERVAL = 10.0  # seconds between writes
 MINUTE = 60
-MOST = 100_000  # tokens remembered, some 15 MB; of more than that a use may be written twice, or never
+MAX_TOKENS = 100_000  # in memory, some 15 MB; beyond that, a use can be written twice or not at all
 
 log = logging.getLogger("dsgserve.last_used")
 
 
 class LastUsed:
-    """Notes uses in memory and writes them from a thread of its own."""
+    """Collects uses in memory; its thread writes them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._minutes: dict[int, int] = {}  # token id -> minute of its latest noted use
+        self._minutes: dict[int, int] = {}  # token id -> the minute of its last use
         self._unwritten: dict[int, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="last-used", daemon=True)
@@ -29,15 +29,15 @@ class LastUsed:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, and end."""
+        """Write what is left, and end the thread."""
         self._stop.set()
         self._thread.join(timeout=30)
 
     def note(self, token_id: int) -> None:
-        """Say that a token was used now. Costs a look into a dict."""
+        """Record that a token is used now. Costs one look-up in a dict."""
         minute = int(clock.seconds()) // MINUTE
         if self._minutes.get(token_id) != minute:
-            if len(self._minutes) >= MOST:
+            if len(self._minutes) >= MAX_TOKENS:
                 self._minutes.clear()
             self._minutes[token_id] = minute
             self._unwritten[token_id] = minute
@@ -49,17 +49,17 @@ class LastUsed:
         self._database.close()
 
     def write(self) -> None:
-        """Write the uses noted since the last time; what cannot be written is kept for the next."""
+        """Write the uses since the last write; uses that cannot be written are written the next time."""
         uses, self._unwritten = self._unwritten, {}
-        # Of earlier minutes nothing need be remembered: the memory is that of one minute's tokens.
-        minute = int(clock.seconds()) // MINUTE
-        self._minutes = {token_id: noted for token_id, noted in self._minutes.items() if noted == minute}
+        # Uses of earlier minutes are forgotten, so the memory is that of the tokens of one minute.
+        this_minute = int(clock.seconds()) // MINUTE
+        self._minutes = {token_id: minute for token_id, minute in self._minutes.items() if minute == this_minute}
         if not uses:
             return
-        moments = {token_id: datetime.fromtimestamp(noted * MINUTE, UTC) for token_id, noted in uses.items()}
+        moments = {token_id: datetime.fromtimestamp(minute * MINUTE, UTC) for token_id, minute in uses.items()}
         try:
             tokens.record_uses(self._database, moments)
         except StoreError as error:
-            log.warning("cannot write when tokens were last used: %s", error.message)
+            log.warning("cannot record when tokens were last used: %s", error.message)
             unwritten = {**uses, **self._unwritten}
-            self._unwritten = dict(islice(unwritten.items(), max(0, len(unwritten) - MOST), None))
+            self._unwritten = dict(islice(unwritten.items(), max(0, len(unwritten) - MAX_TOKENS), None))

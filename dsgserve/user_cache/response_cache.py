@@ -1,8 +1,7 @@
-"""Answers of user/cache, built once and kept as bytes for as long as they are true.
+"""Caches the response bodies of user/cache as bytes.
 
-An answer is true while no change of the facts has concerned its principal, a group that it was
-in, or everybody, and until the next date at which it changes by itself. Both are checked at every
-request; there is no time-to-live.
+A response is valid while no change of the database concerns its principal, one of their groups, or everybody, and until
+the next date at which it differs by itself. Both are checked at every request; there is no time-to-live.
 """
 
 import json
@@ -20,80 +19,83 @@ from dsgctl.store.migrations import require_latest
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.metrics import Metrics
 
-KEPT_BYTES = 64 * 1024**2  # of answers; the oldest go first
-EXISTING_BITS = 1 << 23  # 1 MB; of a database of 100,000 tokens, 1 % of the places
-REMEMBERED = 10_000  # principals and groups that changes concerned; beyond that all answers are built anew
+MAX_BYTES = 64 * 1024**2  # of responses; the oldest are dropped first
+FILTER_BITS = 1 << 23  # 1 MB; 100,000 tokens set about 1 % of them
+MAX_CONCERNED = 10_000  # principals and groups whose changes are remembered; beyond that, all responses are rebuilt
 
 
 @dataclass(slots=True)
 class CachedResponse:
-    """What a token gets.
+    """The response to one token.
 
     Attributes:
-        problem: why it is refused; None for a good one, which has a ``body``.
-        token_id: whose use is to be noted; 0 if there is no such token.
-        revision: of the facts that it was built from; ``true_at``: the latest at which it was found true.
-        concerns: the changes that may make another answer of it.
-        until: the first moment at which the answer is another, in seconds since 1970; None for never.
+        problem: why the token is refused; None for a valid token, whose response has a ``body``.
+        token_id: of the token, to record its use; 0 if there is no such token.
+        revision: of the database when the response was built.
+        valid_at: the latest revision at which it was checked.
+        cache_keys: the principal and groups whose changes can change the response.
+        until: when the response differs by itself, in seconds since 1970; None for never.
     """
 
     problem: TokenError | None
     body: bytes = b""
     token_id: int = 0
     revision: int = 0
-    true_at: int = 0
-    concerns: tuple[CacheKey, ...] = ()
+    valid_at: int = 0
+    cache_keys: tuple[CacheKey, ...] = ()
     until: float | None = None
 
 
-Key = tuple[bytes, str | None]  # hash of the token, and the service that asks
+Key = tuple[bytes, str | None]  # hash of the token; service
 
 _UNKNOWN, _MISTYPED = CachedResponse(TokenError.UNKNOWN), CachedResponse(TokenError.MISTYPED)
 
 
 class _TokenFilter:
-    """Tells of nearly every token that does not exist that it does not, without asking the database.
+    """A one-hash Bloom filter: rejects most tokens that do not exist, without a query.
 
-    A bit for each token, at a place that its hash says; a place may be another's too. Bits are never
-    taken away: the database has the last word of those that are set.
+    Each token sets the bit that its hash selects, and tokens can share a bit. Bits are never cleared, so a set bit says
+    nothing: then the database decides.
     """
 
     def __init__(self) -> None:
-        self._bits = bytearray(EXISTING_BITS // 8)
+        self._bits = bytearray(FILTER_BITS // 8)
 
     def add(self, digest: bytes) -> None:
-        at = int.from_bytes(digest[:4], "big") % EXISTING_BITS
-        self._bits[at >> 3] |= 1 << (at & 7)
+        bit = int.from_bytes(digest[:4], "big") % FILTER_BITS
+        self._bits[bit >> 3] |= 1 << (bit & 7)
 
-    def may_have(self, digest: bytes) -> bool:
-        at = int.from_bytes(digest[:4], "big") % EXISTING_BITS
-        return bool(self._bits[at >> 3] & 1 << (at & 7))
+    def may_contain(self, digest: bytes) -> bool:
+        bit = int.from_bytes(digest[:4], "big") % FILTER_BITS
+        return bool(self._bits[bit >> 3] & 1 << (bit & 7))
 
 
 class _ThreadMarker(threading.local):
-    """What this thread's connection saw last. A marker means something on its own connection only."""
+    """The change marker that this thread's connection read last. A marker counts on its own connection only."""
 
     marker: int | None = None
 
 
 class ResponseCache:
-    """The answers of one process, shared by its threads."""
+    """The responses of one process, shared by its threads."""
 
     def __init__(self, database: Database, capacity: int | None = None, metrics: Metrics | None = None) -> None:
         self._database = database
         self._metrics = metrics or Metrics()
-        self._answers: ByteCache[Key, CachedResponse] = ByteCache(KEPT_BYTES, _size, most=capacity)
+        self._responses: ByteCache[Key, CachedResponse] = ByteCache(MAX_BYTES, _size, most=capacity)
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
         self._seen = _ThreadMarker()
-        # The changes up to a revision: when they concerned everybody last, and whom since when.
-        self._revision = 0
-        self._everybody = 0
-        self._concerned: dict[CacheKey, int] = {}
-        self._existing = _TokenFilter()
+        self._revision = 0  # all changes up to it are applied
+        self._everybody = 0  # the last revision that concerned everybody
+        self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
+        self._token_filter = _TokenFilter()
 
     def get(self, token: str, service: str | None) -> CachedResponse:
-        """The answer for a presented token, and for the service that asks if it is a known one.
+        """The response to a presented token.
+
+        Args:
+            service: the service that asks; an unknown one counts as none.
 
         Raises:
             StoreError: the database does not answer.
@@ -101,24 +103,24 @@ class ResponseCache:
         revision = self._refresh()
         digest = tokens.digest(token)
         key = (digest, service if service and service in self._known_services() else None)
-        known = self._answers.get(key)
-        if known is not None and self._is_true(known, revision):
+        cached = self._responses.get(key)
+        if cached is not None and self._is_valid(cached, revision):
             self._metrics.add("answers_kept")
-            return known
-        if not self._existing.may_have(digest):
+            return cached
+        if not self._token_filter.may_contain(digest):
             return _MISTYPED if tokens.is_malformed(token) else _UNKNOWN
         self._metrics.add("answers_built")
-        answer = self._build(token, key[1])
-        # Only of tokens that exist: strangers could fill the memory with others, and push good answers out.
-        if answer.token_id:
-            self._answers.keep(key, answer)
-        return answer
+        response = self._build(token, key[1])
+        # Only for tokens that exist: otherwise strangers could fill the cache, and push other responses out.
+        if response.token_id:
+            self._responses.keep(key, response)
+        return response
 
     def _refresh(self) -> int:
-        """Take note of what others have changed. Costs microseconds unless somebody has written.
+        """Apply the changes of other connections. Costs microseconds if there are none.
 
         Returns:
-            The revision up to which that is done.
+            The revision up to which all changes are applied.
         """
         marker = self._database.change_marker()
         if marker != self._seen.marker:
@@ -129,60 +131,60 @@ class ResponseCache:
         return self._revision
 
     def _apply_changes(self, changes: list[ChangeRecord] | None) -> None:
-        if changes is None or len(self._concerned) + len(changes) > REMEMBERED:
+        if changes is None or len(self._concerned) + len(changes) > MAX_CONCERNED:
             revision = self._everybody = self._database.revision()
             self._concerned.clear()
             owners = None
         else:
             revision = self._revision
-            for revision, *whom in changes:
-                if whom == [None, None]:
+            for revision, *cache_key in changes:
+                if cache_key == [None, None]:
                     self._everybody = revision
                 else:
-                    self._concerned[whom[0], whom[1]] = revision
+                    self._concerned[cache_key[0], cache_key[1]] = revision
             owners = {change.principal_id for change in changes if change.principal_id is not None}
         for digest in tokens.list_hashes(self._database, owners):
-            self._existing.add(digest)
-        self._revision = revision  # last, for others read it without the lock
+            self._token_filter.add(digest)
+        self._revision = revision  # last, because other threads read it without the lock
 
-    def _is_true(self, answer: CachedResponse, revision: int) -> bool:
-        if answer.until is not None and answer.until <= clock.seconds():
+    def _is_valid(self, response: CachedResponse, revision: int) -> bool:
+        if response.until is not None and response.until <= clock.seconds():
             return False
-        if answer.true_at != revision:
-            since = answer.revision
-            if self._everybody > since or any(self._concerned.get(whom, 0) > since for whom in answer.concerns):
+        if response.valid_at != revision:
+            built = response.revision
+            if self._everybody > built or any(self._concerned.get(key, 0) > built for key in response.cache_keys):
                 return False
-            answer.true_at = revision
+            response.valid_at = revision
         return True
 
     def _known_services(self) -> frozenset[str]:
-        at, names = self._services
-        if at != self._everybody:  # a change of services concerns everybody
-            at = self._everybody
+        revision, names = self._services
+        if revision != self._everybody:  # a change of services concerns everybody
+            revision = self._everybody
             names = frozenset(row["name"] for row in services.list_services(self._database))
-            self._services = (at, names)
+            self._services = (revision, names)
         return names
 
     def _build(self, token: str, service: str | None) -> CachedResponse:
         at = clock.now()
         with self._database.snapshot():
-            checked = tokens.check(self._database, token, at)
-            if checked.token is None or checked.principal is None:
+            status = tokens.check(self._database, token, at)
+            if status.token is None or status.principal is None:
                 return _UNKNOWN
             revision = self._database.revision()
-            concerns = snapshots.list_cache_keys(self._database, checked.principal)
-            if checked.problem is not None:
-                expires = _seconds(access.earliest((checked.token.expires,), at))
-                return CachedResponse(checked.problem, b"", checked.token.id, revision, revision, concerns, expires)
-            known = snapshots.read_principal(self._database, checked.principal, service=service)
-        body = json.dumps(access.build_user_cache(known, at), ensure_ascii=False, separators=(",", ":")).encode()
-        until = _seconds(access.earliest((checked.token.expires, access.next_change(known, at)), at))
-        return CachedResponse(None, body, checked.token.id, revision, revision, concerns, until)
+            cache_keys = snapshots.list_cache_keys(self._database, status.principal)
+            if status.problem is not None:
+                expires = _seconds(access.earliest((status.token.expires,), at))
+                return CachedResponse(status.problem, b"", status.token.id, revision, revision, cache_keys, expires)
+            snapshot = snapshots.read_principal(self._database, status.principal, service=service)
+        body = json.dumps(access.build_user_cache(snapshot, at), ensure_ascii=False, separators=(",", ":")).encode()
+        until = _seconds(access.earliest((status.token.expires, access.next_change(snapshot, at)), at))
+        return CachedResponse(None, body, status.token.id, revision, revision, cache_keys, until)
 
 
-def _size(key: Key, answer: CachedResponse) -> int:
-    """The bytes that an answer holds, with what Python needs around it."""
-    return 800 + len(answer.body) + len(key[1] or "") + 100 * len(answer.concerns)
+def _size(key: Key, response: CachedResponse) -> int:
+    """The bytes of an entry, with what Python needs around it."""
+    return 800 + len(response.body) + len(key[1] or "") + 100 * len(response.cache_keys)
 
 
 def _seconds(moment: datetime | None) -> float | None:

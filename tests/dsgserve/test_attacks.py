@@ -384,7 +384,7 @@ def test_anonymous_requests_fill_neither_memory_nor_disk(client: Client, gateway
     tracemalloc.stop()
     assert grown < 500_000, f"{grown} bytes after 3,300 requests"  # an entry kept for each would be more
     assert (lab.database.table_sizes(), gateway.reader.change_marker()) == before
-    assert not gateway.response_cache._answers
+    assert not gateway.response_cache._responses
 
 
 def test_many_logins_under_way_with_long_targets_fit_into_the_cookie() -> None:
@@ -393,7 +393,7 @@ def test_many_logins_under_way_with_long_targets_fit_into_the_cookie() -> None:
     states = []
     for number in range(6):
         reply = HTTPResponse()
-        begun = login_state.new("/success?x=" + "a" * 1480)
+        begun = login_state.begin_login("/success?x=" + "a" * 1480)
         states.append(begun.state)
         logins.add(reply, LocalRequest({"HTTP_COOKIE": cookie}), begun)
         header = dict(reply.headerlist)["Set-Cookie"]

@@ -136,7 +136,7 @@ def logins() -> Iterator[LoginStateStore]:
 
 def begun(logins: LoginStateStore, target: str = "/") -> tuple[str, str]:
     """State and cookie of a login that was begun."""
-    reply, login = HTTPResponse(), login_state.new(target)
+    reply, login = HTTPResponse(), login_state.begin_login(target)
     logins.add(reply, BaseRequest({}), login)
     cookie = sent_with(reply)[0]
     assert cookie.startswith("__Host-dsg_login=") and cookie.endswith("Path=/; HttpOnly; SameSite=Lax; Secure")

@@ -54,19 +54,19 @@ def test_kept_answers_are_bounded_in_bytes(
 ) -> None:
     length = len(ResponseCache(database).get(secrets[0], None).body)
     assert length > 50_000
-    monkeypatch.setattr(response_cache, "KEPT_BYTES", 5 * length)
+    monkeypatch.setattr(response_cache, "MAX_BYTES", 5 * length)
     cache = ResponseCache(database)
     for secret in secrets * 2:
         cache.get(secret, None)
-        assert cache._answers.bytes <= 5 * length
-    assert len(cache._answers) == 4
-    held = sum(sys.getsizeof(answer.body) for answer in cache._answers.values())
-    assert held <= cache._answers.bytes
+        assert cache._responses.bytes <= 5 * length
+    assert len(cache._responses) == 4
+    held = sum(sys.getsizeof(answer.body) for answer in cache._responses.values())
+    assert held <= cache._responses.bytes
     last = cache.get(secrets[-1], None)
     assert cache.get(secrets[-1], None) is last, "it was built anew"
     for number in range(1000):
         cache.get(secrets[0], f"no service {number}")
-    assert len(cache._answers) <= 4, "an unknown service has an entry of its own"
+    assert len(cache._responses) <= 4, "an unknown service has an entry of its own"
 
 
 def test_an_answer_takes_as_many_queries_however_many_public_datasets_there_are(
@@ -85,7 +85,7 @@ def test_an_answer_takes_as_many_queries_however_many_public_datasets_there_are(
 def test_uses_that_cannot_be_written_are_bounded(
     database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(last_used, "MOST", 10)
+    monkeypatch.setattr(last_used, "MAX_TOKENS", 10)
 
     def refuse(*_: object) -> None:
         raise StoreError("the disk is full", "make room")

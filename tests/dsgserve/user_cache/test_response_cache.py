@@ -265,7 +265,7 @@ def test_a_server_that_missed_too_many_changes_starts_anew(
 def test_what_is_remembered_of_changes_is_bounded(
     world: Callable[[str], None], cache: ResponseCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(response_cache, "REMEMBERED", 3)
+    monkeypatch.setattr(response_cache, "MAX_CONCERNED", 3)
     asked(cache)
     for number in range(10):
         world(f"INSERT INTO groups (name, created) VALUES ('g{number}', '{T}')")
@@ -281,7 +281,7 @@ def test_the_oldest_answers_make_room_and_refusals_take_none(world: Callable[[st
         assert cache.get(f"nobody's {number}", None).problem is TokenError.UNKNOWN
     assert {name: cache.get(name, None) for name in first} == first
     cache.get("bot", None)
-    assert len(cache._answers) == 2
+    assert len(cache._responses) == 2
     assert cache.get("bea", None) is first["bea"]
     assert cache.get("ana", None) is not first["ana"]
 
