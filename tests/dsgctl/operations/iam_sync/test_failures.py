@@ -1,4 +1,4 @@
-"""``dsgctl iam``: what Google answers, what is lost, who is killed: one line each, and the next run mends it."""
+"""Refusals, lost answers and killed runs are reported in one line each, and the next run repairs them."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import dsgctl.operations.iam_sync
-from tests.dsgctl.commands.iam.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledger, outcome
 from tests.dsgctl.commands.running import Quick, execute
+from tests.dsgctl.operations.iam_sync.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledger, outcome
 from tests.e2e.google import Google
 from tests.e2e.google_iam import HANG_UP, LIMIT, BucketPolicies, error
 from tests.patience import PATIENCE

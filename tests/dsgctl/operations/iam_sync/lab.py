@@ -1,4 +1,4 @@
-"""What the tests of ``dsgctl iam`` know: the policy at the beginning, and how to read an answer."""
+"""The policy at the beginning of each test, and how to read an answer of ``dsgctl iam``."""
 
 import json
 from collections.abc import Callable
@@ -23,8 +23,8 @@ Do = Callable[..., Result]
 
 
 def outcome(result: Result, bucket: str = "lab-data") -> dict[str, Any]:
-    found: dict[str, Any] = {row["bucket"]: row for row in json.loads(result.out)}[bucket]
-    return found
+    rows: dict[str, dict[str, Any]] = {row["bucket"]: row for row in json.loads(result.out)}
+    return rows[bucket]
 
 
 def ledger(do: Do) -> dict[str, str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import dsgctl.operations.iam_sync
-from tests.dsgctl.commands.iam.lab import OTHERS, Do
 from tests.dsgctl.commands.running import Quick, Result
+from tests.dsgctl.operations.iam_sync.lab import OTHERS, Do
 from tests.e2e.google import Google, running_google
 from tests.e2e.google_iam import BucketPolicies
 from tests.e2e.local import make_certificate

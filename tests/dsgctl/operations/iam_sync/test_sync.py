@@ -1,12 +1,12 @@
-"""``dsgctl iam``: policies at Google follow the facts, and nobody else's members are touched."""
+"""A sync makes policies at Google follow the database, and touches no members of others."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.dsgctl.commands.iam.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledger, outcome
 from tests.dsgctl.commands.running import Quick, execute
+from tests.dsgctl.operations.iam_sync.lab import BOTH, FIXED, OTHERS, VIEWER, Do, ledger, outcome
 from tests.e2e.google import Google
 from tests.e2e.google_iam import BucketPolicies, error
 
@@ -41,8 +41,8 @@ def test_a_sync_adds_who_may_view_and_keeps_what_others_put_there(do: Do, polici
 
 def test_who_is_offboarded_is_out_at_once_or_it_is_said_that_they_are_not(do: Do, policies: BucketPolicies) -> None:
     do("iam sync")
-    told = do("user offboard bo@example.org -y")
-    assert "taken out of the policies of lab-data" in told.err
+    offboarded = do("user offboard bo@example.org -y")
+    assert "taken out of the policies of lab-data" in offboarded.err
     assert "user:bo@example.org" not in policies.members("lab-data")
     policies.instead["PUT lab-data"] = [error(403, "no")]
     failed = do("user offboard ada@example.org -y", code=1)
