@@ -137,6 +137,14 @@ _KINDS = (
 )
 
 
+def owner_name(path: Path) -> str:
+    """The name of a file's owner; the number where no user has it."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
+
+
 def hash_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -68,7 +68,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.is_answering(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")
-        while not (stopping.asked or gateway.reader.replaced):
+        while not (stopping.asked or gateway.reader.is_replaced):
             wasyncore.loop(timeout=30, use_poll=True, map=connections, count=1)
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
@@ -76,7 +76,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         server.task_dispatcher.shutdown(timeout=1)  # those that still wait for another server have had their time
         stopping.close()
         server.close()
-    if gateway.reader.replaced:
+    if gateway.reader.is_replaced:
         raise StoreError(f"{config.database} was replaced while it was served", "start anew, with what is there now")
     log.info("stopped")
 

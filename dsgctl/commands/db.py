@@ -15,7 +15,8 @@ from dsgctl.core.transaction import accept_clock, require_clock
 from dsgctl.operations import maintenance
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
-from dsgctl.store.shell import BadStatement, is_complete
+from dsgctl.store.sqlite.database import SqliteDatabase
+from dsgctl.store.sqlite.shell import BadStatement, is_complete
 from dsgctl.wording import counted
 
 
@@ -99,7 +100,7 @@ def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
     Use this and not the host's sqlite3 to change rows: versions before 3.51.3 can corrupt the file while a server
     writes to it. Foreign keys count here, and rules of 'dsgctl' do not.
     """
-    database = session.database if write else Database(session.config.database, read_only=True)
+    database = session.database if write else SqliteDatabase(session.config.database, read_only=True)
     if statements or not sys.stdin.isatty():
         _run_sql(session, database, ";\n".join(statements) if statements else sys.stdin.read(), write=write)
         return

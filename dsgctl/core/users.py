@@ -12,6 +12,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
 from dsgctl.store.queries import JOIN, fn
+from dsgctl.store.search import principals_matching
 
 # What `add` and `change` may set, each with the function that checks it.
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -485,7 +486,7 @@ def list_users(
     if search:
         if validation.has_control(search):
             raise Invalid(f"{validation.quoted(search)} cannot be part of a name", "search without control characters")
-        query = query.where(m.principals_matching(search))
+        query = query.where(principals_matching(search))
     if group is not None:
         members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)
         query = query.where(Principal.id.in_(members))

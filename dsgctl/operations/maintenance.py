@@ -11,12 +11,13 @@ from dsgctl.core import audit, delegated_grants
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.validation import MAX_TEXT
+from dsgctl.files import owner_name
 from dsgctl.store import Database
-from dsgctl.store.database import owner_name
 from dsgctl.store.migrations import LATEST, copy_before_migration, migrate, schema_number, schema_problems
 from dsgctl.store.models import utc_text
-from dsgctl.store.shell import Answer
-from dsgctl.store.shell import run as run_statements
+from dsgctl.store.sqlite.database import SqliteDatabase
+from dsgctl.store.sqlite.shell import Answer
+from dsgctl.store.sqlite.shell import run as run_statements
 
 Begin = Callable[[], AbstractContextManager[Change]]
 
@@ -90,12 +91,12 @@ def require_sound(database: Database, begin: Begin, *, mend: bool) -> None:
 
 
 def _require_references(database: Database, begin: Begin, *, mend: bool) -> None:
-    dangling = database.dangling()
+    dangling = database.dangling_rows()
     if dangling and mend:
         with begin() as change:
-            database.mend_dangling()
+            database.mend_dangling_rows()
             change.record("db.mend", f"database:{database.path}", before={"rows": dangling[:_RECORDED]})
-        dangling = database.dangling()
+        dangling = database.dangling_rows()
     if dangling:
         more = f" and {len(dangling) - 1} more such" if len(dangling) > 1 else ""
         raise DsgError(f"{database.path}: {dangling[0]}{more}", "dsgctl db check --mend deletes what is left")
@@ -143,14 +144,14 @@ def describe_database(path: Path) -> DatabaseInfo:
     """Raises:
     StoreError: there is no database, or it cannot be read.
     """
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         status = path.stat()
         return {
             "path": str(path),
             "schema": schema_number(database),
             "schema_of_this_release": LATEST,
-            "engine": database.engine(),
+            "engine": database.engine_name(),
             "bytes": status.st_size,
             "owner": owner_name(path),
             "mode": f"{status.st_mode & 0o777:04o}",

@@ -4,9 +4,7 @@ The models are bound to no database: a `Database` runs the queries.
 """
 
 from datetime import UTC, datetime
-from functools import lru_cache, reduce
-from itertools import product
-from operator import or_
+from functools import lru_cache
 from typing import Any
 
 from peewee import (
@@ -14,12 +12,10 @@ from peewee import (
     BlobField,
     BooleanField,
     CompositeKey,
-    Expression,
     ForeignKeyField,
     IntegerField,
     Model,
     TextField,
-    fn,
 )
 
 MAX_NUMBER = 2**63 - 1  # the largest that a column can hold
@@ -320,28 +316,6 @@ class AuditRecord(_Table):
 
     class Meta:
         table_name = "audit"
-
-
-class SearchIndex(_Table):
-    """Every three letters in a row of a principal's email, slug and names, case aside."""
-
-    rowid = IntegerField(primary_key=True)
-
-    class Meta:
-        table_name = "principals_search"
-
-
-def principals_matching(text: str) -> Any:
-    """The condition that a principal's email, slug, name or display name contains ``text``, case aside."""
-    if len(text) < 3:
-        columns = (Principal.email, Principal.slug, Principal.name, Principal.display_name)
-        searched = fn.lower(fn.concat_ws(" ", *columns))
-        # SQLite's lower() leaves all but ASCII as it is, so these are looked for in either case.
-        spellings = {"".join(letters) for letters in product(*({char.lower(), char.upper()} for char in text))}
-        return reduce(or_, (fn.instr(searched, spelling) > 0 for spelling in sorted(spellings)))
-    quoted = '"' + text.replace('"', '""') + '"'
-    found = SearchIndex.select(SearchIndex.rowid).where(Expression(SearchIndex._meta.entity, "MATCH", quoted))
-    return Principal.id.in_(found)
 
 
 ALL: list[type[Model]] = [

@@ -10,8 +10,7 @@ from dsgctl.core.audit import Record
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.store import Database
-from dsgctl.store import raw_rows as stored
-from dsgctl.store.raw_rows import RowRefused
+from dsgctl.store.raw_rows import RowRefused, insert_rows, set_references
 from dsgctl.transfer import transfer_schema
 
 
@@ -93,7 +92,7 @@ class Restore:
                 raise BadRow(index, table, row, error.message) from None
             places.append(index)
         try:
-            stored.insert(self._change.database, transfer_schema.TABLES[table], kept)
+            insert_rows(self._change.database, transfer_schema.TABLES[table], kept)
         except RowRefused as refused:
             index = places[refused.index]
             raise BadRow(index, table, found[index], refused.reason) from None
@@ -139,7 +138,7 @@ class Restore:
         for table, references in self._later.items():
             column = transfer_schema.LATER[table]
             try:
-                stored.refer(database, transfer_schema.TABLES[table], self._forms[table][column][0], references)
+                set_references(database, transfer_schema.TABLES[table], self._forms[table][column][0], references)
             except RowRefused as refused:
                 row_id = references[refused.index][0]
                 raise BadRow(refused.index, table, {"id": row_id}, refused.reason) from None

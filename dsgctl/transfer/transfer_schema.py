@@ -7,9 +7,9 @@ from dsgctl.core import validation
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store import models as m
-from dsgctl.store import raw_rows as stored
 from dsgctl.store.models import MAX_NUMBER, TimeField, utc_datetime, utc_text
 from dsgctl.store.queries import AutoField, BlobField, BooleanField, Field, ForeignKeyField, IntegerField
+from dsgctl.store.raw_rows import read_rows
 
 Form = Callable[[Any], Any]  # returns the value as the table holds it, or raises Invalid
 
@@ -48,7 +48,7 @@ def export_rows(database: Database, table: str, *, without: str | None = None) -
     blobs = [name for name, field in found.items() if isinstance(field, BlobField) and name != without]
     last = None
     try:
-        for values in stored.raw(database, TABLES[table]):
+        for values in read_rows(database, TABLES[table]):
             row = {name: values[at] for at, name in kept}
             for name in flags:
                 row[name] = bool(row[name])

@@ -23,8 +23,8 @@ import requests
 
 from dsgctl.core import datasets, grants, groups, tokens, users
 from dsgctl.core.transaction import begin_change
-from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
+from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgserve.user_cache.response_cache import ResponseCache
 from tests.bench import load, world
 from tests.e2e.conftest import Server, running
@@ -349,7 +349,7 @@ def hanging(bench: Bench) -> Iterator[Row]:
 def _gcs_bodies(bench: Bench, server: Server, file: Path) -> Path:
     """What Neuroglancers of several people ask for, of buckets that they may read."""
     path = bench.database(SMALL)
-    database = Database(path)
+    database = SqliteDatabase(path)
     with begin_change(database, "os:bench") as opened:
         for number in range(world.DATASETS):
             datasets.add_location(opened, f"set-{number}", f"gs://bucket-{number}")

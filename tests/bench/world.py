@@ -10,6 +10,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate
+from dsgctl.store.sqlite.database import SqliteDatabase
 
 TOKENS = 60
 GROUPS = 100
@@ -25,7 +26,7 @@ def made(path: Path, people: int) -> Iterator[Database]:
     """
     now = clock.now()
     migrate(path, now=now)
-    database = Database(path)
+    database = SqliteDatabase(path)
     with database.transaction():
         database.insert_many(
             m.Principal,

@@ -29,6 +29,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
+from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.e2e.local import free_port
 from tests.e2e.visitor import Visitor
 
@@ -237,7 +238,7 @@ class Soak:
         """The file is sound, has all that was acknowledged and no half of anything, and its log is whole."""
         with self._lock:
             emails, given, imports = set(self._emails), set(self._tokens), set(self._imports)
-        database = Database(self.path)
+        database = SqliteDatabase(self.path)
         try:
             with database.snapshot():
                 self._hold(database, emails, given, imports)

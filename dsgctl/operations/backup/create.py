@@ -14,7 +14,7 @@ from dsgctl.operations.backup.archive import CLIENT, DATABASE, RECIPIENTS, SETTI
 from dsgctl.operations.backup.bundles import Tiers, bundle_name, explain_unwritable, prune_directory, write_meta
 from dsgctl.operations.backup.encryption import encrypt, read_recipients
 from dsgctl.operations.backup.staging import open_staging, verify_copy
-from dsgctl.store import Database
+from dsgctl.store.sqlite.database import SqliteDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def create_backup(
 def _collect(config: Config, staging: Path, at: datetime, env_file: Path | None, *, settings: bool) -> Manifest:
     """Copy the database, and the files of settings that exist, into the staging directory."""
     copy = staging / DATABASE
-    database = Database(config.database, read_only=True)
+    database = SqliteDatabase(config.database, read_only=True)
     try:
         database.copy_to(copy)
     finally:
@@ -99,7 +99,7 @@ def _collect(config: Config, staging: Path, at: datetime, env_file: Path | None,
                 shutil.copyfile(source, staging / name)
     files = {path.name: hash_of(path) for path in sorted(staging.iterdir())}
     created = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return Manifest(created, __version__, schema, Database.engine(), rows, files)
+    return Manifest(created, __version__, schema, SqliteDatabase.engine_name(), rows, files)
 
 
 def _ship(bundle: Path, directory: Path, digest: str) -> Path:

@@ -16,8 +16,8 @@ from dsgctl.operations.backup.encryption import decrypt, is_encrypted
 from dsgctl.operations.backup.staging import open_staging, verify_copy
 from dsgctl.operations.maintenance import Begin
 from dsgctl.store import StoreError
-from dsgctl.store.database import exclusive, ownership
 from dsgctl.store.migrations import LATEST
+from dsgctl.store.sqlite.files import exclusive_access, mode_and_owner
 
 
 @contextmanager
@@ -86,10 +86,10 @@ def replace_database(copy: Path, path: Path, at: datetime) -> Path | None:
     former = path.with_name(f"{path.name}.before-{at.astimezone(UTC):{TIME_FORMAT}}")
     arriving = path.with_name(f".{path.name}.{secrets.token_hex(8)}.arriving")
     try:
-        mode, owner = ownership(path.parent)
+        mode, owner = mode_and_owner(path.parent)
         with copy.open("rb") as source:
             write_file(arriving, source, mode=mode, owner=owner)
-        with exclusive(path):
+        with exclusive_access(path):
             existed = path.exists()
             for suffix in ("", "-wal", "-shm"):  # a journal belongs to its database
                 file = path.with_name(path.name + suffix)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from dsgctl.config import Config
 from dsgctl.core.errors import DsgError
-from dsgctl.store import Database, StoreError
+from dsgctl.store import StoreError
 from dsgctl.store.migrations import schema_number, schema_problems
+from dsgctl.store.sqlite.database import SqliteDatabase
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def verify_copy(path: Path) -> tuple[int, dict[str, int]]:
     """
     database = None
     try:
-        database = Database(path, read_only=True)
+        database = SqliteDatabase(path, read_only=True)
         # The schema first: a trigger or view that was added to it would run when the rest is read.
         problems = schema_problems(database) or database.integrity_problems()
         schema, rows = (0, {}) if problems else (schema_number(database), database.table_sizes())

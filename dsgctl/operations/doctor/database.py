@@ -16,6 +16,7 @@ from dsgctl.operations.doctor.files import missing
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import LATEST, schema_number
+from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgctl.wording import counted
 
 SKEW = timedelta(seconds=30)  # ID tokens and signed tokens are dated
@@ -73,7 +74,7 @@ def check_database(case: Case) -> Checks:
     path = Path(case.config.database)
     if path.is_symlink() and not path.exists():
         return  # named above
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         number = schema_number(database)
         if number != LATEST:
@@ -81,13 +82,13 @@ def check_database(case: Case) -> Checks:
             yield failed("database", f"it has schema {number}; this program needs {LATEST}", do)
             return
         problems = database.integrity_problems()
-        dangling = database.dangling()
+        dangling = database.dangling_rows()
         if problems:
             yield failed("database", f"damaged: {problems[0]}", "stop the servers, and dsgctl db restore")
         elif dangling:
             yield warning("database", f"{dangling[0]}, and {len(dangling) - 1} more", "dsgctl db check --mend")
         else:
-            yield ok("database", f"{path} is sound, schema {LATEST}, {describe(path)}, {database.engine()}")
+            yield ok("database", f"{path} is sound, schema {LATEST}, {describe(path)}, {database.engine_name()}")
         broken = audit.verify(database)
         if broken is not None:
             yield failed(

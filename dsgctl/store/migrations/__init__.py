@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from dsgctl.store.database import Database, Schema, create_file, private_copy, schema_after
+from dsgctl.store.database import Database
 from dsgctl.store.errors import StoreError
 from dsgctl.store.models import UtcTime
+from dsgctl.store.sqlite.database import SqliteDatabase
+from dsgctl.store.sqlite.files import create_file, write_private_copy
+from dsgctl.store.sqlite.schema import build_schema, list_differences, read_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,38 +47,31 @@ def schema_problems(database: Database) -> list[str]:
     Returns:
         What is too much, missing or otherwise, each in words; empty for the schema of this or an earlier release.
     """
-    schema = database.schema()
+    with database.translate_errors():
+        schema = read_schema(database.connection())
     if not schema:
         return []
     steps = list_migrations()
     # Whether the number can be believed, and read at all: see the table first.
-    if schema.get(("table", "migrations")) != schema_after([steps[0].sql])["table", "migrations"]:
+    if schema.get(("table", "migrations")) != build_schema([steps[0].sql])["table", "migrations"]:
         return ["the table migrations is not that of this program"]
     rows = [(number, name) for number, name in database.read("SELECT number, name FROM migrations ORDER BY number")]
     if rows != [(step.number, step.name) for step in steps[: len(rows)]]:
         return ["its migrations are not those of this program"]
-    return _differences(schema, schema_after([step.sql for step in steps[: len(rows)]]))
-
-
-def _differences(schema: Schema, ours: Schema) -> list[str]:
-    problems = [f"the {kind} {name} is not of this program" for kind, name in schema.keys() - ours.keys()]
-    problems += [f"the {kind} {name} is missing" for kind, name in ours.keys() - schema.keys()]
-    both = schema.keys() & ours.keys()
-    problems += [f"the {kind} {name} was changed" for kind, name in both if schema[kind, name] != ours[kind, name]]
-    return sorted(problems)
+    return list_differences(schema, build_schema([step.sql for step in steps[: len(rows)]]))
 
 
 # One file name per migration; kept beside the files so that a start need not list a directory.
 LATEST = 9
 
 
-def open_current(path: str | Path, *, read_only: bool = False) -> Database:
+def open_current(path: str | Path, *, read_only: bool = False) -> SqliteDatabase:
     """Open a database whose schema is exactly the one that this program knows.
 
     Raises:
         StoreError: the file is missing, foreign, or its schema is older or newer.
     """
-    database = Database(path, read_only=read_only)
+    database = SqliteDatabase(path, read_only=read_only)
     try:
         _refuse_newer(database)
         number = schema_number(database)
@@ -84,7 +80,7 @@ def open_current(path: str | Path, *, read_only: bool = False) -> Database:
                 f"{path} has schema {number}; this program needs schema {LATEST}", "run 'dsgctl db migrate'"
             )
         if not read_only:
-            database.use_wal()
+            database.enable_wal()
     except StoreError:
         database.close()
         raise
@@ -111,14 +107,14 @@ def copy_before_migration(path: Path, now: UtcTime) -> Path | None:
     """
     if not path.exists():
         return None
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         _refuse_newer(database)
         number = schema_number(database)
         if number in (0, LATEST):
             return None
         former = path.with_name(f"{path.name}.schema-{number}-{now[:19].replace('-', '').replace(':', '')}Z")
-        private_copy(database, former)
+        write_private_copy(database, former)
         return former
     finally:
         database.close()
@@ -133,10 +129,10 @@ def migrate(path: str | Path, *, now: UtcTime) -> list[Migration]:
         The migrations that ran; empty if there was nothing to do.
     """
     create_file(path)
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         _refuse_newer(database)
-        database.use_wal()
+        database.enable_wal()
         with database.transaction():
             done = schema_number(database)
             todo = [migration for migration in list_migrations() if migration.number > done]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dsgctl.operations.doctor.database import check_people
-from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
+from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.commands.running import Result, dump, execute
 from tests.dsgctl.commands.world import ROOT, World
 
@@ -419,7 +419,7 @@ def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: W
     refused = filled.quick("user", "add", "Ada@new.example.org")
     assert refused.code == 4
     assert "dsgctl user set ada@example.org --email ada@new.example.org" in refused.err
-    found = [check.found for check in check_people(Database(filled.database))]
+    found = [check.found for check in check_people(SqliteDatabase(filled.database))]
     assert found == [
         "ada@example.org signs in as ada@new.example.org now",
         "ken@gmail.com and k.en+lab@googlemail.com are probably one person",

@@ -12,7 +12,7 @@ import pytest
 from dsgctl.core import audit, users
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import NotFound
-from dsgctl.store import Database
+from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 
@@ -44,7 +44,7 @@ def test_an_untouched_chain_is_whole(run: Run) -> None:
 
 
 def test_no_records_are_a_whole_chain(empty_database: Path) -> None:
-    database = Database(empty_database, read_only=True)
+    database = SqliteDatabase(empty_database, read_only=True)
     assert audit.verify(database) is None
     assert audit.last_hash(database) == audit.GENESIS
     database.close()

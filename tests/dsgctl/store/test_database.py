@@ -18,8 +18,8 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.core.users import NewUser
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
-from dsgctl.store.database import require_sqlite
 from dsgctl.store.migrations import migrate, open_current
+from dsgctl.store.sqlite.database import SqliteDatabase, require_version
 from tests.dsgctl.store.builders import MOMENT, only_root, python, refused, with_apsw
 
 
@@ -37,18 +37,18 @@ def emails(database: Database) -> list[str]:
 
 @pytest.mark.parametrize("version", ["3.51.3", "3.51.10", "3.52.0", "3.100.0", "4.0.0", "3.51.3.1"])
 def test_an_engine_that_keeps_what_is_written_is_good(version: str) -> None:
-    require_sqlite(version)
+    require_version(version)
 
 
 @pytest.mark.parametrize("version", ["3.51.2", "3.51.2.9", "3.9.9", "3.40.1", "3.7.17", "2.99.99", "3.51"])
 def test_an_engine_that_may_corrupt_the_file_is_refused(version: str) -> None:
     with refused(f"SQLite {version} can corrupt", "3.51.3 or later", "pip install --upgrade apsw"):
-        require_sqlite(version)
+        require_version(version)
 
 
 def test_the_engine_that_runs_is_a_good_one() -> None:
-    require_sqlite(apsw.sqlite_lib_version())
-    assert Database.engine() == f"SQLite {apsw.sqlite_lib_version()}"
+    require_version(apsw.sqlite_lib_version())
+    assert SqliteDatabase.engine_name() == f"SQLite {apsw.sqlite_lib_version()}"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_snapshot_sees_one_state(database: Database, path: Path) -> None:
 
 def test_what_is_read_in_a_transaction_cannot_change_meanwhile(database: Database, path: Path) -> None:
     """BEGIN IMMEDIATE: the second writer waits at the door, not in the middle."""
-    other = Database(path, busy_timeout=0.05)
+    other = SqliteDatabase(path, busy_timeout=0.05)
     with database.transaction(), refused("is locked"), other.transaction():
         pytest.fail("two writers at once")
     other.close()
@@ -184,7 +184,7 @@ def test_a_connection_of_a_thread_is_its_own_and_a_closed_handle_opens_again(dat
 def test_a_locked_file_is_waited_for_and_then_told(database: Database, path: Path) -> None:
     writer = apsw.Connection(str(path))
     writer.execute("BEGIN IMMEDIATE")
-    impatient = Database(path, busy_timeout=0.2)
+    impatient = SqliteDatabase(path, busy_timeout=0.2)
     start = time.monotonic()
     with refused(f"{path} is locked by another program", "try again"):
         add(impatient, "ana@x.org")
@@ -216,7 +216,7 @@ def test_a_file_that_another_program_has_for_itself_is_locked(path: Path) -> Non
     owner.execute("PRAGMA locking_mode = exclusive")
     owner.execute("BEGIN EXCLUSIVE")
     with refused("is locked by another program"):
-        Database(path, busy_timeout=0.05)
+        SqliteDatabase(path, busy_timeout=0.05)
     owner.close()
 
 
@@ -252,7 +252,7 @@ def test_a_damaged_page_is_told(path: Path) -> None:
 def test_a_reference_to_what_is_not_there_is_told(database: Database, path: Path) -> None:
     add(database, "ana@x.org")
     with_apsw(path, "PRAGMA foreign_keys = off", "INSERT INTO memberships VALUES (1, 77, 0)")
-    assert database.dangling() == ["a row of memberships refers to a row of groups that is not there"]
+    assert database.dangling_rows() == ["a row of memberships refers to a row of groups that is not there"]
     assert database.integrity_problems() == []
 
 

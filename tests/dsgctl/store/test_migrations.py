@@ -16,8 +16,9 @@ from dsgctl.core import users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
-from dsgctl.store.database import create_file
 from dsgctl.store.migrations import LATEST, Migration, list_migrations, migrate, open_current, schema_number
+from dsgctl.store.sqlite.database import SqliteDatabase
+from dsgctl.store.sqlite.files import create_file
 from tests.dsgctl.store.builders import MOMENT, SOMEBODY, as_somebody, files, modes, only_root, refused, with_apsw
 
 
@@ -152,7 +153,7 @@ def test_migrate_waits_for_a_program_that_writes_to_a_file_without_wal(
         if other.in_transaction:
             other.execute("ROLLBACK")
 
-    monkeypatch.setattr("dsgctl.store.database.time.sleep", end_the_other_transaction)
+    monkeypatch.setattr("dsgctl.store.sqlite.database.time.sleep", end_the_other_transaction)
     assert migrate(new, now=MOMENT) == list_migrations()
     other.close()
 
@@ -208,7 +209,7 @@ def test_a_refused_file_is_not_kept_open(new: Path) -> None:
     with_apsw(new, "CREATE TABLE notes (text)")
     held = set(Path("/proc/self/fd").iterdir())
     kept = []
-    for opens in (open_current, Database, lambda path: migrate(path, now=MOMENT)):
+    for opens in (open_current, SqliteDatabase, lambda path: migrate(path, now=MOMENT)):
         try:
             opens(new)  # type: ignore[operator]
         except StoreError as error:
@@ -290,7 +291,7 @@ NO_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("what", NO_FILE)
-@pytest.mark.parametrize("opens", [open_current, Database, lambda path: migrate(path, now=MOMENT)])
+@pytest.mark.parametrize("opens", [open_current, SqliteDatabase, lambda path: migrate(path, now=MOMENT)])
 def test_it_is_said_what_has_the_name(new: Path, what: str, opens: Callable[[Path], object]) -> None:
     make, words = NO_FILE[what]
     make(new)
@@ -406,7 +407,7 @@ SAYS_WHY = "try:\n    {}\nexcept StoreError as error:\n    print(error.message, 
     ("mode", "code", "part"),
     [
         (0o600, "open_current(path)", "cannot be opened"),
-        (0o644, "open_current(path).use_wal(); migrate(path, now='')", ""),
+        (0o644, "open_current(path).enable_wal(); migrate(path, now='')", ""),
         (0o644, "change_it()", "cannot be written to"),
     ],
     ids=["no read", "read", "no write"],

@@ -15,8 +15,8 @@ import pytest
 from dsgctl.core import datasets, terms, tokens
 from dsgctl.core.clock import now
 from dsgctl.core.service_accounts import find_principal
-from dsgctl.store import Database
 from dsgctl.store.models import Principal
+from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
@@ -580,7 +580,7 @@ def test_where_nothing_can_be_written_one_gets_on_all_the_same(
     writer = apsw.Connection(str(path))
     writer.execute("BEGIN IMMEDIATE")  # as a disk that is full does, this stands against every change
     try:
-        reply = go_on_without(Client(make_app(replace(gateway, writer=Database(path, busy_timeout=0.1)))), lab.bo)
+        reply = go_on_without(Client(make_app(replace(gateway, writer=SqliteDatabase(path, busy_timeout=0.1)))), lab.bo)
         assert posted(reply)[0] == VIEWER
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""SQL that an operator types, through our own SQLite: the host's may corrupt a WAL (database.py, MINIMUM_SQLITE)."""
+"""SQL that an operator types, through our own SQLite: the host's may corrupt a WAL (database.py, MINIMUM_VERSION)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from dsgctl.store.database import Database
-from dsgctl.store.errors import StoreError, translate_errors
+from dsgctl.store.errors import StoreError
 
 # What only tells of the file or of its schema; the others change how the engine works.
 _PRAGMAS = frozenset(
@@ -73,7 +73,7 @@ def run(database: Database, sql: str, *, write: bool) -> list[Answer]:
     """
     answers: list[Answer] = []
     names: tuple[str, ...] = ()
-    with translate_errors(database.path), _guarded(database.raw(), write=write) as connection:
+    with database.translate_errors(), _guarded(database.connection(), write=write) as connection:
         cursor = connection.cursor()
         for row in cursor.execute(sql):
             described = tuple(name for name, _ in cursor.get_description())

@@ -1,0 +1,251 @@
+"""The handle on a SQLite file."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+from peewee import IntegrityError
+from playhouse.apsw_ext import APSWDatabase
+
+from dsgctl.store.database import CHANGES_KEPT, UNCONVERTED, ChangeRecord, Compiled, Database
+from dsgctl.store.errors import LockedError, StoreError
+from dsgctl.store.sqlite import constraints, integrity
+from dsgctl.store.sqlite.errors import translate_errors
+from dsgctl.store.sqlite.files import file_identity, refuse_other_kinds
+
+# Before 3.51.3, two processes that checkpoint and write the same WAL at the same moment can corrupt it
+# (https://sqlite.org/wal.html#walresetbug). The system's library may be older; apsw contains its own.
+MINIMUM_VERSION = (3, 51, 3)
+APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
+BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another one
+GAP = 0.002  # seconds between two changes of one writer, in which others get their turn
+MAX_PARAMETERS = 10_000  # of one statement; SQLite allows 32,766
+
+
+class SqliteDatabase(Database):
+    """The data in one SQLite file."""
+
+    violations = (IntegrityError, apsw.ConstraintError)
+
+    def __init__(self, path: str | Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        """Open an existing database. The schema is not checked; see `migrations.open_current`.
+
+        Raises:
+            StoreError: there is no such file, it belongs to another program, or SQLite is too old.
+        """
+        require_version(apsw.sqlite_lib_version())
+        self.path = str(path)
+        self.is_replaced = False
+        self._compiled: dict[object, Compiled] = {}
+        try:
+            refuse_other_kinds(Path(path))
+            self._identity = file_identity(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(
+                f"there is no database at {path}",
+                "create it with 'dsgctl db migrate', or set DATABASE_PATH",
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be opened: {error.strerror}", "check who may read its directory"
+            ) from error
+        pragmas: dict[str, Any] = {
+            "foreign_keys": 1,
+            "mmap_size": 0,  # a mapped file turns a disk error into a crash of the process
+            "synchronous": "full",  # what was acknowledged survives a power cut
+        }
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+        self._db = APSWDatabase(self.path, pragmas=pragmas, timeout=busy_timeout, flags=flags)
+        try:
+            self._refuse_foreign()
+        except StoreError:
+            self._db.close()
+            raise
+
+    def _refuse_foreign(self) -> None:
+        with self.snapshot():  # another process may be creating the tables of a new file
+            application = self.scalar("PRAGMA application_id")
+            is_new = application == 0 and not self.scalar("SELECT 1 FROM sqlite_master")
+        if application != APPLICATION_ID and not is_new:
+            raise StoreError(f"{self.path} is a database of another program", "check DATABASE_PATH")
+
+    def translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(self.path)
+
+    def connection(self) -> apsw.Connection:
+        connection: apsw.Connection = self._db.connection()
+        return connection
+
+    def require_writable(self) -> None:
+        with self.translate_errors():
+            if self.connection().readonly("main"):
+                raise StoreError(
+                    f"{self.path} cannot be written to", "check the owner and mode of the file and its directory"
+                )
+
+    def enable_wal(self) -> None:
+        """Let readers and a writer work at once. The file keeps this mode. Not in a transaction.
+
+        Two processes that do this to a new file at the same moment both hold the lock that the other one needs.
+        SQLite then refuses at once, without the busy timeout, so the waiting is done here.
+        """
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        while self.scalar("PRAGMA journal_mode") != "wal":
+            try:
+                self.scalar("PRAGMA journal_mode = wal")
+            except LockedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(GAP)
+
+    # Reading
+
+    def execute(self, sql: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
+        with self.translate_errors():
+            yield from self._db.connection().execute(sql, parameters)
+
+    def read(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.translate_errors():
+            return list(self.connection().execute(sql))
+
+    def scalar(self, sql: str) -> Any:
+        with self.translate_errors():
+            row = self._db.execute_sql(sql).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with self.translate_errors(), self._db.atomic("DEFERRED"):
+            yield
+
+    # Writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self.translate_errors(), self._db.atomic("IMMEDIATE"):
+            yield
+        # A process that writes one change after the other would hardly let others in: those that wait do not queue,
+        # but try again once a millisecond (osSetPosixAdvisoryLock in SQLite's os_unix.c).
+        time.sleep(GAP)
+
+    def script(self, sql: str) -> None:
+        """Run several statements, as a migration does."""
+        with self.translate_errors():
+            self.connection().execute(sql)
+
+    def insert_many(self, model: Any, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        fields = {name: model._meta.fields[name] for name in rows[0]}
+        columns = ", ".join(f'"{field.column_name}"' for field in fields.values())
+        # A call for every row is worth it only for fields that change the value.
+        to_columns = [(name, None if type(field) in UNCONVERTED else field.db_value) for name, field in fields.items()]
+        placeholders = f"({', '.join('?' * len(fields))})"
+        batch_size = MAX_PARAMETERS // len(fields)
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            values: list[Any] = []
+            for row in batch:
+                # By name: rows whose keys are in another order must not end up in each other's columns.
+                values += [to_column(row[name]) if to_column else row[name] for name, to_column in to_columns]
+            with self.translate_errors():
+                # One statement for many rows: the search index is written out at the end of each statement.
+                # The names come from our own models; the values are bound.
+                self.connection().execute(
+                    f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES {", ".join([placeholders] * len(batch))}',  # noqa: S608, E501
+                    values,
+                )
+
+    def describe_violation(self, error: Exception, model: Any, row: dict[str, Any], only: str | None = None) -> str:
+        return constraints.describe_violation(self.connection(), error, model, row, only)
+
+    # SQLite stores the highest id that a table ever had: https://sqlite.org/autoinc.html.
+
+    def next_id(self, model: Any) -> int:
+        with self.translate_errors():
+            query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
+            return int(self._db.execute_sql(query, (model._meta.table_name,)).fetchone()[0])
+
+    def reserve_ids(self, model: Any, up_to: int) -> None:
+        if self.next_id(model) > up_to:
+            return
+        table = model._meta.table_name
+        with self.translate_errors():
+            self._db.execute_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            self._db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
+
+    # The log of changes
+
+    def change_marker(self) -> int:
+        """https://sqlite.org/pragma.html#pragma_data_version, after a check that the path still names this file."""
+        try:
+            self.is_replaced = file_identity(self.path) != self._identity
+        except OSError:
+            self.is_replaced = True
+        if self.is_replaced:
+            raise StoreError(
+                f"{self.path} is not the file that was opened: it was replaced or removed",
+                "restart the server; next time use 'dsgctl db restore'",
+            )
+        row = self._db.connection().execute("PRAGMA data_version").fetchone()
+        return int(row[0])
+
+    def revision(self) -> int:
+        return int(self.scalar("SELECT max(number) FROM changes"))
+
+    def changes_since(self, revision: int) -> list[ChangeRecord] | None:
+        with self.translate_errors():
+            query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
+            records = [ChangeRecord(*row) for row in self._db.connection().execute(query, (revision,))]
+        return records if not records or records[0].number == revision + 1 else None
+
+    def forget_changes(self) -> None:
+        with self.translate_errors():
+            query = "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?"
+            self.connection().execute(query, (CHANGES_KEPT,))
+
+    # Checks and copies
+
+    def integrity_problems(self) -> list[str]:
+        with self.translate_errors():
+            return integrity.list_problems(self.connection())
+
+    def dangling_rows(self) -> list[str]:
+        with self.translate_errors():
+            return integrity.list_dangling_rows(self.connection())
+
+    def mend_dangling_rows(self) -> None:
+        with self.translate_errors():
+            integrity.mend_dangling_rows(self.connection())
+
+    def table_sizes(self) -> dict[str, int]:
+        with self.translate_errors():
+            return integrity.count_rows(self.connection())
+
+    def copy_to(self, path: str | Path) -> None:
+        with self.translate_errors():
+            self._db.execute_sql("VACUUM INTO ?", (str(path),))
+
+    @staticmethod
+    def engine_name() -> str:
+        return f"SQLite {apsw.sqlite_lib_version()}"
+
+
+def require_version(version: str) -> None:
+    """Refuse to run on a SQLite that may corrupt the database.
+
+    Args:
+        version: as SQLite reports it, ``3.51.3``.
+
+    Raises:
+        StoreError: it is older than `MINIMUM_VERSION`.
+    """
+    if tuple(int(part) for part in version.split(".")[:3]) < MINIMUM_VERSION:
+        need = ".".join(map(str, MINIMUM_VERSION))
+        raise StoreError(
+            f"SQLite {version} can corrupt a database that several programs write to; {need} or later is needed",
+            "pip install --upgrade apsw",
+        )
