@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.rules.access import Reason
 from dsgctl.store.models import Principal
@@ -261,7 +261,7 @@ class Built:
 def build(change: Change, case: Case) -> Built:
     """Make the facts of a case in an empty database; what is said of time counts from ``change.at``."""
     datasets.add(change, DATASET, public=case.public)
-    datasets.add_version(change, DATASET, VERSION)
+    versions.add(change, DATASET, VERSION)
     groups.add(change, GROUP)
     asks = _principal(change, case)
     for given in case.grants:

@@ -138,7 +138,7 @@ PLACES = {
     "dsgctl.policy.applying.policy_ownership.claim": "apply policy.yaml",
     "dsgctl.policy.writing._dump": "export -o yaml --dataset fish2",
     "dsgctl.core.validation.email": "user add cy@example.org",
-    "dsgctl.core.datasets.validation.gs_url": "dataset location add fish2 gs://lab-bucket/a",
+    "dsgctl.core.locations.validation.gs_url": "dataset location add fish2 gs://lab-bucket/a",
 }
 
 

@@ -9,7 +9,7 @@ from dsgctl.commands.options import subcommand
 from dsgctl.commands.output import echo
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
-from dsgctl.core import datasets, grants, service_accounts, snapshots, terms, users
+from dsgctl.core import datasets, grants, locations, service_accounts, snapshots, terms, users
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
 from dsgctl.core.rules import access, buckets, levels
@@ -163,7 +163,9 @@ def _locations(session: Session, known: PrincipalSnapshot, dataset: str) -> list
         return []
     all_of_it = session.delegate is None or session.delegate.administers(dataset)
     rows = []
-    for bucket in sorted({row["location"].split("/")[2] for row in datasets.list_locations(session.database, dataset)}):
+    for bucket in sorted(
+        {row["location"].split("/")[2] for row in locations.list_locations(session.database, dataset)}
+    ):
         decision = buckets.decide_bucket_access(known, snapshots.read_bucket(session.database, bucket), now())
         rows += [
             {

@@ -5,7 +5,7 @@ import click
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session
-from dsgctl.core import datasets, snapshots
+from dsgctl.core import buckets, snapshots
 
 
 @click.group()
@@ -17,7 +17,7 @@ def command() -> None:
 def list_(session: Session) -> None:
     """List buckets; without a credential of its own, a bucket is asked for with the machine's."""
     session.output.rows(
-        datasets.list_buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
+        buckets.list_buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
     )
 
 
@@ -44,7 +44,7 @@ def set_(
 ) -> None:
     """Say with which credential a bucket is asked for; what is not named stays."""
     with session.change() as change:
-        changed = datasets.set_bucket(change, name, credential=credential, project=project, default=default, iam=iam)
+        changed = buckets.set_attributes(change, name, credential=credential, project=project, default=default, iam=iam)
     others = sorted({lying.dataset for lying in snapshots.read_bucket(session.database, name)})
     if iam and changed and len(others) > 1:
         echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
@@ -62,10 +62,10 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
 
     One without settings goes with its last location.
     """
-    datasets.require_removable(session.database, name)
+    buckets.require_removable(session.database, name)
     if not dry_run:
         session.confirm(f"bucket {name} goes, with its settings", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        datasets.remove_bucket(change, name)
+        buckets.remove(change, name)
     if not dry_run:
         session.output.done(f"removed bucket {name}", name=name, changed=True)

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from dsgctl.commands.parameters import Name, Number
-from dsgctl.core import audit, datasets, service_accounts, services, terms, tokens, users
+from dsgctl.core import audit, buckets, datasets, locations, service_accounts, services, terms, tokens, users, versions
 from dsgctl.core.clock import now
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
@@ -35,7 +35,7 @@ def _levels(database: Database, given: Parameters) -> list[str]:
 def _versions(database: Database, given: Parameters) -> list[str]:
     # An option that waits for its value keeps click from the arguments before it: then those of all datasets.
     of = [given["dataset"]] if given.get("dataset") else [row["name"] for row in datasets.list_datasets(database)]
-    return list(dict.fromkeys(row["name"] for dataset in of for row in datasets.list_versions(database, dataset)))
+    return list(dict.fromkeys(row["name"] for dataset in of for row in versions.list_versions(database, dataset)))
 
 
 def _tables(database: Database, given: Parameters) -> list[str]:
@@ -43,7 +43,7 @@ def _tables(database: Database, given: Parameters) -> list[str]:
 
 
 def _locations(database: Database, given: Parameters) -> list[str]:
-    return list(dict.fromkeys(row["location"] for row in datasets.list_locations(database, given["dataset"])))
+    return list(dict.fromkeys(row["location"] for row in locations.list_locations(database, given["dataset"])))
 
 
 # Ids stand in the order of their numbers, permissions from the lowest, names as their lists have them.
@@ -67,8 +67,8 @@ LISTERS: dict[str, Lister] = {
 # What a bare NAME is depends on the noun.
 NAMES: dict[tuple[str, str], Lister] = {
     ("service", "remove"): LISTERS["service"],
-    ("bucket", "set"): lambda database, given: [row["name"] for row in datasets.list_buckets(database)],
-    ("bucket", "remove"): lambda database, given: [row["name"] for row in datasets.list_buckets(database)],
+    ("bucket", "set"): lambda database, given: [row["name"] for row in buckets.list_buckets(database)],
+    ("bucket", "remove"): lambda database, given: [row["name"] for row in buckets.list_buckets(database)],
 }
 FILES = frozenset({"file", "source", "credential"})
 

@@ -9,13 +9,13 @@ from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import format_holdings, warn
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
-from dsgctl.core import datasets
+from dsgctl.core import datasets, locations, versions
 
 
 def warn_if_closed_to_all(session: Session, names: Iterable[str]) -> None:
     """Say of public datasets without terms that nobody can open them, and what to do."""
     for name in names:
-        if datasets.opens_to_nobody(session.database, name):
+        if datasets.list_public_without_terms(session.database, name):
             quoted = shlex.quote(name)
             warn(
                 f"{name} is public, but it has no terms, and view comes with accepting them: nobody can open it "
@@ -82,7 +82,7 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a dataset with its grants, terms and all else. Objects in buckets are not touched."""
-    gone = datasets.count_holdings(session.database, datasets.find(session.database, name))
+    gone = datasets.list_holdings(session.database, datasets.find(session.database, name))
     if not dry_run:
         session.confirm(f"dataset {name} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
@@ -103,7 +103,7 @@ def version() -> None:
 def version_add(session: Session, dataset: str, version: str, public: bool) -> None:
     """Add a version; again to change whether it is public."""
     with session.change() as change:
-        changed = datasets.add_version(change, dataset, version, public=public)
+        changed = versions.add(change, dataset, version, public=public)
     session.output.done(
         f"added version {version} to dataset {dataset}"
         if changed
@@ -125,7 +125,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
 @click.argument("dataset", type=DATASET)
 def version_list(session: Session, dataset: str) -> None:
     """List the versions of a dataset."""
-    session.output.rows(datasets.list_versions(session.database, dataset), ("id", "name", "public"), value="name")
+    session.output.rows(versions.list_versions(session.database, dataset), ("id", "name", "public"), value="name")
 
 
 @subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2 --dry-run")
@@ -135,11 +135,13 @@ def version_list(session: Session, dataset: str) -> None:
 @dry_run_option
 def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_run: bool) -> None:
     """Delete a version, with the grants, locations and terms that name it."""
-    gone = datasets.count_version_holdings(session.database, dataset, version)
+    gone = versions.count_holdings(
+        session.database, versions.find(session.database, datasets.find(session.database, dataset), version)
+    )
     if not dry_run:
         session.confirm(f"version {version} of {dataset} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        datasets.remove_version(change, dataset, version)
+        versions.remove(change, dataset, version)
     if not dry_run:
         session.output.done(
             f"removed version {version} of {dataset}, with {format_holdings(gone)}",
@@ -162,7 +164,7 @@ def location() -> None:
 def location_add(session: Session, dataset: str, url: str, version: str | None) -> None:
     """Say where a dataset, or one version of it, lies."""
     with session.change() as change:
-        changed = datasets.add_location(change, dataset, url, version=version)
+        changed = locations.add(change, dataset, url, version=version)
     session.output.done(
         f"added location {url} to dataset {dataset}" if changed else f"dataset {dataset} already has location {url}",
         dataset=dataset,
@@ -176,7 +178,7 @@ def location_add(session: Session, dataset: str, url: str, version: str | None) 
 @click.argument("dataset", type=DATASET)
 def location_list(session: Session, dataset: str) -> None:
     """List where a dataset lies."""
-    rows = datasets.list_locations(session.database, dataset)
+    rows = locations.list_locations(session.database, dataset)
     session.output.rows(rows, ("id", "location", "version"), value="location")
 
 
@@ -188,11 +190,11 @@ def location_list(session: Session, dataset: str) -> None:
 @dry_run_option
 def location_remove(session: Session, dataset: str, url: str, version: str | None, *, yes: bool, dry_run: bool) -> None:
     """Forget a location: nobody reads the dataset there any more. Nothing in the bucket is touched."""
-    datasets.require_location(session.database, dataset, url, version=version)
+    locations.require(session.database, dataset, url, version=version)
     if not dry_run:
         session.confirm(f"{f'version {version} of ' if version else ''}{dataset} is no longer read at {url}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        datasets.remove_location(change, dataset, url, version=version)
+        locations.remove(change, dataset, url, version=version)
     if dry_run:
         return
     session.output.done(f"removed location {url} from dataset {dataset}", dataset=dataset, location=url, changed=True)

@@ -55,7 +55,9 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
         echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
     if not dry_run:
         touched = {word.removeprefix("dataset:") for record in records for word in record.target.split(" ")}
-        warn_if_closed_to_all(session, sorted(touched.intersection(datasets.opens_to_nobody(session.database))))
+        warn_if_closed_to_all(
+            session, sorted(touched.intersection(datasets.list_public_without_terms(session.database)))
+        )
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl diff policy.yaml\n  dsgctl diff policy.yaml --prune")

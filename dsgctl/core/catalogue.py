@@ -67,9 +67,9 @@ class Part:
 def catalogue(database: Database, known: PrincipalSnapshot, at: datetime, *, words: str, start: int, most: int) -> Part:
     """The datasets that a person holds a permission on, and the public ones that they could open by accepting terms.
 
-    A public dataset without terms is open to nobody (`datasets.opens_to_nobody`), and one on which ``view`` was taken
-    from this person (`grants.withdrawn`) not to them. Call it in a `Database.snapshot`.
-    What it costs grows with ``most`` and with the number of names, not with what is stored of each dataset.
+    Left out are public datasets without terms (`datasets.list_public_without_terms`), and those on which ``view`` was
+    taken from this person (`grants.withdrawn`). Call it in a `Database.snapshot`. The cost grows with ``most`` and with
+    the number of names, not with what is stored of each dataset.
 
     Args:
         words: only those with all of these words in their name or description, case aside.

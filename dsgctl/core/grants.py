@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from dsgctl.core import datasets, delegated_grants, groups, service_accounts, validation
+from dsgctl.core import datasets, delegated_grants, groups, service_accounts, validation, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.rules import levels
@@ -364,7 +364,7 @@ def find_subject(change: Change, target: Target, find: Callable[[], Subject]) ->
 
 def _resolve(database: Database, target: Target) -> TargetIds:
     dataset = datasets.find(database, target.dataset)
-    version_id = datasets.find_version(database, dataset, target.version).id if target.version is not None else None
+    version_id = versions.find(database, dataset, target.version).id if target.version is not None else None
     scope_id = groups.find(database, target.scope).id if target.scope is not None else None
     return dataset.id, version_id, scope_id
 

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import datasets, snapshots, validation
+from dsgctl.core import buckets, snapshots, validation
 from dsgctl.core.change import Change
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access
 from dsgctl.core.rules.iam_policy import ROLE, Difference
@@ -51,7 +51,7 @@ def read_members(database: Database, bucket: str, at: datetime) -> frozenset[str
 
 
 def is_chosen(database: Database, bucket: str) -> bool:
-    """Whether people also read the bucket with their own accounts, as `datasets.set_bucket` said."""
+    """Whether people also read the bucket with their own accounts, as `buckets.set_attributes` said."""
     return database.first(Bucket.select().where(Bucket.name == bucket, Bucket.iam == True)) is not None
 
 
@@ -108,7 +108,7 @@ def begin(change: Change, bucket: str, difference: Difference) -> frozenset[str]
     new = [member for member in difference.add if known.get(member) != INTENDED]
     for member in new:
         _set(change, bucket, member, known.get(member), INTENDED)
-    datasets.release_buckets(change, [bucket])
+    buckets.release(change, [bucket])
     return frozenset(new)
 
 
@@ -119,7 +119,7 @@ def finish(change: Change, bucket: str, difference: Difference) -> None:
         _set(change, bucket, member, known.get(member), HELD)
     for member in difference.remove:
         _forget(change, bucket, member, known.get(member), "iam.remove")
-    datasets.release_buckets(change, [bucket])
+    buckets.release(change, [bucket])
 
 
 def withdraw(change: Change, bucket: str, intended: Iterable[str]) -> None:
@@ -127,7 +127,7 @@ def withdraw(change: Change, bucket: str, intended: Iterable[str]) -> None:
     known = read_ledger(change.database, bucket)
     for member in sorted(intended):
         _forget(change, bucket, member, known.get(member), "iam.forget")
-    datasets.release_buckets(change, [bucket])
+    buckets.release(change, [bucket])
 
 
 # The audit log has what came about at Google. An intention is not in it: a bucket that Google refuses, asked every

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import datasets, grants, services, snapshots, users, validation
+from dsgctl.core import datasets, grants, services, snapshots, users, validation, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.rules import access, levels
@@ -150,7 +150,7 @@ def add(
     of_dataset = datasets.find(change.database, dataset) if dataset is not None else None
     of_version = None
     if of_dataset is not None and version is not None:
-        of_version = datasets.find_version(change.database, of_dataset, version)
+        of_version = versions.find(change.database, of_dataset, version)
     of_service = services.find(change.database, service) if service is not None else None
     places = {"dataset": of_dataset, "version": of_version, "service": of_service}
     ids = {key: place.id if place else None for key, place in places.items()}

@@ -55,7 +55,7 @@ class Policies:
         """
         Args:
             storage_url: ``https://storage.googleapis.com``.
-            credential: what a bucket names (core/datasets.py, `set_bucket`); None for the machine's own.
+            credential: of the bucket (core/buckets.py, `set_attributes`); None for the machine's own.
 
         Raises:
             NotDone: there is no such credential.

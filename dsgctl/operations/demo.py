@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, locations, service_accounts, services, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
@@ -130,10 +130,10 @@ def _lab(opened: Change) -> dict[str, str]:
     groups.add_member(opened, "lab-1", "cy@example.org")
 
     datasets.add(opened, "fish2", description="A zebrafish brain")
-    datasets.add_version(opened, "fish2", "v1")
-    datasets.add_location(opened, "fish2", "gs://demo-fish2/v1", version="v1")
+    versions.add(opened, "fish2", "v1")
+    locations.add(opened, "fish2", "gs://demo-fish2/v1", version="v1")
     datasets.add(opened, "fly", description="A fly brain, for whoever accepts its terms", public=True)
-    datasets.add_location(opened, "fly", "gs://demo-fly")
+    locations.add(opened, "fly", "gs://demo-fly")
     of_fly, _ = terms.add(opened, "fly terms", "# Fly terms\n\nCite us, and be kind.\n", dataset="fly")
     terms.accept(opened, of_fly.id, "ada@example.org")
     services.add(opened, "clio", display_name="Clio")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dsgctl.bounded_http import Deadline
-from dsgctl.core import datasets, iam_ledger
+from dsgctl.core import buckets, iam_ledger
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.rules import iam_policy
@@ -89,7 +89,7 @@ class Sync:
                     policies.close()
 
     def _bucket(self, bucket: str) -> Outcome:
-        policies = self._policies(datasets.find_credential(self._database, bucket))
+        policies = self._policies(buckets.find_credential(self._database, bucket))
         limits, tries, deadline = _Limits(), 0, Deadline(BUCKET_SECONDS)
         while True:
             try:

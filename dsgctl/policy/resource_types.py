@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dsgctl.core import datasets, grants, groups, service_accounts, terms, users
+from dsgctl.core import datasets, grants, groups, locations, service_accounts, terms, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grants import Subject, Target
@@ -52,29 +52,30 @@ def _dataset(change: Change, key: Key, values: Values) -> None:
 
 
 def _no_dataset(change: Change, key: Key) -> None:
-    held = datasets.count_holdings(change.database, datasets.find(change.database, key[0]))
+    holdings = datasets.list_holdings(change.database, datasets.find(change.database, key[0]))
     in_force = [row for row in terms.list_in_force(change.database, change.at) if row["dataset"] == key[0]]
-    held |= {"terms": in_force}  # those that have ended hang on nothing else
-    _require_empty(f"dataset {key[0]}", held, f"dsgctl dataset remove {key[0]}")
+    # Terms that have ended hold nothing back, and may be deleted with the dataset.
+    _require_empty(f"dataset {key[0]}", {**holdings, "terms": in_force}, f"dsgctl dataset remove {key[0]}")
     datasets.remove(change, key[0])
 
 
 def _version(change: Change, key: Key, values: Values) -> None:
-    datasets.add_version(change, key[0], key[1], public=values["public"])
+    versions.add(change, key[0], key[1], public=values["public"])
 
 
 def _no_version(change: Change, key: Key) -> None:
-    held = datasets.count_version_holdings(change.database, key[0], key[1])
-    _require_empty(f"version {key[1]} of {key[0]}", held, f"dsgctl dataset version remove {key[0]} {key[1]}")
-    datasets.remove_version(change, key[0], key[1])
+    version = versions.find(change.database, datasets.find(change.database, key[0]), key[1])
+    holdings = versions.count_holdings(change.database, version)
+    _require_empty(f"version {key[1]} of {key[0]}", holdings, f"dsgctl dataset version remove {key[0]} {key[1]}")
+    versions.remove(change, key[0], key[1])
 
 
 def _location(change: Change, key: Key, values: Values) -> None:
-    datasets.add_location(change, key[0], key[1], version=key[2] or None)
+    locations.add(change, key[0], key[1], version=key[2] or None)
 
 
 def _no_location(change: Change, key: Key) -> None:
-    datasets.remove_location(change, key[0], key[1], version=key[2] or None)
+    locations.remove(change, key[0], key[1], version=key[2] or None)
 
 
 def _terms(change: Change, key: Key, values: Values) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from dsgctl.core import datasets, grants, groups, policy_ownership, service_accounts, terms
+from dsgctl.core import datasets, grants, groups, locations, policy_ownership, service_accounts, terms, versions
 from dsgctl.core.clock import now
 from dsgctl.policy import document
 from dsgctl.store import Database
@@ -64,13 +64,12 @@ _Dumper.add_representer(str, _text)
 
 def _dataset(database: Database, name: str) -> dict[str, Any]:
     dataset = datasets.find(database, name)
-    found: dict[str, Any] = {"description": dataset.description, "access": dataset.access}
-    versions = {row["name"]: {"public": row["public"]} for row in datasets.list_versions(database, name)}
-    locations = [
-        {"location": row["location"], "version": row["version"]} if row["version"] else row["location"]
-        for row in datasets.list_locations(database, name)
-    ]
+    policy: dict[str, Any] = {"description": dataset.description, "access": dataset.access}
     at = now()
+    locations_of_it = [
+        {"location": row["location"], "version": row["version"]} if row["version"] else row["location"]
+        for row in locations.list_locations(database, name)
+    ]
     documents = [
         {"name": row["name"]}
         | {key: row[key] for key in ("version", "service") if row[key]}
@@ -78,13 +77,17 @@ def _dataset(database: Database, name: str) -> dict[str, Any]:
         for row in terms.list_in_force(database, at)
         if row["dataset"] == name
     ]
-    given = [
-        _grant(row)
-        for row in grants.list_grants(database, dataset=name, by_operators=True)
-        if row["expires"] is None or row["expires"] > at
-    ]
-    parts = {"versions": versions, "locations": locations, "terms": documents, "grants": given}
-    return found | {key: part for key, part in parts.items() if part}
+    parts = {
+        "versions": {row["name"]: {"public": row["public"]} for row in versions.list_versions(database, name)},
+        "locations": locations_of_it,
+        "terms": documents,
+        "grants": [
+            _grant(row)
+            for row in grants.list_grants(database, dataset=name, by_operators=True)
+            if row["expires"] is None or row["expires"] > at
+        ],
+    }
+    return policy | {key: part for key, part in parts.items() if part}
 
 
 def _grant(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from urllib.parse import urlencode, urlsplit
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import clock, datasets, snapshots, terms, tokens, validation
+from dsgctl.core import buckets, clock, snapshots, terms, tokens, validation
 from dsgctl.core.errors import Invalid
-from dsgctl.core.rules import buckets
-from dsgctl.core.rules.buckets import BucketDecision, BucketReason
+from dsgctl.core.rules.buckets import BucketDecision, BucketReason, decide_bucket_access
 from dsgctl.core.tokens import TokenError
 from dsgctl.store import StoreError
 from dsgctl.store.models import Principal
@@ -206,8 +205,8 @@ def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
         if isinstance(owner, TokenError):
             gateway.metrics.add("gcs_tokens_refused")
             return unauthorized(owner)
-        credential = datasets.find_credential(gateway.reader, bucket)
-        decision = buckets.decide_bucket_access(
+        credential = buckets.find_credential(gateway.reader, bucket)
+        decision = decide_bucket_access(
             snapshots.read_principal(gateway.reader, owner), snapshots.read_bucket(gateway.reader, bucket), at
         )
     logs.about(bucket=bucket, decision=str(decision.reason))

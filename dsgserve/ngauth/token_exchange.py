@@ -41,7 +41,7 @@ class Boundary:
     """What a token may read.
 
     Attributes:
-        credential: the name of the bucket's credential (core/datasets.py, `set_bucket`); None for the machine's own.
+        credential: the name of the bucket's credential (core/buckets.py, `set_attributes`); None for the machine's own.
         prefixes: ``("",)`` for the whole bucket.
     """
 

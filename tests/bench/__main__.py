@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from dsgctl.core import datasets, grants, groups, tokens, users
+from dsgctl.core import datasets, grants, groups, locations, tokens, users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import open_current
 from dsgctl.store.sqlite.database import SqliteDatabase
@@ -352,7 +352,7 @@ def _gcs_bodies(bench: Bench, server: Server, file: Path) -> Path:
     database = SqliteDatabase(path)
     with begin_change(database, "os:bench") as opened:
         for number in range(world.DATASETS):
-            datasets.add_location(opened, f"set-{number}", f"gs://bucket-{number}")
+            locations.add(opened, f"set-{number}", f"gs://bucket-{number}")
     database.close()
     bodies: list[dict[str, Any]] = []
     for token in world.token_file(path).read_text().split():

@@ -22,7 +22,7 @@ from wsgiref.validate import validator
 import pytest
 
 from dsgctl.config import Config
-from dsgctl.core import datasets, grants, service_accounts, terms, tokens, users
+from dsgctl.core import datasets, grants, locations, service_accounts, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -227,13 +227,13 @@ def _lab(opened: Change) -> Lab:
     found["robot"] = tokens.mint(opened, robot)[1]
 
     datasets.add(opened, "fish")
-    datasets.add_version(opened, "fish", "v2")
-    datasets.add_location(opened, "fish", "gs://fish-bucket")
-    datasets.add_location(opened, "fish", "gs://shared-bucket/fish/v2", version="v2")
+    versions.add(opened, "fish", "v2")
+    locations.add(opened, "fish", "gs://fish-bucket")
+    locations.add(opened, "fish", "gs://shared-bucket/fish/v2", version="v2")
     fish_v2_terms = terms.add(opened, "fish v2 terms", "Be careful.", dataset="fish", version="v2")[0].id
     datasets.add(opened, "fly", public=True)
-    datasets.add_location(opened, "fly", "gs://fly-bucket")
-    datasets.add_location(opened, "fly", "gs://shared-bucket/fly")
+    locations.add(opened, "fly", "gs://fly-bucket")
+    locations.add(opened, "fly", "gs://shared-bucket/fly")
     fly_terms = terms.add(opened, "fly terms", "# Rules\n\nCite us.", dataset="fly")[0].id
     for subject, dataset in ((ada, "fish"), (robot, "fish"), (bo, "fly")):
         grants.add(opened, grants.principal_subject(subject), grants.Target(dataset, "view"))

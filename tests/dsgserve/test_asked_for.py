@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dsgctl.core import datasets, grants, terms, users, validation
+from dsgctl.core import datasets, grants, terms, users, validation, versions
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http.redirects import MAX_LENGTH
@@ -144,7 +144,7 @@ def test_the_terms_of_a_version_are_those_of_its_dataset_too(
     asked: str, shown: set[str], client: Client, lab: Lab
 ) -> None:
     with lab.change() as opened:
-        datasets.add_version(opened, "fish", "v3")
+        versions.add(opened, "fish", "v3")
         terms.add(opened, "fish terms", "x", dataset="fish")
         terms.add(opened, "fish v3 terms", "x", dataset="fish", version="v3")
         ada = users.find(lab.database, "ada@example.org")

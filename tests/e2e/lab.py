@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dsgctl.core import datasets, grants, terms, users
+from dsgctl.core import datasets, grants, locations, terms, users
 from dsgctl.core.change import Change
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -162,9 +162,9 @@ def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) 
 def _facts(opened: Change) -> None:
     users.add(opened, "ada@example.org")
     datasets.add(opened, "fish2")
-    datasets.add_location(opened, "fish2", "gs://fish2/v1")
+    locations.add(opened, "fish2", "gs://fish2/v1")
     datasets.add(opened, "fly")
-    datasets.add_location(opened, "fly", "gs://fly")
+    locations.add(opened, "fly", "gs://fly")
     ada = grants.principal_subject(users.find(opened.database, "ada@example.org"))
     grants.add(opened, ada, grants.Target("fish2", "view"))
     terms.add(opened, "fish2 terms", "# Be kind\n", dataset="fish2")

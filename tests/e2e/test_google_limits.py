@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from dsgctl.core import datasets, grants, tokens, users
+from dsgctl.core import datasets, grants, locations, tokens, users, versions
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -37,7 +37,7 @@ class Lab:
         self.tokens: dict[str, str] = {}
         with begin_change(database, "os:test") as opened:
             datasets.add(opened, "fish2")
-            datasets.add_location(opened, "fish2", "gs://fish-bucket/v1")
+            locations.add(opened, "fish2", "gs://fish-bucket/v1")
         self.person("ada", "fish2")
 
     def person(self, name: str, *views: str) -> None:
@@ -47,11 +47,11 @@ class Lab:
             for dataset in views:
                 grants.add(opened, grants.principal_subject(user), grants.Target(dataset, "view"))
 
-    def dataset(self, name: str, *locations: str, any_prefix: bool = False) -> str:
+    def dataset(self, name: str, *urls: str, any_prefix: bool = False) -> str:
         with begin_change(self.database, "os:test") as opened:
             datasets.add(opened, name)
-            for one in locations:
-                datasets.add_location(opened, name, one, any_prefix=any_prefix)
+            for url in urls:
+                locations.add(opened, name, url, any_prefix=any_prefix)
         return name
 
     def ask(self, name: str, bucket: str) -> requests.Response:
@@ -137,7 +137,7 @@ def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> No
 
 def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab: Lab) -> None:
     with begin_change(lab.database, "os:test") as opened:
-        datasets.add_version(opened, "fish2", "v9")
+        versions.add(opened, "fish2", "v9")
     lab.dataset("inner", "gs://fish-bucket/v1/inner/o'neil", any_prefix=True)
     lab.person("bo", "fish2", "inner")
     assert lab.reads("bo", "fish-bucket", "v1/inner/o'neil/info") == [True]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, terms, tokens, users
+from dsgctl.core import datasets, grants, locations, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -65,8 +65,8 @@ def _fill(opened: Change) -> dict[str, str]:
 
     def add(name: str, who: str, text: str) -> None:
         datasets.add(opened, name, description="A brain", public=not who)
-        datasets.add_version(opened, name, "v1")
-        datasets.add_location(opened, name, f"gs://lab-data/projects/{name}/segmentation")
+        versions.add(opened, name, "v1")
+        locations.add(opened, name, f"gs://lab-data/projects/{name}/segmentation")
         if who:
             grants.add(opened, grants.principal_subject(people[who]), grants.Target(name, "view"))
         terms.add(opened, f"terms of {name}" if text != HEBREW else "תנאים", text, dataset=name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from dsgctl.core import datasets, grants, terms, tokens, users
+from dsgctl.core import datasets, grants, locations, terms, tokens, users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
@@ -120,7 +120,7 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         ada, _ = users.add(opened, "ada@example.org")
         _, secret = tokens.mint(opened, ada)
         datasets.add(opened, "fish2")
-        datasets.add_location(opened, "fish2", "gs://fish2")
+        locations.add(opened, "fish2", "gs://fish2")
         grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "view"))
     with silent_google(tmp_path) as (slow, settings):
         server = serve(**settings)

@@ -1,6 +1,6 @@
 """Takes over datasets, their versions, their locations, and the services and tables that name them."""
 
-from dsgctl.core import datasets, services, validation
+from dsgctl.core import datasets, locations, services, validation, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import boundary
 from dsgctl.importers.datasetgateway.check import PUBLIC
@@ -30,11 +30,11 @@ def import_datasets(taking: DatasetGatewayRun) -> None:
     def take_version(row: Row) -> None:
         dataset, name = start_run(taking.datasets, row.number("dataset_id")), row.name("version", "version name")
         public = row.flag("is_public")
-        known = [one for one in datasets.list_versions(change.database, dataset) if one["name"] == name]
+        known = [one for one in versions.list_versions(change.database, dataset) if one["name"] == name]
         if known:
             taking.compare(f"version {name} of {dataset}", known[0], {"public": public})
         else:
-            datasets.add_version(change, dataset, name, public=public, kept_id=row.id)
+            versions.add(change, dataset, name, public=public, kept_id=row.id)
         taking.versions[row.id] = row
         taking.count("versions", not known)
 
@@ -48,9 +48,9 @@ def import_locations(taking: DatasetGatewayRun) -> None:
     placed: set[int] = set()
 
     def link(row: Row) -> None:
-        versions = of_bucket.setdefault(row.number("datasetbucket_id"), [])  # also if the only one was left out
+        linked = of_bucket.setdefault(row.number("datasetbucket_id"), [])  # also if the only one was left out
         version = start_run(taking.versions, row.number("datasetversion_id"))
-        versions.append(version)
+        linked.append(version)
         placed.add(version.id)
 
     def take(row: Row) -> None:
@@ -87,7 +87,7 @@ def _add(taking: DatasetGatewayRun, dataset: str, bucket: str, places: list[tupl
     for version, url in urls:
         if problem := boundary.find_problem(*validation.gs_url(url)):
             taking.remark(f"nobody gets a Google token for {dataset} at {validation.quoted(url)}: {problem}")
-        new = datasets.add_location(taking.change, dataset, url, version=version, any_prefix=True)
+        new = locations.add(taking.change, dataset, url, version=version, any_prefix=True)
         taking.count("locations", new)
 
 

@@ -3,7 +3,7 @@
 import ipaddress
 from collections import Counter
 
-from dsgctl.core import datasets, grants, terms, validation
+from dsgctl.core import datasets, grants, terms, validation, versions
 from dsgctl.core.grants import ImportedGrant, Target
 from dsgctl.core.grants import Source as GrantSource
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
@@ -36,7 +36,7 @@ def import_terms(taking: DatasetGatewayRun) -> None:
         if dataset_id is not None:
             dataset = datasets.find(change.database, start_run(taking.datasets, dataset_id))
             called = taking.version(version_id, dataset_id)
-            version = datasets.find_version(change.database, dataset, called).id if called is not None else None
+            version = versions.find(change.database, dataset, called).id if called is not None else None
         elif service_id is not None:
             taking.note(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
         terms.import_terms(

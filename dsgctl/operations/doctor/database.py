@@ -107,7 +107,7 @@ def check_database(case: Case) -> Checks:
             )
         yield from _check_domains(case.config, database)
         yield from check_people(database)
-        for name in datasets.opens_to_nobody(database):
+        for name in datasets.list_public_without_terms(database):
             yield warning(
                 "datasets",
                 f"{name} is public, but without terms to accept nobody can open it",

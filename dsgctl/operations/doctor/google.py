@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from dsgctl.core import datasets, snapshots, validation
+from dsgctl.core import buckets, locations, snapshots, validation
 from dsgctl.core.clock import now
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access
 from dsgctl.operations.doctor import network
@@ -31,7 +31,7 @@ def check_credentials(case: Case) -> Checks:
         return
     database = open_current(case.config.database, read_only=True)
     try:
-        credentials = {row["credential"] for row in datasets.list_buckets(database)}
+        credentials = {row["credential"] for row in buckets.list_buckets(database)}
     finally:
         database.close()
     for path in sorted(one for one in credentials if one and not one.startswith(validation.IMPERSONATE)):
@@ -41,18 +41,19 @@ def check_credentials(case: Case) -> Checks:
 def check_buckets(case: Case) -> Checks:
     database = open_current(case.config.database, read_only=True)
     try:
-        for location, whose, others in datasets.find_overlaps(database):
-            where = location if location.count("/") > 3 else f"all of {location.rstrip('/')}"
+        for overlap in locations.find_overlaps(database):
+            outer = overlap.location
+            where = outer if outer.count("/") > 3 else f"all of {outer.rstrip('/')}"
             yield warning(
                 "buckets",
-                f"who may view {whose} reads {where}, where {', '.join(others)} lies too",
+                f"who may view {overlap.owner} reads {where}, where {', '.join(overlap.inside)} lies too",
                 "give each a folder of its own: dsgctl dataset location add, and remove the one above",
             )
-        buckets = list(datasets.list_buckets(database))
-        yield from _check_limits(database, [row["name"] for row in buckets])
+        rows = list(buckets.list_buckets(database))
+        yield from _check_limits(database, [row["name"] for row in rows])
     finally:
         database.close()
-    for row in buckets:
+    for row in rows:
         if row["datasets"]:
             yield from _check_bucket(row["name"], row["credential"], iam=row["iam"])
         else:
@@ -61,22 +62,22 @@ def check_buckets(case: Case) -> Checks:
             )
 
 
-def _check_limits(database: Database, buckets: list[str]) -> Checks:
+def _check_limits(database: Database, names: list[str]) -> Checks:
     """Where Google's limits on a token stand in the way: of a location, and of people who may view very many."""
-    for dataset, version, location, problem in datasets.find_unusable_locations(database):
-        words = [dataset, location, *(("--version", version) if version else ())]
+    for unusable in locations.find_unusable(database):
+        words = [unusable.dataset, unusable.location, *(("--version", unusable.version) if unusable.version else ())]
         yield failed(
             "buckets",
-            f"nobody gets a token for {dataset} at {location}: {problem}",
+            f"nobody gets a token for {unusable.dataset} at {unusable.location}: {unusable.problem}",
             f"dsgctl dataset location remove {shlex.join(words)}, and add the folder above it",
         )
-    for name in buckets:
+    for name in names:
         with database.snapshot():
-            locations = snapshots.read_bucket(database, name)
+            stored = snapshots.read_bucket(database, name)
             crowded = [
                 holder.label
                 for holder in snapshots.read_bucket_holders(database, name)
-                if decide_bucket_access(holder, locations, now()).reason is BucketReason.TOO_MANY_PREFIXES
+                if decide_bucket_access(holder, stored, now()).reason is BucketReason.TOO_MANY_PREFIXES
             ]
         if crowded:
             who = f"{crowded[0]} and {len(crowded) - 1} more" if len(crowded) > 1 else crowded[0]

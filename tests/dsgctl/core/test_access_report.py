@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsgctl.core import access_report, datasets, grants, groups, service_accounts, terms, users
+from dsgctl.core import access_report, datasets, grants, groups, service_accounts, terms, users, versions
 from dsgctl.core.errors import NotFound
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
@@ -17,7 +17,7 @@ def people(run: Run) -> None:
     run(groups.add_member, "lab", ANA)
     for name in ("fly", "fish2"):
         run(datasets.add, name)
-    run(datasets.add_version, "fish2", "v1")
+    run(versions.add, "fish2", "v1")
 
 
 def give(run: Run, target: grants.Target, *, to: str, days: int | None = None) -> None:

@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, service_accounts, services, terms, tokens, users
+from dsgctl.core import (
+    audit,
+    datasets,
+    grants,
+    groups,
+    locations,
+    service_accounts,
+    services,
+    terms,
+    tokens,
+    users,
+    versions,
+)
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, difference
 from dsgctl.core.clock import now
@@ -23,8 +35,8 @@ def everything(opened: Change) -> None:
     groups.add(opened, "lab")
     groups.add_member(opened, "lab", "ana@x.org")
     datasets.add(opened, "fish2")
-    datasets.add_version(opened, "fish2", "v1")
-    datasets.add_location(opened, "fish2", "gs://bucket/a", version="v1")
+    versions.add(opened, "fish2", "v1")
+    locations.add(opened, "fish2", "gs://bucket/a", version="v1")
     grants.add(opened, grants.group_subject(opened.database, "lab"), grants.Target("fish2", "edit"))
     services.add(opened, "clio")
     services.add_table(opened, "clio", "t", "fish2")
@@ -36,7 +48,7 @@ def everything(opened: Change) -> None:
     tokens.rotate(opened, token.id, overlap=DAY)
     tokens.prune(opened, before=AT + 2 * DAY)
     terms.retire(opened, document.id)
-    datasets.remove_version(opened, "fish2", "v1")
+    versions.remove(opened, "fish2", "v1")
     groups.remove(opened, "lab")
     services.remove(opened, "clio")
     service_accounts.set_active(opened, "bot", False)

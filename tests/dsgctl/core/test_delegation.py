@@ -12,11 +12,13 @@ from dsgctl.core import (
     delegation,
     grants,
     groups,
+    locations,
     offboarding,
     service_accounts,
     terms,
     tokens,
     users,
+    versions,
 )
 from dsgctl.core.change import Change
 from dsgctl.core.errors import NotAllowed
@@ -135,7 +137,7 @@ OTHER_CHANGES = {
     "add a group": lambda opened: groups.add(opened, "lab-9"),
     "remove a group": lambda opened: groups.remove(opened, "lab-1"),
     "open a dataset": lambda opened: datasets.set_attributes(opened, "fish2", public=True),
-    "move a dataset": lambda opened: datasets.add_location(opened, "fish2", "gs://other-bucket/"),
+    "move a dataset": lambda opened: locations.add(opened, "fish2", "gs://other-bucket/"),
     "change terms": lambda opened: terms.add(opened, "New", "x", dataset="fish2"),
     "mint a token": lambda opened: tokens.mint(opened, users.find(opened.database, _email("root"))),
     "make an account": lambda opened: service_accounts.add(opened, "bot"),
@@ -201,9 +203,9 @@ def _held(run: Run, who: str) -> dict[str, datetime | None]:
 
 
 @pytest.fixture
-def versions(run: Run) -> None:
+def two_versions(run: Run) -> None:
     for version in ("v1", "v2"):
-        run(datasets.add_version, "fish2", version)
+        run(versions.add, "fish2", version)
     run(groups.add_member, "lab-1", _email("cy"))
     run(users.remove, _email("gone"))
     _revoke(run, "manage to lea")
@@ -245,7 +247,9 @@ REACH = [
 
 
 @pytest.mark.parametrize(("holds", "gives", "may"), REACH)
-def test_a_version_reaches_no_further_than_itself(holds: str, gives: str, may: bool, run: Run, versions: None) -> None:
+def test_a_version_reaches_no_further_than_itself(
+    holds: str, gives: str, may: bool, run: Run, two_versions: None
+) -> None:
     _give(run, "os", f"{holds} to lea")
     if may:
         _give(run, "lea", gives)
@@ -269,7 +273,7 @@ def test_a_read_only_account_passes_on_view_alone(permission: str, run: Run) -> 
 @pytest.mark.parametrize(("asked", "ends"), [(None, AT + HOUR), (AT + DAY, AT + HOUR), (AT + HOUR / 2, AT + HOUR / 2)])
 @pytest.mark.parametrize("who", ["bo", "lea", "lab-1"])
 def test_what_is_given_ends_with_what_is_held(
-    who: str, asked: datetime | None, ends: datetime, run: Run, versions: None
+    who: str, asked: datetime | None, ends: datetime, run: Run, two_versions: None
 ) -> None:
     _give(run, "os", "manage to lea", expires=AT + HOUR)
     _give(run, "lea", f"edit lab-1 to {who}", expires=asked)
@@ -278,7 +282,9 @@ def test_what_is_given_ends_with_what_is_held(
     assert _held(run, who)["edit"] == ends
 
 
-def test_a_delegate_neither_lengthens_nor_shortens_by_the_way_what_an_operator_gave(run: Run, versions: None) -> None:
+def test_a_delegate_neither_lengthens_nor_shortens_by_the_way_what_an_operator_gave(
+    run: Run, two_versions: None
+) -> None:
     _give(run, "os", "manage to lea", expires=AT + HOUR)
     _give(run, "os", "view lab-1 to bo", expires=AT + DAY)
     before = run.content()
@@ -316,7 +322,7 @@ def _adopt(run: Run, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", FALLS)
-def test_it_falls_through_the_whole_chain_and_the_log_says_so(what: str, run: Run, versions: None) -> None:
+def test_it_falls_through_the_whole_chain_and_the_log_says_so(what: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     _give(run, "lea", "manage lab-1 to bo")
     run(groups.add_member, "lab-1", _email("bo"), leads=True)
@@ -333,7 +339,7 @@ def test_it_falls_through_the_whole_chain_and_the_log_says_so(what: str, run: Ru
     assert delegated_grants.unsupported(run.database) == 0
 
 
-def test_two_who_gave_to_each_other_do_not_hold_each_other_up(run: Run, versions: None) -> None:
+def test_two_who_gave_to_each_other_do_not_hold_each_other_up(run: Run, two_versions: None) -> None:
     _give(run, "os", "admin to lea")
     _give(run, "lea", "admin to bo")
     _give(run, "bo", "admin@v1 to lea")
@@ -343,7 +349,7 @@ def test_two_who_gave_to_each_other_do_not_hold_each_other_up(run: Run, versions
 
 
 @pytest.mark.parametrize("how", ["removed", "offboarded", "by the shell", "by its lead"])
-def test_who_leaves_a_group_keeps_nothing_scoped_to_it(how: str, run: Run, versions: None) -> None:
+def test_who_leaves_a_group_keeps_nothing_scoped_to_it(how: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "edit lab-1 to bo")
     _give(run, "os", "view@v1 to bo")
     if how == "by the shell":
@@ -384,7 +390,13 @@ JOINS = [
 
 @pytest.mark.parametrize(("has", "has_for", "holds", "holds_for", "may"), JOINS)
 def test_a_lead_puts_in_nobody_who_would_get_more_than_they_may_give(
-    has: str, has_for: timedelta | None, holds: str, holds_for: timedelta | None, may: bool, run: Run, versions: None
+    has: str,
+    has_for: timedelta | None,
+    holds: str,
+    holds_for: timedelta | None,
+    may: bool,
+    run: Run,
+    two_versions: None,
 ) -> None:
     _revoke(run, "view to lab-1")
     _give(run, "os", f"{has} to lab-1", expires=AT + has_for if has_for else None)
@@ -422,7 +434,7 @@ STAYS = {
 
 
 @pytest.mark.parametrize("what", STAYS)
-def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(what: str, run: Run, versions: None) -> None:
+def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(what: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "view@v1 to lab-1", expires=AT + DAY)
     _give(run, "os", "manage to lea")
     with _as(run, "lea") as opened:
@@ -433,7 +445,7 @@ def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(what: str, run
     assert delegated_grants.unsupported(run.database) == 0
 
 
-def test_a_lead_takes_out_no_other_lead(run: Run, versions: None) -> None:
+def test_a_lead_takes_out_no_other_lead(run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     run(groups.add_member, "lab-1", _email("bo"), leads=True)
     with refused(NotAllowed, "decide who leads"), _as(run, "lea") as opened:
@@ -442,7 +454,7 @@ def test_a_lead_takes_out_no_other_lead(run: Run, versions: None) -> None:
         assert groups.remove_member(opened, "lab-1", _email("lea"))
 
 
-def test_a_change_by_the_shell_is_followed_at_the_next_one(run: Run, versions: None) -> None:
+def test_a_change_by_the_shell_is_followed_at_the_next_one(run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     _give(run, "lea", "view lab-1 to bo")
     with run.database.transaction():
@@ -483,7 +495,7 @@ SELF_SERVICE = {
 
 
 @pytest.mark.parametrize("what", SELF_SERVICE)
-def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, versions: None) -> None:
+def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, two_versions: None) -> None:
     steps, comes_back = SELF_SERVICE[what]
     run(datasets.set_attributes, "fish2", public=True)
     _give(run, "os", "manage to lea")
@@ -507,7 +519,7 @@ def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, versio
 
 
 @pytest.mark.parametrize("behind", [timedelta(), timedelta(minutes=4), -timedelta(minutes=4)])
-def test_a_clock_that_goes_back_makes_no_grant_a_later_one(behind: timedelta, run: Run, versions: None) -> None:
+def test_a_clock_that_goes_back_makes_no_grant_a_later_one(behind: timedelta, run: Run, two_versions: None) -> None:
     """What the group had when somebody was put in has to be what a lead may give, whatever the clock said."""
     _give(run, "os", "manage to lea")
     _give(run, "os", "edit to lab-1", at=AT)

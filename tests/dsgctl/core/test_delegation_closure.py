@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsgctl.core import datasets, delegated_grants, delegation, grants, groups, offboarding, snapshots, users
+from dsgctl.core import datasets, delegated_grants, delegation, grants, groups, offboarding, snapshots, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.grants import Target
@@ -137,7 +137,7 @@ class Lab:
                 groups.add(opened, name)
             datasets.add(opened, "fish2")
             for version in VERSIONS[1:]:
-                datasets.add_version(opened, "fish2", version)
+                versions.add(opened, "fish2", version)
 
     @contextmanager
     def as_(self, who: str) -> Iterator[Change]:

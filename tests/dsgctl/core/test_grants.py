@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, users
+from dsgctl.core import datasets, grants, groups, service_accounts, users, versions
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grants import Subject, Target
 from dsgctl.core.rules import levels
@@ -18,7 +18,7 @@ def facts(run: Run) -> None:
     run(groups.add, "lab")
     run(datasets.add, "fish2")
     run(datasets.add, "fly")
-    run(datasets.add_version, "fish2", "v1")
+    run(versions.add, "fish2", "v1")
 
 
 @pytest.fixture

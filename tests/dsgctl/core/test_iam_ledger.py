@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsgctl.core import datasets, grants, groups, iam_ledger, service_accounts, terms, users
+from dsgctl.core import (
+    buckets,
+    datasets,
+    grants,
+    groups,
+    iam_ledger,
+    locations,
+    service_accounts,
+    terms,
+    users,
+    versions,
+)
 from dsgctl.core.errors import DsgError
 from dsgctl.core.grants import Target
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access, drop_nested
@@ -40,8 +51,8 @@ def lying(run: Run) -> Run:
     """fish lies in lab-data, which is chosen; fly lies there too, and is public."""
     for name in ("fish", "fly"):
         run(datasets.add, name, public=name == "fly")
-        run(datasets.add_location, name, f"gs://lab-data/{name}")
-    run(datasets.set_bucket, "lab-data", iam=True)
+        run(locations.add, name, f"gs://lab-data/{name}")
+    run(buckets.set_attributes, "lab-data", iam=True)
     for name in ("Ada", "bo", "cy"):
         run(users.add, f"{name}@Example.org")
     return run
@@ -92,14 +103,14 @@ def test_terms_that_are_not_accepted_hold_back(lying: Run) -> None:
 
 def test_a_bucket_that_was_not_chosen_has_no_members(lying: Run) -> None:
     give(lying, "ada@example.org")
-    lying(datasets.set_bucket, "lab-data", iam=False)
+    lying(buckets.set_attributes, "lab-data", iam=False)
     assert wanted(lying) == set()
 
 
 def test_accepted_terms_of_a_version_count(lying: Run) -> None:
-    lying(datasets.add_version, "fish", "v1")
-    lying(datasets.remove_location, "fish", "gs://lab-data/fish")
-    lying(datasets.add_location, "fish", "gs://lab-data/fish", version="v1")
+    lying(versions.add, "fish", "v1")
+    lying(locations.remove, "fish", "gs://lab-data/fish")
+    lying(locations.add, "fish", "gs://lab-data/fish", version="v1")
     give(lying, "ada@example.org")
     document, _ = lying(terms.add, "T", "Be kind.", dataset="fish", version="v1")
     assert wanted(lying) == set()
@@ -110,7 +121,7 @@ def test_accepted_terms_of_a_version_count(lying: Run) -> None:
 def test_more_prefixes_than_a_token_takes_open_neither_door(lying: Run) -> None:
     give(lying, "ada@example.org")
     for number in range(60):
-        lying(datasets.add_location, "fish", f"gs://lab-data/more/{number}")
+        lying(locations.add, "fish", f"gs://lab-data/more/{number}")
     assert wanted(lying) == set()
 
 
@@ -138,8 +149,8 @@ def a_random_step(run: Run, chance: random.Random) -> None:
             lambda: run(grants.revoke, subject(), target),
             lambda: run(groups.add_member, "lab", who),
             lambda: run(groups.remove_member, "lab", who),
-            lambda: run(datasets.add_location, dataset, f"gs://lab-data/{folder}", version=version, any_prefix=True),
-            lambda: run(datasets.remove_location, dataset, f"gs://lab-data/{folder}", version=version),
+            lambda: run(locations.add, dataset, f"gs://lab-data/{folder}", version=version, any_prefix=True),
+            lambda: run(locations.remove, dataset, f"gs://lab-data/{folder}", version=version),
             lambda: run(
                 terms.add,
                 f"T {chance.random()}",
@@ -164,13 +175,13 @@ def test_who_is_wanted_is_whom_the_gateway_gives_a_token_and_explains_so(run: Ru
     for name in ("fish", "fly", "worm"):
         run(datasets.add, name)
         for version in ("v1", "v2"):
-            run(datasets.add_version, name, version)
-        run(datasets.add_location, name, f"gs://lab-data/{name}")
+            run(versions.add, name, version)
+        run(locations.add, name, f"gs://lab-data/{name}")
     for number in range(61):
-        run(datasets.add_location, "fish", f"gs://wide/{number}", version="v1" if number else None)
-    run(datasets.add_location, "worm", "gs://wide/o'neil", any_prefix=True)
+        run(locations.add, "fish", f"gs://wide/{number}", version="v1" if number else None)
+    run(locations.add, "worm", "gs://wide/o'neil", any_prefix=True)
     for bucket in ("lab-data", "wide"):
-        run(datasets.set_bucket, bucket, iam=True)
+        run(buckets.set_attributes, bucket, iam=True)
     for email in PEOPLE:
         run(users.add, email, admin=email.startswith("admin"), read_only=email.startswith("reader"))
     run(grants.add, grants.principal_subject(users.find(run.database, "reader@example.org")), Target("worm", "view"))
@@ -236,7 +247,7 @@ def test_what_somebody_else_took_out_is_in_the_log_once(lying: Run) -> None:
 
 def test_a_bucket_is_looked_after_as_long_as_members_are_left(lying: Run) -> None:
     lying(iam_ledger.finish, "lab-data", Difference(add=(ADA,)))
-    lying(datasets.set_bucket, "lab-data", iam=False)
+    lying(buckets.set_attributes, "lab-data", iam=False)
     assert iam_ledger.list_chosen_buckets(lying.database) == ["lab-data"]
     lying(iam_ledger.finish, "lab-data", Difference(remove=(ADA,)))
     assert iam_ledger.list_chosen_buckets(lying.database) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, groups, offboarding, service_accounts, tokens, users
+from dsgctl.core import datasets, grants, groups, offboarding, service_accounts, tokens, users, versions
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.core.grants import Target, principal_subject
 from dsgctl.core.rules.access import build_user_cache
@@ -22,7 +22,7 @@ def people(run: Run) -> None:
     run(users.add_all, [users.NewUser(KID, {}, (), {"parent": users.find(run.database, ANA).id})])
     run(groups.add, "lab")
     run(datasets.add, "fish2")
-    run(datasets.add_version, "fish2", "v1")
+    run(versions.add, "fish2", "v1")
     for email in (ANA, BEA, KID):
         user = users.find(run.database, email)
         run(groups.add_member, "lab", email, leads=True)

@@ -7,7 +7,7 @@ that refer to nothing. Such a row gives nobody anything.
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, snapshots, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, service_accounts, snapshots, terms, tokens, users, versions
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from tests.dsgctl.core.builders import AT, Run
@@ -29,7 +29,7 @@ def people(run: Run) -> None:
     run(groups.add, "lab")
     run(groups.add_member, "lab", ANA)
     run(datasets.add, "fish2")
-    run(datasets.add_version, "fish2", "v1")
+    run(versions.add, "fish2", "v1")
 
 
 def reasons(run: Run) -> list[Reason]:

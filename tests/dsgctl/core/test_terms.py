@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, services, terms, users
+from dsgctl.core import datasets, grants, services, terms, users, versions
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
@@ -20,7 +20,7 @@ ANA = "ana@x.org"
 def facts(run: Run) -> None:
     run(users.add, ANA)
     run(datasets.add, "fish2")
-    run(datasets.add_version, "fish2", "v1")
+    run(versions.add, "fish2", "v1")
     run(services.add, "clio")
     run(grants.add, grants.principal_subject(users.find(run.database, ANA)), grants.Target("fish2", "view"))
 

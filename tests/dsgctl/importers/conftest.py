@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, iam_ledger
+from dsgctl.core import buckets, iam_ledger
 from dsgctl.core.rules.iam_policy import Difference
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
@@ -32,8 +32,8 @@ def gateway(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     with opened(path) as database:
         run = Run(database)
         run(datasetgateway.run, FIXTURES / "datasetgateway.sqlite3")
-        bucket = next(row["name"] for row in datasets.list_buckets(database))
-        run(datasets.set_bucket, bucket, iam=True)
+        bucket = next(row["name"] for row in buckets.list_buckets(database))
+        run(buckets.set_attributes, bucket, iam=True)
         run(iam_ledger.finish, bucket, Difference(add=("user:ada@example.org",)))
         run(iam_ledger.begin, bucket, Difference(add=("user:bo@example.org",)))
         yield database

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dsgctl import __version__
-from dsgctl.core import datasets, grants, groups, services, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, locations, services, terms, tokens, users, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.importers import export as export_importer
 from dsgctl.store.migrations import LATEST
@@ -296,8 +296,8 @@ def make_some_facts(run: Run) -> None:
     ada = users.find(run.database, "ada@example.org")
     run(groups.add_member, run(groups.add, "lab")[0].name, ada.email)
     run(datasets.add, "fish2")
-    run(datasets.add_version, "fish2", "v1")
-    run(datasets.add_location, "fish2", "gs://bucket/fish2/", version="v1")
+    run(versions.add, "fish2", "v1")
+    run(locations.add, "fish2", "gs://bucket/fish2/", version="v1")
     run(terms.add, "Terms", "Be kind.", dataset="fish2")
     run(terms.accept, 1, ada.email)
     run(grants.add, grants.principal_subject(ada), grants.Target("fish2", "view", "v1"), expires=AT + DAY)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, users
+from dsgctl.core import audit, datasets, grants, groups, users, versions
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.importers import csv
 from dsgctl.importers.engine.report import BadRows, Report
@@ -145,7 +145,7 @@ class TestKnownPeople:
         assert groups.show(run.database, "user")["leads"] == ["ada@example.org"]
 
     def test_a_grant_of_one_version_is_not_enough_and_one_that_ends_is_told(self, run: Run, source: Path) -> None:
-        run(datasets.add_version, "fish2", "v1")
+        run(versions.add, "fish2", "v1")
         subject = grants.principal_subject(users.find(run.database, "ada@example.org"))
         run(grants.add, subject, grants.Target("fish2", "view", "v1"))
         source.write_text(HEAD + "ada@example.org,,,\n")

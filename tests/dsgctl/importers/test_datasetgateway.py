@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, service_accounts, snapshots, terms, tokens, users
+from dsgctl.core import audit, datasets, grants, groups, service_accounts, snapshots, terms, tokens, users, versions
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
@@ -139,8 +139,8 @@ class TestWhatIsTakenOver:
         d, v = m.Dataset, m.Version
         found = here.tuples(d.select(d.id, d.name, d.description, d.access, d.own_terms_id).order_by(d.id))
         assert list(found) == there("SELECT id, name, description, access_mode, tos_id FROM dataset ORDER BY id")
-        versions = here.tuples(v.select(v.dataset, v.name, v.public).order_by(v.id))
-        assert list(versions) == there("SELECT dataset_id, version, is_public FROM dataset_version ORDER BY id")
+        rows = here.tuples(v.select(v.dataset, v.name, v.public).order_by(v.id))
+        assert list(rows) == there("SELECT dataset_id, version, is_public FROM dataset_version ORDER BY id")
 
     def test_buckets_lie_where_versions_say_or_belong_to_the_whole_dataset(self, here: Database) -> None:
         expected = there(
@@ -782,10 +782,10 @@ class TestSmallThings:
         expected = there("SELECT id, version FROM dataset_version ORDER BY id")
         assert list(here.tuples(m.Version.select(m.Version.id, m.Version.name).order_by(m.Version.id))) == expected
         run(datasets.add, "ours", kept_id=900)
-        run(datasets.add_version, "ours", "v9")  # it has the id 1
+        run(versions.add, "ours", "v9")  # it has the id 1
         run(datasetgateway.run, ORIGINAL)
-        assert [row["name"] for row in datasets.list_versions(run.database, "fish1")] == ["v1"]
-        assert [row["name"] for row in datasets.list_versions(run.database, "ours")] == ["v9"]
+        assert [row["name"] for row in versions.list_versions(run.database, "fish1")] == ["v1"]
+        assert [row["name"] for row in versions.list_versions(run.database, "ours")] == ["v9"]
 
     def test_space_around_what_people_read(self, run: Run, source: Path) -> None:
         spoil(

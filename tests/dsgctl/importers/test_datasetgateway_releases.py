@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, services, snapshots, tokens, users
+from dsgctl.core import audit, datasets, grants, locations, services, snapshots, tokens, users, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import access
 from dsgctl.importers import datasetgateway
@@ -122,7 +122,7 @@ def test_each_older_release_is_read(run: Run, source: Path, number: int) -> None
         assert {
             row["version"] is None
             for name in there("SELECT name FROM dataset", source)
-            for row in datasets.list_locations(run.database, name[0])
+            for row in locations.list_locations(run.database, name[0])
         } == {False}
     assert not run(datasetgateway.run, source).changed
 
@@ -325,9 +325,9 @@ def _reach(run: Run) -> set[tuple[Any, ...]]:
     for dataset in list(datasets.list_datasets(run.database)):
         name = dataset["name"]
         given |= {("public", name)} if dataset["access"] == "public" else set()
-        given |= {("public", name, row["name"]) for row in datasets.list_versions(run.database, name) if row["public"]}
+        given |= {("public", name, row["name"]) for row in versions.list_versions(run.database, name) if row["public"]}
         given |= {
-            ("location", name, row["location"], row["version"]) for row in datasets.list_locations(run.database, name)
+            ("location", name, row["location"], row["version"]) for row in locations.list_locations(run.database, name)
         }
     return given
 
@@ -367,7 +367,7 @@ class TestTerms:
         )[0]
         run(datasetgateway.run, source, skip_conflicts=True)
         assert datasets.by_name(run.database, name) is not None
-        assert version not in {row["name"] for row in datasets.list_versions(run.database, name)}
+        assert version not in {row["name"] for row in versions.list_versions(run.database, name)}
 
     def test_a_bucket_of_a_version_that_was_left_out_is_not_one_of_the_whole_dataset(
         self, run: Run, source: Path
@@ -380,7 +380,7 @@ class TestTerms:
         spoil(source, "UPDATE dataset_version SET ordinal = id")
         run(datasetgateway.run, source, skip_conflicts=True)
         assert not [
-            row for row in datasets.list_locations(run.database, dataset) if f"gs://{bucket}/" in row["location"]
+            row for row in locations.list_locations(run.database, dataset) if f"gs://{bucket}/" in row["location"]
         ]
 
 

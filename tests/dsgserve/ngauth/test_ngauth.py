@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import apsw
 import pytest
 
-from dsgctl.core import datasets, terms, tokens
+from dsgctl.core import locations, terms, tokens
 from dsgctl.core.clock import now
 from dsgctl.core.service_accounts import find_principal
 from dsgctl.store.models import Principal
@@ -329,7 +329,7 @@ def test_what_no_token_can_be_limited_to_is_refused_with_the_reason(
 ) -> None:
     with lab.change() as opened:
         for folder in folders:
-            datasets.add_location(opened, "fish", f"gs://wide-bucket/{folder}", any_prefix=True)
+            locations.add(opened, "fish", f"gs://wide-bucket/{folder}", any_prefix=True)
     reply = ask(client, user_token(client, lab.ada), "wide-bucket")
     assert (reply.status, reply.json()["error"]) == (403, reason)
     assert "tell the operators" in reply.json()["message"]

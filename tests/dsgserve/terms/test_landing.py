@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, locations, terms, tokens, users, versions
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgserve.app import make_app
@@ -147,8 +147,8 @@ def test_a_very_long_description_is_cut_short(client: Client, lab: Lab) -> None:
 
 def test_who_has_one_version_sees_that_version_and_its_address_alone(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        datasets.add_version(opened, "fish", "v3")
-        datasets.add_location(opened, "fish", "gs://shared-bucket/fish/v3", version="v3")
+        versions.add(opened, "fish", "v3")
+        locations.add(opened, "fish", "gs://shared-bucket/fish/v3", version="v3")
         cy = grants.principal_subject(users.find(lab.database, "cy@example.org"))
         grants.add(opened, cy, grants.Target("fish", "view", version="v3"))
     text = client.get("/", cookie=lab.cy).text
@@ -170,8 +170,8 @@ def test_a_link_opens_it_in_the_viewer_that_is_set(client_of: Callable[[Site], C
 def test_many_versions_and_places_are_cut_short_and_counted(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
         for number in range(30):
-            datasets.add_version(opened, "fish", f"w{number}")
-            datasets.add_location(opened, "fish", f"gs://fish-bucket/{number}/")
+            versions.add(opened, "fish", f"w{number}")
+            locations.add(opened, "fish", f"gs://fish-bucket/{number}/")
     text = client.get("/", cookie=lab.ada).text
     assert "and 11 more" in text
     assert "And 12 more sources" in text

@@ -5,7 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, snapshots, terms, users
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    locations,
+    service_accounts,
+    services,
+    snapshots,
+    terms,
+    users,
+    versions,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.rules import buckets
 from dsgctl.core.rules.buckets import BucketDecision, BucketReason
@@ -276,10 +287,10 @@ def _build(opened: Change, case: Case) -> list[int]:
     for dataset in ("fish", "fly"):
         datasets.add(opened, dataset, public=dataset in case.public)
     for version in ("v1", "v2"):
-        datasets.add_version(opened, "fish", version)
+        versions.add(opened, "fish", version)
     for dataset, version, prefix in case.locations:
-        datasets.add_location(opened, dataset, f"gs://{BUCKET}/{prefix}", version=version, any_prefix=True)
-    datasets.add_location(opened, "fish", "gs://another-bucket")
+        locations.add(opened, dataset, f"gs://{BUCKET}/{prefix}", version=version, any_prefix=True)
+    locations.add(opened, "fish", "gs://another-bucket")
 
     if case.who == BOT:
         principal, _ = service_accounts.add(opened, BOT)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, users
+from dsgctl.core import buckets, datasets, grants, locations, users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.operations.doctor.installation import Installation
@@ -78,11 +78,11 @@ def test_what_google_says_of_each_bucket(here: Installation, examine: Examine, g
         for name in ("fish", "fly"):
             datasets.add(change, name)
         for bucket in (*google.buckets, "unknown-bucket"):
-            datasets.add_location(change, "fish", f"gs://{bucket}/fish")
-        datasets.add_location(change, "fly", "gs://good-bucket")
-        datasets.add_location(change, "fish", "gs://bad-key")
-        datasets.set_bucket(change, "chosen", iam=True)
-        datasets.set_bucket(change, "bad-key", credential="/nowhere/key.json")
+            locations.add(change, "fish", f"gs://{bucket}/fish")
+        locations.add(change, "fly", "gs://good-bucket")
+        locations.add(change, "fish", "gs://bad-key")
+        buckets.set_attributes(change, "chosen", iam=True)
+        buckets.set_attributes(change, "bad-key", credential="/nowhere/key.json")
     database.close()
     _, rows = examine()
     find_row(rows, "bucket good-bucket", "ok", "readable, uniform access, CORS")
@@ -103,12 +103,12 @@ def test_whom_and_what_googles_limits_concern(here: Installation, examine: Exami
     with begin_change(database, "os:test") as change:
         datasets.add(change, "fish")
         datasets.add(change, "bad")
-        datasets.add_location(change, "bad", "gs://lab-data/o'neil", any_prefix=True)
+        locations.add(change, "bad", "gs://lab-data/o'neil", any_prefix=True)
         for number in range(61):
-            datasets.add_location(change, "fish", f"gs://lab-data/{number}")
+            locations.add(change, "fish", f"gs://lab-data/{number}")
     find_row(examine()[1], "buckets", "failed", "nobody gets a token for bad at gs://lab-data/o'neil/")
     with begin_change(database, "os:test") as change:
-        datasets.remove_location(change, "bad", "gs://lab-data/o'neil")
+        locations.remove(change, "bad", "gs://lab-data/o'neil")
         for name in ("ada", "bo"):
             user, _ = users.add(change, f"{name}@example.org")
             grants.add(change, grants.principal_subject(user), grants.Target("fish", "view"))
@@ -120,14 +120,14 @@ def test_a_bucket_that_no_dataset_lies_in_is_not_asked_for(here: Installation, e
     database = open_current(here.database)
     with begin_change(database, "os:test") as change:
         datasets.add(change, "fish")
-        datasets.add_location(change, "fish", "gs://old-data")
-        datasets.set_bucket(change, "old-data", project="lab-project")
-        datasets.remove_location(change, "fish", "gs://old-data")
+        locations.add(change, "fish", "gs://old-data")
+        buckets.set_attributes(change, "old-data", project="lab-project")
+        locations.remove(change, "fish", "gs://old-data")
     find_row(
         examine()[1], "bucket old-data", "warning", "no dataset has a location in it", "dsgctl bucket remove old-data"
     )
     with begin_change(database, "os:test") as change:
-        datasets.remove_bucket(change, "old-data")
+        buckets.remove(change, "old-data")
     database.close()
     assert "old-data" not in str(examine()[1])
 
