@@ -10,7 +10,7 @@ from typing import Any
 from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core.errors import DsgError
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site

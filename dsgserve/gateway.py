@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import clock, tokens
-from dsgctl.core.tokens import TokenStatus
+from dsgctl.core import clock, token_checks
+from dsgctl.core.token_checks import PresentedToken, TokenStatus
 from dsgctl.core.transaction import require_clock
 from dsgctl.oauth_client import Client, read_client
 from dsgctl.store import Database
@@ -117,9 +117,9 @@ class Gateway:
             require_latest(self.reader)
             self._verified.marker = marker
 
-    def check(self, token: str) -> TokenStatus:
+    def check(self, presented: PresentedToken) -> TokenStatus:
         """The status of a token now: owner, and error if it is not valid. The use of a valid one is recorded."""
-        status = tokens.check(self.reader, token, clock.now())
+        status = token_checks.check(self.reader, presented, clock.now())
         if status.problem is None and status.token is not None:
             self.last_used.note(status.token.id)
         return status

@@ -10,10 +10,11 @@ from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import ask
 from dsgctl.commands.parameters import ID, SERVICE_ACCOUNT
 from dsgctl.commands.session import Session
-from dsgctl.core import service_accounts, tokens, users, validation
+from dsgctl.core import service_accounts, token_checks, token_format, tokens, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store import Database, StoreError
 from dsgctl.store.models import Principal, Token
 from dsgctl.wording import counted
@@ -48,7 +49,7 @@ def _change_that_shows(session: Session) -> Iterator[Change]:
     except StoreError as error:
         if not session.output.secret_shown:
             raise
-        raise StoreError(f"{error.message}; the token that was printed is no good", error.hint) from error
+        raise StoreError(f"{error.message}; the token that was printed does not work", error.hint) from error
 
 
 def _show_once(session: Session, change: Change, token: Token, secret: str, **more: object) -> None:
@@ -134,23 +135,15 @@ def rotate(session: Session, token_id: int, overlap: str | None) -> None:
 @subcommand(command, "inspect", example="dsgctl token inspect < token.txt")
 def inspect(session: Session) -> None:
     """Read a token from standard input: whose it is, and whether it is good or why not."""
-    presented = ask("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(tokens.MAX_LENGTH + 2)
+    presented = ask("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(token_format.MAX_LENGTH + 2)
     presented = presented.strip()
     if not presented:
         raise Invalid("there is no token on standard input", "dsgctl token inspect < FILE")
-    checked = tokens.check(session.database, presented, now())
-    session.output.one(tokens.describe(checked), value="state")
-    if checked.problem is not None:
-        raise NotAllowed(f"this token is no good: {_WHY[checked.problem]}", "dsgctl token mint makes a new one")
-
-
-_WHY = {
-    tokens.TokenError.MISTYPED: "it is mistyped or cut off, its checksum is wrong",
-    tokens.TokenError.UNKNOWN: "nobody here has it",
-    tokens.TokenError.REVOKED: "it was revoked",
-    tokens.TokenError.EXPIRED: "it has expired",
-    tokens.TokenError.DISABLED: "its owner is disabled",
-}
+    status = token_checks.check(session.database, PresentedToken(presented), now())
+    session.output.one(tokens.describe(status), value="state")
+    if status.problem is not None:
+        reason = token_checks.BY_ERROR[status.problem].reason
+        raise NotAllowed(f"this token is not valid: {reason}", "dsgctl token mint makes a new one")
 
 
 @subcommand(command, "prune", example="dsgctl token prune --older-than 30d --dry-run")

@@ -1,98 +1,16 @@
 """Tokens: made, checked, rotated and revoked here; only their SHA-256 is ever stored."""
 
-import hashlib
-import re
-import secrets
-import zlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from dsgctl.core import account_status, service_accounts, validation
+from dsgctl.core import account_status, service_accounts, token_checks, token_format, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
+from dsgctl.core.token_checks import PresentedToken, TokenStatus
 from dsgctl.store import Database
 from dsgctl.store.models import Principal, Token
-from dsgctl.store.prepared import Prepared, parameter
-
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_RANDOM = 32  # characters: 190 bits
-_CHECKSUM = 6  # characters: a CRC-32 in base 62
-_OURS = re.compile(rf"dsg_[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
-_VISIBLE = 8  # characters shown to tell tokens apart
-MAX_LENGTH = 4096  # longer ones are nobody's
-
-
-def generate() -> str:
-    """A new token: ``dsg_``, random letters and digits, and a checksum that shows a mistyped or leaked one."""
-    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
-    return f"dsg_{body}{_checksum(body)}"
-
-
-def _checksum(body: str) -> str:
-    rest, digits = zlib.crc32(body.encode("ascii")), ""
-    for _ in range(_CHECKSUM):
-        rest, digit = divmod(rest, len(_ALPHABET))
-        digits = _ALPHABET[digit] + digits
-    return digits
-
-
-def is_mistyped(token: str) -> bool:
-    """Whether it has the shape of our tokens but a wrong checksum: no look-up can find it."""
-    body, checksum = token[4:-_CHECKSUM], token[-_CHECKSUM:]
-    return bool(_OURS.fullmatch(token)) and _checksum(body) != checksum
-
-
-def is_malformed(token: str) -> bool:
-    """Whether no look-up can find it: mistyped, or longer than any token is."""
-    return len(token) > MAX_LENGTH or is_mistyped(token)
-
-
-def digest(token: str) -> bytes:
-    """What is stored of a token. Plain SHA-256 will do: a token is random, not a chosen password."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def visible_prefix(token: str) -> str:
-    """The few first characters that may be shown; never more than a quarter."""
-    return token[: min(_VISIBLE, len(token) // 4)]
-
-
-class TokenError(StrEnum):
-    """Why a presented token is not good for anything: the closed list."""
-
-    MISTYPED = "mistyped"
-    UNKNOWN = "unknown"
-    REVOKED = "revoked"
-    EXPIRED = "expired"
-    DISABLED = "account_disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenStatus:
-    """What is known of a presented token. It is good exactly if ``problem`` is None."""
-
-    problem: TokenError | None
-    token: Token | None = None
-    principal: Principal | None = None
-
-
-def check(database: Database, presented: str, at: datetime) -> TokenStatus:
-    """Whose token this is, and whether it counts now. Nothing else reads the table to decide that.
-
-    Args:
-        presented: what a client sent; any text.
-    """
-    if is_malformed(presented):
-        return TokenStatus(TokenError.MISTYPED)
-    return _judge(database, _BY_HASH(database, hash=digest(presented)), at)
-
-
-def check_id(database: Database, token_id: int, at: datetime) -> TokenStatus:
-    """The same for a token that was checked before, and on which something else rests since."""
-    return _judge(database, _BY_ID(database, id=token_id), at)
 
 
 def list_hashes(database: Database, of: Collection[int] | None = None) -> Iterator[bytes]:
@@ -103,34 +21,6 @@ def list_hashes(database: Database, of: Collection[int] | None = None) -> Iterat
             return iter(())
         query = query.where(Token.principal.in_(sorted(of)))
     return (digest for (digest,) in database.tuples(query))
-
-
-# Tokens with their owners: the sqlite3 shell may delete an owner and leave the token, which then is nobody's.
-_TOKEN_COLUMNS = tuple(Token._meta.sorted_fields)
-_OWNER_COLUMNS = tuple(Principal._meta.sorted_fields)
-_WITH_OWNER = Token.select(*_TOKEN_COLUMNS, *_OWNER_COLUMNS).join(Principal)
-_BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == parameter("hash")))
-_BY_ID = Prepared(_WITH_OWNER.where(Token.id == parameter("id")))
-
-
-def _judge(database: Database, found: list[tuple[Any, ...]], at: datetime) -> TokenStatus:
-    if not found:
-        return TokenStatus(TokenError.UNKNOWN)
-    (row,) = found
-    token, owner = _build_model(Token, row[: len(_TOKEN_COLUMNS)]), _build_model(Principal, row[len(_TOKEN_COLUMNS) :])
-    return TokenStatus(_find_error(database, token, owner, at), token, owner)
-
-
-def _build_model(model: type[Any], row: tuple[Any, ...]) -> Any:
-    return model(**dict(zip(model._meta.sorted_field_names, row, strict=True)))
-
-
-def _find_error(database: Database, token: Token, owner: Principal, at: datetime) -> TokenError | None:
-    if token.revoked is not None:
-        return TokenError.REVOKED
-    if token.expires is not None and token.expires <= at:
-        return TokenError.EXPIRED
-    return None if account_status.ended_by(database, owner) is None else TokenError.DISABLED
 
 
 def mint(
@@ -156,7 +46,7 @@ def mint(
             "enable the account first",
         )
     validation.single_line(description, "description", empty=True)
-    secret = generate()
+    secret = token_format.generate()
     token_id = _insert(change, principal, secret, kind=kind, description=description, expires=expires)
     return find(change.database, token_id), secret
 
@@ -184,7 +74,7 @@ def hash_imported(
     """What `keep_all` takes over; the secret itself is not in it."""
     validation.single_line(description, "description", empty=True)
     values = {"kind": kind, "description": description, "created": created, "expires": expires, "last_used": last_used}
-    return ImportedToken(principal, digest(secret), visible_prefix(secret), values)
+    return ImportedToken(principal, token_format.digest(secret), token_format.visible_prefix(secret), values)
 
 
 def import_token(change: Change, principal: Principal, secret: str, **values: Any) -> bool:
@@ -216,8 +106,8 @@ def import_tokens(change: Change, tokens: Iterable[ImportedToken]) -> int:
 
 
 def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> int:
-    row = {"created": change.at, **values, "principal": principal.id, "prefix": visible_prefix(secret)}
-    token_id = change.database.run(Token.insert(hash=digest(secret), **row))
+    row = {"created": change.at, **values, "principal": principal.id, "prefix": token_format.visible_prefix(secret)}
+    token_id = change.database.run(Token.insert(hash=token_format.digest(secret), **row))
     _record(change, principal, {**row, "id": token_id})
     return token_id
 
@@ -338,20 +228,24 @@ def list_tokens(
 
 
 def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
-    token = find(database, token_id)
-    owner = find_owner(database, token)
-    return describe(TokenStatus(_find_error(database, token, owner, at), token, owner))
+    """The row of a token, with its state at a moment.
+
+    Raises:
+        NotFound: there is no token of this id.
+    """
+    find(database, token_id)
+    return describe(token_checks.check(database, PresentedToken(token_id), at))
 
 
-def describe(checked: TokenStatus) -> dict[str, Any]:
-    """What may be shown of a presented token, or of one in the table."""
-    token, owner = checked.token, checked.principal
+def describe(status: TokenStatus) -> dict[str, Any]:
+    """What may be shown of a token that was checked."""
+    token, owner = status.token, status.principal
     if token is None or owner is None:
-        return {"state": str(checked.problem)}
+        return {"state": str(status.problem)}
     return {
         "id": token.id,
         "of": service_accounts.format_label(owner),
-        "state": str(checked.problem or "valid"),
+        "state": str(status.problem or "valid"),
         "kind": token.kind,
         "prefix": token.prefix,
         "description": token.description,

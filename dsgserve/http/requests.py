@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from bottle import BaseRequest
 
 from dsgctl.core.errors import Invalid
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.json_text import NotJson, parse_object
 from dsgserve.http.ascii_text import lower, number, trim
 
@@ -47,6 +48,11 @@ def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[s
         if token := query_value(request, name):
             return (token,)
     return ()
+
+
+def present_token(request: BaseRequest, token: str | int) -> PresentedToken:
+    """A token, or the id of one, with what the token's checks may know of the request."""
+    return PresentedToken(token, find_client_address(request.environ))
 
 
 def cookie_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]:
@@ -155,12 +161,18 @@ def believe_proxy(environ: dict[str, Any]) -> None:
     nginx stands on this host and sets ``X-Forwarded-For`` itself: the last address in it is nginx's word, if the
     request came over loopback or a unix socket. What is no address there is not heeded, as if it were not sent.
     """
-    said = environ.get("HTTP_X_FORWARDED_FOR", "")
+    address = find_client_address(environ)
     for name in _FORWARDED:
         environ.pop(name, None)
-    address = _address(trim(said.rpartition(",")[2]))
-    if address and _is_this_host(environ["REMOTE_ADDR"]):
+    if address != environ["REMOTE_ADDR"]:
         environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = address
+
+
+def find_client_address(environ: dict[str, Any]) -> str:
+    """The address of the client: the one that nginx reports, else that of the connection."""
+    peer = str(environ["REMOTE_ADDR"])
+    reported = _address(trim(environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2]))
+    return reported if reported and _is_this_host(peer) else peer
 
 
 def _is_this_host(peer: str) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse, SimpleTemplate
 
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import CHECKS, TokenError
 from dsgserve.http.security import new_nonce, page_policy
 from dsgserve.http.site import CURRENT
 from dsgserve.process.logs import request_id
@@ -19,13 +19,9 @@ _PAGES = Path(__file__).parents[1] / "pages"
 CHALLENGE = 'Bearer realm="DatasetGateway"'  # contract.md, "The token on a request"
 
 # What a client learns about a bad token: nothing that helps to guess one (contract.md, "The token on a request").
-_CODES = {
+_CODES: Mapping[TokenError | None, tuple[str, str]] = {
     None: ("missing_token", "no token was sent"),
-    TokenError.MISTYPED: ("invalid_token", "this token is not known"),
-    TokenError.UNKNOWN: ("invalid_token", "this token is not known"),
-    TokenError.REVOKED: ("invalid_token", "this token is not known"),
-    TokenError.EXPIRED: ("expired_token", "this token has expired"),
-    TokenError.DISABLED: ("account_disabled", "this account is disabled"),
+    **{check.error: (check.code, check.message) for check in CHECKS},
 }
 
 
@@ -40,7 +36,7 @@ def json_error(status: int, code: str, message: str, **more: Any) -> HTTPRespons
 
 
 def unauthorized(problem: TokenError | None) -> HTTPResponse:
-    """401 for a token that is no good; None for no token at all (RFC 6750, section 3)."""
+    """401 for a token that is not valid; None for no token at all (RFC 6750, section 3)."""
     code, message = _CODES[problem]
     reply = json_error(401, code, message)
     reply.set_header("WWW-Authenticate", CHALLENGE)

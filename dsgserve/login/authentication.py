@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from bottle import BaseRequest
 
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import TokenError
 from dsgctl.store.models import Principal, Token
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import cookie_tokens, presented_tokens
+from dsgserve.http.requests import cookie_tokens, present_token, presented_tokens
 from dsgserve.process import logs
 
 
@@ -26,25 +26,27 @@ def authenticate_cookie(gateway: Gateway, request: BaseRequest) -> Login | Token
     Returns:
         The login, why there is none, or None if there is no cookie.
     """
-    return _first_usable(gateway, cookie_tokens(request, gateway.config.token_names))
+    return _first_usable(gateway, request, cookie_tokens(request, gateway.config.token_names))
 
 
 def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> list[Login]:
     """The logins of all cookies. A form may have been shown to another than the first: cookies have paths."""
     presented = cookie_tokens(request, gateway.config.token_names)
-    return [login for login in (_check_token(gateway, token) for token in presented) if isinstance(login, Login)]
+    return [
+        login for login in (_check_token(gateway, request, token) for token in presented) if isinstance(login, Login)
+    ]
 
 
 def authenticate_request(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:
     """The login of the token on the request, wherever it stands: what may be shown upon."""
-    return _first_usable(gateway, presented_tokens(request, gateway.config.token_names))
+    return _first_usable(gateway, request, presented_tokens(request, gateway.config.token_names))
 
 
-def _first_usable(gateway: Gateway, presented: Sequence[str]) -> Login | TokenError | None:
+def _first_usable(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> Login | TokenError | None:
     """The first login among these tokens, or what is wrong with the first of them."""
     problem = None
     for token in presented:
-        login = _check_token(gateway, token)
+        login = _check_token(gateway, request, token)
         if isinstance(login, Login):
             logs.about(principal=login.principal.id)
             return login
@@ -52,8 +54,8 @@ def _first_usable(gateway: Gateway, presented: Sequence[str]) -> Login | TokenEr
     return problem
 
 
-def _check_token(gateway: Gateway, token: str) -> Login | TokenError:
-    checked = gateway.check(token)
-    if checked.token is None or checked.principal is None or checked.problem is not None:
-        return checked.problem or TokenError.UNKNOWN
-    return Login(checked.token, checked.principal)
+def _check_token(gateway: Gateway, request: BaseRequest, token: str) -> Login | TokenError:
+    status = gateway.check(present_token(request, token))
+    if status.token is None or status.principal is None or status.problem is not None:
+        return status.problem or TokenError.UNKNOWN
+    return Login(status.token, status.principal)

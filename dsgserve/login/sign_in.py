@@ -13,7 +13,15 @@ from dsgserve.gateway import Gateway
 from dsgserve.http import redirects
 from dsgserve.http.cookies import clear_login, set_login
 from dsgserve.http.redirects import TargetRefused, TargetTooLong
-from dsgserve.http.requests import bearer_token, cookie_tokens, header, parameter, query_value, wants_page
+from dsgserve.http.requests import (
+    bearer_token,
+    cookie_tokens,
+    header,
+    parameter,
+    present_token,
+    query_value,
+    wants_page,
+)
 from dsgserve.http.responses import json_error, json_reply, message_page, redirect
 from dsgserve.login import authentication, login_state
 from dsgserve.login.authentication import Login
@@ -179,10 +187,10 @@ def logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     be able to end a login that it carries.
     """
     for token in (*cookie_tokens(request, gateway.config.token_names), bearer_token(request)):
-        checked = gateway.check(token) if token else None
-        if checked and checked.token is not None and checked.principal is not None and checked.token.kind == "login":
-            with begin_change(gateway.writer, service_accounts.format_label(checked.principal)) as opened:
-                tokens.revoke(opened, checked.token.id)
+        status = gateway.check(present_token(request, token)) if token else None
+        if status and status.token is not None and status.principal is not None and status.token.kind == "login":
+            with begin_change(gateway.writer, service_accounts.format_label(status.principal)) as opened:
+                tokens.revoke(opened, status.token.id)
     reply = _after_logout(gateway, request)
     reply.set_header("Cache-Control", "no-store")
     clear_login(reply, gateway.config)

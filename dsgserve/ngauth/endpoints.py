@@ -13,15 +13,23 @@ from urllib.parse import urlencode, urlsplit
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import buckets, clock, snapshots, terms, tokens, validation
+from dsgctl.core import buckets, clock, snapshots, terms, token_checks, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules.buckets import BucketDecision, BucketReason, decide_bucket_access
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, signing
-from dsgserve.http.requests import header, is_deliberate, json_object, query_value, query_values, wants_page
+from dsgserve.http.requests import (
+    header,
+    is_deliberate,
+    json_object,
+    present_token,
+    query_value,
+    query_values,
+    wants_page,
+)
 from dsgserve.http.responses import (
     CHALLENGE,
     another_account,
@@ -170,20 +178,20 @@ def _build_user_token(gateway: Gateway, found: Login, at: datetime) -> str:
     return signing.sign(gateway.secret_keys, Purpose.USER_TOKEN, named, expires)
 
 
-def _find_owner(gateway: Gateway, presented: str, at: datetime) -> Principal | TokenError:
+def _find_owner(gateway: Gateway, request: BaseRequest, presented: str, at: datetime) -> Principal | TokenError:
     """Whose user token this is, if the account and the login behind it are still good."""
     try:
         named = signing.verify(gateway.secret_keys, Purpose.USER_TOKEN, presented, at)
     except signing.Refused as error:
         return TokenError.EXPIRED if error.expired else TokenError.UNKNOWN
-    checked = tokens.check_id(gateway.reader, named["token"], at)
-    if checked.problem is not None:
-        return checked.problem
-    if checked.principal is None or checked.principal.id != named["principal"]:
+    status = token_checks.check(gateway.reader, present_token(request, named["token"]), at)
+    if status.problem is not None:
+        return status.problem
+    if status.principal is None or status.principal.id != named["principal"]:
         return TokenError.UNKNOWN
     gateway.last_used.note(named["token"])
-    logs.about(principal=checked.principal.id)
-    return checked.principal
+    logs.about(principal=status.principal.id)
+    return status.principal
 
 
 # User token to Google token
@@ -201,7 +209,7 @@ def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     presented, bucket = asked
     at = clock.now()
     with gateway.reader.snapshot():
-        owner = _find_owner(gateway, presented, at)
+        owner = _find_owner(gateway, request, presented, at)
         if isinstance(owner, TokenError):
             gateway.metrics.add("gcs_tokens_refused")
             return unauthorized(owner)

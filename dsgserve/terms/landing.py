@@ -11,7 +11,7 @@ from dsgctl.core import clock, terms
 from dsgctl.core.catalogue import Entry, Place, catalogue
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import PendingTerms
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import TokenError
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import number

@@ -1,10 +1,12 @@
 """GET /api/v1/user/cache: identity and permissions. The hot path."""
 
+from functools import partial
+
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import TokenError
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import presented_tokens, query_value
+from dsgserve.http.requests import find_client_address, presented_tokens, query_value
 from dsgserve.http.responses import unauthorized
 
 PATH = "/api/v1/user/cache"
@@ -18,9 +20,10 @@ def look_up(gateway: Gateway, request: BaseRequest) -> bytes | TokenError | None
         Invalid: the query has too many parameters.
     """
     service = query_value(request, "service")
+    find_address = partial(find_client_address, request.environ)
     problem = None
     for token in presented_tokens(request, gateway.config.token_names):
-        answer = gateway.response_cache.get(token, service)
+        answer = gateway.response_cache.get(token, service, find_address)
         if answer.problem is None:
             gateway.last_used.note(answer.token_id)
             return answer.body

@@ -6,13 +6,14 @@ the next date at which it differs by itself. Both are checked at every request; 
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from dsgctl.core import clock, services, snapshots, tokens
+from dsgctl.core import clock, services, snapshots, token_checks, token_format, tokens
 from dsgctl.core.rules import access
 from dsgctl.core.snapshots import CacheKey
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import Database
 from dsgctl.store.database import ChangeRecord
 from dsgctl.store.migrations import require_latest
@@ -91,28 +92,32 @@ class ResponseCache:
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
         self._token_filter = _TokenFilter()
 
-    def get(self, token: str, service: str | None) -> CachedResponse:
+    def get(
+        self, token: str, service: str | None, find_address: Callable[[], str | None] = lambda: None
+    ) -> CachedResponse:
         """The response to a presented token.
 
         Args:
             service: the service that asks; an unknown one counts as none.
+            find_address: returns the client's address, for the checks of the token. It is called only if no cached
+                response is valid, because it takes time to read the address from the headers of a proxy.
 
         Raises:
             StoreError: the database does not answer.
         """
         revision = self._refresh()
-        digest = tokens.digest(token)
+        digest = token_format.digest(token)
         key = (digest, service if service and service in self._known_services() else None)
         cached = self._responses.get(key)
         if cached is not None and self._is_valid(cached, revision):
             self._metrics.add("answers_kept")
             return cached
         if not self._token_filter.may_contain(digest):
-            return _MISTYPED if tokens.is_malformed(token) else _UNKNOWN
+            return _MISTYPED if token_format.is_malformed(token) else _UNKNOWN
         self._metrics.add("answers_built")
-        response = self._build(token, key[1])
+        response, cacheable = self._build(PresentedToken(token, find_address(), service), key[1])
         # Only for tokens that exist: otherwise strangers could fill the cache, and push other responses out.
-        if response.token_id:
+        if response.token_id and cacheable:
             self._responses.keep(key, response)
         return response
 
@@ -165,21 +170,28 @@ class ResponseCache:
             self._services = (revision, names)
         return names
 
-    def _build(self, token: str, service: str | None) -> CachedResponse:
+    def _build(self, presented: PresentedToken, service: str | None) -> tuple[CachedResponse, bool]:
+        """A response, and whether it may be cached: whether it is the same for every request with this token.
+
+        Args:
+            service: the service that asks, if it is a known one.
+        """
         at = clock.now()
         with self._database.snapshot():
-            status = tokens.check(self._database, token, at)
+            status = token_checks.check(self._database, presented, at)
             if status.token is None or status.principal is None:
-                return _UNKNOWN
+                return _UNKNOWN, False
             revision = self._database.revision()
             cache_keys = snapshots.list_cache_keys(self._database, status.principal)
             if status.problem is not None:
-                expires = _seconds(access.earliest((status.token.expires,), at))
-                return CachedResponse(status.problem, b"", status.token.id, revision, revision, cache_keys, expires)
+                until = _seconds(status.changes_at)
+                refusal = CachedResponse(status.problem, b"", status.token.id, revision, revision, cache_keys, until)
+                return refusal, status.cacheable
             snapshot = snapshots.read_principal(self._database, status.principal, service=service)
         body = json.dumps(access.build_user_cache(snapshot, at), ensure_ascii=False, separators=(",", ":")).encode()
-        until = _seconds(access.earliest((status.token.expires, access.next_change(snapshot, at)), at))
-        return CachedResponse(None, body, status.token.id, revision, revision, cache_keys, until)
+        until = _seconds(access.earliest((status.changes_at, access.next_change(snapshot, at)), at))
+        response = CachedResponse(None, body, status.token.id, revision, revision, cache_keys, until)
+        return response, status.cacheable
 
 
 def _size(key: Key, response: CachedResponse) -> int:

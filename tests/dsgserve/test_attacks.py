@@ -10,8 +10,9 @@ from urllib.parse import quote
 import pytest
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import datasets, services, terms, tokens, users
+from dsgctl.core import datasets, services, terms, token_checks, token_format, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.token_checks import PresentedToken
 from dsgserve.app import ROUTES
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
@@ -311,13 +312,13 @@ def _plain(reply: Reply) -> str:
 
 
 def test_a_token_that_is_not_known_is_told_from_no_other(client: Client, lab: Lab) -> None:
-    revoked = tokens.check(lab.database, lab.script, now()).token
+    revoked = token_checks.check(lab.database, PresentedToken(lab.script), now()).token
     assert revoked is not None
     with lab.change() as opened:
         tokens.revoke(opened, revoked.id)
     answers = {
         client.get("/api/v1/user/cache", authorization=f"Bearer {token}").body
-        for token in (lab.script, lab.script[:-1] + "x", "nothing", "dsg_" + "a" * 38, tokens.generate())
+        for token in (lab.script, lab.script[:-1] + "x", "nothing", "dsg_" + "a" * 38, token_format.generate())
     }
     assert len(answers) == 1
 
@@ -343,7 +344,7 @@ def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway
 
         connection.set_progress_handler(step, 1)
         try:
-            assert tokens.check(gateway.reader, presented, now()).token is None
+            assert token_checks.check(gateway.reader, PresentedToken(presented), now()).token is None
         finally:
             connection.set_progress_handler(None)
         return steps

@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from dsgctl.commands import main
-from dsgctl.core import audit, datasets, tokens, users
+from dsgctl.core import audit, datasets, token_format, users
 from dsgctl.core.clock import now
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -188,7 +188,7 @@ class Soak:
         self.acknowledged[kind] += 1
         with self._lock:
             if kind == "mint":
-                self._tokens.add(tokens.digest(json.loads(out)["token"]))
+                self._tokens.add(token_format.digest(json.loads(out)["token"]))
             elif kind == "add":
                 self._emails.add(json.loads(out)["email"])
             else:
@@ -229,7 +229,7 @@ class Soak:
             time.sleep(0.02)
             return
         with self._lock:
-            self._tokens.add(tokens.digest(token))
+            self._tokens.add(token_format.digest(token))
         self.acknowledged["login"] += 1
 
     # What must hold

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from dsgctl.core import grants, groups, service_accounts, tokens, users
+from dsgctl.core import grants, groups, service_accounts, token_checks, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
 from dsgctl.importers import middle_auth
 from dsgctl.store import Database
@@ -88,7 +89,7 @@ def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Databas
     with begin_change(database, "os:test") as opened:
         users.set_active(opened, "ada@example.org", False)
         service_accounts.set_active(opened, "bot", False)
-        revoked = tokens.check(database, cave.secrets["ruler"], now()).token
+        revoked = token_checks.check(database, PresentedToken(cave.secrets["ruler"]), now()).token
         assert revoked is not None
         tokens.revoke(opened, revoked.id)
     for who in ("ada", "bot", "ruler"):

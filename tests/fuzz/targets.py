@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from bottle import LocalRequest
 
 from dsgctl.config import Config, load
-from dsgctl.core import datasets, markdown, tokens, users, validation
+from dsgctl.core import datasets, markdown, token_format, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
@@ -54,10 +54,10 @@ def _text(data: bytes) -> str:
 def token(data: bytes) -> None:
     """A presented token: recognised or not, and never shown beyond its prefix."""
     text = data.decode("utf-8", "surrogateescape")
-    tokens.is_mistyped(text)
-    tokens.is_malformed(text)
-    assert len(tokens.digest(text)) == 32
-    assert len(tokens.visible_prefix(text)) <= 8 or text.startswith("dsg_")
+    token_format.is_mistyped(text)
+    token_format.is_malformed(text)
+    assert len(token_format.digest(text)) == 32
+    assert len(token_format.visible_prefix(text)) <= 8 or text.startswith("dsg_")
     try:
         signing.verify((KEY,), Purpose.USER_TOKEN, text, now())
     except signing.Refused:

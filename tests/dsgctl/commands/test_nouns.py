@@ -392,7 +392,7 @@ def test_inspect_says_why_a_token_is_no_good(filled: World, presented: str, stat
     result = filled.quick("token", "inspect", "-o", "json", input=presented + "\n")
     assert result.code == 5
     assert json.loads(result.out) == {"state": state}
-    assert "no good" in json.loads(result.err)["error"]
+    assert "not valid" in json.loads(result.err)["error"]
     assert presented not in result.out + result.err
 
 

@@ -125,7 +125,7 @@ def test_a_secret_that_was_shown_and_not_kept_is_said_to_be_no_good(filled: Worl
     assert process.returncode == 1
     assert dump(filled.database) == before
     if SECRET.search(shown):
-        assert "the token that was printed is no good" in said
+        assert "the token that was printed does not work" in said
 
 
 @pytest.mark.parametrize("format_", FORMATS)

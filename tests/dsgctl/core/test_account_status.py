@@ -2,10 +2,21 @@
 
 import pytest
 
-from dsgctl.core import account_status, clock, datasets, grants, logins, offboarding, snapshots, tokens, users
+from dsgctl.core import (
+    account_status,
+    clock,
+    datasets,
+    grants,
+    logins,
+    offboarding,
+    snapshots,
+    token_checks,
+    tokens,
+    users,
+)
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.rules import access, buckets
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import PresentedToken, TokenError
 from tests.dsgctl.core.builders import Run, refused
 from tests.dsgctl.core.test_users import make_child
 
@@ -51,10 +62,10 @@ def test_every_check_says_the_same_of_a_child(family: Run, enabled: tuple[bool, 
     child = users.find(run.database, CHILD)
     counts = ended_by is None
     assert _ended_by(run) == ended_by
-    checked = tokens.check(run.database, secret, clock.now())
+    checked = token_checks.check(run.database, PresentedToken(secret), clock.now())
     assert checked.problem is (None if counts else TokenError.DISABLED)
     assert checked.token is not None
-    assert tokens.check_id(run.database, checked.token.id, clock.now()).problem is checked.problem
+    assert token_checks.check(run.database, PresentedToken(checked.token.id), clock.now()).problem is checked.problem
     assert tokens.show(run.database, checked.token.id, clock.now())["state"] == (
         "valid" if counts else "account_disabled"
     )

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, service_accounts, tokens, users
+from dsgctl.core import datasets, grants, service_accounts, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.rules import access
+from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import models as m
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
@@ -63,7 +64,7 @@ def test_its_grants_and_tokens_go_with_an_account(run: Run) -> None:
     run(grants.add, grants.principal_subject(account), grants.Target("fish2", "view"))
     token, secret = run(tokens.mint, account)
     assert run(service_accounts.remove, "bot") == {"grants": ["fish2 view"], "tokens": [token.id]}
-    assert tokens.check(run.database, secret, AT).problem is tokens.TokenError.UNKNOWN
+    assert token_checks.check(run.database, PresentedToken(secret), AT).problem is TokenError.UNKNOWN
     assert run.database.count(m.Grant.select()) == 0
 
 

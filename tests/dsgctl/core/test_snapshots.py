@@ -7,9 +7,21 @@ that refer to nothing. Such a row gives nobody anything.
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, snapshots, terms, tokens, users, versions
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    service_accounts,
+    snapshots,
+    terms,
+    token_checks,
+    tokens,
+    users,
+    versions,
+)
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
+from dsgctl.core.token_checks import PresentedToken, TokenError
 from tests.dsgctl.core.builders import AT, Run
 
 ANA = "ana@x.org"
@@ -65,8 +77,8 @@ def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:
 def test_the_token_of_somebody_who_was_deleted_is_nobodys(run: Run) -> None:
     token, secret = run(tokens.mint, users.find(run.database, ANA))
     shell(run, "DELETE FROM principals")
-    assert tokens.check(run.database, secret, AT).problem is tokens.TokenError.UNKNOWN
-    assert tokens.check_id(run.database, token.id, AT).problem is tokens.TokenError.UNKNOWN
+    assert token_checks.check(run.database, PresentedToken(secret), AT).problem is TokenError.UNKNOWN
+    assert token_checks.check(run.database, PresentedToken(token.id), AT).problem is TokenError.UNKNOWN
 
 
 def test_terms_of_one_version_do_not_hold_back_the_dataset(run: Run) -> None:

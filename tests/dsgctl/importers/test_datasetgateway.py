@@ -11,10 +11,23 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, service_accounts, snapshots, terms, tokens, users, versions
+from dsgctl.core import (
+    audit,
+    datasets,
+    grants,
+    groups,
+    service_accounts,
+    snapshots,
+    terms,
+    token_checks,
+    tokens,
+    users,
+    versions,
+)
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
 from dsgctl.importers import datasetgateway
@@ -278,7 +291,7 @@ class TestWhatIsTakenOver:
             " JOIN service_account a ON a.id = service_account_id"
         )
         for key, owner, description, created, expires, last_used in expected:
-            token = tokens.check(here, key, ANSWERED)
+            token = token_checks.check(here, PresentedToken(key), ANSWERED)
             assert token.token is not None
             assert token.principal is not None
             assert token.principal.label == owner
@@ -338,7 +351,7 @@ def as_sets(value: Any) -> Any:
 @pytest.mark.parametrize("service", ["", "celltyping", "nosuch"])
 def test_user_cache_is_what_the_original_answered(here: Database, answer: dict[str, Any], service: str) -> None:
     expected = answer["responses"][service]
-    token = tokens.check(here, answer["token"], ANSWERED)
+    token = token_checks.check(here, PresentedToken(answer["token"]), ANSWERED)
     assert (token.problem is None) == (expected["status"] == 200)
     if expected["status"] == 200:
         assert token.principal is not None
@@ -376,7 +389,7 @@ class TestAgain:
     def test_what_was_decided_here_since_stays(self, run: Run) -> None:
         run(datasetgateway.run, ORIGINAL)
         key, email = there("SELECT key, email FROM api_key k JOIN dsg_user u ON u.id = user_id WHERE u.id = 6")[0]
-        token = tokens.check(run.database, key, ANSWERED).token
+        token = token_checks.check(run.database, PresentedToken(key), ANSWERED).token
         assert token is not None
         run(tokens.revoke, token.id)
         run(users.set_active, email, False)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, locations, services, snapshots, tokens, users, versions
+from dsgctl.core import audit, datasets, grants, locations, services, snapshots, token_checks, users, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import access
+from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.importers import datasetgateway
 from dsgctl.importers.datasetgateway import releases
 from dsgctl.importers.engine.report import BadRows, Report
@@ -61,7 +62,7 @@ def test_the_newest_release_gives_the_answers_of_the_original(
     imported: Database, answer: dict[str, Any], service: str
 ) -> None:
     expected = answer["responses"][service]
-    token = tokens.check(imported, answer["token"], ANSWERED)
+    token = token_checks.check(imported, PresentedToken(answer["token"]), ANSWERED)
     assert (token.problem is None) == (expected["status"] == 200)
     if expected["status"] == 200:
         assert token.principal is not None
@@ -284,8 +285,10 @@ NARROWING: dict[str, tuple[tuple[str, ...], tuple[str, ...], Check]] = {
         (CLIENT, "UPDATE api_key SET delegated_client_id = 1 WHERE id = 1"),
         ("api_key row 1: the token was given to the registered client of row 1",),
         lambda run: (
-            tokens.check(run.database, there("SELECT key FROM api_key WHERE id = 1", NEWEST)[0][0], ANSWERED).problem
-            is tokens.TokenError.UNKNOWN
+            token_checks.check(
+                run.database, PresentedToken(there("SELECT key FROM api_key WHERE id = 1", NEWEST)[0][0]), ANSWERED
+            ).problem
+            is TokenError.UNKNOWN
         ),
     ),
 }

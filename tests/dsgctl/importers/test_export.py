@@ -11,9 +11,10 @@ import apsw
 import pytest
 from hypothesis import given
 
-from dsgctl.core import audit, groups, snapshots, terms, tokens, users
+from dsgctl.core import audit, groups, snapshots, terms, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.rules import access
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.users import NewUser
 from dsgctl.importers import export as export_importer
 from dsgctl.importers.engine.report import Report
@@ -40,7 +41,10 @@ class TestTheSame:
     def test_every_token_gets_the_same_answer(self, gateway: Database, document: Path, run: Run) -> None:
         run(export_importer.run, document)
         for answer in ANSWERS:
-            first, second = (tokens.check(database, answer["token"], ANSWERED) for database in (gateway, run.database))
+            first, second = (
+                token_checks.check(database, PresentedToken(answer["token"]), ANSWERED)
+                for database in (gateway, run.database)
+            )
             assert first.problem == second.problem
             if first.principal is None or second.principal is None:
                 assert first.principal is second.principal

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, services, snapshots, terms, tokens, users
+from dsgctl.core import audit, datasets, grants, groups, services, snapshots, terms, token_checks, users
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.rules import access
+from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
 from dsgctl.importers import middle_auth
@@ -62,13 +63,13 @@ class TestAnswers:
     def test_user_cache_is_what_that_server_answered_save_what_is_known_to_differ(
         self, here: Database, answer: dict[str, Any]
     ) -> None:
-        token = tokens.check(here, answer["token"], ANSWERED)
+        token = token_checks.check(here, PresentedToken(answer["token"]), ANSWERED)
         if answer["status"] != 200:
             assert token.problem is not None
             return
         user = there.owner(answer["token"])
         if user in there.LEFT_OUT:
-            assert token.problem is tokens.TokenError.UNKNOWN
+            assert token.problem is TokenError.UNKNOWN
             return
         assert token.problem is None
         assert token.principal is not None
@@ -132,7 +133,7 @@ class TestWhatIsTakenOver:
         for row in there.rows("api_key"):
             if int(row["user_id"]) in there.LEFT_OUT:
                 continue
-            token = tokens.check(here, row["key"], ANSWERED).token
+            token = token_checks.check(here, PresentedToken(row["key"]), ANSWERED).token
             assert token is not None
             assert (token.kind, token.expires) == ("api", None)
             assert token.description == " ".join(row["description"].split())

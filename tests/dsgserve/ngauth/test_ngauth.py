@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 import apsw
 import pytest
 
-from dsgctl.core import locations, terms, tokens
+from dsgctl.core import locations, terms, token_checks, tokens
 from dsgctl.core.clock import now
 from dsgctl.core.service_accounts import find_principal
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store.models import Principal
 from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgserve.app import make_app
@@ -283,7 +284,7 @@ def test_a_user_token_lives_at_most_an_hour_and_no_longer_than_its_login(client:
 def test_a_user_token_ends_with_its_login_or_account_at_once(client: Client, lab: Lab) -> None:
     token, other = user_token(client, lab.ada), user_token(client, lab.script)
     with lab.change() as opened:
-        tokens.revoke(opened, tokens.check(lab.database, lab.ada, now()).token.id)  # type: ignore[union-attr]
+        tokens.revoke(opened, token_checks.check(lab.database, PresentedToken(lab.ada), now()).token.id)  # type: ignore[union-attr]
     assert (ask(client, token).status, ask(client, other).status) == (401, 200)
     lab.database.script("UPDATE principals SET active = 0 WHERE email = 'ada@example.org'")
     reply = ask(client, other)

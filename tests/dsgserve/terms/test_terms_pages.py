@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, markdown, service_accounts, services, terms, tokens, users
+from dsgctl.core import datasets, grants, markdown, service_accounts, services, terms, token_checks, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
@@ -166,7 +167,7 @@ def forged(client: Client, lab: Lab) -> dict[str, tuple[str, Form]]:
     (good,) = read(client, lab.bo, path(lab.fly_terms)).forms()
     (other,) = read(client, lab.ada, path(lab.fish_v2_terms)).forms()
     (cys,) = read(client, lab.cy, path(lab.fly_terms)).forms()
-    bo = tokens.check(lab.database, lab.bo, now()).token
+    bo = token_checks.check(lab.database, PresentedToken(lab.bo), now()).token
     assert bo
     values = {"token": bo.id, "terms": lab.fly_terms}
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import clock, groups, tokens, users
+from dsgctl.core import clock, groups, token_checks, tokens, users
 from dsgctl.core.clock import now
-from dsgctl.core.tokens import TokenError
+from dsgctl.core.token_checks import Evidence, TokenCheck, TokenError
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.database import CHANGES_KEPT
@@ -301,3 +301,33 @@ def test_an_answer_ends_by_itself(cache: ResponseCache, path: Path, monkeypatch:
     monkeypatch.setattr("dsgctl.core.clock.now", lambda: end + timedelta(seconds=1))
     assert cache.get(ending, None).problem is TokenError.EXPIRED
     writer.close()
+
+
+class OnlyFromHome(TokenCheck):
+    error = TokenError.DISABLED
+    reason = "it is presented from another address"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return evidence.token.id == 1 and evidence.presented.address != "192.0.2.7"
+
+    def is_cacheable(self, evidence: Evidence) -> bool:
+        return bool(evidence.token.id != 1)
+
+
+@pytest.mark.usefixtures("world")
+def test_a_result_that_depends_on_the_address_is_not_cached(
+    cache: ResponseCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_checks, "CHECKS", (*token_checks.CHECKS, OnlyFromHome()))
+    for _ in range(2):
+        assert cache.get("ana", None, lambda: "192.0.2.7").problem is None
+        assert cache.get("ana", None, lambda: "192.0.2.8").problem is TokenError.DISABLED
+    assert len(cache._responses) == 0
+    assert cache.get("bea", None, lambda: "192.0.2.8").problem is None
+    assert len(cache._responses) == 1
+
+
+@pytest.mark.usefixtures("world")
+def test_the_address_is_not_looked_for_if_the_answer_is_cached(cache: ResponseCache) -> None:
+    first = cache.get("ana", None, lambda: "192.0.2.7")
+    assert cache.get("ana", None, lambda: pytest.fail("looked for")) is first

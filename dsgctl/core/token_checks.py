@@ -1,0 +1,219 @@
+"""Whose a presented token is, and the checks that it must pass.
+
+`CHECKS` is the list. To add a check, add a member of `TokenError` and a class to the list; for a new column of a token,
+also the column and a migration. Server and command line take the texts from here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+from dsgctl.core import account_status, token_format
+from dsgctl.store import Database
+from dsgctl.store.models import Principal, Token
+from dsgctl.store.prepared import Prepared, parameter
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedToken:
+    """A token, and what is known of the request that presents it.
+
+    Attributes:
+        token: the text that a client sent; or the id of a token, from something that this program signed.
+        address: the client's network address; None if there is no request.
+        service: the service that asks, as the request names it; None if it names none.
+    """
+
+    token: str | int
+    address: str | None = None
+    service: str | None = None
+
+
+class TokenError(StrEnum):
+    """Why a presented token is refused: one member a check."""
+
+    MISTYPED = "mistyped"
+    UNKNOWN = "unknown"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    DISABLED = "account_disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """The result of the checks. The token is valid exactly if ``problem`` is None.
+
+    Attributes:
+        token, principal: None if no such token is stored.
+        changes_at: the next moment at which a check decides otherwise by itself; None for never.
+        cacheable: whether the result holds for every request with this token, until the data change.
+    """
+
+    problem: TokenError | None
+    token: Token | None = None
+    principal: Principal | None = None
+    changes_at: datetime | None = None
+    cacheable: bool = True
+
+
+class Evidence:
+    """What the checks look at.
+
+    Attributes:
+        is_stored: whether `look_up` has read a token.
+        token, principal: the stored token and its owner, once `is_stored`.
+    """
+
+    __slots__ = ("at", "database", "is_stored", "presented", "principal", "token")
+    token: Token
+    principal: Principal
+
+    def __init__(self, database: Database, presented: PresentedToken, at: datetime) -> None:
+        self.database = database
+        self.presented = presented
+        self.at = at
+        self.is_stored = False
+
+    def look_up(self) -> bool:
+        """Read the stored token and its owner. Returns whether there is such a token."""
+        token = self.presented.token
+        if isinstance(token, str):
+            rows = _BY_HASH(self.database, hash=token_format.digest(token))
+        else:
+            rows = _BY_ID(self.database, id=token)
+        for row in rows:  # one at most
+            self.token = _build_model(Token, row[: len(_TOKEN_COLUMNS)])
+            self.principal = _build_model(Principal, row[len(_TOKEN_COLUMNS) :])
+            self.is_stored = True
+        return self.is_stored
+
+
+class TokenCheck:
+    """One reason for refusing a token.
+
+    Attributes:
+        error: what `check` returns if the token fails.
+        code, message: for the client (contract.md, "The token on a request"). The defaults do not say whether such a
+            token exists.
+        reason: for operators; completes the sentence "this token is not valid: …".
+    """
+
+    error: ClassVar[TokenError]
+    code: ClassVar[str] = "invalid_token"
+    message: ClassVar[str] = "this token is not known"
+    reason: ClassVar[str]
+
+    def fails(self, evidence: Evidence) -> bool:
+        """Whether the token is refused for this reason."""
+        raise NotImplementedError
+
+    def changes_at(self, evidence: Evidence) -> datetime | None:
+        """A moment at which the result becomes another without a change of the data. A past one is ignored."""
+        return None
+
+    def is_cacheable(self, evidence: Evidence) -> bool:
+        """Whether the result is the same for every request with this token: false if it depends on the address."""
+        return True
+
+
+class Mistyped(TokenCheck):
+    """No look-up can find it."""
+
+    error = TokenError.MISTYPED
+    reason = "it is mistyped or cut off, its checksum is wrong"
+
+    def fails(self, evidence: Evidence) -> bool:
+        token = evidence.presented.token
+        return isinstance(token, str) and token_format.is_malformed(token)
+
+
+class Unknown(TokenCheck):
+    """No such token is stored, or its owner was deleted by another program."""
+
+    error = TokenError.UNKNOWN
+    reason = "nobody here has it"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return not evidence.look_up()
+
+
+class Revoked(TokenCheck):
+    """Somebody has revoked it."""
+
+    error = TokenError.REVOKED
+    reason = "it was revoked"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return evidence.token.revoked is not None
+
+
+class Expired(TokenCheck):
+    """Its end has come."""
+
+    error = TokenError.EXPIRED
+    code = "expired_token"
+    message = "this token has expired"
+    reason = "it has expired"
+
+    def fails(self, evidence: Evidence) -> bool:
+        expires = evidence.token.expires
+        return expires is not None and expires <= evidence.at
+
+    def changes_at(self, evidence: Evidence) -> datetime | None:
+        expires: datetime | None = evidence.token.expires
+        return expires
+
+
+class Disabled(TokenCheck):
+    """The account of its owner is disabled, or one above it."""
+
+    error = TokenError.DISABLED
+    code = "account_disabled"
+    message = "this account is disabled"
+    reason = "its owner is disabled"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return account_status.ended_by(evidence.database, evidence.principal) is not None
+
+
+# In this order: of several reasons, the first is reported. The first two come before all that look at the stored token.
+CHECKS: Final[tuple[TokenCheck, ...]] = (Mistyped(), Unknown(), Revoked(), Expired(), Disabled())
+BY_ERROR: Final[Mapping[TokenError, TokenCheck]] = {token_check.error: token_check for token_check in CHECKS}
+
+
+def check(database: Database, presented: PresentedToken, at: datetime) -> TokenStatus:
+    """Whose token this is, and whether it is valid now. Nothing else decides that.
+
+    Args:
+        presented: with any text in the place of a token.
+        at: the moment for which the answer holds.
+    """
+    evidence = Evidence(database, presented, at)
+    problem, changes_at, cacheable = None, None, True
+    for token_check in CHECKS:
+        if token_check.fails(evidence):
+            problem = token_check.error
+        if evidence.is_stored:
+            moment = token_check.changes_at(evidence)
+            if moment is not None and moment > at and (changes_at is None or moment < changes_at):
+                changes_at = moment
+            cacheable = cacheable and token_check.is_cacheable(evidence)
+        if problem is not None:
+            break
+    if not evidence.is_stored:
+        return TokenStatus(problem)
+    return TokenStatus(problem, evidence.token, evidence.principal, changes_at, cacheable)
+
+
+# With the owner: a token whose owner was deleted with the sqlite3 shell belongs to nobody.
+_TOKEN_COLUMNS = tuple(Token._meta.sorted_fields)
+_OWNER_COLUMNS = tuple(Principal._meta.sorted_fields)
+_WITH_OWNER = Token.select(*_TOKEN_COLUMNS, *_OWNER_COLUMNS).join(Principal)
+_BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == parameter("hash")))
+_BY_ID = Prepared(_WITH_OWNER.where(Token.id == parameter("id")))
+
+
+def _build_model(model: type[Any], cells: tuple[Any, ...]) -> Any:
+    return model(**dict(zip(model._meta.sorted_field_names, cells, strict=True)))

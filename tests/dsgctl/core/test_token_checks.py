@@ -1,0 +1,147 @@
+"""Every check of a presented token: when it refuses, what client and operator read, and how long the result holds."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar
+
+import pytest
+
+from dsgctl.core import service_accounts, token_checks, tokens, users
+from dsgctl.core.change import Change
+from dsgctl.core.token_checks import CHECKS, Evidence, PresentedToken, TokenCheck, TokenError, TokenStatus
+from dsgctl.store.models import Principal
+from tests.dsgctl.core.builders import AT, DAY, Run
+
+TOKEN = "dsg_0123456789ABCDEFGHIJKLMNOPQRSTUV1ggZdL"  # well-formed, and nobody's
+
+Prepare = Callable[[Change, Principal], str]  # makes the data of a case, and returns what is presented
+
+
+def _mint(change: Change, owner: Principal, **values: Any) -> str:
+    return tokens.mint(change, owner, **values)[1]
+
+
+def _revoked(change: Change, owner: Principal) -> str:
+    token, secret = tokens.mint(change, owner)
+    tokens.revoke(change, token.id)
+    return secret
+
+
+def _disabled(change: Change, owner: Principal) -> str:
+    secret = _mint(change, owner)
+    users.set_active(change, owner.email, False)
+    return secret
+
+
+def _revoked_of_a_disabled_account(change: Change, owner: Principal) -> str:
+    secret = _revoked(change, owner)
+    users.set_active(change, owner.email, False)
+    return secret
+
+
+# Each check: its error, what a client gets (contract.md, "The token on a request"), and when the result ends by itself.
+CASES: dict[str, tuple[Prepare, datetime, TokenError | None, str, datetime | None]] = {
+    "ok/valid": (_mint, AT, None, "", None),
+    "ok/until the moment it expires": (lambda c, o: _mint(c, o, expires=AT + DAY), AT, None, "", AT + DAY),
+    "fail/mistyped": (lambda c, o: TOKEN[:-1] + "0", AT, TokenError.MISTYPED, "invalid_token", None),
+    "fail/too long": (lambda c, o: "a" * 4097, AT, TokenError.MISTYPED, "invalid_token", None),
+    "fail/unknown": (lambda c, o: TOKEN, AT, TokenError.UNKNOWN, "invalid_token", None),
+    "fail/revoked": (_revoked, AT, TokenError.REVOKED, "invalid_token", None),
+    "fail/expired": (lambda c, o: _mint(c, o, expires=AT + DAY), AT + DAY, TokenError.EXPIRED, "expired_token", None),
+    "fail/owner disabled": (_disabled, AT, TokenError.DISABLED, "account_disabled", None),
+    "fail/revoked, of a disabled account": (
+        _revoked_of_a_disabled_account,
+        AT,
+        TokenError.REVOKED,
+        "invalid_token",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_token_is_refused_for_the_first_reason(run: Run, name: str) -> None:
+    prepare, at, error, code, changes_at = CASES[name]
+    owner, _ = run(users.add, "ana@x.org")
+    secret = run(prepare, owner)
+    status = token_checks.check(run.database, PresentedToken(secret), at)
+    assert (status.problem, status.changes_at, status.cacheable) == (error, changes_at, True)
+    assert name.startswith("ok/" if error is None else "fail/")
+    if error is not None:
+        assert token_checks.BY_ERROR[error].code == code
+    if status.token is not None:
+        assert token_checks.check(run.database, PresentedToken(status.token.id), at) == status
+
+
+def test_each_error_has_one_check_and_one_case() -> None:
+    assert [check.error for check in CHECKS] == list(TokenError)
+    assert {error for _, _, error, _, _ in CASES.values()} == {None, *TokenError}
+    assert all(check.message and check.reason for check in CHECKS)
+
+
+@pytest.mark.parametrize("text", ["", "\x00", "\udcff", "a" * 4096, "ä", "'; --", TOKEN, "dsg_", "\n"])
+def test_any_text_may_be_presented(run: Run, text: str) -> None:
+    assert token_checks.check(run.database, PresentedToken(text), AT) == TokenStatus(TokenError.UNKNOWN)
+
+
+def test_an_id_that_no_token_has_is_unknown(run: Run) -> None:
+    assert token_checks.check(run.database, PresentedToken(7), AT) == TokenStatus(TokenError.UNKNOWN)
+
+
+def test_what_cannot_be_a_token_is_not_looked_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Evidence, "look_up", lambda evidence: pytest.fail("looked up"))
+    assert token_checks.check(run.database, PresentedToken("a" * 5000), AT).problem is TokenError.MISTYPED
+
+
+# Checks that another release may add
+
+
+class OnlyFromHome(TokenCheck):
+    """A check on the request: tokens of service accounts work from one address only."""
+
+    error = TokenError.DISABLED
+    reason = "it is presented from another address"
+    home: ClassVar[str] = "192.0.2.7"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return evidence.principal.kind == "service_account" and evidence.presented.address != self.home
+
+    def is_cacheable(self, evidence: Evidence) -> bool:
+        return evidence.principal.kind != "service_account"
+
+
+class NotBefore(TokenCheck):
+    """A check on the stored token: it begins a day after it was created."""
+
+    error = TokenError.EXPIRED
+    reason = "it is not valid yet"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return evidence.at < evidence.token.created + DAY
+
+    def changes_at(self, evidence: Evidence) -> datetime | None:
+        return evidence.token.created + DAY  # type: ignore[no-any-return]
+
+
+def test_a_check_on_the_request_is_one_class(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_checks, "CHECKS", (*CHECKS, OnlyFromHome()))
+    bot, person = run(service_accounts.add, "bot")[0], run(users.add, "ana@x.org")[0]
+    of_bot, of_person = run(_mint, bot), run(_mint, person)
+
+    def check(secret: str, address: str | None) -> tuple[TokenError | None, bool]:
+        status = token_checks.check(run.database, PresentedToken(secret, address), AT)
+        return status.problem, status.cacheable
+
+    assert check(of_bot, OnlyFromHome.home) == (None, False)
+    assert check(of_bot, "192.0.2.8") == check(of_bot, None) == (TokenError.DISABLED, False)
+    assert check(of_person, "192.0.2.8") == (None, True)
+
+
+def test_a_check_on_the_stored_token_is_one_class(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_checks, "CHECKS", (*CHECKS, NotBefore()))
+    ana, _ = run(users.add, "ana@x.org")
+    secret = run(_mint, ana, expires=AT + 9 * DAY)
+    early = token_checks.check(run.database, PresentedToken(secret), AT)
+    assert (early.problem, early.changes_at) == (TokenError.EXPIRED, AT + DAY)
+    later = token_checks.check(run.database, PresentedToken(secret), AT + DAY)
+    assert (later.problem, later.changes_at) == (None, AT + 9 * DAY)
