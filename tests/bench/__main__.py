@@ -27,10 +27,10 @@ from dsgctl.store.migrations import open_current
 from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgserve.user_cache.response_cache import ResponseCache
 from tests.bench import load, world
-from tests.e2e.conftest import Server, running
-from tests.e2e.google import silent_google
-from tests.e2e.local import free_port, make_certificate, takes_connections, wait_until
-from tests.e2e.proxy import HOST, nginx
+from tests.e2e.conftest import Server, run_server
+from tests.e2e.google import run_silent_google
+from tests.e2e.local import free_port, is_listening, make_certificate, wait_until
+from tests.e2e.proxy import HOST, run_nginx
 
 PATH = "/api/v1/user/cache"
 SMALL, LARGE = 1_000, 100_000
@@ -67,13 +67,13 @@ class Bench:
     def database(self, people: int) -> Path:
         path = self.place / f"{people}.sqlite3"
         if not path.exists():
-            with world.made(path, people):
+            with world.create_database(path, people):
                 pass
         return path
 
     @contextmanager
-    def served(self, people: int = SMALL, **settings: str) -> Iterator[Server]:
-        with running(self.database(people), self.place, **settings) as server:
+    def run_server(self, people: int = SMALL, **settings: str) -> Iterator[Server]:
+        with run_server(self.database(people), self.place, **settings) as server:
             yield server
 
     @cached_property
@@ -81,17 +81,17 @@ class Bench:
         """The address of a waitress that answers the same bytes and does nothing else."""
         tokens_of = world.token_file(self.database(SMALL))
         body = self.place / "body"
-        with self.served() as server:
+        with self.run_server() as server:
             body.write_bytes(server.ask(tokens_of.read_text().split()[0]).content)
         port = free_port()
         process = subprocess.Popen([PYTHON, "-m", "tests.bench.bare", str(port), "4", str(body)])
         self.stack.callback(process.wait)
         self.stack.callback(process.terminate)
         url = f"http://127.0.0.1:{port}{PATH}"
-        wait_until(lambda: _answers(url), what="the bare server")
+        wait_until(lambda: _is_ready(url), what="the bare server")
         return url
 
-    def against_bare(self, url: str, tokens_of: Path) -> list[tuple[load.Load, load.Load]]:
+    def compare_with_bare(self, url: str, tokens_of: Path) -> list[tuple[load.Load, load.Load]]:
         """Runs of a server and of the bare one, in turn."""
         load.run(url, tokens_of, seconds=1)  # warm
         return [
@@ -100,7 +100,7 @@ class Bench:
         ]
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     try:
         return requests.get(url, timeout=2).ok
     except requests.ConnectionError:
@@ -112,14 +112,14 @@ def _median(values: Iterator[float] | list[float]) -> float:
 
 
 def warm(bench: Bench) -> Iterator[Row]:
-    with bench.served() as server:
-        runs = bench.against_bare(server.origin + PATH, world.token_file(bench.database(SMALL)))
+    with bench.run_server() as server:
+        runs = bench.compare_with_bare(server.origin + PATH, world.token_file(bench.database(SMALL)))
     yield Row("user/cache, over bare waitress", _median([ours.rate / bare.rate for ours, bare in runs]), at_least=0.85)
     yield Row("  its p99, over the bare one's", _median([ours.p99 / bare.p99 for ours, bare in runs]), at_most=1.5)
 
 
 def size(bench: Bench) -> Iterator[Row]:
-    with bench.served(SMALL) as small, bench.served(LARGE) as large:
+    with bench.run_server(SMALL) as small, bench.run_server(LARGE) as large:
         rates = []
         for _ in range(bench.pairs):
             few, many = (
@@ -164,8 +164,8 @@ def _first_answer(path: Path) -> float:
 
 def stream(bench: Bench) -> Iterator[Row]:
     path = bench.database(SMALL)
-    with bench.served() as server, _changing(path, a_second=100) as changes:
-        runs = bench.against_bare(server.origin + PATH, world.token_file(path))
+    with bench.run_server() as server, _run_changes(path, a_second=100) as changes:
+        runs = bench.compare_with_bare(server.origin + PATH, world.token_file(path))
     yield Row(
         "user/cache while others are changed, over bare waitress",
         _median([ours.rate / bare.rate for ours, bare in runs]),
@@ -175,7 +175,7 @@ def stream(bench: Bench) -> Iterator[Row]:
 
 
 @contextmanager
-def _changing(path: Path, *, a_second: int) -> Iterator[Callable[[], float]]:
+def _run_changes(path: Path, *, a_second: int) -> Iterator[Callable[[], float]]:
     """Another process that changes people whom nobody asks about. Yields what tells how many a second it managed."""
     code = f"""
 import sys, time
@@ -204,7 +204,7 @@ def next_request(bench: Bench) -> Iterator[Row]:
     path = bench.database(SMALL)
     stale = 0
     token = world.token_file(path).read_text().split()[0]
-    with bench.served() as one, bench.served() as two:
+    with bench.run_server() as one, bench.run_server() as two:
         for number in range(20):
             words = ["user", "set", "p1@example.org", "--name", f"Seen {number}"]
             environment = {**os.environ, "DATABASE_PATH": str(path)}
@@ -226,13 +226,13 @@ def processes(bench: Bench) -> Iterator[Row]:
             server = stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
             stack.callback(server.terminate)
         for where in sockets:
-            wait_until(lambda where=where: takes_connections(where), what="a server")
+            wait_until(lambda where=where: is_listening(where), what="a server")
         ports = []
         for number in (1, 2):
             proxy = place / str(number)
             proxy.mkdir()
             upstream = "; server ".join(f"unix:{where}" for where in sockets[:number])
-            ports.append(stack.enter_context(nginx(proxy, certificate, upstream)))
+            ports.append(stack.enter_context(run_nginx(proxy, certificate, upstream)))
         runs, good = [], world.token_file(path)
         for _ in range(bench.pairs):
             one, two = (
@@ -251,13 +251,13 @@ def processes(bench: Bench) -> Iterator[Row]:
 
 
 def memory(bench: Bench) -> Iterator[Row]:
-    with bench.served() as server:
+    with bench.run_server() as server:
         idle = _resident(server.process.pid)
         good = world.token_file(bench.database(SMALL))
         load.run(server.origin + PATH, good, seconds=bench.seconds)
         rates, asked = [], 0
         while asked < (50_000 if bench.quick else 1_000_000):
-            bad = load.Running(server.origin + PATH, "bad", seconds=bench.seconds * 3).ended()
+            bad = load.LoadRun(server.origin + PATH, "bad", seconds=bench.seconds * 3).wait()
             assert bad.refused == bad.requests and not bad.broken
             rates.append(bad.rate / load.run(server.origin + PATH, good, seconds=bench.seconds).rate)
             asked += bad.requests
@@ -298,19 +298,19 @@ def starts(bench: Bench) -> Iterator[Row]:
 def bulk(bench: Bench) -> Iterator[Row]:
     people = 10_000 if bench.quick else LARGE
     path = bench.place / "bulk.sqlite3"
-    with world.made(path, 1) as database, begin_change(database, "os:bench") as opened:
+    with world.create_database(path, 1) as database, begin_change(database, "os:bench") as opened:
         datasets.add(opened, "fish2")
     rows = (f"q{number}@example.org,Person {number},Lab {number % 50},\n" for number in range(people))
     (bench.place / "people.csv").write_text("email,name,affiliation,notes\n" + "".join(rows))
     words = ["import", "csv", str(bench.place / "people.csv"), "--dataset", "fish2"]
-    seconds, most = _timed(path, words)
+    seconds, most = _measure_command(path, words)
     yield Row(f"import csv, {people:,} people, s", seconds, at_most=10 * people / LARGE)
     yield Row("  its memory, MB", most, at_most=100)
-    seconds, most = _timed(path, ["access", "who", "fish2", "-o", "csv"])
+    seconds, most = _measure_command(path, ["access", "who", "fish2", "-o", "csv"])
     yield Row(f"access who, {people:,} people, s", seconds, at_most=2)
 
 
-def _timed(path: Path, words: list[str]) -> tuple[float, float]:
+def _measure_command(path: Path, words: list[str]) -> tuple[float, float]:
     """Seconds and megabytes that a command takes."""
     environment = {**os.environ, "DATABASE_PATH": str(path)}
     start, most = time.perf_counter(), 0.0
@@ -326,18 +326,18 @@ def _timed(path: Path, words: list[str]) -> tuple[float, float]:
 def hanging(bench: Bench) -> Iterator[Row]:
     place = bench.place / "hanging"
     place.mkdir()
-    with silent_google(place) as (_, settings), bench.served(**settings) as server:
+    with run_silent_google(place) as (_, settings), bench.run_server(**settings) as server:
         bodies = _gcs_bodies(bench, server, place / "bodies")
         good = world.token_file(bench.database(SMALL))
         ratios, rates = [], []
         for _ in range(bench.pairs):
             alone = load.run(server.origin + PATH, good, seconds=bench.seconds)
-            asking = load.Running(
+            asking = load.LoadRun(
                 f"{server.origin}/gcs_token", "post", bodies, connections=200, seconds=bench.seconds + 2
             )
             time.sleep(1)
             beside = load.run(server.origin + PATH, good, seconds=bench.seconds)
-            asking.ended()
+            asking.wait()
             ratios.append(beside.p99 / alone.p99)
             rates.append(beside.rate / alone.rate)
     yield Row(

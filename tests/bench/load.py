@@ -31,7 +31,7 @@ class Load:
         return self.requests / self.seconds
 
 
-class Running:
+class LoadRun:
     """wrk at work; see wrk.lua for the modes."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Running:
             [*words, "--", mode, *([str(file)] if file else [])], stdout=subprocess.PIPE, text=True
         )
 
-    def ended(self) -> Load:
+    def wait(self) -> Load:
         said, _ = self._process.communicate()
         assert self._process.returncode == 0, said
         return Load(**json.loads(said.splitlines()[-1]))
@@ -50,6 +50,6 @@ class Running:
 
 def run(url: str, tokens: Path, *, connections: int = CONNECTIONS, seconds: int = 3) -> Load:
     """GET ``url`` with these tokens, one a line, in turn; every one must be answered well."""
-    found = Running(url, "get", tokens, connections=connections, seconds=seconds).ended()
+    found = LoadRun(url, "get", tokens, connections=connections, seconds=seconds).wait()
     assert found.refused == found.broken == 0, found
     return found

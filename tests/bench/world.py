@@ -19,7 +19,7 @@ GRANTS_A_PERSON = 10
 
 
 @contextmanager
-def made(path: Path, people: int) -> Iterator[Database]:
+def create_database(path: Path, people: int) -> Iterator[Database]:
     """A new database with ``people`` users, ten direct grants each, and groups that hold grants too.
 
     The first `TOKENS` people have a token; ``path.tokens`` lists them, one a line.

@@ -18,7 +18,7 @@ from dsgctl.core.change import Change
 from tests.e2e.conftest import Server
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.provider import CLIENT, Browser, Provider
-from tests.e2e.proxy import HOST, ROOT, Loopback, nginx
+from tests.e2e.proxy import HOST, ROOT, Loopback, run_nginx
 from tests.patience import PATIENCE
 
 AUTH = f"https://{HOST}"
@@ -69,7 +69,7 @@ class Cave:
         return self.browser().get("/api/v1/user/cache", **headers).status_code
 
 
-def facts(opened: Change) -> dict[str, str]:
+def add_cave_data(opened: Change) -> dict[str, str]:
     """A small lab. Returns tokens, by name."""
     database = opened.database
     for email in ("ada", "reader", "ruler", "leader", "root", "stranger"):
@@ -86,8 +86,8 @@ def facts(opened: Change) -> dict[str, str]:
     edit, lab = grants.Target("fish2", "edit"), grants.group_subject(database, "lab-1")
     grants.add(opened, lab, edit)
     grants.add(opened, lab, grants.Target("fly", "view"))
-    grants.add(opened, person(opened, "reader"), edit)
-    grants.add(opened, person(opened, "ruler"), grants.Target("fish2", "admin"))
+    grants.add(opened, user_subject(opened, "reader"), edit)
+    grants.add(opened, user_subject(opened, "ruler"), grants.Target("fish2", "admin"))
     grants.add(opened, grants.group_subject(database, "rulers"), grants.Target("fish2", "admin"))
     bot, _ = service_accounts.add(opened, "bot")
     grants.add(opened, grants.principal_subject(bot), grants.Target("fish2", "view"))
@@ -95,12 +95,12 @@ def facts(opened: Change) -> dict[str, str]:
     return {name: tokens.mint(opened, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
 
 
-def person(opened: Change, name: str) -> grants.Subject:
+def user_subject(opened: Change, name: str) -> grants.Subject:
     return grants.principal_subject(users.find(opened.database, f"{name}@example.org"))
 
 
 @contextmanager
-def running_cave(
+def run_cave(
     serve: Callable[..., Server], provider: Provider, secrets: dict[str, str], place: Path, **client: str
 ) -> Iterator[Cave]:
     """Starts all of it, and ends it.
@@ -120,7 +120,7 @@ def running_cave(
     )
     port = free_port()
     more = SITE.replace("SERVICE", str(port))
-    with nginx(place, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
+    with run_nginx(place, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
         environment = {
             "PATH": os.environ["PATH"],
             "AUTH_URL": f"localhost:{tls}",  # where the service asks

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.e2e.local import free_port, make_certificate, wait_until
-from tests.e2e.provider import HOSTS, Provider, running_provider
+from tests.e2e.provider import HOSTS, Provider, run_provider
 from tests.patience import PATIENCE
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -31,7 +31,7 @@ class Server:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return requests.get(f"{self.origin}/api/v1/user/cache", params=parameters, headers=headers, timeout=PATIENCE)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return requests.get(f"{self.origin}/health", timeout=PATIENCE).status_code == 200
         except (requests.ConnectionError, requests.Timeout):
@@ -39,7 +39,7 @@ class Server:
 
 
 @contextmanager
-def running(path: Path, place: Path, *words: str, **settings: str) -> Iterator[Server]:
+def run_server(path: Path, place: Path, *words: str, **settings: str) -> Iterator[Server]:
     """dsgserve on a free port, over the database at ``path``; ended at the end."""
     port = free_port()
     environment = {
@@ -61,7 +61,7 @@ def running(path: Path, place: Path, *words: str, **settings: str) -> Iterator[S
         )
         server = Server(f"http://127.0.0.1:{port}", process, log)
         try:
-            wait_until(lambda: server.answers() or process.poll() is not None, what="the server")
+            wait_until(lambda: server.is_ready() or process.poll() is not None, what="the server")
             assert process.poll() is None, log.read_text()
             yield server
         finally:
@@ -73,7 +73,7 @@ def running(path: Path, place: Path, *words: str, **settings: str) -> Iterator[S
 def serve(path: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts a server over the test's database, as often as it is called."""
     with ExitStack() as stack:
-        yield lambda *words, **settings: stack.enter_context(running(path, tmp_path, *words, **settings))
+        yield lambda *words, **settings: stack.enter_context(run_server(path, tmp_path, *words, **settings))
 
 
 @pytest.fixture
@@ -99,5 +99,5 @@ def dsgctl(path: Path) -> Callable[..., str]:
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     """An OpenID provider, one for each worker; say with `Provider.how` how logins go."""
     certificate = make_certificate(tmp_path_factory.mktemp("provider"), "localhost", *HOSTS)
-    with running_provider(certificate) as started:
+    with run_provider(certificate) as started:
         yield started

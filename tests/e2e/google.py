@@ -43,11 +43,11 @@ class Google:
     credentials: Path
     objects: dict[str, bytes] = field(default_factory=dict)
     buckets: dict[str, dict[str, object]] = field(default_factory=dict)
-    served: list[str] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
-    exchanged: list[list[dict[str, object]]] = field(default_factory=list)
+    served_objects: list[str] = field(default_factory=list)
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+    boundaries: list[list[dict[str, object]]] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
-    asked_for_source: int = 0
+    source_requests: int = 0
     trouble: int = 0
     tokens: dict[str, list[Rule]] = field(default_factory=dict)
     policies: BucketPolicies = field(default_factory=BucketPolicies)
@@ -62,7 +62,7 @@ class Google:
 
 
 @contextmanager
-def running_google(place: Path, certificate: Path) -> Iterator[Google]:
+def run_google(place: Path, certificate: Path) -> Iterator[Google]:
     """The server, with the certificate of `local.make_certificate`; ended at the end."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -78,7 +78,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
 
         def _source(self, form: dict[str, str]) -> dict[str, object]:
             """https://developers.google.com/identity/protocols/oauth2/service-account"""
-            self.google.asked_for_source += 1
+            self.google.source_requests += 1
             if self.google.trouble:
                 return {"error": "internal_failure"}  # google.auth by itself would ask again
             try:
@@ -109,7 +109,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
                 return {"error": "invalid_request", "error_description": f"{error}: {form}"}  # with our token in it
             token = f"downscoped-{secrets.token_hex(8)}"
             self.google.tokens[token] = parsed
-            self.google.exchanged.append(rules)
+            self.google.boundaries.append(rules)
             return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
 
         def do_GET(self) -> None:
@@ -130,7 +130,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             rules = self.google.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
             if rules is None or not allows(rules, bucket, name, prefix):
                 status = 401 if rules is None else 403
-                self.google.refused.append((status, f"{bucket}/{name or prefix}"))
+                self.google.refusals.append((status, f"{bucket}/{name or prefix}"))
                 self._json(status, {"error": {"code": status}})
             elif name:
                 self._object(f"{bucket}/{name}")
@@ -193,7 +193,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
             start, end = 0, len(content)
             if wanted := re.fullmatch(r"bytes=(\d+)-(\d+)?", self.headers.get("Range", "")):
                 start, end = int(wanted[1]), min(end, int(wanted[2] or end) + 1)
-            self.google.served.append(name)
+            self.google.served_objects.append(name)
             self.send_response(206 if wanted else 200)
             if wanted:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
@@ -239,7 +239,7 @@ def running_google(place: Path, certificate: Path) -> Iterator[Google]:
 
 
 @contextmanager
-def silent_google(place: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
+def run_silent_google(place: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
     """A Google that takes connections and never says a word. Yields its socket, and what a gateway needs to ask it."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

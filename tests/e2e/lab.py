@@ -17,10 +17,10 @@ from dsgctl.core.change import Change
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
-from tests.e2e.google import Google, put_volume, running_google
+from tests.e2e.google import Google, put_volume, run_google
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.provider import ADA, CLIENT, Provider
-from tests.e2e.proxy import HOST, nginx
+from tests.e2e.proxy import HOST, run_nginx
 
 VIEWER = Path(__file__).parent / "viewer" / "dist"
 CHROMIUM = shutil.which("chromium")
@@ -75,7 +75,7 @@ class Lab:
 
 
 @contextmanager
-def running_lab(
+def run_lab(
     site: Site, serve: Callable[..., Server], provider: Provider, database: Database, *, allowed: bool
 ) -> Iterator[Lab]:
     """Starts all of it, and ends it.
@@ -85,7 +85,7 @@ def running_lab(
     """
     from playwright.sync_api import sync_playwright  # where it is not installed, these tests are left out
 
-    provider.how(claims=ADA)
+    provider.configure(claims=ADA)
     # nginx serves the viewer in all cases; on LOCAL the browser goes to the gateway itself.
     place = Path(database.path).parent
     plain = free_port()
@@ -100,7 +100,7 @@ def running_lab(
             ssl_certificate_key CERTIFICATES/dsg.key;
             root {VIEWER};
         }}"""
-    with running_google(place, provider.certificate) as google:
+    with run_google(place, provider.certificate) as google:
         for where in ("fish2/v1", "fish2/other", "fly/v1"):
             put_volume(google, where)
         settings = {} if site is Site.LOCAL else {"DSG_ORIGIN": f"https://{HOST}"}
@@ -116,12 +116,12 @@ def running_lab(
         upstream = server.origin.removeprefix("http://")
         gateway = settings.get("DSG_ORIGIN", f"http://{upstream.replace('127.0.0.1', 'localhost')}")
         with (
-            nginx(place, provider.certificate, upstream, more) as tls,
+            run_nginx(place, provider.certificate, upstream, more) as tls,
             sync_playwright() as playwright,
             _browser(playwright, site, google.port, tls, place / "profile") as context,
         ):
             found = Lab(viewer, gateway, google, database, context)
-            found.change(_facts)
+            found.change(_add_data)
             yield found
 
 
@@ -159,7 +159,7 @@ def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) 
         context.close()
 
 
-def _facts(opened: Change) -> None:
+def _add_data(opened: Change) -> None:
     users.add(opened, "ada@example.org")
     datasets.add(opened, "fish2")
     locations.add(opened, "fish2", "gs://fish2/v1")
@@ -170,12 +170,12 @@ def _facts(opened: Change) -> None:
     terms.add(opened, "fish2 terms", "# Be kind\n", dataset="fish2")
 
 
-def waits_for(page: Any, ready: Callable[[], bool], what: str) -> None:
+def wait_in_browser(page: Any, ready: Callable[[], bool], what: str) -> None:
     """`wait_until`, while the browser goes on."""
     wait_until(lambda: ready() or page.wait_for_timeout(100), seconds=PATIENCE / 1000, what=what)
 
 
-def sees_the_pattern(page: Any) -> bool:
+def shows_pattern(page: Any) -> bool:
     """Whether the checker pattern is on the screen: along a line, black and white squares in turn, all of one size."""
     from PIL import Image
 

@@ -34,7 +34,7 @@ class Provider:
     certificate: Path
     process: "subprocess.Popen[str]"
 
-    def how(self, **settings: Any) -> None:
+    def configure(self, **settings: Any) -> None:
         """How logins go from now on; see provider.mjs."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps({"claims": ADA, **settings}) + "\n")
@@ -43,7 +43,7 @@ class Provider:
 
 
 @contextmanager
-def running_provider(certificate: Path) -> Iterator[Provider]:
+def run_provider(certificate: Path) -> Iterator[Provider]:
     with subprocess.Popen(
         ["node", "provider.mjs", str(free_port()), certificate, certificate.with_suffix(".key")],
         cwd=NODE,
@@ -65,7 +65,7 @@ class Browser:
         self.session.trust_env = False  # or the environment may name other certificates
         self.session.verify = str(certificate)
         self.session.headers["Accept"] = "text/html"
-        self.went: list[str] = []
+        self.visited: list[str] = []
 
     def get(self, path: str, *, follow: bool = True, **headers: str) -> requests.Response:
         reply = self.session.get(
@@ -74,13 +74,13 @@ class Browser:
             headers=headers,
             timeout=PATIENCE,
         )
-        self.went = [step.url for step in (*reply.history, reply)]
+        self.visited = [step.url for step in (*reply.history, reply)]
         return reply
 
     def cookie(self, name: str) -> str | None:
         return self.session.cookies.get(name)
 
-    def who(self) -> str | None:
+    def signed_in_email(self) -> str | None:
         """Whom /login says is signed in."""
         reply = self.get("/login", Accept="application/json")
         return reply.json().get("email")

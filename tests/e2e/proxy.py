@@ -17,7 +17,7 @@ HOST = "auth.example.org"
 
 
 @contextmanager
-def nginx(
+def run_nginx(
     place: Path,
     certificate: Path,
     upstream: str,
@@ -56,12 +56,12 @@ def nginx(
     more = more.replace("PORT", str(tls)).replace("CERTIFICATES", str(certificate.parent))
     (place / "dsg.conf").write_text(alter(site) + more)
     temporary = "".join(f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
-    (place / "nginx.conf").write_text(
+    (place / "run_nginx.conf").write_text(
         f"pid {place}/pid; error_log {place}/error.log{' debug' if debug else ''}; daemon off; master_process off;\n"
         f"events {{ {'debug_connection 127.0.0.1;' if debug else ''} }}\n"
         f"http {{ access_log off; {temporary} include {place}/dsg.conf; }}\n"
     )
-    command = ["nginx", "-p", str(place), "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]
+    command = ["nginx", "-p", str(place), "-c", str(place / "run_nginx.conf"), "-e", str(place / "error.log")]
     tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert tested.returncode == 0 and "warn" not in tested.stderr, tested.stderr
     process = subprocess.Popen(command)

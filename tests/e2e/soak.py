@@ -110,9 +110,9 @@ class Soak:
             try:
                 job()
             except Exception as error:
-                self._found(f"{job.__name__}: {error!r}")
+                self._report(f"{job.__name__}: {error!r}")
 
-    def _found(self, wrong: str) -> None:
+    def _report(self, wrong: str) -> None:
         self.wrong.append(wrong)
         self._stop.set()
 
@@ -161,22 +161,22 @@ class Soak:
         took = time.monotonic() - started
         process.kill()
         process.join()
-        code, out = self._told(answer)
+        code, out = self._read_result(answer)
         answer.close()
         if code is None and spared:
-            self._found(f"dsgctl {' '.join(words)} did not end in {HANG} s")
+            self._report(f"dsgctl {' '.join(words)} did not end in {HANG} s")
         elif code is None:
             self.kills["dsgctl"] += 1
             self.check()
         elif code != 0:
-            self._found(f"dsgctl {' '.join(words)}: {out}")
+            self._report(f"dsgctl {' '.join(words)}: {out}")
         else:
             with self._lock:
                 self._longest[kind] = max(took, self._longest.get(kind, 0.0))
             self._acknowledge(kind, out)
 
     @staticmethod
-    def _told(answer: Any) -> tuple[int | None, str]:
+    def _read_result(answer: Any) -> tuple[int | None, str]:
         """Exit code and output of a dsgctl that came to its end; None of one that was killed before."""
         try:
             code, out = answer.recv()
@@ -216,7 +216,7 @@ class Soak:
         process.kill()
         _, err = process.communicate()
         if process.returncode != -signal.SIGKILL:
-            self._found(f"dsgserve ended by itself: {err}")
+            self._report(f"dsgserve ended by itself: {err}")
         self.kills["dsgserve"] += 1
         self.check()
 
@@ -241,26 +241,26 @@ class Soak:
         database = SqliteDatabase(self.path)
         try:
             with database.snapshot():
-                self._hold(database, emails, given, imports)
+                self._check_rows(database, emails, given, imports)
                 if broken := audit.verify(database):
-                    self._found(f"audit record {broken} does not follow from the one before it")
+                    self._report(f"audit record {broken} does not follow from the one before it")
             if problems := database.integrity_problems():
-                self._found("; ".join(problems))
+                self._report("; ".join(problems))
         finally:
             database.close()
         if everything:
             open_current(self.path).close()
 
-    def _hold(self, database: Database, emails: set[str], given: set[bytes], imports: set[str]) -> None:
+    def _check_rows(self, database: Database, emails: set[str], given: set[bytes], imports: set[str]) -> None:
         people = {email for (email,) in database.tuples(m.Principal.select(m.Principal.email))}
         hashes = {bytes(digest) for (digest,) in database.tuples(m.Token.select(m.Token.hash))}
         if lost := [*(emails - people), *(digest.hex() for digest in given - hashes)]:
-            self._found(f"acknowledged and lost: {lost[:3]}")
+            self._report(f"acknowledged and lost: {lost[:3]}")
         crowds = Counter(email.partition("-")[0] for email in people if "-" in email)
         if halves := {name: count for name, count in crowds.items() if count != CROWD}:
-            self._found(f"halves of imports: {halves}")
+            self._report(f"halves of imports: {halves}")
         if lost_imports := imports - crowds.keys():
-            self._found(f"acknowledged and lost: {lost_imports}")
+            self._report(f"acknowledged and lost: {lost_imports}")
         single = sum("-" not in email for email in people) - 1  # but ada, who was there before
         imported = len(people) - single - 1
         counts = {
@@ -271,7 +271,7 @@ class Soak:
             "records of tokens": (self._records(database, "token.mint"), len(hashes)),
         }
         if uneven := {what: both for what, both in counts.items() if both[0] != both[1]}:
-            self._found(f"halves of changes: {uneven}")
+            self._report(f"halves of changes: {uneven}")
 
     @staticmethod
     def _records(database: Database, action: str) -> int:

@@ -18,7 +18,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate
-from tests.e2e.proxy import HOST, Loopback, nginx
+from tests.e2e.proxy import HOST, Loopback, run_nginx
 from tests.e2e.visitor import Visitor
 from tests.patience import PATIENCE
 
@@ -75,7 +75,7 @@ def _exchange(wire: socket.socket, request: bytes) -> bytes:
 def front(serve: Serve, tmp_path: Path) -> Iterator[Front]:
     certificate = make_certificate(tmp_path, HOST)
     server = serve(DSG_ORIGIN=f"https://{HOST}")
-    with nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
+    with run_nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
         yield Front(port, certificate, server)
 
 

@@ -16,7 +16,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.importers import middle_auth
 from dsgctl.store import Database
 from tests.dsgctl.importers.middle_auth import copy_dumps
-from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, facts, person, running_cave, send_form
+from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, add_cave_data, run_cave, send_form, user_subject
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
 from tests.e2e.provider import ADA, Provider, needs_node
@@ -39,10 +39,10 @@ def cave(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Cave]:
-    provider.how(claims=ADA)
+    provider.configure(claims=ADA)
     with begin_change(database, "os:test") as opened:
-        secrets = facts(opened)
-    with running_cave(serve, provider, secrets, tmp_path, **getattr(request, "param", {})) as started:
+        secrets = add_cave_data(opened)
+    with run_cave(serve, provider, secrets, tmp_path, **getattr(request, "param", {})) as started:
         yield started
 
 
@@ -80,7 +80,7 @@ def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Databas
     assert before == {"/edit": 200, "/group": 200, "/view": 200}
     with begin_change(database, "os:test") as opened:
         grants.revoke(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"))
-        grants.add(opened, person(opened, "ada"), grants.Target("fish2", "view"))
+        grants.add(opened, user_subject(opened, "ada"), grants.Target("fish2", "view"))
     assert cave.ask("/edit", "ada").json()["error"] == "missing_permission"
     assert cave.ask("/view", "ada").status_code == 200
     with begin_change(database, "os:test") as opened:
@@ -103,7 +103,7 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
     assert cave.ask("/view", "stranger").status_code == 403
     assert cave.ask("/view", "ada").status_code == 200
     with begin_change(database, "os:test") as opened:
-        grants.add(opened, person(opened, "stranger"), grants.Target("fish2", "view"))
+        grants.add(opened, user_subject(opened, "stranger"), grants.Target("fish2", "view"))
         users.set_active(opened, "ada@example.org", False)
     assert cave.ask("/view", "stranger").status_code == 200
     assert cave.gateway_says("ada") == 401, "the gateway knows at once"
@@ -135,7 +135,7 @@ def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
     with begin_change(database, "os:test") as opened:
         middle_auth.run(opened, str(tmp_path / "dumps"))
         secret = tokens.mint(opened, users.find(database, "mirgax1@example.org"))[1]
-    with running_cave(serve, provider, {"mirgax": secret}, tmp_path) as cave:
+    with run_cave(serve, provider, {"mirgax": secret}, tmp_path) as cave:
         found = {path: cave.ask(path, "mirgax").status_code for path in FOREIGN}
         assert found == FOREIGN
 
@@ -158,17 +158,17 @@ def test_a_browser_is_sent_to_sign_in_and_back(cave: Cave) -> None:
     """The service is below the cookie's domain: it reads our cookie."""
     browser = cave.browser()
     assert browser.get(f"{CAVE}/view?x=1").json() == {"email": "ada@example.org", "asked": {"x": "1"}}
-    assert browser.went[-1] == f"{CAVE}/view?x=1"
-    assert browser.went[1] == f"{AUTH}/api/v1/authorize?redirect={quote(f'{CAVE}/view?x=1')}"
-    assert not any("dsg_" in address for address in browser.went), "the token was in an address"
+    assert browser.visited[-1] == f"{CAVE}/view?x=1"
+    assert browser.visited[1] == f"{AUTH}/api/v1/authorize?redirect={quote(f'{CAVE}/view?x=1')}"
+    assert not any("dsg_" in address for address in browser.visited), "the token was in an address"
     assert browser.get(f"{CAVE}/edit", follow=False).status_code == 200
 
 
 def test_a_service_outside_the_domain_is_handed_the_token_and_keeps_its_own_cookie(cave: Cave) -> None:
     browser = cave.browser()
     assert browser.get(f"{ELSEWHERE}/view?x=1").json() == {"email": "ada@example.org", "asked": {"x": "1"}}
-    assert browser.went[-1] == f"{ELSEWHERE}/view?x=1", "the token stayed in the address"
-    assert re.fullmatch(rf"{ELSEWHERE}/view\?x=1&{TOKEN_NAME}=dsg_\w+", browser.went[-2].replace("%5F", "_"))
+    assert browser.visited[-1] == f"{ELSEWHERE}/view?x=1", "the token stayed in the address"
+    assert re.fullmatch(rf"{ELSEWHERE}/view\?x=1&{TOKEN_NAME}=dsg_\w+", browser.visited[-2].replace("%5F", "_"))
     assert browser.get(f"{ELSEWHERE}/edit", follow=False).status_code == 200
 
 
@@ -208,7 +208,7 @@ def test_a_program_that_logs_out_keeps_its_api_token(cave: Cave) -> None:
 def test_whom_a_service_does_not_let_in_is_not_sent_round_in_circles(
     cave: Cave, provider: Provider, database: Database
 ) -> None:
-    provider.how(claims={**ADA, "sub": "s-stranger", "email": "stranger@example.org"})
+    provider.configure(claims={**ADA, "sub": "s-stranger", "email": "stranger@example.org"})
     browser = cave.browser()
     reply = browser.get(f"{CAVE}/view")
     assert (reply.status_code, reply.json()["error"]) == (403, "missing_permission")

@@ -17,7 +17,7 @@ from tests.patience import PATIENCE
 
 
 @contextmanager
-def started(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[str]"]:
+def run_demo(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """A demo, whose temporary directory is below ``place``; ended at the end if it has not."""
     with subprocess.Popen(
         [sys.executable, "-m", "dsgctl", "demo", "--port", str(port), *words],
@@ -33,7 +33,7 @@ def started(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[s
 
 
 def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Path) -> None:
-    with started(tmp_path, free_port(), "--once") as done:
+    with run_demo(tmp_path, free_port(), "--once") as done:
         text, _ = done.communicate(timeout=PATIENCE)
     assert done.returncode == 0, text
     told = [line.strip() for line in text.splitlines()]
@@ -51,7 +51,7 @@ def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals, tmp_path: Path) -> None:
     port = free_port()
-    with started(tmp_path, port) as demo:
+    with run_demo(tmp_path, port) as demo:
         assert demo.stdout is not None
         text = ""
         for line in demo.stdout:
@@ -90,16 +90,16 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
 
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     port = free_port()
-    with started(tmp_path, port):
-        wait_until(lambda: requests_ok(f"http://localhost:{port}/health"))
-        with started(tmp_path, port) as second:
+    with run_demo(tmp_path, port):
+        wait_until(lambda: is_ready(f"http://localhost:{port}/health"))
+        with run_demo(tmp_path, port) as second:
             text, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 4
     assert text.strip().count("\n") == 0
     assert "--port" in text
 
 
-def requests_ok(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         return requests.get(url, timeout=PATIENCE).ok
     except requests.ConnectionError:

@@ -13,7 +13,7 @@ from dsgctl.core import datasets, grants, locations, tokens, users, versions
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
-from tests.e2e.google import Google, running_google
+from tests.e2e.google import Google, run_google
 from tests.e2e.google_conditions import allows
 from tests.e2e.local import make_certificate
 from tests.patience import PATIENCE
@@ -25,7 +25,7 @@ FOLDER = "projects/2026/consortium-of-laboratories/larval-zebrafish/electron-mic
 def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
     place = tmp_path_factory.mktemp("google")
     certificate = make_certificate(place, "localhost")
-    with running_google(place, certificate) as started:
+    with run_google(place, certificate) as started:
         yield started
 
 
@@ -149,13 +149,13 @@ def test_a_second_request_with_the_same_user_token_gets_a_new_google_token_once(
     cookie = {"Cookie": f"dsg_token={lab.tokens['ada']}"}
     user_token = requests.post(f"{lab.server.origin}/token", headers=cookie, timeout=PATIENCE).text
     body = json.dumps({"token": user_token, "bucket": "fish-bucket"})
-    before = len(lab.google.exchanged)
+    before = len(lab.google.boundaries)
     given = [
         requests.post(f"{lab.server.origin}/gcs_token", data=body, timeout=PATIENCE).json()["token"] for _ in range(6)
     ]
     assert given[0] != given[1]
     assert set(given[1:]) == {given[1]}
-    assert len(lab.google.exchanged) == before + 2
+    assert len(lab.google.boundaries) == before + 2
     assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
 
 

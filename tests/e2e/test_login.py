@@ -21,7 +21,7 @@ pytestmark = needs_node
 @pytest.fixture
 def browse(serve: Callable[..., Server], provider: Provider) -> Callable[..., Browser]:
     """Starts a server for this provider, and a browser before it."""
-    provider.how()
+    provider.configure()
 
     def start(**settings: str) -> Browser:
         server = serve(
@@ -48,16 +48,16 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
 ) -> None:
     browser = browse()
     assert browser.get("/auth/login?next=/success").url == browser.origin + "/success"
-    assert browser.who() == "ada@example.org"
+    assert browser.signed_in_email() == "ada@example.org"
     user = users.show(database, "ada@example.org")
     assert (user["issuer"], user["subject"], user["name"]) == (provider.issuer, "s-ada", "Ada Lovelace")
     assert user["groups"] == ["user"]
 
-    provider.how(claims={**ADA, "email": "renamed@example.org"})
+    provider.configure(claims={**ADA, "email": "renamed@example.org"})
     second = another(browser, provider)
     second.get("/auth/login")
-    assert second.who() == "ada@example.org"
-    assert browser.who() == "ada@example.org", "a login on a second browser ended the first"
+    assert second.signed_in_email() == "ada@example.org"
+    assert browser.signed_in_email() == "ada@example.org", "a login on a second browser ended the first"
     assert database.count(users.Principal.select()) == 1
     actors = {row["actor"] for row in audit.list_records(database)}
     assert actors <= {"user:ada@example.org", "user:renamed@example.org"}
@@ -116,17 +116,17 @@ def test_what_cannot_be_trusted_ends_on_a_page_and_signs_nobody_in(
 ) -> None:
     browser = browse()
     for name, how in FORGED:
-        provider.how(**how)
+        provider.configure(**how)
         reply = browser.get("/auth/login?next=/success")
         assert reply.status_code == 403, name
         assert "not signed in" in reply.text, name
         assert "/auth/login?again=1&amp;next=%2Fsuccess" in reply.text, name
-        assert len(browser.went) == 3, name
+        assert len(browser.visited) == 3, name
         assert browser.cookie("dsg_token") is None, name
     assert database.count(users.Principal.select()) == 0
-    provider.how()
+    provider.configure()
     browser.get("/auth/login")
-    assert browser.who() == "ada@example.org"
+    assert browser.signed_in_email() == "ada@example.org"
 
 
 def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
@@ -136,17 +136,17 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
         users.add(opened, "Ada@Example.org", name="Countess")
     browser = browse()
     browser.get("/auth/login")
-    assert browser.who() == "Ada@Example.org"
+    assert browser.signed_in_email() == "Ada@Example.org"
     assert users.show(database, "ada@example.org")["name"] == "Countess"
 
-    provider.how(claims={**ADA, "sub": "somebody-else"})
+    provider.configure(claims={**ADA, "sub": "somebody-else"})
     second = another(browser, provider)
     reply = second.get("/auth/login")
     assert (reply.status_code, "another sign-in identity" in reply.text) == (403, True)
     with begin_change(database, "os:test") as opened:
         users.set_attributes(opened, "ada@example.org", unbind=True)
     second.get("/auth/login")
-    assert second.who() == "Ada@Example.org"
+    assert second.signed_in_email() == "Ada@Example.org"
 
 
 def test_a_disabled_account_and_a_foreign_domain_are_told_so(
@@ -157,7 +157,7 @@ def test_a_disabled_account_and_a_foreign_domain_are_told_so(
         users.set_active(opened, "ada@example.org", False)
     browser = browse(DSG_ALLOWED_EMAIL_DOMAINS="example.org")
     assert "disabled" in browser.get("/auth/login").text
-    provider.how(claims={**ADA, "sub": "s-eve", "email": "eve@example.com"})
+    provider.configure(claims={**ADA, "sub": "s-eve", "email": "eve@example.com"})
     assert "domain" in browser.get("/auth/login").text
     assert browser.cookie("dsg_token") is None
 
@@ -172,7 +172,7 @@ def test_a_login_is_finished_once_by_the_browser_that_began_it(
     assert victim.get(callback).status_code == 403, "somebody else's login was finished"
     assert victim.cookie("dsg_token") is None
     assert browser.get(callback).status_code == 200
-    assert browser.who() == "ada@example.org"
+    assert browser.signed_in_email() == "ada@example.org"
     assert browser.get(callback).status_code == 403, "a login was finished twice"
     assert browser.get("/accounts/google/login/callback/?state=x&code=y").status_code == 403
 
@@ -197,7 +197,7 @@ def test_keys_are_fetched_anew_when_the_provider_has_new_ones(
     browser = browse()
     browser.get("/auth/login")
     time.sleep(1.1)
-    provider.how(rotate=True)
+    provider.configure(rotate=True)
     for _ in range(3):
         assert browser.get("/auth/login?next=/success").status_code == 200
 
@@ -209,7 +209,7 @@ def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_noti
         _, token = tokens.mint(opened, users.add(opened, "bo@example.org")[0])
     browser = browse()
     browser.get("/auth/login")
-    provider.how(hang=7000)
+    provider.configure(hang=7000)
     reply = browser.get("/auth/login")
     assert (reply.status_code, "does not answer" in reply.text) == (503, True)
     assert user_cache(browser, token) == 200
@@ -249,7 +249,7 @@ def test_a_script_is_told_where_to_send_the_person(browse: Callable[..., Browser
     browser.get(
         browser.get(browser.get(url, follow=False).headers["Location"], follow=False).headers["Location"], follow=False
     )
-    assert browser.who() == "ada@example.org"
+    assert browser.signed_in_email() == "ada@example.org"
 
 
 def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
@@ -261,9 +261,9 @@ def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
     second.get("/auth/login")
     presented = browser.cookie("dsg_token") or ""
     browser.get("/api/v1/logout")
-    assert browser.who() is None
+    assert browser.signed_in_email() is None
     assert user_cache(browser, presented) == 401
-    assert second.who() == "ada@example.org"
+    assert second.signed_in_email() == "ada@example.org"
     with begin_change(database, "os:test") as opened:
         _, api = tokens.mint(opened, users.find(database, "ada@example.org"))
     requests.post(browser.origin + "/logout", headers={"Authorization": f"Bearer {api}"}, timeout=PATIENCE)

@@ -16,10 +16,10 @@ from tests.e2e.lab import (
     Lab,
     Site,
     log_in_by_popup,
-    running_lab,
-    sees_the_pattern,
+    run_lab,
+    shows_pattern,
     source_panel,
-    waits_for,
+    wait_in_browser,
 )
 from tests.e2e.provider import Provider, needs_node
 
@@ -48,7 +48,7 @@ def allowed() -> bool:
 def lab(
     site: Site, allowed: bool, serve: Callable[..., Server], provider: Provider, database: Database
 ) -> Iterator[Lab]:
-    with running_lab(site, serve, provider, database, allowed=allowed) as found:
+    with run_lab(site, serve, provider, database, allowed=allowed) as found:
         yield found
 
 
@@ -57,19 +57,19 @@ def test_a_scientist_signs_in_accepts_the_terms_and_sees_data(lab: Lab) -> None:
     page = lab.open()
     popup = log_in_by_popup(page)
     popup.get_by_role("heading", name="Be kind").wait_for()
-    assert not sees_the_pattern(page)
+    assert not shows_pattern(page)
     with popup.expect_event("close"):
         popup.get_by_role("button", name="Accept").click()
-    waits_for(page, lambda: sees_the_pattern(page), "the pattern")
-    assert "fish2/v1/full/0-64_0-64_0-64" in lab.google.served
-    assert all("v1/" in json.dumps(rules) for rules in lab.google.exchanged)
+    wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
+    assert "fish2/v1/full/0-64_0-64_0-64" in lab.google.served_objects
+    assert all("v1/" in json.dumps(rules) for rules in lab.google.boundaries)
 
 
 @pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
 def test_with_a_cookie_the_data_comes_without_a_click(lab: Lab) -> None:
     lab.sign_in()
     page = lab.open()
-    waits_for(page, lambda: sees_the_pattern(page), "the pattern")
+    wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
 
 
 def test_where_the_browser_keeps_the_cookie_back_each_load_takes_one_click(lab: Lab) -> None:
@@ -77,8 +77,8 @@ def test_where_the_browser_keeps_the_cookie_back_each_load_takes_one_click(lab: 
     page = lab.open()
     for _ in range(2):
         popup = log_in_by_popup(page)
-        waits_for(page, popup.is_closed, "the popup's end")
-        waits_for(page, lambda: sees_the_pattern(page), "the pattern")
+        wait_in_browser(page, popup.is_closed, "the popup's end")
+        wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
         page.reload()
 
 
@@ -95,7 +95,7 @@ def test_who_goes_on_without_the_terms_sees_the_viewer_but_no_data(lab: Lab) -> 
         popup.get_by_text("Continue without accepting").click()
     assert reply.value.status == 403  # its text cannot be asked for: the viewer never reads it, so it never ends
     source_panel(page).get_by_text("HTTP error 403").first.wait_for()
-    assert lab.google.exchanged == lab.google.served == []
+    assert lab.google.boundaries == lab.google.served_objects == []
 
 
 @pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
@@ -108,9 +108,9 @@ def test_with_a_cookie_new_terms_are_met_and_accepted(lab: Lab) -> None:
     popup.get_by_text("ada@example.org").wait_for()
     with popup.expect_event("close"):
         popup.get_by_role("button", name="Accept").click()
-    waits_for(page, lambda: sees_the_pattern(page), "the pattern")
+    wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
     page.reload()
-    waits_for(page, lambda: sees_the_pattern(page), "the pattern without a click")
+    wait_in_browser(page, lambda: shows_pattern(page), "the pattern without a click")
 
 
 @pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
@@ -138,7 +138,7 @@ def test_the_landing_page_opens_a_dataset_in_the_viewer(lab: Lab) -> None:
     page = lab.context.new_page()
     page.goto(f"{lab.gateway}/")
     page.get_by_role("link", name="Open in Neuroglancer: fish2").click()
-    waits_for(page, lambda: "fish2/v1/full/0-64_0-64_0-64" in lab.google.served, "data")
+    wait_in_browser(page, lambda: "fish2/v1/full/0-64_0-64_0-64" in lab.google.served_objects, "data")
 
 
 def test_a_bucket_without_permission_shows_an_error_and_no_data(lab: Lab) -> None:
@@ -146,20 +146,20 @@ def test_a_bucket_without_permission_shows_an_error_and_no_data(lab: Lab) -> Non
     page = lab.open("fly/v1")
     log_in_by_popup(page)
     source_panel(page).get_by_text("HTTP error 403").first.wait_for()
-    assert lab.google.exchanged == lab.google.served == []
+    assert lab.google.boundaries == lab.google.served_objects == []
 
 
 @pytest.mark.parametrize("site", [Site.ALLOWED])
 def test_a_disabled_user_sees_nothing_more(lab: Lab) -> None:
     lab.sign_in()
     page = lab.open()
-    waits_for(page, lambda: sees_the_pattern(page), "the pattern")
+    wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
     lab.change(users.set_active, "ada@example.org", False)
-    lab.google.served.clear()
+    lab.google.served_objects.clear()
     with page.expect_response("**/token") as reply:
         page.reload()
     assert reply.value.status == 401
-    assert lab.google.served == []
+    assert lab.google.served_objects == []
 
 
 @pytest.mark.parametrize("site", [Site.ALLOWED])
@@ -167,7 +167,7 @@ def test_only_what_lies_below_the_prefix_can_be_read_and_listed(lab: Lab) -> Non
     """With the very token that the viewer got."""
     lab.sign_in()
     page = lab.open()
-    waits_for(page, lambda: "fish2/v1/info" in lab.google.served, "data")
+    wait_in_browser(page, lambda: "fish2/v1/info" in lab.google.served_objects, "data")
     token = next(iter(lab.google.tokens))
     storage = f"https://localhost:{lab.google.port}/storage/v1/b/fish2/o"
 
@@ -184,7 +184,7 @@ def test_only_what_lies_below_the_prefix_can_be_read_and_listed(lab: Lab) -> Non
 def test_the_viewer_completes_names_below_the_prefix(lab: Lab) -> None:
     lab.sign_in()
     page = lab.open()
-    waits_for(page, lambda: "fish2/v1/info" in lab.google.served, "data")
+    wait_in_browser(page, lambda: "fish2/v1/info" in lab.google.served_objects, "data")
     address = source_panel(page).locator(".neuroglancer-layer-data-source-url-input").first
     address.click()
     page.keyboard.press("End")

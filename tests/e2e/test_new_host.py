@@ -31,7 +31,7 @@ def hosts() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def bare(host: Path) -> Path:
+def make_bare_host(host: Path) -> Path:
     """What `make install` makes: /etc/dsg of root and the service's group, /var/lib/dsg of the service."""
     (host / "etc").mkdir(parents=True)
     (host / "lib").mkdir()
@@ -45,7 +45,7 @@ def bare(host: Path) -> Path:
 @only_root
 def test_a_bundle_becomes_a_served_gateway_on_a_bare_host(hosts: Path, tmp_path: Path) -> None:
     # The host that is lost.
-    old, port = bare(hosts / "host"), free_port()
+    old, port = make_bare_host(hosts / "host"), free_port()
     settings = old / "etc" / "dsg.env"
     subprocess.run(["age-keygen", "-o", str(tmp_path / "dsg-backup.key")], capture_output=True, check=True)
     public = subprocess.run(["age-keygen", "-y", str(tmp_path / "dsg-backup.key")], capture_output=True, check=True)
@@ -74,7 +74,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     shutil.rmtree(old)
 
     # The new one, of the same layout.
-    bare(old)
+    make_bare_host(old)
     section = PAGE.read_text(encoding="utf-8").split("## Restore on a new host")[1].split("\n## ")[0]
     commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0].replace("/etc/dsg", str(old / "etc"))
     lines = commands.splitlines()

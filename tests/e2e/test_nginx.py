@@ -19,7 +19,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import KEY, Server
 from tests.e2e.local import make_certificate, wait_until
-from tests.e2e.proxy import HOST, ROOT, Loopback, nginx
+from tests.e2e.proxy import HOST, ROOT, Loopback, run_nginx
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
@@ -31,7 +31,7 @@ def test_the_gateway_answers_through_it(database: Database, serve: Callable[...,
         _, token = tokens.mint(opened, ada)
     certificate = make_certificate(tmp_path, HOST)
     server = serve(DSG_ORIGIN=f"https://{HOST}")
-    with nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
+    with run_nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
         # The name leads to loopback by the adapter alone, so that the certificate is checked as it would be.
         session = requests.Session()
         session.trust_env = False  # or the environment may name other certificates
@@ -56,7 +56,7 @@ def test_the_gateway_answers_through_it(database: Database, serve: Callable[...,
 def test_logins_and_tokens_are_rationed_and_user_cache_is_not(serve: Callable[..., Server], tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path, HOST)
     server = serve(DSG_ORIGIN=f"https://{HOST}")
-    with nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
+    with run_nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
 
         def statuses(path: str, number: int) -> Counter[int]:
             def ask(_: int) -> int:
@@ -97,7 +97,7 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
             server = stack.enter_context(subprocess.Popen(command, env=environment, stderr=log))
             stack.callback(server.terminate)
         upstream = "; server ".join(f"unix:{where}" for where in sockets)
-        port = stack.enter_context(nginx(tmp_path, certificate, upstream))
+        port = stack.enter_context(run_nginx(tmp_path, certificate, upstream))
         session = stack.enter_context(requests.Session())
         session.trust_env = False
         session.verify = str(certificate)
@@ -124,7 +124,7 @@ def test_the_first_certificate_and_the_site_are_made_as_the_manual_has_it(tmp_pa
         (tmp_path / directory).mkdir(parents=True)
     shutil.copy(ROOT / "nginx" / "dsg.conf", tmp_path / "opt/dsg/share/nginx")
     site = tmp_path / "etc/nginx/conf.d/dsg.conf"
-    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {site}; }}\n")
+    (tmp_path / "run_nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {site}; }}\n")
     script = script.replace("auth.example.org    # yours", "auth.example.net").replace("/etc/", f"{tmp_path}/etc/")
     script = script.replace("/opt/", f"{tmp_path}/opt/")
     test = f"sed -i -e 's,/etc/ssl,{tmp_path}/etc/ssl,' -e 's,/var/log,{tmp_path}/var/log,' {site}\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.local import free_port, make_certificate, wait_until
-from tests.e2e.proxy import HOST, nginx
+from tests.e2e.proxy import HOST, run_nginx
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 
@@ -73,7 +73,7 @@ def upstream(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def replacing(texts: dict[str, str]) -> Callable[[str], str]:
+def make_replacement(texts: dict[str, str]) -> Callable[[str], str]:
     def alter(site: str) -> str:
         for old, new in texts.items():
             assert old in site
@@ -83,7 +83,7 @@ def replacing(texts: dict[str, str]) -> Callable[[str], str]:
     return alter
 
 
-def say(answer: bytes) -> Callable[[socket.socket], None]:
+def make_response(answer: bytes) -> Callable[[socket.socket], None]:
     def to(client: socket.socket) -> None:
         with client:
             client.recv(65536)
@@ -92,7 +92,7 @@ def say(answer: bytes) -> Callable[[socket.socket], None]:
     return to
 
 
-def stay_silent(client: socket.socket) -> None:
+def keep_silent(client: socket.socket) -> None:
     with client:
         while client.recv(65536):
             pass
@@ -104,7 +104,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
     with ExitStack() as stack:
 
         def start(server: str, **options: object) -> Nginx:
-            port = stack.enter_context(nginx(tmp_path, certificate, server, **options))  # type: ignore[arg-type]
+            port = stack.enter_context(run_nginx(tmp_path, certificate, server, **options))  # type: ignore[arg-type]
             return Nginx(tmp_path, port, certificate)
 
         yield start
@@ -113,42 +113,47 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
 WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, str]] = {
     "the socket is missing": ("unix:/nowhere/dsgserve.sock", request(), 502, "cannot connect to the server"),
     "nobody listens": ("127.0.0.1:9", request(), 502, "cannot connect to the server"),
-    "it hangs up": (say(b""), request(), 502, "broke off its answer"),
-    "it answers nonsense": (say(b"HTTP/1.1 200 OK\r\nX\0: y\r\n\r\n"), request(), 502, "broke off its answer"),
-    "its headers are too long": (
-        say(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 99_000 + b"\r\n\r\n"),
+    "it hangs up": (make_response(b""), request(), 502, "broke off its answer"),
+    "it answers nonsense": (
+        make_response(b"HTTP/1.1 200 OK\r\nX\0: y\r\n\r\n"),
         request(),
         502,
         "broke off its answer",
     ),
-    "it does not answer": (stay_silent, request(), 504, "did not answer in time"),
-    "it says 503": (say(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), request(), 503, ""),
+    "its headers are too long": (
+        make_response(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 99_000 + b"\r\n\r\n"),
+        request(),
+        502,
+        "broke off its answer",
+    ),
+    "it does not answer": (keep_silent, request(), 504, "did not answer in time"),
+    "it says 503": (make_response(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), request(), 503, ""),
     "the body is too large": (
-        stay_silent,
+        keep_silent,
         request(method=b"POST", more=b"Content-Length: 70000\r\n"),
         413,
         "body is too large",
     ),
-    "a header with a null": (stay_silent, request(more=b"X\0: y\r\n"), 400, "not a request"),
-    "headers that are too long": (stay_silent, request(more=b"X: " + b"y" * 40_000 + b"\r\n"), 400, "too long"),
-    "an address that is too long": (stay_silent, request(b"/" + b"y" * 40_000), 414, "too long"),
-    "no version": (stay_silent, b"GET /x?" + SECRET + b" HTTP/x\r\n\r\n", 400, "not a request"),
-    "a space in the query": (stay_silent, b"GET /x?" + SECRET + b" y HTTP/1.1\r\n\r\n", 400, "not a request"),
-    "an encoded question mark": (stay_silent, request(b"/x%3Fdsg_token=" + SECRET), 504, "did not answer in time"),
-    "no host": (stay_silent, b"GET /x?" + SECRET + b" HTTP/1.1\r\n\r\n", 400, "not a request"),
+    "a header with a null": (keep_silent, request(more=b"X\0: y\r\n"), 400, "not a request"),
+    "headers that are too long": (keep_silent, request(more=b"X: " + b"y" * 40_000 + b"\r\n"), 400, "too long"),
+    "an address that is too long": (keep_silent, request(b"/" + b"y" * 40_000), 414, "too long"),
+    "no version": (keep_silent, b"GET /x?" + SECRET + b" HTTP/x\r\n\r\n", 400, "not a request"),
+    "a space in the query": (keep_silent, b"GET /x?" + SECRET + b" y HTTP/1.1\r\n\r\n", 400, "not a request"),
+    "an encoded question mark": (keep_silent, request(b"/x%3Fdsg_token=" + SECRET), 504, "did not answer in time"),
+    "no host": (keep_silent, b"GET /x?" + SECRET + b" HTTP/1.1\r\n\r\n", 400, "not a request"),
     "smuggled": (
-        stay_silent,
+        keep_silent,
         request(method=b"POST", more=b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
         400,
         "",
     ),
     "a body that does not come": (
-        stay_silent,
+        keep_silent,
         request(method=b"POST", more=b"Content-Length: 9\r\n"),
         408,
         "too slowly",
     ),
-    "headers that do not come": (stay_silent, request()[:-2], 408, "too slowly"),
+    "headers that do not come": (keep_silent, request()[:-2], 408, "too slowly"),
 }
 
 
@@ -164,7 +169,7 @@ def test_the_reason_is_written_and_no_query_at_any_level(
     }
     with ExitStack() as stack:
         address = server if isinstance(server, str) else stack.enter_context(upstream(server))
-        site = start(address, debug=True, alter=replacing(soon))
+        site = start(address, debug=True, alter=make_replacement(soon))
         answer = site.send(sent)
         wait_until(lambda: len(site.lines()) > 0, what="the line")
     if status != 408:  # who is too slow is hung up on
@@ -179,9 +184,9 @@ def test_the_reason_is_written_and_no_query_at_any_level(
 
 
 def test_whom_it_rations_and_who_goes_away_are_written_without_a_query(start: Callable[..., Nginx]) -> None:
-    with upstream(stay_silent) as server:
+    with upstream(keep_silent) as server:
         few = {"limit_conn dsg_address 200": "limit_conn dsg_address 2", "burst=100 delay=50": "burst=1 nodelay"}
-        site = start(server, debug=True, alter=replacing(few))
+        site = start(server, debug=True, alter=make_replacement(few))
         with site.connect() as one, site.connect() as two:
             one.sendall(request())
             two.sendall(request())
@@ -215,10 +220,10 @@ def test_the_site_without_tls_writes_no_query_either(start: Callable[..., Nginx]
 def test_who_begins_requests_without_end_shuts_nobody_else_out(start: Callable[..., Nginx]) -> None:
     """`limit_conn` counts those whose headers have come; the others are hung up on, on both ports."""
     with (
-        upstream(say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")) as server,
+        upstream(make_response(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")) as server,
         ExitStack() as stack,
     ):
-        site = start(server, alter=replacing({"limit_conn dsg_address 200": "limit_conn dsg_address 20"}))
+        site = start(server, alter=make_replacement({"limit_conn dsg_address 200": "limit_conn dsg_address 20"}))
         begun = [stack.enter_context(site.connect()) for _ in range(20)]
         for wire in begun:
             wire.sendall(request(b"/token", b"POST", b"Content-Length: 9\r\n"))

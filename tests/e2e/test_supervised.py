@@ -19,15 +19,15 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
 from tests.e2e.conftest import KEY, Server
-from tests.e2e.google import silent_google
-from tests.e2e.local import free_port, takes_connections, wait_until
+from tests.e2e.google import run_silent_google
+from tests.e2e.local import free_port, is_listening, wait_until
 from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 
 
 @contextmanager
-def started(path: Path, listening: socket.socket, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+def run_supervised(path: Path, listening: socket.socket, **environment: str) -> Iterator["subprocess.Popen[str]"]:
     """dsgserve with a listening socket as its descriptor 3, as systemd starts it."""
     program = f'exec 3<&{listening.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -m dsgserve'
     with subprocess.Popen(
@@ -64,12 +64,12 @@ def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody
                     broken.append(error)
 
         clients = [threading.Thread(target=ask) for _ in range(4)]
-        with started(path, listening):
+        with run_supervised(path, listening):
             for client in clients:
                 client.start()
             wait_until(lambda: len(good) > 20, what="answers")
         answered = len(good)  # the first has ended by now
-        with started(path, listening):
+        with run_supervised(path, listening):
             wait_until(lambda: len(good) > answered + 20, what="answers of the second")
             stop.set()
             for client in clients:
@@ -85,7 +85,7 @@ def test_it_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_ends(path: 
     ):
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(PATIENCE)
-        with started(path, listening, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000"):
+        with run_supervised(path, listening, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000"):
             assert systemd.recv(100) == b"READY=1"
             with socket.create_connection(listening.getsockname(), timeout=PATIENCE) as client:
                 client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
@@ -106,7 +106,7 @@ def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
     ):
         systemd.bind(str(tmp_path / "notify"))
         systemd.setblocking(False)
-        with started(tmp_path / "absent", listening, NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
+        with run_supervised(tmp_path / "absent", listening, NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
             assert process.wait(timeout=PATIENCE) == 1
             assert process.stderr is not None
             assert "there is no database" in process.stderr.read()
@@ -122,7 +122,7 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         datasets.add(opened, "fish2")
         locations.add(opened, "fish2", "gs://fish2")
         grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "view"))
-    with silent_google(tmp_path) as (slow, settings):
+    with run_silent_google(tmp_path) as (slow, settings):
         server = serve(**settings)
         user_token = requests.post(f"{server.origin}/token", cookies={"dsg_token": secret}, timeout=PATIENCE).text
         got: list[int] = []
@@ -163,7 +163,7 @@ def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{tmp_path}/s"]
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
     with subprocess.Popen(command, env=environment) as server:
-        wait_until(lambda: takes_connections(tmp_path / "s"), what="the socket")
+        wait_until(lambda: is_listening(tmp_path / "s"), what="the socket")
         page = ask("GET /api/v1/tos/1/accept")
         form = page.partition('name="form" value="')[2].partition('"')[0]
         assert ask("POST /api/v1/tos/1/accept", f"form={form}").startswith("HTTP/1.1 303")

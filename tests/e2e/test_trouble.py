@@ -92,7 +92,7 @@ def on_a_small_disk(path: Path, place: Path) -> Iterator[tuple[Server, Path]]:
         )
     server = Server(f"http://127.0.0.1:{port}", process, log)
     try:
-        wait_until(lambda: server.answers() or process.poll() is not None, what="the server")
+        wait_until(lambda: server.is_ready() or process.poll() is not None, what="the server")
         if process.poll() is not None and "mount" in log.read_text():
             pytest.skip("no file systems can be mounted here")
         yield server, Path(f"/proc/{process.pid}/root{small}")

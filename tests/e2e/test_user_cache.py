@@ -117,12 +117,12 @@ def test_an_answer_ends_by_itself_at_the_next_date_that_matters(
     """Where the machine is too slow to ask before that date, it is tried again with a later one."""
     server = serve()
     for seconds in (2, 10, 60, 300):
-        if _asked_before_and_after(server, database, lab["ada"], what, now() + timedelta(seconds=seconds)):
+        if _differs_at(server, database, lab["ada"], what, now() + timedelta(seconds=seconds)):
             return
     raise AssertionError("this machine takes minutes for one request")
 
 
-def _asked_before_and_after(server: Server, database: Database, token: str, what: str, moment: datetime) -> bool:
+def _differs_at(server: Server, database: Database, token: str, what: str, moment: datetime) -> bool:
     """Whether both questions were asked in time; then both answers were right."""
     service = f"clio-{moment:%H%M%S}"  # new at each try: earlier terms hold nothing back
     with begin_change(database, "os:test") as opened:
@@ -294,4 +294,4 @@ def test_it_listens_where_it_is_told(lab: dict[str, str], serve: Serve) -> None:
     more = free_port()
     server = serve("--listen", f"127.0.0.1:{more}", "--listen", "127.0.0.1:{port}")
     wait_until(lambda: requests.get(f"http://127.0.0.1:{more}/health", timeout=PATIENCE).ok)
-    assert server.answers()
+    assert server.is_ready()

@@ -14,7 +14,7 @@ from dsgctl.env_file import parse
 from dsgctl.operations import setup
 from dsgctl.operations.doctor import network
 from tests.dsgctl.commands.running import Quick, Result
-from tests.e2e.conftest import running
+from tests.e2e.conftest import run_server
 
 CLIENT = {"web": {"client_id": "the-client", "client_secret": "the-secret"}}
 
@@ -56,8 +56,8 @@ def replace_value(words: list[str], option: str, value: str) -> list[str]:
 
 def test_what_it_writes_a_server_starts_with(run: Run, etc: Path, tmp_path: Path) -> None:
     run(*ALL).ok()
-    with running(etc / "dsg.sqlite3", tmp_path, "--env-file", str(etc / "dsg.env")) as server:
-        assert server.answers()
+    with run_server(etc / "dsg.sqlite3", tmp_path, "--env-file", str(etc / "dsg.env")) as server:
+        assert server.is_ready()
 
 
 def test_a_second_run_changes_nothing_and_a_third_what_it_is_told(run: Run, etc: Path) -> None:

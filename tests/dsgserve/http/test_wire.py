@@ -19,7 +19,7 @@ from tests.dsgserve.conftest import Lab
 from tests.dsgserve.http.test_routing import TARGETS
 from tests.dsgserve.wire import SECONDS, Wire, listening, parse
 from tests.e2e.local import make_certificate, wait_until
-from tests.e2e.proxy import HOST, nginx
+from tests.e2e.proxy import HOST, run_nginx
 
 HEAD = b" HTTP/1.1\r\nHost: auth.example.org\r\nConnection: close\r\n"
 
@@ -68,7 +68,7 @@ RATIONED = {  # routes that nginx counts
 @pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_rationed(wire: Wire, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path, HOST)
-    with nginx(tmp_path, certificate, f"127.0.0.1:{wire.address[1]}") as port:
+    with run_nginx(tmp_path, certificate, f"127.0.0.1:{wire.address[1]}") as port:
         context, log = ssl.create_default_context(cafile=str(certificate)), tmp_path / "dsg.access.log"
         for number, raw in enumerate(filter(None, map(on_the_wire, TARGETS)), 1):
             wire.dispatcher.took.clear()

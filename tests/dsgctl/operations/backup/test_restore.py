@@ -9,7 +9,7 @@ from dsgctl.store.migrations import list_migrations
 from tests.dsgctl.commands.running import Quick
 from tests.dsgctl.operations.backup.conftest import SECRET, Run, find_bundles
 from tests.dsgctl.store.builders import MOMENT, with_apsw
-from tests.e2e.conftest import running
+from tests.e2e.conftest import run_server
 
 
 def test_the_drill(run: Run, home: Path, keys: Path, path: Path) -> None:
@@ -21,10 +21,10 @@ def test_the_drill(run: Run, home: Path, keys: Path, path: Path) -> None:
     assert "is sound" in run("db", "restore", str(bundle), "--identity", str(keys)).ok().out
     assert run("user", "list", "-o", "value").out.split() == ["ada@example.org", "bob@example.org"]
 
-    with running(path, home) as server:
+    with run_server(path, home) as server:
         result = run("db", "restore", str(bundle), "--identity", str(keys), "--apply", "-y")
         assert result.code == 1 and f"{path} is in use; stop the servers" in result.err
-        assert server.answers()
+        assert server.is_ready()
     result = run("db", "restore", str(bundle), "--identity", str(keys), "--apply", "-y").ok()
     assert run("user", "list", "-o", "value").out.split() == ["ada@example.org"]
     run("db", "check").ok()

@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from dsgctl.operations.doctor import Host
 from tests.e2e.conftest import KEY
-from tests.e2e.local import free_port, takes_connections, wait_until
-from tests.e2e.proxy import nginx
+from tests.e2e.local import free_port, is_listening, wait_until
+from tests.e2e.proxy import run_nginx
 
 IS_ROOT = os.geteuid() == 0
 SERVICE_USER = "nobody" if IS_ROOT else "nobody-else"  # as root the checks try as that user, else as oneself
@@ -82,7 +82,7 @@ def running_site(place: Path, database: Path) -> Iterator[Site]:
             location = /broken/.well-known/openid-configuration {{ return 500; }}
             location / {{ return 404; }}
         }}"""
-        port = stack.enter_context(nginx(place, certificate, upstream, more))
+        port = stack.enter_context(run_nginx(place, certificate, upstream, more))
         site = Site(f"https://localhost:{port}", issuer, certificate, sockets, upstream, database)
         stack.enter_context(running_server(sockets / "dsgserve.sock", database, site.origin))
         yield site
@@ -99,7 +99,7 @@ def running_server(listen: Path, database: Path, origin: str) -> Iterator[None]:
     command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{listen}"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
         try:
-            wait_until(lambda: takes_connections(listen) or server.poll() is not None, what="the server")
+            wait_until(lambda: is_listening(listen) or server.poll() is not None, what="the server")
             assert server.poll() is None
             yield
         finally:

@@ -19,7 +19,7 @@ from tests.dsgctl.operations.doctor.planting import (
     require_reported,
     write_settings,
 )
-from tests.e2e.google import running_google
+from tests.e2e.google import run_google
 
 FAULTS: list[Fault] = [
     (
@@ -56,7 +56,7 @@ def test_a_planted_fault_is_reported(fault: Fault, here: Installation, examine: 
 
 @pytest.fixture
 def google(here: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    with running_google(tmp_path, here.site.certificate) as started:
+    with run_google(tmp_path, here.site.certificate) as started:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://localhost:{started.port}")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(started.credentials))
         yield started

@@ -21,7 +21,7 @@ from tests.dsgctl.operations.doctor.planting import (
     write_settings,
 )
 from tests.e2e.local import free_port
-from tests.e2e.proxy import nginx
+from tests.e2e.proxy import run_nginx
 from tests.patience import PATIENCE
 
 FAULTS: list[Fault] = [
@@ -186,7 +186,7 @@ def front(
     here: Installation, tmp_path: Path, alter: Callable[[str], str] = str, certificate: Path | None = None
 ) -> Iterator[str]:
     """Another nginx before the same server; its origin is in the settings."""
-    with nginx(
+    with run_nginx(
         tmp_path,
         certificate or here.site.certificate,
         here.site.upstream,

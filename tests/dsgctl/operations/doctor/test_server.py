@@ -13,7 +13,7 @@ from dsgctl.store import process_registry
 from tests.dsgctl.operations.doctor.installation import IS_ROOT, Installation, running_server
 from tests.dsgctl.operations.doctor.listener import listening_server
 from tests.dsgctl.operations.doctor.planting import Examine, Fault, each_fault, find_row, require_reported
-from tests.e2e.conftest import running
+from tests.e2e.conftest import run_server
 from tests.e2e.local import free_port, wait_until
 
 FAULTS: list[Fault] = [
@@ -90,7 +90,7 @@ def test_a_server_on_another_port_is_found_by_what_it_tells(
     here: Installation, examine: Examine, tmp_path: Path
 ) -> None:
 
-    with running(here.database, tmp_path) as server:
+    with run_server(here.database, tmp_path) as server:
         wait_until(lambda: bool(process_registry.list_running(here.database, now=time.time())), what="what it tells")
         _, rows = examine(host=replace(here.host, sockets=tmp_path))
         find_row(rows, "server", "ok", f"answers on {server.origin.removeprefix('http://')}")

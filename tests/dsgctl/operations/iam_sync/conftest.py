@@ -9,7 +9,7 @@ import pytest
 import dsgctl.operations.iam_sync
 from tests.dsgctl.commands.running import Quick, Result
 from tests.dsgctl.operations.iam_sync.lab import OTHERS, Do
-from tests.e2e.google import Google, running_google
+from tests.e2e.google import Google, run_google
 from tests.e2e.google_iam import BucketPolicies
 from tests.e2e.local import make_certificate
 
@@ -21,7 +21,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def google(tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
-    with running_google(tmp_path, certificate) as started:
+    with run_google(tmp_path, certificate) as started:
         for name, value in started.settings.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("DSG_STORAGE_URL", f"https://localhost:{started.port}")
