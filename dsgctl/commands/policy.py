@@ -26,7 +26,7 @@ _FILE = click.argument("file", metavar="FILE.yaml", type=click.Path(path_type=Pa
 _PRUNE = click.option(
     "--prune", is_flag=True, help="Take away what the file declared before and no longer does; nothing else."
 )
-_OWN = "file.apply"  # the record of the file itself, which is no change of what people may do
+_FILE_RECORD = "file.apply"  # of the file itself: it changes no permission
 
 
 @click.command("apply", epilog="\b\nExample:\n  dsgctl apply policy.yaml --dry-run\n  dsgctl apply policy.yaml")
@@ -45,14 +45,14 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
     """
     document = _read(session, file)
     if prune and not dry_run and not yes:
-        going = [record for record in _run(session, document, prune=True, dry_run=True)[0] if _takes_away(record)]
-        if going:
-            _confirm(session, document.name, going)
+        records, _ = _run(session, document, prune=True, dry_run=True)
+        if removals := [record for record in records if _sign(record) == "-"]:
+            _confirm(session, document.name, removals)
     name, records = document.name, _apply(session, document, prune=prune, dry_run=dry_run)
     if session.output.format == "table":
-        made = "would make" if dry_run else "made"
+        verb = "would make" if dry_run else "made"
         changes = format_holdings({"changes": len(records)})
-        echo(printable(f"{name}: {made} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
+        echo(printable(f"{name}: {verb} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
     if not dry_run:
         touched = {word.removeprefix("dataset:") for record in records for word in record.target.split(" ")}
         warn_if_closed_to_all(
@@ -72,15 +72,15 @@ def diff(session: Session, file: Path, prune: bool) -> int:
 
 
 def _read(session: Session, file: Path) -> "Document":
-    from dsgctl.policy import document  # YAML, which no other command needs
+    from dsgctl.policy.reader import read_policy  # YAML, which no other command needs
 
-    with _told_by_line(session):
-        return document.read(file)
+    with _list_problems(session):
+        return read_policy(file)
 
 
 @contextmanager
-def _told_by_line(session: Session) -> Iterator[None]:
-    """Print several faults of a file a line each, where people read them; as JSON they are one object."""
+def _list_problems(session: Session) -> Iterator[None]:
+    """For people, print several problems of a file a line each; as JSON they are one object."""
     from dsgctl.policy.document import BadFile
 
     try:
@@ -94,31 +94,27 @@ def _told_by_line(session: Session) -> Iterator[None]:
 
 
 def _run(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> "tuple[list[Record], ApplyResult]":
-    from dsgctl.policy import applying
+    from dsgctl.policy.applying import apply_policy  # as above
 
-    seen: list[Record] = []
+    records: list[Record] = []
     actor = f"file:{document.name} by {session.actor}"
-    with _told_by_line(session), session.change(actor=actor, dry_run=dry_run, watch=seen.append) as opened:
-        applied = applying.apply(opened, document, prune=prune)
-    return [record for record in seen if record.action != _OWN], applied
+    with _list_problems(session), session.change(actor=actor, dry_run=dry_run, watch=records.append) as change:
+        result = apply_policy(change, document, prune=prune)
+    return [record for record in records if record.action != _FILE_RECORD], result
 
 
 def _apply(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> list[Record]:
-    records, applied = _run(session, document, prune=prune, dry_run=dry_run)
-    _print(session, records, applied)
+    records, result = _run(session, document, prune=prune, dry_run=dry_run)
+    _print(session, records, result)
     return records
 
 
-def _confirm(session: Session, name: str, going: list[Record]) -> None:
-    for record in going:
+def _confirm(session: Session, name: str, removals: list[Record]) -> None:
+    for record in removals:
         sign, text = _line(record)
         echo(printable(f"{sign} {text}"), err=True)
-    what = counted(len(going), "thing")
-    session.confirm(f"{name}: {what} that it no longer declares, as above, will be taken away", yes=False)
-
-
-def _takes_away(record: Record) -> bool:
-    return _sign(record) == "-"
+    things = counted(len(removals), "thing")
+    session.confirm(f"{name}: {things} that it no longer declares, as above, will be taken away", yes=False)
 
 
 def _sign(record: Record) -> str:
@@ -126,35 +122,35 @@ def _sign(record: Record) -> str:
     return {"add": "+", "remove": "-", "revoke": "-", "retire": "-"}.get(verb, "~")
 
 
-def _print(session: Session, records: list[Record], applied: "ApplyResult") -> None:
+def _print(session: Session, records: list[Record], result: "ApplyResult") -> None:
     if session.output.format != "table":
         session.print_plan(records)
     else:
         for record in records:
             sign, text = _line(record)
             echo(printable(f"{sign} {text}"), colour={"+": "green", "-": "red"}.get(sign, "yellow"))
-    for what in applied.undeclared:
-        echo(printable(f"no longer declared, and still there: {what}; --prune takes it away"), err=True)
+    for resource in result.undeclared:
+        echo(printable(f"no longer declared, and still there: {resource}; --prune takes it away"), err=True)
 
 
 def _line(record: Record) -> tuple[str, str]:
-    """``+ grant.add``, ``- grant.revoke``, ``~ dataset.set``, with what it is about."""
+    """The sign (``+``, ``-`` or ``~``), and the noun, target and values of a record."""
     noun, sign = record.action.rpartition(".")[0], _sign(record)
     before, after = record.before or {}, record.after or {}
     if sign == "~":
-        said = [
+        parts = [
             f"{key}: {_word(before.get(key))} -> {_word(value)}"
             for key, value in after.items()
             if before.get(key) != value
         ]
     else:
-        nothing: tuple[object, ...] = (None, "", [], False, record.at)
-        said = [f"{key}: {_word(value)}" for key, value in (after or before).items() if value not in nothing]
-    return sign, f"{noun.replace('.', ' ')} {record.target}" + (f" ({', '.join(said)})" if said else "")
+        empty: tuple[object, ...] = (None, "", [], False, record.at)
+        parts = [f"{key}: {_word(value)}" for key, value in (after or before).items() if value not in empty]
+    return sign, f"{noun.replace('.', ' ')} {record.target}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _word(value: object) -> str:
-    """A value as people read it: never as Python writes it."""
+    """A value for people: not in Python's notation."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):

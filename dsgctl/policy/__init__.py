@@ -1,7 +1,9 @@
-"""Policy as a file that people review: groups, datasets, terms and grants, declared in YAML.
+"""Policy files: groups, datasets, terms and grants, declared in YAML and reviewed by people.
 
-document.py   reads such a file, and names the line of everything in it
-resource_types.py      what may be declared: how each kind is brought about, and how it goes
-applying.py   brings the facts up to a file, in one change
-writing.py    writes such a file from what is there
+document.py        the declarations of a file, and its problems with their lines
+yaml_nodes.py      reads YAML within bounds
+reader.py          turns the nodes of a file into declarations
+resource_types.py  how each type of resource is applied and removed
+applying.py        changes the database to match a file, in one transaction
+writing.py         writes a file that matches the database
 """

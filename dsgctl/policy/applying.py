@@ -1,4 +1,4 @@
-"""Brings the facts up to a policy file: all of it in the caller's transaction, or nothing."""
+"""Changes the database to match a policy file: all of it in the caller's transaction, or nothing."""
 
 from dataclasses import dataclass, field
 
@@ -6,55 +6,59 @@ from dsgctl.core import policy_ownership
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError, NotAllowed
 from dsgctl.policy.document import BadFile, Document
-from dsgctl.policy.resource_types import APPLY, remove
+from dsgctl.policy.resource_types import RESOURCE_TYPES, remove_resource
 
-_ORDER = list(APPLY)
+_ORDER = list(RESOURCE_TYPES)
 
 
 @dataclass(slots=True)
 class ApplyResult:
-    """What became of a file, beside the changes that the log has.
+    """The result of applying a file, beside the changes that are in the audit log.
 
     Attributes:
-        undeclared: what it declared before, no longer does, and still stays: kind and names.
+        undeclared: resources that the file no longer declares and that were not removed: kind and key.
     """
 
     undeclared: list[str] = field(default_factory=list)
 
 
-def apply(change: Change, document: Document, *, prune: bool) -> ApplyResult:
-    """
+def apply_policy(change: Change, document: Document, *, prune: bool) -> ApplyResult:
+    """Apply every declaration, in the order of `RESOURCE_TYPES`.
+
     Args:
-        prune: take away what the file declared before and no longer does.
+        prune: remove what the file declared earlier and no longer does.
 
     Raises:
-        BadFile: something in it cannot be; every such line is told.
+        BadFile: a declaration cannot be applied; the error names every one.
+        NotAllowed: with ``--as``, the delegate may not do this.
     """
-    before = policy_ownership.list_claimed(change.database, document.name)
+    claimed = policy_ownership.list_claimed(change.database, document.name)
     problems: list[str] = []
-    noted = False
-    for one in sorted(document.declared, key=lambda one: _ORDER.index(one.kind)):
+    recorded = False
+    for declaration in sorted(document.declarations, key=lambda declaration: _ORDER.index(declaration.kind)):
+        kind, key = declaration.kind, declaration.key
         try:
-            APPLY[one.kind](change, one.key, one.values)
-            noted = policy_ownership.claim(change, document.name, one.kind, one.key) or noted
+            RESOURCE_TYPES[kind].apply(change, key, declaration.values)
+            recorded = policy_ownership.claim(change, document.name, kind, key) or recorded
         except NotAllowed:
             raise
         except DsgError as error:
-            problems.append(f"line {one.line}: {error.message}{f' ({error.hint})' if error.hint else ''}")
-    gone = before - {(one.kind, one.key) for one in document.declared}
+            hint = f" ({error.hint})" if error.hint else ""
+            problems.append(f"line {declaration.line}: {error.message}{hint}")
+    surplus = claimed - {(declaration.kind, declaration.key) for declaration in document.declarations}
     result = ApplyResult()
-    for kind, key in sorted(gone, key=lambda one: (-_ORDER.index(one[0]), one[1])):
+    for kind, key in sorted(surplus, key=lambda resource: (-_ORDER.index(resource[0]), resource[1])):
         if not prune:
             result.undeclared.append(f"{kind} {' '.join(filter(None, key))}")
             continue
         try:
-            remove(change, kind, key)
+            remove_resource(change, kind, key)
         except DsgError as error:
             problems.append(f"line 1: {error.message} ({error.hint})")
         policy_ownership.release(change, kind, key)
-        noted = True
+        recorded = True
     if problems:
         raise BadFile(document.path, problems)
-    if noted:
-        change.record("file.apply", f"file:{document.name}", after={"declares": len(document.declared)})
+    if recorded:
+        change.record("file.apply", f"file:{document.name}", after={"declares": len(document.declarations)})
     return result

@@ -1,107 +1,211 @@
-"""Writes a policy file of what is there: applied to the same facts, it changes nothing."""
+"""Writes a policy file that matches the database: applying it changes nothing."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import yaml
 
 from dsgctl.core import datasets, grants, groups, locations, policy_ownership, service_accounts, terms, versions
 from dsgctl.core.clock import now
-from dsgctl.policy import document
+from dsgctl.policy.reader import parse_policy
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Group
 
 
-def write_policy(database: Database, names: list[str]) -> str:
-    """The file for these datasets, and for the groups and service accounts that have to do with them.
+class GroupEntry(TypedDict):
+    """Emails."""
 
-    Grants that have ended, people themselves, and what was given with ``--as`` are not in it. Call it in a
-    `Database.snapshot`.
+    members: list[str]
+    leads: NotRequired[list[str]]
+
+
+class ServiceAccountEntry(TypedDict):
+    description: str
+
+
+class VersionEntry(TypedDict):
+    public: bool
+
+
+class LocationEntry(TypedDict):
+    """``location`` is ``gs://BUCKET/PREFIX``."""
+
+    location: str
+    version: str
+
+
+class Scope(TypedDict, total=False):
+    """Of terms: the version or the service that they are limited to."""
+
+    version: str
+    service: str
+
+
+class TermsEntry(TypedDict):
+    name: str
+    version: NotRequired[str]
+    service: NotRequired[str]
+    text: str
+
+
+# One of "user", "group" and "service-account", and "permission"; "expires" is a time as text.
+GrantEntry = TypedDict(
+    "GrantEntry",
+    {
+        "user": str,
+        "group": str,
+        "service-account": str,
+        "permission": str,
+        "version": str,
+        "scope": str,
+        "expires": str,
+    },
+    total=False,
+)
+
+
+class DatasetEntry(TypedDict):
+    """``access`` is ``closed`` or ``public``."""
+
+    description: str
+    access: str
+    versions: NotRequired[dict[str, VersionEntry]]
+    locations: NotRequired[list[LocationEntry | str]]
+    terms: NotRequired[list[TermsEntry]]
+    grants: NotRequired[list[GrantEntry]]
+
+
+# The whole file; resources by name.
+PolicyFile = TypedDict(
+    "PolicyFile",
+    {
+        "name": str,
+        "groups": NotRequired[dict[str, GroupEntry]],
+        "service-accounts": NotRequired[dict[str, ServiceAccountEntry]],
+        "datasets": dict[str, DatasetEntry],
+    },
+)
+
+
+def write_policy(database: Database, names: list[str]) -> str:
+    """The file for some datasets, and for the groups and service accounts in their grants.
+
+    It leaves out expired grants, user accounts, and what was given with ``--as``. Call it in a `Database.snapshot`.
 
     Raises:
         NotFound: there is no such dataset.
     """
-    found = {name: _dataset(database, name) for name in names}
-    given = [grant for dataset in found.values() for grant in dataset.get("grants", [])]
-    used = sorted({grant[key] for grant in given for key in ("group", "scope") if key in grant})
-    accounts = sorted({grant["service-account"] for grant in given if "service-account" in grant})
-    policy: dict[str, Any] = {"name": " ".join(names)}
-    if used:
-        policy["groups"] = {name: _group(database, groups.find(database, name)) for name in used}
+    entries = {name: _build_dataset(database, name) for name in names}
+    all_grants = [grant for entry in entries.values() for grant in entry.get("grants", [])]
+    group_names = {grant["group"] for grant in all_grants if "group" in grant}
+    group_names |= {grant["scope"] for grant in all_grants if "scope" in grant}
+    accounts = sorted({grant["service-account"] for grant in all_grants if "service-account" in grant})
+    policy: PolicyFile = {"name": " ".join(names), "datasets": {}}
+    if group_names:
+        policy["groups"] = {name: _build_group(database, groups.find(database, name)) for name in sorted(group_names)}
     if accounts:
         policy["service-accounts"] = {
             slug: {"description": service_accounts.find(database, slug).description} for slug in accounts
         }
-    policy["datasets"] = found
-    return _dump(_named_after_its_owner(database, policy))
+    policy["datasets"] = entries
+    return _dump(_name_after_owner(database, policy))
 
 
-def _dump(policy: dict[str, Any]) -> str:
-    return yaml.dump(policy, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+def _dump(policy: PolicyFile) -> str:
+    order = ("name", "groups", "service-accounts", "datasets")
+    return yaml.dump(
+        {key: policy[key] for key in order if key in policy},  # type: ignore[literal-required]
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
 
 
-def _named_after_its_owner(database: Database, policy: dict[str, Any]) -> dict[str, Any]:
-    """The policy under the name of the file that declares it, if there is one and all that it declares is here: only
-    so can it be applied beside, or in place of, that file."""
-    keys = {(one.kind, one.key) for one in document.parse(Path("export"), _dump(policy).encode(), Path()).declared}
+def _name_after_owner(database: Database, policy: PolicyFile) -> PolicyFile:
+    """The policy under the name of the file that declared its resources, if one file did and all its resources are in
+    this one. Otherwise it could not be applied beside that file or replace it."""
+    document = parse_policy(Path("export"), _dump(policy).encode(), Path())
+    keys = {(declaration.kind, declaration.key) for declaration in document.declarations}
     owners = {file for kind, key in keys if (file := policy_ownership.file_of(database, kind, key))}
     if len(owners) == 1 and policy_ownership.list_claimed(database, owner := owners.pop()) <= keys:
-        return policy | {"name": owner}
+        return {**policy, "name": owner}
     return policy
 
 
 class _Dumper(yaml.SafeDumper):
-    """Names of versions that look like numbers stay text; terms of several lines stay lines."""
+    """Quotes versions that look like numbers, and writes terms of several lines as lines."""
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)
 
 
-def _dataset(database: Database, name: str) -> dict[str, Any]:
-    dataset = datasets.find(database, name)
-    policy: dict[str, Any] = {"description": dataset.description, "access": dataset.access}
-    at = now()
-    locations_of_it = [
+def _build_dataset(database: Database, name: str) -> DatasetEntry:
+    dataset, at = datasets.find(database, name), now()
+    entry: DatasetEntry = {"description": dataset.description, "access": dataset.access}
+    if by_name := {row["name"]: VersionEntry(public=row["public"]) for row in versions.list_versions(database, name)}:
+        entry["versions"] = by_name
+    places: list[LocationEntry | str] = [
         {"location": row["location"], "version": row["version"]} if row["version"] else row["location"]
         for row in locations.list_locations(database, name)
     ]
-    documents = [
-        {"name": row["name"]}
-        | {key: row[key] for key in ("version", "service") if row[key]}
-        | {"text": terms.find(database, row["id"]).text}
-        for row in terms.list_in_force(database, at)
-        if row["dataset"] == name
-    ]
-    parts = {
-        "versions": {row["name"]: {"public": row["public"]} for row in versions.list_versions(database, name)},
-        "locations": locations_of_it,
-        "terms": documents,
-        "grants": [
-            _grant(row)
-            for row in grants.list_grants(database, dataset=name, by_operators=True)
-            if row["expires"] is None or row["expires"] > at
-        ],
-    }
-    return policy | {key: part for key, part in parts.items() if part}
+    if places:
+        entry["locations"] = places
+    if documents := [
+        _build_terms(database, row) for row in terms.list_in_force(database, at) if row["dataset"] == name
+    ]:
+        entry["terms"] = documents
+    if entries := [
+        _build_grant(row)
+        for row in grants.list_grants(database, dataset=name, by_operators=True)
+        if row["expires"] is None or row["expires"] > at
+    ]:
+        entry["grants"] = entries
+    return entry
 
 
-def _grant(row: dict[str, Any]) -> dict[str, Any]:
-    subject = next(key for key in ("user", "group", "service_account") if row[key])
-    found = {subject.replace("_", "-"): row[subject], "permission": row["permission"]}
-    found |= {key: row[key] for key in ("version", "scope") if row[key]}
-    return found | ({"expires": m.utc_text(row["expires"])} if row["expires"] else {})
+def _build_terms(database: Database, row: dict[str, Any]) -> TermsEntry:
+    """The entry of a row of `terms.list_in_force`."""
+    scope: Scope = {}
+    if row["version"]:
+        scope["version"] = row["version"]
+    if row["service"]:
+        scope["service"] = row["service"]
+    return {"name": row["name"], **scope, "text": terms.find(database, row["id"]).text}
 
 
-def _group(database: Database, group: Group) -> dict[str, Any]:
+def _build_grant(row: dict[str, Any]) -> GrantEntry:
+    """The entry of a row of `grants.list_grants`."""
+    entry: GrantEntry = {}
+    if row["user"]:
+        entry["user"] = row["user"]
+    elif row["group"]:
+        entry["group"] = row["group"]
+    else:
+        entry["service-account"] = row["service_account"]
+    entry["permission"] = row["permission"]
+    if row["version"]:
+        entry["version"] = row["version"]
+    if row["scope"]:
+        entry["scope"] = row["scope"]
+    if row["expires"]:
+        entry["expires"] = m.utc_text(row["expires"])
+    return entry
+
+
+def _build_group(database: Database, group: Group) -> GroupEntry:
+    """Members and leads, without those that were added with ``--as``."""
     query = m.Membership.select(m.Principal.email, m.Membership.leads).join(m.Principal)
-    by_leads = m.DelegatedMember.select(m.DelegatedMember.principal_id).where(m.DelegatedMember.group_id == group.id)
-    given = query.where(m.Membership.group == group.id, m.Membership.principal.not_in(by_leads))
-    people = sorted(database.tuples(given))
-    found: dict[str, Any] = {"members": [email for email, _ in people]}
-    leads = [email for email, leads in people if leads]
-    return found | ({"leads": leads} if leads else {})
+    delegated = m.DelegatedMember.select(m.DelegatedMember.principal_id).where(m.DelegatedMember.group_id == group.id)
+    members = sorted(
+        database.tuples(query.where(m.Membership.group == group.id, m.Membership.principal.not_in(delegated)))
+    )
+    entry: GroupEntry = {"members": [email for email, _ in members]}
+    if leads := [email for email, is_lead in members if is_lead]:
+        entry["leads"] = leads
+    return entry
