@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test tests check guide bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
+.PHONY: help demo test tests check guide schemas bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
 
 help:  ## the targets, and what each is for
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -36,6 +36,9 @@ check: $(VENV)/tested  ## lint, types, and which module may import which
 
 guide: $(VENV)/tested  ## write the parts of the documentation that come from the program
 	$(BIN)/python -m tests.generated_pages
+
+schemas: $(VENV)/tested  ## dump the schema of every migration into tests/fixtures/schemas, for the tests of upgrades
+	$(BIN)/python -m tests.dsgctl.store.schema_dumps
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
