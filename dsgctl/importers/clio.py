@@ -5,6 +5,7 @@ that the export does not list is made too, closed, as the original's own import 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dsgctl.core.grants import ImportedGrant, Target
 from dsgctl.core.validation import Foreign, quoted
 from dsgctl.importers.engine import people
 from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.importers.engine.json_file import JsonFile
 from dsgctl.importers.engine.people import Emails, RoleHolder
 from dsgctl.importers.engine.report import Progress, Report
@@ -52,23 +54,26 @@ class _Export(JsonFile):
         return sum(len(self.content[table]) for table in _KEYS)
 
 
-def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
-    """Take over the people and datasets of an export, in the caller's transaction.
+@dataclass
+class Importer(BaseImporter):
+    """Import the JSON of clio-store's export: users with their roles and groups, and datasets.
 
-    Args:
-        skip_conflicts: leave out what cannot be kept here, and of two emails that differ only by case the second.
-
-    Raises:
-        Invalid, BadRows: the file is no such export, or has bad entries.
-        Conflicts: two emails differ only by case.
-        OSError: the file cannot be read.
+    A global role 'admin' makes an admin; clio_general and clio_write give 'view' and 'edit' on all datasets of the
+    file. On one dataset, clio_read and clio_general give 'view', clio_write 'edit', dataset_admin 'admin'. Everybody
+    joins the group 'user', which may view the public datasets. Other roles are left out and named.
     """
-    taking = ImportRun(change, _Export(source), progress, skip_conflicts)
-    _, new = groups.add(change, _EVERYBODY)
-    taking.count("groups", new)
-    _import_users(taking, _import_datasets(taking))
-    taking.finish()
-    return taking.report
+
+    example = "dsgctl import clio clio.json --dry-run"
+
+    def run(
+        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
+    ) -> Report:
+        taking = ImportRun(change, _Export(Path(source)), progress, skip_conflicts)
+        _, new = groups.add(change, _EVERYBODY)
+        taking.count("groups", new)
+        _import_users(taking, _import_datasets(taking))
+        taking.finish()
+        return taking.report
 
 
 class _Datasets:

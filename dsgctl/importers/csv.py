@@ -22,6 +22,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.grants import Subject, Target
 from dsgctl.core.users import NewUser
 from dsgctl.importers.engine.csv_lines import Record, records
+from dsgctl.importers.engine.importer import BaseImporter, option
 from dsgctl.importers.engine.report import BadRows, Progress, Report
 from dsgctl.store.models import Group
 
@@ -47,31 +48,38 @@ class Person:
         return validation.email_key(self.email)
 
 
-def run(change: Change, source: Path, dataset: str, *, progress: Progress | None = None) -> Report:
-    """Import the people of a file, in the caller's transaction.
+@dataclass
+class Importer(BaseImporter):
+    """Add people from a CSV file with columns email, name, affiliation, notes.
 
-    Raises:
-        BadRows: some rows are not of their form; every one is told.
-        Invalid: the file cannot be read as CSV with these columns.
-        NotFound: there is no such dataset.
-        OSError: the file cannot be read.
+    They join the group 'user' and get 'view' on the dataset. Existing accounts are only added to.
     """
-    datasets.find(change.database, dataset)
-    report = Report()
-    with _open_source(source) as file:
-        total = _check(source, file)
-        group, new_group = groups.add(change, _GROUP)
-        report.count("groups", new=new_group)
-        people = _people(source, file, [])
-        done = 0
-        while batch := list(islice(people, _BATCH)):
-            _import(change, batch, report, source=source, group=group, target=Target(dataset, "view"))
-            done += len(batch)
-            if progress:
-                progress(done, total)
-        if done != total:
-            raise Invalid(f"{source} was written to while it was read", "run it again when it is complete")
-    return report
+
+    example = "dsgctl import csv people.csv --dataset fish2 --dry-run"
+    can_skip_conflicts = False
+
+    dataset: str = option("The dataset on which everyone gets 'view'.", completes="dataset")
+
+    def run(
+        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
+    ) -> Report:
+        datasets.find(change.database, self.dataset)
+        path = Path(source)
+        report = Report()
+        with _open_source(path) as file:
+            total = _check(path, file)
+            group, new_group = groups.add(change, _GROUP)
+            report.count("groups", new=new_group)
+            people = _people(path, file, [])
+            done = 0
+            while batch := list(islice(people, _BATCH)):
+                _import(change, batch, report, source=path, group=group, target=Target(self.dataset, "view"))
+                done += len(batch)
+                if progress:
+                    progress(done, total)
+            if done != total:
+                raise Invalid(f"{source} was written to while it was read", "run it again when it is complete")
+        return report
 
 
 def _import(change: Change, batch: list[Person], report: Report, *, source: Path, group: Group, target: Target) -> None:

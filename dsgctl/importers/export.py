@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ from dsgctl.core import audit
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import quoted
+from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.importers.engine.report import Progress, Report
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store.migrations import LATEST
@@ -33,47 +35,49 @@ _MEND = "nothing was imported; mend it where it was exported, then export again"
 _TABLE = re.compile(r'"([^"\\]{1,60})": \[')
 
 
-def run(change: Change, source: Path, *, progress: Progress | None = None) -> Report:
-    """Load a document, in the caller's transaction. One that was loaded into this database before changes nothing.
+@dataclass
+class Importer(BaseImporter):
+    """Restore a document of 'dsgctl export' into an empty database, with all ids."""
 
-    Raises:
-        Invalid: it is no document of `dsgctl export`, not whole, of another release, or a row cannot be kept.
-        Conflict: the database has other facts.
-        OSError: it cannot be read.
-    """
-    report = Report()
-    with source.open("rb") as file:
-        document = _Document(source, file, progress)
-        head = document.head()
-        empty = not restore.has_facts(change.database)
-        load = Restore(change) if empty else None
-        next_ids = document.next_ids()
-        counts = document.tables(
-            [table for table in transfer_schema.TABLES if table != transfer_schema.AUDIT or table in next_ids], load
-        )
-        origin = f"export:{document.end(counts)}"
-    if load is None:
-        if not audit.find_imported(change.database, [origin]):
-            restore.refuse_facts(change.database)
-        for table, count in counts.items():
-            report.counts(table.replace("_", " "), new=0, of=count)
+    example = "dsgctl import export dsg.json --dry-run"
+    can_skip_conflicts = False
+
+    def run(
+        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
+    ) -> Report:
+        path, report = Path(source), Report()
+        with path.open("rb") as file:
+            document = _Document(path, file, progress)
+            head = document.head()
+            empty = not restore.has_facts(change.database)
+            load = Restore(change) if empty else None
+            next_ids = document.next_ids()
+            counts = document.tables(
+                [table for table in transfer_schema.TABLES if table != transfer_schema.AUDIT or table in next_ids], load
+            )
+            origin = f"export:{document.end(counts)}"
+        if load is None:
+            if not audit.find_imported(change.database, [origin]):
+                restore.refuse_facts(change.database)
+            for table, count in counts.items():
+                report.counts(table.replace("_", " "), new=0, of=count)
+            return report
+        try:
+            load.finish(next_ids, origin, {"exported": head["exported"]})
+        except Invalid as error:
+            raise Invalid(f"{source}: {error.message}", error.hint) from None
+        for table, count in load.counts.items():
+            report.counts(table.replace("_", " "), new=count, of=count)
+        if load.left_out:
+            report.left_out.append(
+                f"{counted(load.left_out, 'token')}: the document has no hashes (export --with-token-hashes)"
+            )
+        if load.invited_anew:
+            report.noted.append(
+                f"invitations to {load.invited_anew} terms: the document has none (export --with-invitations); "
+                "'dsgctl terms show' shows the new ones"
+            )
         return report
-    try:
-        load.finish(next_ids, origin, {"exported": head["exported"]})
-    except Invalid as error:
-        raise Invalid(f"{source}: {error.message}", error.hint) from None
-    for table, count in load.counts.items():
-        report.counts(table.replace("_", " "), new=count, of=count)
-    if load.left_out:
-        report.left_out.append(
-            f"{counted(load.left_out, 'token')}: the document has no hashes (export --with-token-hashes)"
-        )
-    if load.invited_anew:
-        report.noted.append(
-            f"invitations to {load.invited_anew} terms: the document has none (export --with-invitations); "
-            "'dsgctl terms show' shows the new ones"
-        )
-    return report
 
 
 class _Document:

@@ -1,7 +1,8 @@
 """neuPrint's authorized.json: an object of email -> level. A level counts for the datasets that are named."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from dsgctl.core import datasets
@@ -10,6 +11,7 @@ from dsgctl.core.grants import Target
 from dsgctl.core.validation import quoted
 from dsgctl.importers.engine import people
 from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.importer import BaseImporter, option
 from dsgctl.importers.engine.json_file import JsonFile
 from dsgctl.importers.engine.people import Emails, RoleHolder
 from dsgctl.importers.engine.report import Progress, Report
@@ -30,43 +32,40 @@ class _Levels(JsonFile):
         return len(self.content)
 
 
-def run(
-    change: Change,
-    source: Path,
-    on: Sequence[str],
-    *,
-    skip_conflicts: bool = False,
-    progress: Progress | None = None,
-) -> Report:
-    """Give the people of a file their level on some datasets, in the caller's transaction.
+@dataclass
+class Importer(BaseImporter):
+    """Import neuPrint's authorized.json: who may read or write there.
 
-    Args:
-        on: names of the datasets. One that is not there is an error, and not made: it is more likely a typing mistake.
-        skip_conflicts: of two emails that differ only by case, take the first.
-
-    Raises:
-        NotFound: there is no such dataset.
-        Invalid, BadRows: the file is no such document, or has bad entries.
-        Conflicts: two emails differ only by case.
-        OSError: the file cannot be read.
+    'readonly' gives 'view' on the datasets, 'readwrite' 'edit', and 'admin' makes an admin of the gateway. Any other
+    level is left out and named.
     """
-    names = [datasets.find(change.database, name).name for name in dict.fromkeys(on)]
-    taking = ImportRun(change, _Levels(source), progress, skip_conflicts)
-    emails = Emails()
 
-    def read(row: Row) -> RoleHolder | None:
-        email, level = emails.once(row.text("email"), row.where), row.values["level"]
-        if level == _ADMIN:
-            return RoleHolder(email, admin=True)
-        if not isinstance(level, str) or level not in _PERMISSIONS:
-            what = quoted(level) if isinstance(level, str) else quoted(json.dumps(level)).strip("'")
-            taking.leave_out(f"{row.where}: {email} has {what} there, which is no level that is known here")
-            return None
-        return RoleHolder(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))
+    example = "dsgctl import neuprint authorized.json --dataset fish2 --dry-run"
 
-    def write(batch: list[RoleHolder | None]) -> None:
-        people.import_role_holders(taking, [one for one in batch if one])
+    datasets: tuple[str, ...] = option(
+        "A dataset that the levels apply to; may be given several times.", completes="dataset", multiple=True
+    )
 
-    taking.batches("authorized.json", read, write)
-    taking.finish()
-    return taking.report
+    def run(
+        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
+    ) -> Report:
+        names = [datasets.find(change.database, name).name for name in dict.fromkeys(self.datasets)]
+        taking = ImportRun(change, _Levels(Path(source)), progress, skip_conflicts)
+        emails = Emails()
+
+        def read(row: Row) -> RoleHolder | None:
+            email, level = emails.once(row.text("email"), row.where), row.values["level"]
+            if level == _ADMIN:
+                return RoleHolder(email, admin=True)
+            if not isinstance(level, str) or level not in _PERMISSIONS:
+                what = quoted(level) if isinstance(level, str) else quoted(json.dumps(level)).strip("'")
+                taking.leave_out(f"{row.where}: {email} has {what} there, which is no level that is known here")
+                return None
+            return RoleHolder(email, grants=tuple(Target(name, _PERMISSIONS[level]) for name in names))
+
+        def write(batch: list[RoleHolder | None]) -> None:
+            people.import_role_holders(taking, [one for one in batch if one])
+
+        taking.batches("authorized.json", read, write)
+        taking.finish()
+        return taking.report

@@ -133,7 +133,7 @@ def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
         with (tmp_path / "dumps" / f"{table}.csv").open("a", encoding="utf-8") as file:
             file.write(f"{more}\n")
     with begin_change(database, "os:test") as opened:
-        middle_auth.run(opened, str(tmp_path / "dumps"))
+        middle_auth.Importer().run(opened, str(tmp_path / "dumps"))
         secret = tokens.mint(opened, users.find(database, "mirgax1@example.org"))[1]
     with run_cave(serve, provider, {"mirgax": secret}, tmp_path) as cave:
         found = {path: cave.ask(path, "mirgax").status_code for path in FOREIGN}

@@ -50,7 +50,7 @@ def as_sets(held: Any) -> Any:
 
 def test_the_server_answers_as_the_original_did_from_an_imported_database(database: Database, serve: Serve) -> None:
     with begin_change(database, "os:test") as opened:
-        datasetgateway.run(opened, FIXTURES / "datasetgateway.sqlite3")
+        datasetgateway.Importer().run(opened, FIXTURES / "datasetgateway.sqlite3")
     server = serve()
     expected = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text())
     assert len(expected) == 73

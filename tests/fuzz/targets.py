@@ -22,13 +22,12 @@ from bottle import LocalRequest
 
 from dsgctl.config import Config, load
 from dsgctl.core import datasets, markdown, token_format, users, validation
-from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
 from dsgctl.importers import clio, datasetgateway, export, neuprint
 from dsgctl.importers import csv as people_csv
-from dsgctl.importers.engine.report import Report
+from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
@@ -197,12 +196,12 @@ def _database() -> Database:
     return database
 
 
-IMPORTS: tuple[Callable[[Change, Path], Report], ...] = (
-    clio.run,
-    lambda opened, path: neuprint.run(opened, path, ("fish2",)),
-    lambda opened, path: people_csv.run(opened, path, "fish2"),
-    export.run,
-    datasetgateway.run,
+IMPORTERS: tuple[Callable[[], BaseImporter], ...] = (
+    clio.Importer,
+    lambda: neuprint.Importer(("fish2",)),
+    lambda: people_csv.Importer("fish2"),
+    export.Importer,
+    datasetgateway.Importer,
 )
 
 
@@ -213,7 +212,7 @@ def document(data: bytes) -> None:
         file.flush()
         try:
             with begin_change(_database(), "os:fuzz", dry_run=True) as opened:
-                IMPORTS[data[0] % len(IMPORTS) if data else 0](opened, Path(file.name))
+                IMPORTERS[data[0] % len(IMPORTERS) if data else 0]().run(opened, file.name)
         except (DsgError, StoreError) as error:
             assert "\n" not in error.message
 

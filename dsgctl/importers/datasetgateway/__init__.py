@@ -1,5 +1,6 @@
 """The database of the original DatasetGateway: ids of users, datasets and terms stay, tokens keep working."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from dsgctl.core.change import Change
@@ -10,9 +11,10 @@ from dsgctl.importers.datasetgateway.history import import_history
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
 from dsgctl.importers.datasetgateway.rules import import_acceptances, import_grants, import_terms
 from dsgctl.importers.datasetgateway.source import open_source
+from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.importers.engine.report import Progress, Report
 
-__all__ = ["run"]
+__all__ = ["Importer"]
 
 # In the order in which facts refer to each other.
 _STEPS = (
@@ -32,24 +34,20 @@ _STEPS = (
 )
 
 
-def run(change: Change, source: Path, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
-    """Take over all that a database of the original server holds, in the caller's transaction.
+@dataclass
+class Importer(BaseImporter):
+    """Import a database of the original DatasetGateway: ids are kept, and tokens keep working."""
 
-    What is here already stays as it is here, and a second run changes nothing; where the two differ,
-    the report says so. What was removed here since, such as a grant, comes back: it is new here.
+    example = "dsgctl import datasetgateway db.sqlite3 --dry-run"
+    metavar = "DB.sqlite3"
 
-    Args:
-        skip_conflicts: leave out that against which something stands, with all that hangs on it, and say so.
-
-    Raises:
-        BadRows: values in it cannot be kept here; every such row is told.
-        Invalid: the file is damaged, or of another program or release.
-        Conflict: an id, a name or an address is somebody else's here.
-    """
-    with open_source(source) as found:
-        taking = DatasetGatewayRun(change, found, progress, skip_conflicts)
-        for step in _STEPS:
-            step(taking)
-        taking.report.noted.extend(found.lost())
-        taking.finish()
-        return taking.report
+    def run(
+        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
+    ) -> Report:
+        with open_source(Path(source)) as found:
+            taking = DatasetGatewayRun(change, found, progress, skip_conflicts)
+            for step in _STEPS:
+                step(taking)
+            taking.report.noted.extend(found.lost())
+            taking.finish()
+            return taking.report

@@ -7,10 +7,12 @@ rules.py       terms, permissions, who accepted and who administers what
 data.py        datasets, service tables, public roots
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
+from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.importers.engine.report import Progress, Report
 from dsgctl.importers.middle_auth.accounts import import_groups, import_tokens, import_users
 from dsgctl.importers.middle_auth.csv_source import CsvDumps
@@ -19,7 +21,7 @@ from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
 from dsgctl.importers.middle_auth.rules import import_acceptances, import_grants, import_terms
 from dsgctl.importers.middle_auth.tables import APP, NO_PLACE, Tables
 
-__all__ = ["run"]
+__all__ = ["Importer"]
 
 # In the order in which facts refer to each other.
 _STEPS = (
@@ -35,34 +37,49 @@ _STEPS = (
 )
 
 
-def run(change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None) -> Report:
-    """Take over all that a middle_auth server holds, in the caller's transaction.
+@dataclass
+class Importer(BaseImporter):
+    """Import from middle_auth, CAVE's own server: ids are kept, and tokens keep working.
 
-    What is here already stays as it is here, and a second run changes nothing. A row of dataset_admin
-    becomes a grant of ``admin``, which, unlike there, brings the levels below it.
-
-    Args:
-        source: a directory of CSV dumps, or the URL of the database.
-        skip_conflicts: leave out that against which something stands, with all that hangs on it, and say so.
-
-    Raises:
-        BadRows, Invalid: it cannot be read, or a row is bad or names what is not there.
-        Conflicts: an id, a name or an address is somebody else's here, or stands twice there.
+    SOURCE is a directory with a CSV dump of each of its tables (PostgreSQL's COPY, with header), or the URL of its
+    database, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE, which is only read. Keep the password out
+    of the URL: PGPASSWORD, ~/.pgpass or MYSQL_PWD.
     """
-    if "://" in source:
-        # Not at the top: only needed for a database.
-        from dsgctl.importers.middle_auth import drivers, sql_source
 
-        with sql_source.open_source(source) as tables:
-            report = _run(change, tables, skip_conflicts, progress)
-        if drivers.has_password(source):
-            report.remarks.append("the password in the URL was in the list of processes: use PGPASSWORD or MYSQL_PWD")
-        return report
-    path = Path(source)
-    if not path.is_dir():
-        what = "is not a directory" if path.exists() else "is not there"
-        raise Invalid(f"{source} {what}", "name a directory with a CSV dump of each table, or a database by its URL")
-    return _run(change, CsvDumps(path), skip_conflicts, progress)
+    example = "dsgctl import middle-auth dumps --dry-run"
+    metavar = "SOURCE"
+
+    @staticmethod
+    def label(source: str) -> str:
+        """A URL without its password."""
+        if "://" not in source:
+            return source
+        # Not at the top: only needed for a database.
+        from dsgctl.importers.middle_auth import drivers
+
+        return drivers.address(source)
+
+    def run(
+        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
+    ) -> Report:
+        if "://" in source:
+            # Not at the top: only needed for a database.
+            from dsgctl.importers.middle_auth import drivers, sql_source
+
+            with sql_source.open_source(source) as tables:
+                report = _run(change, tables, skip_conflicts, progress)
+            if drivers.has_password(source):
+                report.remarks.append(
+                    "the password in the URL was in the list of processes: use PGPASSWORD or MYSQL_PWD"
+                )
+            return report
+        path = Path(source)
+        if not path.is_dir():
+            what = "is not a directory" if path.exists() else "is not there"
+            raise Invalid(
+                f"{source} {what}", "name a directory with a CSV dump of each table, or a database by its URL"
+            )
+        return _run(change, CsvDumps(path), skip_conflicts, progress)
 
 
 def _run(change: Change, found: Tables, skip_conflicts: bool, progress: Progress | None) -> Report:
@@ -77,13 +94,3 @@ def _run(change: Change, found: Tables, skip_conflicts: bool, progress: Progress
     found.check_unchanged()
     taking.finish()
     return taking.report
-
-
-def label(source: str) -> str:
-    """A source as messages and the log may name it: no password of a URL is in it."""
-    if "://" not in source:
-        return source
-    # Not at the top: only needed for a database.
-    from dsgctl.importers.middle_auth import drivers
-
-    return drivers.address(source)

@@ -31,7 +31,7 @@ def gateway(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     path.write_bytes(empty_database.read_bytes())
     with opened(path) as database:
         run = Run(database)
-        run(datasetgateway.run, FIXTURES / "datasetgateway.sqlite3")
+        run(datasetgateway.Importer().run, FIXTURES / "datasetgateway.sqlite3")
         bucket = next(row["name"] for row in buckets.list_buckets(database))
         run(buckets.set_attributes, bucket, iam=True)
         run(iam_ledger.finish, bucket, Difference(add=("user:ada@example.org",)))

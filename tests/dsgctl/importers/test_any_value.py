@@ -100,10 +100,10 @@ def test_in_a_database_of_datasetgateway(run: Run, tmp_path: Path, seed: int) ->
         except apsw.Error:
             continue
     connection.close()
-    imported = attempt(run, datasetgateway.run, source, skip_conflicts=False)
-    if not imported and attempt(run, datasetgateway.run, source, skip_conflicts=True):
+    imported = attempt(run, datasetgateway.Importer().run, source, skip_conflicts=False)
+    if not imported and attempt(run, datasetgateway.Importer().run, source, skip_conflicts=True):
         before = run.content()
-        assert not run(datasetgateway.run, source, skip_conflicts=True).changed
+        assert not run(datasetgateway.Importer().run, source, skip_conflicts=True).changed
         assert run.content() == before
 
 
@@ -121,8 +121,8 @@ def test_in_dumps_of_middle_auth(run: Run, tmp_path: Path, seed: int) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator=dice.choice(("\n", "\r\n", "\r"))).writerows(rows)
     dumps = str(tmp_path / "dumps")
-    if not attempt(run, middle_auth.run, dumps, skip_conflicts=False):
-        attempt(run, middle_auth.run, dumps, skip_conflicts=True)
+    if not attempt(run, middle_auth.Importer().run, dumps, skip_conflicts=False):
+        attempt(run, middle_auth.Importer().run, dumps, skip_conflicts=True)
 
 
 def _value(dice: random.Random, depth: int = 0) -> Any:
@@ -153,12 +153,10 @@ def test_in_a_json_document(run: Run, tmp_path: Path, seed: int) -> None:
     document = {"users": people, "datasets": {"vnc": _value(dice), str(dice.choice(VALUES)): {"public": _value(dice)}}}
     source = tmp_path / "clio.json"
     source.write_text(json.dumps(document, indent=dice.choice((None, 1))))
-    if not attempt(run, clio.run, source, skip_conflicts=False):
-        attempt(run, clio.run, source, skip_conflicts=True)
+    if not attempt(run, clio.Importer().run, source, skip_conflicts=False):
+        attempt(run, clio.Importer().run, source, skip_conflicts=True)
     source.write_text(json.dumps({str(dice.choice(VALUES)): _value(dice), "a@example.org": _value(dice)}))
 
-    def levels(change: Any, path: Path, *, skip_conflicts: bool) -> Any:
-        return neuprint.run(change, path, ("fish2",), skip_conflicts=skip_conflicts)
-
+    levels = neuprint.Importer(("fish2",)).run
     if not attempt(run, levels, source, skip_conflicts=False):
         attempt(run, levels, source, skip_conflicts=True)

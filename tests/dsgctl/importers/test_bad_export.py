@@ -196,7 +196,7 @@ def test_a_bad_document_is_refused_in_one_line_and_nothing_is_written(
     source.write_text(text if name in UNSEALED else sealed(text), encoding="utf-8")
     before = run.content()
     with refused(Invalid, "bad.json", *parts):
-        run(export_importer.run, source)
+        run(export_importer.Importer().run, source)
     assert run.content() == before
 
 
@@ -204,14 +204,14 @@ def test_a_change_that_was_wanted_can_be_imported(document: Path, run: Run, tmp_
     source = tmp_path / "dsg.json"
     changed = sub('"notes": "imported"', '"notes": "moved"')(document.read_text(encoding="utf-8"))
     source.write_text(sealed(changed), encoding="utf-8")
-    run(export_importer.run, source)
+    run(export_importer.Importer().run, source)
     assert users.show(run.database, "First.Last+0@Example.ORG")["notes"] == "moved"
 
 
 def test_line_ends_of_another_system_do_no_harm(document: Path, run: Run, tmp_path: Path) -> None:
     source = tmp_path / "dsg.json"
     source.write_bytes(document.read_bytes().replace(b"\n", b"\r\n"))
-    assert run(export_importer.run, source).changed
+    assert run(export_importer.Importer().run, source).changed
 
 
 @pytest.mark.parametrize("place", [0, 1, 30, 400, 5000, 100_000, -200])
@@ -222,7 +222,7 @@ def test_a_byte_of_garbage_is_found(document: Path, run: Run, tmp_path: Path, pl
     source.write_bytes(content)
     before = run.content()
     with refused(Invalid, "bad.json"):
-        run(export_importer.run, source)
+        run(export_importer.Importer().run, source)
     assert run.content() == before
 
 
@@ -236,7 +236,7 @@ def test_half_a_gigabyte_of_nothing_takes_neither_memory_nor_time(
         file.truncate(500 * 2**20)
     tracemalloc.start()
     with refused(Invalid, "large.json"):
-        run(export_importer.run, source)
+        run(export_importer.Importer().run, source)
     assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     tracemalloc.stop()
 
@@ -281,7 +281,7 @@ def test_whatever_somebody_writes_into_it_is_refused_or_imported_whole(other: Ru
         begin, end = chance.choice(values) if chance.random() < 0.7 else (at, at + 1)
         source.write_text(text[:begin] + chance.choice(WORDS) + text[end:], encoding="utf-8")
         try:
-            other(export_importer.run, source, dry_run=True)
+            other(export_importer.Importer().run, source, dry_run=True)
             outcomes["imported"] += 1
         except Invalid as error:
             assert f"{error.message}; {error.hint}".isprintable()

@@ -65,7 +65,7 @@ ROLES: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
 @pytest.mark.parametrize(("entry", "expected"), ROLES.values(), ids=ROLES)
 def test_what_becomes_of_a_role(run: Run, source: Path, entry: dict[str, Any], expected: set[tuple[str, str]]) -> None:
     write(source, {"Ada@example.org": {"name": "Ada", **entry}})
-    report = run(clio.run, source)
+    report = run(clio.Importer().run, source)
     assert direct(run, "ada@example.org") == expected
     assert not report.left_out
     ada = users.show(run.database, "ada@example.org")
@@ -81,7 +81,7 @@ def test_a_global_admin_becomes_an_admin_and_a_disabled_account_stays_one(run: R
             "old@example.org": {"name": "Old", "disabled": True, "datasets": {"VNC": ["clio_read"]}},
         },
     )
-    run(clio.run, source)
+    run(clio.Importer().run, source)
     assert users.find(run.database, "root@example.org").admin
     assert not users.find(run.database, "old@example.org").active
     assert direct(run, "root@example.org") == set()
@@ -89,7 +89,13 @@ def test_a_global_admin_becomes_an_admin_and_a_disabled_account_stays_one(run: R
 
 def test_groups_are_made_and_what_is_public_is_seen_by_everybody(run: Run, source: Path) -> None:
     write(source, {"ada@example.org": {"groups": ["lab one", "proofreaders"]}, "bo@example.org": {}})
-    assert added(run(clio.run, source)) == {"groups": 3, "datasets": 3, "users": 2, "memberships": 4, "grants": 1}
+    assert added(run(clio.Importer().run, source)) == {
+        "groups": 3,
+        "datasets": 3,
+        "users": 2,
+        "memberships": 4,
+        "grants": 1,
+    }
     assert users.show(run.database, "ada@example.org")["groups"] == ["lab one", "proofreaders", "user"]
     for email in ("ada@example.org", "bo@example.org"):
         assert access.granted_permissions(run.facts(email), AT) == {"hemibrain": frozenset({"view"})}
@@ -111,7 +117,7 @@ def test_who_is_here_is_added_to_and_nothing_is_taken_away(run: Run, source: Pat
             "root@example.org": {"name": "R", "disabled": True},
         },
     )
-    report = run(clio.run, source)
+    report = run(clio.Importer().run, source)
     assert added(report) == {"datasets": 2, "memberships": 1, "grants": 1, "people added to": 1, "admins": 1}
     ada, root = users.find(run.database, "ada@example.org"), users.find(run.database, "root@example.org")
     assert (ada.name, ada.admin) == ("Ada Lovelace", True)
@@ -129,9 +135,9 @@ def test_a_second_run_changes_nothing(run: Run, source: Path) -> None:
         for number in range(1200)
     }
     write(source, people)
-    assert run(clio.run, source).added["grants"] == 3601
+    assert run(clio.Importer().run, source).added["grants"] == 3601
     before = run.content()
-    again = run(clio.run, source)
+    again = run(clio.Importer().run, source)
     assert run.content() == before
     assert not again.changed
     assert again.unchanged["grants"] == 3601
@@ -146,7 +152,7 @@ def test_what_is_not_known_is_left_out_and_told_with_its_line(run: Run, source: 
             "bo@example.org": {"datasets": {"VNC": ["janitor", "clio_read"]}, "org": "HHMI"},
         },
     )
-    report = run(clio.run, source)
+    report = run(clio.Importer().run, source)
     assert report.left_out == [
         "users, line 3: ada@example.org has the role 'clio_read' on all datasets, which is not known here",
         "users, line 9: bo@example.org has the role 'janitor' on 'VNC', which is not known here",
@@ -162,9 +168,9 @@ def test_two_emails_that_differ_by_case_are_refused_or_the_second_left_out(run: 
     write(source, {"ada@example.org": {"name": "A"}, "bo@example.org": {}, "ADA@example.org": {"name": "B"}})
     before = run.content()
     with refused(Conflict, "users, line 7: ADA@example.org is the email of users, line 3 too", "--skip-conflicts"):
-        run(clio.run, source)
+        run(clio.Importer().run, source)
     assert run.content() == before
-    report = run(clio.run, source, skip_conflicts=True)
+    report = run(clio.Importer().run, source, skip_conflicts=True)
     assert (report.added["users"], len(report.left_out)) == (2, 1)
     assert users.find(run.database, "ada@example.org").name == "A"
 
@@ -229,16 +235,16 @@ def test_an_entry_that_cannot_be_kept_is_named_and_may_be_left_out(
     source.write_text(content)
     before = run.content()
     with refused(BadRows, "clio.json", part, "--skip-conflicts"):
-        run(clio.run, source)
+        run(clio.Importer().run, source)
     assert run.content() == before
-    report = run(clio.run, source, skip_conflicts=True)
+    report = run(clio.Importer().run, source, skip_conflicts=True)
     assert [line for line in report.left_out if part in line], report.left_out
     assert audit.verify(run.database) is None
 
 
 def test_who_has_a_role_on_what_was_left_out_is_still_taken_over(run: Run, source: Path) -> None:
     write(source, {"ada@example.org": {"datasets": {"": ["admin"], "VNC": ["clio_read"]}}}, {"": {}, "VNC": {}})
-    report = run(clio.run, source, skip_conflicts=True)
+    report = run(clio.Importer().run, source, skip_conflicts=True)
     assert direct(run, "ada@example.org") == {("VNC", "view")}
     assert not users.find(run.database, "ada@example.org").admin
     assert report.left_out[-1] == "users, line 3: the roles of ada@example.org on '', which was left out"
@@ -263,7 +269,7 @@ def test_an_optional_field_that_is_null_is_as_good_as_none(
     run: Run, source: Path, user: dict[str, Any], dataset: dict[str, Any]
 ) -> None:
     write(source, {"ada@example.org": user}, {"VNC": dataset})
-    report = run(clio.run, source)
+    report = run(clio.Importer().run, source)
     assert not report.left_out
     ada = users.show(run.database, "ada@example.org")
     assert (ada["name"], ada["admin"], ada["active"], ada["groups"]) == ("", False, True, ["user"])
@@ -279,7 +285,7 @@ def test_a_dataset_that_only_a_role_names_is_made_closed_and_reported(run: Run, 
         },
         {"VNC": {}},
     )
-    report = run(clio.run, source)
+    report = run(clio.Importer().run, source)
     assert not report.left_out
     assert direct(run, "ada@example.org") == {("VNC", "view"), (" fly", "edit")}
     assert direct(run, "bo@example.org") == {(" fly", "view")}
@@ -295,7 +301,7 @@ def test_another_file_is_refused_and_nothing_is_written(
     source.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = run.content()
     with refused(Invalid, "clio.json", part):
-        run(clio.run, source, skip_conflicts=skip_conflicts)
+        run(clio.Importer().run, source, skip_conflicts=skip_conflicts)
     assert run.content() == before
 
 
@@ -303,4 +309,4 @@ def test_a_file_of_500_mb_is_refused_without_reading_it_all(run: Run, source: Pa
     with source.open("wb") as file:
         file.truncate(500 * 2**20)
     with refused(Invalid, "clio.json is longer than 64 MB"):
-        run(clio.run, source)
+        run(clio.Importer().run, source)

@@ -34,7 +34,7 @@ def added(report: Report) -> dict[str, int]:
 class TestNewPeople:
     def test_they_are_added_join_the_group_and_may_view(self, run: Run, source: Path) -> None:
         source.write_text(HEAD + "Ada@example.org,Ada Lovelace,HHMI,met in Oslo\nbo@example.org,,,\n")
-        report = run(csv.run, source, "fish2")
+        report = run(csv.Importer("fish2").run, source)
         assert added(report) == {"groups": 1, "users": 2, "memberships": 2, "grants": 2}
         ada = users.show(run.database, "ada@example.org")
         assert [ada[key] for key in ("email", "name", "affiliations", "notes", "groups", "leads", "grants")] == [
@@ -84,24 +84,24 @@ class TestNewPeople:
     )
     def test_however_the_file_is_written(self, run: Run, source: Path, content: bytes) -> None:
         source.write_bytes(content)
-        assert added(run(csv.run, source, "fish2"))["users"] == 1
+        assert added(run(csv.Importer("fish2").run, source))["users"] == 1
         assert [(row["email"], row["name"]) for row in users.list_users(run.database)] == [("zoe@example.org", "Zoë")]
 
     def test_a_note_may_have_several_lines(self, run: Run, source: Path) -> None:
         source.write_bytes(b'email,notes\nada@example.org,"one\r\ntwo\nthree"\n')
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)
         assert users.find(run.database, "ada@example.org").notes == "one\ntwo\nthree"
-        assert not run(csv.run, source, "fish2").changed
+        assert not run(csv.Importer("fish2").run, source).changed
 
     def test_a_file_with_a_header_alone_adds_nobody(self, run: Run, source: Path) -> None:
         source.write_text(HEAD)
-        assert added(run(csv.run, source, "fish2")) == {"groups": 1}
+        assert added(run(csv.Importer("fish2").run, source)) == {"groups": 1}
 
     def test_through_a_pipe(self, run: Run, source: Path) -> None:
         os.mkfifo(source)
         writer = threading.Thread(target=source.write_text, args=(HEAD + "ada@example.org,,,\n",))
         writer.start()
-        assert added(run(csv.run, source, "fish2"))["users"] == 1
+        assert added(run(csv.Importer("fish2").run, source))["users"] == 1
         writer.join()
 
 
@@ -125,7 +125,7 @@ class TestKnownPeople:
         self, run: Run, source: Path, row: str, expected: tuple[str, str, list[str]]
     ) -> None:
         source.write_text(HEAD + row + "\n")
-        assert "users" not in added(run(csv.run, source, "fish2"))
+        assert "users" not in added(run(csv.Importer("fish2").run, source))
         ada = users.show(run.database, "ada@example.org")
         assert (ada["name"], ada["notes"], ada["affiliations"]) == expected
         assert (ada["admin"], ada["groups"], ada["grants"]) == (True, ["user"], ["fish2 view"])
@@ -134,14 +134,14 @@ class TestKnownPeople:
     def test_a_blank_name_is_filled(self, run: Run, source: Path) -> None:
         run(users.add, "bo@example.org")
         source.write_text(HEAD + "bo@example.org,Bo Ek,,\n")
-        assert added(run(csv.run, source, "fish2"))["people added to"] == 1
+        assert added(run(csv.Importer("fish2").run, source))["people added to"] == 1
         assert users.find(run.database, "bo@example.org").name == "Bo Ek"
 
     def test_who_leads_the_group_still_does(self, run: Run, source: Path) -> None:
         run(groups.add, "user")
         run(groups.add_member, "user", "ada@example.org", leads=True)
         source.write_text(HEAD + "ada@example.org,,,\n")
-        assert added(run(csv.run, source, "fish2")) == {"grants": 1}
+        assert added(run(csv.Importer("fish2").run, source)) == {"grants": 1}
         assert groups.show(run.database, "user")["leads"] == ["ada@example.org"]
 
     def test_a_grant_of_one_version_is_not_enough_and_one_that_ends_is_told(self, run: Run, source: Path) -> None:
@@ -149,11 +149,11 @@ class TestKnownPeople:
         subject = grants.principal_subject(users.find(run.database, "ada@example.org"))
         run(grants.add, subject, grants.Target("fish2", "view", "v1"))
         source.write_text(HEAD + "ada@example.org,,,\n")
-        report = run(csv.run, source, "fish2")
+        report = run(csv.Importer("fish2").run, source)
         assert added(report)["grants"] == 1
         assert report.skipped == []
         run(grants.add, subject, grants.Target("fish2", "view"), expires=AT + timedelta(days=3))
-        again = run(csv.run, source, "fish2")
+        again = run(csv.Importer("fish2").run, source)
         assert not again.changed
         assert len(again.skipped) == 1
         assert "line 2: ada@example.org" in again.skipped[0]
@@ -164,7 +164,7 @@ class TestKnownPeople:
         source.write_text(HEAD + f"bo@example.org,,,\nada@example.org,,,{'y' * 20_000}\n")
         before = run.content()
         with refused(BadRows, "line 3", "note"):
-            run(csv.run, source, "fish2")
+            run(csv.Importer("fish2").run, source)
         assert run.content() == before
 
 
@@ -172,10 +172,10 @@ class TestAgain:
     def test_a_second_run_changes_nothing_and_says_so(self, run: Run, source: Path) -> None:
         rows = "".join(f"p{number}@example.org,P {number},Lab {number % 7},n\n" for number in range(2500))
         source.write_text(HEAD + rows)
-        first = run(csv.run, source, "fish2")
+        first = run(csv.Importer("fish2").run, source)
         assert added(first) == {"groups": 1, "users": 2500, "memberships": 2500, "grants": 2500}
         before = run.content()
-        second = run(csv.run, source, "fish2")
+        second = run(csv.Importer("fish2").run, source)
         assert run.content() == before  # no audit record either, and the same revision
         assert not second.changed
         assert second.unchanged["users"] == second.unchanged["memberships"] == second.unchanged["grants"] == 2500
@@ -184,12 +184,12 @@ class TestAgain:
     def test_a_row_that_stands_twice_far_apart(self, run: Run, source: Path) -> None:
         others = "".join(f"p{number}@example.org,,,\n" for number in range(1500))
         source.write_text(f"{HEAD}ada@example.org,A,,\n{others}ADA@example.org,A,,\n")
-        assert added(run(csv.run, source, "fish2"))["users"] == 1501
+        assert added(run(csv.Importer("fish2").run, source))["users"] == 1501
 
     def test_a_dry_run_writes_nothing(self, run: Run, source: Path) -> None:
         source.write_text(HEAD + "ada@example.org,Ada,,\n")
         before = run.content()
-        assert run(csv.run, source, "fish2", dry_run=True).changed
+        assert run(csv.Importer("fish2").run, source, dry_run=True).changed
         assert run.content() == before
 
 
@@ -229,7 +229,7 @@ def test_every_bad_row_is_told_with_its_line_and_nothing_is_written(
     source.write_bytes(HEAD.encode() + (rows if isinstance(rows, bytes) else rows.encode()))
     before = run.content()
     with pytest.raises(BadRows) as caught:
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)
     told = dict(problem.split(": ", 1) for problem in caught.value.problems)
     assert list(told) == [f"line {number}" for number in expected]
     for number, part in expected.items():
@@ -240,9 +240,9 @@ def test_every_bad_row_is_told_with_its_line_and_nothing_is_written(
 def test_the_error_counts_all_bad_rows_and_names_the_first(run: Run, source: Path) -> None:
     source.write_text(HEAD + "nobody,,,\n" * 50)
     with refused(BadRows, "people.csv: 50 bad rows", "line 2: ", "line 21: ", "and 30 more"):
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)
     with pytest.raises(BadRows) as caught:
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)
     assert len(caught.value.problems) == 50
     assert "line 22: " not in caught.value.message
 
@@ -277,14 +277,14 @@ def test_another_file_is_refused(run: Run, source: Path, content: bytes, part: s
     source.write_bytes(content)
     before = run.content()
     with refused(Invalid, "people.csv", part):
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)
     assert run.content() == before
 
 
 def test_a_dataset_that_is_not_there_is_not_made(run: Run, source: Path) -> None:
     source.write_text(HEAD + ROW)
     with refused(NotFound, "fish3"):
-        run(csv.run, source, "fish3")
+        run(csv.Importer("fish3").run, source)
     assert [row["name"] for row in datasets.list_datasets(run.database)] == ["fish2"]
 
 
@@ -293,14 +293,14 @@ def test_a_file_that_cannot_be_opened_is_for_the_caller_to_tell(run: Run, source
     if kind == "a directory":
         source.mkdir()
     with pytest.raises(OSError, match=r"people\.csv"):
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)
 
 
 def test_thousands_are_imported_in_batches_and_progress_is_reported(run: Run, source: Path) -> None:
     rows = "".join(f"p{number}@example.org,Person {number},Lab,note {number}\n" for number in range(5000))
     source.write_text(HEAD + rows)
     seen: list[tuple[int, int]] = []
-    run(csv.run, source, "fish2", progress=lambda done, total: seen.append((done, total)))
+    run(csv.Importer("fish2").run, source, progress=lambda done, total: seen.append((done, total)))
     assert seen[0] == (1000, 5000)
     assert seen[-1] == (5000, 5000)
 
@@ -322,7 +322,7 @@ LINE_ENDS: dict[str, bytes] = {
 def test_lines_may_end_as_any_program_ends_them(run: Run, source: Path, content: bytes) -> None:
 
     source.write_bytes(content)
-    report = run(csv.run, source, "fish2")
+    report = run(csv.Importer("fish2").run, source)
     assert report.added["users"] == 3
     notes = {email: users.find(run.database, f"{email}@example.org").notes for email in "abc"}
     assert notes == {"a": "one\ntwo", "b": "x\ny", "c": ""}
@@ -332,16 +332,16 @@ def test_lines_may_end_as_any_program_ends_them(run: Run, source: Path, content:
 def test_a_line_that_ends_with_cr_may_end_anywhere_in_what_is_read_at_once(run: Run, source: Path, size: int) -> None:
     head = b"email,notes\ra@example.org,"
     source.write_bytes(head + b"x" * (size - len(head) - 1) + b"\r\nb@example.org,\r")
-    assert run(csv.run, source, "fish2").added["users"] == 2
+    assert run(csv.Importer("fish2").run, source).added["users"] == 2
 
 
 def test_a_header_alone_adds_nobody(run: Run, source: Path) -> None:
     for content in (b"email", b"email\r", b"email,name\n\n"):
         source.write_bytes(content)
-        assert run(csv.run, source, "fish2").added["users"] == 0
+        assert run(csv.Importer("fish2").run, source).added["users"] == 0
 
 
 def test_a_bad_row_of_old_line_ends_is_named_by_its_line(run: Run, source: Path) -> None:
     source.write_bytes(b'email,notes\ra@example.org,"one\rtwo"\rnobody,\r')
     with refused(BadRows, "line 4: 'nobody' is not an email address"):
-        run(csv.run, source, "fish2")
+        run(csv.Importer("fish2").run, source)

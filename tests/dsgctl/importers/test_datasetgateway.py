@@ -57,7 +57,7 @@ def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("imported") / "dsg.sqlite3"
     shutil.copyfile(empty_database, path)
     database = open_current(path)
-    yield database, Run(database)(datasetgateway.run, ORIGINAL)
+    yield database, Run(database)(datasetgateway.Importer().run, ORIGINAL)
     database.close()
 
 
@@ -322,12 +322,12 @@ class TestWhatIsTakenOver:
 
     def test_other_permissions_pass_through(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE permission SET name = 'proofread' WHERE name = 'manage'")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert {row["permission"] for row in grants.list_grants(run.database)} == {"view", "edit", "proofread", "admin"}
 
     def test_progress_ends_with_all_rows(self, run: Run) -> None:
         seen: list[tuple[int, int]] = []
-        run(datasetgateway.run, ORIGINAL, progress=lambda done, total: seen.append((done, total)))
+        run(datasetgateway.Importer().run, ORIGINAL, progress=lambda done, total: seen.append((done, total)))
         assert seen
         assert seen == sorted(seen)
         assert len({total for _, total in seen}) == 1
@@ -364,9 +364,9 @@ def test_user_cache_is_what_the_original_answered(here: Database, answer: dict[s
 
 class TestAgain:
     def test_a_second_run_changes_nothing_and_says_so(self, run: Run) -> None:
-        first = run(datasetgateway.run, ORIGINAL)
+        first = run(datasetgateway.Importer().run, ORIGINAL)
         before = run.content()
-        second = run(datasetgateway.run, ORIGINAL)
+        second = run(datasetgateway.Importer().run, ORIGINAL)
         assert run.content() == before  # no audit record either, and the same revision
         assert first.changed
         assert not second.changed
@@ -376,18 +376,18 @@ class TestAgain:
         assert second.skipped == first.skipped
 
     def test_what_is_new_there_is_added(self, run: Run, source: Path) -> None:
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         spoil(
             source,
             "INSERT INTO dsg_group (id, name) VALUES (99, 'newcomers')",
             "INSERT INTO user_group (is_admin, group_id, user_id) VALUES (1, 99, 3)",
         )
-        report = run(datasetgateway.run, source)
+        report = run(datasetgateway.Importer().run, source)
         assert {kind: count for kind, count in report.added.items() if count} == {"groups": 1, "memberships": 1}
         assert groups.show(run.database, "newcomers")["leads"] == ["user2@example.org"]
 
     def test_what_was_decided_here_since_stays(self, run: Run) -> None:
-        run(datasetgateway.run, ORIGINAL)
+        run(datasetgateway.Importer().run, ORIGINAL)
         key, email = there("SELECT key, email FROM api_key k JOIN dsg_user u ON u.id = user_id WHERE u.id = 6")[0]
         token = token_checks.check(run.database, PresentedToken(key), ANSWERED).token
         assert token is not None
@@ -396,14 +396,14 @@ class TestAgain:
         run(users.set_attributes, email, name="Somebody")
         run(datasets.set_attributes, "fish2", description="ours", public=True)
         before = run.content()
-        assert not run(datasetgateway.run, ORIGINAL).changed
+        assert not run(datasetgateway.Importer().run, ORIGINAL).changed
         assert run.content() == before
 
     def test_what_differs_is_told(self, run: Run) -> None:
-        run(datasetgateway.run, ORIGINAL)
+        run(datasetgateway.Importer().run, ORIGINAL)
         run(users.set_active, "user5@example.org", False)
         run(datasets.set_attributes, "fish2", public=True)
-        skipped = "\n".join(run(datasetgateway.run, ORIGINAL).skipped)
+        skipped = "\n".join(run(datasetgateway.Importer().run, ORIGINAL).skipped)
         assert "user5@example.org" in skipped
         assert "fish2" in skipped
 
@@ -411,7 +411,7 @@ class TestAgain:
         def watched(*, dry_run: bool) -> list[Record]:
             seen: list[Record] = []
             with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=seen.append) as opened:
-                datasetgateway.run(opened, ORIGINAL)
+                datasetgateway.Importer().run(opened, ORIGINAL)
             return seen
 
         before = run.content()
@@ -425,7 +425,7 @@ class TestAgain:
         run(groups.add, "ours")
         run(groups.add, "lab-3")
         run(users.add_all, [users.NewUser("FIRST.last+0@example.org", {}, (), {"id": 1})])
-        report = run(datasetgateway.run, ORIGINAL)
+        report = run(datasetgateway.Importer().run, ORIGINAL)
         assert report.unchanged["users"] == 1
         assert report.unchanged["groups"] == 1
         assert users.find(run.database, "first.last+0@example.org").id == 1
@@ -441,13 +441,13 @@ class TestIds:
             "DELETE FROM service_account_grant",
             "DELETE FROM service_account",
         )
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         user, _ = run(users.add, "next@example.org")
         assert user.id > 5000
 
     def test_service_accounts_are_numbered_after_everybody(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'dsg_user'")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert min(row["id"] for row in service_accounts.list_service_accounts(run.database)) > 5000
 
 
@@ -487,7 +487,7 @@ def test_a_conflict_names_both_and_changes_nothing(
     prepare(run)
     before = run.content()
     with refused(Conflict, *parts):
-        run(datasetgateway.run, ORIGINAL)
+        run(datasetgateway.Importer().run, ORIGINAL)
     assert run.content() == before
 
 
@@ -496,14 +496,14 @@ def test_a_conflict_that_is_skipped_is_left_out_with_all_that_hangs_on_it(
     run: Run, prepare: Callable[[Run], Any], parts: tuple[str, ...]
 ) -> None:
     prepare(run)
-    report = run(datasetgateway.run, ORIGINAL, skip_conflicts=True)
+    report = run(datasetgateway.Importer().run, ORIGINAL, skip_conflicts=True)
     told = "\n".join(report.left_out)
     for part in parts:
         assert part in told
     assert report.added["users"] >= 40
     assert audit.verify(run.database) is None
     before = run.content()
-    assert not run(datasetgateway.run, ORIGINAL, skip_conflicts=True).changed
+    assert not run(datasetgateway.Importer().run, ORIGINAL, skip_conflicts=True).changed
     assert run.content() == before
 
 
@@ -516,8 +516,8 @@ def test_of_two_emails_that_differ_in_case_the_first_is_kept_and_the_children_of
         "UPDATE dsg_user SET parent_id = 4 WHERE id = 5",
     )
     with refused(Conflict, "dsg_user row 4", "dsg_user row 3", "--skip-conflicts"):
-        run(datasetgateway.run, source)
-    report = run(datasetgateway.run, source, skip_conflicts=True)
+        run(datasetgateway.Importer().run, source)
+    report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
     assert [users.by_id(run.database, number) is None for number in (3, 4, 5)] == [False, True, True]
     told = "\n".join(report.left_out)
     assert "dsg_user row 4: 'USER2@example.org'" in told
@@ -590,7 +590,7 @@ def test_a_value_that_cannot_be_kept_is_named_with_its_row(
     spoil(source, *sql)
     before = run.content()
     with pytest.raises((Invalid, Conflict)) as caught:
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
     message = caught.value.message
     assert str(source) in message or source.name in message
     assert not has_control(message)
@@ -605,10 +605,10 @@ def test_line_ends_of_a_browser_are_kept_as_ours(run: Run, source: Path) -> None
         "UPDATE dsg_user SET notes = 'one' || char(13, 10) || 'two' WHERE id = 3",
         "UPDATE tos_document SET text = '# T' || char(13, 10) || 'be nice' WHERE id = 1",
     )
-    run(datasetgateway.run, source)
+    run(datasetgateway.Importer().run, source)
     assert users.find(run.database, "user2@example.org").notes == "one\ntwo"
     assert terms.find(run.database, 1).text == "# T\nbe nice"
-    assert not run(datasetgateway.run, source).changed
+    assert not run(datasetgateway.Importer().run, source).changed
 
 
 def _cut(size: int) -> Callable[[Path], Any]:
@@ -676,14 +676,14 @@ def test_another_file_is_refused(run: Run, source: Path, make: Callable[[Path], 
     make(source)
     before = run.content()
     with refused(Invalid, source.name, *parts):
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
     assert run.content() == before
     assert {path.name for path in source.parent.iterdir()} <= {source.name}
 
 
 def test_our_own_database_is_refused(run: Run) -> None:
     with refused(Invalid, "dsg.sqlite3"):
-        run(datasetgateway.run, Path(run.database.path))
+        run(datasetgateway.Importer().run, Path(run.database.path))
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -695,7 +695,7 @@ def test_a_byte_of_garbage_is_found_or_harmless(run: Run, source: Path, seed: in
     source.write_bytes(content)
     before = run.content()
     try:
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
     except DsgError as error:
         assert isinstance(error, (Invalid, Conflict))
         assert source.name in error.message
@@ -705,14 +705,14 @@ def test_a_byte_of_garbage_is_found_or_harmless(run: Run, source: Path, seed: in
 
 class TestTheSourceIsLeftAlone:
     def test_nothing_is_written_to_it_nor_beside_it(self, run: Run, source: Path) -> None:
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert source.read_bytes() == ORIGINAL.read_bytes()
         assert [path.name for path in source.parent.iterdir()] == [source.name]
 
     def test_nor_when_it_is_in_wal_mode_and_closed(self, run: Run, source: Path) -> None:
         spoil(source, "PRAGMA journal_mode = wal", "UPDATE dsg_user SET name = 'Wal' WHERE id = 3")
         before = source.read_bytes()
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert source.read_bytes() == before
         assert [path.name for path in source.parent.iterdir()] == [source.name]
         assert users.find(run.database, "user2@example.org").name == "Wal"
@@ -721,7 +721,7 @@ class TestTheSourceIsLeftAlone:
         server = apsw.Connection(str(source))
         server.execute("PRAGMA journal_mode = wal")
         server.execute("UPDATE dsg_user SET name = 'Wal' WHERE id = 3")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         server.close()
         assert users.find(run.database, "user2@example.org").name == "Wal"
 
@@ -729,7 +729,7 @@ class TestTheSourceIsLeftAlone:
         server = apsw.Connection(str(source))
         server.execute("BEGIN IMMEDIATE")
         server.execute("UPDATE dsg_user SET name = 'Half' WHERE id = 3")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         server.execute("ROLLBACK")
         server.close()
         assert users.find(run.database, "user2@example.org").name == ""
@@ -748,13 +748,13 @@ class TestTheSourceIsLeftAlone:
         server.close()
         before = run.content()
         with refused(Invalid, "cut.sqlite3"):
-            run(datasetgateway.run, cut)
+            run(datasetgateway.Importer().run, cut)
         assert run.content() == before
 
     def test_a_name_with_marks_of_a_url(self, run: Run, source: Path) -> None:
         strange = source.with_name("db?mode=rwc#50%.sqlite3")
         source.rename(strange)
-        assert run(datasetgateway.run, strange).changed
+        assert run(datasetgateway.Importer().run, strange).changed
 
 
 class TestHistory:
@@ -771,20 +771,20 @@ class TestHistory:
     )
     def test_any_json_is_kept(self, run: Run, source: Path, state: str, kept: Any) -> None:
         spoil(source, f"UPDATE audit_log SET after_state = '{state}' WHERE id = 4")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [kept]
         assert audit.verify(run.database) is None
-        assert not run(datasetgateway.run, source).changed
+        assert not run(datasetgateway.Importer().run, source).changed
 
     def test_a_token_in_it_is_not(self, run: Run, source: Path) -> None:
         key = there("SELECT key FROM api_key WHERE id = 1")[0][0]
         spoil(source, f"""UPDATE audit_log SET after_state = '{{"old": "key {key}."}}' WHERE id = 4""")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [{"old": "key (a token)."}]
 
     def test_a_record_without_an_actor(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE audit_log SET actor_id = NULL WHERE id = 4")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert [one["actor"] for one in run.records() if one["target"] == "Grant:3"] == ["unknown"]
 
 
@@ -796,7 +796,7 @@ class TestSmallThings:
         assert list(here.tuples(m.Version.select(m.Version.id, m.Version.name).order_by(m.Version.id))) == expected
         run(datasets.add, "ours", kept_id=900)
         run(versions.add, "ours", "v9")  # it has the id 1
-        run(datasetgateway.run, ORIGINAL)
+        run(datasetgateway.Importer().run, ORIGINAL)
         assert [row["name"] for row in versions.list_versions(run.database, "fish1")] == ["v1"]
         assert [row["name"] for row in versions.list_versions(run.database, "ours")] == ["v9"]
 
@@ -807,21 +807,21 @@ class TestSmallThings:
             "UPDATE service_account SET description = 'two' || char(13, 10) || ' lines' WHERE id = 1",
             "INSERT INTO affiliation (name, user_id) VALUES ('MRC LMB ', 3)",
         )
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert users.find(run.database, "user2@example.org").name == "Ada"
         assert users.show(run.database, "user2@example.org")["affiliations"] == ["Cambridge", "MRC LMB"]
         assert service_accounts.find(run.database, "ci-bot-0").description == "two lines"
-        assert not run(datasetgateway.run, source).changed
+        assert not run(datasetgateway.Importer().run, source).changed
 
     def test_a_grant_that_stands_there_twice_is_one_here(self, run: Run, source: Path) -> None:
         columns = "source, created, dataset_id, dataset_version_id, granted_by_id, user_id, group_id, permission_id"
         spoil(source, f'INSERT INTO "grant" ({columns}) SELECT {columns} FROM "grant" WHERE id = 1')
-        report = run(datasetgateway.run, source)
+        report = run(datasetgateway.Importer().run, source)
         assert (report.added["grants"], report.unchanged["grants"]) == (136, 1)
 
     def test_a_grant_of_an_unknown_source_counts_as_imported(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE \"grant\" SET source = 'script' WHERE id = 1")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         first = there("SELECT email FROM dsg_user WHERE id = 1")[0][0]
         subject = grants.principal_subject(users.find(run.database, first))
         assert "import" in {row["source"] for row in grants.list_grants(run.database, subject=subject)}
@@ -830,12 +830,12 @@ class TestSmallThings:
         spoil(
             source, "UPDATE dsg_user SET parent_id = 43 WHERE id = 2", "UPDATE dsg_user SET parent_id = 2 WHERE id = 1"
         )
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         assert [users.by_id(run.database, number).parent_id for number in (1, 2, 43)] == [2, 43, 37]  # type: ignore[union-attr]
 
     def test_terms_of_a_version_may_leave_out_the_dataset(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE tos_document SET dataset_id = NULL, dataset_version_id = 2 WHERE id = 2")
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
         row = next(row for row in terms.list_terms(run.database) if row["id"] == 2)
         assert (row["dataset"], row["version"]) == ("fish2", "v1")
 
@@ -846,7 +846,7 @@ class TestSmallThings:
             "UPDATE tos_document SET dataset_id = NULL WHERE id = 2",
             "CREATE TABLE plugin (id INTEGER PRIMARY KEY)",
         )
-        skipped = "\n".join(run(datasetgateway.run, source).skipped)
+        skipped = "\n".join(run(datasetgateway.Importer().run, source).skipped)
         assert "scim_id of 1 row of dsg_user" in skipped
         assert "gdpr_consent" in skipped
         assert "terms 2 " in skipped
@@ -883,14 +883,14 @@ def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
     spoil(source, *sql)
     before = run.content()
     with refused(Invalid, part, "--skip-conflicts to leave them out; nothing was imported"):
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
     assert run.content() == before
-    report = run(datasetgateway.run, source, skip_conflicts=True)
+    report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
     assert [line for line in report.left_out if part in line], report.left_out
     assert report.added["users"] >= 40
     assert audit.verify(run.database) is None
     after = run.content()
-    assert not run(datasetgateway.run, source, skip_conflicts=True).changed
+    assert not run(datasetgateway.Importer().run, source, skip_conflicts=True).changed
     assert run.content() == after
 
 
@@ -899,15 +899,15 @@ def test_a_control_character_in_what_people_read_is_a_space_here(
     run: Run, source: Path, column: str, kept: str
 ) -> None:
     spoil(source, f"UPDATE dsg_user SET {column} = ' a' || char(10) || 'b ' WHERE id = 3")
-    report = run(datasetgateway.run, source)
+    report = run(datasetgateway.Importer().run, source)
     assert getattr(users.by_id(run.database, 3), column) == kept
     assert report.remarks == [f"dsg_user row 3: {column} is kept as 'a b'"]
-    assert not run(datasetgateway.run, source).changed
+    assert not run(datasetgateway.Importer().run, source).changed
 
 
 def test_a_picture_that_is_no_address_does_not_keep_a_person_out(run: Run, source: Path) -> None:
     spoil(source, "UPDATE dsg_user SET picture_url = 'javascript:alert(1)' WHERE id = 3")
-    report = run(datasetgateway.run, source)
+    report = run(datasetgateway.Importer().run, source)
     user = users.by_id(run.database, 3)
     assert user is not None and user.picture_url == ""
     assert "dsg_user row 3: picture_url: 'javascript:alert(1)' is not a web address" in report.noted

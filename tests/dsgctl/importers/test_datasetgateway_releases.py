@@ -45,7 +45,7 @@ def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("newest") / "dsg.sqlite3"
     shutil.copyfile(empty_database, path)
     database = open_current(path)
-    report: Report = Run(database)(datasetgateway.run, NEWEST)
+    report: Report = Run(database)(datasetgateway.Importer().run, NEWEST)
     assert not report.left_out
     yield database
     database.close()
@@ -112,7 +112,7 @@ def older(source: Path, number: int) -> None:
 @pytest.mark.parametrize("number", range(1, 10))
 def test_each_older_release_is_read(run: Run, source: Path, number: int) -> None:
     older(source, number)
-    report = run(datasetgateway.run, source)
+    report = run(datasetgateway.Importer().run, source)
     assert not report.left_out
     rows = there('SELECT count(*) FROM "grant"', source)[0][0]
     assert report.added["grants"] >= rows
@@ -125,7 +125,7 @@ def test_each_older_release_is_read(run: Run, source: Path, number: int) -> None
             for name in there("SELECT name FROM dataset", source)
             for row in locations.list_locations(run.database, name[0])
         } == {False}
-    assert not run(datasetgateway.run, source).changed
+    assert not run(datasetgateway.Importer().run, source).changed
 
 
 def test_the_first_release_had_administrators_of_datasets(run: Run, source: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_first_release_had_administrators_of_datasets(run: Run, source: Path
         " user_id bigint REFERENCES dsg_user(id))",
         "INSERT INTO dataset_admin VALUES (1, 3, 4)",
     )
-    run(datasetgateway.run, source)
+    run(datasetgateway.Importer().run, source)
     subject = grants.principal_subject(users.find(run.database, "user3@example.org"))
     assert ("fish2", "admin") in {
         (row["dataset"], row["permission"]) for row in grants.list_grants(run.database, subject=subject)
@@ -166,7 +166,7 @@ def test_each_newer_release_is_read(run: Run, source: Path, upto: int) -> None:
     for step in range(17, upto, -1):
         spoil(source, *undo.get(step, ()))
     spoil(source, *migrated(*range(10, upto + 1)))
-    report = run(datasetgateway.run, source)
+    report = run(datasetgateway.Importer().run, source)
     assert not report.left_out
     assert report.added["users"] == 43
     iam = [line for line in report.noted if "bucket_iam_binding" in line]
@@ -227,7 +227,7 @@ def test_what_is_not_known_is_refused_by_its_name(
     spoil(source, *sql)
     before = run.content()
     with refused(Invalid, "db.sqlite3", *parts):
-        run(datasetgateway.run, source, skip_conflicts=skip_conflicts)
+        run(datasetgateway.Importer().run, source, skip_conflicts=skip_conflicts)
     assert run.content() == before
 
 
@@ -306,14 +306,14 @@ def test_what_has_no_place_here_is_refused_or_left_out_and_never_widened(
     spoil(source, *sql)
     before = run.content()
     with refused(BadRows, "for which this release has no place", "--skip-conflicts to leave them out", *parts):
-        run(datasetgateway.run, source)
+        run(datasetgateway.Importer().run, source)
     assert run.content() == before
-    report = run(datasetgateway.run, source, skip_conflicts=True)
+    report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
     assert [line for line in report.left_out if all(part in line for part in parts)], report.left_out
     assert holds(run)
     assert _reach(run) <= reach_of_whole
     assert audit.verify(run.database) is None
-    assert not run(datasetgateway.run, source, skip_conflicts=True).changed
+    assert not run(datasetgateway.Importer().run, source, skip_conflicts=True).changed
 
 
 def _reach(run: Run) -> set[tuple[Any, ...]]:
@@ -341,7 +341,7 @@ class TestTerms:
     def test_of_a_dataset(self, run: Run, source: Path) -> None:
         number, name = there("SELECT tos_id, name FROM dataset WHERE tos_id IS NOT NULL LIMIT 1", source)[0]
         spoil(source, f"UPDATE tos_document SET text = 'a' || char(1) WHERE id = {number}")
-        report = run(datasetgateway.run, source, skip_conflicts=True)
+        report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
         assert datasets.by_name(run.database, name) is None
         assert [line for line in report.left_out if f"'{name}' goes with its terms, tos_document row {number}" in line]
         assert not [row for row in grants.list_grants(run.database) if row["dataset"] == name]
@@ -355,7 +355,7 @@ class TestTerms:
         spoil(
             source, f"UPDATE service SET name = '' WHERE id = (SELECT service_id FROM tos_document WHERE id = {number})"
         )
-        run(datasetgateway.run, source, skip_conflicts=True)
+        run(datasetgateway.Importer().run, source, skip_conflicts=True)
         assert datasets.by_name(run.database, dataset) is None
 
     def test_of_a_version(self, run: Run, source: Path) -> None:
@@ -368,7 +368,7 @@ class TestTerms:
         name, version = there(
             "SELECT d.name, v.version FROM dataset_version v JOIN dataset d ON d.id = dataset_id WHERE v.id = 3", source
         )[0]
-        run(datasetgateway.run, source, skip_conflicts=True)
+        run(datasetgateway.Importer().run, source, skip_conflicts=True)
         assert datasets.by_name(run.database, name) is not None
         assert version not in {row["name"] for row in versions.list_versions(run.database, name)}
 
@@ -381,7 +381,7 @@ class TestTerms:
             source,
         )[0]
         spoil(source, "UPDATE dataset_version SET ordinal = id")
-        run(datasetgateway.run, source, skip_conflicts=True)
+        run(datasetgateway.Importer().run, source, skip_conflicts=True)
         assert not [
             row for row in locations.list_locations(run.database, dataset) if f"gs://{bucket}/" in row["location"]
         ]
@@ -419,12 +419,12 @@ def test_a_hostile_value_is_refused_whatever_is_skipped(
     spoil(source, *sql)
     before = run.content()
     with refused(Invalid, "db.sqlite3", *parts):
-        run(datasetgateway.run, source, skip_conflicts=skip_conflicts)
+        run(datasetgateway.Importer().run, source, skip_conflicts=skip_conflicts)
     assert run.content() == before
 
 
 def test_triggers_of_the_source_do_nothing(run: Run, source: Path) -> None:
     spoil(source, "CREATE TRIGGER t AFTER INSERT ON dsg_user BEGIN UPDATE dsg_user SET admin = 1; END")
     before = source.read_bytes()
-    run(datasetgateway.run, source)
+    run(datasetgateway.Importer().run, source)
     assert source.read_bytes() == before

@@ -35,17 +35,17 @@ def run(run: Run) -> Run:
 
 def _csv(run: Run, path: Path) -> None:
     path.write_text(f"email\n{BO}\n")
-    run(csv.run, path, "fish2")
+    run(csv.Importer("fish2").run, path)
 
 
 def _clio(run: Run, path: Path) -> None:
     path.write_text(json.dumps({"users": {BO: {"datasets": {"fish2": ["clio_read"]}}}, "datasets": {"fish2": False}}))
-    run(clio.run, path)
+    run(clio.Importer().run, path)
 
 
 def _neuprint(run: Run, path: Path) -> None:
     path.write_text(json.dumps({BO: "readonly"}))
-    run(neuprint.run, path, ["fish2"])
+    run(neuprint.Importer(("fish2",)).run, path)
 
 
 def _core(run: Run, path: Path) -> None:

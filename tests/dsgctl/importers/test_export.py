@@ -39,7 +39,7 @@ def rows_of(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 class TestTheSame:
     def test_every_token_gets_the_same_answer(self, gateway: Database, document: Path, run: Run) -> None:
-        run(export_importer.run, document)
+        run(export_importer.Importer().run, document)
         for answer in ANSWERS:
             first, second = (
                 token_checks.check(database, PresentedToken(answer["token"]), ANSWERED)
@@ -59,7 +59,7 @@ class TestTheSame:
                 assert bodies[0] == bodies[1]
 
     def test_every_row_is_there_as_it_was(self, gateway: Database, document: Path, run: Run) -> None:
-        run(export_importer.run, document)
+        run(export_importer.Importer().run, document)
         assert rows_of(run.database) == rows_of(gateway)
         searched = [
             [row["id"] for row in users.list_users(database, search="李小龙")] for database in (run.database, gateway)
@@ -67,14 +67,14 @@ class TestTheSame:
         assert searched[0] == searched[1] != []
 
     def test_every_row_is_counted(self, document: Path, run: Run) -> None:
-        report: Report = run(export_importer.run, document)
+        report: Report = run(export_importer.Importer().run, document)
         held = json.loads(document.read_bytes())
         assert report.added.total() == held["end"]["rows"]
         assert report.added["service tables"] == len(held["service_tables"])
         assert report.skipped == []
 
     def test_the_audit_log_goes_on_where_it_ended(self, gateway: Database, document: Path, run: Run) -> None:
-        run(export_importer.run, document, actor="import:dsg.json by os:test")
+        run(export_importer.Importer().run, document, actor="import:dsg.json by os:test")
         former = Run(gateway).records()
         records = run.records()
         assert records[:-1] == former
@@ -86,7 +86,7 @@ class TestTheSame:
     def test_an_export_of_it_differs_in_the_record_of_the_import_alone(
         self, document: Path, run: Run, tmp_path: Path
     ) -> None:
-        run(export_importer.run, document)
+        run(export_importer.Importer().run, document)
         again = exported(run.database, tmp_path / "again.json", **WHOLE)
         first, second = (json.loads(path.read_bytes()) for path in (document, again))
         assert second["audit"].pop()["action"] == "import.export"
@@ -100,7 +100,7 @@ class TestTheSame:
         run(groups.add, "lab")
         run(groups.remove, "lab")
         run(users.remove, "cy@example.org")
-        other(export_importer.run, exported(run.database, tmp_path / "dsg.json"))
+        other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
         for here in (run, other):
             here(users.add, "dee@example.org")
             here(groups.add, "lab-2")
@@ -116,7 +116,7 @@ class TestTheSame:
         nothing: World = {key: [] for key in world}
         with stored.holding(world) as first, stored.holding(nothing) as second:
             exported(first, source, **WHOLE)
-            Run(second)(export_importer.run, source)
+            Run(second)(export_importer.Importer().run, source)
             assert rows_of(second) == rows_of(first)
             for service in (None, "clio"):
                 known, copied = all_facts(first, service), all_facts(second, service)
@@ -134,7 +134,7 @@ class TestWhatWasLeftOut:
     def test_tokens_without_a_hash_are_told_and_their_ids_stay_used(
         self, gateway: Database, run: Run, tmp_path: Path
     ) -> None:
-        report: Report = run(export_importer.run, exported(gateway, tmp_path / "dsg.json"))
+        report: Report = run(export_importer.Importer().run, exported(gateway, tmp_path / "dsg.json"))
         count = len(list(tokens.list_hashes(gateway)))
         assert f"{count} tokens: the document has no hashes" in report.skipped[0]
         assert list(tokens.list_hashes(run.database)) == []
@@ -143,23 +143,23 @@ class TestWhatWasLeftOut:
 
     def test_terms_get_new_invitations(self, run: Run, other: Run, tmp_path: Path) -> None:
         former, _ = run(terms.add, "Terms", "Be kind.")
-        report: Report = other(export_importer.run, exported(run.database, tmp_path / "dsg.json"))
+        report: Report = other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
         assert "invitations to 1 terms" in report.skipped[0]
         new = terms.find(other.database, former.id)
         assert new.invite_token != former.invite_token
         assert len(new.invite_token) == len(former.invite_token)
 
     def test_an_audit_log_that_was_left_behind_begins_anew(self, gateway: Database, run: Run, tmp_path: Path) -> None:
-        run(export_importer.run, exported(gateway, tmp_path / "dsg.json", audit_log=False))
+        run(export_importer.Importer().run, exported(gateway, tmp_path / "dsg.json", audit_log=False))
         assert [record["id"] for record in run.records()] == [1]
         assert audit.verify(run.database) is None
 
 
 class TestAgain:
     def test_a_second_run_changes_nothing_and_says_so(self, document: Path, run: Run) -> None:
-        first: Report = run(export_importer.run, document)
+        first: Report = run(export_importer.Importer().run, document)
         before = run.content()
-        second: Report = run(export_importer.run, document)
+        second: Report = run(export_importer.Importer().run, document)
         assert run.content() == before
         assert (first.changed, second.changed) == (True, False)
         assert second.unchanged == first.added
@@ -167,21 +167,21 @@ class TestAgain:
     def test_another_export_of_the_same_facts_changes_nothing_either(
         self, gateway: Database, document: Path, run: Run, tmp_path: Path
     ) -> None:
-        run(export_importer.run, document)
+        run(export_importer.Importer().run, document)
         later = tmp_path / "later.json"
         later.write_bytes(b"".join(export.build_document(gateway, ANSWERED, **WHOLE)))
-        assert not run(export_importer.run, later).changed
+        assert not run(export_importer.Importer().run, later).changed
 
     def test_a_database_with_other_facts_is_refused(self, document: Path, run: Run) -> None:
         run(users.add, "ada@example.org")
         before = run.content()
         with refused(Conflict, "is not empty: it has 1 audit, 1 principals", "set DATABASE_PATH to a new file"):
-            run(export_importer.run, document)
+            run(export_importer.Importer().run, document)
         assert run.content() == before
 
     def test_a_dry_run_changes_nothing(self, document: Path, run: Run) -> None:
         before = run.content()
-        run(export_importer.run, document, dry_run=True)
+        run(export_importer.Importer().run, document, dry_run=True)
         assert run.content() == before
 
 
@@ -194,12 +194,12 @@ def test_what_the_sqlite3_shell_left_dangling_is_named(run: Run, other: Run, tmp
     connection.execute("DELETE FROM groups")
     connection.close()
     with refused(Invalid, "memberships row 1, 1: group_id 1: there is no such row of groups", "mend it"):
-        other(export_importer.run, exported(run.database, tmp_path / "dsg.json"))
+        other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
 
 
 def test_progress_ends_with_the_file(document: Path, run: Run) -> None:
     seen: list[tuple[int, int]] = []
-    run(export_importer.run, document, progress=lambda done, total: seen.append((done, total)))
+    run(export_importer.Importer().run, document, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (document.stat().st_size, document.stat().st_size)
 
 
@@ -220,7 +220,7 @@ def test_memory_is_bounded_however_many_people_there_are(run: Run, other: Run, t
         file.writelines(export.build_document(run.database, AT))
     exporting = tracemalloc.get_traced_memory()[1]
     tracemalloc.reset_peak()
-    other(export_importer.run, source)
+    other(export_importer.Importer().run, source)
     importing = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert source.stat().st_size > size * 1000

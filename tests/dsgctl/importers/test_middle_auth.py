@@ -34,7 +34,7 @@ def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("imported") / "dsg.sqlite3"
     shutil.copyfile(empty_database, path)
     database = open_current(path)
-    yield database, Run(database)(middle_auth.run, str(there.DUMPS), skip_conflicts=True)
+    yield database, Run(database)(middle_auth.Importer().run, str(there.DUMPS), skip_conflicts=True)
     database.close()
 
 
@@ -175,23 +175,23 @@ class TestWhatIsTakenOver:
 
     def test_columns_may_stand_in_any_order_and_one_has_two_names(self, run: Run, dumps: Path) -> None:
         (dumps / "user_group.csv").write_text("is_admin,group_id,user_id,id\nt,2,3,1\nf,2,7,2\n")
-        run(middle_auth.run, str(dumps))
+        run(middle_auth.Importer().run, str(dumps))
         assert groups.show(run.database, "kelp_team")["leads"] == ["brawemmir2@example.org"]
         assert groups.show(run.database, "kelp_team")["members"] == ["brawemmir2@example.org", "other.twin@example.org"]
 
     def test_children_may_stand_before_their_parents_and_have_some(self, run: Run, dumps: Path) -> None:
         header, *rows = (dumps / "user.csv").read_text().splitlines(keepends=True)
         (dumps / "user.csv").write_text("".join([header, "99,Deep,deep@x.org,f,f,,,41,f\n", *rows[-5:], *rows[:-5]]))
-        run(middle_auth.run, str(dumps))
+        run(middle_auth.Importer().run, str(dumps))
         assert users.show(run.database, "deep@x.org")["parent"] == "bot3@example.org"
         assert users.show(run.database, "bot3@example.org")["parent"] == "other.twin@example.org"
 
 
 class TestAgain:
     def test_a_second_run_changes_nothing_and_tells_the_same(self, run: Run, dumps: Path) -> None:
-        first = run(middle_auth.run, str(dumps))
+        first = run(middle_auth.Importer().run, str(dumps))
         before = run.content()
-        second = run(middle_auth.run, str(dumps))
+        second = run(middle_auth.Importer().run, str(dumps))
         assert run.content() == before
         assert first.changed
         assert not second.changed
@@ -205,7 +205,7 @@ class TestAgain:
         def watched(*, dry_run: bool) -> list[Any]:
             seen: list[Any] = []
             with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=seen.append) as opened:
-                middle_auth.run(opened, str(dumps))
+                middle_auth.Importer().run(opened, str(dumps))
             return seen
 
         before = run.content()
@@ -216,12 +216,12 @@ class TestAgain:
         assert "user:" in admin.target  # the plan lists what becomes of dataset_admin
 
     def test_what_was_decided_here_since_stays_and_is_told(self, run: Run, dumps: Path) -> None:
-        run(middle_auth.run, str(dumps))
+        run(middle_auth.Importer().run, str(dumps))
         run(users.set_active, "kelkel0@example.org", False, last_admin=True)
         run(groups.add_member, "default", "kelkel0@example.org", leads=False)
         run(terms.retire, 2)
         before = run.content()
-        report = run(middle_auth.run, str(dumps))
+        report = run(middle_auth.Importer().run, str(dumps))
         assert run.content() == before
         told = "\n".join(report.noted)
         for part in ("user kelkel0@example.org: active", "in group default: leads", "dataset kelp_forest: own terms"):
@@ -229,7 +229,7 @@ class TestAgain:
 
     def test_progress_ends_with_all_rows(self, run: Run, dumps: Path) -> None:
         seen: list[tuple[int, int]] = []
-        run(middle_auth.run, str(dumps), progress=lambda done, total: seen.append((done, total)))
+        run(middle_auth.Importer().run, str(dumps), progress=lambda done, total: seen.append((done, total)))
         assert seen == sorted(seen)
         assert len({total for _, total in seen}) == 1
         assert seen[-1][0] == seen[-1][1]
@@ -271,20 +271,20 @@ class TestConflicts:
         prepare(run)
         before = run.content()
         with refused(Conflict, "dumps: ", "--skip-conflicts", *parts):
-            run(middle_auth.run, str(dumps))
+            run(middle_auth.Importer().run, str(dumps))
         assert run.content() == before
 
     def test_skipped_it_is_left_out_with_all_that_hangs_on_it(
         self, run: Run, dumps: Path, prepare: Callable[[Run], Any], parts: tuple[str, ...]
     ) -> None:
         prepare(run)
-        report = run(middle_auth.run, str(dumps), skip_conflicts=True)
+        report = run(middle_auth.Importer().run, str(dumps), skip_conflicts=True)
         told = "\n".join(report.left_out)
         for part in parts:
             assert part in told
         assert report.added["users"] > 30
         before = run.content()
-        assert not run(middle_auth.run, str(dumps), skip_conflicts=True).changed
+        assert not run(middle_auth.Importer().run, str(dumps), skip_conflicts=True).changed
         assert run.content() == before
 
 
@@ -381,7 +381,7 @@ def test_spoilt_dumps_are_refused_with_table_and_line_and_nothing_is_written(
     spoil(dumps)
     before = run.content()
     with refused(Invalid, "dumps", *parts):
-        run(middle_auth.run, str(dumps), skip_conflicts=skip_conflicts)
+        run(middle_auth.Importer().run, str(dumps), skip_conflicts=skip_conflicts)
     assert run.content() == before
 
 
@@ -413,14 +413,14 @@ def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
     spoil(dumps)
     before = run.content()
     with refused(BadRows, "dumps", "--skip-conflicts to leave them out; nothing was imported", *parts):
-        run(middle_auth.run, str(dumps))
+        run(middle_auth.Importer().run, str(dumps))
     assert run.content() == before
-    report = run(middle_auth.run, str(dumps), skip_conflicts=True)
+    report = run(middle_auth.Importer().run, str(dumps), skip_conflicts=True)
     assert [line for line in report.left_out if all(part in line for part in parts)], report.left_out
     assert report.added["users"] > 30
     assert audit.verify(run.database) is None
     after = run.content()
-    assert not run(middle_auth.run, str(dumps), skip_conflicts=True).changed
+    assert not run(middle_auth.Importer().run, str(dumps), skip_conflicts=True).changed
     assert run.content() == after
 
 
@@ -429,7 +429,7 @@ def test_what_is_damaged_comes_before_what_could_be_left_out(run: Run, dumps: Pa
     SPOILT["a flag that is none"][0](dumps)
     for skip_conflicts in (False, True):
         with refused(BadRows, "user_group.csv line 92: admin is neither true nor false") as caught:
-            run(middle_auth.run, str(dumps), skip_conflicts=skip_conflicts)
+            run(middle_auth.Importer().run, str(dumps), skip_conflicts=skip_conflicts)
         assert "--skip-conflicts" not in caught.value.hint
 
 
@@ -442,7 +442,7 @@ def test_a_byte_of_garbage_is_found_or_harmless(run: Run, dumps: Path, seed: int
     path.write_bytes(content)
     before = run.content()
     try:
-        run(middle_auth.run, str(dumps))
+        run(middle_auth.Importer().run, str(dumps))
     except DsgError as error:
         assert isinstance(error, (Invalid, Conflict))
         assert path.name in error.message or "dumps" in error.message
@@ -454,7 +454,7 @@ def test_a_large_file_of_bad_rows_is_not_read_to_its_end(run: Run, dumps: Path) 
     _add("user_group", "99,4711,2,t\n" * 50_000 + "99,4711,2,t")(dumps)
     before = run.content()
     with refused(BadRows, "1000 bad rows", "user_group.csv line 92", "and 980 more"):
-        run(middle_auth.run, str(dumps))
+        run(middle_auth.Importer().run, str(dumps))
     assert run.content() == before
 
 
@@ -464,11 +464,11 @@ def test_a_dump_that_is_written_to_meanwhile_is_refused(run: Run, dumps: Path) -
 
     before = run.content()
     with refused(Invalid, "user_tos.csv was written to"):
-        run(middle_auth.run, str(dumps), progress=write)
+        run(middle_auth.Importer().run, str(dumps), progress=write)
     assert run.content() == before
 
 
 @pytest.mark.parametrize("source", ["nowhere", "user.csv"])
 def test_what_is_no_directory_is_refused(run: Run, dumps: Path, source: str) -> None:
     with refused(Invalid, source, "directory"):
-        run(middle_auth.run, str(dumps / source))
+        run(middle_auth.Importer().run, str(dumps / source))

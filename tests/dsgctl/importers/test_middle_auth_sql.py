@@ -70,8 +70,8 @@ def test_it_gives_what_the_dumps_give(run: Run, url: str, tmp_path: Path, empty_
     other = tmp_path / "other.sqlite3"
     other.write_bytes(empty_database.read_bytes())
     from_dumps = Run(open_current(other))
-    first = run(middle_auth.run, url, skip_conflicts=True)
-    second = from_dumps(middle_auth.run, str(there.DUMPS), skip_conflicts=True)
+    first = run(middle_auth.Importer().run, url, skip_conflicts=True)
+    second = from_dumps(middle_auth.Importer().run, str(there.DUMPS), skip_conflicts=True)
     assert (first.added, first.unchanged) == (second.added, second.unchanged)
     assert len(first.skipped) == len(second.skipped) - 1  # the table app is known to be of no matter there
     mine, theirs = run.content(), from_dumps.content()
@@ -79,27 +79,27 @@ def test_it_gives_what_the_dumps_give(run: Run, url: str, tmp_path: Path, empty_
     for table, rows in theirs.items():
         if not table.startswith("principals_search") and table not in random:
             assert mine[table] == rows, table
-    assert not run(middle_auth.run, str(there.DUMPS), skip_conflicts=True).changed
+    assert not run(middle_auth.Importer().run, str(there.DUMPS), skip_conflicts=True).changed
     from_dumps.database.close()
 
 
 def test_a_second_run_changes_nothing(run: Run, copy: Callable[..., str]) -> None:
     url = copy()
-    assert run(middle_auth.run, url).changed
+    assert run(middle_auth.Importer().run, url).changed
     before = run.content()
-    assert not run(middle_auth.run, url).changed
+    assert not run(middle_auth.Importer().run, url).changed
     assert run.content() == before
 
 
 def test_a_conflict_names_the_row(run: Run, url: str) -> None:
     before = run.content()
     with refused(Conflict, "/auth: user row 7: 'case.twin@example.org'", "user row 6"):
-        run(middle_auth.run, url)
+        run(middle_auth.Importer().run, url)
     assert run.content() == before
 
 
 def test_an_id_of_somebody_who_was_deleted_there_is_not_given_again(run: Run, copy: Callable[..., str]) -> None:
-    run(middle_auth.run, copy("SELECT setval(pg_get_serial_sequence('\"user\"', 'id'), 5000)"))
+    run(middle_auth.Importer().run, copy("SELECT setval(pg_get_serial_sequence('\"user\"', 'id'), 5000)"))
     assert run(users.add, "next@example.org")[0].id == 5001
 
 
@@ -108,7 +108,7 @@ def test_long_tables_are_read_a_part_at_a_time(run: Run, copy: Callable[..., str
         'INSERT INTO "user" (id, name, email, admin, gdpr_consent, pi, read_only)'
         " SELECT n, 'N', 'p' || n || '@example.org', false, false, '', false FROM generate_series(100, 5099) n"
     )
-    assert run(middle_auth.run, url).added["users"] == 5042
+    assert run(middle_auth.Importer().run, url).added["users"] == 5042
 
 
 SPOILT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -137,14 +137,14 @@ def test_a_spoilt_database_is_refused_with_table_and_row(
     url = copy(*sql)
     before = run.content()
     with refused(Invalid, url, *parts):
-        run(middle_auth.run, url)
+        run(middle_auth.Importer().run, url)
     assert run.content() == before
 
 
 def test_one_that_is_being_written_to_is_read_as_it_was(run: Run, server: postgresql.Server, url: str) -> None:
     """Or refused, if a table is locked altogether."""
     sql = "BEGIN; UPDATE \"user\" SET name = 'Half'; SELECT 'ready'"
-    assert run(middle_auth.run, _while(server, sql, url), skip_conflicts=True).added["users"] == 40
+    assert run(middle_auth.Importer().run, _while(server, sql, url), skip_conflicts=True).added["users"] == 40
     assert users.find(run.database, "mirgax1@example.org").name == "Wemvofer Lopshubra"
 
 
@@ -160,7 +160,7 @@ def test_one_that_is_locked_is_refused_after_a_moment(
     )
     before = run.content()
     with refused(Invalid, "/auth: ", "it is being written to"):
-        run(middle_auth.run, _while(server, "BEGIN; LOCK TABLE api_key; SELECT 'ready'", url))
+        run(middle_auth.Importer().run, _while(server, "BEGIN; LOCK TABLE api_key; SELECT 'ready'", url))
     assert run.content() == before
 
 
@@ -206,7 +206,7 @@ def test_one_that_cannot_be_opened_is_refused_without_the_password(
 ) -> None:
     with refused(Invalid, *parts):
         try:
-            run(middle_auth.run, source.format(secret="hunter2", port=server.port))
+            run(middle_auth.Importer().run, source.format(secret="hunter2", port=server.port))
         except Invalid as error:
             assert "hunter2" not in error.message
             raise
@@ -225,12 +225,12 @@ class TestUrls:
     )
     def test_one_that_is_none_is_refused(self, run: Run, source: str, part: str) -> None:
         with refused(Invalid, part):
-            run(middle_auth.run, source)
+            run(middle_auth.Importer().run, source)
 
     @pytest.mark.parametrize("engine", ["postgresql", "mysql"])
     def test_nobody_there_is_told_in_one_line(self, run: Run, engine: str) -> None:
         with refused(Invalid, f"{engine}://ada@127.0.0.1:1/auth", "check the URL"):
-            run(middle_auth.run, f"{engine}://ada:hunter2@127.0.0.1:1/auth")
+            run(middle_auth.Importer().run, f"{engine}://ada:hunter2@127.0.0.1:1/auth")
 
     @pytest.mark.parametrize(
         ("source", "label"),
@@ -242,7 +242,7 @@ class TestUrls:
         ],
     )
     def test_it_is_named_without_its_password(self, source: str, label: str) -> None:
-        assert middle_auth.label(source) == label
+        assert middle_auth.Importer.label(source) == label
 
 
 def test_a_driver_is_loaded_only_when_it_is_asked_for() -> None:
@@ -291,7 +291,7 @@ def test_a_database_of_another_encoding_gives_the_same_names(
     server.psql(name, "-c", "UPDATE \"user\" SET email = 'other.twin@example.org' WHERE id = 7")
     utf8 = ("-c", "SET client_encoding = 'UTF8'")
     server.psql(name, *utf8, "-c", f"UPDATE \"group\" SET name = '{group}' WHERE id = 2")
-    report = run(middle_auth.run, server.url(name), skip_conflicts=True)
+    report = run(middle_auth.Importer().run, server.url(name), skip_conflicts=True)
     assert report.added["users"] > 30
     assert group in {row["name"] for row in groups.list_groups(run.database)}
 

@@ -29,7 +29,7 @@ def test_a_level_is_a_permission_on_each_of_the_datasets(run: Run, source: Path)
     source.write_text(
         json.dumps({"Ada@example.org": "readonly", "bo@example.org": "readwrite", "root@example.org": "admin"})
     )
-    report = run(neuprint.run, source, (*ON, "fly"))
+    report = run(neuprint.Importer((*ON, "fly")).run, source)
     assert {kind: count for kind, count in report.added.items() if count} == {"users": 3, "grants": 4}
     assert {(row["user"], row["dataset"], row["permission"]) for row in grants.list_grants(run.database)} == {
         ("Ada@example.org", "fish2", "view"),
@@ -39,14 +39,14 @@ def test_a_level_is_a_permission_on_each_of_the_datasets(run: Run, source: Path)
     }
     assert [row["email"] for row in users.list_users(run.database, admin=True)] == ["root@example.org"]
     before = run.content()
-    assert not run(neuprint.run, source, ON).changed
+    assert not run(neuprint.Importer(ON).run, source).changed
     assert run.content() == before
 
 
 @pytest.mark.parametrize("level", ["noauth", "", "Admin", None, 3, ["readonly"]])
 def test_any_other_level_is_told_and_left_out(run: Run, source: Path, level: object) -> None:
     source.write_text(json.dumps({"ada@example.org": level, "bo@example.org": "readonly"}, indent=1))
-    report = run(neuprint.run, source, ON)
+    report = run(neuprint.Importer(ON).run, source)
     assert report.added["users"] == 1
     (line,) = report.left_out
     assert line.startswith("line 2: ada@example.org has ")
@@ -56,7 +56,7 @@ def test_any_other_level_is_told_and_left_out(run: Run, source: Path, level: obj
 def test_who_is_here_keeps_what_they_have(run: Run, source: Path) -> None:
     run(users.add, "ada@example.org", name="Ada", admin=True)
     source.write_text('{"ADA@example.org": "readonly"}')
-    report = run(neuprint.run, source, ["fish2"])
+    report = run(neuprint.Importer(("fish2",)).run, source)
     assert (report.added["users"], report.added["grants"]) == (0, 1)
     assert users.find(run.database, "ada@example.org").admin
 
@@ -65,9 +65,9 @@ def test_two_emails_that_differ_by_case_are_refused_or_the_second_left_out(run: 
     source.write_text('{"ada@example.org": "readonly",\n "ADA@example.org": "admin"}')
     before = run.content()
     with refused(Conflict, "authorized.json: line 2: ADA@example.org is the email of line 1 too", "--skip-conflicts"):
-        run(neuprint.run, source, ON)
+        run(neuprint.Importer(ON).run, source)
     assert run.content() == before
-    assert len(run(neuprint.run, source, ON, skip_conflicts=True).left_out) == 1
+    assert len(run(neuprint.Importer(ON).run, source, skip_conflicts=True).left_out) == 1
     assert not users.find(run.database, "ada@example.org").admin
 
 
@@ -87,13 +87,13 @@ def test_another_file_is_refused_and_nothing_is_written(run: Run, source: Path, 
     source.write_bytes(content)
     before = run.content()
     with refused(Invalid, "authorized.json", part):
-        run(neuprint.run, source, ON)
+        run(neuprint.Importer(ON).run, source)
     assert run.content() == before
 
 
 def test_an_email_that_is_none_may_be_left_out(run: Run, source: Path) -> None:
     source.write_text('{"a@example.org": "readonly",\n"ada": "admin", "zo\u00eb@example.org": "readonly"}')
-    report = run(neuprint.run, source, ON, skip_conflicts=True)
+    report = run(neuprint.Importer(ON).run, source, skip_conflicts=True)
     assert report.left_out == ["line 2: 'ada' is not an email address"]
     assert report.added["users"] == 2
     assert users.find(run.database, "zo\u00eb@example.org").email == "zo\u00eb@example.org"
@@ -102,4 +102,4 @@ def test_an_email_that_is_none_may_be_left_out(run: Run, source: Path) -> None:
 def test_a_dataset_that_is_not_there_is_not_made(run: Run, source: Path) -> None:
     source.write_text('{"ada@example.org": "readonly"}')
     with refused(NotFound, "fish3"):
-        run(neuprint.run, source, ("fish2", "fish3"))
+        run(neuprint.Importer(("fish2", "fish3")).run, source)
