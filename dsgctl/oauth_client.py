@@ -6,6 +6,8 @@ from pathlib import Path
 from dsgctl.core.errors import Invalid
 from dsgctl.json_text import NotJson, member, parse
 
+CALLBACK_PATH = "/accounts/google/login/callback/"  # the redirect URI on this server (contract.md, "Routes")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:

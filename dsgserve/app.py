@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,14 @@ from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site
-from dsgserve.http.requests import believe_proxy, is_deliberate, is_for_this_machine, wants_page
-from dsgserve.http.responses import json_error, message_page
-from dsgserve.http.routing import ROUTES, Route, Target, target_of
-from dsgserve.http.wire import REFUSAL
-from dsgserve.ngauth import endpoints
+from dsgserve.http.ascii_text import number
+from dsgserve.http.environ import REFUSAL
+from dsgserve.http.origins import RequestOrigin
+from dsgserve.http.redirects import TargetRefused, read_target
+from dsgserve.http.requests import believe_proxy, is_deliberate, is_for_this_machine
+from dsgserve.http.responses import Refusal, render, unauthorized
+from dsgserve.http.route import Answer, Guard, Request, Route
+from dsgserve.http.routing import ROUTES, Target, target_of
 from dsgserve.process import logs
 from dsgserve.user_cache import endpoint
 
@@ -26,28 +30,26 @@ log = logging.getLogger("dsgserve.request")
 
 __all__ = ["ROUTES", "make_app"]
 
-# What a request could not be read for (wire.py), by status: the word for programs, and what to do.
+# Why a request could not be read (wire.py), by status.
 _NOT_READ = {
-    400: ("bad_request", "this request cannot be understood"),
-    413: ("too_large", "the body of this request is too large"),
-    414: ("path_too_long", "there is nothing at so long an address"),
-    431: ("headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
-    500: (
+    400: Refusal(400, "bad_request", "this request cannot be understood"),
+    413: Refusal(413, "too_large", "the body of this request is too large"),
+    414: Refusal(414, "path_too_long", "there is nothing at so long an address"),
+    431: Refusal(431, "headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
+    500: Refusal(
+        500,
         "internal_error",
         "something went wrong here, and nothing that you did; try again, and if it happens again, ask for help",
     ),
-    501: ("not_implemented", "this request is coded in a way that is not understood here"),
+    501: Refusal(501, "not_implemented", "this request is coded in a way that is not understood here"),
 }
-
-# What a page says in large letters.
-_TITLES = {
-    400: "This did not work",
-    403: "You may not do this",
-    404: "Not found",
-    405: "This did not work",
-    500: "Something went wrong",
-    503: "Not available at the moment",
-}
+_NOT_FOUND = Refusal(404, "not_found", "there is nothing at this address")
+# Another site's name may lead to this machine's address (DNS rebinding): its pages must not sign in.
+_WRONG_HOST = Refusal(403, "wrong_host", "DSG_DEV_LOGIN is set: this site is at http://localhost only")
+_NOT_DELIBERATE = Refusal(403, "not_deliberate", "another site cannot do this for you: open this address yourself")
+_DATABASE_UNAVAILABLE = Refusal(
+    503, "unavailable", "the database does not answer; try again in a minute", headers={"Retry-After": "5"}
+)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -60,13 +62,13 @@ def make_app(gateway: Gateway) -> Wsgi:
 
 
 def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
-    """Answer user/cache without what the rest of the pipeline costs.
+    """Answer user/cache without the cost of the rest of the pipeline.
 
-    The answers are those of the long way, made beforehand where they are always the same. What fails
-    here takes the long way too, which finds the words for it.
+    The responses are those of the pipeline; those that are always the same are built beforehand. A request that fails
+    here passes the pipeline too, which renders the error.
     """
-    refusals = {problem: _prepare_response(problem) for problem in (None, *TokenError)}
-    status, headers, _ = _prepare_response(b"")
+    refusals = {problem: _prepare_response(unauthorized(problem)) for problem in (None, *TokenError)}
+    status, headers, _ = _prepare_response(endpoint.build_response(b""))
     count = gateway.metrics.add
     headers = [header for header in headers if header[0] != "Content-Length"]
 
@@ -75,16 +77,16 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
         if route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
             return app(environ, start_response)
         try:
-            found = endpoint.look_up(gateway, BaseRequest(environ))
+            answer = endpoint.look_up(gateway, BaseRequest(environ))
         except Exception:
             return app(environ, start_response)
         count("requests")
-        if isinstance(found, bytes):
-            start_response(status, [*headers, ("Content-Length", str(len(found)))])
-            return (found,)
+        if isinstance(answer, bytes):
+            start_response(status, [*headers, ("Content-Length", str(len(answer)))])
+            return (answer,)
         count("denied")
-        refusal, its_headers, body = refusals[found]
-        start_response(refusal, its_headers)
+        refusal_status, refusal_headers, body = refusals[answer]
+        start_response(refusal_status, refusal_headers)
         return (body,)
 
     return short
@@ -93,12 +95,17 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
 _USER_CACHE = next(route for route in ROUTES if route.path == endpoint.PATH)
 
 
-def _prepare_response(found: bytes | TokenError | None) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Status, headers and body of what user/cache answers."""
-    reply = endpoint.reply(found)
-    _finish(reply, _USER_CACHE)
-    reply.set_header("Content-Length", str(len(reply.body)))
-    return reply.status_line, reply.headerlist, reply.body
+def _prepare_response(answer: Answer) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status, headers and body of a response of user/cache."""
+    response = render(BaseRequest({}), answer) if isinstance(answer, Refusal) else answer
+    _finish(response, _USER_CACHE)
+    body = _body_of(response)
+    response.set_header("Content-Length", str(len(body)))
+    return response.status_line, response.headerlist, body
+
+
+def _body_of(response: HTTPResponse) -> bytes:
+    return response.body if isinstance(response.body, bytes) else response.body.encode()
 
 
 def _serve(gateway: Gateway, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -106,91 +113,107 @@ def _serve(gateway: Gateway, environ: dict[str, Any], start_response: Callable[.
     target = target_of(environ)
     environ["QUERY_STRING"] = target.query
     believe_proxy(environ)
-    reply = _answer(gateway, BaseRequest(environ), target)
-    body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
-    reply.set_header("Content-Length", str(len(body)))
-    start_response(reply.status_line, reply.headerlist)  # Bottle leaves out what does not go with 204
-    return [] if environ["REQUEST_METHOD"] == "HEAD" or reply.status_code == 204 else [body]
+    response = _answer(gateway, BaseRequest(environ), target)
+    body = _body_of(response)
+    response.set_header("Content-Length", str(len(body)))
+    start_response(response.status_line, response.headerlist)  # Bottle leaves out what does not go with 204
+    return [] if environ["REQUEST_METHOD"] == "HEAD" or response.status_code == 204 else [body]
 
 
-def _answer(gateway: Gateway, request: BaseRequest, target: Target) -> HTTPResponse:
-    """Every request passes here: its refusal or its handler, then headers and log."""
+def _answer(gateway: Gateway, http: BaseRequest, target: Target) -> HTTPResponse:
+    """Answer one request, whatever happens; then add the headers that all responses have, count it, and log it."""
     started = time.perf_counter()
     request_id = secrets.token_hex(8)
     logs.REQUEST.set({"request_id": request_id})
     site.CURRENT.set(gateway.site)
-    method, route = request.environ["REQUEST_METHOD"], target.route
+    method, route = http.environ["REQUEST_METHOD"], target.route
+    origin = _read_origin(gateway, http, route)
     try:
-        reply = _refuse(gateway, request, route) or _handle(gateway, request, target)
+        answer = _pass(gateway, http, target, origin)
+        response = render(http, answer) if isinstance(answer, Refusal) else answer
     except StoreError as error:
         log.error("%s: %s", route and route.path, error.message)
-        reply = _refusal(request, 503, "unavailable", "the database does not answer; try again in a minute")
-        reply.set_header("Retry-After", "5")
+        response = render(http, _DATABASE_UNAVAILABLE)
+    except TargetRefused as error:
+        response = render(http, Refusal(error.http_status, error.code, error.message, title=error.title))
     except DsgError as error:
-        reply = _refusal(request, error.http_status, error.code, error.message)
+        response = render(http, Refusal(error.http_status, error.code, error.message))
     except Exception:
         log.exception("%s %s failed", method, route and route.path)
-        reply = _refusal(request, 500, *_NOT_READ[500])
-    if route and route.cors:
-        endpoints.cors(gateway, request, reply)
-    _finish(reply, route)
-    reply.set_header("X-Request-Id", request_id)
+        response = render(http, _NOT_READ[500])
+    if origin:
+        origin.add_headers(response, preflight=method == "OPTIONS")
+    _finish(response, route)
+    response.set_header("X-Request-Id", request_id)
     gateway.metrics.add("requests")
-    if reply.status_code in (401, 403):
+    if response.status_code in (401, 403):
         gateway.metrics.add("denied")
-    elif reply.status_code >= 500:
+    elif response.status_code >= 500:
         gateway.metrics.add("failed")
     # What anybody can cause without end is not worth a line each.
-    level = logging.DEBUG if (route is None or route.often) and reply.status_code < 500 else logging.INFO
+    level = logging.DEBUG if (route is None or route.often) and response.status_code < 500 else logging.INFO
     if log.isEnabledFor(level):
-        took = round((time.perf_counter() - started) * 1000, 1)
-        fields = {"method": method, "route": route and route.path, "status": reply.status_code, "ms": took}
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        fields = {"method": method, "route": route and route.path, "status": response.status_code, "ms": milliseconds}
         log.log(level, "answered", extra={"fields": fields})
     logs.REQUEST.set(None)
-    return reply
+    return response
 
 
-def _refuse(gateway: Gateway, request: BaseRequest, route: Route | None) -> HTTPResponse | None:
-    """The answer to a request that may not reach the handler of its route; None if it may."""
-    environ = request.environ
+def _read_origin(gateway: Gateway, http: BaseRequest, route: Route | None) -> RequestOrigin | None:
+    """The origin of the page that sends a request; None on routes without CORS."""
+    if route is None or not route.cors:
+        return None
+    return RequestOrigin.read(http.environ.get("HTTP_ORIGIN"), gateway.config.ngauth_origins)
+
+
+def _pass(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOrigin | None) -> Answer:
+    """Hold a request against everything that its route declares, in this order, and let the handler answer it.
+
+    Raises:
+        StoreError, DsgError: what went wrong on the way, for `_answer` to render.
+    """
+    environ = http.environ
+    method, route = environ["REQUEST_METHOD"], target.route
     if REFUSAL in environ:
-        status = environ[REFUSAL] if environ[REFUSAL] in _NOT_READ else 400
-        return _refusal(request, status, *_NOT_READ[status])
-    if gateway.config.dev_login and not is_for_this_machine(request):
-        # Another site's name may lead to this machine's address (DNS rebinding): its pages must not sign in.
-        return _refusal(request, 403, "wrong_host", "DSG_DEV_LOGIN is set: this site is at http://localhost only")
+        return _NOT_READ.get(environ[REFUSAL], _NOT_READ[400])
+    if gateway.config.dev_login and not is_for_this_machine(http):
+        return _WRONG_HOST
     if route is None:
-        return _refusal(request, 404, "not_found", "there is nothing at this address")
-    if environ["REQUEST_METHOD"] not in route.allowed_methods():
-        reply = _refusal(request, 405, "method_not_allowed", "this address does not take such a request")
-        reply.set_header("Allow", ", ".join(route.allowed_methods()))
-        return reply
-    if route.changes and not is_deliberate(request, gateway.config.origin):
-        return _refusal(
-            request,
-            403,
-            "not_deliberate",
-            "another site cannot do this for you: open this address yourself",
-        )
-    return None
-
-
-def _handle(gateway: Gateway, request: BaseRequest, target: Target) -> HTTPResponse:
-    assert target.route is not None  # noqa: S101  _refuse has seen to it
+        return _NOT_FOUND
+    if method not in route.allowed_methods():
+        text = "this address does not take such a request"
+        return Refusal(405, "method_not_allowed", text, headers={"Allow": ", ".join(route.allowed_methods())})
     gateway.require_our_schema()
-    return target.route.handler(gateway, request, **target.arguments)
+    declared = route.find_endpoint(method)
+    if declared is None:  # OPTIONS, on a route with CORS alone
+        assert origin is not None  # noqa: S101
+        return origin.build_preflight()
+    if declared.guard is Guard.DELIBERATE and not is_deliberate(http, gateway.config.origin):
+        return _NOT_DELIBERATE
+    if origin and (refusal := origin.find_refusal()):
+        return refusal
+    if declared.body and number(environ.get("CONTENT_LENGTH") or "0", most=declared.body) is None:
+        return Refusal(400, "invalid_request", f"the body is longer than {declared.body} bytes")
+    request: Request[None] = Request(
+        http,
+        target.path,
+        None,
+        numbers=target.arguments,
+        origin=origin.valid if origin else None,
+        target=read_target(gateway.config, http, declared.targets),
+        carries=declared.carries,
+    )
+    caller = declared.admits(gateway, request)
+    if isinstance(caller, Refusal | HTTPResponse):
+        return caller
+    return declared.handler(gateway, replace(request, caller=caller))
 
 
-def _finish(reply: HTTPResponse, route: Route | None) -> None:
-    """Give an answer the headers that all have."""
+def _finish(response: HTTPResponse, route: Route | None) -> None:
+    """Add the headers that every response has."""
     for name, value in security.ALWAYS.items():
-        if name not in reply.headers:
-            reply.set_header(name, value)
+        if name not in response.headers:
+            response.set_header(name, value)
     popup = route is not None and route.popup
-    reply.set_header("Cross-Origin-Opener-Policy", security.POPUP_ISOLATION if popup else security.ISOLATION)
-
-
-def _refusal(request: BaseRequest, status: int, code: str, message: str) -> HTTPResponse:
-    if wants_page(request):
-        return message_page(status, _TITLES.get(status, _TITLES[400]), message, go_to_your_datasets="/")
-    return json_error(status, code, message)
+    response.set_header("Cross-Origin-Opener-Policy", security.POPUP_ISOLATION if popup else security.ISOLATION)

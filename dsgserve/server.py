@@ -20,6 +20,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.store import StoreError
 from dsgserve.app import Wsgi, make_app
 from dsgserve.gateway import Gateway
+from dsgserve.http.requests import MAX_BODY
 from dsgserve.http.wire import Channel
 from dsgserve.process import listeners, logs, systemd
 from dsgserve.process.dispatcher import Dispatcher
@@ -31,7 +32,6 @@ MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs seve
 # bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
 # each as soon as it has them, in two system calls at each of which the threads fight for the interpreter
 SEND_BYTES = 64 * 1024
-MAX_BODY = 64 * 1024  # bytes; the largest that a client sends is a token and a bucket name
 
 log = logging.getLogger("dsgserve")
 

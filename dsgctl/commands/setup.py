@@ -143,10 +143,10 @@ class _Writer:
 
 
 def _report(session: Session, config: Config, path: Path, done: list[str]) -> None:
+    from dsgctl.oauth_client import CALLBACK_PATH
     from dsgctl.operations import setup
-    from dsgctl.operations.doctor.sign_in import CALLBACK
 
-    redirect_uri, commands = config.origin + CALLBACK, setup.next_commands(config, path)
+    redirect_uri, commands = config.origin + CALLBACK_PATH, setup.next_commands(config, path)
     if session.output.format != "table":
         session.output.done(
             "",

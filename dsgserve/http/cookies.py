@@ -1,10 +1,12 @@
 """Cookies that we set: every attribute of them from here."""
 
+from datetime import timedelta
 from typing import TypedDict
 
 from bottle import HTTPResponse
 
 from dsgctl.config import Config
+from dsgctl.core.logins import LOGIN_LIFE
 
 
 class _Attributes(TypedDict):
@@ -12,16 +14,12 @@ class _Attributes(TypedDict):
     same_site: str
 
 
-LOGIN_SECONDS = 7 * 24 * 3600  # how long a login lasts (contract.md, "Login")
-
-
 def set_login(reply: HTTPResponse, config: Config, token: str) -> None:
     """Give the browser a login token, and take away one of the same name that it keeps for this host alone."""
     if config.cookie_domain:
         set_cookie(reply, config.token_names[0], "", 0, **_login_attributes(config))
-    set_cookie(
-        reply, config.token_names[0], token, LOGIN_SECONDS, **_login_attributes(config), domain=config.cookie_domain
-    )
+    seconds = LOGIN_LIFE // timedelta(seconds=1)
+    set_cookie(reply, config.token_names[0], token, seconds, **_login_attributes(config), domain=config.cookie_domain)
 
 
 def clear_login(reply: HTTPResponse, config: Config) -> None:

@@ -5,12 +5,15 @@ mended is the spelling of an address elsewhere: see `_WRITTEN_OUT`.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
+
+from bottle import BaseRequest
 
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgserve.http.ascii_text import number
+from dsgserve.http.requests import parameter
 
 MAX_LENGTH = 4096
 
@@ -35,15 +38,33 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class TargetRefused(Invalid):
-    """An address that a client gives leads to where nobody is sent."""
+    """A client's address leads to a place to which this server sends nobody."""
 
     code = "invalid_redirect"
+    title = "That address is not allowed"  # of the page
 
 
 class TargetTooLong(TargetRefused):
     """It does not fit into what must carry it."""
 
     code = "redirect_too_long"
+    title = "That address is too long"
+
+
+def read_target(config: Config, request: BaseRequest, names: Iterable[str]) -> str:
+    """The address to go to after this request; empty if it names none.
+
+    Args:
+        names: parameters, of which the first one that has a value counts. ``next`` is a path of this server only.
+
+    Raises:
+        TargetRefused: the address is too long, or not one to which this server sends a browser.
+        Invalid: the parameters cannot be read.
+    """
+    for name in names:
+        if value := parameter(request, name):
+            return require_target(config, value, name, here=name == "next")
+    return ""
 
 
 def require_target(config: Config, value: str, what: str, *, here: bool = False) -> str:

@@ -17,9 +17,10 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.json_text import NotJson, parse_object
 from dsgserve.http.ascii_text import lower, number, trim
+from dsgserve.http.environ import BODY, FORM
 
 MOST_FIELDS = 100  # parameters of a query, fields of a form
-MOST_BODY = 16 * 1024  # bytes; the largest is a form with an address to go on to
+MAX_BODY = 16 * 1024  # bytes; the largest is a form with an address to go on to
 MOST_VALUE = 4096  # bytes of a parameter as it is sent: a token, a name, what a provider gives back
 MOST_ADDRESS = 3 * 4096  # of one that is an address to go on to: redirects.MAX_LENGTH, percent-encoded
 _ADDRESSES = ("next", "redirect")
@@ -229,15 +230,15 @@ def body(request: BaseRequest) -> bytes:
     """The body, read once.
 
     Raises:
-        Invalid: it is longer than `MOST_BODY`.
+        Invalid: it is longer than `MAX_BODY`.
     """
     environ = request.environ
-    if "dsgserve.body" not in environ:
-        length = number(environ.get("CONTENT_LENGTH") or "0", most=MOST_BODY)
+    if BODY not in environ:
+        length = number(environ.get("CONTENT_LENGTH") or "0", most=MAX_BODY)
         if length is None:
-            raise Invalid(f"the body is longer than {MOST_BODY} bytes")
-        environ["dsgserve.body"] = environ["wsgi.input"].read(length)
-    return environ["dsgserve.body"]  # type: ignore[no-any-return]
+            raise Invalid(f"the body is longer than {MAX_BODY} bytes")
+        environ[BODY] = environ["wsgi.input"].read(length)
+    return environ[BODY]  # type: ignore[no-any-return]
 
 
 def form(request: BaseRequest) -> dict[str, str]:
@@ -249,12 +250,12 @@ def form(request: BaseRequest) -> dict[str, str]:
     if _content_type(request) != "application/x-www-form-urlencoded":
         return {}
     environ = request.environ
-    if "dsgserve.form" not in environ:
+    if FORM not in environ:
         text = body(request).decode("latin-1")
         if text.count("&") >= MOST_FIELDS:
             raise Invalid(f"the form has more than {MOST_FIELDS} fields")
-        environ["dsgserve.form"] = dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
-    return environ["dsgserve.form"]  # type: ignore[no-any-return]
+        environ[FORM] = dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    return environ[FORM]  # type: ignore[no-any-return]
 
 
 def json_object(request: BaseRequest) -> dict[str, Any]:

@@ -1,15 +1,18 @@
-"""Replies: JSON for programs, pages for people, redirects, refusals; each made in one place."""
+"""Responses: JSON for programs, pages for people, redirects, refusals; each is built in one place."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bottle import HTTPResponse, SimpleTemplate
+from bottle import BaseRequest, HTTPResponse, SimpleTemplate
 
 from dsgctl.core.token_checks import CHECKS, TokenError
+from dsgserve.http.requests import wants_page
 from dsgserve.http.security import new_nonce, page_policy
 from dsgserve.http.site import CURRENT
 from dsgserve.process.logs import request_id
@@ -25,23 +28,72 @@ _CODES: Mapping[TokenError | None, tuple[str, str]] = {
 }
 
 
-def json_reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return HTTPResponse(text, status, {"Content-Type": "application/json", **(headers or {})})
 
 
-def json_error(status: int, code: str, message: str, **more: Any) -> HTTPResponse:
-    """``{"error": CODE, "message": TEXT}``"""
-    return json_reply({"error": code, "message": message, **more}, status)
+class Audience(Enum):
+    """For whom a refusal is written, whatever the request accepts."""
+
+    EITHER = "a page for a browser, JSON for a program"
+    PEOPLE = "always a page"
+    PROGRAMS = "always JSON"
 
 
-def unauthorized(problem: TokenError | None) -> HTTPResponse:
+# What a page says in large letters, unless a refusal has its own title.
+_TITLES = {
+    403: "You may not do this",
+    404: "Not found",
+    500: "Something went wrong",
+    503: "Not available at the moment",
+}
+_TITLE = "This did not work"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not answered. `render` writes it.
+
+    Attributes:
+        status: of HTTP, 400 or above.
+        code: for programs.
+        message: for both: what is wrong, and what to do next.
+        title: of the page; empty for the usual one of the status.
+        links: on the page, where to go from here; key: what the link is for, with ``_`` for spaces.
+        headers: of the response.
+        details: more keys of the JSON body.
+    """
+
+    status: int
+    code: str
+    message: str
+    audience: Audience = Audience.EITHER
+    title: str = ""
+    links: Mapping[str, str] = field(default_factory=lambda: {"go_to_your_datasets": "/"})
+    headers: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+def render(request: BaseRequest, refusal: Refusal) -> HTTPResponse:
+    """A refusal as a page, or as ``{"error": CODE, "message": TEXT}``."""
+    as_page = refusal.audience is Audience.PEOPLE or (refusal.audience is Audience.EITHER and wants_page(request))
+    if as_page:
+        title = refusal.title or _TITLES.get(refusal.status, _TITLE)
+        response = message_page(refusal.status, title, refusal.message, **refusal.links)
+    else:
+        body = {"error": refusal.code, "message": refusal.message, **refusal.details}
+        response = json_reply(body, refusal.status)
+    for name, value in refusal.headers.items():
+        response.set_header(name, value)
+    return response
+
+
+def unauthorized(problem: TokenError | None) -> Refusal:
     """401 for a token that is not valid; None for no token at all (RFC 6750, section 3)."""
     code, message = _CODES[problem]
-    reply = json_error(401, code, message)
-    reply.set_header("WWW-Authenticate", CHALLENGE)
-    reply.set_header("Cache-Control", "no-store")
-    return reply
+    headers = {"WWW-Authenticate": CHALLENGE, "Cache-Control": "no-store"}
+    return Refusal(401, code, message, Audience.PROGRAMS, headers=headers)
 
 
 def page(name: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **values: Any) -> HTTPResponse:

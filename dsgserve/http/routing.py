@@ -1,66 +1,72 @@
 """The table of routes, and the one function that says which of them a request target names."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from bottle import HTTPResponse
-
+from dsgctl.oauth_client import CALLBACK_PATH
+from dsgserve.http.environ import TARGET
+from dsgserve.http.requests import MAX_BODY
+from dsgserve.http.route import Endpoint, Guard, Route
 from dsgserve.login import sign_in
+from dsgserve.login.admission import anybody, every_token, optional_token, require_cookie, sign_in_first
 from dsgserve.ngauth import endpoints
 from dsgserve.process import health
 from dsgserve.terms import landing, terms_pages
 from dsgserve.user_cache import endpoint
 
-Handler = Callable[..., HTTPResponse]
+_HARMLESS, _DELIBERATE, _FORM, _ORIGIN = Guard.HARMLESS, Guard.DELIBERATE, Guard.FORM, Guard.ORIGIN
+_ON = ("next", "redirect")  # where a page of terms leads on to
+_TERMS = (*_ON, "service", "dataset", "invite", "token")  # what a page of terms still needs after a sign-in
 
-
-class Route(NamedTuple):
-    """One row of the table: what a request must pass, and who answers it.
-
-    Attributes:
-        path: with ``<name:int>`` where a number stands, which the handler gets by that name.
-        popup: on the way of the ngauth popup, whose window must not be isolated.
-        cors: pages of allowed viewers may read the answer, errors included.
-        waits: may have to wait for another server.
-        often: programs ask all the time; a line for each is written at DEBUG only.
-        changes: a GET changes something: not for HEAD, a prefetch, a frame or another site's script.
-    """
-
-    methods: str
-    path: str
-    handler: Handler
-    popup: bool = False
-    cors: bool = False
-    waits: bool = False
-    often: bool = False
-    changes: bool = False
-
-    def allowed_methods(self) -> list[str]:
-        """The methods that the route answers; HEAD wherever a GET changes nothing."""
-        methods = self.methods.split(" ")
-        return [*methods, "HEAD"] if "GET" in methods and not self.changes else methods
-
+_LOG_OUT = Endpoint("POST", sign_in.logout, every_token, _DELIBERATE, body=MAX_BODY)
+_CALLBACK = Endpoint("GET", sign_in.finish, sign_in.require_login_state, _DELIBERATE)
+_AUTHORIZE = Endpoint("GET", sign_in.authorize, sign_in.require_provider, _HARMLESS, targets=("redirect",))
+_ACCEPT = Endpoint("POST", terms_pages.accept, terms_pages.require_form, _FORM, body=MAX_BODY, targets=_ON)
+_READ_ALL = Endpoint("GET", terms_pages.activate, sign_in_first, _HARMLESS, targets=_ON, carries=_TERMS)
+_READ_ONE = Endpoint("GET", terms_pages.show, sign_in_first, _HARMLESS, targets=_ON, carries=_TERMS)
 
 # The routes of contract.md, "Routes", and no others.
 ROUTES = (
-    Route("GET", "/", landing.show),
-    Route("GET", "/health", health.show, often=True),
-    Route("GET", "/auth/login", sign_in.start, popup=True, waits=True),
-    Route("GET", "/accounts/google/login/callback/", sign_in.finish, popup=True, waits=True, changes=True),
-    Route("GET POST", "/api/v1/authorize", sign_in.authorize, popup=True, waits=True),
-    Route("GET", "/api/v1/oauth2callback", sign_in.finish, popup=True, waits=True, changes=True),
-    Route("GET POST", "/api/v1/logout", sign_in.logout, changes=True),
-    Route("POST", "/logout", sign_in.logout, changes=True),
-    Route("GET", "/login", endpoints.login, popup=True),
-    Route("POST OPTIONS", "/token", endpoints.token, cors=True),
-    Route("POST OPTIONS", "/gcs_token", endpoints.gcs_token, cors=True, waits=True),
-    Route("GET POST", "/activate", terms_pages.activate, popup=True),
-    Route("GET POST", "/api/v1/tos/<terms_id:int>/accept", terms_pages.accept, popup=True),
-    Route("GET", "/success", terms_pages.success),
-    Route("GET", endpoint.PATH, endpoint.show, often=True),
+    Route("/", (Endpoint("GET", landing.show, optional_token, _HARMLESS),)),
+    Route("/health", (Endpoint("GET", health.show, anybody, _HARMLESS),), often=True),
+    Route(
+        "/auth/login",
+        (Endpoint("GET", sign_in.start, sign_in.require_provider, _HARMLESS, targets=("next",)),),
+        popup=True,
+        waits=True,
+    ),
+    Route(CALLBACK_PATH, (_CALLBACK,), popup=True, waits=True),
+    Route(
+        "/api/v1/authorize",
+        (_AUTHORIZE, replace(_AUTHORIZE, method="POST", body=MAX_BODY)),
+        popup=True,
+        waits=True,
+    ),
+    Route("/api/v1/oauth2callback", (_CALLBACK,), popup=True, waits=True),
+    Route("/api/v1/logout", (replace(_LOG_OUT, method="GET", body=0), _LOG_OUT)),
+    Route("/logout", (_LOG_OUT,)),
+    Route(
+        "/login",
+        (Endpoint("GET", endpoints.login, endpoints.admit_to_login, _HARMLESS, carries=("origin",)),),
+        popup=True,
+    ),
+    Route("/token", (Endpoint("POST", endpoints.token, require_cookie, _ORIGIN),), cors=True),
+    Route(
+        "/gcs_token",
+        (Endpoint("POST", endpoints.gcs_token, endpoints.require_user_token, _ORIGIN, body=MAX_BODY),),
+        cors=True,
+        waits=True,
+    ),
+    Route("/activate", (_READ_ALL, _ACCEPT), popup=True),
+    Route("/api/v1/tos/<terms_id:int>/accept", (_READ_ONE, _ACCEPT), popup=True),
+    Route("/success", (Endpoint("GET", terms_pages.success, anybody, _HARMLESS),)),
+    Route(endpoint.PATH, (Endpoint("GET", endpoint.show, endpoint.admit, _HARMLESS),), often=True),
 )
+
+_PARAMETER = re.compile(r"<([a-z_]+):int>")
 
 
 class Target(NamedTuple):
@@ -76,10 +82,14 @@ class Target(NamedTuple):
     arguments: Mapping[str, int]
     query: str
 
+    @property
+    def path(self) -> str:
+        """The path of the route with its numbers; empty if there is no route."""
+        return _PARAMETER.sub(lambda name: str(self.arguments[name[1]]), self.route.path) if self.route else ""
+
 
 NO_TARGET = Target(None, {}, "")
 _LONGEST_PATH = 512  # characters; a longer one names no route, whatever it is decoded to
-_PARAMETER = re.compile(r"<([a-z_]+):int>")
 _ABSOLUTE_FORM = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*")
 
 
@@ -123,12 +133,11 @@ def resolve(request_target: str) -> Target:
     return Target(None, {}, query)
 
 
-KEY = "dsgserve.target"  # of an environ
-
-
 def target_of(environ: dict[str, Any]) -> Target:
     """What the request of a WSGI environ names: what wire.py noted when it read the request line."""
-    target = environ.get(KEY)
+    target = environ.get(TARGET)
     if target is None:  # it did not come through wire.py
-        target = environ[KEY] = resolve(f"{quote(environ['PATH_INFO'], encoding='latin-1')}?{environ['QUERY_STRING']}")
+        target = environ[TARGET] = resolve(
+            f"{quote(environ['PATH_INFO'], encoding='latin-1')}?{environ['QUERY_STRING']}"
+        )
     return target

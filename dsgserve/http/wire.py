@@ -9,11 +9,10 @@ from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
 from dsgserve.http import routing
-from dsgserve.process.outbound import ARRIVED
+from dsgserve.http.environ import ARRIVED, REFUSAL, TARGET
 
 MOST_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
 LONGEST_PATH = 4096  # bytes, an address before it included
-REFUSAL = "dsgserve.refusal"  # key of an environ: the status of a request that could not be read
 
 # The request line (RFC 9112, section 3). waitress's own expression takes time that grows with the square of a
 # line that it does not match; one that matches this, it matches at once.
@@ -115,7 +114,7 @@ class Task(WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         """The WSGI environ, with what `routing.resolve` said of the request when it was read."""
         environ: dict[str, Any] = super().get_environment()
-        environ[routing.KEY] = self.request.target
+        environ[TARGET] = self.request.target
         if self.request.arrived is not None:
             environ[ARRIVED] = self.request.arrived
         return environ

@@ -29,12 +29,15 @@ def authenticate_cookie(gateway: Gateway, request: BaseRequest) -> Login | Token
     return _first_usable(gateway, request, cookie_tokens(request, gateway.config.token_names))
 
 
-def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> list[Login]:
+def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> tuple[Login, ...]:
     """The logins of all cookies. A form may have been shown to another than the first: cookies have paths."""
-    presented = cookie_tokens(request, gateway.config.token_names)
-    return [
-        login for login in (_check_token(gateway, request, token) for token in presented) if isinstance(login, Login)
-    ]
+    return authenticate_each(gateway, request, cookie_tokens(request, gateway.config.token_names))
+
+
+def authenticate_each(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> tuple[Login, ...]:
+    """The logins among these tokens of a request."""
+    logins = (_check_token(gateway, request, token) for token in presented)
+    return tuple(login for login in logins if isinstance(login, Login))
 
 
 def authenticate_request(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:

@@ -7,6 +7,7 @@ POSTs too, for what protects a browser's user (CORS) has no meaning for it.
 import hashlib
 import json
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -21,27 +22,12 @@ from dsgctl.store import StoreError
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, signing
-from dsgserve.http.requests import (
-    header,
-    is_deliberate,
-    json_object,
-    present_token,
-    query_value,
-    query_values,
-    wants_page,
-)
-from dsgserve.http.responses import (
-    CHALLENGE,
-    another_account,
-    json_error,
-    json_reply,
-    message_page,
-    page,
-    redirect,
-    unauthorized,
-)
+from dsgserve.http.requests import is_deliberate, json_object, present_token, query_value, query_values, wants_page
+from dsgserve.http.responses import CHALLENGE, Audience, Refusal, another_account, json_reply, page, unauthorized
+from dsgserve.http.route import Answer, Request
 from dsgserve.http.signing import Purpose
 from dsgserve.login import authentication
+from dsgserve.login.admission import sign_in_first
 from dsgserve.login.authentication import Login
 from dsgserve.ngauth.token_exchange import GoogleRefused, GoogleUnavailable
 from dsgserve.process import logs
@@ -50,7 +36,6 @@ from dsgserve.terms import form_proofs, page_content, pending_terms
 from dsgserve.terms.page_content import Navigation
 
 USER_TOKEN_LIFE = timedelta(hours=1)
-MAX_AGE = 600  # seconds that a browser may remember a preflight
 
 log = logging.getLogger("dsgserve.ngauth")
 
@@ -67,39 +52,63 @@ _SAID = {
 # The popup
 
 
-def login(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """GET /login: whether one is signed in; with ``?origin=``, the popup of a viewer."""
-    given = query_values(request, "origin")
-    if not given:
-        return _status_page(gateway, request)
-    origin = origins.parse(given[0]) if len(given) == 1 else None
+@dataclass(frozen=True, slots=True)
+class Popup:
+    """The window of a viewer.
+
+    Attributes:
+        origin: of the viewer, which is allowed.
+        login: the login of the cookie.
+    """
+
+    origin: str
+    login: Login
+
+
+def admit_to_login(gateway: Gateway, request: Request[None]) -> Popup | Login | TokenError | Answer | None:
+    """With ``?origin=``, the window of an allowed viewer, after a sign-in; without it, everybody.
+
+    Raises:
+        Invalid: the request also asks for another kind of token.
+    """
+    values = query_values(request.http, "origin")
+    if not values:
+        return authentication.authenticate_request(gateway, request.http)
+    origin = origins.parse(values[0]) if len(values) == 1 else None
     if origin is None:
-        return _refuse_origin(request)
-    if query_value(request, "token") is not None:
+        return _INVALID_ORIGIN
+    if query_value(request.http, "token") is not None:
         # It asks for another kind of token than the one that is posted here (contract.md, "GET /login").
         raise Invalid("do not send 'token': this page issues one kind of token only")
     if not origins.allowed(origin, gateway.config.ngauth_origins):
         text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
         return _popup_page(origin, "badorigin", "This viewer is not allowed", text)
-    here = "/login?" + urlencode({"origin": origin})
-    found = authentication.authenticate_cookie(gateway, request)
-    if not isinstance(found, Login):
-        return redirect("/auth/login?" + urlencode({"next": here}))
-    pending = pending_terms.list_unpostponed(gateway, found)
-    if pending and not _goes_on_without(gateway, request, found):
-        proof = form_proofs.sign_postponement(gateway, found, pending_terms.terms_ids(pending))
+    login = sign_in_first(gateway, request)
+    return Popup(origin, login) if isinstance(login, Login) else login
+
+
+def login(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) -> HTTPResponse:
+    """GET /login: whether one is signed in; with ``?origin=``, the popup of a viewer."""
+    popup = request.caller
+    if not isinstance(popup, Popup):
+        return _status_page(request.http, popup)
+    here, login = request.here, popup.login
+    pending = pending_terms.list_unpostponed(gateway, login)
+    if pending and not _goes_on_without(gateway, request.http, login):
+        proof = form_proofs.sign_postponement(gateway, login, pending_terms.terms_ids(pending))
         skip = f"{here}&{urlencode({'terms': 'later', 'form': proof})}"
+        viewer = urlsplit(popup.origin).netloc
         return page_content.terms_page(
             gateway,
-            found,
+            login,
             pending,
             Navigation(here, here, skip),
             title="Terms to accept",
-            lead=f"{urlsplit(origin).netloc} can open a dataset for you once you accept its terms.",
+            lead=f"{viewer} can open a dataset for you once you accept its terms.",
         )
-    token = _build_user_token(gateway, found, clock.now())
+    token = _build_user_token(gateway, login, clock.now())
     text = "You can close this window, and continue in the viewer."
-    return _popup_page(origin, {"token": token}, "You are signed in", text, account=found.principal.label)
+    return _popup_page(popup.origin, {"token": token}, "You are signed in", text, account=login.principal.label)
 
 
 def _goes_on_without(gateway: Gateway, request: BaseRequest, found: Login) -> bool:
@@ -107,7 +116,7 @@ def _goes_on_without(gateway: Gateway, request: BaseRequest, found: Login) -> bo
     if query_value(request, "terms") != "later":
         return False
     presented = query_value(request, "form")
-    if not presented or request.method != "GET" or not is_deliberate(request, gateway.config.origin):
+    if not presented or request.environ["REQUEST_METHOD"] != "GET" or not is_deliberate(request, gateway.config.origin):
         return True
     try:
         return pending_terms.postpone(gateway, found, presented)
@@ -116,14 +125,13 @@ def _goes_on_without(gateway: Gateway, request: BaseRequest, found: Login) -> bo
         return True
 
 
-def _refuse_origin(request: BaseRequest) -> HTTPResponse:
-    text = (
-        "This address is for viewers: it must name the one that opened it, as origin=https://HOST. "
-        "Go back to the viewer and open the dataset there again."
-    )
-    if wants_page(request):
-        return message_page(400, "No viewer opened this page", text, go_to_your_datasets="/")
-    return json_error(400, "invalid_origin", text)
+_INVALID_ORIGIN = Refusal(
+    400,
+    "invalid_origin",
+    "This address is for viewers: it must name the one that opened it, as origin=https://HOST. "
+    "Go back to the viewer and open the dataset there again.",
+    title="No viewer opened this page",
+)
 
 
 def _popup_page(origin: str, message: Any, title: str, text: str, *, account: str = "") -> HTTPResponse:
@@ -133,9 +141,8 @@ def _popup_page(origin: str, message: Any, title: str, text: str, *, account: st
     )
 
 
-def _status_page(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    found = authentication.authenticate_request(gateway, request)
-    label = found.principal.label if isinstance(found, Login) else None
+def _status_page(request: BaseRequest, login: Login | TokenError | None) -> HTTPResponse:
+    label = login.principal.label if isinstance(login, Login) else None
     if wants_page(request):
         return page("status", title="Sign-in status", account=label, another=another_account("/login"))
     body = {"logged_in": True, "email": label} if label else {"logged_in": False}
@@ -145,30 +152,24 @@ def _status_page(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
 # Cookie to user token
 
 
-def token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """POST /token: a short-lived user token for whoever the cookie names.
+def token(gateway: Gateway, request: Request[Login]) -> HTTPResponse | Refusal:
+    """POST /token: a short-lived user token for the login of the cookie.
 
-    The cookie alone counts. It may hold a login, an API token or a service account's: contract.md, "POST /token",
-    asks that the account and the token are good, not of what kind they are.
+    The cookie may hold a login, an API token or a service account's: contract.md, "POST /token", asks that the
+    account and the token are valid, not of which kind they are.
 
-    A viewer shows people nothing but a button that opens our popup, and that only after a 401. So while terms wait
-    that hold back what this person was granted, a page gets one, and the popup shows the terms; once they are
-    accepted or postponed there, it gets the token. A program has no such button, and no Origin.
+    A viewer shows people nothing but a button that opens our popup, and that only after a 401. So while terms withhold
+    something that this person was granted, a page gets a 401, and the popup shows the terms; once they are accepted or
+    postponed there, the page gets the token. A program has no such button, and sends no Origin.
     """
-    if request.method == "OPTIONS":
-        return _preflight(gateway, request)
-    if refused := _check_origin(gateway, request):
-        return refused
-    found = authentication.authenticate_cookie(gateway, request)
-    if not isinstance(found, Login):
-        return unauthorized(found)
-    if "Origin" in request.headers and pending_terms.has_blocking_terms(gateway, found):
-        reply = json_error(401, "tos_required", "you have terms to accept", url=f"{gateway.config.origin}/activate")
-        reply.set_header("WWW-Authenticate", CHALLENGE)
-        return reply
-    return HTTPResponse(
-        _build_user_token(gateway, found, clock.now()), 200, {"Content-Type": "text/plain; charset=utf-8"}
-    )
+    if request.origin is not None and pending_terms.has_blocking_terms(gateway, request.caller):
+        details = {"url": f"{gateway.config.origin}/activate"}
+        headers = {"WWW-Authenticate": CHALLENGE}
+        return Refusal(
+            401, "tos_required", "you have terms to accept", Audience.PROGRAMS, headers=headers, details=details
+        )
+    user_token = _build_user_token(gateway, request.caller, clock.now())
+    return HTTPResponse(user_token, 200, {"Content-Type": "text/plain; charset=utf-8"})
 
 
 def _build_user_token(gateway: Gateway, found: Login, at: datetime) -> str:
@@ -197,19 +198,32 @@ def _find_owner(gateway: Gateway, request: BaseRequest, presented: str, at: date
 # User token to Google token
 
 
-def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """POST /gcs_token: a Google token for what its user may read of a bucket."""
-    if request.method == "OPTIONS":
-        return _preflight(gateway, request)
-    if refused := _check_origin(gateway, request):
-        return refused
-    asked = _read_request(request)
-    if asked is None:
-        return json_error(400, "invalid_request", 'send a JSON object: {"token": TEXT, "bucket": NAME}')
-    presented, bucket = asked
+@dataclass(frozen=True, slots=True)
+class ReadableBucket:
+    """A bucket of which the owner of a user token may read something.
+
+    Attributes:
+        prefixes: those that may be read; ``("",)`` for the whole bucket.
+        credential: the file of the bucket's own credential, if it has one.
+        client: the hash of the user token.
+    """
+
+    bucket: str
+    prefixes: tuple[str, ...]
+    credential: str | None
+    client: str
+
+
+def require_user_token(gateway: Gateway, request: Request[None]) -> ReadableBucket | Refusal:
+    """A valid user token whose owner may read something of the bucket; else 400, 401 or 403."""
+    sent = _read_request(request.http)
+    if sent is None:
+        text = 'send a JSON object: {"token": TEXT, "bucket": NAME}'
+        return Refusal(400, "invalid_request", text, Audience.PROGRAMS)
+    presented, bucket = sent
     at = clock.now()
     with gateway.reader.snapshot():
-        owner = _find_owner(gateway, request, presented, at)
+        owner = _find_owner(gateway, request.http, presented, at)
         if isinstance(owner, TokenError):
             gateway.metrics.add("gcs_tokens_refused")
             return unauthorized(owner)
@@ -220,21 +234,30 @@ def gcs_token(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     logs.about(bucket=bucket, decision=str(decision.reason))
     if decision.reason is not BucketReason.GRANTED:
         return _refuse_bucket(gateway, decision)
-    client = hashlib.sha256(presented.encode()).hexdigest()
+    return ReadableBucket(bucket, decision.prefixes, credential, hashlib.sha256(presented.encode()).hexdigest())
+
+
+def gcs_token(gateway: Gateway, request: Request[ReadableBucket]) -> HTTPResponse | Refusal:
+    """POST /gcs_token: a Google token for what its user may read of a bucket."""
+    readable = request.caller
     try:
-        token = gateway.issuer.issue(
-            bucket, decision.prefixes, credential, client=client, deadline=deadline_of(request)
+        google_token = gateway.issuer.issue(
+            readable.bucket,
+            readable.prefixes,
+            readable.credential,
+            client=readable.client,
+            deadline=deadline_of(request.http),
         )
     except GoogleUnavailable as error:
-        log.warning("no token for bucket %s: %s", bucket, error)
-        reply = json_error(503, "google_unavailable", "Google cannot be asked for a token now; try again in a moment")
-        reply.set_header("Retry-After", "2")
-        return reply
+        log.warning("no token for bucket %s: %s", readable.bucket, error)
+        text = "Google cannot be asked for a token now; try again in a moment"
+        return Refusal(503, "google_unavailable", text, Audience.PROGRAMS, headers={"Retry-After": "2"})
     except GoogleRefused as error:
-        log.error("no token for bucket %s: %s", bucket, error)
-        return json_error(502, "google_refused", "Google gives no token for this bucket; tell the operators")
+        log.error("no token for bucket %s: %s", readable.bucket, error)
+        text = "Google gives no token for this bucket; tell the operators"
+        return Refusal(502, "google_refused", text, Audience.PROGRAMS)
     gateway.metrics.add("gcs_tokens")
-    return json_reply({"token": token})
+    return json_reply({"token": google_token})
 
 
 def _read_request(request: BaseRequest) -> tuple[str, str] | None:
@@ -256,56 +279,14 @@ def _is_bucket(text: str) -> bool:
         return False
 
 
-def _refuse_bucket(gateway: Gateway, decision: BucketDecision) -> HTTPResponse:
+def _refuse_bucket(gateway: Gateway, decision: BucketDecision) -> Refusal:
     gateway.metrics.add("gcs_tokens_refused")
-    more: dict[str, Any] = {}
+    details: dict[str, object] = {}
     if decision.reason is BucketReason.TOS_REQUIRED:
         paths = [terms.accept_path(one.id) for one in decision.missing]
-        more["url"] = gateway.config.origin + (paths[0] if len(paths) == 1 else "/activate")
-        more["missing_tos"] = [
+        details["url"] = gateway.config.origin + (paths[0] if len(paths) == 1 else "/activate")
+        details["missing_tos"] = [
             {"tos_id": one.id, "tos_name": one.name, "url": gateway.config.origin + path}
             for one, path in zip(decision.missing, paths, strict=True)
         ]
-    return json_error(403, decision.reason, _SAID[decision.reason], **more)
-
-
-# Origins
-
-
-def cors(gateway: Gateway, request: BaseRequest, reply: HTTPResponse) -> None:
-    """What every answer to an ngauth POST or preflight carries, errors included (app.py sees to it).
-
-    A valid origin that is not allowed may read that it is not; without these headers its page
-    would see a network error instead.
-    """
-    reply.set_header("Vary", "Origin")
-    reply.set_header("Cache-Control", "no-store")
-    origin = origins.parse(header(request, "Origin"))
-    if origin is None:
-        return
-    if request.method == "OPTIONS" and not origins.allowed(origin, gateway.config.ngauth_origins):
-        return
-    reply.set_header("Access-Control-Allow-Origin", origin)
-    reply.set_header("Access-Control-Allow-Credentials", "true")
-
-
-def _check_origin(gateway: Gateway, request: BaseRequest) -> HTTPResponse | None:
-    if "HTTP_ORIGIN" not in request.environ:
-        return None
-    origin = origins.parse(header(request, "Origin"))  # WSGI joins two of them with a comma: not an origin
-    if origin is None:
-        return json_error(400, "invalid_origin", "the Origin header is not an origin")
-    if not origins.allowed(origin, gateway.config.ngauth_origins):
-        return json_error(403, "origin_not_allowed", f"{origin} may not use this gateway")
-    return None
-
-
-def _preflight(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """Permission to POST for an allowed origin; for any other the same answer without it."""
-    reply = HTTPResponse(b"", 204)
-    origin = origins.parse(header(request, "Origin"))
-    if origin is not None and origins.allowed(origin, gateway.config.ngauth_origins):
-        reply.set_header("Access-Control-Allow-Methods", "POST")
-        reply.set_header("Access-Control-Allow-Headers", "Content-Type")
-        reply.set_header("Access-Control-Max-Age", str(MAX_AGE))
-    return reply
+    return Refusal(403, decision.reason, _SAID[decision.reason], Audience.PROGRAMS, details=details)

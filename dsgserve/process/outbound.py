@@ -12,9 +12,8 @@ from typing import Any, Generic, TypeVar
 from bottle import BaseRequest
 
 from dsgctl.bounded_http import Deadline
+from dsgserve.http.environ import ARRIVED
 from dsgserve.process.metrics import Metrics
-
-ARRIVED = "dsgserve.arrived"  # key of an environ: when a request that waits for others was whole, of time.monotonic()
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlencode
 
-from bottle import BaseRequest, HTTPResponse
+from bottle import HTTPResponse
 
 from dsgctl.core import clock, terms
 from dsgctl.core.catalogue import Entry, Place, catalogue
@@ -17,7 +17,7 @@ from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import number
 from dsgserve.http.requests import query_value
 from dsgserve.http.responses import another_account, page
-from dsgserve.login import authentication
+from dsgserve.http.route import Request
 from dsgserve.login.authentication import Login
 from dsgserve.terms import pending_terms
 
@@ -81,19 +81,19 @@ class AcceptedItem:
     url: str
 
 
-def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+def show(gateway: Gateway, request: Request[Login | TokenError | None]) -> HTTPResponse:
     """One address for everybody; the content depends on the token.
 
     ``?q=`` shows only the datasets with these words in their name or description; ``?from=`` skips that many.
     """
-    login = authentication.authenticate_request(gateway, request)
+    login = request.caller
     if not isinstance(login, Login):
         ended = _ENDED.get(login, _SIGNED_OUT) if login is not None else ""
         disabled = login is TokenError.DISABLED
         return page("welcome", title=gateway.site.name, ended=ended, disabled=disabled)
     snapshot, pending = pending_terms.read_pending(gateway, login.principal)
-    words = (query_value(request, "q") or "")[:_MAX_SEARCH].strip()
-    start = number(query_value(request, "from") or "", most=999_999) or 0
+    words = (query_value(request.http, "q") or "")[:_MAX_SEARCH].strip()
+    start = number(query_value(request.http, "from") or "", most=999_999) or 0
     with gateway.reader.snapshot():
         part = catalogue(gateway.reader, snapshot, clock.now(), words=words, start=start, most=MAX_DATASETS)
         accepted = _list_accepted(gateway, login.principal)

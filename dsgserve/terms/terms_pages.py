@@ -1,6 +1,7 @@
 """The pages on which terms are read and accepted. contract.md, "Terms pages"."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from bottle import BaseRequest, HTTPResponse
@@ -12,46 +13,51 @@ from dsgctl.core.terms import Readable
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Terms
 from dsgserve.gateway import Gateway
-from dsgserve.http import redirects
 from dsgserve.http.ascii_text import number
 from dsgserve.http.requests import form, query_value
-from dsgserve.http.responses import message_page, page, redirect
+from dsgserve.http.responses import Audience, Refusal, message_page, page, redirect
+from dsgserve.http.route import Request
 from dsgserve.login import authentication
 from dsgserve.login.authentication import Login
 from dsgserve.terms import form_proofs, page_content, pending_terms
 from dsgserve.terms.page_content import Navigation
 
-# The parameters of a terms page; no others are kept through a sign-in.
-_PARAMETERS = ("next", "redirect", "service", "dataset", "invite", "token")
 _MAX_ID = 999_999_999
 _SELECTED = "accept-"  # begins the fields of a form that accepts several documents; the id follows
 
 
-def activate(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """GET or POST /activate: all pending terms of this person, or the document of an invitation.
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Terms that a login accepts with a form of ours."""
 
-    ``?service=`` includes the terms of that service, ``?dataset=`` excludes those of other datasets, and ``?invite=``
-    (or ``token``) shows one document. If there is nothing to accept, it redirects to ``next`` or ``redirect``.
+    login: Login
+    terms_ids: tuple[int, ...]
+
+
+def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refusal:
+    """A login of the cookie to which our page showed the terms of this form (`form_proofs.verify_forms`).
+
+    Raises:
+        Invalid: the form accepts no terms.
     """
-    if request.method == "POST":
-        return _record_acceptance(gateway, request, _read_proofs(form(request)))
-    target = _read_target(gateway, request)
-    login = authentication.authenticate_cookie(gateway, request)
-    if not isinstance(login, Login):
-        return _sign_in_first("/activate", request)
-    here = _current_url("/activate", request)
-    if invite := query_value(request, "invite") or query_value(request, "token"):
-        return _show_document(gateway, login, Navigation(here, target, target or "/"), invite=invite)
-    filters = {key: value for key in ("service", "dataset") if (value := query_value(request, key))}
-    pending = pending_terms.list_pending(gateway, login.principal, **filters)
-    if not pending:
-        if target:
-            return redirect(target)
-        text = "Thank you. You have accepted all terms."
-        return message_page(200, "All done", text, go_to_your_datasets="/")
-    navigation = Navigation(here, here, target or "/")
-    lead = "You get access to each dataset named here once you accept its terms."
-    return page_content.terms_page(gateway, login, pending, navigation, title="Terms to accept", lead=lead)
+    fields = form(request.http)
+    terms_id = request.numbers.get("terms_id")
+    proofs = _read_proofs(fields) if terms_id is None else {terms_id: fields.get("form") or ""}
+    target = request.target
+    page_path = terms.accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
+    again = page_path + (f"?{urlencode({page_content.target_field(target): target})}" if target else "")
+    logins = authentication.authenticate_all_cookies(gateway, request.http)
+    if not logins:
+        # A page, not a redirect: form-action of the page that sent the form does not allow the provider.
+        text = "You were signed out, so nothing was recorded. Sign in, and accept the terms again."
+        links = {"sign_in": f"/auth/login?next={quote(again, safe='')}"}
+        return Refusal(401, "signed_out", text, Audience.PEOPLE, "Sign in again", links)
+    login = next((login for login in logins if form_proofs.verify_forms(gateway, login, proofs)), None)
+    if login is None:
+        text = "This page was opened too long ago, or with another account, so nothing was recorded."
+        links = {"open_the_terms": again}
+        return Refusal(403, "invalid_form", text, Audience.PEOPLE, "Please open the terms again", links)
+    return Acceptance(login, tuple(proofs))
 
 
 def _read_proofs(fields: Mapping[str, str]) -> dict[int, str]:
@@ -71,21 +77,47 @@ def _read_proofs(fields: Mapping[str, str]) -> dict[int, str]:
     return {terms_id: proof for terms_id, proof in proofs.items() if terms_id is not None}
 
 
-def accept(gateway: Gateway, request: BaseRequest, terms_id: int) -> HTTPResponse:
-    """GET or POST /api/v1/tos/<id>/accept: one document. ``?save=1`` sends it as a file."""
-    if request.method == "POST":
-        return _record_acceptance(gateway, request, {terms_id: form(request).get("form") or ""})
-    target = _read_target(gateway, request)
-    login = authentication.authenticate_cookie(gateway, request)
-    if not isinstance(login, Login):
-        return _sign_in_first(terms.accept_path(terms_id), request)
-    if query_value(request, "save") == "1":
+def activate(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
+    """GET /activate: all pending terms of this person, or the document of an invitation.
+
+    ``?service=`` includes the terms of that service, ``?dataset=`` excludes those of other datasets, and ``?invite=``
+    (or ``token``) shows one document. If there is nothing to accept, it redirects to ``next`` or ``redirect``.
+    """
+    login, here, target = request.caller, request.here, request.target
+    if invite := query_value(request.http, "invite") or query_value(request.http, "token"):
+        return _show_document(gateway, login, Navigation(here, target, target or "/"), invite=invite)
+    filters = {key: value for key in ("service", "dataset") if (value := query_value(request.http, key))}
+    pending = pending_terms.list_pending(gateway, login.principal, **filters)
+    if not pending:
+        if target:
+            return redirect(target)
+        text = "Thank you. You have accepted all terms."
+        return message_page(200, "All done", text, go_to_your_datasets="/")
+    navigation = Navigation(here, here, target or "/")
+    lead = "You get access to each dataset named here once you accept its terms."
+    return page_content.terms_page(gateway, login, pending, navigation, title="Terms to accept", lead=lead)
+
+
+def show(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
+    """GET /api/v1/tos/<id>/accept: one document. ``?save=1`` sends it as a file."""
+    login, terms_id = request.caller, request.numbers["terms_id"]
+    if query_value(request.http, "save") == "1":
         return _send_file(gateway, login, terms_id)
-    navigation = Navigation(_current_url(terms.accept_path(terms_id), request), target, target or "/")
+    navigation = Navigation(request.here, request.target, request.target or "/")
     return _show_document(gateway, login, navigation, terms_id=terms_id)
 
 
-def success(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
+def accept(gateway: Gateway, request: Request[Acceptance]) -> HTTPResponse:
+    """POST /activate and /api/v1/tos/<id>/accept: record the acceptances of a form, all or none."""
+    login = request.caller.login
+    readable_ids = [_find_readable(gateway, login, terms_id=terms_id).id for terms_id in request.caller.terms_ids]
+    with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
+        for terms_id in readable_ids:
+            terms.accept(change, terms_id, login.principal.email, address=request.http.environ.get("REMOTE_ADDR"))
+    return redirect((request.target or "/success") + _fragment(request.http, request.target))
+
+
+def success(gateway: Gateway, request: Request[None]) -> HTTPResponse:
     """GET /success"""
     return page("success", title="Thank you")
 
@@ -143,56 +175,8 @@ def _is_retired(gateway: Gateway, document: Terms) -> bool:
     return access.is_retired(document.retired, clock.now()) and not terms.is_own_of_dataset(gateway.reader, document)
 
 
-def _record_acceptance(gateway: Gateway, request: BaseRequest, proofs: Mapping[int, str]) -> HTTPResponse:
-    """Record the acceptances of a form, all or none, and redirect to its target.
-
-    Args:
-        proofs: of the form, by the ids of the terms (`form_proofs.verify_forms`).
-    """
-    target = _read_target(gateway, request)
-    page_path = terms.accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
-    again = page_path + (f"?{urlencode({page_content.target_field(target): target})}" if target else "")
-    logins = authentication.authenticate_all_cookies(gateway, request)
-    if not logins:
-        # A page, not a redirect: form-action of the page that sent the form does not allow the provider.
-        text = "You were signed out, so nothing was recorded. Sign in, and accept the terms again."
-        return message_page(401, "Sign in again", text, sign_in=f"/auth/login?next={quote(again, safe='')}")
-    login = next((login for login in logins if form_proofs.verify_forms(gateway, login, proofs)), None)
-    if login is None:
-        text = "This page was opened too long ago, or with another account, so nothing was recorded."
-        return message_page(403, "Please open the terms again", text, open_the_terms=again)
-    readable_ids = [_find_readable(gateway, login, terms_id=terms_id).id for terms_id in proofs]
-    with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
-        for terms_id in readable_ids:
-            terms.accept(change, terms_id, login.principal.email, address=request.environ.get("REMOTE_ADDR"))
-    return redirect((target or "/success") + _fragment(request, target))
-
-
 def _fragment(request: BaseRequest, target: str) -> str:
     """The position of the next document, if the target is a page of terms again."""
     following = number(form(request).get("then") or "", most=_MAX_ID)
     is_terms_page = target.partition("?")[0] in ("/login", "/activate")
     return f"#terms-{following}" if is_terms_page and following else ""
-
-
-def _read_target(gateway: Gateway, request: BaseRequest) -> str:
-    """Where to go after accepting; empty if the request does not name a target.
-
-    Raises:
-        Invalid: the target is not allowed (contract.md, "Redirects").
-    """
-    for name in ("next", "redirect"):
-        target = form(request).get(name) if request.method == "POST" else query_value(request, name)
-        if target:
-            return redirects.require_target(gateway.config, target, name, here=name == "next")
-    return ""
-
-
-def _sign_in_first(path: str, request: BaseRequest) -> HTTPResponse:
-    return redirect("/auth/login?" + urlencode({"next": _current_url(path, request)}))
-
-
-def _current_url(path: str, request: BaseRequest) -> str:
-    """This page with its parameters, to return to after a sign-in."""
-    parameters = {key: value for key in _PARAMETERS if (value := query_value(request, key))}
-    return f"{path}?{urlencode(parameters)}" if parameters else path

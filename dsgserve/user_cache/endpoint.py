@@ -7,7 +7,8 @@ from bottle import BaseRequest, HTTPResponse
 from dsgctl.core.token_checks import TokenError
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import find_client_address, presented_tokens, query_value
-from dsgserve.http.responses import unauthorized
+from dsgserve.http.responses import Refusal, unauthorized
+from dsgserve.http.route import Request
 
 PATH = "/api/v1/user/cache"
 
@@ -31,12 +32,15 @@ def look_up(gateway: Gateway, request: BaseRequest) -> bytes | TokenError | None
     return problem
 
 
-def reply(found: bytes | TokenError | None) -> HTTPResponse:
-    """What `look_up` found, as an answer."""
-    if not isinstance(found, bytes):
-        return unauthorized(found)
-    return HTTPResponse(found, 200, {"Content-Type": "application/json", "Cache-Control": "no-store"})
+def admit(gateway: Gateway, request: Request[None]) -> bytes | Refusal:
+    """A valid token anywhere on the request, as the body of its response; else 401."""
+    body = look_up(gateway, request.http)
+    return body if isinstance(body, bytes) else unauthorized(body)
 
 
-def show(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    return reply(look_up(gateway, request))
+def build_response(body: bytes) -> HTTPResponse:
+    return HTTPResponse(body, 200, {"Content-Type": "application/json", "Cache-Control": "no-store"})
+
+
+def show(gateway: Gateway, request: Request[bytes]) -> HTTPResponse:
+    return build_response(request.caller)

@@ -151,7 +151,7 @@ def counted(client: Client, lab: Lab) -> Iterator[Callable[..., int]]:
 
     def paths() -> Iterator[tuple[str, str]]:
         for route in ROUTES:
-            for method in route.methods.split():
+            for method in route.methods:
                 yield method, route.path.replace("<terms_id:int>", str(lab.fly_terms)).replace("<dataset>", "fish")
 
     def count(query: str = "", **options: Any) -> int:

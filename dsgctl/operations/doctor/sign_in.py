@@ -10,14 +10,13 @@ import requests
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgctl.json_text import NotJson, member, parse
-from dsgctl.oauth_client import read_client
+from dsgctl.oauth_client import CALLBACK_PATH, read_client
 from dsgctl.operations.doctor import network
 from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
 from dsgctl.operations.doctor.database import SKEW
 from dsgctl.operations.doctor.files import check_secret_file
 from dsgctl.operations.doctor.settings import is_placeholder
 
-CALLBACK = "/accounts/google/login/callback/"  # contract.md, "Login"
 GOOGLE = "https://accounts.google.com"
 
 Reply = Generator[Check, None, requests.Response | None]
@@ -61,7 +60,7 @@ def check_client_file(config: Config, path: Path) -> Checks:
     if problem := find_client_problem(path):
         yield failed("oauth client", *problem)
         return
-    ours = config.origin + CALLBACK
+    ours = config.origin + CALLBACK_PATH
     uris = parse(path.read_bytes())["web"].get("redirect_uris")
     if isinstance(uris, list) and ours not in uris:
         yield failed(

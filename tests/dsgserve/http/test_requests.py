@@ -9,7 +9,7 @@ from bottle import BaseRequest
 
 from dsgctl.core.errors import Invalid
 from dsgserve.http import requests
-from dsgserve.http.requests import MOST_BODY, MOST_COOKIES, MOST_FIELDS
+from dsgserve.http.requests import MAX_BODY, MOST_COOKIES, MOST_FIELDS
 
 HOST_LOGIN = "__Host-dsg_login"
 
@@ -189,8 +189,8 @@ BAD_JSON = [
     b'{"n": "x", "\\ud800": 1}',
     b'{"n": "x", "n": "y"}',  # another reader takes the first
     b'{"n": "x", "m": NaN}',
-    b" " * (MOST_BODY + 1),
-    b'{"n": "' + b"x" * MOST_BODY + b'"}',
+    b" " * (MAX_BODY + 1),
+    b'{"n": "' + b"x" * MAX_BODY + b'"}',
 ]
 
 
@@ -200,13 +200,13 @@ def test_json_that_cannot_be_read_is_refused_in_words(body: bytes) -> None:
         requests.parameter(asked("POST", body=body, kind="application/json"), "n")
 
 
-@pytest.mark.parametrize("body", [b"&" * MOST_FIELDS, b"n=1&" * 5000, b"x" * (MOST_BODY + 1)])
+@pytest.mark.parametrize("body", [b"&" * MOST_FIELDS, b"n=1&" * 5000, b"x" * (MAX_BODY + 1)])
 def test_a_form_that_is_larger_than_any_of_ours_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         requests.form(asked("POST", body=body, kind=FORM))
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "\u0663", "1_0", "9" * 5000, "+1", " 1", str(MOST_BODY + 1)])
+@pytest.mark.parametrize("length", ["-1", "x", "\u0663", "1_0", "9" * 5000, "+1", " 1", str(MAX_BODY + 1)])
 def test_a_length_that_is_none_is_no_length(length: str) -> None:
     request = asked("POST", kind="application/json")
     request.environ["CONTENT_LENGTH"] = length

@@ -13,9 +13,10 @@ from bottle import BaseRequest
 from dsgctl.bounded_http import TOTAL_SECONDS, Deadline
 from dsgserve.gateway import Gateway
 from dsgserve.http import routing
+from dsgserve.http.environ import ARRIVED
 from dsgserve.process import dispatcher
 from dsgserve.process.dispatcher import Dispatcher
-from dsgserve.process.outbound import ARRIVED, Shared, deadline_of
+from dsgserve.process.outbound import Shared, deadline_of
 from tests.dsgserve.conftest import Client, FakeIssuer, Lab
 from tests.dsgserve.ngauth.test_gcs_tokens import Ticks
 from tests.dsgserve.ngauth.test_ngauth import user_token

@@ -1,0 +1,26 @@
+# The parts of Bottle that dsgserve uses; Bottle comes without types.
+from collections.abc import Sequence
+from typing import Any
+
+class BaseRequest:
+    environ: dict[str, Any]
+    def __init__(self, environ: dict[str, Any] | None = None) -> None: ...
+
+class LocalRequest(BaseRequest): ...
+class HeaderDict(dict[str, str]): ...
+
+class HTTPResponse:
+    body: bytes | str
+    status_code: int
+    status_line: str
+    headers: HeaderDict
+    headerlist: list[tuple[str, str]]
+    def __init__(
+        self, body: bytes | str = ..., status: int | None = None, headers: dict[str, str] | None = None
+    ) -> None: ...
+    def set_header(self, name: str, value: str) -> None: ...
+    def add_header(self, name: str, value: str) -> None: ...
+
+class SimpleTemplate:
+    def __init__(self, *, name: str, lookup: Sequence[str]) -> None: ...
+    def render(self, **values: Any) -> str: ...
