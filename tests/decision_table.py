@@ -11,6 +11,7 @@ from typing import Literal
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users, versions
 from dsgctl.core.change import Change
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules.access import Reason
 from dsgctl.store.models import Principal
 from tests.level_table import NAMES, included
@@ -265,8 +266,8 @@ def build(change: Change, case: Case) -> Built:
     groups.add(change, GROUP)
     asks = _principal(change, case)
     for given in case.grants:
-        target = grants.Target(DATASET, given.permission, given.version, given.scope)
-        subject = grants.group_subject(change.database, GROUP) if given.to_group else grants.principal_subject(asks)
+        target = Target(DATASET, given.permission, given.version, given.scope)
+        subject = group_subject(change.database, GROUP) if given.to_group else principal_subject(asks)
         grants.add(change, subject, target, expires=None if given.ends is None else change.at + given.ends)
     _terms(change, case)
     if case.parent != "none":

@@ -9,7 +9,7 @@ from dsgctl.commands.options import subcommand
 from dsgctl.commands.output import echo
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
-from dsgctl.core import datasets, grants, locations, service_accounts, snapshots, terms, users
+from dsgctl.core import datasets, locations, service_accounts, snapshots, terms, users, withdrawals
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
 from dsgctl.core.rules import access, buckets, levels
@@ -112,7 +112,7 @@ def _why(known: PrincipalSnapshot, reason: Reason) -> str:
 def _how_it_opens(session: Session, known: PrincipalSnapshot, dataset: access.Dataset) -> list[str]:
     """How somebody who holds nothing on a public dataset gets view."""
     own = dataset.own_terms
-    if dataset.name in grants.withdrawn(session.database, known.id):
+    if dataset.name in withdrawals.list_datasets(session.database, known.id):
         return ["public, but view was taken from them here: it comes back with a grant, and not with terms"]
     if own is None:
         note = "public, but without terms: view comes with accepting them, so nobody has it without a grant"

@@ -12,7 +12,7 @@ from dsgctl.core import grants, service_accounts, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
-from dsgctl.core.grants import Subject, Target
+from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject, require_level
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
@@ -41,10 +41,10 @@ def _subject(database: Database, user: str | None, group: str | None, service_ac
     if sum(value is not None for value in (user, group, service_account)) > 1:
         raise Invalid("a grant has one subject", "say only one of --user, --group and --service-account")
     if user is not None:
-        return grants.principal_subject(users.find(database, user))
+        return principal_subject(users.find(database, user))
     if service_account is not None:
-        return grants.principal_subject(service_accounts.find(database, service_account))
-    return grants.group_subject(database, group) if group is not None else None
+        return principal_subject(service_accounts.find(database, service_account))
+    return group_subject(database, group) if group is not None else None
 
 
 def _required_subject(change: Change, target: Target, *options: str | None) -> Subject:
@@ -96,25 +96,24 @@ def add(
     scope: str | None,
     expires: str | None,
 ) -> None:
-    target = Target(dataset, grants.require_level(permission), version, scope)
+    target = Target(dataset, require_level(permission), version, scope)
     for_ever = expires == "never"
     end = validation.moment_after(expires, now()) if expires is not None and not for_ever else None
     with session.change() as change:
         subject = _required_subject(change, target, user, group, service_account)
-        changed = grants.add(change, subject, target, expires=end, for_ever=for_ever)
-        asked, end = end, grants.end_of(change.database, subject, target)
-    until = f" until {end:%Y-%m-%d %H:%M UTC}" if end is not None and end != asked else ""
+        grant = grants.add(change, subject, target, expires=end, for_ever=for_ever)
+    until = f" until {grant.expires:%Y-%m-%d %H:%M UTC}" if grant.expires is not None and grant.expires != end else ""
     session.output.done(
         f"granted {permission} on {dataset} to {subject.label}{until}"
-        if changed
+        if grant.changed
         else f"{subject.label} already has {permission} on {dataset}{until}",
         dataset=dataset,
         permission=permission,
         subject=subject.label,
         version=version,
         scope=scope,
-        expires=end,
-        changed=changed,
+        expires=grant.expires,
+        changed=grant.changed,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import grants
+from dsgctl.core import withdrawals
 from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
@@ -67,16 +67,16 @@ class Part:
 def catalogue(database: Database, known: PrincipalSnapshot, at: datetime, *, words: str, start: int, most: int) -> Part:
     """The datasets that a person holds a permission on, and the public ones that they could open by accepting terms.
 
-    Left out are public datasets without terms (`datasets.list_public_without_terms`), and those on which ``view`` was
-    taken from this person (`grants.withdrawn`). Call it in a `Database.snapshot`. The cost grows with ``most`` and with
-    the number of names, not with what is stored of each dataset.
+    Left out are public datasets without terms (`datasets.list_public_without_terms`), and those on which this person
+    has a withdrawal (withdrawals.py). Call it in a `Database.snapshot`. The cost grows with ``most`` and the number of
+    names, not with what is stored of each dataset.
 
     Args:
         words: only those with all of these words in their name or description, case aside.
         start, most: which of them.
     """
     held = access.granted_permissions(known, at)
-    withdrawn = grants.withdrawn(database, known.id)
+    withdrawn = withdrawals.list_datasets(database, known.id)
     names = sorted(held) + sorted(
         name
         for name, dataset in known.datasets.items()

@@ -6,7 +6,7 @@ from typing import Any
 from dsgctl.core import account_status, grants, groups, service_accounts, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.core.grants import Target
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
 
@@ -88,15 +88,15 @@ def _heir(database: Database, user: Principal, email: str) -> Principal:
 
 
 def _end(change: Change, account: Principal, left: OffboardingResult, *, last_admin: bool) -> None:
-    database, subject = change.database, grants.principal_subject(account)
+    database, subject = change.database, principal_subject(account)
     if users.set_active(change, account.email, False, last_admin=last_admin):
         left.disabled.append(account.email)
     for row in list(tokens.list_tokens(database, principal=account, at=change.at)):
         tokens.revoke(change, row["id"])
         left.tokens.append(row["id"])
-    for row in list(grants.list_grants(database, subject=subject)):
-        grants.revoke(change, subject, Target(row["dataset"], row["permission"], row["version"], row["scope"]))
-        left.grants.append(" ".join(filter(None, (row["dataset"], row["version"], row["permission"]))))
+    for grant in list(grants.list_grants(database, subject=subject)):
+        grants.revoke(change, subject, Target(grant["dataset"], grant["permission"], grant["version"], grant["scope"]))
+        left.grants.append(" ".join(filter(None, (grant["dataset"], grant["version"], grant["permission"]))))
     held: dict[str, Any] = users.count_holdings(database, account)
     for group in held["groups"]:
         groups.remove_member(change, group, account.email)

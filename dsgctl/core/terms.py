@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dsgctl.core import datasets, grants, services, snapshots, users, validation, versions
+from dsgctl.core import datasets, grants, services, snapshots, users, validation, versions, withdrawals
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.grant_targets import Subject, Target, principal_subject
 from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.access import PrincipalSnapshot
 from dsgctl.store import Database
@@ -307,22 +308,22 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
     after = {"name": found.name, "address": address}
     change.record("terms.accept", f"terms:{terms_id} user:{user.email}", after=after)
     public = (m.Dataset.own_terms_id == terms_id) & (m.Dataset.access == "public")
-    subject = grants.principal_subject(user)
-    withdrawn = grants.withdrawn(change.database, user.id)
+    subject = principal_subject(user)
+    withdrawn = withdrawals.list_datasets(change.database, user.id)
     for dataset in change.database.objects(m.Dataset.select().where(public)):
         if dataset.name not in withdrawn:
             _give_view(change, dataset.name, subject)
     return True
 
 
-def _give_view(change: Change, dataset: str, subject: grants.Subject) -> None:
+def _give_view(change: Change, dataset: str, subject: Subject) -> None:
     # One of a version alone, one that has ended or one that falls with what a delegate holds is not enough: nobody can
     # accept twice.
     for row in grants.list_grants(change.database, dataset=dataset, subject=subject, by_operators=True):
         lasting = row["expires"] is None or row["expires"] > change.at
         if row["permission"] == levels.VIEW and row["version"] is None and lasting:
             return
-    grants.add(change, subject, grants.Target(dataset, levels.VIEW), for_ever=True, source="self-service")
+    grants.add(change, subject, Target(dataset, levels.VIEW), for_ever=True, source="self-service")
 
 
 def list_terms(database: Database) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import datasets, grants, groups, validation
+from dsgctl.core import datasets, grant_import, groups, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.core.grants import ImportedGrant, Target
+from dsgctl.core.grant_import import ImportedGrant
+from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.validation import Foreign, quoted
 from dsgctl.importers.engine import people
 from dsgctl.importers.engine.import_run import ImportRun
@@ -114,7 +115,7 @@ class _Datasets:
 
 def _import_datasets(taking: ImportRun[_Export]) -> _Datasets:
     change, found = taking.change, _Datasets(taking)
-    subject = grants.group_subject(change.database, _EVERYBODY)
+    subject = group_subject(change.database, _EVERYBODY)
     lost: set[str] = set()
 
     def take(row: Row) -> None:
@@ -129,7 +130,7 @@ def _import_datasets(taking: ImportRun[_Export]) -> _Datasets:
         found.listed[name] = name
         if public:
             kept = ImportedGrant(subject, Target(name, "view"), "import", change.actor, change.at)
-            taking.count("grants", bool(grants.import_grants(change, [kept])))
+            taking.count("grants", bool(grant_import.import_grants(change, [kept])))
 
     taking.each("datasets", take)
     for key in sorted(lost):

@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dsgctl.core import datasets, grants, groups, users, validation
+from dsgctl.core import datasets, grant_import, grants, groups, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.core.grants import Subject, Target
+from dsgctl.core.grant_targets import Subject, Target
 from dsgctl.core.users import NewUser
 from dsgctl.importers.engine.csv_lines import Record, records
 from dsgctl.importers.engine.importer import BaseImporter, option
@@ -101,7 +101,7 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
 
     emails = {user.id: user.email for user, _ in known.values()}
     members = groups.confirm_members(change, group, emails)
-    ends = grants.holders_among(database, target, emails)
+    ends = grant_import.list_ends(database, target, emails)
     emails |= {number: person.email for number, person in zip(added, new, strict=True)}  # who are and hold nothing yet
 
     joining = [principal_id for principal_id in emails if principal_id not in members]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dsgctl.core import datasets
 from dsgctl.core.change import Change
-from dsgctl.core.grants import Target
+from dsgctl.core.grant_targets import Target
 from dsgctl.core.validation import quoted
 from dsgctl.importers.engine import people
 from dsgctl.importers.engine.import_run import ImportRun

@@ -21,6 +21,7 @@ from dsgctl.core import datasets, grants, groups, locations, service_accounts, s
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
@@ -138,11 +139,11 @@ def _lab(opened: Change) -> dict[str, str]:
     terms.accept(opened, of_fly.id, "ada@example.org")
     services.add(opened, "clio", display_name="Clio")
 
-    lab = grants.group_subject(opened.database, "lab-1")
-    grants.add(opened, lab, grants.Target("fish2", "edit"), expires=opened.at + timedelta(days=90))
-    grants.add(opened, grants.principal_subject(people["bo"]), grants.Target("fly", "view"))
+    lab = group_subject(opened.database, "lab-1")
+    grants.add(opened, lab, Target("fish2", "edit"), expires=opened.at + timedelta(days=90))
+    grants.add(opened, principal_subject(people["bo"]), Target("fly", "view"))
     nightly, _ = service_accounts.add(opened, "nightly", description="exports synapses")
-    grants.add(opened, grants.principal_subject(nightly), grants.Target("fish2", "view"))
+    grants.add(opened, principal_subject(nightly), Target("fish2", "view"))
 
     owners = {**people, "nightly": nightly}
     found = {name: tokens.mint(opened, owner, description="demo")[1] for name, owner in owners.items()}

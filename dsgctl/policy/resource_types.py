@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dsgctl.core import datasets, grants, groups, locations, service_accounts, terms, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
-from dsgctl.core.grants import Subject, Target
+from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from dsgctl.policy.document import Values
 
 Key = tuple[str, ...]
@@ -128,11 +128,11 @@ def _remove_grant(change: Change, key: Key) -> None:
 def _find_grant(change: Change, key: Key) -> tuple[Subject, Target]:
     dataset, version, permission, scope, kind, name = key
     if kind == "group":
-        subject = grants.group_subject(change.database, name)
+        subject = group_subject(change.database, name)
     elif kind == "user":
-        subject = grants.principal_subject(users.find(change.database, name))
+        subject = principal_subject(users.find(change.database, name))
     else:
-        subject = grants.principal_subject(service_accounts.find(change.database, name))
+        subject = principal_subject(service_accounts.find(change.database, name))
     return subject, Target(dataset, permission, version or None, scope or None)
 
 

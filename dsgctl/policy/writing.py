@@ -179,14 +179,14 @@ def _build_terms(database: Database, row: dict[str, Any]) -> TermsEntry:
     return {"name": row["name"], **scope, "text": terms.find(database, row["id"]).text}
 
 
-def _build_grant(row: dict[str, Any]) -> GrantEntry:
+def _build_grant(row: grants.GrantRow) -> GrantEntry:
     """The entry of a row of `grants.list_grants`."""
     entry: GrantEntry = {}
     if row["user"]:
         entry["user"] = row["user"]
     elif row["group"]:
         entry["group"] = row["group"]
-    else:
+    elif row["service_account"]:
         entry["service-account"] = row["service_account"]
     entry["permission"] = row["permission"]
     if row["version"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dsgctl.core import clock, grants, logins, snapshots
+from dsgctl.core import clock, logins, snapshots, withdrawals
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import PendingTerms, PrincipalSnapshot
 from dsgctl.store.models import Principal
@@ -23,7 +23,7 @@ def read_pending(
     with gateway.reader.snapshot():
         snapshot = snapshots.read_principal(gateway.reader, principal, service=service)
         version_terms = snapshots.read_version_terms(gateway.reader, snapshot.datasets)
-        withdrawn = grants.withdrawn(gateway.reader, principal.id)
+        withdrawn = withdrawals.list_datasets(gateway.reader, principal.id)
     pending_terms = [
         pending
         for pending in access.list_pending_terms(snapshot, version_terms, clock.now())

@@ -22,6 +22,7 @@ from typing import Any
 import requests
 
 from dsgctl.core import datasets, grants, groups, locations, tokens, users
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import open_current
 from dsgctl.store.sqlite.database import SqliteDatabase
@@ -146,7 +147,7 @@ def _first_answer(path: Path) -> float:
             groups.add(opened, f"{name}-{number}")
             groups.add_member(opened, f"{name}-{number}", person.email)
         for number in range(50):
-            grants.add(opened, grants.principal_subject(person), grants.Target(f"set-{number}", "edit"))
+            grants.add(opened, principal_subject(person), Target(f"set-{number}", "edit"))
         _, token = tokens.mint(opened, person)
     cache, took = ResponseCache(reader), []
     cache.get(token, None)

@@ -24,6 +24,7 @@ import pytest
 from dsgctl.config import Config
 from dsgctl.core import datasets, grants, locations, service_accounts, terms, tokens, users, versions
 from dsgctl.core.change import Change
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgserve.app import make_app
@@ -236,6 +237,6 @@ def _lab(opened: Change) -> Lab:
     locations.add(opened, "fly", "gs://shared-bucket/fly")
     fly_terms = terms.add(opened, "fly terms", "# Rules\n\nCite us.", dataset="fly")[0].id
     for subject, dataset in ((ada, "fish"), (robot, "fish"), (bo, "fly")):
-        grants.add(opened, grants.principal_subject(subject), grants.Target(dataset, "view"))
+        grants.add(opened, principal_subject(subject), Target(dataset, "view"))
     users.set_active(opened, "gone@example.org", False)
     return Lab(**found, fly_terms=fly_terms, fish_v2_terms=fish_v2_terms, database=opened.database)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from dsgctl.core import datasets, grants, terms, users, validation, versions
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http.redirects import MAX_LENGTH
@@ -148,7 +149,7 @@ def test_the_terms_of_a_version_are_those_of_its_dataset_too(
         terms.add(opened, "fish terms", "x", dataset="fish")
         terms.add(opened, "fish v3 terms", "x", dataset="fish", version="v3")
         ada = users.find(lab.database, "ada@example.org")
-        grants.add(opened, grants.principal_subject(ada), grants.Target("fly", "view"))
+        grants.add(opened, principal_subject(ada), Target("fly", "view"))
     page = client.get(f"/activate?dataset={asked}&next=/success", cookie=lab.ada, accept=PAGE)
     assert set(re.findall("<h2 id=[^>]*><bdi[^>]*>([^<]*)</bdi></h2>", page.text)) == shown
     assert (page.status == 303) is (not shown)
@@ -204,7 +205,7 @@ def test_a_dataset_of_any_name_is_found_by_its_terms_page(name: str, client: Cli
         datasets.add(opened, validation.foreign(name, "dataset name"))
         terms.add(opened, "these terms", "x", dataset=name)
         ada = users.find(lab.database, "ada@example.org")
-        grants.add(opened, grants.principal_subject(ada), grants.Target(name, "view"))
+        grants.add(opened, principal_subject(ada), Target(name, "view"))
     page = client.get(f"/activate?dataset={quote(name, safe='')}&next=/success", cookie=lab.ada, accept=PAGE)
     assert page.status == 200
     assert "these terms" in page.text

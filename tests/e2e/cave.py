@@ -15,6 +15,7 @@ import requests
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
 from dsgctl.core.change import Change
+from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from tests.e2e.conftest import Server
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.provider import CLIENT, Browser, Provider
@@ -83,20 +84,20 @@ def add_cave_data(opened: Change) -> dict[str, str]:
     terms.add(opened, "fly terms", "# Be kind\n", dataset="fly")
     terms.add(opened, "worm terms", "# Wash your hands\n", dataset="worm")
     terms.add(opened, "atlas terms", "# Cite us\n", dataset="fly", service="atlas")
-    edit, lab = grants.Target("fish2", "edit"), grants.group_subject(database, "lab-1")
+    edit, lab = Target("fish2", "edit"), group_subject(database, "lab-1")
     grants.add(opened, lab, edit)
-    grants.add(opened, lab, grants.Target("fly", "view"))
+    grants.add(opened, lab, Target("fly", "view"))
     grants.add(opened, user_subject(opened, "reader"), edit)
-    grants.add(opened, user_subject(opened, "ruler"), grants.Target("fish2", "admin"))
-    grants.add(opened, grants.group_subject(database, "rulers"), grants.Target("fish2", "admin"))
+    grants.add(opened, user_subject(opened, "ruler"), Target("fish2", "admin"))
+    grants.add(opened, group_subject(database, "rulers"), Target("fish2", "admin"))
     bot, _ = service_accounts.add(opened, "bot")
-    grants.add(opened, grants.principal_subject(bot), grants.Target("fish2", "view"))
+    grants.add(opened, principal_subject(bot), Target("fish2", "view"))
     owners = {user["email"].split("@")[0]: users.find(database, user["email"]) for user in users.list_users(database)}
     return {name: tokens.mint(opened, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
 
 
-def user_subject(opened: Change, name: str) -> grants.Subject:
-    return grants.principal_subject(users.find(opened.database, f"{name}@example.org"))
+def user_subject(opened: Change, name: str) -> Subject:
+    return principal_subject(users.find(opened.database, f"{name}@example.org"))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from dsgctl.core import datasets, grants, locations, terms, users
 from dsgctl.core.change import Change
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -165,8 +166,8 @@ def _add_data(opened: Change) -> None:
     locations.add(opened, "fish2", "gs://fish2/v1")
     datasets.add(opened, "fly")
     locations.add(opened, "fly", "gs://fly")
-    ada = grants.principal_subject(users.find(opened.database, "ada@example.org"))
-    grants.add(opened, ada, grants.Target("fish2", "view"))
+    ada = principal_subject(users.find(opened.database, "ada@example.org"))
+    grants.add(opened, ada, Target("fish2", "view"))
     terms.add(opened, "fish2 terms", "# Be kind\n", dataset="fish2")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from dsgctl.core import grants, groups, service_accounts, token_checks, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
 from dsgctl.importers import middle_auth
@@ -79,8 +80,8 @@ def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Databas
     before = {path: cave.ask(path, "ada").status_code for path in ("/edit", "/group", "/view")}
     assert before == {"/edit": 200, "/group": 200, "/view": 200}
     with begin_change(database, "os:test") as opened:
-        grants.revoke(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"))
-        grants.add(opened, user_subject(opened, "ada"), grants.Target("fish2", "view"))
+        grants.revoke(opened, group_subject(database, "lab-1"), Target("fish2", "edit"))
+        grants.add(opened, user_subject(opened, "ada"), Target("fish2", "view"))
     assert cave.ask("/edit", "ada").json()["error"] == "missing_permission"
     assert cave.ask("/view", "ada").status_code == 200
     with begin_change(database, "os:test") as opened:
@@ -103,7 +104,7 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
     assert cave.ask("/view", "stranger").status_code == 403
     assert cave.ask("/view", "ada").status_code == 200
     with begin_change(database, "os:test") as opened:
-        grants.add(opened, user_subject(opened, "stranger"), grants.Target("fish2", "view"))
+        grants.add(opened, user_subject(opened, "stranger"), Target("fish2", "view"))
         users.set_active(opened, "ada@example.org", False)
     assert cave.ask("/view", "stranger").status_code == 200
     assert cave.gateway_says("ada") == 401, "the gateway knows at once"

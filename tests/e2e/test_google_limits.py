@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, locations, tokens, users, versions
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -45,7 +46,7 @@ class Lab:
             user, _ = users.add(opened, f"{name}@example.org")
             self.tokens[name] = tokens.mint(opened, user)[1]
             for dataset in views:
-                grants.add(opened, grants.principal_subject(user), grants.Target(dataset, "view"))
+                grants.add(opened, principal_subject(user), Target(dataset, "view"))
 
     def dataset(self, name: str, *urls: str, any_prefix: bool = False) -> str:
         with begin_change(self.database, "os:test") as opened:
@@ -123,9 +124,7 @@ def test_a_location_that_no_condition_can_name_is_refused_when_added(lab: Lab, f
 def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> None:
     lab.dataset("bad", *(f"gs://fish-bucket/{folder}" for folder in BAD if "\u2028" not in folder), any_prefix=True)
     with begin_change(lab.database, "os:test") as opened:
-        grants.add(
-            opened, grants.principal_subject(users.find(lab.database, "ada@example.org")), grants.Target("bad", "view")
-        )
+        grants.add(opened, principal_subject(users.find(lab.database, "ada@example.org")), Target("bad", "view"))
     lab.person("bo", "bad")
     assert lab.reads("ada", "fish-bucket", "v1/info", "o'neil/info") == [True, False]
     answer = lab.ask("bo", "fish-bucket")

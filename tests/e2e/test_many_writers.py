@@ -11,7 +11,7 @@ from typing import Any
 
 from dsgctl.core import audit, datasets, grants, groups, tokens, users
 from dsgctl.core.change import Change
-from dsgctl.core.grants import Subject, Target
+from dsgctl.core.grant_targets import Subject, Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -85,7 +85,7 @@ def _populate(database: Database) -> str:
 
 
 def _ada(opened: Change) -> Subject:
-    return grants.principal_subject(users.find(opened.database, "ada@example.org"))
+    return principal_subject(users.find(opened.database, "ada@example.org"))
 
 
 def _to_outside(opened: Change) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, locations, terms, tokens, users, versions
 from dsgctl.core.change import Change
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
@@ -68,7 +69,7 @@ def _fill(opened: Change) -> dict[str, str]:
         versions.add(opened, name, "v1")
         locations.add(opened, name, f"gs://lab-data/projects/{name}/segmentation")
         if who:
-            grants.add(opened, grants.principal_subject(people[who]), grants.Target(name, "view"))
+            grants.add(opened, principal_subject(people[who]), Target(name, "view"))
         terms.add(opened, f"terms of {name}" if text != HEBREW else "תנאים", text, dataset=name)
 
     add("fish2", "ada", TEXT)

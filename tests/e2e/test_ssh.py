@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import datasets, grants, groups, users
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.local import free_port, wait_until
@@ -35,7 +36,7 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
         groups.add(opened, "lab-1")
         groups.add_member(opened, "lab-1", ADA, leads=True)
         datasets.add(opened, "fish2")
-        grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "manage"))
+        grants.add(opened, principal_subject(ada), Target("fish2", "manage"))
     for name in ("host", "ada", "nobody"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
     program = tmp_path / "dsgctl"
@@ -112,7 +113,7 @@ def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database)
     assert ssh("group member add lab-1 bo@example.org").returncode == 0
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
     with begin_change(database, "os:test") as opened:
-        grants.revoke(opened, grants.principal_subject(users.find(database, ADA)), grants.Target("fish2", "manage"))
+        grants.revoke(opened, principal_subject(users.find(database, ADA)), Target("fish2", "manage"))
     assert list(grants.list_grants(database, dataset="fish2")) == []
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 5
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from dsgctl.core import datasets, grants, locations, terms, tokens, users
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
@@ -121,7 +122,7 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         _, secret = tokens.mint(opened, ada)
         datasets.add(opened, "fish2")
         locations.add(opened, "fish2", "gs://fish2")
-        grants.add(opened, grants.principal_subject(ada), grants.Target("fish2", "view"))
+        grants.add(opened, principal_subject(ada), Target("fish2", "view"))
     with run_silent_google(tmp_path) as (slow, settings):
         server = serve(**settings)
         user_token = requests.post(f"{server.origin}/token", cookies={"dsg_token": secret}, timeout=PATIENCE).text

@@ -15,6 +15,7 @@ import requests
 
 from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
@@ -35,9 +36,9 @@ def lab(database: Database) -> dict[str, str]:
         groups.add(opened, "lab-1")
         groups.add_member(opened, "lab-1", "ada@example.org")
         datasets.add(opened, "fish2")
-        grants.add(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"))
+        grants.add(opened, group_subject(database, "lab-1"), Target("fish2", "edit"))
         bot, _ = service_accounts.add(opened, "bot")
-        grants.add(opened, grants.principal_subject(bot), grants.Target("fish2", "view"))
+        grants.add(opened, principal_subject(bot), Target("fish2", "view"))
         return {"ada": tokens.mint(opened, ada)[1], "bot": tokens.mint(opened, bot)[1]}
 
 
@@ -129,7 +130,7 @@ def _differs_at(server: Server, database: Database, token: str, what: str, momen
         if what == "token":
             token = tokens.mint(opened, users.find(database, "ada@example.org"), expires=moment)[1]
         elif what == "grant":
-            grants.add(opened, grants.group_subject(database, "lab-1"), grants.Target("fish2", "edit"), expires=moment)
+            grants.add(opened, group_subject(database, "lab-1"), Target("fish2", "edit"), expires=moment)
         else:
             services.add(opened, service)
             start = moment if what == "terms begin" else now()
@@ -252,8 +253,8 @@ def test_answers_stay_right_while_facts_change_and_many_ask(
     clients = [threading.Thread(target=ask) for _ in range(8)]
     for client in clients:
         client.start()
-    lab_1 = grants.group_subject(database, "lab-1")
-    target = grants.Target("fish2", "edit")
+    lab_1 = group_subject(database, "lab-1")
+    target = Target("fish2", "edit")
     for _ in range(25):
         with begin_change(database, "os:test") as opened:
             grants.revoke(opened, lab_1, target)

@@ -3,9 +3,10 @@
 import ipaddress
 from collections import Counter
 
-from dsgctl.core import datasets, grants, terms, validation, versions
-from dsgctl.core.grants import ImportedGrant, Target
-from dsgctl.core.grants import Source as GrantSource
+from dsgctl.core import datasets, grant_import, terms, validation, versions
+from dsgctl.core.grant_import import ImportedGrant
+from dsgctl.core.grant_insertion import Source as GrantSource
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
 from dsgctl.importers.engine.row import Damaged, Row
 
@@ -117,28 +118,28 @@ def import_grants(taking: DatasetGatewayRun) -> None:
         if row.id in only:
             buckets = "bucket" if only[row.id] == 1 else "buckets"
             raise no_place(f"the grant reaches {only[row.id]} {buckets} alone")
-        subject = grants.principal_subject(start_run(taking.users, row.number("user_id")))
+        subject = principal_subject(start_run(taking.users, row.number("user_id")))
         source = _SOURCES.get(row.text("source"), "import")
         return ImportedGrant(
             subject, target(row, scope=row.values["group_id"]), source, given(row), row.moment("created")
         )
 
     def to_group(row: Row) -> ImportedGrant:
-        subject = grants.group_subject(change.database, start_run(taking.groups, row.number("group_id")))
+        subject = group_subject(change.database, start_run(taking.groups, row.number("group_id")))
         return ImportedGrant(subject, target(row), "import", change.actor, change.at)
 
     def to_admin(row: Row) -> ImportedGrant:
         """As that server's own migration made grants of them."""
-        subject = grants.principal_subject(start_run(taking.users, row.number("user_id")))
+        subject = principal_subject(start_run(taking.users, row.number("user_id")))
         target = Target(start_run(taking.datasets, row.number("dataset_id")), "admin")
         return ImportedGrant(subject, target, "manual", change.actor, change.at)
 
     def to_account(row: Row) -> ImportedGrant:
-        subject = grants.principal_subject(start_run(taking.accounts, row.number("service_account_id")))
+        subject = principal_subject(start_run(taking.accounts, row.number("service_account_id")))
         return ImportedGrant(subject, target(row), "manual", given(row), row.moment("created"))
 
     def give(kept: list[ImportedGrant]) -> None:
-        taking.report.counts("grants", new=grants.import_grants(change, kept), of=len(kept))
+        taking.report.counts("grants", new=grant_import.import_grants(change, kept), of=len(kept))
 
     taking.each("permission", take_permission)
     taking.each("grant_buckets", note_bucket)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsgctl.core import grants, groups, users, validation
+from dsgctl.core import grant_import, groups, users, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.core.grants import ImportedGrant, Target
+from dsgctl.core.grant_import import ImportedGrant
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.users import NewUser
 from dsgctl.core.validation import Foreign
 from dsgctl.importers.engine import accounts
@@ -107,14 +108,12 @@ def _grant(taking: ImportRun[SourceType], wanted: dict[str, RoleHolder], here: d
         for target in one.grants:
             receiving.setdefault(target, []).append(here[key])
     for target, holders in receiving.items():
-        for number, end in grants.holders_among(change.database, target, [user.id for user in holders]).items():
+        for number, end in grant_import.list_ends(change.database, target, [user.id for user in holders]).items():
             if end is not None:
                 email = next(user.email for user in holders if user.id == number)
                 taking.note(
                     f"{email} has {target.permission} on {target.dataset} already, "
                     f"until {end:%Y-%m-%d}, and keeps it until then only"
                 )
-        kept = [
-            ImportedGrant(grants.principal_subject(user), target, "import", change.actor, change.at) for user in holders
-        ]
-        taking.report.counts("grants", new=grants.import_grants(change, kept), of=len(kept))
+        kept = [ImportedGrant(principal_subject(user), target, "import", change.actor, change.at) for user in holders]
+        taking.report.counts("grants", new=grant_import.import_grants(change, kept), of=len(kept))

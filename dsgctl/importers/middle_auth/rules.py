@@ -2,9 +2,10 @@
 
 import secrets
 
-from dsgctl.core import grants, terms, validation
+from dsgctl.core import grant_import, terms, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.core.grants import ImportedGrant, Target
+from dsgctl.core.grant_import import ImportedGrant
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
 
@@ -65,16 +66,16 @@ def import_grants(taking: MiddleAuthRun) -> None:
     def of_group(row: Row) -> ImportedGrant:
         group = taking.named(row, "group_id", "group", taking.groups)
         target = Target(taking.dataset(row), taking.named(row, "permission_id", "permission", taking.permissions))
-        return ImportedGrant(grants.group_subject(change.database, group), target, "import", change.actor, change.at)
+        return ImportedGrant(group_subject(change.database, group), target, "import", change.actor, change.at)
 
     def of_admin(row: Row) -> ImportedGrant:
-        subject = grants.principal_subject(taking.user(row))
+        subject = principal_subject(taking.user(row))
         return ImportedGrant(subject, Target(taking.dataset(row), "admin"), "import", change.actor, change.at)
 
     admins = 0
 
     def give(kept: list[ImportedGrant]) -> None:
-        taking.report.counts("grants", new=grants.import_grants(change, kept), of=len(kept))
+        taking.report.counts("grants", new=grant_import.import_grants(change, kept), of=len(kept))
 
     def give_admins(kept: list[ImportedGrant]) -> None:
         nonlocal admins

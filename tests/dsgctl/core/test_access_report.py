@@ -4,6 +4,7 @@ import pytest
 
 from dsgctl.core import access_report, datasets, grants, groups, service_accounts, terms, users, versions
 from dsgctl.core.errors import NotFound
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 ANA, BO = "ana@example.org", "bo@example.org"
@@ -20,11 +21,11 @@ def people(run: Run) -> None:
     run(versions.add, "fish2", "v1")
 
 
-def give(run: Run, target: grants.Target, *, to: str, days: int | None = None) -> None:
+def give(run: Run, target: Target, *, to: str, days: int | None = None) -> None:
     subject = (
-        grants.group_subject(run.database, to)
+        group_subject(run.database, to)
         if to == "lab"
-        else grants.principal_subject(service_accounts.find_principal(run.database, to))
+        else principal_subject(service_accounts.find_principal(run.database, to))
     )
     run(grants.add, subject, target, expires=AT + days * DAY if days else None)
 
@@ -36,14 +37,14 @@ def listed(run: Run, *names: str) -> list[tuple[object, ...]]:
 
 def test_a_grant_to_a_group_is_told_for_each_member(run: Run) -> None:
     run(groups.add_member, "lab", BO)
-    give(run, grants.Target("fish2", "view"), to="lab")
+    give(run, Target("fish2", "view"), to="lab")
     assert listed(run) == [("fish2", who, "view", None, "lab", None, "granted") for who in (ANA, BO)]
 
 
 def test_each_grant_has_a_row_with_its_version_and_its_end(run: Run) -> None:
-    give(run, grants.Target("fish2", "view"), to="lab")
-    give(run, grants.Target("fish2", "edit", version="v1"), to=ANA, days=3)
-    give(run, grants.Target("fly", "admin"), to=BO)
+    give(run, Target("fish2", "view"), to="lab")
+    give(run, Target("fish2", "edit", version="v1"), to=ANA, days=3)
+    give(run, Target("fly", "admin"), to=BO)
     assert listed(run) == [
         ("fish2", ANA, "view", None, "lab", None, "granted"),
         ("fish2", ANA, "edit", "v1", "direct", AT + 3 * DAY, "granted"),
@@ -55,7 +56,7 @@ def test_each_grant_has_a_row_with_its_version_and_its_end(run: Run) -> None:
 def test_what_does_not_count_says_why(run: Run) -> None:
     run(service_accounts.add, "bot")
     for who in (ANA, BO, "bot"):
-        give(run, grants.Target("fish2", "edit"), to=who)
+        give(run, Target("fish2", "edit"), to=who)
     run(users.set_active, BO, False)
     run(terms.add, "Terms", "Be kind.", dataset="fish2")
     assert [(who, state) for _, who, *_, state in listed(run)] == [
@@ -66,7 +67,7 @@ def test_what_does_not_count_says_why(run: Run) -> None:
 
 
 def test_a_grant_that_has_ended_is_left_out(run: Run) -> None:
-    give(run, grants.Target("fish2", "edit"), to=ANA, days=-1)
+    give(run, Target("fish2", "edit"), to=ANA, days=-1)
     assert listed(run) == []
 
 

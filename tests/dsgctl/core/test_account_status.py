@@ -15,6 +15,7 @@ from dsgctl.core import (
     users,
 )
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access, buckets
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from tests.dsgctl.core.builders import Run, refused
@@ -32,7 +33,7 @@ def family(run: Run) -> Run:
     make_child(run, CHILD, MIDDLE)
     run(datasets.add, "fish")
     child = users.find(run.database, CHILD)
-    run(grants.add, grants.principal_subject(child), grants.Target("fish", "view"))
+    run(grants.add, principal_subject(child), Target("fish", "view"))
     run(users.bind, child, "https://issuer", "child")
     return run
 

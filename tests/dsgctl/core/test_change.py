@@ -21,6 +21,7 @@ from dsgctl.core.audit import Record
 from dsgctl.core.change import Change, difference
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.transaction import accept_clock, begin_change, require_clock
 from dsgctl.core.users import NewUser
 from dsgctl.store import Database
@@ -37,7 +38,7 @@ def everything(opened: Change) -> None:
     datasets.add(opened, "fish2")
     versions.add(opened, "fish2", "v1")
     locations.add(opened, "fish2", "gs://bucket/a", version="v1")
-    grants.add(opened, grants.group_subject(opened.database, "lab"), grants.Target("fish2", "edit"))
+    grants.add(opened, group_subject(opened.database, "lab"), Target("fish2", "edit"))
     services.add(opened, "clio")
     services.add_table(opened, "clio", "t", "fish2")
     services.add_root(opened, "clio", "t", 1)

@@ -6,6 +6,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, locations, services, terms, users, validation, versions
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.store import models as m
 from tests.dsgctl.core.builders import AT, Run, refused
 
@@ -78,7 +79,7 @@ def test_all_that_hangs_on_a_dataset_goes_with_it(run: Run) -> None:
         run(datasets.add, name)
         run(versions.add, name, "v1")
         run(locations.add, name, "gs://bucket/" + name, version="v1")
-        run(grants.add, grants.principal_subject(user), grants.Target(name, "view", "v1"))
+        run(grants.add, principal_subject(user), Target(name, "view", "v1"))
         run(terms.add, f"{name} terms", "Be kind.", dataset=name)
         run(services.add_table, "cave", name, name)
     gone = run(datasets.remove, "fish2")

@@ -22,7 +22,7 @@ from dsgctl.core import (
 )
 from dsgctl.core.change import Change
 from dsgctl.core.errors import NotAllowed
-from dsgctl.core.grants import Target, group_subject, principal_subject
+from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
@@ -180,7 +180,7 @@ def test_who_has_no_account_that_counts_is_not_let_in(email: str, run: Run) -> N
 HOUR = DAY / 24
 
 
-def _subject(run: Run, who: str) -> grants.Subject:
+def _subject(run: Run, who: str) -> Subject:
     if who.startswith("lab"):
         return group_subject(run.database, who)
     return principal_subject(users.find(run.database, _email(who)))

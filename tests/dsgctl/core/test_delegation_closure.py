@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dsgctl.core import datasets, delegated_grants, delegation, grants, groups, offboarding, snapshots, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
-from dsgctl.core.grants import Target
+from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -146,10 +146,10 @@ class Lab:
         with begin_change(self.database, f"user:{who}", at=self.at, delegate=delegate) as opened:
             yield opened
 
-    def subject(self, who: str) -> grants.Subject:
+    def subject(self, who: str) -> Subject:
         if who in GROUPS:
-            return grants.group_subject(self.database, who)
-        return grants.principal_subject(users.find(self.database, f"{who}@x.org"))
+            return group_subject(self.database, who)
+        return principal_subject(users.find(self.database, f"{who}@x.org"))
 
     def run(self, actor: str, verb: str, who: str, group: str, key: Key, lasts: timedelta | None) -> None:
         """One command, of which the oracle learns only if an operator gave it."""

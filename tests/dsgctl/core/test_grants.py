@@ -6,7 +6,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, groups, service_accounts, users, versions
 from dsgctl.core.errors import Conflict, Invalid, NotFound
-from dsgctl.core.grants import Subject, Target
+from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject, require_level
 from dsgctl.core.rules import levels
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
@@ -23,17 +23,17 @@ def facts(run: Run) -> None:
 
 @pytest.fixture
 def ana(run: Run) -> Subject:
-    return grants.principal_subject(users.find(run.database, "ana@x.org"))
+    return principal_subject(users.find(run.database, "ana@x.org"))
 
 
 @pytest.fixture
 def bot(run: Run) -> Subject:
-    return grants.principal_subject(service_accounts.find(run.database, "bot"))
+    return principal_subject(service_accounts.find(run.database, "bot"))
 
 
 @pytest.fixture
 def lab(run: Run) -> Subject:
-    return grants.group_subject(run.database, "lab")
+    return group_subject(run.database, "lab")
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def words(rows: Any) -> list[tuple[Any, ...]]:
 
 
 def test_a_grant_is_given_once(run: Run, ana: Subject) -> None:
-    assert run(grants.add, ana, Target("fish2", "edit", "v1", "lab"), expires=AT + DAY, actor="os:eve")
+    assert run(grants.add, ana, Target("fish2", "edit", "v1", "lab"), expires=AT + DAY, actor="os:eve").changed
     before = run.content()
-    assert not run(grants.add, ana, Target("fish2", "edit", "v1", "lab"), expires=AT + DAY)
+    assert not run(grants.add, ana, Target("fish2", "edit", "v1", "lab"), expires=AT + DAY).changed
     assert run.content() == before
     assert list(grants.list_grants(run.database)) == [
         {
@@ -90,9 +90,9 @@ def test_another_permission_version_scope_or_subject_is_another_grant(
         (lab, Target("fish2", "view")),
     ]
     for subject, target in different:
-        assert run(grants.add, subject, target)
+        assert run(grants.add, subject, target).changed
     for subject, target in different:
-        assert not run(grants.add, subject, target)
+        assert not run(grants.add, subject, target).changed
     assert len(list(grants.list_grants(run.database))) == len(different)
 
 
@@ -100,7 +100,7 @@ def test_given_again_a_grant_ends_when_it_is_said_to_now(run: Run, ana: Subject)
     run(grants.add, ana, Target("fish2", "edit"))
     run(grants.add, ana, Target("fish2", "view"))
     for expires in (AT + DAY, AT + 2 * DAY, None):
-        assert run(grants.add, ana, Target("fish2", "edit"), expires=expires, for_ever=expires is None)
+        assert run(grants.add, ana, Target("fish2", "edit"), expires=expires, for_ever=expires is None).changed
         assert [row["expires"] for row in grants.list_grants(run.database)] == [expires, None]
     record = run.records()[-2]
     assert record["action"] == "grant.set"
@@ -182,9 +182,9 @@ def test_what_can_be_no_permission_is_refused(run: Run, ana: Subject, permission
 
 @pytest.mark.parametrize("permission", ["owner", "View", "", "view edit", "write"])
 def test_a_person_grants_the_four_permissions_and_no_other(permission: str) -> None:
-    assert [grants.require_level(name) for name in levels.NAMES]
+    assert [require_level(name) for name in levels.NAMES]
     with refused(Invalid, levels.enumerate_names("and")):
-        grants.require_level(permission)
+        require_level(permission)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,9 @@ def test_grants_are_listed_by_dataset_subject_and_end(
 def test_a_grant_that_ends_is_not_made_endless_by_the_way(run: Run) -> None:
     run(datasets.add, "fish2")
     user, _ = run(users.add, "ana@x.org")
-    subject, target = grants.principal_subject(user), grants.Target("fish2", "view")
+    subject, target = principal_subject(user), Target("fish2", "view")
     run(grants.add, subject, target, expires=AT + DAY)
     with refused(Conflict, "has view on fish2 until", "--expires never"):
         run(grants.add, subject, target)
-    assert run(grants.add, subject, target, for_ever=True)
-    assert not run(grants.add, subject, target)
+    assert run(grants.add, subject, target, for_ever=True).changed
+    assert not run(grants.add, subject, target).changed

@@ -6,6 +6,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, groups, service_accounts, users
 from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from tests.dsgctl.core.builders import AT, Run, refused
 
 ANA, BEA = "ana@x.org", "bea@x.org"
@@ -107,11 +108,11 @@ def test_the_members_the_grants_and_what_was_given_within_it_go_with_a_group(run
     run(groups.add_member, "lab", ANA)
     run(groups.add_member, "other", ANA)
     run(datasets.add, "fish2")
-    ana = grants.principal_subject(users.find(run.database, ANA))
-    run(grants.add, grants.group_subject(run.database, "lab"), grants.Target("fish2", "view"))
-    run(grants.add, ana, grants.Target("fish2", "edit", scope="lab"))
-    run(grants.add, grants.group_subject(run.database, "other"), grants.Target("fish2", "manage", scope="lab"))
-    run(grants.add, ana, grants.Target("fish2", "view"))
+    ana = principal_subject(users.find(run.database, ANA))
+    run(grants.add, group_subject(run.database, "lab"), Target("fish2", "view"))
+    run(grants.add, ana, Target("fish2", "edit", scope="lab"))
+    run(grants.add, group_subject(run.database, "other"), Target("fish2", "manage", scope="lab"))
+    run(grants.add, ana, Target("fish2", "view"))
     assert run(groups.remove, "lab") == {
         "members": [ANA],
         "grants": ["fish2 view"],

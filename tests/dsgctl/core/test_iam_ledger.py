@@ -24,7 +24,7 @@ from dsgctl.core import (
     versions,
 )
 from dsgctl.core.errors import DsgError
-from dsgctl.core.grants import Target
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access, drop_nested
 from dsgctl.core.rules.iam_policy import (
     ROLE,
@@ -65,7 +65,7 @@ def wanted(run: Run, at: Any = AT) -> set[str]:
 
 def give(run: Run, email: str, permission: str = "view", **settings: Any) -> None:
     principal = users.find(run.database, email)
-    run(grants.add, grants.principal_subject(principal), Target("fish", permission), **settings)
+    run(grants.add, principal_subject(principal), Target("fish", permission), **settings)
 
 
 def test_nobody_has_it_for_nothing_not_even_of_what_is_public(lying: Run) -> None:
@@ -91,7 +91,7 @@ def test_admins_service_accounts_and_the_disabled_are_left_out(lying: Run) -> No
     lying(users.set_active, "cy@example.org", False)
     lying(service_accounts.add, "robot")
     robot = service_accounts.find(lying.database, "robot")
-    lying(grants.add, grants.principal_subject(robot), Target("fish", "view"))
+    lying(grants.add, principal_subject(robot), Target("fish", "view"))
     assert wanted(lying) == {ADA}
 
 
@@ -135,8 +135,8 @@ def a_random_step(run: Run, chance: random.Random) -> None:
     ends = chance.choice((None, AT + DAY, AT + 3 * DAY))
     subject = chance.choice(
         (
-            lambda: grants.principal_subject(users.find(run.database, who)),
-            lambda: grants.group_subject(run.database, "lab"),
+            lambda: principal_subject(users.find(run.database, who)),
+            lambda: group_subject(run.database, "lab"),
         )
     )
     folder = chance.choice(("a/", "a/b/", "a-b/", "o'neil/", "c/", ""))
@@ -184,7 +184,7 @@ def test_who_is_wanted_is_whom_the_gateway_gives_a_token_and_explains_so(run: Ru
         run(buckets.set_attributes, bucket, iam=True)
     for email in PEOPLE:
         run(users.add, email, admin=email.startswith("admin"), read_only=email.startswith("reader"))
-    run(grants.add, grants.principal_subject(users.find(run.database, "reader@example.org")), Target("worm", "view"))
+    run(grants.add, principal_subject(users.find(run.database, "reader@example.org")), Target("worm", "view"))
     parent = users.find(run.database, "bo@example.org").id
     with begin_change(run.database, "os:test") as opened:  # only an import makes children
         opened.database.run(Principal.update(parent=parent).where(Principal.email == "child@example.org"))

@@ -7,7 +7,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, groups, offboarding, service_accounts, tokens, users, versions
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
-from dsgctl.core.grants import Target, principal_subject
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules.access import build_user_cache
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 

@@ -6,6 +6,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, service_accounts, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import models as m
@@ -61,7 +62,7 @@ def test_disabling_and_enabling_say_whether_it_was_otherwise(run: Run) -> None:
 def test_its_grants_and_tokens_go_with_an_account(run: Run) -> None:
     account, _ = run(service_accounts.add, "bot")
     run(datasets.add, "fish2")
-    run(grants.add, grants.principal_subject(account), grants.Target("fish2", "view"))
+    run(grants.add, principal_subject(account), Target("fish2", "view"))
     token, secret = run(tokens.mint, account)
     assert run(service_accounts.remove, "bot") == {"grants": ["fish2 view"], "tokens": [token.id]}
     assert token_checks.check(run.database, PresentedToken(secret), AT).problem is TokenError.UNKNOWN

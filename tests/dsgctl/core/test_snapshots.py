@@ -19,6 +19,7 @@ from dsgctl.core import (
     users,
     versions,
 )
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from dsgctl.core.token_checks import PresentedToken, TokenError
@@ -51,7 +52,7 @@ def reasons(run: Run) -> list[Reason]:
 
 
 def test_a_group_that_was_deleted_gives_nothing(run: Run) -> None:
-    run(grants.add, grants.group_subject(run.database, "lab"), grants.Target("fish2", "admin"))
+    run(grants.add, group_subject(run.database, "lab"), Target("fish2", "admin"))
     assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
     shell(run, "DELETE FROM groups")
     assert reasons(run) == [Reason.NO_GRANT]
@@ -59,16 +60,16 @@ def test_a_group_that_was_deleted_gives_nothing(run: Run) -> None:
 
 
 def test_a_version_that_was_deleted_does_not_become_the_whole_dataset(run: Run) -> None:
-    subject = grants.principal_subject(users.find(run.database, ANA))
-    run(grants.add, subject, grants.Target("fish2", "view", "v1"))
+    subject = principal_subject(users.find(run.database, ANA))
+    run(grants.add, subject, Target("fish2", "view", "v1"))
     assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
     shell(run, "DELETE FROM versions")
     assert reasons(run) == [Reason.NO_GRANT]
 
 
 def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:
-    subject = grants.principal_subject(users.find(run.database, ANA))
-    run(grants.add, subject, grants.Target("fish2", "view"))
+    subject = principal_subject(users.find(run.database, ANA))
+    run(grants.add, subject, Target("fish2", "view"))
     shell(run, "DELETE FROM datasets")
     assert access.decide(run.facts(ANA, also="fish2"), "fish2", "view", AT).reason is Reason.NO_SUCH_DATASET
     assert access.build_user_cache(run.facts(ANA), AT)["permissions_v2_ignore_tos"] == {}
@@ -83,8 +84,8 @@ def test_the_token_of_somebody_who_was_deleted_is_nobodys(run: Run) -> None:
 
 def test_terms_of_one_version_do_not_hold_back_the_dataset(run: Run) -> None:
     """The clients of user/cache know datasets only."""
-    subject = grants.principal_subject(users.find(run.database, ANA))
-    run(grants.add, subject, grants.Target("fish2", "view", "v1"))
+    subject = principal_subject(users.find(run.database, ANA))
+    run(grants.add, subject, Target("fish2", "view", "v1"))
     run(terms.add, "Terms", "Be kind.", dataset="fish2", version="v1")
     assert reasons(run)[0] is Reason.GRANTED
 
@@ -100,9 +101,9 @@ def test_a_dataset_is_told_of_only_if_it_is_asked_for_public_or_granted(run: Run
 def test_everybody_whom_a_grant_reaches_comes_once_in_the_order_of_ids(run: Run) -> None:
     account, _ = run(service_accounts.add, "bot")
     run(users.add, "zoe@x.org")
-    run(grants.add, grants.principal_subject(account), grants.Target("fish2", "view"))
+    run(grants.add, principal_subject(account), Target("fish2", "view"))
     for permission in ("view", "edit"):
-        run(grants.add, grants.group_subject(run.database, "lab"), grants.Target("fish2", permission))
-        run(grants.add, grants.principal_subject(users.find(run.database, ANA)), grants.Target("fish2", permission))
+        run(grants.add, group_subject(run.database, "lab"), Target("fish2", permission))
+        run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", permission))
     everybody = list(snapshots.read_dataset_holders(run.database, "fish2"))
     assert [(known.label, len(known.grants)) for known in everybody] == [(ANA, 4), ("bot", 1)]

@@ -7,6 +7,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, services, terms, users, versions
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from dsgctl.store import models as m
@@ -22,7 +23,7 @@ def facts(run: Run) -> None:
     run(datasets.add, "fish2")
     run(versions.add, "fish2", "v1")
     run(services.add, "clio")
-    run(grants.add, grants.principal_subject(users.find(run.database, ANA)), grants.Target("fish2", "view"))
+    run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", "view"))
 
 
 def own(run: Run, dataset: str = "fish2") -> int | None:
@@ -232,7 +233,7 @@ class TestAccept:
         run(datasets.set_attributes, "fish2", public=True)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         assert run(terms.accept, document.id, "bea@x.org")
-        run(grants.revoke, grants.principal_subject(bea), grants.Target("fish2", "view"))
+        run(grants.revoke, principal_subject(bea), Target("fish2", "view"))
         before = run.content()
         assert not run(terms.accept, document.id, "bea@x.org")
         assert run.content() == before
@@ -243,8 +244,8 @@ class TestAccept:
         run(users.add, "bea@x.org")
         run(datasets.set_attributes, "fish2", public=True)
         run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, by)
-        subject = grants.principal_subject(users.find(run.database, by))
-        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        subject = principal_subject(users.find(run.database, by))
+        run(grants.revoke, subject, Target("fish2", "view"))
         for text in ("Be kinder.", "Be kindest."):
             assert run(terms.accept, run(terms.add, "Terms", text, dataset="fish2")[0].id, by)
             assert decided(run, who=by) is Reason.NO_GRANT
@@ -252,20 +253,20 @@ class TestAccept:
     @pytest.mark.parametrize(
         ("given_back", "by_accepting"),
         [
-            ([grants.Target("fish2", "view")], True),
-            ([grants.Target("fish2", "edit")], True),
-            ([grants.Target("fish2", "view", version="v1")], False),  # less than what was taken
-            ([grants.Target("fly", "view")], False),
+            ([Target("fish2", "view")], True),
+            ([Target("fish2", "edit")], True),
+            ([Target("fish2", "view", version="v1")], False),  # less than what was taken
+            ([Target("fly", "view")], False),
             ([], False),
         ],
     )
     def test_it_comes_back_once_somebody_grants_it_again(
-        self, run: Run, given_back: list[grants.Target], by_accepting: bool
+        self, run: Run, given_back: list[Target], by_accepting: bool
     ) -> None:
         run(datasets.add, "fly", public=True)
         run(datasets.set_attributes, "fish2", public=True)
-        subject = grants.principal_subject(users.find(run.database, ANA))
-        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        subject = principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, Target("fish2", "view"))
         for target in given_back:
             run(grants.add, subject, target)
             run(grants.add, subject, target, expires=AT, for_ever=True)  # it ends by itself: nobody takes it away
@@ -273,20 +274,16 @@ class TestAccept:
         assert (decided(run) is Reason.GRANTED) is by_accepting
 
     def test_what_was_taken_while_the_dataset_was_closed_is_open_to_everybody_once_it_is_public(self, run: Run) -> None:
-        subject = grants.principal_subject(users.find(run.database, ANA))
-        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        subject = principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, Target("fish2", "view"))
         run(datasets.set_attributes, "fish2", public=True)
         run(terms.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, ANA)
         assert decided(run) is Reason.GRANTED
 
-    @pytest.mark.parametrize(
-        "target", [grants.Target("fish2", "edit"), grants.Target("fish2", "view", version="v1")], ids=repr
-    )
-    def test_less_than_view_of_the_whole_that_was_taken_stands_against_nothing(
-        self, run: Run, target: grants.Target
-    ) -> None:
+    @pytest.mark.parametrize("target", [Target("fish2", "edit"), Target("fish2", "view", version="v1")], ids=repr)
+    def test_less_than_view_of_the_whole_that_was_taken_stands_against_nothing(self, run: Run, target: Target) -> None:
         run(users.add, "bea@x.org")
-        bea = grants.principal_subject(users.find(run.database, "bea@x.org"))
+        bea = principal_subject(users.find(run.database, "bea@x.org"))
         run(datasets.set_attributes, "fish2", public=True)
         run(grants.add, bea, target)
         run(grants.revoke, bea, target)
@@ -295,8 +292,8 @@ class TestAccept:
 
     def test_that_something_was_taken_goes_with_the_account_and_with_the_dataset(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
-        subject = grants.principal_subject(users.find(run.database, ANA))
-        run(grants.revoke, subject, grants.Target("fish2", "view"))
+        subject = principal_subject(users.find(run.database, ANA))
+        run(grants.revoke, subject, Target("fish2", "view"))
         assert run.database.count(m.Withdrawal.select()) == 1
         run(datasets.remove, "fish2")
         assert run.database.count(m.Withdrawal.select()) == 0
@@ -309,8 +306,8 @@ class TestAccept:
 
     def test_a_view_that_has_ended_is_no_reason_to_give_none(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
-        subject = grants.principal_subject(users.find(run.database, ANA))
-        run(grants.add, subject, grants.Target("fish2", "view"), expires=AT - DAY)
+        subject = principal_subject(users.find(run.database, ANA))
+        run(grants.add, subject, Target("fish2", "view"), expires=AT - DAY)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         run(terms.accept, document.id, ANA)
         assert decided(run) is Reason.GRANTED
@@ -355,7 +352,7 @@ class TestPending:
     def documents(self, run: Run) -> None:
         run(users.add, "none@x.org")  # holds nothing, so nothing is held back
         bea, _ = run(users.add, "bea@x.org")
-        run(grants.add, grants.principal_subject(bea), grants.Target("fish2", "edit"))
+        run(grants.add, principal_subject(bea), Target("fish2", "edit"))
         run(terms.add, "Own", "Be kind.", dataset="fish2")
         run(terms.add, "Service", "Be kind.", dataset="fish2", service="clio")
         run(terms.add, "Later", "Be kind.", dataset="fish2", service="clio", effective=AT + DAY)

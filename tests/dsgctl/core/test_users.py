@@ -7,6 +7,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, groups, service_accounts, terms, tokens, users, validation
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.users import NewUser
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
@@ -301,7 +302,7 @@ def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
     run(groups.add_member, "lab", ANA, leads=True)
     run(groups.add_member, "lab", "bea@x.org")
     run(datasets.add, "fish2")
-    run(grants.add, grants.principal_subject(user), grants.Target("fish2", "edit"))
+    run(grants.add, principal_subject(user), Target("fish2", "edit"))
     document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
     run(terms.accept, document.id, ANA)
     token, _ = run(tokens.mint, user)

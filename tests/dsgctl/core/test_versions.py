@@ -4,6 +4,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, locations, terms, users, versions
 from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.core.grant_targets import Target, principal_subject
 from tests.dsgctl.core.builders import Run, refused
 
 
@@ -33,7 +34,7 @@ def test_what_names_a_version_goes_with_it_and_nothing_else(run: Run) -> None:
     for version in ("v1", "v2"):
         run(versions.add, "fish2", version)
         run(locations.add, "fish2", "gs://bucket/" + version, version=version)
-        run(grants.add, grants.principal_subject(user), grants.Target("fish2", "view", version))
+        run(grants.add, principal_subject(user), Target("fish2", "view", version))
         run(terms.add, "terms", "Be kind.", dataset="fish2", version=version)
     assert run(versions.remove, "fish2", "v1") == {"grants": 1, "locations": 1, "terms": 1}
     assert [row["version"] for row in grants.list_grants(run.database)] == ["v2"]

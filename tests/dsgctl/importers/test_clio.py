@@ -9,6 +9,7 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, users
 from dsgctl.core.errors import Conflict, Invalid
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
 from dsgctl.importers import clio
 from dsgctl.importers.engine.report import BadRows, Report
@@ -36,7 +37,7 @@ def added(report: Report) -> dict[str, int]:
 
 
 def direct(run: Run, email: str) -> set[tuple[str, str]]:
-    subject = grants.principal_subject(users.find(run.database, email))
+    subject = principal_subject(users.find(run.database, email))
     return {(row["dataset"], row["permission"]) for row in grants.list_grants(run.database, subject=subject)}
 
 
@@ -108,8 +109,8 @@ def test_who_is_here_is_added_to_and_nothing_is_taken_away(run: Run, source: Pat
     run(datasets.add, "VNC", description="ours", public=True)
     run(groups.add, "user")
     run(groups.add_member, "user", "root@example.org", leads=True)
-    subject = grants.principal_subject(users.find(run.database, "ada@example.org"))
-    run(grants.add, subject, grants.Target("VNC", "view"), expires=AT + timedelta(days=3))
+    subject = principal_subject(users.find(run.database, "ada@example.org"))
+    run(grants.add, subject, Target("VNC", "view"), expires=AT + timedelta(days=3))
     write(
         source,
         {

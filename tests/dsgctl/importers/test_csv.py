@@ -9,6 +9,7 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, users, versions
 from dsgctl.core.errors import Invalid, NotFound
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import csv
 from dsgctl.importers.engine.report import BadRows, Report
 from tests.dsgctl.core.builders import AT, Run, refused
@@ -146,13 +147,13 @@ class TestKnownPeople:
 
     def test_a_grant_of_one_version_is_not_enough_and_one_that_ends_is_told(self, run: Run, source: Path) -> None:
         run(versions.add, "fish2", "v1")
-        subject = grants.principal_subject(users.find(run.database, "ada@example.org"))
-        run(grants.add, subject, grants.Target("fish2", "view", "v1"))
+        subject = principal_subject(users.find(run.database, "ada@example.org"))
+        run(grants.add, subject, Target("fish2", "view", "v1"))
         source.write_text(HEAD + "ada@example.org,,,\n")
         report = run(csv.Importer("fish2").run, source)
         assert added(report)["grants"] == 1
         assert report.skipped == []
-        run(grants.add, subject, grants.Target("fish2", "view"), expires=AT + timedelta(days=3))
+        run(grants.add, subject, Target("fish2", "view"), expires=AT + timedelta(days=3))
         again = run(csv.Importer("fish2").run, source)
         assert not again.changed
         assert len(again.skipped) == 1

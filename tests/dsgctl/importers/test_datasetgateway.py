@@ -26,6 +26,7 @@ from dsgctl.core import (
 )
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Conflict, DsgError, Invalid
+from dsgctl.core.grant_targets import principal_subject
 from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
@@ -823,7 +824,7 @@ class TestSmallThings:
         spoil(source, "UPDATE \"grant\" SET source = 'script' WHERE id = 1")
         run(datasetgateway.Importer().run, source)
         first = there("SELECT email FROM dsg_user WHERE id = 1")[0][0]
-        subject = grants.principal_subject(users.find(run.database, first))
+        subject = principal_subject(users.find(run.database, first))
         assert "import" in {row["source"] for row in grants.list_grants(run.database, subject=subject)}
 
     def test_children_before_and_below_their_parents(self, run: Run, source: Path) -> None:

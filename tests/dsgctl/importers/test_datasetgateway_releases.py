@@ -10,6 +10,7 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, locations, services, snapshots, token_checks, users, versions
 from dsgctl.core.errors import Invalid
+from dsgctl.core.grant_targets import principal_subject
 from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.importers import datasetgateway
@@ -140,7 +141,7 @@ def test_the_first_release_had_administrators_of_datasets(run: Run, source: Path
         "INSERT INTO dataset_admin VALUES (1, 3, 4)",
     )
     run(datasetgateway.Importer().run, source)
-    subject = grants.principal_subject(users.find(run.database, "user3@example.org"))
+    subject = principal_subject(users.find(run.database, "user3@example.org"))
     assert ("fish2", "admin") in {
         (row["dataset"], row["permission"]) for row in grants.list_grants(run.database, subject=subject)
     }

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit, datasets, delegation, grants, groups, users
-from dsgctl.core.grants import ImportedGrant, Target, principal_subject
+from dsgctl.core import audit, datasets, delegation, grant_import, grants, groups, users
+from dsgctl.core.grant_import import ImportedGrant
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.importers import clio, csv, neuprint
 from tests.dsgctl.core.builders import AT, Run
@@ -51,7 +52,7 @@ def _neuprint(run: Run, path: Path) -> None:
 def _core(run: Run, path: Path) -> None:
     bo = principal_subject(users.find(run.database, BO))
     kept = ImportedGrant(bo, Target("fish2", "view"), "import", "os:test", AT)
-    run(grants.import_grants, [kept])
+    run(grant_import.import_grants, [kept])
 
 
 IMPORTS: dict[str, Callable[[Run, Path], None]] = {"csv": _csv, "clio": _clio, "neuprint": _neuprint, "core": _core}

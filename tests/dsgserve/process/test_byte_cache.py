@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.core import datasets, grants, terms, tokens, users
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgserve.process.byte_cache import ByteCache
@@ -45,7 +46,7 @@ def secrets(database: Database) -> list[str]:
             datasets.add(opened, f"dataset{number:03}", public=True)
             terms.add(opened, f"terms of {number:03} " + "x" * 100, "Be kind.", dataset=f"dataset{number:03}")
         people = [users.add(opened, f"user{number}@example.org")[0] for number in range(20)]
-        grants.add(opened, grants.principal_subject(people[0]), grants.Target("dataset000", "view"))
+        grants.add(opened, principal_subject(people[0]), Target("dataset000", "view"))
         return [tokens.mint(opened, person)[1] for person in people]
 
 

@@ -14,6 +14,7 @@ import pytest
 from dsgctl.core import datasets, grants, groups, locations, terms, tokens, users, versions
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http.site import MAX_LOGO, Site
@@ -70,7 +71,7 @@ def test_who_one_is_and_what_one_may(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
         groups.add(opened, "lab-1")
         groups.add_member(opened, "lab-1", "ada@example.org")
-        grants.add(opened, grants.group_subject(opened.database, "lab-1"), grants.Target("fish", "manage"))
+        grants.add(opened, group_subject(opened.database, "lab-1"), Target("fish", "manage"))
     text = client.get("/", cookie=lab.ada).text
     assert "Ada Example" in text
     assert "ada@example.org" in text
@@ -149,8 +150,8 @@ def test_who_has_one_version_sees_that_version_and_its_address_alone(client: Cli
     with lab.change() as opened:
         versions.add(opened, "fish", "v3")
         locations.add(opened, "fish", "gs://shared-bucket/fish/v3", version="v3")
-        cy = grants.principal_subject(users.find(lab.database, "cy@example.org"))
-        grants.add(opened, cy, grants.Target("fish", "view", version="v3"))
+        cy = principal_subject(users.find(lab.database, "cy@example.org"))
+        grants.add(opened, cy, Target("fish", "view", version="v3"))
     text = client.get("/", cookie=lab.cy).text
     assert re.findall(r"<code[^>]*>([^<]*)</code>", text) == [
         "precomputed://gs+ngauth+https://auth.example.org/shared-bucket/fish/v3"
@@ -186,8 +187,8 @@ def test_a_public_dataset_that_opens_to_nobody_is_not_offered(client: Client, la
 
 def test_nor_one_on_which_view_was_taken_from_this_person(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        bo = grants.principal_subject(users.find(lab.database, "bo@example.org"))
-        grants.revoke(opened, bo, grants.Target("fly", "view"))
+        bo = principal_subject(users.find(lab.database, "bo@example.org"))
+        grants.revoke(opened, bo, Target("fly", "view"))
     text = client.get("/", cookie=lab.bo).text
     assert "fly" not in text.partition("<main>")[2]
     assert "fly" in client.get("/", cookie=lab.cy).text
@@ -200,23 +201,23 @@ def test_nor_one_on_which_view_was_taken_from_this_person(client: Client, lab: L
 def many(lab: Lab) -> Lab:
     """Ada has 200 more."""
     with lab.change() as opened:
-        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(200):
             datasets.add(opened, f"set-{number:03}", description="Larva" if number % 100 == 7 else "Adult")
-            grants.add(opened, ada, grants.Target(f"set-{number:03}", "view"))
+            grants.add(opened, ada, Target(f"set-{number:03}", "view"))
     return lab
 
 
 def test_from_15_datasets_on_there_is_a_filter(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(12):
             datasets.add(opened, f"set-{number}")
-            grants.add(opened, ada, grants.Target(f"set-{number}", "view"))
+            grants.add(opened, ada, Target(f"set-{number}", "view"))
     assert 'name="q"' not in client.get("/", cookie=lab.ada).text  # fish, fly and twelve
     with lab.change() as opened:
         datasets.add(opened, "set-12")
-        grants.add(opened, ada, grants.Target("set-12", "view"))
+        grants.add(opened, ada, Target("set-12", "view"))
     assert 'name="q"' in client.get("/", cookie=lab.ada).text
 
 

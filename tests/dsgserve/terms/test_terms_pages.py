@@ -14,6 +14,7 @@ import pytest
 
 from dsgctl.core import datasets, grants, markdown, service_accounts, services, terms, token_checks, tokens, users
 from dsgctl.core.clock import now
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
@@ -89,8 +90,8 @@ def _without_nonce(reply: Reply) -> str:
 
 def test_nor_for_whose_grant_has_ended(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        cy = grants.principal_subject(users.find(lab.database, "cy@example.org"))
-        grants.add(opened, cy, grants.Target("fish", "view"), expires=now() - timedelta(seconds=1))
+        cy = principal_subject(users.find(lab.database, "cy@example.org"))
+        grants.add(opened, cy, Target("fish", "view"), expires=now() - timedelta(seconds=1))
     assert read(client, lab.cy, path(lab.fish_v2_terms)).status == 404
 
 
@@ -217,8 +218,8 @@ def test_a_refused_form_leads_back_with_where_one_was_going(client: Client, lab:
 def test_a_form_of_terms_that_one_may_no_longer_see_404(client: Client, lab: Lab) -> None:
     (form,) = read(client, lab.ada, path(lab.fish_v2_terms)).forms()
     with lab.change() as opened:
-        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
-        grants.revoke(opened, ada, grants.Target("fish", "view"))
+        ada = principal_subject(users.find(lab.database, "ada@example.org"))
+        grants.revoke(opened, ada, Target("fish", "view"))
     assert send(client, lab.ada, form).status == 404
     assert accepted(lab) == []
 
@@ -363,8 +364,8 @@ def test_terms_that_have_ended_need_not_be_accepted(client: Client, lab: Lab) ->
 def test_what_is_accepted_can_be_read_and_saved_with_its_date(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
         terms.accept(opened, lab.fish_v2_terms, "ada@example.org")
-        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
-        grants.revoke(opened, ada, grants.Target("fish", "view"))
+        ada = principal_subject(users.find(lab.database, "ada@example.org"))
+        grants.revoke(opened, ada, Target("fish", "view"))
     reply = read(client, lab.ada, path(lab.fish_v2_terms))
     when = f"{now():%Y-%m-%d}"
     assert (reply.status, f"You accepted these terms on {when}" in reply.text) == (200, True)
@@ -432,10 +433,10 @@ def test_whether_terms_may_be_read_costs_the_same_as_for_terms_that_are_not_ther
 def more(lab: Lab) -> list[int]:
     """Terms of ten more datasets of ada's. With those of the lab twelve wait for her."""
     with lab.change() as opened:
-        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(10):
             datasets.add(opened, f"set-{number}")
-            grants.add(opened, ada, grants.Target(f"set-{number}", "view"))
+            grants.add(opened, ada, Target(f"set-{number}", "view"))
         return [terms.add(opened, f"terms {n}", f"Be kind {n}.", dataset=f"set-{n}")[0].id for n in range(10)]
 
 
@@ -501,10 +502,10 @@ def test_those_that_hold_back_what_was_granted_come_first_and_others_are_folded(
 def test_however_many_wait_a_page_renders_few_and_each_only_once(client: Client, lab: Lab, gateway: Gateway) -> None:
     length = 45_000
     with lab.change() as opened:
-        ada = grants.principal_subject(users.find(lab.database, "ada@example.org"))
+        ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(70):
             datasets.add(opened, f"set-{number}")
-            grants.add(opened, ada, grants.Target(f"set-{number}", "view"))
+            grants.add(opened, ada, Target(f"set-{number}", "view"))
             terms.add(opened, f"terms {number}", f"{number} " + "word " * (length // 5), dataset=f"set-{number}")
     for number in range(5):
         reply = read(client, lab.ada, "/activate")

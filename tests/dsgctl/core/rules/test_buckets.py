@@ -18,6 +18,7 @@ from dsgctl.core import (
     versions,
 )
 from dsgctl.core.change import Change
+from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules import buckets
 from dsgctl.core.rules.buckets import BucketDecision, BucketReason
 from dsgctl.core.service_accounts import find_principal
@@ -296,14 +297,14 @@ def _build(opened: Change, case: Case) -> list[int]:
         principal, _ = service_accounts.add(opened, BOT)
     else:
         principal, _ = users.add(opened, ANA, **case.settings)
-    subject = grants.principal_subject(principal)
+    subject = principal_subject(principal)
     if case.through_group:
         groups.add(opened, "lab")
         groups.add_member(opened, "lab", ANA)
-        subject = grants.group_subject(opened.database, "lab")
+        subject = group_subject(opened.database, "lab")
     for dataset, version, permission in case.grants:
         ends = AT + case.ends if case.ends is not None else None
-        grants.add(opened, subject, grants.Target(dataset, permission, version), expires=ends)
+        grants.add(opened, subject, Target(dataset, permission, version), expires=ends)
 
     ids = []
     for number, (dataset, version, days) in enumerate(case.terms):
@@ -336,7 +337,7 @@ def test_a_view_that_was_taken_away_is_not_offered_again(database: Database) -> 
     case = Case("", NO, grants=(), public=("fish",), terms=OWN, accepted=(0,))
     with begin_change(database, "os:test", at=AT) as opened:
         _build(opened, case)
-        grants.revoke(opened, grants.principal_subject(users.find(database, ANA)), grants.Target("fish", "view"))
+        grants.revoke(opened, principal_subject(users.find(database, ANA)), Target("fish", "view"))
     assert _ask(database, ANA) == BucketDecision(NO)
 
 

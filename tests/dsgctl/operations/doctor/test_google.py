@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dsgctl.core import buckets, datasets, grants, locations, users
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.operations.doctor.installation import Installation
@@ -111,7 +112,7 @@ def test_whom_and_what_googles_limits_concern(here: Installation, examine: Exami
         locations.remove(change, "bad", "gs://lab-data/o'neil")
         for name in ("ada", "bo"):
             user, _ = users.add(change, f"{name}@example.org")
-            grants.add(change, grants.principal_subject(user), grants.Target("fish", "view"))
+            grants.add(change, principal_subject(user), Target("fish", "view"))
     database.close()
     find_row(examine()[1], "buckets", "failed", "ada@example.org and 1 more may view more folders of gs://lab-data")
 
