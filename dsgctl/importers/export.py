@@ -49,7 +49,7 @@ class Importer(BaseImporter):
         with path.open("rb") as file:
             document = _Document(path, file, progress)
             head = document.head()
-            empty = not restore.has_facts(change.database)
+            empty = not restore.has_rows(change.database)
             load = Restore(change) if empty else None
             next_ids = document.next_ids()
             counts = document.tables(
@@ -58,7 +58,7 @@ class Importer(BaseImporter):
             origin = f"export:{document.end(counts)}"
         if load is None:
             if not audit.find_imported(change.database, [origin]):
-                restore.refuse_facts(change.database)
+                restore.require_empty(change.database)
             for table, count in counts.items():
                 report.counts(table.replace("_", " "), new=0, of=count)
             return report

@@ -1,1 +1,1 @@
-"""The document of `dsgctl export`: how it is written, the form of its rows, and how they are restored."""
+"""The document of `dsgctl export`: how it is written, the schema of its rows, and how they are restored."""

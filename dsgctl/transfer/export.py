@@ -1,19 +1,18 @@
-"""All facts as one JSON document, which `dsgctl import export` puts into an empty database, id for id.
+"""Writes the whole database as one JSON document, which `dsgctl import export` restores with all its ids.
 
-One line for what it is, one for the numbers of new rows, then each table with a row a line, and one line for
-the end: JSON for any program, readable line by line, and never held in memory. Rows stand in the order of their
-keys, so that the same facts give the same lines, but for the moment in the first.
+The first line describes the document, the second has the ids of new rows; then each table has a line for each row,
+and the last line has the hash. Any JSON reader can read it, and this program line by line, without holding it in
+memory. Rows are in the order of their keys, so that equal databases give equal lines after the first.
 
-What is in it, and what is not:
+Included, and left out:
 
-- A token's hash is left out unless asked for. Without it a token cannot work elsewhere; what is known of it (whose,
-  since when, last used) is told all the same.
-- The invitation to terms is left out unless asked for. It opens nothing that its reader may not see anyway
-  (dsgserve/terms/terms_pages.py), but it was made not to be guessed and is sent to chosen people. Without it the
-  import makes a new one, and links that were sent out lead nowhere.
-- Tokens that were revoked or have expired are in it: to leave them out would turn "revoked" into "unknown".
-- The audit log goes along with its ids and hashes, so that its chain goes on over there; it may be left behind.
-- Settings and keys are no facts: `dsgctl db backup` takes them along.
+- The hash of a token only on request. Without it the token does not work elsewhere; its other columns are included.
+- The invitation to terms only on request. It shows nothing that its reader may not see anyway
+  (dsgserve/terms/terms_pages.py), but it is random and sent to chosen people. Without it the import creates a new
+  one, and links that were sent out stop working.
+- Revoked and expired tokens: without them "revoked" would become "unknown".
+- The audit log with its ids and hashes, so that its chain continues; it can be left out.
+- No settings and no keys: `dsgctl db backup` has them.
 """
 
 import hashlib
@@ -29,10 +28,10 @@ from dsgctl.store.models import utc_text
 from dsgctl.transfer import transfer_schema
 
 FORMAT: Final = "dsgctl export"
-VERSION: Final = 1  # of the layout; the tables and columns are those of the schema that the first line names
+VERSION: Final = 1  # of the layout; the first line names the schema of the tables and columns
 
 _JSON = json.JSONEncoder(ensure_ascii=False)
-_STEP = 1000  # rows from one report of progress to the next
+_STEP = 1000  # rows between two reports of progress
 
 
 def build_document(
@@ -44,12 +43,12 @@ def build_document(
     audit_log: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[bytes]:
-    """The lines of the document, all of one state of the database.
+    """The lines of the document, from one snapshot of the database.
 
     Args:
-        at: the moment that it names.
-        token_hashes, invitations, audit_log: what may be left out.
-        progress: is told how many of how many rows are done.
+        at: the time in its first line.
+        token_hashes, invitations, audit_log: whether to include them.
+        progress: called with the number of rows written, and of all rows.
     """
     secret = {"tokens": None if token_hashes else "hash", "terms": None if invitations else "invite_token"}
     tables = [table for table in transfer_schema.TABLES if audit_log or table != transfer_schema.AUDIT]
@@ -87,5 +86,5 @@ def build_document(
             if former:
                 yield line(former)
             yield line("],")
-    # Of the lines between the first and this one: the same facts have the same hash.
+    # Of the lines between the first and this one, so that equal databases have equal hashes.
     yield (_JSON.encode({"end": {"rows": count, "sha256": digest.hexdigest()}})[1:] + "\n").encode()

@@ -1,4 +1,4 @@
-"""Puts all facts of another gateway into a database that has none, under the ids that they have there."""
+"""Restores the rows of an export document into an empty database, with their ids."""
 
 import secrets
 from collections import Counter, defaultdict
@@ -12,94 +12,99 @@ from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.store import Database
 from dsgctl.store.raw_rows import RowRefused, insert_rows, set_references
 from dsgctl.transfer import transfer_schema
+from dsgctl.transfer.transfer_schema import Row, Values
 
 
 class BadRow(Invalid):
-    """A row that cannot be kept.
+    """A row that cannot be restored.
 
     Attributes:
-        index: which of those that were given to `Loading.add`.
+        index: its position in the list that was passed to `Restore.add`.
     """
 
-    def __init__(self, index: int, table: str, row: Mapping[str, Any], problem: str) -> None:
-        super().__init__(f"{table} row {_key(table, row)}: {problem}", "nothing was imported; mend it there first")
+    def __init__(self, index: int, table: str, row: Row, problem: str) -> None:
+        super().__init__(
+            f"{table} row {_describe_key(table, row)}: {problem}", "nothing was imported; mend it there first"
+        )
         self.index = index
 
 
-def has_facts(database: Database) -> bool:
-    return bool(_held(database))
+def has_rows(database: Database) -> bool:
+    """Whether any table of an export has rows."""
+    return bool(_count_rows(database))
 
 
-def refuse_facts(database: Database) -> None:
+def require_empty(database: Database) -> None:
     """Raises:
-    Conflict: there are facts, so that ids may be taken.
+    Conflict: there are rows, whose ids may be those of the document.
     """
-    if there := _held(database):
-        what = ", ".join(f"{count} {table.replace('_', ' ')}" for table, count in there.items())
+    if counts := _count_rows(database):
+        words = ", ".join(f"{count} {table.replace('_', ' ')}" for table, count in counts.items())
         raise Conflict(
-            f"{database.path} is not empty: it has {what}",
+            f"{database.path} is not empty: it has {words}",
             "all ids can only be kept in an empty one: set DATABASE_PATH to a new file, run 'dsgctl db migrate', "
             "and import there",
         )
 
 
-def _held(database: Database) -> dict[str, int]:
-    """The tables of facts that have rows, and how many."""
+def _count_rows(database: Database) -> dict[str, int]:
+    """Table -> rows, of the tables that have any."""
     return {
         table: count for table, count in database.table_sizes().items() if table in transfer_schema.TABLES and count
     }
 
 
 class Restore:
-    """One load, in the transaction of a change: all tables in the order of `rows.TABLES`, then `finish`.
+    """One restore, in the transaction of a change: `add` each table in the order of `transfer_schema.TABLES`, then
+    `finish`.
 
     Attributes:
-        counts: table -> rows loaded.
-        left_out: tokens of which the hash is not known.
-        invited_anew: terms that got a new invitation, since the former one is not known.
+        counts: table -> restored rows.
+        left_out: number of tokens without a hash, which are not restored.
+        invited_anew: number of terms without an invitation, which got a new one.
     """
 
     def __init__(self, change: Change) -> None:
         """Raises:
-        Conflict: there are facts already.
+        Conflict: the database is not empty.
         """
-        refuse_facts(change.database)
+        require_empty(change.database)
         self._change = change
         self._forms = {table: transfer_schema.forms(table) for table in transfer_schema.TABLES}
-        self._later: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._references: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.counts: Counter[str] = Counter()
         self.left_out = 0
         self.invited_anew = 0
 
-    def add(self, table: str, found: list[dict[str, Any]]) -> None:
-        """Check and keep some rows of a table, as `rows.exported` gives them. At most some thousands at once.
+    def add(self, table: str, rows: list[Row]) -> None:
+        """Check and insert rows of a table, in the form of `transfer_schema.export_rows`; at most some thousands.
 
-        The hash of a token and the invitation to terms may be missing, for they may have been left out there.
+        The hash of a token and the invitation to terms may be missing.
 
         Raises:
-            BadRow: one of them is not of its form, or stands against the others.
+            BadRow: a row has a wrong form, or breaks a rule of the schema.
         """
-        kept: list[dict[str, Any]] = []
-        places: list[int] = []
-        for index, row in enumerate(found):
-            complete = self._completed(table, row)
+        checked: list[Values] = []
+        positions: list[int] = []
+        for index, row in enumerate(rows):
+            complete = self._complete_row(table, row)
             if complete is None:
                 self.left_out += 1
                 continue
             try:
-                kept.append(self._checked(table, complete))
+                checked.append(self._check_row(table, complete))
             except Invalid as error:
                 raise BadRow(index, table, row, error.message) from None
-            places.append(index)
+            positions.append(index)
         try:
-            insert_rows(self._change.database, transfer_schema.TABLES[table], kept)
+            insert_rows(self._change.database, transfer_schema.TABLES[table], checked)
         except RowRefused as refused:
-            index = places[refused.index]
-            raise BadRow(index, table, found[index], refused.reason) from None
-        self.counts[table] += len(kept)
+            index = positions[refused.index]
+            raise BadRow(index, table, rows[index], refused.reason) from None
+        self.counts[table] += len(checked)
 
-    def _completed(self, table: str, row: dict[str, Any]) -> dict[str, Any] | None:
-        """The row with what may be missing in it; None for a token that nobody could present."""
+    def _complete_row(self, table: str, row: Row) -> Row | None:
+        """The row with the columns that an export may leave out; None for a token without a hash."""
         if table == "tokens" and "hash" not in row:
             return None
         if table == "terms" and "invite_token" not in row:
@@ -107,35 +112,39 @@ class Restore:
             return {**row, "invite_token": secrets.token_urlsafe(32)}
         return row
 
-    def _checked(self, table: str, row: dict[str, Any]) -> dict[str, Any]:
-        """The row by fields instead of columns."""
+    def _check_row(self, table: str, row: Row) -> Values:
+        """The values of a row by fields.
+
+        Raises:
+            Invalid: a column is unknown or missing, or a value has a wrong form.
+        """
         forms = self._forms[table]
         if row.keys() != forms.keys():
-            strange = [name for name in row if name not in forms]
+            unknown = [name for name in row if name not in forms]
             missing = [name for name in forms if name not in row]
-            problem = f"the column {strange[0]!a} is not known here" if strange else f"{missing[0]} is missing"
+            problem = f"the column {unknown[0]!a} is not known here" if unknown else f"{missing[0]} is missing"
             raise Invalid(problem)
-        values = {field: check(row[name]) for name, (field, check) in forms.items()}
+        values: Values = {field: check(row[name]) for name, (field, check) in forms.items()}
         if later := transfer_schema.LATER.get(table):
             field = forms[later][0]
             if values[field] is not None:
-                self._later[table].append((values["id"], values[field]))
+                self._references[table].append((values["id"], values[field]))
                 values[field] = None
         return values
 
     def finish(self, next_ids: Mapping[str, int], source: str, about: Mapping[str, Any]) -> None:
-        """Set what refers to rows further down, number new rows above all that there ever were, write the audit record.
+        """Set the references of `LATER`, reserve the ids that were ever used, and write the audit record.
 
         Args:
-            next_ids: table -> the id that its next row gets there.
-            source: identifies what was loaded, as `audit.Record.imported_from` has it.
-            about: what the audit record says of it.
+            next_ids: table -> the id of its next row.
+            source: identifies the document: `audit.Record.imported_from`.
+            about: for the audit record, as JSON.
 
         Raises:
-            Invalid: a reference names nothing, or the audit log was changed there.
+            Invalid: a reference names no row, or the chain of the audit log is broken.
         """
         database = self._change.database
-        for table, references in self._later.items():
+        for table, references in self._references.items():
             column = transfer_schema.LATER[table]
             try:
                 set_references(database, transfer_schema.TABLES[table], self._forms[table][column][0], references)
@@ -143,7 +152,7 @@ class Restore:
                 row_id = references[refused.index][0]
                 raise BadRow(refused.index, table, {"id": row_id}, refused.reason) from None
         for table in transfer_schema.list_numbered_tables():
-            if table != transfer_schema.AUDIT or self.counts[table]:  # a log that was left behind begins anew
+            if table != transfer_schema.AUDIT or self.counts[table]:  # a log that was left out begins anew
                 database.reserve_ids(transfer_schema.TABLES[table], next_ids[table] - 1)
         broken = audit.verify(database)
         if broken is not None:
@@ -158,8 +167,8 @@ class Restore:
         )
 
 
-def _key(table: str, row: Mapping[str, Any]) -> str:
-    """What a row is known by."""
+def _describe_key(table: str, row: Row) -> str:
+    """The primary key of a row, in words."""
     key = transfer_schema.TABLES[table]._meta.primary_key
     fields = [
         transfer_schema.TABLES[table]._meta.fields[name] for name in getattr(key, "field_names", None) or [key.name]

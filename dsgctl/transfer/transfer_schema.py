@@ -1,4 +1,4 @@
-"""The tables of facts row by row, as JSON has them: what `dsgctl export` writes and an import of it puts back."""
+"""The tables and columns of an export document, and the form of each value."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -11,45 +11,48 @@ from dsgctl.store.models import MAX_NUMBER, TimeField, utc_datetime, utc_text
 from dsgctl.store.queries import AutoField, BlobField, BooleanField, Field, ForeignKeyField, IntegerField
 from dsgctl.store.raw_rows import read_rows
 
-Form = Callable[[Any], Any]  # returns the value as the table holds it, or raises Invalid
+# A row of a document, column -> value. Until its form is checked, a value is whatever JSON has there.
+Row = dict[str, Any]
+Values = dict[str, Any]  # of a row, field -> value as the table stores it; the field decides the type
+Form = Callable[[Any], Any]  # takes a value of a document; returns it as the table stores it, or raises Invalid
 
 # In the order in which rows refer to each other, the columns of `LATER` aside.
 TABLES: Final[Mapping[str, Any]] = {model._meta.table_name: model for model in m.ALL}
-# References that may name a row further down: set once all rows are there.
+# References that may name a later row: they are set when all rows are inserted.
 LATER: Final[Mapping[str, str]] = {"principals": "parent_id", "datasets": "own_terms_id"}
 AUDIT: Final = "audit"
-MOST: Final = 2**53  # ids are numbers in JSON, and some programs know no whole number above this
+MOST: Final = 2**53  # the largest id: some readers of JSON have no whole number above this
 
 
 def columns(table: str) -> dict[str, Field]:
-    """The columns of a table in their order, with their fields."""
+    """Column -> field, in the order of the table."""
     return {field.column_name: field for field in TABLES[table]._meta.sorted_fields}
 
 
 def list_numbered_tables() -> list[str]:
-    """The tables whose rows have an id that is never used again."""
+    """The tables whose ids are never used again."""
     return [table for table, model in TABLES.items() if isinstance(model._meta.primary_key, AutoField)]
 
 
 def next_ids(database: Database) -> dict[str, int]:
-    """The id that the next row of each of these tables gets."""
+    """Table -> the id of its next row."""
     return {table: database.next_id(TABLES[table]) for table in list_numbered_tables()}
 
 
-def export_rows(database: Database, table: str, *, without: str | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a table, in the order of their keys, one at a time. Call it in a `Database.snapshot`.
+def export_rows(database: Database, table: str, *, without: str | None = None) -> Iterator[Row]:
+    """The rows of a table, in the order of their keys. Call it in a `Database.snapshot`.
 
     Args:
         without: a column to leave out.
     """
-    found = columns(table)
-    kept = [(at, name) for at, name in enumerate(found) if name != without]
-    flags = [name for name, field in found.items() if isinstance(field, BooleanField)]
-    blobs = [name for name, field in found.items() if isinstance(field, BlobField) and name != without]
+    fields = columns(table)
+    exported = [(at, name) for at, name in enumerate(fields) if name != without]
+    flags = [name for name, field in fields.items() if isinstance(field, BooleanField)]
+    blobs = [name for name, field in fields.items() if isinstance(field, BlobField) and name != without]
     last = None
     try:
         for values in read_rows(database, TABLES[table]):
-            row = {name: values[at] for at, name in kept}
+            row = {name: values[at] for at, name in exported}
             for name in flags:
                 row[name] = bool(row[name])
             for name in blobs:
@@ -63,7 +66,7 @@ def export_rows(database: Database, table: str, *, without: str | None = None) -
 
 
 def forms(table: str) -> dict[str, tuple[str, Form]]:
-    """For each column of a table: the name of its field, and the function that checks a value of a document."""
+    """Column -> the name of its field, and the form of its values."""
     special = _FORMS.get(table, {})
     return {
         name: (field.name, _form(name, field, special.get(name, _accept_any))) for name, field in columns(table).items()
@@ -71,7 +74,7 @@ def forms(table: str) -> dict[str, tuple[str, Form]]:
 
 
 def _form(column: str, field: Field, special: Form) -> Form:
-    """None passes all but that of an id, for which the engine would choose one: what may be empty, the schema tells."""
+    """The form of a column. None is left to the schema, but refused for an id: the engine would choose one."""
     of_type = _of_type(field)
     may_be_none = not isinstance(field, AutoField)
 
@@ -105,7 +108,7 @@ def _quote(value: Any) -> str:
 
 
 def _number(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:  # not isinstance: True is no number here
+    if type(value) is not int or not least <= value <= most:  # not isinstance: True is an int
         raise Invalid(f"{_quote(value)} is not a whole number from {least} to {most}")
     return value
 
@@ -119,14 +122,14 @@ def _flag(value: Any) -> bool:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise Invalid(f"{_quote(value)} is not text")
-    # NUL ends a text for many who read it; half a surrogate pair is not UTF-8, and cannot be kept.
+    # Many programs end a text at NUL; half a surrogate pair cannot be stored as UTF-8.
     if not value.isprintable() and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
         raise Invalid(f"{_quote(value)} holds a character that cannot be kept")
     return value
 
 
 def moment(value: Any) -> str:
-    """A time of exactly the one form, so that it compares as text."""
+    """The form of a time: exactly this one, so that times compare as text."""
     try:
         if isinstance(value, str) and utc_text(utc_datetime(value)) == value:
             return value
@@ -137,12 +140,12 @@ def moment(value: Any) -> str:
 
 def _sha256(value: Any) -> bytes:
     try:
-        found = bytes.fromhex(value) if isinstance(value, str) else b""
+        digest = bytes.fromhex(value) if isinstance(value, str) else b""
     except ValueError:
-        found = b""
-    if len(found) != 32:
+        digest = b""
+    if len(digest) != 32:
         raise Invalid("it is not a SHA-256 in 64 hexadecimal digits")
-    return found
+    return digest
 
 
 def _accept_any(value: Any) -> Any:
@@ -160,7 +163,7 @@ def _paragraph(what: str) -> Form:
 def _prefix(text: str) -> str:
     if text and (text.startswith("/") or not text.endswith("/")):
         raise Invalid(f"{validation.quoted(text)} is not a prefix that ends with '/'")
-    validation.gs_url(f"gs://any/{text[:-1]}")  # the slash may have been added to one of the greatest length
+    validation.gs_url(f"gs://any/{text[:-1]}")  # without the slash, which may exceed the greatest length
     return text
 
 
@@ -171,15 +174,14 @@ def _bucket(text: str) -> str:
 
 
 def _member(text: str) -> str:
-    """A member of a bucket's policy, as `dsgctl.core.iam_ledger.member_of` makes it."""
+    """A member of a bucket's policy, as `dsgctl.core.iam_ledger.member_of` builds it."""
     address = validation.email(text.removeprefix("user:"))
     if text != f"user:{validation.email_key(address)}":
         raise Invalid(f"{validation.quoted(text)} is not a member like user:name@example.org, in lower case")
     return text
 
 
-# For each column whose text has a form of its own, what is asked of a value. Names that were taken over from other
-# systems must pass, so this is the rule for those.
+# The forms of columns that accept less than their type. They allow the names that importers take from other systems.
 _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "principals": {
         "email": validation.foreign_email,
