@@ -20,7 +20,7 @@ from dsgctl.store.sqlite.files import file_identity, refuse_other_kinds
 # (https://sqlite.org/wal.html#walresetbug). The system's library may be older; apsw contains its own.
 MINIMUM_VERSION = (3, 51, 3)
 APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
-BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another one
+BUSY_TIMEOUT = 25.0  # seconds that a writer waits for others; nginx waits 30 for an answer (nginx/dsg.conf)
 GAP = 0.002  # seconds between two changes of one writer, in which others get their turn
 MAX_PARAMETERS = 10_000  # of one statement; SQLite allows 32,766
 

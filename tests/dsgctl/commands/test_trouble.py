@@ -188,7 +188,7 @@ def test_a_locked_database_is_waited_for(dsgctl: Process) -> None:
 
 
 def test_locked_for_too_long_is_said_and_reading_goes_on(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(Database.__init__.__kwdefaults__, "busy_timeout", 0.2)  # ten seconds are long for a test
+    monkeypatch.setitem(Database.__init__.__kwdefaults__, "busy_timeout", 0.2)  # its own is long for a test
     other = apsw.Connection(str(quick.database))
     other.execute("BEGIN IMMEDIATE")
     result = quick("user", "add", "ada@example.org")

@@ -59,7 +59,7 @@ def test_the_engine_that_runs_is_a_good_one() -> None:
         ("mmap_size", 0),
         ("synchronous", 2),
         ("wal_autocheckpoint", 1000),
-        ("busy_timeout", 10_000),
+        ("busy_timeout", 25_000),
         ("read_uncommitted", 0),
         ("ignore_check_constraints", 0),
     ],
