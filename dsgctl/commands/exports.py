@@ -96,5 +96,5 @@ def _write_policy(session: Session, datasets: tuple[str, ...]) -> None:
 def _list_grants(session: Session, datasets: tuple[str, ...]) -> None:
     from dsgctl.core import access_report  # which a document does not need
 
-    found = access_report.list_holders(session.database, now(), datasets=datasets)
-    session.output.rows(found, GRANT_COLUMNS, value="who")
+    rows = access_report.list_access(session.database, now(), names=datasets)
+    session.output.rows(rows, GRANT_COLUMNS, value="who")

@@ -1,42 +1,74 @@
-"""Who holds what: every grant with every one whom it reaches, also through a group."""
+"""Reports of access to datasets: who has a permission now, and every grant with the principals that it reaches."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
-from dsgctl.core import datasets as all_datasets
-from dsgctl.core import snapshots
+from dsgctl.core import datasets, snapshots
+from dsgctl.core.delegation import Delegate
 from dsgctl.core.rules import access
-from dsgctl.core.rules.access import Decision
+from dsgctl.core.rules.access import Decision, Grant, PrincipalSnapshot
 from dsgctl.store import Database
 
 
-def list_holders(database: Database, at: datetime, *, datasets: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """A row for each grant that has not ended and each principal whom it reaches; of one state of the database.
+class AccessRow(TypedDict):
+    """A row of `list_access`: a grant and a principal that it reaches.
 
-    In the order of the names of datasets, then of the principals' and the grants' ids. ``state`` is the reason
-    (`access.Reason`) why this permission counts or does not: ``terms_missing``, ``account_disabled``.
+    ``through`` is a group or ``direct``. ``state`` is an `access.Reason`: why this permission counts or does not.
+    """
+
+    dataset: str
+    id: int
+    who: str
+    kind: str
+    permission: str
+    version: str | None
+    through: str
+    until: datetime | None
+    state: str
+    granted_by: str
+
+
+class HolderRow(TypedDict):
+    """A row of `list_holders`: ``holds`` are permissions, ``through`` groups or ``direct``."""
+
+    id: int
+    who: str
+    kind: str
+    holds: list[str]
+    through: list[str]
+
+
+def list_access(database: Database, at: datetime, *, names: Sequence[str] = ()) -> Iterator[AccessRow]:
+    """A row for each grant that has not ended and each principal that it reaches, in one state of the database.
+
+    The order is that of the datasets' names, the principals' ids and the grants' ids.
 
     Args:
-        datasets: names; all if there are none.
+        names: of datasets; empty for all.
 
     Raises:
         NotFound: there is no dataset of such a name.
     """
+    chosen = sorted({datasets.find(database, name).name for name in names})  # now, not when the first row is read
+    return _read_access(database, at, chosen)
+
+
+def _read_access(database: Database, at: datetime, names: Sequence[str]) -> Iterator[AccessRow]:
     with database.snapshot():
-        for name in _names(database, datasets):
-            for known in snapshots.read_dataset_holders(database, name):
+        for name in names or sorted(row["name"] for row in datasets.list_datasets(database)):
+            for principal in snapshots.read_dataset_holders(database, name):
                 decisions: dict[str, Decision] = {}
-                for grant in sorted(known.grants, key=lambda grant: grant.id):
+                for grant in sorted(principal.grants, key=lambda grant: grant.id):
                     if not grant.counts(at):
                         continue  # it gives nothing; 'dsgctl grant list' has it
                     if grant.permission not in decisions:
-                        decisions[grant.permission] = access.decide(known, name, grant.permission, at)
+                        decisions[grant.permission] = access.decide(principal, name, grant.permission, at)
                     yield {
                         "dataset": name,
-                        "id": known.id,
-                        "who": known.label,
-                        "kind": "service account" if known.service_account else "user",
+                        "id": principal.id,
+                        "who": principal.label,
+                        "kind": _kind(principal),
                         "permission": grant.permission,
                         "version": grant.version,
                         "through": grant.group or "direct",
@@ -46,7 +78,52 @@ def list_holders(database: Database, at: datetime, *, datasets: Sequence[str] = 
                     }
 
 
-def _names(database: Database, wanted: Sequence[str]) -> list[str]:
-    if wanted:
-        return sorted({all_datasets.find(database, name).name for name in wanted})
-    return sorted(row["name"] for row in all_datasets.list_datasets(database))
+def list_holders(
+    database: Database, dataset: str, permission: str, at: datetime, *, delegate: Delegate | None = None
+) -> Iterator[HolderRow]:
+    """Everybody who has a permission on a dataset, by id, in one state of the database.
+
+    Args:
+        delegate: only the people, and the grants, that this person may see.
+
+    Raises:
+        NotFound: there is no such dataset.
+    """
+    name = datasets.find(database, dataset).name  # now, not when the first row is read
+    return _read_holders(database, name, permission, at, delegate)
+
+
+def _read_holders(
+    database: Database, dataset: str, permission: str, at: datetime, delegate: Delegate | None
+) -> Iterator[HolderRow]:
+    with database.snapshot():
+        for principal in snapshots.read_dataset_holders(database, dataset):
+            decision = access.decide(principal, dataset, permission, at)
+            if decision.allowed and (delegate is None or delegate.oversees(dataset, principal.label)):
+                yield {
+                    "id": principal.id,
+                    "who": principal.label,
+                    "kind": _kind(principal),
+                    "holds": sorted(decision.holds),
+                    "through": sorted(
+                        {grant.group or "direct" for grant in decision.grants if may_see(delegate, principal, grant)}
+                    ),
+                }
+
+
+def may_see(delegate: Delegate | None, principal: PrincipalSnapshot, grant: Grant) -> bool:
+    """Whether a delegate may see a grant that reaches this principal; None for an operator, who sees all."""
+    return delegate is None or delegate.may_see(
+        {
+            "dataset": grant.dataset,
+            "version": grant.version,
+            "permission": grant.permission,
+            "user": principal.label if grant.group is None else None,
+            "group": grant.group,
+            "scope": grant.scope,
+        }
+    )
+
+
+def _kind(principal: PrincipalSnapshot) -> str:
+    return "service account" if principal.service_account else "user"

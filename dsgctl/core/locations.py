@@ -145,8 +145,10 @@ def list_locations(database: Database, dataset_name: str) -> Iterator[LocationRo
         .where(Location.dataset == dataset.id)
         .order_by(Location.id)
     )
-    for location_id, bucket, prefix, version in database.tuples(query):
-        yield {"id": location_id, "location": _format_url(bucket, prefix), "version": version}
+    return (
+        {"id": location_id, "location": _format_url(bucket, prefix), "version": version}
+        for location_id, bucket, prefix, version in database.tuples(query)
+    )
 
 
 # Locations that deserve a warning

@@ -1,7 +1,7 @@
-"""Services that ask the gateway, CAVE's service tables, and the public roots in them."""
+"""Services that use the gateway, the service tables of CAVE, and the public roots in these tables."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypedDict
 
 from dsgctl.core import datasets, validation
 from dsgctl.core.change import Change
@@ -11,6 +11,30 @@ from dsgctl.store import models as m
 from dsgctl.store.models import PublicRoot, Service, ServiceTable
 
 _MAX_ROOT = 2**63 - 1
+
+
+class ServiceRow(TypedDict):
+    """A row of `list_services`."""
+
+    id: int
+    name: str
+    display_name: str
+    url: str
+
+
+class TableRow(TypedDict):
+    """A row of `list_tables`; ``service`` and ``table`` are as CAVE has them, ``dataset`` is a dataset's name."""
+
+    id: int
+    service: str
+    table: str
+    dataset: str
+
+
+class RootRow(TypedDict):
+    """A row of `list_roots`."""
+
+    root_id: int
 
 
 def by_name(database: Database, name: str) -> Service | None:
@@ -30,68 +54,93 @@ def find(database: Database, name: str) -> Service:
 
 
 def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> tuple[Service, bool]:
+    """Add a service. If there is one of this name, display name and URL, nothing changes.
+
+    The form of a name is checked for a new service only: those of other systems may have other names.
+
+    Returns:
+        The service, and whether it is new.
+
+    Raises:
+        Invalid: a value has not the form that it must have.
+        Conflict: the service of this name has another display name or URL.
+    """
     values = {
         "display_name": validation.single_line(display_name, "display name", empty=True),
         "url": validation.url(url),
     }
-    known = by_name(change.database, name)
-    if known is not None:
-        if any(getattr(known, key) != value for key, value in values.items()):
+    service = by_name(change.database, name)
+    if service is not None:
+        if any(getattr(service, key) != value for key, value in values.items()):
             raise Conflict(f"service {name} exists, with another name or URL", f"dsgctl service remove {name}")
-        return known, False
+        return service, False
     validation.slug(name, "service")
-    change.database.run(Service.insert(name=name, **values))
+    service = Service(id=change.database.run(Service.insert(name=name, **values)), name=name, **values)
     change.record("service.add", f"service:{name}", after=values)
-    return find(change.database, name), True
+    return service, True
 
 
 def remove(change: Change, name: str) -> int:
-    """Delete a service and its terms. Returns how many terms went."""
+    """Delete a service and its terms.
+
+    Returns:
+        How many terms were deleted.
+
+    Raises:
+        NotFound: there is no such service.
+    """
     service = find(change.database, name)
     terms = change.database.count(m.Terms.select().where(m.Terms.service == service.id))
     change.database.run(Service.delete().where(Service.id == service.id))
-    change.record(
-        "service.remove",
-        f"service:{name}",
-        {"display_name": service.display_name, "url": service.url, "terms": terms},
-    )
+    before = {"display_name": service.display_name, "url": service.url, "terms": terms}
+    change.record("service.remove", f"service:{name}", before)
     return terms
 
 
-def list_services(database: Database) -> Iterator[dict[str, Any]]:
-    return database.rows(
-        Service.select(Service.id, Service.name, Service.display_name, Service.url).order_by(Service.name)
-    )
+def list_services(database: Database) -> Iterator[ServiceRow]:
+    """Every service, by name."""
+    query = Service.select(Service.id, Service.name, Service.display_name, Service.url).order_by(Service.name)
+    return database.rows(query, ServiceRow)
 
 
 # Service tables
 
 
-def _table(database: Database, service: str, table: str) -> ServiceTable | None:
+def _table_by_name(database: Database, service: str, table: str) -> ServiceTable | None:
     if not (validation.is_storable(service) and validation.is_storable(table)):
         return None
     return database.first(ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table))
 
 
 def find_table(database: Database, service: str, table: str) -> ServiceTable:
-    found = _table(database, service, table)
-    if found is None:
+    """A table of a service.
+
+    Raises:
+        NotFound: there is no such table.
+    """
+    row = _table_by_name(database, service, table)
+    if row is None:
         raise NotFound(
             f"there is no table {validation.quoted(table)} of {validation.quoted(service)}", "dsgctl service table list"
         )
-    return found
+    return row
 
 
 def add_table(change: Change, service: str, table: str, dataset_name: str) -> bool:
-    """Say which dataset a table of a service belongs to. Returns whether anything changed.
+    """Assign a table of a service to a dataset.
+
+    Returns:
+        Whether anything changed.
 
     Raises:
-        Conflict: it is mapped to another dataset.
+        NotFound: there is no such dataset.
+        Conflict: the table belongs to another dataset.
+        Invalid: the service or the table is new, and its name is not a single line.
     """
     dataset = datasets.find(change.database, dataset_name)
-    known = _table(change.database, service, table)
-    if known is not None:
-        if known.dataset_id != dataset.id:
+    row = _table_by_name(change.database, service, table)
+    if row is not None:
+        if row.dataset_id != dataset.id:
             raise Conflict(
                 f"table {table} of {service} belongs to another dataset",
                 f"dsgctl service table remove {service} {table}",
@@ -105,17 +154,24 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
 
 
 def remove_table(change: Change, service: str, table: str) -> int:
-    """Forget a table and its public roots. Returns how many roots went."""
-    found = find_table(change.database, service, table)
-    roots = change.database.count(PublicRoot.select().where(PublicRoot.service_table == found.id))
-    change.database.run(ServiceTable.delete().where(ServiceTable.id == found.id))
-    change.record(
-        "service.table.remove", f"table:{service}/{table}", {"dataset": found.dataset_id, "public_roots": roots}
-    )
+    """Delete a table and its public roots.
+
+    Returns:
+        How many roots were deleted.
+
+    Raises:
+        NotFound: there is no such table.
+    """
+    row = find_table(change.database, service, table)
+    roots = change.database.count(PublicRoot.select().where(PublicRoot.service_table == row.id))
+    change.database.run(ServiceTable.delete().where(ServiceTable.id == row.id))
+    before = {"dataset": row.dataset_id, "public_roots": roots}
+    change.record("service.table.remove", f"table:{service}/{table}", before)
     return roots
 
 
-def list_tables(database: Database, service: str | None = None) -> Iterator[dict[str, Any]]:
+def list_tables(database: Database, service: str | None = None) -> Iterator[TableRow]:
+    """The tables of a service, or of all services, by service and name."""
     query = (
         ServiceTable.select(
             ServiceTable.id,
@@ -126,49 +182,74 @@ def list_tables(database: Database, service: str | None = None) -> Iterator[dict
         .join(m.Dataset)
         .order_by(ServiceTable.service, ServiceTable.name)
     )
-    return database.rows(query.where(ServiceTable.service == service) if service is not None else query)
+    return database.rows(query.where(ServiceTable.service == service) if service is not None else query, TableRow)
 
 
 # Public roots
 
 
 def parse_root_id(number: int) -> int:
-    """A number that a root may have."""
+    """Return the number if it can be the id of a root.
+
+    Raises:
+        Invalid: it cannot.
+    """
     if not 0 <= number <= _MAX_ROOT:
         raise Invalid(f"{number} is not a root id", "a root id is a whole number from 0 to 2^63-1")
     return number
 
 
 def add_root(change: Change, service: str, table: str, number: int) -> bool:
-    """Mark a root as open to all. Returns whether it is new."""
+    """Make a root public. Returns whether it was not before.
+
+    Raises:
+        Invalid, NotFound: as `add_roots`.
+    """
     return bool(add_roots(change, service, table, [number]))
 
 
 def add_roots(change: Change, service: str, table: str, numbers: Iterable[int]) -> int:
-    """Mark roots as open to all; at most some thousands at once. Returns how many are new."""
-    wanted = dict.fromkeys(parse_root_id(number) for number in numbers)
-    found = find_table(change.database, service, table)
-    query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == found.id)
-    there = {number for (number,) in change.database.tuples(query.where(PublicRoot.root_id.in_(list(wanted))))}
-    new = [number for number in wanted if number not in there]
-    change.database.insert_many(PublicRoot, [{"service_table": found.id, "root_id": number} for number in new])
-    for number in new:
-        change.record("service.root.add", f"table:{service}/{table} root:{number}")
+    """Make roots public, at most some thousands at once.
+
+    Returns:
+        How many were not before.
+
+    Raises:
+        Invalid: a number cannot be the id of a root.
+        NotFound: there is no such table.
+    """
+    root_ids = dict.fromkeys(parse_root_id(number) for number in numbers)
+    row = find_table(change.database, service, table)
+    query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == row.id)
+    public = {root_id for (root_id,) in change.database.tuples(query.where(PublicRoot.root_id.in_(list(root_ids))))}
+    new = [root_id for root_id in root_ids if root_id not in public]
+    change.database.insert_many(PublicRoot, [{"service_table": row.id, "root_id": root_id} for root_id in new])
+    for root_id in new:
+        change.record("service.root.add", f"table:{service}/{table} root:{root_id}")
     return len(new)
 
 
 def remove_root(change: Change, service: str, table: str, root_id: int) -> None:
-    found = find_table(change.database, service, table)
-    where = (PublicRoot.service_table == found.id) & (PublicRoot.root_id == root_id)
-    if not change.database.run(PublicRoot.delete().where(where)):
+    """Make a root private again.
+
+    Raises:
+        NotFound: there is no such table, or the root is not public.
+    """
+    row = find_table(change.database, service, table)
+    condition = (PublicRoot.service_table == row.id) & (PublicRoot.root_id == root_id)
+    if not change.database.run(PublicRoot.delete().where(condition)):
         raise NotFound(
-            f"{root_id} is not a public root of {service} {table}",
-            f"dsgctl service root list {service} {table}",
+            f"{root_id} is not a public root of {service} {table}", f"dsgctl service root list {service} {table}"
         )
     change.record("service.root.remove", f"table:{service}/{table} root:{root_id}")
 
 
-def list_roots(database: Database, service: str, table: str) -> Iterator[dict[str, Any]]:
-    found = find_table(database, service, table)
-    query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == found.id)
-    return database.rows(query.order_by(PublicRoot.root_id))
+def list_roots(database: Database, service: str, table: str) -> Iterator[RootRow]:
+    """The public roots of a table, by id.
+
+    Raises:
+        NotFound: there is no such table.
+    """
+    row = find_table(database, service, table)
+    query = PublicRoot.select(PublicRoot.root_id).where(PublicRoot.service_table == row.id)
+    return database.rows(query.order_by(PublicRoot.root_id), RootRow)

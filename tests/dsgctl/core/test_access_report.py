@@ -32,7 +32,7 @@ def give(run: Run, target: Target, *, to: str, days: int | None = None) -> None:
 
 def listed(run: Run, *names: str) -> list[tuple[object, ...]]:
     keys = ("dataset", "who", "permission", "version", "through", "until", "state")
-    return [tuple(row[key] for key in keys) for row in access_report.list_holders(run.database, AT, datasets=names)]
+    return [tuple(row[key] for key in keys) for row in access_report.list_access(run.database, AT, names=names)]
 
 
 def test_a_grant_to_a_group_is_told_for_each_member(run: Run) -> None:
