@@ -57,7 +57,7 @@ class Guard(Enum):
     HARMLESS = "it changes nothing that belongs to anybody"
     DELIBERATE = "it is a person's own navigation, comes from our own page, or has a token in a header"
     FORM = "it carries a proof, which the admission verifies, that our page showed the form to this login"
-    ORIGIN = "its Origin is allowed; a program sends none, and no cookie of a browser"
+    ORIGIN = "its Origin is allowed, or it has none, as from a program"
 
 
 @dataclass(frozen=True, slots=True)
