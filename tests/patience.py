@@ -1,3 +1,3 @@
-"""How long a test waits for what must come: only to end one that hangs, so that no test depends on a machine's pace."""
+"""How long a test waits for what must happen: only a test that hangs reaches it, on the slowest machine too."""
 
 PATIENCE = 300.0  # seconds

@@ -1,4 +1,4 @@
-"""A gateway, and a CAVE service that asks it with the real middle_auth_client, both behind nginx over TLS."""
+"""Runs a CAVE service with the real middle_auth_client, and the gateway that it asks, both behind nginx over TLS."""
 
 import os
 import re
@@ -24,10 +24,10 @@ from tests.patience import PATIENCE
 
 AUTH = f"https://{HOST}"
 CAVE = "https://cave.example.org"  # below the cookie's domain
-ELSEWHERE = "https://cave.other.test"  # and not
-TOKEN_NAME = "middle_auth_token"  # as the client has it by default
+ELSEWHERE = "https://cave.other.test"  # outside it
+TOKEN_NAME = "middle_auth_token"  # the client's default
 
-# A site of the service's own beside the gateway's, so that its addresses are https too.
+# A site for the service beside the gateway's, so that its addresses are https too.
 SITE = """
 server {
     listen 127.0.0.1:PORT ssl;
@@ -44,7 +44,12 @@ server {
 
 @dataclass
 class Cave:
-    """What runs, and the tokens of those who are known there."""
+    """The running programs.
+
+    Attributes:
+        port: of nginx.
+        secrets: tokens by the names of `add_cave_data`.
+    """
 
     port: int
     certificate: Path
@@ -52,59 +57,64 @@ class Cave:
     browsers: list[Browser] = field(default_factory=list)
 
     def browser(self) -> Browser:
-        found = Browser(AUTH, self.certificate)
+        """A new browser that reaches gateway and service."""
+        browser = Browser(AUTH, self.certificate)
         for origin in (AUTH, CAVE, ELSEWHERE):
-            found.session.mount(origin, Loopback(self.port))
-        self.browsers.append(found)
-        return found
+            browser.session.mount(origin, Loopback(self.port))
+        self.browsers.append(browser)
+        return browser
 
-    def ask(self, path: str, who: str | None, **headers: str) -> requests.Response:
-        """As a program asks the service."""
-        if who is not None:
-            headers["Authorization"] = f"Bearer {self.secrets.get(who, who)}"
+    def ask(self, path: str, name: str | None, **headers: str) -> requests.Response:
+        """Ask the service as a program does.
+
+        Args:
+            name: whose token to send, or another token; None for none.
+        """
+        if name is not None:
+            headers["Authorization"] = f"Bearer {self.secrets.get(name, name)}"
         return self.browser().get(CAVE + path, follow=False, Accept="application/json", **headers)
 
-    def gateway_says(self, who: str) -> int:
-        """The status of user/cache, asked as the service asks it."""
-        headers = {"Authorization": f"Bearer {self.secrets[who]}"}
+    def gateway_status(self, name: str) -> int:
+        """The status of user/cache, asked as the service asks."""
+        headers = {"Authorization": f"Bearer {self.secrets[name]}"}
         return self.browser().get("/api/v1/user/cache", **headers).status_code
 
 
-def add_cave_data(opened: Change) -> dict[str, str]:
-    """A small lab. Returns tokens, by name."""
-    database = opened.database
+def add_cave_data(change: Change) -> dict[str, str]:
+    """Add a small lab. Returns tokens by the names of their owners."""
+    database = change.database
     for email in ("ada", "reader", "ruler", "leader", "root", "stranger"):
-        users.add(opened, f"{email}@example.org", admin=email == "root", read_only=email == "reader")
+        users.add(change, f"{email}@example.org", admin=email == "root", read_only=email == "reader")
     for group, member in (("lab-1", "ada"), ("rulers", "leader")):
-        groups.add(opened, group)
-        groups.add_member(opened, group, f"{member}@example.org", leads=member == "leader")
+        groups.add(change, group)
+        groups.add_member(change, group, f"{member}@example.org", leads=member == "leader")
     for name in ("fish2", "fly", "worm"):
-        datasets.add(opened, name, public=name == "worm")
-    services.add(opened, "atlas")
-    terms.add(opened, "fly terms", "# Be kind\n", dataset="fly")
-    terms.add(opened, "worm terms", "# Wash your hands\n", dataset="worm")
-    terms.add(opened, "atlas terms", "# Cite us\n", dataset="fly", service="atlas")
+        datasets.add(change, name, public=name == "worm")
+    services.add(change, "atlas")
+    terms.add(change, "fly terms", "# Be kind\n", dataset="fly")
+    terms.add(change, "worm terms", "# Wash your hands\n", dataset="worm")
+    terms.add(change, "atlas terms", "# Cite us\n", dataset="fly", service="atlas")
     edit, lab = Target("fish2", "edit"), group_subject(database, "lab-1")
-    grants.add(opened, lab, edit)
-    grants.add(opened, lab, Target("fly", "view"))
-    grants.add(opened, user_subject(opened, "reader"), edit)
-    grants.add(opened, user_subject(opened, "ruler"), Target("fish2", "admin"))
-    grants.add(opened, group_subject(database, "rulers"), Target("fish2", "admin"))
-    bot, _ = service_accounts.add(opened, "bot")
-    grants.add(opened, principal_subject(bot), Target("fish2", "view"))
+    grants.add(change, lab, edit)
+    grants.add(change, lab, Target("fly", "view"))
+    grants.add(change, user_subject(change, "reader"), edit)
+    grants.add(change, user_subject(change, "ruler"), Target("fish2", "admin"))
+    grants.add(change, group_subject(database, "rulers"), Target("fish2", "admin"))
+    bot, _ = service_accounts.add(change, "bot")
+    grants.add(change, principal_subject(bot), Target("fish2", "view"))
     owners = {user["email"].split("@")[0]: users.find(database, user["email"]) for user in users.list_users(database)}
-    return {name: tokens.mint(opened, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
+    return {name: tokens.mint(change, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
 
 
-def user_subject(opened: Change, name: str) -> Subject:
-    return principal_subject(users.find(opened.database, f"{name}@example.org"))
+def user_subject(change: Change, name: str) -> Subject:
+    return principal_subject(users.find(change.database, f"{name}@example.org"))
 
 
 @contextmanager
 def run_cave(
-    serve: Callable[..., Server], provider: Provider, secrets: dict[str, str], place: Path, **client: str
+    serve: Callable[..., Server], provider: Provider, secrets: dict[str, str], directory: Path, **client: str
 ) -> Iterator[Cave]:
-    """Starts all of it, and ends it.
+    """Start gateway, nginx and service; stop them at the end.
 
     Args:
         client: settings of middle_auth_client.
@@ -121,12 +131,12 @@ def run_cave(
     )
     port = free_port()
     more = SITE.replace("SERVICE", str(port))
-    with run_nginx(place, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
+    with run_nginx(directory, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
         environment = {
             "PATH": os.environ["PATH"],
-            "AUTH_URL": f"localhost:{tls}",  # where the service asks
-            "STICKY_AUTH_URL": HOST,  # where it sends browsers
-            # The client may keep an answer, or a refusal, for 300 s: its delay, not ours. 0 keeps none.
+            "AUTH_URL": f"localhost:{tls}",  # that the service asks
+            "STICKY_AUTH_URL": HOST,  # that it sends browsers to
+            # By default the client caches a response for 300 s, which delays changes. 0 caches none.
             "TOKEN_CACHE_TTL": "0",
             "REQUESTS_CA_BUNDLE": str(provider.certificate),
             **client,
@@ -135,8 +145,8 @@ def run_cave(
         with subprocess.Popen(command, env=environment, cwd=ROOT) as service:
             cave = Cave(tls, provider.certificate, secrets)
             try:
-                wait_until(lambda: _alive(port) or service.poll() is not None, what="the service")
-                assert service.poll() is None, "the service has ended"
+                wait_until(lambda: _is_alive(port) or service.poll() is not None, what="the service")
+                assert service.poll() is None, "the service has stopped"
                 yield cave
             finally:
                 service.terminate()
@@ -144,7 +154,7 @@ def run_cave(
                     browser.session.close()
 
 
-def _alive(port: int) -> bool:
+def _is_alive(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/alive", timeout=PATIENCE).ok
     except requests.ConnectionError:
@@ -152,21 +162,21 @@ def _alive(port: int) -> bool:
 
 
 def send_form(browser: Browser, page: requests.Response) -> requests.Response:
-    """Press the only button of a page, and follow; no further than the page's policy lets a form lead."""
-    found = _Form()
-    found.feed(page.text)
-    assert found.action, page.text
-    reply = browser.session.post(urljoin(page.url, found.action), data=found.fields, timeout=PATIENCE)
+    """Send the only form of a page, and follow redirects, which the page's policy must allow."""
+    form = _Form()
+    form.feed(page.text)
+    assert form.action, page.text
+    response = browser.session.post(urljoin(page.url, form.action), data=form.fields, timeout=PATIENCE)
     policy = re.search("form-action ([^;]*)", page.headers["Content-Security-Policy"])
     allowed = policy[1].replace("'self'", AUTH).split() if policy else []
-    for step in (*reply.history, reply):  # Chromium holds every redirect of a form against it
+    for step in (*response.history, response):  # Chromium applies the policy to redirects too
         address = urlsplit(step.url)
         assert f"{address.scheme}://{address.netloc}" in allowed, step.url
-    return reply
+    return response
 
 
 class _Form(HTMLParser):
-    """Where a page's form is sent, and its hidden fields."""
+    """The action and the hidden fields of a page's form."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,9 +184,9 @@ class _Form(HTMLParser):
         self.fields: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        known = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
             assert not self.action, "there are several forms"
-            self.action = known["action"]
-        elif tag == "input" and known.get("type") == "hidden":
-            self.fields[known["name"]] = known["value"]
+            self.action = attributes["action"]
+        elif tag == "input" and attributes.get("type") == "hidden":
+            self.fields[attributes["name"]] = attributes["value"]

@@ -4,17 +4,17 @@ import sys
 from typing import Any
 
 from flask import Flask, g, request
-from middle_auth_client import decorators as auth  # the package itself does not name the guard for groups
+from middle_auth_client import decorators as auth  # the package itself does not export the guard for groups
 from waitress import serve
 
 app = Flask(__name__)
 
 
-def _guarded(path: str, guard: object) -> None:
-    """A route that says who got in, and what was asked."""
+def _add_route(path: str, guard: object) -> None:
+    """Add a route that returns the email of the admitted person, and the query."""
 
     def answer() -> dict[str, Any]:
-        return {"email": g.auth_user["email"], "asked": request.args}
+        return {"email": g.auth_user["email"], "query": request.args}
 
     answer.__name__ = path.strip("/").replace("/", "_")
     app.get(path)(guard(answer))  # type: ignore[operator]
@@ -25,23 +25,23 @@ def alive() -> str:
     return "ok"
 
 
-_guarded("/required", auth.auth_required)
-_guarded("/view", auth.auth_requires_permission("view", dataset="fish2"))
-_guarded("/edit", auth.auth_requires_permission("edit", dataset="fish2"))
-_guarded("/fly", auth.auth_requires_permission("view", dataset="fly"))
-_guarded("/fly-anyway", auth.auth_requires_permission("view", dataset="fly", ignore_tos=True))
-_guarded("/worm", auth.auth_requires_permission("view", dataset="worm"))
-_guarded("/admin", auth.auth_requires_admin)
-_guarded("/group", auth.auth_requires_group("lab-1"))
-_guarded("/dataset-admin", auth.auth_requires_dataset_admin(dataset="fish2"))
-# Names that only a CAVE database holds, and names that differ from them in a space or a capital.
-_guarded("/foreign", auth.auth_requires_permission("éditer ✓", dataset=" lead"))
-_guarded("/foreign-permission", auth.auth_requires_permission("edit ", dataset=" lead"))
-_guarded("/foreign-slash", auth.auth_requires_permission("edit ", dataset="slash/ed"))
-_guarded("/foreign-group", auth.auth_requires_group("trailing "))
-_guarded("/other-dataset", auth.auth_requires_permission("éditer ✓", dataset="lead"))
-_guarded("/other-permission", auth.auth_requires_permission("edit", dataset=" lead"))
-_guarded("/other-group", auth.auth_requires_group("Trailing "))
+_add_route("/required", auth.auth_required)
+_add_route("/view", auth.auth_requires_permission("view", dataset="fish2"))
+_add_route("/edit", auth.auth_requires_permission("edit", dataset="fish2"))
+_add_route("/fly", auth.auth_requires_permission("view", dataset="fly"))
+_add_route("/fly-anyway", auth.auth_requires_permission("view", dataset="fly", ignore_tos=True))
+_add_route("/worm", auth.auth_requires_permission("view", dataset="worm"))
+_add_route("/admin", auth.auth_requires_admin)
+_add_route("/group", auth.auth_requires_group("lab-1"))
+_add_route("/dataset-admin", auth.auth_requires_dataset_admin(dataset="fish2"))
+# Names that only a CAVE database has, and names that differ from them by a space or a capital letter.
+_add_route("/foreign", auth.auth_requires_permission("éditer ✓", dataset=" lead"))
+_add_route("/foreign-permission", auth.auth_requires_permission("edit ", dataset=" lead"))
+_add_route("/foreign-slash", auth.auth_requires_permission("edit ", dataset="slash/ed"))
+_add_route("/foreign-group", auth.auth_requires_group("trailing "))
+_add_route("/other-dataset", auth.auth_requires_permission("éditer ✓", dataset="lead"))
+_add_route("/other-permission", auth.auth_requires_permission("edit", dataset=" lead"))
+_add_route("/other-group", auth.auth_requires_group("Trailing "))
 
 if __name__ == "__main__":
-    serve(app, listen=f"127.0.0.1:{sys.argv[1]}", ident=None, url_scheme="https")  # nginx stands before it
+    serve(app, listen=f"127.0.0.1:{sys.argv[1]}", ident=None, url_scheme="https")  # behind nginx

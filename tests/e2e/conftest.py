@@ -1,4 +1,4 @@
-"""Real processes on loopback sockets: dsgserve, and nginx in front of it."""
+"""Fixtures that run the real programs on loopback: dsgserve, dsgctl, and an OpenID provider."""
 
 import os
 import subprocess
@@ -32,15 +32,22 @@ class Server:
         return requests.get(f"{self.origin}/api/v1/user/cache", params=parameters, headers=headers, timeout=PATIENCE)
 
     def is_ready(self) -> bool:
+        """Whether the server answers GET /health with 200."""
         try:
             return requests.get(f"{self.origin}/health", timeout=PATIENCE).status_code == 200
         except (requests.ConnectionError, requests.Timeout):
-            return False  # not yet: a busy machine takes its time
+            return False  # not yet
 
 
 @contextmanager
-def run_server(path: Path, place: Path, *words: str, **settings: str) -> Iterator[Server]:
-    """dsgserve on a free port, over the database at ``path``; ended at the end."""
+def run_server(path: Path, directory: Path, *words: str, **settings: str) -> Iterator[Server]:
+    """Start dsgserve on a free port with the database at ``path``; stop it at the end.
+
+    Args:
+        directory: for its log.
+        words: arguments; ``{port}`` in them is replaced.
+        settings: environment variables.
+    """
     port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -50,7 +57,7 @@ def run_server(path: Path, place: Path, *words: str, **settings: str) -> Iterato
         "DSG_SECRET_KEY": KEY,
         **settings,
     }
-    log = place / f"dsgserve-{port}.log"
+    log = directory / f"dsgserve-{port}.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "dsgserve", *(word.format(port=port) for word in words)],
@@ -71,17 +78,17 @@ def run_server(path: Path, place: Path, *words: str, **settings: str) -> Iterato
 
 @pytest.fixture
 def serve(path: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts a server over the test's database, as often as it is called."""
+    """A function that starts a server with the test's database; it can be called several times."""
     with ExitStack() as stack:
         yield lambda *words, **settings: stack.enter_context(run_server(path, tmp_path, *words, **settings))
 
 
 @pytest.fixture
 def dsgctl(path: Path) -> Callable[..., str]:
-    """Runs a command as a process, over the test's database; its answer, stripped."""
+    """A function that runs a dsgctl command as a process with the test's database. Returns its output, stripped."""
 
     def run(*words: str, input: str = "") -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "dsgctl", *words],
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)},
             input=input,
@@ -89,15 +96,15 @@ def dsgctl(path: Path) -> Callable[..., str]:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        assert process.returncode == 0, process.stderr
+        return process.stdout.strip()
 
     return run
 
 
 @pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """An OpenID provider, one for each worker; say with `Provider.how` how logins go."""
+    """An OpenID provider, one for each worker; `Provider.configure` sets what it does."""
     certificate = make_certificate(tmp_path_factory.mktemp("provider"), "localhost", *HOSTS)
-    with run_provider(certificate) as started:
-        yield started
+    with run_provider(certificate) as provider:
+        yield provider

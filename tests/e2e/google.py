@@ -1,6 +1,6 @@
-"""Stand-ins for the services of Google's that are asked: one TLS server on loopback.
+"""Stands in for Google: OAuth, the token exchange, Cloud Storage and bucket policies, by one TLS server on loopback.
 
-They refuse what Google would refuse: a foreign assertion, a malformed boundary, an object outside it.
+It refuses what Google would refuse: a foreign assertion, a malformed boundary, an object outside the boundary.
 """
 
 import json
@@ -30,13 +30,16 @@ _POLICY = re.compile(r"/storage/v1/b/([^/]+)/iam")
 
 @dataclass
 class Google:
-    """What the stand-ins know, and saw.
+    """The state of the stand-in, and the requests that it has seen.
 
     Attributes:
-        objects: bucket/name -> content; ``buckets``: name -> what Google tells of it, and the permissions ``held``.
-        served: the objects that were given out; ``refused``: status and what was asked for.
-        exchanged: the boundaries for which tokens were made.
-        asked_for_source: how often the gateway's own token was asked for; ``trouble``: the status instead of it.
+        objects: bucket/name -> content.
+        buckets: name -> its metadata, and with ``held`` the caller's permissions.
+        served_objects: names of the objects that were read.
+        refusals: status and name or prefix of each refused request.
+        boundaries: of the tokens that were issued.
+        source_requests: how often the gateway's own token was requested.
+        source_error: a status to answer that request with instead; 0 for none.
     """
 
     port: int
@@ -48,13 +51,13 @@ class Google:
     boundaries: list[list[dict[str, object]]] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
     source_requests: int = 0
-    trouble: int = 0
+    source_error: int = 0
     tokens: dict[str, list[Rule]] = field(default_factory=dict)
     policies: BucketPolicies = field(default_factory=BucketPolicies)
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a gateway needs to ask here and not at Google."""
+        """The settings with which a gateway asks this server instead of Google."""
         return {
             "DSG_STS_URL": f"https://localhost:{self.port}/v1/token",
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),
@@ -62,31 +65,31 @@ class Google:
 
 
 @contextmanager
-def run_google(place: Path, certificate: Path) -> Iterator[Google]:
-    """The server, with the certificate of `local.make_certificate`; ended at the end."""
+def run_google(directory: Path, certificate: Path) -> Iterator[Google]:
+    """Start the server with a certificate of `local.make_certificate`; stop it at the end."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     class Handler(BaseHTTPRequestHandler):
         google: Google
 
         def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            form = {name: values[0] for name, values in parse_qs(sent).items()}
-            answer = self._source(form) if self.path == "/token" else self._exchange(form)
-            trouble = self.google.trouble if self.path == "/token" else 0
-            self._json(trouble or (200 if "access_token" in answer else 400), answer)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            form = {name: values[0] for name, values in parse_qs(body).items()}
+            response = self._source(form) if self.path == "/token" else self._exchange(form)
+            source_error = self.google.source_error if self.path == "/token" else 0
+            self._json(source_error or (200 if "access_token" in response else 400), response)
 
         def _source(self, form: dict[str, str]) -> dict[str, object]:
             """https://developers.google.com/identity/protocols/oauth2/service-account"""
             self.google.source_requests += 1
-            if self.google.trouble:
-                return {"error": "internal_failure"}  # google.auth by itself would ask again
+            if self.google.source_error:
+                return {"error": "internal_failure"}  # google.auth retries this error by itself
             try:
                 claims = jwt.decode(
                     form["assertion"],
                     key.public_key(),
                     algorithms=["RS256"],
-                    audience="https://oauth2.googleapis.com/token",  # whatever the key file says
+                    audience="https://oauth2.googleapis.com/token",  # not the token_uri of the key file
                 )
             except (KeyError, jwt.PyJWTError):
                 return {"error": "invalid_grant"}
@@ -117,16 +120,16 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
             if policy := _POLICY.fullmatch(parts.path):
                 self._policy(policy[1], None)
                 return
-            if about := re.fullmatch(r"/storage/v1/b/([^/]+)(/iam/testPermissions)?", parts.path):
-                self._bucket(about[1], parse_qs(parts.query).get("permissions", []) if about[2] else None)
+            if metadata := re.fullmatch(r"/storage/v1/b/([^/]+)(/iam/testPermissions)?", parts.path):
+                self._bucket(metadata[1], parse_qs(parts.query).get("permissions", []) if metadata[2] else None)
                 return
-            found = re.fullmatch(r"/storage/v1/b/([^/]+)/o(?:/(.+))?", parts.path)
-            if found is None:
+            target = re.fullmatch(r"/storage/v1/b/([^/]+)/o(?:/(.+))?", parts.path)
+            if target is None:
                 self._json(404, {})
                 return
-            bucket, name = found[1], unquote(found[2] or "")
-            asked = parse_qs(parts.query)
-            prefix, delimiter = (asked.get(key, [""])[0] for key in ("prefix", "delimiter"))
+            bucket, name = target[1], unquote(target[2] or "")
+            query = parse_qs(parts.query)
+            prefix, delimiter = (query.get(key, [""])[0] for key in ("prefix", "delimiter"))
             rules = self.google.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
             if rules is None or not allows(rules, bucket, name, prefix):
                 status = 401 if rules is None else 403
@@ -138,9 +141,9 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
                 self._listing(bucket, prefix, delimiter)
 
         def do_PUT(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if policy := _POLICY.fullmatch(urlsplit(self.path).path):
-                self._policy(policy[1], json.loads(sent))
+                self._policy(policy[1], json.loads(body))
             else:
                 self._json(404, {})
 
@@ -148,42 +151,42 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
             if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.google.sources:
                 self._json(401, {"error": {"code": 401, "message": "who are you?"}})
                 return
-            asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            status, said = self.google.policies.answer(self.command, bucket, asked, body)
+            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+            status, response = self.google.policies.answer(self.command, bucket, query, body)
             if status == HANG_UP:
                 self.close_connection = True
                 return
-            with suppress(ConnectionError):  # who asked was killed, or has heard enough
-                if isinstance(said, bytes):
+            with suppress(ConnectionError):  # the client was killed, or has closed the connection
+                if isinstance(response, bytes):
                     self.send_response(status)
-                    self._finish(said)
+                    self._finish(response)
                 else:
-                    self._json(status, said)
+                    self._json(status, response)
 
         def _bucket(self, name: str, permissions: list[str] | None) -> None:
-            """https://cloud.google.com/storage/docs/json_api/v1/buckets: what is told of one, or which are held."""
-            known = self.google.buckets.get(name)
+            """https://cloud.google.com/storage/docs/json_api/v1/buckets: metadata, or which permissions are held."""
+            metadata = self.google.buckets.get(name)
             if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.google.sources:
                 self._json(401, {"error": {"code": 401, "message": "who are you?"}})
-            elif known is None:
+            elif metadata is None:
                 self._json(403, {"error": {"code": 403, "message": "no storage.buckets.get access"}})
             elif permissions is None:
-                self._json(200, {"name": name, **known})
+                self._json(200, {"name": name, **metadata})
             else:
-                held = known.get("held", permissions)
-                self._json(200, {"permissions": [one for one in permissions if one in held]})  # type: ignore[operator]
+                held = metadata.get("held", permissions)
+                self._json(200, {"permissions": [name for name in permissions if name in held]})  # type: ignore[operator]
 
         def _listing(self, bucket: str, prefix: str, delimiter: str) -> None:
             """https://cloud.google.com/storage/docs/json_api/v1/objects/list"""
             items: list[str] = []
             folders: set[str] = set()
-            for name in (one.partition("/")[2] for one in self.google.objects if one.startswith(f"{bucket}/{prefix}")):
-                head, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
-                if found:
+            for name in (key.partition("/")[2] for key in self.google.objects if key.startswith(f"{bucket}/{prefix}")):
+                head, separator, _ = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
+                if separator:
                     folders.add(prefix + head + delimiter)
                 else:
                     items.append(name)
-            self._json(200, {"items": [{"name": one} for one in items], "prefixes": sorted(folders)})
+            self._json(200, {"items": [{"name": name} for name in items], "prefixes": sorted(folders)})
 
         def _object(self, name: str) -> None:
             content = self.google.objects.get(name)
@@ -191,11 +194,11 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
                 self._json(404, {})
                 return
             start, end = 0, len(content)
-            if wanted := re.fullmatch(r"bytes=(\d+)-(\d+)?", self.headers.get("Range", "")):
-                start, end = int(wanted[1]), min(end, int(wanted[2] or end) + 1)
+            if span := re.fullmatch(r"bytes=(\d+)-(\d+)?", self.headers.get("Range", "")):
+                start, end = int(span[1]), min(end, int(span[2] or end) + 1)
             self.google.served_objects.append(name)
-            self.send_response(206 if wanted else 200)
-            if wanted:
+            self.send_response(206 if span else 200)
+            if span:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
             self._finish(content[start:end])
 
@@ -217,7 +220,7 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
             self.wfile.write(body)
 
         def log_message(self, *arguments: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -225,7 +228,7 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     port = int(server.server_address[1])
-    credentials = _key_file(place, key, f"https://localhost:{port}/token")
+    credentials = _write_key_file(directory, key, f"https://localhost:{port}/token")
     Handler.google = Google(port, credentials)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -235,24 +238,24 @@ def run_google(place: Path, certificate: Path) -> Iterator[Google]:
         server.shutdown()
         thread.join()
         server.server_close()
-        time.sleep(0)  # lets the threads of the last answers end
+        time.sleep(0)  # lets the threads of the last responses end
 
 
 @contextmanager
-def run_silent_google(place: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
-    """A Google that takes connections and never says a word. Yields its socket, and what a gateway needs to ask it."""
+def run_silent_google(directory: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
+    """Accept connections and never answer. Yields the socket, and the settings with which a gateway asks there."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        credentials = _key_file(place, key, f"{address}/token")
+        credentials = _write_key_file(directory, key, f"{address}/token")
         settings = {"DSG_STS_URL": f"{address}/v1/token", "GOOGLE_APPLICATION_CREDENTIALS": str(credentials)}
         yield listening, settings
 
 
-def _key_file(place: Path, key: rsa.RSAPrivateKey, token_uri: str) -> Path:
-    """A service account's key file, as Google offers it."""
+def _write_key_file(directory: Path, key: rsa.RSAPrivateKey, token_uri: str) -> Path:
+    """The key file of a service account, as Google issues it."""
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    credentials = place / "google.json"
+    credentials = directory / "google.json"
     credentials.write_text(
         json.dumps(
             {
@@ -269,8 +272,8 @@ def _key_file(place: Path, key: rsa.RSAPrivateKey, token_uri: str) -> Path:
     return credentials
 
 
-def put_volume(google: Google, where: str) -> None:
-    """A volume of 64 x 64 x 64 voxels of uint8 at ``bucket/path``: a checker pattern of squares of 8 voxels."""
+def put_volume(google: Google, location: str) -> None:
+    """Store a volume at ``bucket/path``: 64 x 64 x 64 voxels of uint8 with a checker pattern, squares of 8 voxels."""
     info = {
         "@type": "neuroglancer_multiscale_volume",
         "type": "image",
@@ -288,5 +291,7 @@ def put_volume(google: Google, where: str) -> None:
         ],
     }
     row = [bytes(255 if (x // 8 + odd) % 2 else 0 for x in range(64)) for odd in (0, 1)]
-    google.objects[f"{where}/info"] = json.dumps(info).encode()
-    google.objects[f"{where}/full/0-64_0-64_0-64"] = b"".join(row[(y // 8) % 2] for _ in range(64) for y in range(64))
+    google.objects[f"{location}/info"] = json.dumps(info).encode()
+    google.objects[f"{location}/full/0-64_0-64_0-64"] = b"".join(
+        row[(y // 8) % 2] for _ in range(64) for y in range(64)
+    )

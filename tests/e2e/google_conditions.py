@@ -1,4 +1,4 @@
-"""Credential access boundaries as Google takes and judges them. A part of google.py.
+"""Stands in for Google's checks of credential access boundaries. A part of google.py.
 
 https://cloud.google.com/iam/docs/downscoping-short-lived-credentials; string literals of its conditions:
 https://github.com/google/cel-spec/blob/master/doc/langdef.md#string-and-bytes-values
@@ -10,7 +10,7 @@ from typing import Any
 
 MAX_RULES, MAX_EXPRESSION, MAX_OPERATORS = 10, 2048, 12
 _RESOURCE = re.compile(r"//storage\.googleapis\.com/projects/_/buckets/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])")
-# A string in single or double quotes: no line ends in it, and a backslash before what follows it in CEL's list.
+# A string in single or double quotes, without line breaks; a backslash begins one of CEL's escape sequences.
 _ESCAPE = r"\\(?:[abfnrtv\\?'\"`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})"
 _TEXT = rf"(?:'(?:[^'\\\r\n]|{_ESCAPE})*'|\"(?:[^\"\\\r\n]|{_ESCAPE})*\")"
 _READ = re.compile(rf"resource\.name\.startsWith\(({_TEXT})\)")
@@ -24,7 +24,9 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule opens: names that begin with one of ``reads``, listings of what begins with one of ``lists``."""
+    """What a rule allows: to read names that begin with one of ``reads``, and to list prefixes that begin with one of
+    ``lists``.
+    """
 
     bucket: str
     reads: tuple[str, ...] = ("",)
@@ -35,7 +37,7 @@ def parse_boundary(rules: Any) -> list[Rule]:
     """The rules of ``accessBoundaryRules``.
 
     Raises:
-        Malformed: Google would not take them.
+        Malformed: Google would refuse them.
     """
     if not isinstance(rules, list) or not 1 <= len(rules) <= MAX_RULES:
         raise Malformed("an access boundary has 1 to 10 rules")
@@ -50,14 +52,14 @@ def _parse_rule(rule: dict[str, Any]) -> Rule:
         return Rule(resource[1])
     reads, lists = parse_expression(rule["availabilityCondition"]["expression"])
     objects = f"projects/_/buckets/{resource[1]}/objects/"
-    return Rule(resource[1], tuple(one.removeprefix(objects) for one in reads if one.startswith(objects)), lists)
+    return Rule(resource[1], tuple(name.removeprefix(objects) for name in reads if name.startswith(objects)), lists)
 
 
 def parse_expression(expression: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What ``resource.name``, and what the prefix of a listing, may begin with.
+    """The allowed beginnings of ``resource.name``, and of the prefix of a listing.
 
     Raises:
-        Malformed: it is too long, or no condition of those that this stand-in knows.
+        Malformed: it is too long, or this stand-in does not know such a condition.
     """
     if len(expression.encode()) > MAX_EXPRESSION:
         raise Malformed("the expression is too long")
@@ -81,17 +83,17 @@ def parse_expression(expression: str) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def _unquote(literal: str) -> str:
-    def one(escape: re.Match[str]) -> str:
+    def decode(escape: re.Match[str]) -> str:
         text = escape[0][1:]
         if text[0] in "xXuU":
             return chr(int(text[1:], 16))
         return chr(int(text, 8)) if text[0].isdigit() else _SIMPLE.get(text, text)
 
-    return re.sub(_ESCAPE, one, literal[1:-1])
+    return re.sub(_ESCAPE, decode, literal[1:-1])
 
 
 def allows(rules: list[Rule], bucket: str, name: str, prefix: str) -> bool:
-    """Whether a boundary lets an object be read (``name``) or a prefix be listed."""
+    """Whether the rules allow reading the object ``name``, or listing ``prefix`` if there is no name."""
     return any(
         rule.bucket == bucket and (name or prefix).startswith(rule.reads if name else rule.lists) for rule in rules
     )

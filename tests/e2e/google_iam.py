@@ -1,4 +1,4 @@
-"""The policies of buckets as Google keeps them: etags, versions, conditions, limits. A part of google.py.
+"""Stands in for Google's bucket policies: etags, versions, conditions, limits. A part of google.py.
 
 https://cloud.google.com/storage/docs/json_api/v1/buckets/setIamPolicy, https://cloud.google.com/iam/docs/policies
 """
@@ -13,7 +13,7 @@ from typing import Any
 KINDS = ("user:", "serviceAccount:", "group:", "domain:", "projectEditor:", "projectOwner:", "deleted:")
 LIMIT = 1500
 Answer = tuple[int, Any]
-HANG_UP = 0  # a status: closes the connection without a word
+HANG_UP = 0  # a status: close the connection without a response
 
 
 def error(status: int, message: str) -> Answer:
@@ -22,15 +22,16 @@ def error(status: int, message: str) -> Answer:
 
 @dataclass
 class BucketPolicies:
-    """What Google keeps, and what a test makes it do.
+    """The stored policies, and what a test makes the stand-in do.
 
     Attributes:
-        bindings: of each bucket that there is; ``number``: the etag's.
-        unknown: accounts that there are not.
-        before_write: called with the bucket when a write has come, before it is looked at: another editor.
-        instead: answers to give instead of looking, for ``METHOD bucket``; the last one again and again.
-        lost: buckets whose writes are done, and answered with silence.
-        calls: ``METHOD bucket``, each with the status of its answer.
+        bindings: of each existing bucket.
+        number: of each bucket, for its etag.
+        unknown: accounts that do not exist.
+        before_write: called with the bucket before a write is handled, to act as another editor.
+        instead: scripted responses for ``METHOD bucket``; the last one is repeated.
+        lost: buckets whose writes take effect, but get no response.
+        calls: ``METHOD bucket``, each with the status of its response.
     """
 
     bindings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -42,12 +43,12 @@ class BucketPolicies:
     calls: list[tuple[str, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, method: str, bucket: str, asked: dict[str, str], body: Any) -> Answer:
-        status, said = self._answer(method, bucket, asked, body)
+    def answer(self, method: str, bucket: str, query: dict[str, str], body: Any) -> Answer:
+        status, response = self._answer(method, bucket, query, body)
         self.calls.append((f"{method} {bucket}", status))
-        return status, said
+        return status, response
 
-    def _answer(self, method: str, bucket: str, asked: dict[str, str], body: Any) -> Answer:
+    def _answer(self, method: str, bucket: str, query: dict[str, str], body: Any) -> Answer:
         if method == "PUT" and self.before_write:
             self.before_write(bucket)
         if scripted := self.instead.get(f"{method} {bucket}"):
@@ -56,14 +57,14 @@ class BucketPolicies:
             if bucket not in self.bindings:
                 return error(404, "The specified bucket does not exist.")
             if method == "GET":
-                return 200, self._read(bucket, int(asked.get("optionsRequestedPolicyVersion", 1)))
-            written = self._write(bucket, body)
-            return (HANG_UP, None) if bucket in self.lost and written[0] == 200 else written
+                return 200, self._read(bucket, int(query.get("optionsRequestedPolicyVersion", 1)))
+            answer = self._write(bucket, body)
+            return (HANG_UP, None) if bucket in self.lost and answer[0] == 200 else answer
 
     def _read(self, bucket: str, version: int) -> dict[str, Any]:
         bindings = deepcopy(self.bindings[bucket])
         conditional = any("condition" in binding for binding in bindings)
-        if version < 3:  # conditions are left out, and the role's name tells that there was one
+        if version < 3:  # Google omits conditions, and marks the role's name instead
             for binding in bindings:
                 if binding.pop("condition", None):
                     binding["role"] += "_withcond_0123456789abcdef"
@@ -86,22 +87,22 @@ class BucketPolicies:
         for binding in bindings:
             if "_withcond_" in binding["role"]:
                 return error(400, f"Role {binding['role']} is not supported for this resource.")
-            known = merged.setdefault((binding["role"], repr(binding.get("condition"))), {**binding, "members": []})
+            target = merged.setdefault((binding["role"], repr(binding.get("condition"))), {**binding, "members": []})
             for member in binding["members"]:
                 if member not in ("allUsers", "allAuthenticatedUsers") and not member.startswith(KINDS):
                     return error(400, f"The member {member} is of an unknown type.")
-                spelled = member.lower() if member.startswith("user:") else member
-                if spelled.removeprefix("user:") in self.unknown:
-                    return error(400, f"User {spelled.removeprefix('user:')} does not exist.")
-                if spelled not in known["members"]:
-                    known["members"].append(spelled)
+                name = member.lower() if member.startswith("user:") else member
+                if name.removeprefix("user:") in self.unknown:
+                    return error(400, f"User {name.removeprefix('user:')} does not exist.")
+                if name not in target["members"]:
+                    target["members"].append(name)
         if sum(len(binding["members"]) for binding in merged.values()) > LIMIT:
             return error(400, "The number of members in the policy is larger than the maximum allowed size 1,500.")
         self.put(bucket, [binding for binding in merged.values() if binding["members"]])
         return 200, self._read(bucket, 3)
 
     def put(self, bucket: str, bindings: list[dict[str, Any]]) -> None:
-        """What somebody else does at Google."""
+        """Replace the bindings, as another editor would."""
         self.bindings[bucket] = bindings
         self.number[bucket] = self.number.get(bucket, 0) + 1
 
@@ -109,7 +110,7 @@ class BucketPolicies:
         return base64.b64encode(bytes([8, self.number[bucket] % 256, self.number[bucket] // 256])).decode()
 
     def members(self, bucket: str, role: str = "roles/storage.objectViewer") -> list[str]:
-        """Those of a role, without a condition."""
+        """The members of a role in bindings without a condition."""
         return sorted(
             member
             for binding in self.bindings[bucket]
@@ -118,4 +119,4 @@ class BucketPolicies:
         )
 
     def count(self, call: str) -> int:
-        return sum(made == call for made, _ in self.calls)
+        return sum(name == call for name, _ in self.calls)

@@ -1,4 +1,4 @@
-"""A gateway behind nginx, the real viewer on another site, and a stand-in of Google, before a real browser."""
+"""Runs a lab: a real browser, the real Neuroglancer, the gateway behind nginx, and a stand-in for Google."""
 
 import io
 import itertools
@@ -25,20 +25,20 @@ from tests.e2e.proxy import HOST, run_nginx
 
 VIEWER = Path(__file__).parent / "viewer" / "dist"
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 120_000  # milliseconds, for a machine with much else to do
+PATIENCE = 120_000  # milliseconds; long, because the machine may be busy
 
 
 class Site(Enum):
-    """How viewer and gateway lie to each other, which decides what becomes of the cookie."""
+    """Which sites viewer and gateway are on; this decides whether the browser sends the cookie."""
 
-    LOCAL = "one site, http://localhost, as a developer has it"
-    BLOCKED = "two sites over https; the browser keeps cookies from other sites' requests"
-    ALLOWED = "two sites over https; the browser sends cookies everywhere"
+    LOCAL = "one site, http://localhost, as on a developer's machine"
+    BLOCKED = "two sites over https; the browser blocks third-party cookies"
+    ALLOWED = "two sites over https; the browser allows third-party cookies"
 
 
 @dataclass
 class Lab:
-    """What runs. Ada may view fish2, at gs://fish2/v1, which has terms; nobody may view fly, at gs://fly."""
+    """A running lab. Ada may view fish2 at gs://fish2/v1, which has terms; nobody may view fly at gs://fly."""
 
     viewer: str
     gateway: str
@@ -46,10 +46,10 @@ class Lab:
     database: Database
     context: Any  # playwright's
 
-    def open(self, where: str = "fish2/v1") -> Any:
-        """A page of the viewer that shows a volume at ``gs://where``, through the gateway."""
+    def open(self, location: str = "fish2/v1") -> Any:
+        """Open the viewer with the volume at ``gs://LOCATION``, read through the gateway. Returns the page."""
         scheme, _, rest = self.gateway.partition("://")
-        source = f"precomputed://gs+ngauth+{scheme}://{rest}/{where}/"
+        source = f"precomputed://gs+ngauth+{scheme}://{rest}/{location}/"
         state = {
             "dimensions": {axis: [8e-9, "m"] for axis in "xyz"},
             "position": [32, 32, 32],
@@ -63,32 +63,34 @@ class Lab:
         return page
 
     def sign_in(self) -> None:
-        """Ada's browser gets the gateway's cookie, and she has accepted the terms."""
-        self.change(lambda opened: terms.accept(opened, 1, "ada@example.org"))
+        """Accept the terms for Ada, and sign her in, so that her browser has the cookie."""
+        self.change(lambda change: terms.accept(change, 1, "ada@example.org"))
         page = self.context.new_page()
         page.goto(f"{self.gateway}/auth/login?next=/success")
         page.get_by_role("heading").first.wait_for()
         page.close()
 
     def change(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        with begin_change(self.database, "os:test") as opened:
-            return function(opened, *arguments, **options)
+        with begin_change(self.database, "os:test") as change:
+            return function(change, *arguments, **options)
 
 
 @contextmanager
 def run_lab(
     site: Site, serve: Callable[..., Server], provider: Provider, database: Database, *, allowed: bool
 ) -> Iterator[Lab]:
-    """Starts all of it, and ends it.
+    """Start the whole lab; stop it at the end.
 
     Args:
-        allowed: whether the viewer's origin may use the gateway.
+        allowed: whether the gateway allows the viewer's origin.
     """
-    from playwright.sync_api import sync_playwright  # where it is not installed, these tests are left out
+    from playwright.sync_api import (
+        sync_playwright,  # not at the top: without playwright, the tests that need it are skipped
+    )
 
     provider.configure(claims=ADA)
-    # nginx serves the viewer in all cases; on LOCAL the browser goes to the gateway itself.
-    place = Path(database.path).parent
+    # nginx serves the viewer in all cases; on LOCAL the browser asks the gateway directly.
+    directory = Path(database.path).parent
     plain = free_port()
     viewer = f"http://localhost:{plain}" if site is Site.LOCAL else "https://viewer.test"
     more = f"""
@@ -101,9 +103,9 @@ def run_lab(
             ssl_certificate_key CERTIFICATES/dsg.key;
             root {VIEWER};
         }}"""
-    with run_google(place, provider.certificate) as google:
-        for where in ("fish2/v1", "fish2/other", "fly/v1"):
-            put_volume(google, where)
+    with run_google(directory, provider.certificate) as google:
+        for location in ("fish2/v1", "fish2/other", "fly/v1"):
+            put_volume(google, location)
         settings = {} if site is Site.LOCAL else {"DSG_ORIGIN": f"https://{HOST}"}
         server = serve(
             DSG_OIDC_ISSUER=provider.issuer,
@@ -117,18 +119,18 @@ def run_lab(
         upstream = server.origin.removeprefix("http://")
         gateway = settings.get("DSG_ORIGIN", f"http://{upstream.replace('127.0.0.1', 'localhost')}")
         with (
-            run_nginx(place, provider.certificate, upstream, more) as tls,
+            run_nginx(directory, provider.certificate, upstream, more) as tls,
             sync_playwright() as playwright,
-            _browser(playwright, site, google.port, tls, place / "profile") as context,
+            _browser(playwright, site, google.port, tls, directory / "profile") as context,
         ):
-            found = Lab(viewer, gateway, google, database, context)
-            found.change(_add_data)
-            yield found
+            lab = Lab(viewer, gateway, google, database, context)
+            lab.change(_add_data)
+            yield lab
 
 
 @contextmanager
 def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) -> Iterator[Any]:
-    """Chromium with an empty profile, which takes the names of this lab and Google's storage for loopback."""
+    """Chromium with an empty profile, in which the names of this lab and of Google's storage resolve to loopback."""
     (profile / "Default").mkdir(parents=True)
     preferences = {"profile": {"cookie_controls_mode": 0 if site is Site.ALLOWED else 1}}
     (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
@@ -160,24 +162,24 @@ def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) 
         context.close()
 
 
-def _add_data(opened: Change) -> None:
-    users.add(opened, "ada@example.org")
-    datasets.add(opened, "fish2")
-    locations.add(opened, "fish2", "gs://fish2/v1")
-    datasets.add(opened, "fly")
-    locations.add(opened, "fly", "gs://fly")
-    ada = principal_subject(users.find(opened.database, "ada@example.org"))
-    grants.add(opened, ada, Target("fish2", "view"))
-    terms.add(opened, "fish2 terms", "# Be kind\n", dataset="fish2")
+def _add_data(change: Change) -> None:
+    users.add(change, "ada@example.org")
+    datasets.add(change, "fish2")
+    locations.add(change, "fish2", "gs://fish2/v1")
+    datasets.add(change, "fly")
+    locations.add(change, "fly", "gs://fly")
+    ada = principal_subject(users.find(change.database, "ada@example.org"))
+    grants.add(change, ada, Target("fish2", "view"))
+    terms.add(change, "fish2 terms", "# Be kind\n", dataset="fish2")
 
 
 def wait_in_browser(page: Any, ready: Callable[[], bool], what: str) -> None:
-    """`wait_until`, while the browser goes on."""
+    """`wait_until`, while playwright handles the browser's events."""
     wait_until(lambda: ready() or page.wait_for_timeout(100), seconds=PATIENCE / 1000, what=what)
 
 
 def shows_pattern(page: Any) -> bool:
-    """Whether the checker pattern is on the screen: along a line, black and white squares in turn, all of one size."""
+    """Whether the screen shows the checker pattern: along a line, black and white squares of one size in turn."""
     from PIL import Image
 
     with Image.open(io.BytesIO(page.screenshot())) as picture:
@@ -190,13 +192,13 @@ def shows_pattern(page: Any) -> bool:
 
 
 def log_in_by_popup(page: Any) -> Any:
-    """Click what the viewer offers; returns the popup."""
-    with page.expect_popup() as opened:
+    """Click the viewer's sign-in button. Returns the popup."""
+    with page.expect_popup() as popup:
         page.get_by_role("button", name="Request login.").click()
-    return opened.value
+    return popup.value
 
 
 def source_panel(page: Any) -> Any:
-    """Opens the layer's panel, where the viewer says what went wrong with the data; returns the page."""
+    """Open the layer's panel, in which the viewer reports errors of the data. Returns the page."""
     page.locator(".neuroglancer-layer-item").first.click(button="right")
     return page

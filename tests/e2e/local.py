@@ -1,4 +1,4 @@
-"""What the real parts need on this machine: free ports, patience, certificates."""
+"""What the tests' programs need on this machine: free ports, certificates, and waiting for a condition."""
 
 import socket
 import subprocess
@@ -10,26 +10,28 @@ from tests.patience import PATIENCE
 
 
 def free_port() -> int:
+    """A TCP port of loopback that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def is_listening(path: Path) -> bool:
-    """Whether somebody listens on a unix socket."""
+    """Whether a process listens on this unix socket."""
     with socket.socket(socket.AF_UNIX) as client:
         return client.connect_ex(str(path)) == 0
 
 
-def wait_until(ready: Callable[[], bool], *, seconds: float = PATIENCE, what: str = "it") -> None:
+def wait_until(ready: Callable[[], bool], *, seconds: float = PATIENCE, what: str = "the condition") -> None:
+    """Wait until ``ready`` returns true; fail after ``seconds``, naming ``what`` was awaited."""
     end = time.monotonic() + seconds
     while not ready():
-        assert time.monotonic() < end, f"{what} did not come about in {seconds} s"
+        assert time.monotonic() < end, f"{what} did not occur within {seconds} s"
         time.sleep(0.02)
 
 
-def make_certificate(place: Path, *names: str) -> Path:
-    """A key and a certificate of its own for these names. Returns the certificate; the key is beside it."""
+def make_certificate(directory: Path, *names: str) -> Path:
+    """Make a key and a self-signed certificate for these names. Returns the certificate; the key is beside it."""
     subprocess.run(
         [
             "openssl",
@@ -45,11 +47,11 @@ def make_certificate(place: Path, *names: str) -> Path:
             "-addext",
             "subjectAltName=" + ",".join(f"DNS:{name}" for name in names),
             "-keyout",
-            place / "dsg.key",
+            directory / "dsg.key",
             "-out",
-            place / "dsg.pem",
+            directory / "dsg.pem",
         ],
         check=True,
         capture_output=True,
     )
-    return place / "dsg.pem"
+    return directory / "dsg.pem"

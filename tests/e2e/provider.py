@@ -1,4 +1,4 @@
-"""An OpenID provider that we did not write (node/provider.mjs), and a browser that goes through it."""
+"""Stands in for Google's sign-in: an OpenID provider from npm (node/provider.mjs), and a browser that signs in."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from tests.patience import PATIENCE
 NODE = Path(__file__).parent / "node"
 ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
 CLIENT = {"GOOGLE_CLIENT_ID": "the-client", "GOOGLE_CLIENT_SECRET": "the-secret"}
-# Names that the certificate is for too.
+# Further names in the certificate.
 HOSTS = ("auth.example.org", "cave.example.org", "cave.other.test", "viewer.test")
 
 needs_node = pytest.mark.skipif(
@@ -35,7 +35,7 @@ class Provider:
     process: "subprocess.Popen[str]"
 
     def configure(self, **settings: Any) -> None:
-        """How logins go from now on; see provider.mjs."""
+        """Set what the provider does from now on; see provider.mjs."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps({"claims": ADA, **settings}) + "\n")
         self.process.stdin.flush()
@@ -44,6 +44,7 @@ class Provider:
 
 @contextmanager
 def run_provider(certificate: Path) -> Iterator[Provider]:
+    """Start the provider; stop it at the end."""
     with subprocess.Popen(
         ["node", "provider.mjs", str(free_port()), certificate, certificate.with_suffix(".key")],
         cwd=NODE,
@@ -57,30 +58,34 @@ def run_provider(certificate: Path) -> Iterator[Provider]:
 
 
 class Browser:
-    """What a browser does with cookies and redirects; it keeps the addresses that it went through."""
+    """Handles cookies and redirects like a browser.
+
+    Attributes:
+        visited: the URLs of the last request and its redirects.
+    """
 
     def __init__(self, origin: str, certificate: Path) -> None:
         self.origin = origin
         self.session = requests.Session()
-        self.session.trust_env = False  # or the environment may name other certificates
+        self.session.trust_env = False  # because the environment may name other certificates
         self.session.verify = str(certificate)
         self.session.headers["Accept"] = "text/html"
         self.visited: list[str] = []
 
     def get(self, path: str, *, follow: bool = True, **headers: str) -> requests.Response:
-        reply = self.session.get(
+        response = self.session.get(
             self.origin + path if path.startswith("/") else path,
             allow_redirects=follow,
             headers=headers,
             timeout=PATIENCE,
         )
-        self.visited = [step.url for step in (*reply.history, reply)]
-        return reply
+        self.visited = [step.url for step in (*response.history, response)]
+        return response
 
     def cookie(self, name: str) -> str | None:
         return self.session.cookies.get(name)
 
     def signed_in_email(self) -> str | None:
-        """Whom /login says is signed in."""
-        reply = self.get("/login", Accept="application/json")
-        return reply.json().get("email")
+        """The email of the signed-in person according to /login; None if nobody is signed in."""
+        email: str | None = self.get("/login", Accept="application/json").json().get("email")
+        return email

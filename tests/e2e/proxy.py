@@ -1,4 +1,4 @@
-"""nginx in front of the gateway, with the shipped configuration, over TLS on loopback."""
+"""Runs nginx in front of the gateway, with the shipped configuration, over TLS on loopback."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ HOST = "auth.example.org"
 
 @contextmanager
 def run_nginx(
-    place: Path,
+    directory: Path,
     certificate: Path,
     upstream: str,
     more: str = "",
@@ -27,14 +27,15 @@ def run_nginx(
     plain: int = 0,
     debug: bool = False,
 ) -> Iterator[int]:
-    """The shipped file, with only its addresses and certificate files replaced.
+    """Run nginx with the shipped file, in which only addresses and paths are replaced.
 
     Args:
-        certificate: as `make_certificate` made it.
+        directory: for its files and logs.
+        certificate: from `make_certificate`.
         more: further server blocks; PORT and CERTIFICATES in them are replaced.
-        alter: makes another configuration of it, as an operator might.
-        plain: the port of the site without TLS; any if 0.
-        debug: nginx's main log says all that it can.
+        alter: changes the configuration, as an operator might.
+        plain: the port of the site without TLS; any free port if 0.
+        debug: write nginx's error log at level debug.
 
     Yields:
         The TLS port.
@@ -45,28 +46,37 @@ def run_nginx(
         ("unix:/run/dsg/dsgserve.sock", upstream),
         ("listen 443", f"listen 127.0.0.1:{tls}"),
         ("listen 80", f"listen 127.0.0.1:{plain}"),
-        ("    listen [::]:443 ssl http2;\n", ""),  # not every machine that tests has IPv6
+        ("    listen [::]:443 ssl http2;\n", ""),  # not every machine has IPv6
         ("    listen [::]:80;\n", ""),
         ("/etc/ssl/certs", str(certificate.parent)),
         ("/etc/ssl/private", str(certificate.parent)),
-        ("/var/log/nginx", str(place)),
+        ("/var/log/nginx", str(directory)),
     ):
         assert old in site
         site = site.replace(old, new)
     more = more.replace("PORT", str(tls)).replace("CERTIFICATES", str(certificate.parent))
-    (place / "dsg.conf").write_text(alter(site) + more)
-    temporary = "".join(f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
-    (place / "run_nginx.conf").write_text(
-        f"pid {place}/pid; error_log {place}/error.log{' debug' if debug else ''}; daemon off; master_process off;\n"
+    (directory / "dsg.conf").write_text(alter(site) + more)
+    temporary = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
+    (directory / "nginx.conf").write_text(
+        f"pid {directory}/pid; error_log {directory}/error.log{' debug' if debug else ''};\n"
+        "daemon off; master_process off;\n"
         f"events {{ {'debug_connection 127.0.0.1;' if debug else ''} }}\n"
-        f"http {{ access_log off; {temporary} include {place}/dsg.conf; }}\n"
+        f"http {{ access_log off; {temporary} include {directory}/dsg.conf; }}\n"
     )
-    command = ["nginx", "-p", str(place), "-c", str(place / "run_nginx.conf"), "-e", str(place / "error.log")]
-    tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-    assert tested.returncode == 0 and "warn" not in tested.stderr, tested.stderr
+    command = [
+        "nginx",
+        "-p",
+        str(directory),
+        "-c",
+        str(directory / "nginx.conf"),
+        "-e",
+        str(directory / "error.log"),
+    ]
+    check = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert check.returncode == 0 and "warn" not in check.stderr, check.stderr
     process = subprocess.Popen(command)
     try:
-        wait_until(lambda: (place / "pid").exists() and (place / "pid").read_text() != "", what="nginx")
+        wait_until(lambda: (directory / "pid").exists() and (directory / "pid").read_text() != "", what="nginx")
         yield tls
     finally:
         process.terminate()
@@ -74,7 +84,7 @@ def run_nginx(
 
 
 class Loopback(requests.adapters.HTTPAdapter):
-    """Connects to loopback under whatever name the URL has."""
+    """Connects to loopback, whatever host the URL names."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -1,6 +1,6 @@
-"""Programs that write and are killed at any moment, and what must hold after each kill.
+"""Kills programs that write at random moments, and checks the database after each kill.
 
-A fixed amount of it is a test (test_killed.py); ``make soak SECONDS=7200`` goes on for hours.
+A fixed number of kills is a test (test_killed.py); ``make soak SECONDS=7200`` runs for hours.
 """
 
 import io
@@ -33,22 +33,22 @@ from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.e2e.local import free_port
 from tests.e2e.visitor import Visitor
 
-CROWD = 400  # people of one import: all of them or none
+CROWD = 400  # people in one import, which adds all of them or none
 WRITERS = 2
 ADA = "ada@example.org"
-KINDS = ("add", "mint", "import")  # what dsgctl is asked to do
-SPARED = 0.3  # share of the commands that are left to end: on a slow machine too, something is acknowledged
-HANG = 300.0  # seconds after which a command that was left to end has hung
+COMMANDS = ("add", "mint", "import")
+SPARED = 0.3  # share of the commands that are not killed, so that a slow machine finishes some too
+HANG = 300.0  # seconds after which a command that is not killed counts as hung
 
 
-# Each dsgctl is a process of its own; made from one that has its modules already, so that it is killed at work
-# and not while Python starts.
+# Each dsgctl is a process of its own, forked from one that has imported the modules: it is killed while it works, not
+# while Python starts.
 _FRESH = multiprocessing.get_context("forkserver")
 _FRESH.set_forkserver_preload(["dsgctl.commands.users", "dsgctl.commands.tokens", "dsgctl.commands.imports"])
 
 
 def _dsgctl(words: list[str], path: str, answer: Any) -> None:
-    """What the process does: the command, and at its end its exit code and what it printed."""
+    """Run one command in the process; send its exit code and output through ``answer``."""
     os.environ["DATABASE_PATH"] = path
     sys.argv = ["dsgctl", *words]
     printed = io.StringIO()
@@ -62,37 +62,37 @@ def _dsgctl(words: list[str], path: str, answer: Any) -> None:
 
 
 class Soak:
-    """Writers of two kinds, dsgctl and logins at a server, all of them killed again and again.
+    """Runs writers (dsgctl, and sign-ins at a server) and kills them again and again.
 
     Attributes:
-        kills: of each program, how many were killed before they were done.
-        acknowledged: how many changes of each kind somebody was told of.
-        wrong: what did not hold; the run ends with the first.
+        kills: of each program, how many processes were killed before they finished.
+        acknowledged: of each command, how many changes were acknowledged.
+        wrong: what the checks found; the run ends with the first.
     """
 
-    def __init__(self, place: Path, seed: int) -> None:
-        self.path = place / "dsg.sqlite3"
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.path = directory / "dsg.sqlite3"
         self.kills: Counter[str] = Counter()
         self.acknowledged: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self._place = place
+        self._directory = directory
         self._chance = random.Random(seed)
-        self._emails: set[str] = set()  # of people whose command ended well
-        self._tokens: set[bytes] = set()  # hashes of tokens that somebody was given
+        self._emails: set[str] = set()  # of acknowledged people
+        self._tokens: set[bytes] = set()  # hashes of acknowledged tokens
         self._imports: set[str] = set()
         self._number = 0
-        self._longest: dict[str, float] = {}  # seconds that a command of each kind took at most, on this machine
+        self._longest: dict[str, float] = {}  # seconds of the longest run of each command on this machine
         self._lock = threading.Lock()
         self._stop = threading.Event()
         migrate(self.path, now=utc_text(now()))
         database = open_current(self.path)
-        with begin_change(database, "os:soak") as opened:
-            users.add(opened, ADA)
-            datasets.add(opened, "fish2")
+        with begin_change(database, "os:soak") as change:
+            users.add(change, ADA)
+            datasets.add(change, "fish2")
         database.close()
 
     def run(self, enough: Callable[["Soak"], bool], seconds: float = 3600.0) -> None:
-        """Write, kill and check until there was enough of it, or for so many seconds."""
+        """Write, kill and check until ``enough`` returns true, or for so many seconds."""
         jobs = [self._serve, self._sign_in, self._sign_in, *[self._command] * WRITERS]
         threads = [threading.Thread(target=self._until_stopped, args=(job,)) for job in jobs]
         for thread in threads:
@@ -116,7 +116,7 @@ class Soak:
         self.wrong.append(wrong)
         self._stop.set()
 
-    # Those who write
+    # Writers
 
     def _start(self, *words: str, **settings: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -128,12 +128,12 @@ class Soak:
         )
 
     def _command(self) -> None:
-        """One dsgctl, which may be killed before it is done."""
+        """Run one dsgctl command, and kill it unless it is spared."""
         with self._lock:
             self._number += 1
             number = self._number
-            kind = self._chance.choice(KINDS)
-            # Killed at any moment of what such a command takes here; the first of a kind shows how long that is.
+            kind = self._chance.choice(COMMANDS)
+            # The first run of each command is spared: it shows within which time to kill the next.
             spared = kind not in self._longest or self._chance.random() < SPARED
             lives = HANG if spared else self._chance.uniform(0, self._longest[kind])
         if kind == "add":
@@ -177,7 +177,7 @@ class Soak:
 
     @staticmethod
     def _read_result(answer: Any) -> tuple[int | None, str]:
-        """Exit code and output of a dsgctl that came to its end; None of one that was killed before."""
+        """Exit code and output of a dsgctl; None and nothing if it was killed."""
         try:
             code, out = answer.recv()
         except EOFError:
@@ -195,19 +195,19 @@ class Soak:
                 self._imports.add(Path(json.loads(out)["source"]).stem)
 
     def _crowd(self, number: int) -> Path:
-        path = self._place / f"i{number}.csv"
+        path = self._directory / f"i{number}.csv"
         rows = [f"i{number}-{person}@example.org,P,HHMI," for person in range(CROWD)]
         path.write_text("\n".join(["email,name,affiliation,notes", *rows, ""]))
         return path
 
     def _serve(self) -> None:
-        """A server, which is killed while people sign in."""
+        """Run a server, and kill it while people sign in."""
         port = free_port()
         process = self._start(
             "dsgserve", DSG_PORT=str(port), DSG_ORIGIN=f"http://localhost:{port}", DSG_DEV_LOGIN="1", LOG_LEVEL="ERROR"
         )
         self._port = port
-        # Killed while it starts, or after some logins.
+        # It is killed while it starts, or after some logins.
         logins = self.acknowledged["login"] + self._chance.randrange(8)
         starting = self._chance.random() < 0.2
         end = time.monotonic() + (self._chance.random() if starting else HANG)
@@ -221,27 +221,27 @@ class Soak:
         self.check()
 
     def _sign_in(self) -> None:
-        """One login; it counts once the browser has its cookie."""
+        """Sign in once; it is acknowledged once the browser has the cookie."""
         visitor = Visitor(f"http://localhost:{getattr(self, '_port', 1)}")
         try:
             token = visitor.sign_in(ADA)
-        except requests.RequestException:  # between two servers, or killed under way
+        except requests.RequestException:  # no server is running, or it was killed meanwhile
             time.sleep(0.02)
             return
         with self._lock:
             self._tokens.add(token_format.digest(token))
         self.acknowledged["login"] += 1
 
-    # What must hold
+    # Checks
 
     def check(self, *, everything: bool = False) -> None:
-        """The file is sound, has all that was acknowledged and no half of anything, and its log is whole."""
+        """Check that the file is sound, has each acknowledged change and no half of one, and a complete audit log."""
         with self._lock:
-            emails, given, imports = set(self._emails), set(self._tokens), set(self._imports)
+            emails, digests, imports = set(self._emails), set(self._tokens), set(self._imports)
         database = SqliteDatabase(self.path)
         try:
             with database.snapshot():
-                self._check_rows(database, emails, given, imports)
+                self._check_rows(database, emails, digests, imports)
                 if broken := audit.verify(database):
                     self._report(f"audit record {broken} does not follow from the one before it")
             if problems := database.integrity_problems():
@@ -251,17 +251,17 @@ class Soak:
         if everything:
             open_current(self.path).close()
 
-    def _check_rows(self, database: Database, emails: set[str], given: set[bytes], imports: set[str]) -> None:
+    def _check_rows(self, database: Database, emails: set[str], digests: set[bytes], imports: set[str]) -> None:
         people = {email for (email,) in database.tuples(m.Principal.select(m.Principal.email))}
         hashes = {bytes(digest) for (digest,) in database.tuples(m.Token.select(m.Token.hash))}
-        if lost := [*(emails - people), *(digest.hex() for digest in given - hashes)]:
+        if lost := [*(emails - people), *(digest.hex() for digest in digests - hashes)]:
             self._report(f"acknowledged and lost: {lost[:3]}")
         crowds = Counter(email.partition("-")[0] for email in people if "-" in email)
         if halves := {name: count for name, count in crowds.items() if count != CROWD}:
             self._report(f"halves of imports: {halves}")
         if lost_imports := imports - crowds.keys():
             self._report(f"acknowledged and lost: {lost_imports}")
-        single = sum("-" not in email for email in people) - 1  # but ada, who was there before
+        single = sum("-" not in email for email in people) - 1  # without ada, who was added at the start
         imported = len(people) - single - 1
         counts = {
             "affiliations": (database.count(m.Affiliation.select()), 2 * single + imported),
@@ -270,7 +270,7 @@ class Soak:
             "records of people": (self._records(database, "user.add"), len(people)),
             "records of tokens": (self._records(database, "token.mint"), len(hashes)),
         }
-        if uneven := {what: both for what, both in counts.items() if both[0] != both[1]}:
+        if uneven := {name: numbers for name, numbers in counts.items() if numbers[0] != numbers[1]}:
             self._report(f"halves of changes: {uneven}")
 
     @staticmethod
@@ -279,13 +279,13 @@ class Soak:
 
 
 def run() -> None:
-    """Run for the seconds that the command line says; print what happened."""
+    """Run for the seconds on the command line; print a summary."""
     import tempfile
 
     seconds = float(sys.argv[1])
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
-    with tempfile.TemporaryDirectory() as place:
-        soak = Soak(Path(place), seed)
+    with tempfile.TemporaryDirectory() as directory:
+        soak = Soak(Path(directory), seed)
         soak.run(lambda _: False, seconds)
     print(f"seed {seed}: killed {dict(soak.kills)}, acknowledged {dict(soak.acknowledged)}")
     for wrong in soak.wrong:

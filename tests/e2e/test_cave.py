@@ -107,7 +107,7 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
         grants.add(opened, user_subject(opened, "stranger"), Target("fish2", "view"))
         users.set_active(opened, "ada@example.org", False)
     assert cave.ask("/view", "stranger").status_code == 200
-    assert cave.gateway_says("ada") == 401, "the gateway knows at once"
+    assert cave.gateway_status("ada") == 401, "the gateway knows at once"
     assert cave.ask("/view", "ada").status_code == 200, "the client keeps nothing any more"
 
 
@@ -158,7 +158,7 @@ FOREIGN = {
 def test_a_browser_is_sent_to_sign_in_and_back(cave: Cave) -> None:
     """The service is below the cookie's domain: it reads our cookie."""
     browser = cave.browser()
-    assert browser.get(f"{CAVE}/view?x=1").json() == {"email": "ada@example.org", "asked": {"x": "1"}}
+    assert browser.get(f"{CAVE}/view?x=1").json() == {"email": "ada@example.org", "query": {"x": "1"}}
     assert browser.visited[-1] == f"{CAVE}/view?x=1"
     assert browser.visited[1] == f"{AUTH}/api/v1/authorize?redirect={quote(f'{CAVE}/view?x=1')}"
     assert not any("dsg_" in address for address in browser.visited), "the token was in an address"
@@ -167,23 +167,23 @@ def test_a_browser_is_sent_to_sign_in_and_back(cave: Cave) -> None:
 
 def test_a_service_outside_the_domain_is_handed_the_token_and_keeps_its_own_cookie(cave: Cave) -> None:
     browser = cave.browser()
-    assert browser.get(f"{ELSEWHERE}/view?x=1").json() == {"email": "ada@example.org", "asked": {"x": "1"}}
+    assert browser.get(f"{ELSEWHERE}/view?x=1").json() == {"email": "ada@example.org", "query": {"x": "1"}}
     assert browser.visited[-1] == f"{ELSEWHERE}/view?x=1", "the token stayed in the address"
     assert re.fullmatch(rf"{ELSEWHERE}/view\?x=1&{TOKEN_NAME}=dsg_\w+", browser.visited[-2].replace("%5F", "_"))
     assert browser.get(f"{ELSEWHERE}/edit", follow=False).status_code == 200
 
 
 # Flask's request.url, which the client sends, is half decoded.
-ASKED = ({"filter": '{"a":[1,"<x>"]}'}, {"name": "Zoë 魚 🐟"}, {"a": "1+1 = 100% & #2", "b": "^`|"}, {"flag": ""})
+QUERIES = ({"filter": '{"a":[1,"<x>"]}'}, {"name": "Zoë 魚 🐟"}, {"a": "1+1 = 100% & #2", "b": "^`|"}, {"flag": ""})
 
 
 @pytest.mark.parametrize("service", [CAVE, ELSEWHERE])
-def test_a_browser_comes_back_with_all_that_it_had_asked_for(cave: Cave, service: str) -> None:
-    for asked in ASKED:
-        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in asked.items())
+def test_a_browser_returns_with_its_whole_query(cave: Cave, service: str) -> None:
+    for parameters in QUERIES:
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in parameters.items())
         reply = cave.browser().get(f"{service}/view?{query}")
         assert (reply.status_code, reply.url.partition("?")[0]) == (200, f"{service}/view"), query
-        assert reply.json()["asked"] == asked
+        assert reply.json()["query"] == parameters
 
 
 def test_logout_is_noticed_by_services_inside_and_outside_the_domain(cave: Cave) -> None:
@@ -251,13 +251,13 @@ def test_missing_terms_lead_a_program_to_a_page_that_accepts(cave: Cave) -> None
 @pytest.mark.parametrize("service", [CAVE, ELSEWHERE])
 def test_missing_terms_lead_a_browser_to_a_page_that_accepts_and_back(cave: Cave, service: str) -> None:
     browser = cave.browser()
-    asked = f"{service}/fly?name=Zo%C3%AB"
-    page = browser.get(asked)
+    url = f"{service}/fly?name=Zo%C3%AB"
+    page = browser.get(url)
     assert page.url.startswith(f"{AUTH}/api/v1/tos/")
     assert "Be kind" in page.text
     accepted = send_form(browser, page)
-    assert accepted.url == asked
-    assert accepted.json() == {"email": "ada@example.org", "asked": {"name": "Zoë"}}
+    assert accepted.url == url
+    assert accepted.json() == {"email": "ada@example.org", "query": {"name": "Zoë"}}
     assert "accepted" in browser.get(page.url).text, "an accepted document sends on by itself"
 
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.e2e.soak import KINDS, Soak
+from tests.e2e.soak import COMMANDS, Soak
 
 SEED = 20261123
 KILLS = {"dsgctl": 40, "dsgserve": 6}
-ACKNOWLEDGED = dict.fromkeys((*KINDS, "login"), 4)
+ACKNOWLEDGED = dict.fromkeys((*COMMANDS, "login"), 4)
 
 
 def has_run_enough(soak: Soak) -> bool:

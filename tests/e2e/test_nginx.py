@@ -124,7 +124,7 @@ def test_the_first_certificate_and_the_site_are_made_as_the_manual_has_it(tmp_pa
         (tmp_path / directory).mkdir(parents=True)
     shutil.copy(ROOT / "nginx" / "dsg.conf", tmp_path / "opt/dsg/share/nginx")
     site = tmp_path / "etc/nginx/conf.d/dsg.conf"
-    (tmp_path / "run_nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {site}; }}\n")
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {site}; }}\n")
     script = script.replace("auth.example.org    # yours", "auth.example.net").replace("/etc/", f"{tmp_path}/etc/")
     script = script.replace("/opt/", f"{tmp_path}/opt/")
     test = f"sed -i -e 's,/etc/ssl,{tmp_path}/etc/ssl,' -e 's,/var/log,{tmp_path}/var/log,' {site}\n"

@@ -1,4 +1,4 @@
-"""Somebody with a browser, before a server with DSG_DEV_LOGIN."""
+"""Stands in for a person with a browser who signs in at a server with DSG_DEV_LOGIN."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.patience import PATIENCE
 
 
 class Visitor:
-    """Signs in as anybody, and keeps the cookies."""
+    """Signs in as anybody; stores cookies like a browser."""
 
     def __init__(self, server: str) -> None:
         self.origin = server.replace("127.0.0.1", "localhost")
@@ -16,14 +16,14 @@ class Visitor:
         self.session.trust_env = False
 
     def begin(self, then: str = "/success") -> str:
-        """Start to sign in. Returns the state."""
+        """Begin a sign-in. Returns its state."""
         page = self.session.get(f"{self.origin}/auth/login", params={"next": then}, timeout=PATIENCE)
-        found = re.search(r'name="state" value="([^"]+)"', page.text)
-        assert found, page.text
-        return found[1]
+        state = re.search(r'name="state" value="([^"]+)"', page.text)
+        assert state, page.text
+        return state[1]
 
     def finish(self, state: str, email: str) -> requests.Response:
-        """Choose whom to be."""
+        """Choose the account with this email."""
         return self.session.get(
             f"{self.origin}/accounts/google/login/callback/",
             params={"state": state, "code": email},
@@ -32,9 +32,9 @@ class Visitor:
         )
 
     def sign_in(self, email: str) -> str:
-        """The login token that the cookie then holds."""
-        reply = self.finish(self.begin(), email)
-        assert reply.status_code in (302, 303), reply.text
+        """Sign in. Returns the login token in the cookie."""
+        response = self.finish(self.begin(), email)
+        assert response.status_code in (302, 303), response.text
         return self.token
 
     @property

@@ -292,11 +292,11 @@ def test_a_person_whom_google_calls_otherwise_is_told_and_still_ours(do: Do, pol
 def test_a_google_in_trouble_is_asked_once_for_the_gateways_own_token(do: Do, google: Google) -> None:
     """google.auth by itself asks three times, and waits in between."""
     for status in (500, 503, 429):
-        google.trouble, google.source_requests = status, 0
+        google.source_error, google.source_requests = status, 0
         row = outcome(do("iam sync -o json", code=1))
         assert "does not answer" in row["problem"]
         assert google.source_requests == 1
-    google.trouble = 0
+    google.source_error = 0
     do("iam sync")
 
 
