@@ -5,9 +5,9 @@ import sys
 import click
 
 from dsgctl import __version__
-from dsgctl.config import from_environment
 from dsgctl.core.errors import DsgError
 from dsgctl.memory import forbid_core_dumps
+from dsgctl.settings import load_from_environment
 from dsgctl.store import StoreError
 from dsgserve import server
 
@@ -31,7 +31,7 @@ def _cli(addresses: tuple[str, ...], threads: int, env_file: str | None) -> None
       dsgserve --listen 127.0.0.1:8200 --env-file /etc/dsg/dsg.env
     """
     forbid_core_dumps()
-    server.run(from_environment(env_file), addresses, threads=threads)
+    server.run(load_from_environment(env_file), addresses, threads=threads)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from dsgctl import guide
 from dsgctl.commands import cli
-from dsgctl.config import INSTEAD, LIBRARIES, SETTINGS
+from dsgctl.config import LIBRARIES, REPLACEMENTS, SETTINGS
 from dsgserve.http.routing import ROUTES
 from tests.conftest import FIXTURES
 from tests.dsgctl.importers.middle_auth import copy_dumps
@@ -121,7 +121,7 @@ def _code(text: str) -> str:
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_setting_that_it_names_exists(name: str) -> None:
     names = set(re.findall(r"\b(?:DSG|NGAUTH|GOOGLE|AUTH)_[A-Z_]+[A-Z]\b", TEXTS[name]))
-    elsewhere = {"DSG_ENV_FILE", "AUTH_URL", *INSTEAD, *LIBRARIES}  # AUTH_URL: of CAVE's services
+    elsewhere = {"DSG_ENV_FILE", "AUTH_URL", *REPLACEMENTS, *LIBRARIES}  # AUTH_URL: of CAVE's services
     known = {*SETTINGS, *elsewhere}
     assert {each for each in names if not any(setting.startswith(each) for setting in known)} == set()
 

@@ -41,7 +41,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "The default is no": [
         "dsgctl/core/rules/test_decision_table.py::test_",
-        "dsgctl/test_config.py::test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest",
+        "dsgctl/test_settings.py::test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest",
     ],
     "An acknowledged change is durable, and no partial change is visible": [
         "e2e/test_killed.py::test_programs_killed_at_any_moment_lose_nothing_and_leave_no_half",

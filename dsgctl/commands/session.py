@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsgctl.commands.output import Output, ask_yes, echo
-from dsgctl.config import Config, Settings, from_environment, read, settings_file
+from dsgctl.config import Config
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import begin_change, require_clock
 from dsgctl.memory import forbid_core_dumps
+from dsgctl.settings import Settings, find_settings_file, load_from_environment, read_settings
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgctl.wording import counted
@@ -45,18 +46,18 @@ class Session:
     @property
     def config(self) -> Config:
         if self._config is None:
-            self._config = from_environment(self.env_file)
+            self._config = load_from_environment(self.env_file)
         return self._config
 
     @property
     def settings(self) -> Settings:
         """The settings, with every error in them, for commands that examine them."""
-        return read(os.environ, self.env_file)
+        return read_settings(os.environ, self.env_file)
 
     @property
     def settings_file(self) -> Path:
         """The file that settings are read from; it may not exist."""
-        return Path(settings_file(os.environ, self.env_file)[0])
+        return Path(find_settings_file(os.environ, self.env_file)[0])
 
     @property
     def database(self) -> Database:

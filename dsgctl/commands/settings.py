@@ -7,7 +7,8 @@ import click
 from dsgctl.commands.doctor import print_checks
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.session import Session
-from dsgctl.config import ENVIRONMENT, LIBRARIES, SETTINGS, Settings, require_good, shown_default
+from dsgctl.config import LIBRARIES, SETTINGS, format_default
+from dsgctl.settings import ENVIRONMENT, Settings, require_valid
 
 
 @click.group()
@@ -23,7 +24,7 @@ def show(session: Session) -> None:
     """
     settings = session.settings
     session.output.rows(_rows(settings), ("setting", "value", "source"), value="value")
-    require_good(settings)
+    require_valid(settings)
 
 
 @subcommand(command, "check", example="dsgctl config check")
@@ -42,7 +43,7 @@ def _rows(settings: Settings) -> list[dict[str, str]]:
         source = settings.sources.get(name, "default")
         value = os.environ[name] if source == ENVIRONMENT else values.get(name, "")
         if source == "default":
-            value = shown_default(item)
+            value = format_default(item)
         elif item.metadata["secret"]:
             value = "(set)"
         rows.append({"setting": name, "value": value, "source": source})

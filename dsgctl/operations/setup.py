@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dsgctl.config import DEFAULT_ENV_FILE, Config, Settings, read, require_good
+from dsgctl.config import Config
 from dsgctl.core import users, validation
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
@@ -22,6 +22,7 @@ from dsgctl.operations.doctor.check import Status
 from dsgctl.operations.doctor.sign_in import check_provider, find_client_problem
 from dsgctl.operations.doctor.viewers import check_viewers
 from dsgctl.operations.maintenance import upgrade_database
+from dsgctl.settings import DEFAULT_ENV_FILE, Settings, read_settings, require_valid
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import open_current
 
@@ -81,8 +82,8 @@ def read_file(path: Path) -> Settings:
     Raises:
         Invalid: something in it is wrong: nothing is added to such a file.
     """
-    settings = read({}, str(path) if path.exists() else os.devnull)
-    require_good(settings)
+    settings = read_settings({}, str(path) if path.exists() else os.devnull)
+    require_valid(settings)
     return settings
 
 
@@ -105,8 +106,8 @@ def judge(setting: str, answer: str) -> str:
             f"{setting}: {validation.quoted(answer)} is not one line", "say it again without control characters"
         )
     value = build_pattern(answer) if setting == "NGAUTH_ALLOWED_ORIGINS" else answer
-    settings = read({setting: value}, os.devnull)
-    require_good(settings)
+    settings = read_settings({setting: value}, os.devnull)
+    require_valid(settings)
     if setting == "NGAUTH_ALLOWED_ORIGINS":
         for check in check_viewers(settings.config):
             if check.status is Status.FAILED:
@@ -142,8 +143,8 @@ def require_consistent(settings: Mapping[str, str], *, offline: bool) -> Config:
     Raises:
         Invalid: they do not fit, or the provider does not answer.
     """
-    read_back = read({**settings}, os.devnull)
-    require_good(read_back)
+    read_back = read_settings({**settings}, os.devnull)
+    require_valid(read_back)
     config = read_back.config
     if config.client_credentials is not None and not offline:
         for check in check_provider(config, None):

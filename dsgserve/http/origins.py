@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 
 from bottle import HTTPResponse
 
-from dsgctl.config import Pattern
+from dsgctl.setting_values import Pattern
 from dsgserve.http.ascii_text import number
 from dsgserve.http.responses import Audience, Refusal
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dsgctl import settings
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.world import World, build, make_files
 
@@ -60,3 +61,20 @@ def new_world(tmp_path: Path, built_world: World) -> Iterator[Callable[[], World
 def filled(new_world: Callable[[], World]) -> World:
     """A fresh copy of the filled database."""
     return new_world()
+
+
+@pytest.fixture
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "DEFAULT_ENV_FILE", str(tmp_path / "none.env"))
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a settings file; returns its name."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "dsg.env"
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        return str(path)
+
+    return write

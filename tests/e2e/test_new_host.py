@@ -106,7 +106,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
         "database.close()\n",
         settings,
         needs="import encodings.utf_8_sig, pyrage\n"
-        "from dsgctl.operations.backup.encryption import read_recipients; from dsgctl.config import load\n"
+        "from dsgctl.operations.backup.encryption import read_recipients; from dsgctl.settings import load\n"
         "from dsgctl.oauth_client import read_client; from dsgctl.core import delegated_grants",
     )
     assert said == "i 1\n"

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from bottle import LocalRequest
 
-from dsgctl.config import Config, load
+from dsgctl.config import Config
 from dsgctl.core import datasets, markdown, token_format, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
@@ -28,6 +28,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.importers import clio, datasetgateway, export, neuprint
 from dsgctl.importers import csv as people_csv
 from dsgctl.importers.engine.importer import BaseImporter
+from dsgctl.settings import load
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dsgctl.config import Config, load
+from dsgctl.config import Config
 from dsgctl.core.errors import Conflict, DsgError, Invalid, NotFound
 from dsgctl.files import SETTINGS_MODE, write_file
 from dsgctl.operations.backup.archive import CLIENT, DATABASE, RECIPIENTS, SETTINGS, Manifest, unpack
@@ -15,6 +15,7 @@ from dsgctl.operations.backup.bundles import TIME_FORMAT, explain_unwritable
 from dsgctl.operations.backup.encryption import decrypt, is_encrypted
 from dsgctl.operations.backup.staging import open_staging, verify_copy
 from dsgctl.operations.maintenance import Begin
+from dsgctl.settings import load
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import LATEST
 from dsgctl.store.sqlite.files import exclusive_access, mode_and_owner

@@ -7,9 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from dsgctl.config import Config, Settings
+from dsgctl.config import Config
 from dsgctl.env_file import SERVICE_USER
 from dsgctl.operations.doctor.account import Account, find_account, find_owner
+from dsgctl.settings import Settings
 
 
 class Status(StrEnum):

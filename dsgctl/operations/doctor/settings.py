@@ -5,8 +5,9 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dsgctl.config import SETTINGS, Settings
+from dsgctl.config import SETTINGS
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.settings import Settings
 
 _SHORTEST_KEY = 32  # characters, as config.py asks for
 _FEWEST = 8  # different characters of a secret; of 32 random hexadecimal digits hardly ever so few

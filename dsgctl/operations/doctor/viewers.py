@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from dsgctl.config import Config, Pattern
+from dsgctl.config import Config
 from dsgctl.operations.doctor.check import Checks, failed, ok, warning
+from dsgctl.setting_values import Pattern
 
 # Public Neuroglancers that many people use.
 WELL_KNOWN = (

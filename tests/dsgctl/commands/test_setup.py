@@ -6,7 +6,7 @@ import json
 import stat
 from pathlib import Path
 
-from dsgctl.config import load
+from dsgctl.settings import load
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.operations.test_setup import ALL, CLIENT, Run, etc, replace_value, run  # noqa: F401  fixtures

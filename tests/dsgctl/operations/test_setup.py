@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dsgctl.config import load
 from dsgctl.env_file import parse
 from dsgctl.operations import setup
 from dsgctl.operations.doctor import network
+from dsgctl.settings import load
 from tests.dsgctl.commands.running import Quick, Result
 from tests.e2e.conftest import run_server
 

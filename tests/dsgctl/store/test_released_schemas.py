@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl import config
+from dsgctl import settings
 from dsgctl.core import users
 from dsgctl.core.clock import now
 from dsgctl.operations.doctor.check import Case, Status
@@ -125,7 +125,7 @@ def test_ids_go_on_where_they_were(upgraded: Database) -> None:
 
 
 def test_doctor_is_content_with_the_upgraded_database(upgraded: Database) -> None:
-    case = Case(config.read({"DATABASE_PATH": upgraded.path}), Path("/etc/dsg/dsg.env"), now())
+    case = Case(settings.read_settings({"DATABASE_PATH": upgraded.path}), Path("/etc/dsg/dsg.env"), now())
     states = {check.name: check.status for check in check_database(case)}
     assert (states["database"], states["audit log"]) == (Status.OK, Status.OK)
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dsgctl.config import load
+from dsgctl.settings import load
 from dsgserve.http import origins
 
 GOOD = (

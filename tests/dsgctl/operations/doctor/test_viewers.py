@@ -2,8 +2,8 @@
 
 import pytest
 
-from dsgctl.config import load
 from dsgctl.operations.doctor.viewers import check_viewers
+from dsgctl.settings import load
 
 
 @pytest.mark.parametrize(
