@@ -28,11 +28,11 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @output_option
 @click.pass_obj
 def command(session: Session, *, strict: bool) -> int:
-    """Look at everything that could be wrong here; exit code 1 if something is.
+    """Check everything that could be wrong here; exit code 1 if something is.
 
-    As root it finds out more: whether the service's user may read and write what it must.
+    As root it checks more: whether the service's user may read and write what it must.
     """
-    from dsgctl.operations import doctor  # what it asks needs much that no other command does
+    from dsgctl.operations import doctor  # its checks need much that no other command does
 
     settings = session.settings
     for name, value in settings.libraries.items():
@@ -43,27 +43,28 @@ def command(session: Session, *, strict: bool) -> int:
 
 
 def print_checks(session: Session, checks: "Iterable[Check]") -> "list[Check]":
-    """Show each check as it is made, or all of them to a program; returns them."""
-    made = []
+    """Print each check as soon as it is made, or all of them for a program. Returns them."""
+    from dsgctl.operations.doctor.check import row_of  # as above
+
+    examined = []
     for check in checks:
-        made.append(check)
+        examined.append(check)
         if session.output.format == "table":
             _print(check)
     if session.output.format != "table":
-        rows = [{"check": one.name, "state": str(one.status), "found": one.found, "do": one.do} for one in made]
-        session.output.rows(rows, COLUMNS, value="state")
-    return made
+        session.output.rows(map(row_of, examined), COLUMNS, value="state")
+    return examined
 
 
 def _print(check: "Check") -> None:
-    for number, line in enumerate(_fitted(f"{check.name}: {printable(check.found)}")):
+    for number, line in enumerate(_wrap(f"{check.name}: {printable(check.finding)}")):
         echo(f"{check.status if number == 0 else '':<8} {line}", colour=COLOURS[check.status], styled=8)
-    for line in _fitted(printable(check.do)) if check.do else []:
+    for line in _wrap(printable(check.advice)) if check.advice else []:
         echo(f"{'':8} {line}")
 
 
-def _fitted(text: str) -> list[str]:
-    """The lines of a text on this terminal, broken between words: a path or a command's word stays whole."""
+def _wrap(text: str) -> list[str]:
+    """The lines of a text on this terminal, broken between words: a path or a word of a command stays whole."""
     if not sys.stdout.isatty():
         return [text]
     width = max(30, shutil.get_terminal_size().columns - INDENT)

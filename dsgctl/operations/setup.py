@@ -111,7 +111,7 @@ def judge(setting: str, answer: str) -> str:
     if setting == "NGAUTH_ALLOWED_ORIGINS":
         for check in check_viewers(settings.config):
             if check.status is Status.FAILED:
-                raise Invalid(check.found, check.do)
+                raise Invalid(check.finding, check.advice)
     if setting == "CLIENT_CREDENTIALS_PATH" and (problem := find_client_problem(Path(value))):
         raise Invalid(*problem)
     if setting == "DSG_BACKUP_DIR" and not Path(value).is_absolute():
@@ -149,7 +149,7 @@ def require_consistent(settings: Mapping[str, str], *, offline: bool) -> Config:
     if config.client_credentials is not None and not offline:
         for check in check_provider(config, None):
             if check.status is Status.FAILED:
-                raise Invalid(check.found, f"{check.do}, or --offline")
+                raise Invalid(check.finding, f"{check.advice}, or --offline")
     return config
 
 

@@ -1,7 +1,7 @@
-"""What ``dsgctl doctor`` looks at: each check says what it found, its cause, and the next command.
+"""The checks of ``dsgctl doctor``: each line is a finding with its cause, and the next command.
 
-One module a concern; `SECTIONS` is the list. A section whose settings are bad is named and left out, and one that
-cannot be made is a line of its own, so that one fault never hides the others.
+One module a concern; `SECTIONS` is the list. A section whose settings are bad is skipped with a warning, and one that
+raises an error is a failed line, so that no fault hides another.
 """
 
 from collections.abc import Callable
@@ -9,17 +9,26 @@ from typing import NamedTuple
 
 from dsgctl.core.errors import DsgError
 from dsgctl.operations.doctor import backups, database, files, google, proxy, server, settings, sign_in, viewers
-from dsgctl.operations.doctor.check import Case, Check, Checks, Host, Status, explain_os_error, failed, warning
+from dsgctl.operations.doctor.check import (
+    Case,
+    Check,
+    Checks,
+    Host,
+    Status,
+    explain_os_error,
+    failed,
+    warning,
+)
 from dsgctl.store import StoreError
 
 __all__ = ["SECTIONS", "Case", "Check", "Checks", "Host", "Status", "examine"]
 
 
 class Section(NamedTuple):
-    """Some checks of one concern.
+    """Checks of one concern.
 
     Attributes:
-        needs: the settings without which they would look at the wrong thing.
+        needs: the settings that they read; if one is bad, they are skipped.
     """
 
     name: str
@@ -51,11 +60,11 @@ SECTIONS = (
 
 
 def examine(case: Case) -> Checks:
-    """Every check in turn."""
+    """Run every section in turn."""
     bad = {name for problem in case.settings.problems for name in problem.names}
     for section in SECTIONS:
-        if not_read := sorted(bad.intersection(section.needs)):
-            yield warning(section.name, f"not looked at: {', '.join(not_read)} is bad", "correct it, and run it again")
+        if unusable := sorted(bad.intersection(section.needs)):
+            yield warning(section.name, f"not looked at: {', '.join(unusable)} is bad", "correct it, and run it again")
             continue
         yield from _run(section, case)
 

@@ -1,4 +1,4 @@
-"""Who may read and write what: asked of the kernel, as the user that the service runs as."""
+"""Access of the service user to files, as the kernel decides it."""
 
 import grp
 import os
@@ -16,7 +16,7 @@ _FLAG = {"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of this host with all groups."""
+    """A user of this host, with the ids of all groups."""
 
     name: str
     uid: int
@@ -24,13 +24,13 @@ class Account:
     groups: tuple[int, ...]
 
     def may(self, path: Path, access: Access) -> bool:
-        """Whether the kernel lets this user: owner, mode, ACLs and read-only mounts count.
+        """Whether the kernel allows this user the access: owner, mode, ACLs and read-only mounts count.
 
-        As root it is tried by a process of that user; anybody else can only ask for themselves.
+        As root, a process of that user tries it. Other users can only check their own access.
         """
         if os.geteuid() != 0 or self.uid == 0:
             return os.access(path, _FLAG[access], effective_ids=True)
-        done = subprocess.run(  # noqa: S603  our own words, and a path as one argument
+        result = subprocess.run(  # noqa: S603  constant words, and a path as one argument
             [shutil.which("test", path=os.defpath) or "test", f"-{access}", str(path.absolute())],
             user=self.uid,
             group=self.gid,
@@ -39,11 +39,11 @@ class Account:
             env={},
             check=False,
         )
-        return done.returncode == 0
+        return result.returncode == 0
 
 
 def find_account(name: str) -> Account | None:
-    """The user of that name; as anybody but root oneself, since nobody else can be asked for."""
+    """The user of that name, if this process is root's; otherwise its own user, whatever the name."""
     try:
         user = pwd.getpwnam(name) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -52,7 +52,7 @@ def find_account(name: str) -> Account | None:
 
 
 def find_owner(path: Path) -> Account | None:
-    """To whom a file or directory belongs, known by name or not; None for root, and for what is not there."""
+    """The owner of a file or directory, by number if it has no name; None for root, and if the path does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -66,7 +66,7 @@ def find_owner(path: Path) -> Account | None:
 
 
 def describe(path: Path) -> str:
-    """``dsg:dsg, mode 0640``; numbers where nobody has that one."""
+    """``dsg:dsg, mode 0640``; an id without a name is a number."""
     status = path.stat()
     try:
         owner = pwd.getpwuid(status.st_uid).pw_name
@@ -80,31 +80,31 @@ def describe(path: Path) -> str:
 
 
 def is_open_to_all(path: Path) -> bool:
-    """Whether everybody on this host may do something with a file."""
+    """Whether others than owner and group have any access to a file."""
     return bool(stat.S_IMODE(path.stat().st_mode) & 0o007)
 
 
 def is_writable_to_all(path: Path) -> bool:
-    """Whether everybody on this host may change a file, or put others into a directory."""
+    """Whether others than owner and group may change a file, or add files to a directory."""
     return bool(path.stat().st_mode & stat.S_IWOTH)
 
 
 def explain_closed(account: Account | None, path: Path) -> tuple[str, str] | None:
-    """Which directory above a path somebody may not enter, and the command that lets them; None if they may.
+    """A directory above a path that an account may not enter, and the command that permits it; None if there is none.
 
-    To be asked first: whether the path itself is there cannot be known from outside.
+    Call it first: from outside, the account cannot see whether the path exists.
     """
     if account is None:
         return None
     for parent in reversed(path.absolute().parents):
         if parent.exists() and not account.may(parent, "x"):
-            what = f"{account.name} may not enter {parent} ({describe(parent)}), so not use {path}"
-            return what, _as_root(f"put it elsewhere, or: chmod o+x {parent}")
+            problem = f"{account.name} may not enter {parent} ({describe(parent)}), so not use {path}"
+            return problem, _advise(f"put it elsewhere, or: chmod o+x {parent}")
     return None
 
 
 def explain_refusal(account: Account | None, path: Path, access: Access) -> tuple[str, str] | None:
-    """Why somebody may not read, write or enter a path, and the command that lets them; None if they may."""
+    """Why an account may not read, write or enter a path, and the command that permits it; None if it may."""
     if account is None:
         return None
     if closed := explain_closed(account, path):
@@ -113,14 +113,14 @@ def explain_refusal(account: Account | None, path: Path, access: Access) -> tupl
     if account.may(path, access):
         return None
     verb = {"r": "read", "w": "write", "x": "enter"}[access]
-    what = f"{account.name} may not {verb} {path} ({describe(path)})"
+    problem = f"{account.name} may not {verb} {path} ({describe(path)})"
     if os.geteuid() == 0 and not os.access(path, _FLAG[access]):  # not even root may
-        return what, f"findmnt --target {path}: is it mounted read-only?"
+        return problem, f"findmnt --target {path}: is it mounted read-only?"
     if access == "r" and path.is_file():
-        return what, _as_root(f"chgrp {account.name} {path}; chmod 640 {path}")
-    return what, _as_root(f"chown {account.name}: {path}; chmod u+rw{'x' if path.is_dir() else ''} {path}")
+        return problem, _advise(f"chgrp {account.name} {path}; chmod 640 {path}")
+    return problem, _advise(f"chown {account.name}: {path}; chmod u+rw{'x' if path.is_dir() else ''} {path}")
 
 
-def _as_root(do: str) -> str:
-    """Whoever examines as themselves may be the wrong user, rather than the file wrong."""
-    return do if os.geteuid() == 0 else f"run it as root: sudo dsgctl doctor; or {do}"
+def _advise(command: str) -> str:
+    """The command; without root, the cause may be the user who runs doctor rather than the file."""
+    return command if os.geteuid() == 0 else f"run it as root: sudo dsgctl doctor; or {command}"

@@ -1,4 +1,4 @@
-"""Backups: there are some, of late, whole, on another disk, and encrypted to somebody."""
+"""Backups: recent, whole, encrypted, and on another disk."""
 
 import shlex
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,13 @@ from dsgctl.operations.backup.bundles import list_bundles, meta_path
 from dsgctl.operations.backup.encryption import AGE_HEADER, read_recipients
 from dsgctl.operations.doctor.account import explain_closed, explain_refusal, is_writable_to_all
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
-from dsgctl.operations.doctor.files import check_access, check_sandbox, missing
+from dsgctl.operations.doctor.files import check_access, check_sandbox, explain_missing
 
-OLD = timedelta(hours=26)  # the timer makes one every hour
+OLD = timedelta(hours=26)  # the timer makes a backup every hour
 
 
 def check_backups(case: Case) -> Checks:
+    """The directory of backups, the recipients, and the newest bundle."""
     config, account = case.config, case.account
     directory = config.backup_dir
     if directory is None:
@@ -73,18 +74,18 @@ def check_backups(case: Case) -> Checks:
 
 
 def _may_write(unit: Path, directory: Path) -> bool:
-    """Whether a unit with ProtectSystem=strict lets its program write there: systemd.exec(5)."""
+    """Whether a unit with ProtectSystem=strict can write to a directory: systemd.exec(5)."""
     allowed = [Path("/var/lib/dsg")]  # StateDirectory=
     for file in (unit, *sorted(unit.with_name(f"{unit.name}.d").glob("*.conf"))):
         for line in file.read_text(encoding="utf-8").splitlines():
             name, _, value = line.strip().partition("=")
             if name.strip() == "ReadWritePaths":
-                allowed += [Path(one.strip("\"'").lstrip("-+")) for one in value.split()]
-    return any(directory.is_relative_to(one) for one in allowed)
+                allowed += [Path(word.strip("\"'").lstrip("-+")) for word in value.split()]
+    return any(directory.is_relative_to(place) for place in allowed)
 
 
 def allow_writing(directory: Path) -> str:
-    """The command that lets the timer's backups into a directory of one's own."""
+    """The command that lets dsg-backup.service write to a directory."""
     drop_in = "/etc/systemd/system/dsg-backup.service.d"
     text = shlex.quote(f"[Service]\\nReadWritePaths={directory}\\n")
     return f"install -d {drop_in} && printf {text} > {drop_in}/directory.conf && systemctl daemon-reload"
@@ -103,11 +104,11 @@ def _check_recipients(case: Case) -> Checks:
                 "put the public keys there that age-keygen prints, one a line",
             )
             if not path.is_symlink()
-            else missing("backup", path)
+            else explain_missing("backup", path)
         )
         return
     yield from check_access("backup", case.account, path, "r")
-    if is_writable_to_all(path):  # a key that is added there reads the next backup
+    if is_writable_to_all(path):  # with a key added there, the next backup can be read
         yield failed("backup", f"everybody on this host can write {path}, and so read backups", f"chmod 640 {path}")
     try:
         read_recipients(path)
@@ -116,37 +117,37 @@ def _check_recipients(case: Case) -> Checks:
 
 
 def _check_bundle(path: Path) -> Checks:
-    """The newest one: not empty, encrypted or said to be in clear, and as long as it was made."""
+    """The newest bundle: not empty, encrypted if its name says so, and of the size in its meta file."""
     size = path.stat().st_size
     if size == 0:
         yield failed("backup", f"{path} is empty", "dsgctl db backup; journalctl -u dsg-backup")
         return
     try:
         with path.open("rb") as file:
-            begins = file.read(len(AGE_HEADER))
+            header = file.read(len(AGE_HEADER))
     except PermissionError as error:
         yield warning(
             "backup", f"{path}: {error.strerror}, so it was not looked at", "run it as root: sudo dsgctl doctor"
         )
         return
-    if path.suffix == ".age" and begins != AGE_HEADER:
+    if path.suffix == ".age" and header != AGE_HEADER:
         yield failed("backup", f"{path} is not encrypted with age, or damaged", "dsgctl db backup makes another")
         return
     meta = meta_path(path)
     try:
         expected = member(parse(meta.read_bytes()), "size", int)
     except (OSError, NotJson):
-        return  # it may have been carried here without
+        return  # it may have been copied here without its meta file
     if expected != size:
         yield failed("backup", f"{path} has {size} bytes of {expected}", "dsgctl db backup makes another")
 
 
 def _check_age(moment: datetime, at: datetime) -> Checks:
     age = at.astimezone(UTC) - moment
-    said = f"the last one is {age.total_seconds() / 3600:.1f} hours old"
+    finding = f"the last one is {age.total_seconds() / 3600:.1f} hours old"
     if age < -timedelta(minutes=5):
         yield failed("backup", f"the last one is of {moment:%Y-%m-%d %H:%M} UTC, which is to come", "timedatectl")
     elif age < OLD:
-        yield ok("backup", said)
+        yield ok("backup", finding)
     else:
-        yield failed("backup", said, "systemctl status dsg-backup.timer; journalctl -u dsg-backup")
+        yield failed("backup", finding, "systemctl status dsg-backup.timer; journalctl -u dsg-backup")

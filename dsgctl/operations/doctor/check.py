@@ -1,4 +1,4 @@
-"""What one check says, and what the checks look at."""
+"""The result of a check, and the case that the checks examine."""
 
 import errno
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypedDict
 
 from dsgctl.config import Config
 from dsgctl.env_file import SERVICE_USER
@@ -21,46 +22,59 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the answer.
+    """One line of the report.
 
     Attributes:
-        found: what is so, with its cause.
-        do: the next command or setting; empty where all is well.
+        finding: with its cause; ``found`` in the JSON.
+        advice: the next command or setting; empty if all is well; ``do`` in the JSON.
     """
 
     name: str
     status: Status
+    finding: str
+    advice: str = ""
+
+
+class CheckRow(TypedDict):
+    """A check as ``-o json`` prints it; ``state`` is ``ok``, ``warning`` or ``failed``."""
+
+    check: str
+    state: str
     found: str
-    do: str = ""
+    do: str
+
+
+def row_of(check: Check) -> CheckRow:
+    return {"check": check.name, "state": str(check.status), "found": check.finding, "do": check.advice}
 
 
 Checks = Iterator[Check]
 
 
-def ok(name: str, found: str) -> Check:
-    return Check(name, Status.OK, found)
+def ok(name: str, finding: str) -> Check:
+    return Check(name, Status.OK, finding)
 
 
-def warning(name: str, found: str, do: str) -> Check:
-    return Check(name, Status.WARNING, found, do)
+def warning(name: str, finding: str, advice: str) -> Check:
+    return Check(name, Status.WARNING, finding, advice)
 
 
-def failed(name: str, found: str, do: str) -> Check:
-    return Check(name, Status.FAILED, found, do)
+def failed(name: str, finding: str, advice: str) -> Check:
+    return Check(name, Status.FAILED, finding, advice)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where the parts of an installation are on this host.
+    """The paths and users of an installation on this host.
 
     Attributes:
-        service_user, proxy_user: who runs dsgserve, and nginx's workers.
+        service_user, proxy_user: run dsgserve, and nginx's workers.
         sockets: the directory of the units' sockets.
         units: the directory of units and of the links that enable them.
-        systemd: a directory that is there where systemd runs.
+        systemd: a directory that exists where systemd runs.
         secret_places: directories that are searched for age keys, beside those of the settings.
         room: bytes that should be free beside the database.
-        long_journal: bytes; a checkpoint keeps it at 4 MB, unless a reader never ends.
+        long_journal: bytes; a checkpoint keeps the journal at 4 MB, unless a reader never ends.
     """
 
     service_user: str = SERVICE_USER
@@ -79,10 +93,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is examined: the settings as they are, good or bad, this host, and the time.
+    """The subject of an examination: the settings, good or bad, this host, and the time.
 
     Attributes:
-        settings_file: from which they are read, whether or not it is there.
+        settings_file: the file of the settings; it may not exist.
     """
 
     settings: Settings
@@ -96,7 +110,7 @@ class Case:
 
     @property
     def account(self) -> Account | None:
-        """As whom it is tried what the service may: its user, else whom its directory belongs to; None if unknown."""
+        """The user whose access is checked: the service user, or the owner of the database's directory."""
         return find_account(self.host.service_user) or find_owner(self.config.database.parent)
 
 
@@ -118,7 +132,7 @@ _HINTS = {
 
 
 def explain_os_error(name: str, error: OSError) -> Check:
-    """What the operating system refused, and the way out of it."""
+    """A refusal of the operating system, and how to resolve it."""
     where = f"{error.filename}: " if error.filename else ""
-    do = _HINTS.get(error.errno or 0, "look at that place with 'ls -ld', and at 'dmesg'")
-    return failed(name, f"{where}{error.strerror or error}", do)
+    advice = _HINTS.get(error.errno or 0, "look at that place with 'ls -ld', and at 'dmesg'")
+    return failed(name, f"{where}{error.strerror or error}", advice)

@@ -1,4 +1,4 @@
-"""The database file: whether the service can use it, whether it is sound, and whether it has room."""
+"""The database file: access of the service, soundness, and disk space."""
 
 import os
 import shlex
@@ -12,19 +12,19 @@ from dsgctl.config import Config
 from dsgctl.core import audit, datasets, users, validation
 from dsgctl.operations.doctor.account import Account, describe, explain_closed, explain_refusal, is_open_to_all
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
-from dsgctl.operations.doctor.files import missing
+from dsgctl.operations.doctor.files import check_access, explain_missing
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import LATEST, schema_number
 from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgctl.wording import counted
 
-SKEW = timedelta(seconds=30)  # ID tokens and signed tokens are dated
-FULL = 64 * 1024**2  # bytes, under which a busy journal soon finds none
+SKEW = timedelta(seconds=30)  # of clocks: ID tokens and signed tokens have dates
+FULL = 64 * 1024**2  # bytes; with less, a busy journal soon fills the disk
 
 
 def check_database_files(case: Case) -> Checks:
-    """Owner and mode of the database, its journal and their directory. Before anything opens them: that mends some."""
+    """Owner and mode of the database, its journal and their directory, before a connection changes them."""
     path, user = case.config.database, case.host.service_user
     account = case.account
     if closed := explain_closed(account, path):
@@ -32,9 +32,9 @@ def check_database_files(case: Case) -> Checks:
         return
     if not path.exists():
         if path.is_symlink():
-            yield missing("database", path)
+            yield explain_missing("database", path)
         elif path.parent.is_dir():
-            yield from _refused("database", account, path.parent, "w")
+            yield from check_access("database", account, path.parent, "w")
         else:
             yield failed(
                 "database",
@@ -44,36 +44,33 @@ def check_database_files(case: Case) -> Checks:
         return
     if is_open_to_all(path):
         yield failed("database", f"everybody on this host can read {path}", f"chmod 660 {path}")
-    yield from _refused("database", account, path.parent, "w")
-    yield from _refused("database", account, path, "w")
+    yield from check_access("database", account, path.parent, "w")
+    yield from check_access("database", account, path, "w")
     for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):  # whoever closes the database last takes them away
+        with suppress(FileNotFoundError):  # the last connection deletes them
             yield from _check_journal(account, path, path.with_name(path.name + suffix))
 
 
 def _check_journal(account: Account | None, database: Path, path: Path) -> Checks:
     """Raises:
-    FileNotFoundError: it is not there, as it should be while nobody has the database open.
+    FileNotFoundError: there is no journal; no connection is open.
     """
-    mend = f"chown --reference={database} {path}; chmod --reference={database} {path}"
+    command = f"chown --reference={database} {path}; chmod --reference={database} {path}"
     if is_open_to_all(path):
-        yield failed("journal", f"everybody on this host can read {path}", mend)
+        yield failed("journal", f"everybody on this host can read {path}", command)
     if explain_refusal(account, path, "w"):
         yield failed(
-            "journal", f"{path} ({describe(path)}) was left by a program of another user: the server cannot write", mend
+            "journal",
+            f"{path} ({describe(path)}) was left by a program of another user: the server cannot write",
+            command,
         )
 
 
-def _refused(name: str, account: Account | None, path: Path, access: str) -> Checks:
-    if refusal := explain_refusal(account, path, "w" if access == "w" else "r"):
-        yield failed(name, *refusal)
-
-
 def check_database(case: Case) -> Checks:
-    """What is in the database."""
+    """The content of the database: schema, damage, the audit log, accounts, and public datasets."""
     path = Path(case.config.database)
     if path.is_symlink() and not path.exists():
-        return  # named above
+        return  # `check_database_files` reports it
     database = SqliteDatabase(path)
     try:
         number = schema_number(database)
@@ -122,7 +119,7 @@ def check_database(case: Case) -> Checks:
 
 
 def _check_domains(config: Config, database: Database) -> Checks:
-    """Whether DSG_ALLOWED_EMAIL_DOMAINS lets those in that there are."""
+    """Whether DSG_ALLOWED_EMAIL_DOMAINS admits any of the existing users, and any admin."""
     if not config.allowed_email_domains:
         return
     query = m.Principal.select(m.Principal.email, m.Principal.admin).where(
@@ -130,20 +127,24 @@ def _check_domains(config: Config, database: Database) -> Checks:
     )
     people = [(str(email), bool(admin)) for email, admin in database.tuples(query)]
     domains = ", ".join(config.allowed_email_domains)
-    let_in = [one for one in people if validation.email_key(one[0].rpartition("@")[2]) in config.allowed_email_domains]
-    if people and not let_in:
-        here = counted(len(people), "person", "people")
+    admitted = [
+        (email, admin)
+        for email, admin in people
+        if validation.email_key(email.rpartition("@")[2]) in config.allowed_email_domains
+    ]
+    if people and not admitted:
+        count = counted(len(people), "person", "people")
         yield failed(
             "sign-in",
-            f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in nobody of those here ({here})",
+            f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in nobody of those here ({count})",
             "correct it: dsgctl user list shows their addresses",
         )
-    elif any(admin for _, admin in people) and not any(admin for _, admin in let_in):
+    elif any(admin for _, admin in people) and not any(admin for _, admin in admitted):
         yield warning("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in no admin", "dsgctl user list --admin")
 
 
 def check_people(database: Database) -> Checks:
-    """Who has another address with the provider by now, and who may be here twice."""
+    """Users whose address changed at the provider, and pairs of accounts that are probably one person."""
     renamed = list(users.list_renamed(database))
     if renamed:
         email, seen = renamed[0]
@@ -159,12 +160,12 @@ def check_people(database: Database) -> Checks:
         )
 
 
-def _more(found: Sequence[object]) -> str:
-    return f", and {len(found) - 1} more such" if len(found) > 1 else ""
+def _more(rows: Sequence[object]) -> str:
+    return f", and {len(rows) - 1} more such" if len(rows) > 1 else ""
 
 
 def check_disk(case: Case) -> Checks:
-    """Room beside the database, and where backups are made."""
+    """Free space on the disks of the database and of the staging directory."""
     path = Path(case.config.database)
     size = path.stat().st_size if path.exists() else 0
     room = case.host.room
@@ -178,21 +179,21 @@ def check_disk(case: Case) -> Checks:
 def _check_room(name: str, use: str, directory: Path, *, least: int, better: int) -> Checks:
     """
     Args:
-        least, better: bytes under which it is failed, and a warning.
+        least, better: with fewer free bytes it fails, or warns.
     """
     try:
         free, inodes = shutil.disk_usage(directory).free, os.statvfs(directory)
     except FileNotFoundError:
         yield failed(name, f"there is no directory {directory}, which is for {use}", f"install -d {directory}")
         return
-    said = f"{free // 1024**2} MB are free at {directory}, for {use}"
+    space = f"{free // 1024**2} MB are free at {directory}, for {use}"
     if free < least:
         yield failed(
-            name, f"the disk is full: {said}", f"make room: {better // 1024**2} MB; du -xh {directory} | sort -h"
+            name, f"the disk is full: {space}", f"make room: {better // 1024**2} MB; du -xh {directory} | sort -h"
         )
     elif inodes.f_files and inodes.f_favail < 100:
         yield failed(name, f"{directory} takes no more files: {inodes.f_favail} inodes are free", "delete some there")
     elif free < better:
-        yield warning(name, said, f"make room: {better // 1024**2} MB")
+        yield warning(name, space, f"make room: {better // 1024**2} MB")
     else:
-        yield ok(name, said)
+        yield ok(name, space)

@@ -1,4 +1,4 @@
-"""Files that the service needs: whether its user can use them, and nobody can who should not."""
+"""Files that the service needs: readable by its user, and secrets by nobody else."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _LONGEST_KEY = 64 * 1024  # bytes of a file that may hold one
 
 
 def check_files(case: Case) -> Checks:
-    """The settings file, and whether there is a user for the service."""
+    """Whether the service user exists and can read the settings file."""
     account = case.account
     if find_account(case.host.service_user) is None and (case.host.units / "dsgserve.service").exists():
         yield failed("service user", f"there is no user {case.host.service_user}", "make install makes it")
@@ -40,11 +40,11 @@ def check_files(case: Case) -> Checks:
 
 
 def check_secret_file(name: str, account: Account | None, path: Path, host: Host) -> Checks:
-    """A file with a secret: it is there, the service reads it, and others do not."""
+    """A file with a secret: it exists, the service can read it, and others cannot."""
     if closed := explain_closed(account, path):
         yield failed(name, *closed)
     elif not path.exists():
-        yield missing(name, path)
+        yield explain_missing(name, path)
     elif kind := kind_of(path):
         yield failed(name, f"{path} is {kind}, and no file", "correct the setting that names it")
     elif is_open_to_all(path):
@@ -54,27 +54,29 @@ def check_secret_file(name: str, account: Account | None, path: Path, host: Host
         yield from check_sandbox(name, path, host)
 
 
-def missing(name: str, path: Path) -> Check:
+def explain_missing(name: str, path: Path) -> Check:
     if path.is_symlink():
         return failed(name, f"{path} is a symbolic link to {path.readlink()}, which is not there", f"ls -l {path}")
     return failed(name, f"there is no {path}", "put it there, or correct the setting that names it")
 
 
 def check_access(name: str, account: Account | None, path: Path, access: Access) -> Checks:
-    """Nothing if the service's user may; else why not."""
+    """A failed line if the service user does not have this access."""
     if refusal := explain_refusal(account, path, access):
         yield failed(name, *refusal)
 
 
 def check_sandbox(name: str, path: Path, host: Host) -> Checks:
-    """The units hide homes from the service, whatever the modes say."""
-    whole = path.absolute()
-    if (host.units / "dsgserve.service").exists() and str(whole).startswith(tuple(f"{one}/" for one in _HIDDEN)):
-        yield failed(name, f"{whole} is hidden from the service: its unit has ProtectHome=yes", "move it to /etc/dsg")
+    """A failed line for a path in a home: the units hide homes from the service, whatever the modes are."""
+    absolute = path.absolute()
+    if (host.units / "dsgserve.service").exists() and str(absolute).startswith(tuple(f"{place}/" for place in _HIDDEN)):
+        yield failed(
+            name, f"{absolute} is hidden from the service: its unit has ProtectHome=yes", "move it to /etc/dsg"
+        )
 
 
 def check_secret_keys(case: Case) -> Checks:
-    """Whoever has the secret key to the backups reads them all: it belongs on another machine."""
+    """Secret age keys must not be on this host: whoever has one can read all backups."""
     config = case.config
     if config.backup_identity is not None and config.backup_identity.exists():
         yield failed(
@@ -93,7 +95,7 @@ def check_secret_keys(case: Case) -> Checks:
         try:
             holds_key = _KEY in path.read_bytes()
         except OSError:
-            continue  # who may not read it does not look for keys in it
+            continue  # this user cannot read it
         if holds_key:
             yield failed(
                 "age key",

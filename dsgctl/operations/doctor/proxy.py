@@ -1,6 +1,6 @@
-"""What stands in front of the servers: asked as a browser, a script and a cheat ask, by routes that there are.
+"""The proxy in front of the servers, checked with the requests of a browser, a script and an attacker.
 
-No fact is changed: a token that nobody has tells, by the words of its refusal, whether it arrived.
+The requests change nothing: they carry a random token, and the error code of its refusal shows whether it arrived.
 """
 
 import secrets
@@ -8,26 +8,25 @@ import socket
 from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 from dsgctl import __version__, probe
 from dsgctl.config import Config
-from dsgctl.json_text import NotJson, parse_object
 from dsgctl.operations.doctor import network
+from dsgctl.operations.doctor.answer import parse_answer
 from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
 
-LOGS = "/var/log/nginx/dsg.access.log"  # nginx/dsg.conf: the reason is at the end of each line
-ENDS_SOON = 21  # days; certbot renews 30 before the end
-FORGED = "192.0.2.66"  # of a network that is nobody's (RFC 5737)
+LOGS = "/var/log/nginx/dsg.access.log"  # each line ends with the reason: nginx/dsg.conf
+ENDS_SOON = 21  # days; certbot renews a certificate 30 days before its end
+FORGED = "192.0.2.66"  # an address for documentation (RFC 5737)
 LONG = 8192  # bytes of a header
 USER_CACHE = "/api/v1/user/cache"
 
 
 def check_front(case: Case) -> Checks:
-    """All of it; what does not answer at all is said once."""
+    """Check the origin, its certificate, caching, headers and the client's address, until one answer is missing."""
     config = case.config
     reply = yield from _ask("origin", f"{config.origin}/health")
     if reply is None:
@@ -40,34 +39,35 @@ def check_front(case: Case) -> Checks:
         yield from _check_certificate(config, case.at)
     problem = yield from _find_caching(config, reply)
     yield problem or ok("cache", "nothing in front keeps answers")
-    if problem is None:  # else an answer tells nothing of what was asked
+    if problem is None:  # a cached answer would show nothing about the request
         yield from _check_headers(config)
         yield from _check_long_header(config)
     yield from _check_address(config, case.at)
 
 
 def _ask(name: str, url: str, **headers: str) -> Generator[Check, None, requests.Response | None]:
-    """The answer to a GET; None after a line that says why there is none."""
+    """The response to a GET; None after a line with the reason."""
     try:
         return network.get(url, headers)
     except requests.RequestException as error:
-        found, do = network.explain(url, error)
-        yield failed(name, f"{url.partition('?')[0]} does not answer: {found}", _next(url, do))
-    except OSError as error:  # a list of certificates that is not there
+        cause, do = network.explain(url, error)
+        yield failed(name, f"{url.partition('?')[0]} does not answer: {cause}", _advise(do))
+    except OSError as error:  # the file of certificates does not exist
         yield failed(name, str(error), "correct REQUESTS_CA_BUNDLE")
     return None
 
 
-def _next(url: str, do: str) -> str:
+def _advise(do: str) -> str:
+    """What to do if the proxy refuses connections."""
     if "start what is to listen" in do:
         return "look at nginx: nginx -t; systemctl status nginx; journalctl -u nginx -n 20"
     return do
 
 
 def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
-    """What is wrong with an answer about health; None for one of dsgserve's."""
+    """The problem of an answer to ``GET /health``; None if it is dsgserve's own."""
     url, status = f"{config.origin}/health", reply.status_code
-    body = _json(reply)
+    answer = parse_answer(reply.content)
     if 300 <= status < 400:
         target = reply.headers.get("Location", "")
         parts = urlsplit(target)
@@ -75,7 +75,7 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
         if parts.netloc and f"{parts.scheme}://{parts.netloc}" != config.origin:
             do = f"set DSG_ORIGIN={parts.scheme}://{parts.netloc}, if that is the gateway"
         return failed("origin", f"{url} redirects to {target or 'nowhere'}", do)
-    if status == 503 and body.get("error") == "unavailable":
+    if status == 503 and answer.error == "unavailable":
         return failed("origin", f"{url} answers 503: the server cannot use its database", "dsgctl db check")
     if status in (502, 503, 504):
         return failed(
@@ -83,7 +83,7 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
             f"{url} answers {status}: what is in front reaches no server{_socket_of_nginx()}",
             f"tail {LOGS}: nginx says why there; systemctl status dsgserve.socket dsgserve",
         )
-    if status in (401, 403, 407) and "error" not in body:
+    if status in (401, 403, 407) and answer.error is None:
         return failed(
             "origin",
             f"{url} answers {status}: something in front asks for a login of its own",
@@ -91,7 +91,7 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
         )
     if status == 429:
         return failed("origin", f"{url} answers 429: something in front limits it", "do not limit /health")
-    if status != 200 or "version" not in body:
+    if status != 200 or answer.version is None:
         return failed(
             "origin",
             f"{url} is answered by something else ({status}, {_server(reply)})",
@@ -101,14 +101,14 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
 
 
 def _socket_of_nginx() -> str:
-    """Where nginx looks for servers, if its configuration is here to be read."""
+    """A socket that nginx's configuration names and that does not exist; empty if none is found."""
     for path in (Path("/etc/nginx/conf.d/dsg.conf"), Path("/etc/nginx/sites-enabled/dsg.conf")):
         try:
             lines = [line.strip() for line in path.read_text().splitlines()]
         except OSError:
             continue
-        named = [line.removeprefix("server ").rstrip(";") for line in lines if line.startswith("server unix:")]
-        absent = [one for one in named if not Path(one.removeprefix("unix:")).exists()]
+        sockets = [line.removeprefix("server ").rstrip(";") for line in lines if line.startswith("server unix:")]
+        absent = [name for name in sockets if not Path(name.removeprefix("unix:")).exists()]
         if absent:
             return f"; {path} names {absent[0]}, which is not there"
     return ""
@@ -118,15 +118,8 @@ def _server(reply: requests.Response) -> str:
     return reply.headers.get("Server", "no name")[:60]
 
 
-def _json(reply: requests.Response) -> dict[str, Any]:
-    try:
-        return parse_object(reply.content)
-    except NotJson:
-        return {}
-
-
 def _check_release(config: Config, reply: requests.Response) -> Check:
-    version = _json(reply)["version"]
+    version = parse_answer(reply.content).version
     if version != __version__:
         return failed(
             "origin",
@@ -143,7 +136,7 @@ def _check_certificate(config: Config, at: datetime) -> Checks:
     try:
         certificate = network.peer_certificate(parts.hostname or "", parts.port or 443)
     except (OSError, ValueError):
-        return  # it is behind a proxy of this network; requests have seen that it is good
+        return  # behind a proxy of this network; the requests above have verified it
     days, end = network.days_left(certificate, at), f"{certificate.not_valid_after_utc:%Y-%m-%d}"
     if days < ENDS_SOON:
         yield warning(
@@ -156,8 +149,8 @@ def _check_certificate(config: Config, at: datetime) -> Checks:
 
 
 def _check_headers(config: Config) -> Checks:
-    """Whether what a client shows arrives: in the cookie, the header, and the query."""
-    token, name = _nobodys_token(), config.token_names[0]
+    """Whether a token arrives in the cookie, the header and the query."""
+    token, name = _random_token(), config.token_names[0]
     ways: tuple[tuple[str, str, str, dict[str, str], str], ...] = (
         ("cookie", f"the cookie {name}", "", {"Cookie": f"{name}={token}"}, "proxy_set_header Cookie"),
         (
@@ -169,35 +162,35 @@ def _check_headers(config: Config) -> Checks:
         ),
         ("query", "the query", f"?{name}={token}", {}, "a proxy_pass with a path, or a rewrite"),
     )
-    lost = False
-    for check, what, query, headers, culprit in ways:
+    arrived = True
+    for check, part, query, headers, directive in ways:
         reply = yield from _ask(check, config.origin + USER_CACHE + query, **headers)
         if reply is None:
             return
-        code = _json(reply).get("error")
+        code = parse_answer(reply.content).error
         if code == "missing_token":
-            lost = True
+            arrived = False
             yield failed(
                 check,
-                f"{what} does not arrive at the server: something in front takes it out",
-                f"look at nginx for {culprit}; use nginx/dsg.conf as it is shipped",
+                f"{part} does not arrive at the server: something in front takes it out",
+                f"look at nginx for {directive}; use nginx/dsg.conf as it is shipped",
             )
         elif code != "invalid_token":
-            lost = True
+            arrived = False
             yield failed(
                 check,
-                f"a request with {what} is answered by something else ({reply.status_code}, {_server(reply)})",
+                f"a request with {part} is answered by something else ({reply.status_code}, {_server(reply)})",
                 f"tail {LOGS}; use nginx/dsg.conf as it is shipped",
             )
-    if not lost:
+    if arrived:
         yield ok("headers", "cookie, Authorization and query arrive")
 
 
 def _check_long_header(config: Config) -> Checks:
-    """A browser's cookies below one domain, and the address that a provider sends back, are long."""
-    cookie = f"{config.token_names[0]}={_nobodys_token()}; filler={'x' * LONG}"
+    """The cookies of a domain, and the URL with which a provider sends a browser back, can be long."""
+    cookie = f"{config.token_names[0]}={_random_token()}; filler={'x' * LONG}"
     reply = yield from _ask("long headers", config.origin + USER_CACHE, Cookie=cookie)
-    if reply is not None and _json(reply).get("error") != "invalid_token":
+    if reply is not None and parse_answer(reply.content).error != "invalid_token":
         yield failed(
             "long headers",
             f"a header of {LONG} bytes is refused with {reply.status_code} before the server sees it",
@@ -208,17 +201,17 @@ def _check_long_header(config: Config) -> Checks:
 
 
 def _find_caching(config: Config, health: requests.Response) -> Generator[Check, None, Check | None]:
-    """An answer that is kept in front is another person's, or of yesterday."""
+    """Whether the proxy caches answers: a cached one may be another person's, or out of date."""
     do = "no proxy_cache for this host, and no CDN that keeps answers"
     bare = yield from _ask("cache", config.origin + USER_CACHE)
     again = yield from _ask("cache", f"{config.origin}/health")
     if bare is None or again is None:
         return failed("cache", "it was not found out whether answers are kept in front", do)
-    number = "X-Request-Id"
+    request_id = "X-Request-Id"
     marks = [
         name
         for name in ("Age", "X-Cache", "X-Cache-Status", "CF-Cache-Status", "X-Proxy-Cache")
-        if _tells_of_a_hit(name, bare.headers.get(name))
+        if _shows_a_hit(name, bare.headers.get(name))
     ]
     if bare.status_code == 200:
         return failed(
@@ -226,10 +219,10 @@ def _find_caching(config: Config, health: requests.Response) -> Generator[Check,
             f"{USER_CACHE} answers 200 without a token: what is in front keeps answers, and shows one person's to all",
             do,
         )
-    if _json(bare).get("error") == "invalid_token" or marks:
+    if parse_answer(bare.content).error == "invalid_token" or marks:
         sign = f" ({marks[0]}: {bare.headers[marks[0]]})" if marks else ""
         return failed("cache", f"{USER_CACHE} answers with what another request got: it is kept in front{sign}", do)
-    if number in health.headers and health.headers[number] == again.headers.get(number):
+    if request_id in health.headers and health.headers[request_id] == again.headers.get(request_id):
         return failed("cache", "/health is kept in front, and so may be user/cache: revoked people would go on", do)
     if "no-store" not in bare.headers.get("Cache-Control", ""):
         return failed(
@@ -240,12 +233,12 @@ def _find_caching(config: Config, health: requests.Response) -> Generator[Check,
     return None
 
 
-def _tells_of_a_hit(name: str, value: str | None) -> bool:
+def _shows_a_hit(name: str, value: str | None) -> bool:
     return value is not None and (name == "Age" or "HIT" in value.upper())
 
 
 def _check_address(config: Config, at: datetime) -> Checks:
-    """The address that a client makes up must not be the one that is recorded when terms are accepted."""
+    """Whether a client can forge the address that is recorded when it accepts terms."""
     if not config.secret_keys:
         return
     forged = {"X-Forwarded-For": FORGED, "X-Real-IP": FORGED, "Forwarded": f"for={FORGED}"}
@@ -254,27 +247,27 @@ def _check_address(config: Config, at: datetime) -> Checks:
     )
     if reply is None:
         return
-    seen = _json(reply).get("client")
-    if seen is None:
+    address = parse_answer(reply.content).client
+    if address is None:
         yield warning(
             "address",
             "the server does not say which address it sees: another DSG_SECRET_KEY, or another clock",
             "systemctl restart dsgserve, if the key was changed; timedatectl",
         )
-    elif seen == FORGED:
+    elif address == FORGED:
         yield failed(
             "address",
             "an X-Forwarded-For that a client makes up is believed: it is recorded as the address that accepts terms",
             "proxy_set_header X-Forwarded-For $remote_addr; as in nginx/dsg.conf",
         )
-    elif not _is_address(str(seen)):
+    elif not _is_address(address):
         yield warning(
             "address",
-            f"the server does not learn the clients' addresses ({seen or 'none'})",
+            f"the server does not learn the clients' addresses ({address or 'none'})",
             "proxy_set_header X-Forwarded-For $remote_addr; as in nginx/dsg.conf",
         )
     else:
-        yield ok("address", f"a forged X-Forwarded-For stays out: the server sees {seen}")
+        yield ok("address", f"a forged X-Forwarded-For stays out: the server sees {address}")
 
 
 def _is_address(text: str) -> bool:
@@ -287,5 +280,6 @@ def _is_address(text: str) -> bool:
     return False
 
 
-def _nobodys_token() -> str:
+def _random_token() -> str:
+    """A token that does not exist."""
     return f"doctor-{secrets.token_hex(8)}"

@@ -1,4 +1,4 @@
-"""The processes that run: on which sockets they answer, with which release, and what keeps them running."""
+"""The server processes: their sockets, their release, and the units that keep them running."""
 
 import os
 import re
@@ -6,28 +6,27 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dsgctl import __version__
 from dsgctl.config import Config
 from dsgctl.core import clock
-from dsgctl.json_text import NotJson, parse_object
 from dsgctl.operations.doctor.account import describe, find_account
+from dsgctl.operations.doctor.answer import Answer, parse_answer
 from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failed, ok, warning
 from dsgctl.store import process_registry
 from dsgctl.store.process_registry import Process
 
-SECONDS = 5
-_LONGEST = 64 * 1024  # bytes of an answer about health; more is none
+SECONDS = 5  # for a connection, and for systemctl
+_LONGEST = 64 * 1024  # bytes of an answer to GET /health that are read
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens, or should.
+    """An address on which a server listens, or should.
 
     Attributes:
         address: ``unix:PATH`` or ``HOST:PORT``.
-        process: who says that it listens there, if anybody does.
+        process: the registered process that listens there; None if there is none.
     """
 
     address: str
@@ -35,12 +34,13 @@ class Endpoint:
 
     @property
     def unit(self) -> str:
+        """The name of its service unit, without the suffix."""
         match = re.fullmatch(r"unix:.*/(dsgserve(?:@[^/]+)?)\.sock", self.address)
         return match[1] if match else "dsgserve"
 
 
 def find_endpoints(case: Case) -> list[Endpoint]:
-    """Every socket that a unit holds or a process listens on; that of DSG_PORT if there is none."""
+    """Every socket of a unit and every address of a registered process; if there is none, that of DSG_PORT."""
     endpoints = {f"unix:{path}": Endpoint(f"unix:{path}") for path in sorted(case.host.sockets.glob("dsgserve*.sock"))}
     for process in process_registry.list_running(case.config.database, now=clock.seconds()):
         for address in process.listening:
@@ -50,11 +50,12 @@ def find_endpoints(case: Case) -> list[Endpoint]:
 
 
 def check_servers(case: Case) -> Checks:
+    """Whether each server answers with this release, and nginx may connect to it."""
     endpoints = find_endpoints(case)
     for endpoint in endpoints:
         yield _check_endpoint(endpoint, case)
         yield from _check_proxy_access(endpoint, case.host)
-    for unit in _enabled(case.host, "dsgserve*.socket"):
+    for unit in _list_enabled(case.host, "dsgserve*.socket"):
         path = case.host.sockets / f"{unit.removesuffix('.socket')}.sock"
         if not path.exists():
             yield failed("server", f"{unit} is enabled, and {path} is not there", f"systemctl start {unit}")
@@ -66,7 +67,7 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
     if not case.host.has_systemd:
         do = "start it: dsgserve"
     try:
-        status, body = ask(where)
+        status, answer = ask(where)
     except ConnectionRefusedError:
         kind = "its file was left by a server that has ended" if where.startswith("unix:") else "no server runs there"
         return failed("server", f"does not answer on {where}: connection refused, {kind}{_state(endpoint, case)}", do)
@@ -82,7 +83,7 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
         )
     except OSError as error:
         return failed("server", f"does not answer on {where}: {error.strerror or 'it hung up'}", do)
-    version = body.get("version")
+    version = answer.version
     if status == 503:
         return failed(
             "server",
@@ -105,36 +106,32 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
 
 
 def _state(endpoint: Endpoint, case: Case) -> str:
-    """What systemd says of the unit, and whether a process runs elsewhere."""
+    """The state of the unit; empty without systemd."""
     if not case.host.has_systemd:
         return ""
     state = _systemctl("is-active", f"{endpoint.unit}.service") or "not there"
     return f"; {endpoint.unit}.service is {state}"
 
 
-def ask(address: str) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of ``GET /health``; 0 for what is no HTTP.
+def ask(address: str) -> tuple[int, Answer]:
+    """Status and answer of ``GET /health``; status 0 if the answer is not HTTP.
 
     Raises:
-        OSError: nobody answers.
+        OSError: there is no answer.
     """
-    with _connected(address) as client:
+    with _connect(address) as client:
         client.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        answer = b""
-        while len(answer) < _LONGEST and (part := client.recv(4096)):
-            answer += part
-    if not answer:
+        received = b""
+        while len(received) < _LONGEST and (part := client.recv(4096)):
+            received += part
+    if not received:
         raise ConnectionResetError
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     status = re.match(rb"HTTP/1\.[01] (\d{3})", head)
-    try:
-        parsed = parse_object(body)
-    except NotJson:
-        parsed = {}
-    return int(status[1]) if status else 0, parsed
+    return int(status[1]) if status else 0, parse_answer(body)
 
 
-def _connected(address: str) -> socket.socket:
+def _connect(address: str) -> socket.socket:
     if address.startswith("unix:"):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(SECONDS)
@@ -146,12 +143,12 @@ def _connected(address: str) -> socket.socket:
         return client
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  where it listens, not we
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  the server listens there
     return socket.create_connection((everywhere.get(host, host), int(port)), timeout=SECONDS)
 
 
 def _check_proxy_access(endpoint: Endpoint, host: Host) -> Checks:
-    """nginx's workers are another user, who must be let through to the socket."""
+    """nginx's workers run as another user, who needs write access to the socket."""
     path = Path(endpoint.address.removeprefix("unix:"))
     account = find_account(host.proxy_user) if endpoint.address.startswith("unix:") and os.geteuid() == 0 else None
     if account is not None and path.exists() and not account.may(path, "w"):
@@ -162,19 +159,19 @@ def _check_proxy_access(endpoint: Endpoint, host: Host) -> Checks:
         )
 
 
-# What keeps them running
+# Units
 
 
 def check_units(case: Case) -> Checks:
-    """What starts with the host, and what systemd gave up."""
+    """The units that start with the host, and those that failed."""
     host = case.host
-    dead = sorted(link.name for link in host.units.glob("*.wants/dsg*") if link.is_symlink() and not link.exists())
-    for name in dead:
+    dangling = sorted(link.name for link in host.units.glob("*.wants/dsg*") if link.is_symlink() and not link.exists())
+    for name in dangling:
         yield failed("units", f"{name} is enabled, and its file is gone", f"make install, or systemctl disable {name}")
     if not host.has_systemd:
         yield warning("units", "systemd does not run here", "something else must keep dsgserve running")
         return
-    if sockets := _enabled(host, "dsgserve*.socket"):
+    if sockets := _list_enabled(host, "dsgserve*.socket"):
         yield ok("units", f"{', '.join(sockets)}: enabled")
     else:
         yield warning(
@@ -183,7 +180,7 @@ def check_units(case: Case) -> Checks:
             "systemctl enable --now dsgserve.socket dsgserve",
         )
     for name in _wanted_timers(case.config):
-        if _enabled(host, name):
+        if _list_enabled(host, name):
             yield ok("units", f"{name} is enabled")
         else:
             yield warning("units", f"{name} is not enabled", f"systemctl enable --now {name}")
@@ -198,14 +195,14 @@ def _wanted_timers(config: Config) -> list[str]:
     return ["dsg-prune.timer", *(["dsg-backup.timer"] if config.backup_dir is not None else [])]
 
 
-def _enabled(host: Host, pattern: str) -> list[str]:
-    """The units that start with the host: systemd's links, which are there whether or not it runs."""
+def _list_enabled(host: Host, pattern: str) -> list[str]:
+    """The units that start with the host, from systemd's links, which exist even if systemd does not run."""
     return sorted({link.name for link in host.units.glob(f"*.wants/{pattern}")})
 
 
 def _systemctl(*words: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603  our own words
+        done = subprocess.run(  # noqa: S603  constant words, and names of units
             ["systemctl", *words],  # noqa: S607
             capture_output=True,
             text=True,

@@ -419,7 +419,7 @@ def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: W
     refused = filled.quick("user", "add", "Ada@new.example.org")
     assert refused.code == 4
     assert "dsgctl user set ada@example.org --email ada@new.example.org" in refused.err
-    found = [check.found for check in check_people(SqliteDatabase(filled.database))]
+    found = [check.finding for check in check_people(SqliteDatabase(filled.database))]
     assert found == [
         "ada@example.org signs in as ada@new.example.org now",
         "ken@gmail.com and k.en+lab@googlemail.com are probably one person",

@@ -17,4 +17,4 @@ def test_the_operating_systems_refusals_are_told_with_their_cause() -> None:
         (9999, "ls -ld"),
     ):
         check = explain_os_error("disk", OSError(number, os.strerror(number), "/x"))
-        assert check.found.startswith("/x: ") and do in check.do and "service's user" not in check.do
+        assert check.finding.startswith("/x: ") and do in check.advice and "service's user" not in check.advice

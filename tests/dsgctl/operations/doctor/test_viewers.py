@@ -50,15 +50,15 @@ def test_a_pattern_of_viewers_is_tried(pattern: str, said: str | None) -> None:
 
     (check,) = check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern}))
     if said is None:
-        assert check.status == "ok" and "of the well-known viewers it admits" in check.found
+        assert check.status == "ok" and "of the well-known viewers it admits" in check.finding
     else:
-        assert check.status == "failed" and said in check.found and check.do
+        assert check.status == "failed" and said in check.finding and check.advice
 
 
 def test_which_viewers_are_admitted_is_said() -> None:
 
     def said(pattern: str, **more: str) -> str:
-        return " ".join(check.found for check in check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern, **more})))
+        return " ".join(check.finding for check in check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern, **more})))
 
     both_known = r"https://(spelunker\.cave-explorer\.org|neuroglancer-demo\.appspot\.com)"
     assert "admits https://neuroglancer-demo.appspot.com, https://spelunker.cave-explorer.org" in said(both_known)
