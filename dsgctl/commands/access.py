@@ -11,7 +11,9 @@ from dsgctl.core.access_explanation import ExplainedGrant, ExplainedLocation, Ex
 from dsgctl.core.clock import now
 from dsgctl.core.errors import NotFound
 from dsgctl.core.rules import access
-from dsgctl.core.rules.access import PrincipalSnapshot, Reason
+from dsgctl.core.rules.access import Reason
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
+from dsgctl.wire_contract import accept_path, build_user_cache
 
 
 @click.group()
@@ -39,7 +41,7 @@ def show(session: Session, who: str, service: str | None) -> None:
     if not principal.active and session.output.format == "table":
         parent = "" if principal.ended_by == principal.label else f" with {principal.ended_by}"
         echo(f"{who} is disabled{parent}: the server answers 401", err=True)
-    session.output.one(access.build_user_cache(principal, now()), value="permissions_v2")
+    session.output.one(build_user_cache(principal, now()), value="permissions_v2")
 
 
 @subcommand(command, "check", example="dsgctl access check ada@example.org fish2 view && echo in")
@@ -81,7 +83,7 @@ def explain(session: Session, who: str, dataset: str, permission: str, *, servic
             principal,
             decision,
             at,
-            origin=session.config.origin,
+            accept_url=lambda terms_id: session.config.origin + accept_path(terms_id),
             reader=Reader(is_operator=session.on_behalf is None, delegate=session.delegate),
         )
         acceptor = access_explanation.find_acceptor(session.database, principal)

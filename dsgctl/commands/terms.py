@@ -12,6 +12,7 @@ from dsgctl.commands.session import Session
 from dsgctl.core import terms, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
+from dsgctl.wire_contract import accept_path
 
 
 @click.group()
@@ -72,7 +73,7 @@ def list_(session: Session) -> None:
 def show(session: Session, terms_id: int) -> None:
     """The text, and where to accept it."""
     record = terms.show(session.database, terms_id)
-    record["accept_url"] = session.config.origin + record.pop("accept_path")
+    record["accept_url"] = session.config.origin + accept_path(terms_id)
     session.output.one(record, value="text")
 
 
@@ -114,7 +115,7 @@ def accept(session: Session, terms_id: int, email: str) -> None:
 def pending(session: Session, user: str | None, dataset: str | None) -> None:
     """Who has a grant that only terms hold back, and where to accept them."""
     rows = (
-        {**row, "accept_url": session.config.origin + terms.accept_path(row["terms"])}
+        {**row, "accept_url": session.config.origin + accept_path(row["terms"])}
         for row in terms.list_pending(session.database, now(), email=user, dataset=dataset)
         if session.delegate is None or session.delegate.oversees(row["dataset"], row["user"])
     )

@@ -1,18 +1,22 @@
 """Why somebody may or may not do something with a dataset, and what to do next: the answer of ``access explain``."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import locations, snapshots, terms, withdrawals
+from dsgctl.core import locations, snapshots, withdrawals
 from dsgctl.core.access_report import may_see
 from dsgctl.core.delegation import Delegate
-from dsgctl.core.rules import access, buckets, levels
-from dsgctl.core.rules.access import Decision, PrincipalSnapshot, Reason
+from dsgctl.core.rules import buckets, levels
+from dsgctl.core.rules.access import Decision, Reason
 from dsgctl.core.rules.buckets import BucketReason
+from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
+
+AcceptUrl = Callable[[int], str]
 
 
 class ExplainedGrant(TypedDict):
@@ -103,17 +107,23 @@ class Reader:
     is_operator: bool = True
     delegate: Delegate | None = None
 
-    def may_see(self, principal: PrincipalSnapshot, grant: access.Grant) -> bool:
+    def may_see(self, principal: PrincipalSnapshot, grant: Grant) -> bool:
         return may_see(self.delegate, principal, grant)
 
 
 def explain(
-    database: Database, principal: PrincipalSnapshot, decision: Decision, at: datetime, *, origin: str, reader: Reader
+    database: Database,
+    principal: PrincipalSnapshot,
+    decision: Decision,
+    at: datetime,
+    *,
+    accept_url: AcceptUrl,
+    reader: Reader,
 ) -> Explanation:
     """Explain a decision about a principal. Call it in a `Database.snapshot`.
 
     Args:
-        origin: of the gateway, for the addresses of its pages.
+        accept_url: returns the address at which terms are accepted, by their id.
         reader: what they may not see is left out.
     """
     acceptor = find_acceptor(database, principal)
@@ -128,18 +138,18 @@ def explain(
         "grants": [_describe_grant(grant) for grant in decision.grants if reader.may_see(principal, grant)],
         "expired_grants": [_describe_grant(grant) for grant in decision.expired if reader.may_see(principal, grant)],
         "missing_terms": [
-            {"id": missing.id, "name": missing.name, "accept_url": origin + terms.accept_path(missing.id)}
+            {"id": missing.id, "name": missing.name, "accept_url": accept_url(missing.id)}
             for missing in decision.missing
         ],
         "locations": _list_locations(database, principal, decision.dataset, at, reader),
-        "notes": _list_notes(database, principal, decision, origin, reader),
+        "notes": _list_notes(database, principal, decision, accept_url, reader),
         "next": _next_command(principal, decision, acceptor)
         if reader.delegate is None
-        else _next_step(reader.delegate, principal, decision, origin),
+        else _next_step(reader.delegate, principal, decision, accept_url),
     }
 
 
-def _describe_grant(grant: access.Grant) -> ExplainedGrant:
+def _describe_grant(grant: Grant) -> ExplainedGrant:
     return {
         "id": grant.id,
         "permission": grant.permission,
@@ -176,7 +186,11 @@ def _list_locations(
 
 
 def _list_notes(
-    database: Database, principal: PrincipalSnapshot, decision: Decision, origin: str, reader: Reader
+    database: Database,
+    principal: PrincipalSnapshot,
+    decision: Decision,
+    accept_url: AcceptUrl,
+    reader: Reader,
 ) -> list[str]:
     notes = []
     if principal.admin:
@@ -185,14 +199,19 @@ def _list_notes(
         notes.append("a child account: the parent's acceptances of terms count")
     dataset = principal.datasets.get(decision.dataset)
     if dataset and dataset.public and not decision.holds:
-        notes += _explain_public_dataset(database, principal, dataset, origin, reader)
+        notes += _explain_public_dataset(database, principal, decision, accept_url, reader)
     return notes
 
 
 def _explain_public_dataset(
-    database: Database, principal: PrincipalSnapshot, dataset: access.Dataset, origin: str, reader: Reader
+    database: Database,
+    principal: PrincipalSnapshot,
+    decision: Decision,
+    accept_url: AcceptUrl,
+    reader: Reader,
 ) -> list[str]:
     """How a principal without a permission on a public dataset gets view."""
+    dataset = principal.datasets[decision.dataset]
     own = dataset.own_terms
     if dataset.name in withdrawals.list_datasets(database, principal.id):
         return ["public, but view was taken from them here: it comes back with a grant, and not with terms"]
@@ -201,9 +220,9 @@ def _explain_public_dataset(
         if not reader.is_operator:  # only an operator can add terms
             return [note]
         return [f"{note}; dsgctl terms add NAME --file FILE --dataset {shlex.quote(dataset.name)}"]
-    if own.id in principal.accepted or principal.service_account:
+    if own not in decision.missing:
         return []
-    return [f"public: view is theirs once they accept at {origin}{terms.accept_path(own.id)}"]
+    return [f"public: view is theirs once they accept at {accept_url(own.id)}"]
 
 
 def _next_command(principal: PrincipalSnapshot, decision: Decision, acceptor: str) -> str:
@@ -227,12 +246,12 @@ def _next_command(principal: PrincipalSnapshot, decision: Decision, acceptor: st
             return f"dsgctl grant add {dataset} {decision.permission} --{noun} {who}"
 
 
-def _next_step(delegate: Delegate, principal: PrincipalSnapshot, decision: Decision, origin: str) -> str:
+def _next_step(delegate: Delegate, principal: PrincipalSnapshot, decision: Decision, accept_url: AcceptUrl) -> str:
     """What a delegate can do now themselves."""
     who, dataset, permission = shlex.quote(principal.label), shlex.quote(decision.dataset), decision.permission
     match decision.reason:
         case Reason.TERMS_MISSING:
-            return f"accept at {origin}{terms.accept_path(decision.missing[0].id)}"
+            return f"accept at {accept_url(decision.missing[0].id)}"
         case Reason.NO_SUCH_PERMISSION:
             return f"dsgctl access explain {who} {dataset} view"
         case Reason.GRANTED if delegate.manages(decision.dataset):

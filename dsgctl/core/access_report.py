@@ -7,7 +7,8 @@ from typing import TypedDict
 from dsgctl.core import datasets, snapshots
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.rules import access
-from dsgctl.core.rules.access import Decision, Grant, PrincipalSnapshot
+from dsgctl.core.rules.access import Decision
+from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.store import Database
 
 
@@ -60,7 +61,7 @@ def _read_access(database: Database, at: datetime, names: Sequence[str]) -> Iter
             for principal in snapshots.read_dataset_holders(database, name):
                 decisions: dict[str, Decision] = {}
                 for grant in sorted(principal.grants, key=lambda grant: grant.id):
-                    if not grant.counts(at):
+                    if not grant.is_active(at):
                         continue  # it gives nothing; 'dsgctl grant list' has it
                     if grant.permission not in decisions:
                         decisions[grant.permission] = access.decide(principal, name, grant.permission, at)

@@ -7,7 +7,8 @@ from typing import Any
 
 from dsgctl.core import withdrawals
 from dsgctl.core.rules import access, levels
-from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
+from dsgctl.core.rules.terms import Terms, list_missing
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.queries import JOIN, fn
@@ -43,7 +44,7 @@ class Entry:
     name: str
     description: str
     permission: str | None
-    missing: access.Terms | None
+    missing: Terms | None
     versions: tuple[str, ...] = ()
     more_versions: int = 0
     places: tuple[Place, ...] = ()
@@ -80,16 +81,16 @@ def catalogue(database: Database, known: PrincipalSnapshot, at: datetime, *, wor
     names = sorted(held) + sorted(
         name
         for name, dataset in known.datasets.items()
-        if dataset.public and name not in held and name not in withdrawn and _unaccepted_own(known, name)
+        if dataset.public and name not in held and name not in withdrawn and _missing_own_terms(known, name, at)
     )
     chosen = _matching(database, known, names, words.casefold().split()) if words.strip() else names
     shown = chosen[start : start + most]
     return Part(tuple(_entries(database, known, at, shown, held)), len(chosen), len(names))
 
 
-def _unaccepted_own(known: PrincipalSnapshot, name: str) -> access.Terms | None:
-    own = known.datasets[name].own_terms
-    return own if own is not None and own.id not in known.accepted and not known.service_account else None
+def _missing_own_terms(known: PrincipalSnapshot, name: str, at: datetime) -> Terms | None:
+    missing = list_missing(known, known.datasets[name].terms, at)
+    return next((terms for terms in missing if terms.own), None)
 
 
 def _matching(database: Database, known: PrincipalSnapshot, names: list[str], words: list[str]) -> list[str]:
@@ -114,7 +115,7 @@ def _entries(
             name,
             described.get(name, ""),
             levels.find_highest(held[name]) if name in held else None,
-            _unaccepted_own(known, name),
+            _missing_own_terms(known, name, at),
             tuple(versions[name][:MOST_PARTS]),
             max(0, len(versions[name]) - MOST_PARTS),
             tuple(places[name][:MOST_PARTS]),

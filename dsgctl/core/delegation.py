@@ -19,7 +19,7 @@ from dsgctl.core import account_status, snapshots, users
 from dsgctl.core.delegated_grants import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.rules import access, levels
-from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.core.validation import email_key
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -200,7 +200,7 @@ class Delegate:
                     what = f"{permission} on {dataset}" if self.knows(dataset) else "more than they have"
                     self._refuse(f"put anybody into {group}", f"it gives {what}: not theirs to give, or not so long")
 
-    def _holds(self, dataset: str) -> list[access.Grant]:
+    def _holds(self, dataset: str) -> list[Grant]:
         """The grants by which they may decide anything about a dataset now."""
         if not self.facts.active or dataset not in self.facts.datasets:
             return []
@@ -209,7 +209,7 @@ class Delegate:
         return [
             grant
             for grant in self.facts.grants
-            if grant.dataset == dataset and grant.permission in levels.GIVES_SOMETHING and grant.counts(self.at)
+            if grant.dataset == dataset and grant.permission in levels.GIVES_SOMETHING and grant.is_active(self.at)
         ]
 
     def _passing(self, dataset: str, permission: str, version: str | None, held: tuple[str, ...]) -> datetime:

@@ -5,14 +5,16 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from dsgctl.core import datasets, grants, services, snapshots, users, validation, versions, withdrawals
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.grant_targets import Subject, Target, principal_subject
 from dsgctl.core.rules import access, levels
-from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.rules import terms as rule
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
+from dsgctl.core.rules.terms import TermsStatus
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Acceptance, Terms
@@ -116,9 +118,9 @@ def is_own_of_dataset(database: Database, found: Terms) -> bool:
     return database.first(m.Dataset.select().where(m.Dataset.own_terms_id == found.id)) is not None
 
 
-def accept_path(terms_id: int) -> str:
-    """Where on the server a person reads and accepts these terms (contract.md, "Terms pages")."""
-    return f"/api/v1/tos/{terms_id}/accept"
+def find_status(database: Database, document: Terms, at: datetime) -> TermsStatus:
+    """Whether terms are in force at a moment, and if not, why."""
+    return _as_rule(_find_row(database, document.id), own=is_own_of_dataset(database, document)).status(at)
 
 
 def add(
@@ -265,7 +267,7 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
             f"terms {terms_id} are {own_of.name}'s own, which count whatever their dates",
             "retire them on the day",
         )
-    if own_of is None and access.is_retired(found.retired, end):
+    if _as_rule(_find_row(change.database, terms_id), own=own_of is not None).status(end) is TermsStatus.RETIRED:
         return False
     end = min(filter(None, (found.retired, end)))
     change.database.run(Terms.update(retired=end).where(Terms.id == terms_id))
@@ -326,8 +328,36 @@ def _give_view(change: Change, dataset: str, subject: Subject) -> None:
     grants.add(change, subject, Target(dataset, levels.VIEW), for_ever=True, source="self-service")
 
 
-def list_terms(database: Database) -> Iterator[dict[str, Any]]:
-    """All terms, with what they are for, and how many have accepted them."""
+class TermsRow(TypedDict):
+    """A row of ``terms list``.
+
+    Attributes:
+        dataset, version, service: the names of what they are for.
+        own: they are the dataset's own terms now.
+        accepted: how many people have accepted them.
+    """
+
+    id: int
+    name: str
+    dataset: str | None
+    version: str | None
+    service: str | None
+    own: bool
+    effective: datetime
+    retired: datetime | None
+    accepted: int
+
+
+def list_terms(database: Database) -> Iterator[TermsRow]:
+    """All terms, by id."""
+    return _read_rows(database)
+
+
+def _find_row(database: Database, terms_id: int) -> TermsRow:
+    return next(_read_rows(database, Terms.id == terms_id))
+
+
+def _read_rows(database: Database, *conditions: Any) -> Iterator[TermsRow]:
     accepted = Acceptance.select(fn.count(Acceptance.principal)).where(Acceptance.terms == Terms.id)
     query = (
         Terms.select(
@@ -346,30 +376,33 @@ def list_terms(database: Database) -> Iterator[dict[str, Any]]:
         .join_from(Terms, m.Service, JOIN.LEFT_OUTER)
         .order_by(Terms.id)
     )
-    for row in database.rows(query):
+    for row in database.rows(query.where(*conditions) if conditions else query, TermsRow):
         row["own"] = bool(row["own"])
         yield row
 
 
-def list_in_force(database: Database, at: datetime) -> list[dict[str, Any]]:
-    """The rows of `list_terms` that hold something back at this moment or will later.
+def list_in_force(database: Database, at: datetime) -> list[TermsRow]:
+    """The terms that are in force at a moment or will be later, by id."""
+    return [row for row in list_terms(database) if not _as_rule(row, own=row["own"]).is_over(at)]
 
-    A dataset's own terms count whatever their dates, while the dataset names them; those that it named before were
-    replaced, and hold nothing back. Terms of a version or a service count until they are retired.
-    """
-    return [
-        row
-        for row in list_terms(database)
-        if row["own"] or ((row["version"] or row["service"]) and not access.is_retired(row["retired"], at))
-    ]
+
+def _as_rule(row: TermsRow, *, own: bool) -> rule.Terms:
+    return rule.Terms(
+        row["id"],
+        row["name"],
+        row["effective"],
+        row["retired"],
+        row["dataset"] or "",
+        own,
+        row["version"],
+        row["service"],
+    )
 
 
 def show(database: Database, terms_id: int) -> dict[str, Any]:
     found = find(database, terms_id)
-    row = next(row for row in list_terms(database) if row["id"] == terms_id)
     return {
-        **row,
-        "accept_path": accept_path(terms_id),
+        **_find_row(database, terms_id),
         "invite_token": found.invite_token,
         "text": found.text,
     }
@@ -403,7 +436,7 @@ def list_pending(
                         continue
                     if name not in access.granted_permissions(known, at):
                         continue
-                    for terms, of_service in access.missing_terms(known, known.datasets[name], at):
+                    for terms in access.missing_terms(known, known.datasets[name], at):
                         if (known.id, terms.id) in seen:
                             continue
                         seen.add((known.id, terms.id))
@@ -412,5 +445,5 @@ def list_pending(
                             "dataset": name,
                             "terms": terms.id,
                             "name": terms.name,
-                            "service": service if of_service else None,
+                            "service": terms.service,
                         }

@@ -1,7 +1,7 @@
 """Writes a policy file that matches the database: applying it changes nothing."""
 
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import yaml
 
@@ -169,7 +169,7 @@ def _build_dataset(database: Database, name: str) -> DatasetEntry:
     return entry
 
 
-def _build_terms(database: Database, row: dict[str, Any]) -> TermsEntry:
+def _build_terms(database: Database, row: terms.TermsRow) -> TermsEntry:
     """The entry of a row of `terms.list_in_force`."""
     scope: Scope = {}
     if row["version"]:

@@ -14,12 +14,13 @@ from urllib.parse import urlencode, urlsplit
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import buckets, clock, snapshots, terms, token_checks, validation
+from dsgctl.core import buckets, clock, snapshots, token_checks, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules.buckets import BucketDecision, BucketReason, decide_bucket_access
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgctl.store.models import Principal
+from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, signing
 from dsgserve.http.requests import is_deliberate, json_object, present_token, query_value, query_values, wants_page
@@ -283,7 +284,7 @@ def _refuse_bucket(gateway: Gateway, decision: BucketDecision) -> Refusal:
     gateway.metrics.add("gcs_tokens_refused")
     details: dict[str, object] = {}
     if decision.reason is BucketReason.TOS_REQUIRED:
-        paths = [terms.accept_path(one.id) for one in decision.missing]
+        paths = [accept_path(one.id) for one in decision.missing]
         details["url"] = gateway.config.origin + (paths[0] if len(paths) == 1 else "/activate")
         details["missing_tos"] = [
             {"tos_id": one.id, "tos_name": one.name, "url": gateway.config.origin + path}

@@ -9,10 +9,10 @@ from bottle import HTTPResponse
 
 from dsgctl.core import clock, terms
 from dsgctl.core.catalogue import Entry, Place, catalogue
-from dsgctl.core.rules import access
-from dsgctl.core.rules.access import PendingTerms
+from dsgctl.core.rules.pending_terms import PendingTerms
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store.models import Principal
+from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import number
 from dsgserve.http.requests import query_value
@@ -101,7 +101,7 @@ def show(gateway: Gateway, request: Request[Login | TokenError | None]) -> HTTPR
     return page(
         "landing",
         title="Your datasets",
-        display_name=access.public_name(snapshot),
+        display_name=snapshot.public_name,
         account=snapshot.label,
         another=another_account("/"),
         admin=snapshot.admin,
@@ -127,7 +127,7 @@ def _page_url(words: str, start: int) -> str:
 
 
 def _make_item(gateway: Gateway, entry: Entry) -> DatasetItem:
-    accept = f"{terms.accept_path(entry.missing.id)}?next=/" if entry.missing else ""
+    accept = f"{accept_path(entry.missing.id)}?next=/" if entry.missing else ""
     return DatasetItem(entry, accept, tuple(_make_source(gateway, entry, place) for place in entry.places))
 
 
@@ -142,9 +142,9 @@ def _list_to_accept(pending_terms: Iterable[PendingTerms]) -> list[PendingItem]:
     by_id = {pending.terms.id: pending for pending in reversed(tuple(pending_terms)) if pending.reached}
     return [
         PendingItem(
-            pending.terms.name, pending.dataset, pending.version, f"{terms.accept_path(pending.terms.id)}?next=/"
+            pending.terms.name, pending.terms.dataset, pending.terms.version, f"{accept_path(pending.terms.id)}?next=/"
         )
-        for pending in sorted(by_id.values(), key=lambda pending: (pending.dataset, pending.terms.id))
+        for pending in sorted(by_id.values(), key=lambda pending: (pending.terms.dataset, pending.terms.id))
     ]
 
 
@@ -153,6 +153,6 @@ def _list_accepted(gateway: Gateway, principal: Principal) -> list[AcceptedItem]
         return []
     rows = terms.list_accepted_by(gateway.reader, principal.parent_id or principal.id)
     return [
-        AcceptedItem(row["name"], f"{row['accepted']:%Y-%m-%d}", terms.accept_path(row["id"]))
+        AcceptedItem(row["name"], f"{row['accepted']:%Y-%m-%d}", accept_path(row["id"]))
         for row in islice(rows, MAX_ACCEPTED)
     ]

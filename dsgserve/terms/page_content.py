@@ -7,8 +7,9 @@ from urllib.parse import parse_qs, urlencode
 from bottle import HTTPResponse
 
 from dsgctl.core import terms
-from dsgctl.core.rules.access import PendingTerms
+from dsgctl.core.rules.pending_terms import PendingTerms
 from dsgctl.store.models import Terms
+from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, redirects
 from dsgserve.http.responses import another_account, page
@@ -42,7 +43,7 @@ class Navigation:
 
     def accept_url(self, terms_id: int) -> str:
         """The page of one document, with the same target."""
-        return terms.accept_path(terms_id) + (f"?{urlencode({self.field: self.target})}" if self.target else "")
+        return accept_path(terms_id) + (f"?{urlencode({self.field: self.target})}" if self.target else "")
 
 
 def target_field(target: str) -> str:
@@ -149,7 +150,7 @@ def document_page(
         place=_name_site(gateway, navigation.target),
         accepted=accepted,
         note=note,
-        save=f"{terms.accept_path(document.id)}?save=1",
+        save=f"{accept_path(document.id)}?save=1",
         parent=login.principal.parent_id is not None,
         account=login.principal.label,
         another=another_account(navigation.here),
@@ -187,7 +188,7 @@ def _make_entry(
         id=document.id,
         name=document.name,
         html=gateway.documents.html(document.text, top),
-        action=terms.accept_path(document.id),
+        action=accept_path(document.id),
         proof=form_proofs.sign_form(gateway, login, document.id),
         concerns=concerns,
         following=following,
@@ -205,9 +206,10 @@ def _make_links(
 
 
 def _describe_concern(pending: PendingTerms) -> str:
-    version = f", version {pending.version}" if pending.version else ""
-    service = f", in {pending.service}" if pending.service else ""
-    return f"{pending.dataset}{version}{service}" if pending.dataset else ""
+    terms = pending.terms
+    version = f", version {terms.version}" if terms.version else ""
+    service = f", in {terms.service}" if terms.service else ""
+    return f"{terms.dataset}{version}{service}" if terms.dataset else ""
 
 
 # Where a target leads in the end

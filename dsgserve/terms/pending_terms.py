@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from dsgctl.core import clock, logins, snapshots, withdrawals
-from dsgctl.core.rules import access
-from dsgctl.core.rules.access import PendingTerms, PrincipalSnapshot
+from dsgctl.core.rules.pending_terms import PendingTerms, list_pending_terms
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.login.authentication import Login
@@ -26,18 +26,19 @@ def read_pending(
         withdrawn = withdrawals.list_datasets(gateway.reader, principal.id)
     pending_terms = [
         pending
-        for pending in access.list_pending_terms(snapshot, version_terms, clock.now())
-        if (dataset is None or _concerns(pending, dataset)) and (pending.reached or pending.dataset not in withdrawn)
+        for pending in list_pending_terms(snapshot, version_terms, clock.now())
+        if (dataset is None or _concerns(pending, dataset))
+        and (pending.reached or pending.terms.dataset not in withdrawn)
     ]
     return snapshot, tuple(sorted(pending_terms, key=lambda pending: not pending.reached))
 
 
 def _concerns(pending: PendingTerms, name: str) -> bool:
     """Whether the terms are of this dataset, or of this version ``NAME:VERSION``. Names can have colons too."""
-    if pending.dataset == name:
+    if pending.terms.dataset == name:
         return True
     dataset, colon, version = name.rpartition(":")
-    return bool(colon) and pending.dataset == dataset and pending.version in (None, version)
+    return bool(colon) and pending.terms.dataset == dataset and pending.terms.version in (None, version)
 
 
 def list_pending(

@@ -8,10 +8,11 @@ from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core import clock, snapshots, terms
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
-from dsgctl.core.rules import access
+from dsgctl.core.rules.terms import TermsStatus
 from dsgctl.core.terms import Readable
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Terms
+from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import number
 from dsgserve.http.requests import form, query_value
@@ -44,7 +45,7 @@ def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refus
     terms_id = request.numbers.get("terms_id")
     proofs = _read_proofs(fields) if terms_id is None else {terms_id: fields.get("form") or ""}
     target = request.target
-    page_path = terms.accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
+    page_path = accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
     again = page_path + (f"?{urlencode({page_content.target_field(target): target})}" if target else "")
     logins = authentication.authenticate_all_cookies(gateway, request.http)
     if not logins:
@@ -172,7 +173,7 @@ def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite:
 
 def _is_retired(gateway: Gateway, document: Terms) -> bool:
     """Whether the terms no longer count. The terms of a dataset itself count whatever their dates."""
-    return access.is_retired(document.retired, clock.now()) and not terms.is_own_of_dataset(gateway.reader, document)
+    return terms.find_status(gateway.reader, document, clock.now()) is TermsStatus.RETIRED
 
 
 def _fragment(request: BaseRequest, target: str) -> str:

@@ -17,6 +17,7 @@ from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import Database
 from dsgctl.store.database import ChangeRecord
 from dsgctl.store.migrations import require_latest
+from dsgctl.wire_contract import build_user_cache
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.metrics import Metrics
 
@@ -188,7 +189,7 @@ class ResponseCache:
                 refusal = CachedResponse(status.problem, b"", status.token.id, revision, revision, cache_keys, until)
                 return refusal, status.cacheable
             snapshot = snapshots.read_principal(self._database, status.principal, service=service)
-        body = json.dumps(access.build_user_cache(snapshot, at), ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(build_user_cache(snapshot, at), ensure_ascii=False, separators=(",", ":")).encode()
         until = _seconds(access.earliest((status.changes_at, access.next_change(snapshot, at)), at))
         response = CachedResponse(None, body, status.token.id, revision, revision, cache_keys, until)
         return response, status.cacheable

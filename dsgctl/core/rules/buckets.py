@@ -11,7 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from dsgctl.core.rules import boundary
-from dsgctl.core.rules.access import PrincipalSnapshot, Terms, grant_reaches, list_unaccepted, missing_terms
+from dsgctl.core.rules.access import grant_reaches
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
+from dsgctl.core.rules.terms import Terms, list_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,11 @@ def _decide_location(facts: PrincipalSnapshot, location: Location, at: datetime)
     if dataset is None:
         return BucketReason.NO_PERMISSION, []
     may_view = grant_reaches(facts, location.dataset, location.version, at)
-    held_back = [terms for terms, of_service in missing_terms(facts, dataset, at) if not of_service]
-    by_accepting = dataset.public and bool(held_back)
-    held_back += list_unaccepted(facts, location.terms, at)
-    if held_back and (may_view or by_accepting):
-        return BucketReason.TOS_REQUIRED, held_back
+    missing = list_missing(facts, (terms for terms in dataset.terms if terms.service is None), at)
+    by_accepting = dataset.public and bool(missing)
+    missing += list_missing(facts, location.terms, at)
+    if missing and (may_view or by_accepting):
+        return BucketReason.TOS_REQUIRED, missing
     if not may_view:
         return BucketReason.NO_PERMISSION, []
     if boundary.find_problem(location.bucket, location.prefix):

@@ -10,7 +10,7 @@ import pytest
 
 from dsgctl.core import audit
 from dsgctl.core.errors import DsgError
-from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.service_accounts import find_principal
 from dsgctl.core.snapshots import read_principal
 from dsgctl.core.transaction import begin_change

@@ -240,7 +240,7 @@ class Lab:
                 has = {
                     (grant.version, level)
                     for grant in known[who].grants
-                    if grant.counts(at)
+                    if grant.is_active(at)
                     for level in included(grant.permission)
                 }
                 assert has <= allowed[who], (who, later, has - allowed[who])

@@ -8,7 +8,7 @@ import pytest
 from dsgctl.core import datasets, grants, groups, offboarding, service_accounts, tokens, users, versions
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
-from dsgctl.core.rules.access import build_user_cache
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 ANA, BEA, KID = "ana@x.org", "bea@x.org", "kid@x.org"

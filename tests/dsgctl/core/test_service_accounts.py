@@ -7,9 +7,9 @@ import pytest
 from dsgctl.core import datasets, grants, service_accounts, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
-from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import models as m
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 
@@ -104,7 +104,7 @@ def test_another_principal_is_not_found(run: Run, who: str) -> None:
 
 def test_the_address_that_user_cache_tells_names_the_account(run: Run) -> None:
     run(service_accounts.add, "bot")
-    told = access.build_user_cache(run.facts("bot"), AT)
+    told = build_user_cache(run.facts("bot"), AT)
     assert service_accounts.find_principal(run.database, told["email"]).slug == told["name"] == "bot"
 
 

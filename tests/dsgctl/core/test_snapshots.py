@@ -23,6 +23,7 @@ from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from dsgctl.core.token_checks import PresentedToken, TokenError
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import AT, Run
 
 ANA = "ana@x.org"
@@ -56,7 +57,7 @@ def test_a_group_that_was_deleted_gives_nothing(run: Run) -> None:
     assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
     shell(run, "DELETE FROM groups")
     assert reasons(run) == [Reason.NO_GRANT]
-    assert access.build_user_cache(run.facts(ANA), AT)["datasets_admin"] == []
+    assert build_user_cache(run.facts(ANA), AT)["datasets_admin"] == []
 
 
 def test_a_version_that_was_deleted_does_not_become_the_whole_dataset(run: Run) -> None:
@@ -72,7 +73,7 @@ def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:
     run(grants.add, subject, Target("fish2", "view"))
     shell(run, "DELETE FROM datasets")
     assert access.decide(run.facts(ANA, also="fish2"), "fish2", "view", AT).reason is Reason.NO_SUCH_DATASET
-    assert access.build_user_cache(run.facts(ANA), AT)["permissions_v2_ignore_tos"] == {}
+    assert build_user_cache(run.facts(ANA), AT)["permissions_v2_ignore_tos"] == {}
 
 
 def test_the_token_of_somebody_who_was_deleted_is_nobodys(run: Run) -> None:

@@ -50,7 +50,6 @@ def test_terms_have_what_was_said_and_a_token_that_nobody_guesses(run: Run) -> N
         "effective": AT + DAY,
         "retired": None,
         "accepted": 0,
-        "accept_path": f"/api/v1/tos/{document.id}/accept",
         "text": "# Be kind",
     }
 

@@ -27,7 +27,6 @@ from dsgctl.core import (
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.grant_targets import principal_subject
-from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
@@ -36,6 +35,7 @@ from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import Run, refused
 
 ORIGINAL = Path(__file__).parents[2] / "fixtures" / "datasetgateway.sqlite3"
@@ -357,7 +357,7 @@ def test_user_cache_is_what_the_original_answered(here: Database, answer: dict[s
     if expected["status"] == 200:
         assert token.principal is not None
         known = snapshots.read_principal(here, token.principal, service=service or None)
-        body = json.loads(json.dumps(access.build_user_cache(known, ANSWERED)))
+        body = json.loads(json.dumps(build_user_cache(known, ANSWERED)))
         if answer["kind"] == "service-account":
             body["id"] = expected["json"]["id"]
         assert as_sets(body) == as_sets(expected["json"])

@@ -11,13 +11,13 @@ import pytest
 from dsgctl.core import audit, datasets, grants, locations, services, snapshots, token_checks, users, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import principal_subject
-from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.importers import datasetgateway
 from dsgctl.importers.datasetgateway import releases
 from dsgctl.importers.engine.report import BadRows, Report
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
+from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run, refused
 from tests.dsgctl.importers.test_datasetgateway import ANSWERED, ANSWERS, ORIGINAL, as_sets, ids, spoil, there
@@ -68,7 +68,7 @@ def test_the_newest_release_gives_the_answers_of_the_original(
     if expected["status"] == 200:
         assert token.principal is not None
         known = snapshots.read_principal(imported, token.principal, service=service or None)
-        body = json.loads(json.dumps(access.build_user_cache(known, ANSWERED)))
+        body = json.loads(json.dumps(build_user_cache(known, ANSWERED)))
         if answer["kind"] == "service-account":
             body["id"] = expected["json"]["id"]
         # The newest release has no children of users any more; the recorded answers are of one that had.

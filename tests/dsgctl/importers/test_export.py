@@ -13,13 +13,13 @@ from hypothesis import given
 
 from dsgctl.core import audit, groups, snapshots, terms, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.users import NewUser
 from dsgctl.importers import export as export_importer
 from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
 from dsgctl.transfer import export
+from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run, refused
 from tests.dsgctl.core.rules.test_access_against_contract import Stored, World, all_facts, examples, worlds
@@ -51,9 +51,7 @@ class TestTheSame:
                 continue
             for service in (None, "celltyping", "nosuch"):
                 bodies = [
-                    json.dumps(
-                        access.build_user_cache(snapshots.read_principal(database, found, service=service), ANSWERED)
-                    )
+                    json.dumps(build_user_cache(snapshots.read_principal(database, found, service=service), ANSWERED))
                     for database, found in ((gateway, first.principal), (run.database, second.principal))
                 ]
                 assert bodies[0] == bodies[1]
@@ -120,8 +118,8 @@ class TestTheSame:
             assert rows_of(second) == rows_of(first)
             for service in (None, "clio"):
                 known, copied = all_facts(first, service), all_facts(second, service)
-                assert [access.build_user_cache(copied[number], AT) for number in known] == [
-                    access.build_user_cache(found, AT) for found in known.values()
+                assert [build_user_cache(copied[number], AT) for number in known] == [
+                    build_user_cache(found, AT) for found in known.values()
                 ]
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from dsgctl.core import audit, datasets, grants, groups, services, snapshots, terms, token_checks, users
 from dsgctl.core.errors import Conflict, DsgError, Invalid
-from dsgctl.core.rules import access
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.core.transaction import begin_change
 from dsgctl.core.validation import has_control
@@ -20,6 +19,7 @@ from dsgctl.importers import middle_auth
 from dsgctl.importers.engine.report import BadRows, Report
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import Run, refused
 from tests.dsgctl.importers import middle_auth as there
 from tests.dsgctl.importers.test_datasetgateway import as_sets
@@ -73,9 +73,7 @@ class TestAnswers:
             return
         assert token.problem is None
         assert token.principal is not None
-        body = json.loads(
-            json.dumps(access.build_user_cache(snapshots.read_principal(here, token.principal), ANSWERED))
-        )
+        body = json.loads(json.dumps(build_user_cache(snapshots.read_principal(here, token.principal), ANSWERED)))
         body, expected = as_sets(body), as_sets(answer["json"])
         assert {key: body[key] for key in SAME} == {key: expected[key] for key in SAME}
         assert body["name"] == " ".join(expected["name"].split()) or not expected["name"]

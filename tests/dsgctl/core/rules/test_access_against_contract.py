@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from dsgctl.core import snapshots
 from dsgctl.core.rules import access
-from dsgctl.core.rules.access import PrincipalSnapshot
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import AT, DAY
 from tests.level_table import NAMES, ROWS, TABLE, included
 
@@ -409,7 +410,7 @@ def test_user_cache_says_what_the_contract_says(stored: Stored, world: World) ->
             for principal in world["principals"]:
                 # A disabled account is answered 401, so the contract says nothing of its body.
                 if is_enabled(world, principal):
-                    body = access.build_user_cache(known[principal["id"]], AT)
+                    body = build_user_cache(known[principal["id"]], AT)
                     assert any_order(body) == any_order(oracle(world, principal, service, AT))
                     assert json.loads(json.dumps(body)) == body
 
@@ -462,7 +463,7 @@ def test_nothing_changes_by_itself_before_the_moment_that_is_told(stored: Stored
     with stored.holding(world) as database:
         for service in ASKING:
             for known in all_facts(database, service).values():
-                answers = {at: access.build_user_cache(known, at) for at in moments}
+                answers = {at: build_user_cache(known, at) for at in moments}
                 for at in moments:
                     end = access.next_change(known, at)
                     assert end is None or end > at

@@ -1,0 +1,97 @@
+"""A principal, with all that decides what it may do: the input of the rules, read by dsgctl/core/snapshots.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dsgctl.core.rules.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant to the principal, or to one of its groups.
+
+    Attributes:
+        dataset: the name of the dataset.
+        group: the group that it is given to; None if it is given to the principal.
+        version: the version that it is limited to; None for the whole dataset.
+        scope: the group whose lead gave it, or for whose work it is; the rules of access ignore it.
+        expires: the first moment at which it no longer counts; None for never.
+    """
+
+    id: int
+    dataset: str
+    permission: str
+    group: str | None = None
+    version: str | None = None
+    scope: str | None = None
+    expires: datetime | None = None
+    granted_by: str = ""
+    source: str = "manual"
+
+    def is_active(self, at: datetime) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or at < self.expires
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset, as far as the rules need it.
+
+    Attributes:
+        terms: its own terms, if it has any, and then those of the service that asks.
+    """
+
+    id: int
+    name: str
+    public: bool = False
+    terms: tuple[Terms, ...] = ()
+
+    @property
+    def own_terms(self) -> Terms | None:
+        """The dataset's own terms."""
+        return next((terms for terms in self.terms if terms.own), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalSnapshot:
+    """A principal, and all that its permissions depend on, in one state of the database.
+
+    Attributes:
+        label: the email of a user, the name of a service account.
+        ended_by: the label of the disabled account that disables this one: itself, or an account above it
+            (account_status.py); None if it is enabled.
+        leads: the groups that it leads.
+        accepted: the ids of the terms accepted by it, or by its parent if it has one.
+        datasets: by name: those that a grant reaches, and every public one.
+        service: the service that asks; None for none.
+    """
+
+    id: int
+    service_account: bool
+    label: str
+    name: str = ""
+    display_name: str = ""
+    ended_by: str | None = None
+    admin: bool = False
+    read_only: bool = False
+    pi: str = ""
+    picture_url: str = ""
+    parent_id: int | None = None
+    affiliations: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    accepted: frozenset[int] = frozenset()
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    service: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the account is enabled, and so is every account above it."""
+        return self.ended_by is None
+
+    @property
+    def public_name(self) -> str:
+        """Display name, else name, else what precedes ``@`` in the label (contract.md, "GET /api/v1/user/cache")."""
+        return self.display_name or self.name or self.label.partition("@")[0]

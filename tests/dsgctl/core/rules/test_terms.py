@@ -1,0 +1,92 @@
+"""The rule about terms, as one table: when they are in force, and for whom they are missing."""
+
+import itertools
+from dataclasses import dataclass
+
+import pytest
+
+from dsgctl.core.rules.terms import Terms, TermsStatus, list_missing
+from tests.dsgctl.core.builders import AT, DAY
+
+FUTURE, IN_FORCE, RETIRED, REPLACED = TermsStatus
+
+
+def terms(effective: int = -2, retired: int | None = None, **target: object) -> Terms:
+    """Terms whose dates are given in days from the moment of the question."""
+    end = None if retired is None else AT + retired * DAY
+    return Terms(7, "terms", AT + effective * DAY, end, "fish2", **target)  # type: ignore[arg-type]
+
+
+OWN = {"own": True}
+OF_VERSION = {"version": "v1"}
+OF_SERVICE = {"service": "clio"}
+
+# Terms, and what they are now.
+STATUSES: dict[str, tuple[Terms, TermsStatus]] = {
+    "a dataset's own": (terms(**OWN), IN_FORCE),
+    "a dataset's own, before their date": (terms(1, **OWN), IN_FORCE),
+    "a dataset's own, after their date": (terms(-2, -1, **OWN), IN_FORCE),
+    "no longer a dataset's own": (terms(), REPLACED),
+    "no longer a dataset's own, with a date to come": (terms(1), REPLACED),
+    "no longer a dataset's own, retired": (terms(-2, -1), RETIRED),
+    **{
+        f"of a {next(iter(target))}, {name}": (terms(effective, retired, **target), status)
+        for target in (OF_VERSION, OF_SERVICE, OF_VERSION | OF_SERVICE)
+        for name, effective, retired, status in (
+            ("without an end", -2, None, IN_FORCE),
+            ("until tomorrow", -2, 1, IN_FORCE),
+            ("from this moment", 0, None, IN_FORCE),
+            ("from tomorrow", 1, None, FUTURE),
+            ("from tomorrow, for a day", 1, 2, FUTURE),
+            ("until this moment", -2, 0, RETIRED),
+            ("until yesterday", -2, -1, RETIRED),
+            ("retired before they were in force", 1, 0, RETIRED),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_what_terms_are(name: str) -> None:
+    document, status = STATUSES[name]
+    assert document.status(AT) is status
+    assert document.is_active(AT) is (status is IN_FORCE)
+    assert document.is_over(AT) is (status in (RETIRED, REPLACED))
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_the_status_changes_only_at_the_moments_that_are_listed(name: str) -> None:
+    document, _ = STATUSES[name]
+    moments = sorted({AT + hours * DAY / 2 for hours in range(-6, 7)} | set(filter(None, document.changes)))
+    for before, after in itertools.pairwise(moments):
+        if document.status(before) is not document.status(after):
+            assert after in document.changes
+
+
+def test_each_status_is_in_the_table() -> None:
+    assert {status for _, status in STATUSES.values()} == set(TermsStatus)
+
+
+@dataclass(frozen=True)
+class Acceptor:
+    service_account: bool = False
+    accepted: frozenset[int] = frozenset()
+
+
+@pytest.mark.parametrize("name", STATUSES)
+@pytest.mark.parametrize(
+    ("acceptor", "may_miss"),
+    [
+        (Acceptor(), True),
+        (Acceptor(accepted=frozenset({8})), True),
+        (Acceptor(accepted=frozenset({7})), False),
+        (Acceptor(service_account=True), False),
+    ],
+    ids=["accepted nothing", "accepted others", "accepted them", "service account"],
+)
+def test_terms_in_force_are_missing_for_a_person_who_has_not_accepted_them(
+    name: str, acceptor: Acceptor, may_miss: bool
+) -> None:
+    document, status = STATUSES[name]
+    expected = [document] if may_miss and status is IN_FORCE else []
+    assert list_missing(acceptor, [document], AT) == expected
