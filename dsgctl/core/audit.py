@@ -1,12 +1,12 @@
-"""Who changed what, when: the record of every change, each chained to the one before by a hash."""
+"""The audit log: a record of every change, chained to the record before it by a hash."""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from dsgctl.core import validation
 from dsgctl.core.errors import DsgError, Invalid, NotFound
@@ -14,9 +14,29 @@ from dsgctl.json_text import NotJson, parse_object
 from dsgctl.store import Database
 from dsgctl.store.models import AuditRecord, utc_datetime, utc_text
 
-GENESIS = bytes(32)  # what the first record is chained to
+GENESIS = bytes(32)  # takes the place of the hash before the first record
 
-State = dict[str, Any] | None
+# What a change concerns, before or after it: a JSON object with keys of the entity; None if there is nothing.
+State = Mapping[str, Any] | None
+
+
+class AuditRow(TypedDict):
+    """A row of `list_records`; the values are those of `Record`."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+
+
+class AuditDetails(AuditRow):
+    """A whole record; ``hash`` is in hexadecimal."""
+
+    before: State
+    after: State
+    imported_from: str | None
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +44,12 @@ class Record:
     """One change.
 
     Attributes:
-        at: when; for an imported record, when the other system says.
+        at: the time of the change; for an imported record, as the other system has it.
         actor: ``os:NAME``, ``user:EMAIL`` or ``import:FILE``.
         action: noun and verb, as on the command line: ``grant.add``.
-        target: what it was done to, ``kind:name``, several separated by a space.
-        before, after: the facts that changed, JSON objects; None where there was or is nothing.
-        imported_from: identifies a record of another system, None for our own.
+        target: the entity that was changed, as ``kind:name``; several are separated by a space.
+        before, after: what changed of it.
+        imported_from: identifies a record of another system; None for our own.
     """
 
     at: datetime
@@ -42,7 +62,7 @@ class Record:
 
 
 def canonical(state: State) -> str | None:
-    """JSON text with one spelling for one value, so that its hash is stable."""
+    """The state as JSON text that is the same for the same value, so that its hash is stable."""
     if state is None:
         return None
     return _CANONICAL.encode(state)
@@ -54,7 +74,7 @@ def _format_value(value: Any) -> str:
     raise TypeError(f"an audit record cannot hold {type(value).__name__}")
 
 
-# Made once: json.dumps with options would make one for every record.
+# json.dumps with options would make an encoder for every record.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_format_value)
 _FIELDS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -66,9 +86,9 @@ def chain_hash(previous: bytes, fields: list[str | None]) -> bytes:
 
 
 def append(database: Database, records: list[Record]) -> None:
-    """Write records at the end of the chain; call it inside the transaction of the change itself."""
+    """Write records at the end of the chain. Call it in the transaction of the change itself."""
     previous = last_hash(database)
-    texts: dict[int, str | None] = {}  # many records of one change share one state
+    texts: dict[int, str | None] = {}  # by `id`: many records of one change share one state
 
     def text(state: State) -> str | None:
         key = id(state)
@@ -94,40 +114,42 @@ def append(database: Database, records: list[Record]) -> None:
 
 
 def find_imported(database: Database, origins: list[str]) -> set[str]:
-    """Which of these records of another system (`Record.imported_from`) are here already."""
-    found: set[str] = set()
+    """Those of these records of another system, by `Record.imported_from`, that were imported before."""
+    imported: set[str] = set()
     for start in range(0, len(origins), 500):  # SQLite binds a limited number of values in one query
         part = AuditRecord.imported_from.in_(origins[start : start + 500])
-        found |= {origin for (origin,) in database.tuples(AuditRecord.select(AuditRecord.imported_from).where(part))}
-    return found
+        imported |= {origin for (origin,) in database.tuples(AuditRecord.select(AuditRecord.imported_from).where(part))}
+    return imported
 
 
 def last_hash(database: Database) -> bytes:
+    """The hash of the newest record."""
     last = database.first(AuditRecord.select(AuditRecord.hash).order_by(AuditRecord.id.desc()))
     return bytes(last.hash) if last else GENESIS
 
 
 ACCEPT_CLOCK = "clock.accept"
 
-# The largest, and not that of the last record: one change by a clock that was set back must not hide the others.
-# SQLite would rather sort all records than go through the index of moments.
+# The largest time, not that of the last record: a change made while the clock was set back must not hide the others.
+# INDEXED BY, because SQLite would rather sort all records than read the index of times.
 _LATEST = f"""SELECT at FROM audit INDEXED BY audit_moments WHERE imported_from IS NULL
   AND id >= (SELECT coalesce(max(id), 0) FROM audit WHERE action = '{ACCEPT_CLOCK}' AND imported_from IS NULL)
   ORDER BY at DESC LIMIT 1"""  # noqa: S608
 
 
 def latest(database: Database) -> datetime | None:
-    """The latest moment at which anything was changed here, or since an operator said that the clock is right
-    (`transaction.accept_clock`). If it is later than now, somebody has set this host's clock back.
+    """The time of the latest change here, since an operator last accepted the clock (`transaction.accept_clock`).
+
+    If it is later than now, this host's clock was set back.
 
     Raises:
-        DsgError: the record was written by hand, with a moment that is none.
+        DsgError: the record was written by hand, and its time is not one.
     """
     text = database.scalar(_LATEST)
     try:
         return utc_datetime(text) if text else None
     except ValueError:
-        raise DsgError(f"an audit record has {validation.quoted(text)} as its moment", "dsgctl audit verify") from None
+        raise DsgError(f"an audit record has {validation.quoted(text)} as its time", "dsgctl audit verify") from None
 
 
 def verify(database: Database) -> int | None:
@@ -137,10 +159,10 @@ def verify(database: Database) -> int | None:
         The id of the first record that does not follow from the one before, or that is missing at the end; or None.
     """
     previous, last = GENESIS, 0
-    # The moment as the text that was hashed: whoever changed it may have made it no moment at all.
+    # The time as text, as it was hashed: somebody may have changed it to something that is not a time.
     query = AuditRecord.select(
         AuditRecord.id,
-        AuditRecord.at.cast("TEXT").alias("at"),
+        AuditRecord.at.cast("TEXT"),
         AuditRecord.actor,
         AuditRecord.action,
         AuditRecord.target,
@@ -149,26 +171,17 @@ def verify(database: Database) -> int | None:
         AuditRecord.imported_from,
         AuditRecord.hash,
     ).order_by(AuditRecord.id)
-    for row in database.rows(query):
-        fields = [
-            row["at"],
-            row["actor"],
-            row["action"],
-            row["target"],
-            row["before"],
-            row["after"],
-            row["imported_from"],
-        ]
+    for record_id, *fields, digest in database.tuples(query):
         previous = chain_hash(previous, fields)
-        last = int(row["id"])
-        if previous != bytes(row["hash"]):
+        last = int(record_id)
+        if previous != bytes(digest):
             return last
-    # Ids are never used twice, so the next one tells whether records at the end were taken away.
+    # An id is never used twice, so the next one shows whether records at the end were deleted.
     return None if database.next_id(AuditRecord) == last + 1 else last + 1
 
 
 def read_head(database: Database) -> str:
-    """``ID:HASH`` of the newest record, which stands for all before it: to be kept where nobody here can change it."""
+    """``ID:HASH`` of the newest record. It stands for all records: keep it where nobody on this host can change it."""
     last = database.first(AuditRecord.select(AuditRecord.id, AuditRecord.hash).order_by(AuditRecord.id.desc()))
     return _format_head(last.id, last.hash) if last else _format_head(0, GENESIS)
 
@@ -177,39 +190,61 @@ def _format_head(record_id: int, digest: bytes) -> str:
     return f"{record_id}:{bytes(digest).hex()}"
 
 
-def contains(database: Database, seen: str) -> bool:
-    """Whether the log still has the record that was once its head: `verify` alone cannot tell a log that was
-    written anew from its beginning.
+def contains(database: Database, head: str) -> bool:
+    """Whether the log still has a record that was once its head.
+
+    `verify` alone does not notice that the whole log was written anew.
 
     Raises:
-        Invalid: ``seen`` is not of the form that `head` returns.
+        Invalid: ``head`` has not the form that `read_head` returns.
     """
-    if not re.fullmatch("[0-9]{1,18}:[0-9a-f]{64}", seen):
+    if not re.fullmatch("[0-9]{1,18}:[0-9a-f]{64}", head):
         raise Invalid(
-            f"{validation.quoted(seen)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then"
+            f"{validation.quoted(head)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then"
         )
-    record_id = int(seen.partition(":")[0])
+    record_id = int(head.partition(":")[0])
     if record_id == 0:
-        return seen == _format_head(0, GENESIS)
+        return head == _format_head(0, GENESIS)
     record = database.first(AuditRecord.select(AuditRecord.hash).where(AuditRecord.id == record_id))
-    return record is not None and _format_head(record_id, record.hash) == seen
+    return record is not None and _format_head(record_id, record.hash) == head
 
 
-def export_records(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
-    """Whole records, the oldest first, from the one after this id."""
-    query = AuditRecord.select().where(AuditRecord.id > after).order_by(AuditRecord.id)
-    return map(_build_record, database.rows(query))
+_DETAILS = AuditRecord.select(
+    AuditRecord.id,
+    AuditRecord.at,
+    AuditRecord.actor,
+    AuditRecord.action,
+    AuditRecord.target,
+    AuditRecord.before,
+    AuditRecord.after,
+    AuditRecord.imported_from,
+    AuditRecord.hash,
+)
 
 
-def _build_record(row: dict[str, Any]) -> dict[str, Any]:
-    for side in ("before", "after"):
-        row[side] = _state(row[side])
-    row["hash"] = bytes(row["hash"]).hex()
-    return row
+def export_records(database: Database, after: int = 0) -> Iterator[AuditDetails]:
+    """Whole records, the oldest first, beginning after this id."""
+    query = _DETAILS.where(AuditRecord.id > after).order_by(AuditRecord.id)
+    return map(_build_details, database.tuples(query))
 
 
-def _state(text: str | None) -> State:
-    """What a record holds. Text that cannot be read, which only the sqlite3 shell can have put there, stays text."""
+def _build_details(row: tuple[Any, ...]) -> AuditDetails:
+    record_id, at, actor, action, target, before, after, imported_from, digest = row
+    return {
+        "id": record_id,
+        "at": at,
+        "actor": actor,
+        "action": action,
+        "target": target,
+        "before": _parse_state(before),
+        "after": _parse_state(after),
+        "imported_from": imported_from,
+        "hash": bytes(digest).hex(),
+    }
+
+
+def _parse_state(text: str | None) -> State:
+    """The state in a record. Text that is not JSON, which only the sqlite3 shell can write, stays text."""
     try:
         return parse_object(text) if text else None
     except NotJson:
@@ -223,8 +258,14 @@ def list_records(
     target: str | None = None,
     since: datetime | None = None,
     limit: int | None = None,
-) -> Iterator[dict[str, Any]]:
-    """The newest records first; ``actor`` and ``target`` match any part of the field, case aside."""
+) -> Iterator[AuditRow]:
+    """Records, the newest first.
+
+    Args:
+        actor, target: only records with this text in the field; case is ignored.
+        since: only records of this time or later.
+        limit: the most rows; None for all.
+    """
     query = AuditRecord.select(
         AuditRecord.id, AuditRecord.at, AuditRecord.actor, AuditRecord.action, AuditRecord.target
     ).order_by(AuditRecord.id.desc())
@@ -234,15 +275,15 @@ def list_records(
         query = query.where(AuditRecord.target.contains(target))
     if since:
         query = query.where(AuditRecord.at >= since)
-    return database.rows(query.limit(limit))
+    return database.rows(query.limit(limit), AuditRow)
 
 
-def show(database: Database, record_id: int) -> dict[str, Any]:
-    """One record, whole.
+def show(database: Database, record_id: int) -> AuditDetails:
+    """One whole record.
 
     Raises:
-        NotFound: there is no record of this id.
+        NotFound: there is no record with this id.
     """
-    for row in database.rows(AuditRecord.select().where(AuditRecord.id == record_id)):
-        return _build_record(row)
+    for row in database.tuples(_DETAILS.where(AuditRecord.id == record_id)):
+        return _build_details(row)
     raise NotFound(f"there is no audit record {record_id}", "dsgctl audit list")

@@ -1,43 +1,53 @@
-"""Whom a bucket's own policy should let read it, and what the gateway put there: wanted members, and the ledger.
+"""Access to buckets with people's own Google accounts: the members that each policy should have, and the ledger.
 
-For buckets that people also read with their own Google accounts (``dsgctl bucket set --iam``).
+It concerns the buckets that are chosen with ``dsgctl bucket set --iam``.
 
-The ledger says which members are the gateway's: only those it ever takes out. So that a crash at any moment
-leaves nothing that the next run would not mend, it is written on both sides of Google's answer:
+The ledger lists the members that the gateway added to a policy; it never removes others. So that the next run repairs
+whatever a crash leaves behind, the ledger is written before and after each request to Google:
 
-- `begin`, before the policy is written, notes those who are about to be added as ``intended``.
-- `finish`, once Google has said that it is written, makes them ``held`` and forgets those who were taken out.
-- `withdraw`, if Google surely wrote nothing, forgets the intention.
+- `begin`, before the policy is written, records the members to add as ``intended``.
+- `finish`, after Google has confirmed the policy, makes them ``held`` and deletes those that were removed.
+- `withdraw`, if Google certainly wrote nothing, deletes the intentions.
 
-After a crash or a lost answer in between, an intention is left. The next `begin` looks at the policy: a member that
-is there was put there by that write, and is held; one that is not is added again, or forgotten if no longer wanted.
-Someone taken out whose row is still there is no longer in the policy either, and is forgotten in the same way.
+After a crash, or if Google's answer is lost, intentions are left. The next `begin` compares them with the policy: a
+member that is in it was added by that write, and is held; one that is not is added again, or deleted if it is no longer
+wanted. A removed member whose row is left is not in the policy either, and is deleted in the same way.
 
-What nobody can tell apart: after such a crash, a member whom somebody else put there by hand before the next run. It
-is taken for ours, because a member of ours that is taken for somebody else's would stay for ever.
+One case cannot be told apart: after such a crash, somebody else adds the same member by hand before the next run. The
+member is treated as the gateway's, because a member of the gateway that is treated as somebody else's would stay.
 """
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal, TypedDict
 
 from dsgctl.core import buckets, snapshots, validation
 from dsgctl.core.change import Change
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access
 from dsgctl.core.rules.iam_policy import ROLE, Difference
 from dsgctl.store import Database
-from dsgctl.store.models import Bucket, IamMember, Location
-from dsgctl.store.models import Dataset as DatasetTable
+from dsgctl.store.models import Bucket, Dataset, IamMember, Location
 
-INTENDED, HELD = "intended", "held"
+MemberState = Literal["intended", "held"]
+INTENDED: Final = "intended"
+HELD: Final = "held"
+
+
+class LedgerRow(TypedDict):
+    """A row of `list_ledger`; ``member`` is ``user:EMAIL``, ``since`` the time of its state."""
+
+    bucket: str
+    member: str
+    state: MemberState
+    since: datetime
 
 
 def read_members(database: Database, bucket: str, at: datetime) -> frozenset[str]:
-    """Who should be able to read a bucket with a Google account of their own, as ``user:EMAIL`` in lower case.
+    """The members that should be in a bucket's policy, as ``user:EMAIL`` in lower case.
 
-    Active people who are not admins and whom `bucket_access` lets read anything of it: the same rule as for
-    POST /gcs_token, so nobody reads by this door who is refused at the other. Nobody, unless the bucket was chosen.
-    Call it in a `Database.snapshot`.
+    They are the active people, admins excepted, who may read anything in the bucket. The rule is the same as for
+    POST /gcs_token (`decide_bucket_access`), so nobody reads here who is refused there. A bucket that is not chosen has
+    none. Call it in a `Database.snapshot`.
     """
     if not is_chosen(database, bucket):
         return frozenset()
@@ -51,109 +61,112 @@ def read_members(database: Database, bucket: str, at: datetime) -> frozenset[str
 
 
 def is_chosen(database: Database, bucket: str) -> bool:
-    """Whether people also read the bucket with their own accounts, as `buckets.set_attributes` said."""
+    """Whether people also read the bucket with their own Google accounts (`buckets.set_attributes`)."""
     return database.first(Bucket.select().where(Bucket.name == bucket, Bucket.iam == True)) is not None
 
 
 def member_of(email: str) -> str:
-    """A person as a member of a policy; Google has addresses in lower case."""
+    """A person as a member of a policy. Google has addresses in lower case."""
     return f"user:{validation.email_key(email)}"
 
 
 def list_chosen_buckets(database: Database, dataset: str | None = None) -> list[str]:
-    """The buckets to look after: those chosen, and those where members of ours may be left; by name.
+    """The names of the buckets that are chosen, or whose policy may have members in the ledger.
 
     Args:
-        dataset: only those that this dataset lies in.
+        dataset: only buckets with a location of this dataset.
     """
-    ours = IamMember.select(IamMember.bucket)
-    query = Bucket.select(Bucket.name).where((Bucket.iam == True) | Bucket.name.in_(ours)).order_by(Bucket.name)
+    in_ledger = IamMember.select(IamMember.bucket)
+    query = Bucket.select(Bucket.name).where((Bucket.iam == True) | Bucket.name.in_(in_ledger)).order_by(Bucket.name)
     if dataset is not None:
-        lying = Location.select(Location.bucket).join(DatasetTable).where(DatasetTable.name == dataset)
-        query = query.where(Bucket.name.in_(lying))
+        located = Location.select(Location.bucket).join(Dataset).where(Dataset.name == dataset)
+        query = query.where(Bucket.name.in_(located))
     return [name for (name,) in database.tuples(query)]
 
 
-def read_ledger(database: Database, bucket: str) -> dict[str, str]:
-    """The members that are the gateway's, each with its state."""
+def read_ledger(database: Database, bucket: str) -> dict[str, MemberState]:
+    """The members in the ledger of a bucket, each with its state."""
     query = IamMember.select(IamMember.member, IamMember.state).where(IamMember.bucket == bucket)
     return dict(database.tuples(query.order_by(IamMember.member)))
 
 
 def list_buckets_of(database: Database, email: str) -> list[str]:
-    """The buckets in whose policies the gateway put this person."""
+    """The names of the buckets whose ledger has this person."""
     query = IamMember.select(IamMember.bucket).where(IamMember.member == member_of(email)).order_by(IamMember.bucket)
     return [name for (name,) in database.tuples(query)]
 
 
-def list_ledger(database: Database, dataset: str | None = None) -> Iterator[dict[str, Any]]:
-    """The ledger of each bucket that `buckets` names."""
-    query = IamMember.select(IamMember.bucket, IamMember.member, IamMember.state, IamMember.since)
-    found = query.where(IamMember.bucket.in_(list_chosen_buckets(database, dataset)))
-    return database.rows(found.order_by(IamMember.bucket, IamMember.member))
+def list_ledger(database: Database, dataset: str | None = None) -> Iterator[LedgerRow]:
+    """The ledgers of the buckets of `list_chosen_buckets`, by bucket and member."""
+    query = (
+        IamMember.select(IamMember.bucket, IamMember.member, IamMember.state, IamMember.since)
+        .where(IamMember.bucket.in_(list_chosen_buckets(database, dataset)))
+        .order_by(IamMember.bucket, IamMember.member)
+    )
+    return database.rows(query, LedgerRow)
 
 
 def begin(change: Change, bucket: str, difference: Difference) -> frozenset[str]:
-    """Bring the ledger up to the policy that was read, and note who is about to be added.
+    """Update the ledger by the policy that was read, and record the members that are about to be added.
 
     Returns:
-        Those who were not intended before: `withdraw` takes them if Google refuses. The answer to an intention that
-        was there before may still be on its way.
+        Those that were not intended before, for `withdraw` if Google refuses. An earlier intention stays: the answer to
+        that request may still be on its way.
     """
-    known = read_ledger(change.database, bucket)
+    states = read_ledger(change.database, bucket)
     for member in difference.found:
-        _set(change, bucket, member, known.get(member), HELD)
+        _set(change, bucket, member, states.get(member), HELD)
     for member in difference.gone:
-        _forget(change, bucket, member, known.get(member), "iam.forget")
-    new = [member for member in difference.add if known.get(member) != INTENDED]
+        _forget(change, bucket, member, states.get(member), "iam.forget")
+    new = [member for member in difference.add if states.get(member) != INTENDED]
     for member in new:
-        _set(change, bucket, member, known.get(member), INTENDED)
+        _set(change, bucket, member, states.get(member), INTENDED)
     buckets.release(change, [bucket])
     return frozenset(new)
 
 
 def finish(change: Change, bucket: str, difference: Difference) -> None:
-    """Google has written the policy."""
-    known = read_ledger(change.database, bucket)
+    """Update the ledger after Google has written the policy."""
+    states = read_ledger(change.database, bucket)
     for member in difference.add:
-        _set(change, bucket, member, known.get(member), HELD)
+        _set(change, bucket, member, states.get(member), HELD)
     for member in difference.remove:
-        _forget(change, bucket, member, known.get(member), "iam.remove")
+        _forget(change, bucket, member, states.get(member), "iam.remove")
     buckets.release(change, [bucket])
 
 
 def withdraw(change: Change, bucket: str, intended: Iterable[str]) -> None:
-    """Google has refused the policy: those who were not there are not there."""
-    known = read_ledger(change.database, bucket)
+    """Delete intentions after Google has refused the policy."""
+    states = read_ledger(change.database, bucket)
     for member in sorted(intended):
-        _forget(change, bucket, member, known.get(member), "iam.forget")
+        _forget(change, bucket, member, states.get(member), "iam.forget")
     buckets.release(change, [bucket])
 
 
-# The audit log has what came about at Google. An intention is not in it: a bucket that Google refuses, asked every
-# few minutes, would fill it.
+# The audit log records what happened at Google. Intentions are not in it: a bucket that Google refuses would fill it,
+# because each run tries again.
 
 
-def _set(change: Change, bucket: str, member: str, before: str | None, state: str) -> None:
+def _set(change: Change, bucket: str, member: str, before: MemberState | None, state: MemberState) -> None:
     row: Any = IamMember.insert(bucket=bucket, member=member, state=state, since=change.at)
     if before is not None:
-        row = IamMember.update(state=state, since=change.at).where(_is(bucket, member))
+        row = IamMember.update(state=state, since=change.at).where(_row(bucket, member))
     change.database.run(row)
     if state == HELD != before:
-        change.record("iam.add", _target(bucket, member), after={"role": ROLE})
-    if before == HELD != state:  # somebody else took it out
-        change.record("iam.forget", _target(bucket, member), {"role": ROLE})
+        change.record("iam.add", _format_target(bucket, member), after={"role": ROLE})
+    if before == HELD != state:  # somebody else removed it
+        change.record("iam.forget", _format_target(bucket, member), {"role": ROLE})
 
 
-def _forget(change: Change, bucket: str, member: str, before: str | None, action: str) -> None:
-    change.database.run(IamMember.delete().where(_is(bucket, member)))
+def _forget(change: Change, bucket: str, member: str, before: MemberState | None, action: str) -> None:
+    change.database.run(IamMember.delete().where(_row(bucket, member)))
     if before == HELD:
-        change.record(action, _target(bucket, member), {"role": ROLE})
+        change.record(action, _format_target(bucket, member), {"role": ROLE})
 
 
-def _is(bucket: str, member: str) -> Any:
+def _row(bucket: str, member: str) -> Any:
     return (IamMember.bucket == bucket) & (IamMember.member == member)
 
 
-def _target(bucket: str, member: str) -> str:
+def _format_target(bucket: str, member: str) -> str:
     return f"bucket:{bucket} {member}"

@@ -1,4 +1,4 @@
-"""What policy files declared when they were last applied, so that each knows what is its own to take away."""
+"""Claims: which policy file declared what when it was last applied, and so may remove it again."""
 
 import json
 
@@ -9,52 +9,66 @@ from dsgctl.json_text import NotJson, parse
 from dsgctl.store import Database
 from dsgctl.store.models import Declared
 
-Key = tuple[str, tuple[str, ...]]  # kind, and the names that tell one of it from another
+Key = tuple[str, tuple[str, ...]]  # a kind of resource, and the names that identify one of it
 
 
 def list_claimed(database: Database, file: str) -> set[Key]:
-    """What this file declared."""
+    """The resources that this file declared.
+
+    Args:
+        file: the name in the file.
+
+    Raises:
+        DsgError: the table was written by hand, and has a key that is not a list of names.
+    """
     query = Declared.select(Declared.kind, Declared.key).where(Declared.file == file)
-    return {(kind, _names(key)) for kind, key in database.tuples(query)}
+    return {(kind, _parse_key(key)) for kind, key in database.tuples(query)}
 
 
-def _names(key: str) -> tuple[str, ...]:
+def _parse_key(text: str) -> tuple[str, ...]:
     try:
-        listed = parse(key)
+        names = parse(text)
     except NotJson:
-        listed = None
-    if not isinstance(listed, list):
+        names = None
+    if not isinstance(names, list):
         raise DsgError(
-            f"the table declared has {quoted(key)}, which is not a list of names", "only the sqlite3 shell writes such"
+            f"the table declared has {quoted(text)}, which is not a list of names", "only the sqlite3 shell writes such"
         )
-    return tuple(map(str, listed))
+    return tuple(map(str, names))
+
+
+def _find(database: Database, kind: str, key: tuple[str, ...]) -> Declared | None:
+    return database.first(Declared.select().where(Declared.kind == kind, Declared.key == _format_key(key)))
+
+
+def _format_key(key: tuple[str, ...]) -> str:
+    return json.dumps(key, ensure_ascii=False)
 
 
 def file_of(database: Database, kind: str, key: tuple[str, ...]) -> str:
-    """The file that declares this; empty if none does."""
-    text = json.dumps(key, ensure_ascii=False)
-    found = database.first(Declared.select().where(Declared.kind == kind, Declared.key == text))
-    return found.file if found else ""
+    """The name of the file that declares this resource; empty if none does."""
+    row = _find(database, kind, key)
+    return row.file if row is not None else ""
 
 
 def claim(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
-    """Note that a file declares this. Returns whether it did not before.
+    """Record that a file declares this resource. Returns whether it did not before.
 
     Raises:
-        Conflict: another file does: they would undo each other's work.
+        Conflict: another file declares it; the two would undo each other's changes.
     """
-    text = json.dumps(key, ensure_ascii=False)
-    found = change.database.first(Declared.select().where(Declared.kind == kind, Declared.key == text))
-    if found is not None and found.file != file:
+    row = _find(change.database, kind, key)
+    if row is None:
+        change.database.run(Declared.insert(kind=kind, key=_format_key(key), file=file, since=change.at))
+        return True
+    if row.file != file:
         raise Conflict(
-            f"the file {found.file} declares {kind} {' '.join(filter(None, key))} too",
+            f"the file {row.file} declares {kind} {' '.join(filter(None, key))} too",
             "take it out of one, and apply that with --prune",
         )
-    if found is None:
-        change.database.run(Declared.insert(kind=kind, key=text, file=file, since=change.at))
-    return found is None
+    return False
 
 
 def release(change: Change, kind: str, key: tuple[str, ...]) -> None:
-    text = json.dumps(key, ensure_ascii=False)
-    change.database.run(Declared.delete().where(Declared.kind == kind, Declared.key == text))
+    """Record that no file declares this resource any more."""
+    change.database.run(Declared.delete().where(Declared.kind == kind, Declared.key == _format_key(key)))
