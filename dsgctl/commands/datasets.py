@@ -135,7 +135,7 @@ def version_list(session: Session, dataset: str) -> None:
 @dry_run_option
 def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_run: bool) -> None:
     """Delete a version, with the grants, locations and terms that name it."""
-    gone = versions.count_holdings(
+    gone = versions.list_holdings(
         session.database, versions.find(session.database, datasets.find(session.database, dataset), version)
     )
     if not dry_run:

@@ -51,7 +51,7 @@ def show(session: Session, name: str) -> None:
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a group, its grants, and the grants scoped to it."""
-    gone = groups.count_holdings(session.database, groups.find(session.database, name))
+    gone = groups.list_holdings(session.database, groups.find(session.database, name))
     if not dry_run:
         session.confirm(f"group {name} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:

@@ -11,7 +11,7 @@ from dsgctl.commands.output import echo, format_holdings, printable
 from dsgctl.commands.parameters import DATASET, GROUP
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import Session
-from dsgctl.core import users
+from dsgctl.core import addresses
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers.engine.importer import BaseImporter, list_names, load
 from dsgctl.importers.engine.report import Report
@@ -88,10 +88,10 @@ def _import(session: Session, importer: BaseImporter, source: str, *, dry_run: b
     actor = f"import:{label if '://' in label else Path(label).name} by {session.actor}"
     try:
         with progress(label) as show_progress, session.change(dry_run=dry_run, actor=actor) as change:
-            twins = users.list_twins(change.database)
+            twins = addresses.list_twins(change.database)
             report = importer.run(change, source, skip_conflicts=skip_conflicts, progress=show_progress)
             if report.added["users"]:
-                report.remarks.extend(_describe_new_twins(twins, users.list_twins(change.database)))
+                report.remarks.extend(_describe_new_twins(twins, addresses.list_twins(change.database)))
     except (Invalid, Conflict) as error:
         problems = getattr(error, "problems", ())
         if len(problems) > 1 and not session.output.is_json:  # as JSON, an error is one object
@@ -124,9 +124,9 @@ def _print_report(session: Session, report: Report, label: str) -> None:
 def _describe_new_twins(before: list[list[str]], after: list[list[str]]) -> Iterator[str]:
     """Addresses that most likely reach one person and that became several accounts with this import."""
     former = set(map(frozenset, before))
-    new = [addresses for addresses in after if frozenset(addresses) not in former]
-    for addresses in new[:_MOST_TWINS]:
-        accounts = counted(len(addresses), "account")
-        yield f"{' and '.join(addresses)} most likely reach the same person, and are {accounts}"
+    new = [twins for twins in after if frozenset(twins) not in former]
+    for twins in new[:_MOST_TWINS]:
+        accounts = counted(len(twins), "account")
+        yield f"{' and '.join(twins)} most likely reach the same person, and are {accounts}"
     if len(new) > _MOST_TWINS:
         yield f"and {len(new) - _MOST_TWINS} more such people: dsgctl doctor"

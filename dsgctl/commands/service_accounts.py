@@ -78,7 +78,7 @@ def enable(session: Session, name: str) -> None:
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a service account, with its grants and tokens."""
-    gone = service_accounts.count_holdings(session.database, service_accounts.find(session.database, name))
+    gone = service_accounts.list_holdings(session.database, service_accounts.find(session.database, name))
     if not dry_run:
         session.confirm(f"service account {name} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:

@@ -10,7 +10,7 @@ from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.output import ask
 from dsgctl.commands.parameters import ID, SERVICE_ACCOUNT
 from dsgctl.commands.session import Session
-from dsgctl.core import service_accounts, token_checks, token_format, tokens, users, validation
+from dsgctl.core import principals, service_accounts, token_checks, token_format, tokens, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
@@ -55,7 +55,7 @@ def _change_that_shows(session: Session) -> Iterator[Change]:
 def _show_once(session: Session, change: Change, token: Token, secret: str, **more: object) -> None:
     """Print a new token, in the change that makes it. The sentence about it goes to stderr, so that the answer is
     the token."""
-    owner = service_accounts.format_label(tokens.find_owner(change.database, token))
+    owner = principals.format_label(tokens.find_owner(change.database, token))
     end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
     record = {"id": token.id, "token": secret, "of": owner, "prefix": token.prefix, "expires": token.expires, **more}
     sentence = f"token {token.id} of {owner}, good {end}; it is not shown again:"

@@ -11,7 +11,7 @@ from dsgctl.commands.options import LIMIT, dry_run_option, last_admin_option, su
 from dsgctl.commands.output import ask, echo, format_holdings
 from dsgctl.commands.parameters import GROUP
 from dsgctl.commands.session import Session
-from dsgctl.core import groups, users, validation
+from dsgctl.core import addresses, groups, principals, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.rules import levels
@@ -42,7 +42,7 @@ def _attributes(**given: Any) -> dict[str, Any]:
 def add(session: Session, email: str, affiliations: tuple[str, ...], note: str | None, **given: Any) -> None:
     """Add a person. Adding the same one again is no error."""
     with session.change() as change:
-        twins = users.list_twins(change.database, email)
+        twins = addresses.list_twins(change.database, email)
         user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **given))
     if twins and added:
         echo(
@@ -126,7 +126,7 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
     """Refuse a person everywhere, from the next request on, and the children of their account. Nothing is lost."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
-    children = users.list_descendants(session.database, users.find(session.database, email))
+    children = principals.list_descendants(session.database, users.find(session.database, email))
     if ended := [str(child.email) for child in children if child.active]:
         echo(f"{counted(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
     session.output.done(
@@ -183,7 +183,7 @@ def offboard(
         service_accounts = _ask_about_service_accounts(made)
     if not dry_run:
         session.confirm(
-            f"{user.email} is disabled, and loses {format_holdings(users.count_holdings(session.database, user))}",
+            f"{user.email} is disabled, and loses {format_holdings(principals.list_holdings(session.database, user))}",
             yes=yes,
         )
     with session.change(dry_run=dry_run) as change:
@@ -255,7 +255,7 @@ def _ask_about_service_accounts(made: list[str]) -> str:
 def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: bool) -> None:
     """Delete a person with grants, tokens and all else. Mostly 'disable' is what is wanted."""
     user = users.find(session.database, email)
-    gone = users.count_holdings(session.database, user)
+    gone = principals.list_holdings(session.database, user)
     if not dry_run:
         session.confirm(f"{user.email} goes, with {format_holdings(gone)}", yes=yes)
     with session.change(dry_run=dry_run) as change:

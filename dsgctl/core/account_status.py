@@ -17,13 +17,13 @@ _ACCOUNT = Prepared(
 )
 
 
-def ended_by(database: Database, principal: Principal) -> str | None:
+def find_disabled(database: Database, principal: Principal) -> str | None:
     """The address or name of the disabled account because of which this one does not count: itself, or one above
     it; None if it counts."""
-    return principal.label if not principal.active else ended_above(database, principal.parent_id)
+    return principal.label if not principal.active else find_disabled_above(database, principal.parent_id)
 
 
-def ended_above(database: Database, parent_id: int | None) -> str | None:
+def find_disabled_above(database: Database, parent_id: int | None) -> str | None:
     """The same for a child that is enabled, by the id of its parent."""
     for number, account in _line(database, parent_id):
         if account is None:  # the sqlite3 shell deleted it: what hangs on it is nobody's
@@ -34,7 +34,7 @@ def ended_above(database: Database, parent_id: int | None) -> str | None:
     return None
 
 
-def above(database: Database, principal: Principal) -> list[int]:
+def list_above(database: Database, principal: Principal) -> list[int]:
     """The ids of the accounts that this one is a child of, from its parent up."""
     return [number for number, _ in _line(database, principal.parent_id)]
 

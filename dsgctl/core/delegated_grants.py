@@ -227,7 +227,7 @@ def settle(change: Change) -> None:
         pass
 
 
-def unsupported(database: Database) -> int:
+def count_unsupported(database: Database) -> int:
     """How much `settle` would take back or shorten: something after a change by the sqlite3 shell alone."""
     if not _anything_given(database):
         return 0
@@ -249,16 +249,16 @@ def _settle_once(change: Change) -> bool:
     too_long = [grant for grant in facts.given.values() if ends[grant.id] < grant.end]
     for grant in too_long:
         if ends[grant.id] <= change.at:
-            take_grants(change, m.Grant.id == grant.id, because="who gave it may no longer")
+            revoke_where(change, m.Grant.id == grant.id, because="who gave it may no longer")
         else:
             _shorten(change, grant.id, ends[grant.id])
     out = sorted(facts.put.keys() - seats)
     for principal, group in out:
-        take_out(change, principal, group, because="nobody who leads it may put them into it any more")
+        remove_member(change, principal, group, because="nobody who leads it may put them into it any more")
     return bool(too_long or out)
 
 
-def take_grants(change: Change, condition: Any, *, because: str) -> None:
+def revoke_where(change: Change, condition: Any, *, because: str) -> None:
     """Take away the grants that meet a condition of `models.Grant`, each with an audit record that says why."""
     for row in list(_named(change.database, condition)):
         change.database.run(m.Grant.delete().where(m.Grant.id == row.id))
@@ -268,15 +268,15 @@ def take_grants(change: Change, condition: Any, *, because: str) -> None:
         change.count_grant(row.shown)
 
 
-def take_given_by(change: Change, principal_id: int) -> None:
+def revoke_given_by(change: Change, principal_id: int) -> None:
     """Take away what somebody gave whose account is about to go, and the grant with it."""
-    take_grants(change, m.Grant.delegate_id == principal_id, because="the account of who gave it goes")
+    revoke_where(change, m.Grant.delegate_id == principal_id, because="the account of who gave it goes")
 
 
-def take_out(change: Change, principal_id: int, group_id: int, *, because: str | None = None) -> None:
+def remove_member(change: Change, principal_id: int, group_id: int, *, because: str | None = None) -> None:
     """Take a person out of a group, and away the grants scoped to it that they have, whoever gave these."""
     scoped = (m.Grant.principal == principal_id) & (m.Grant.scope_group == group_id)
-    take_grants(change, scoped, because="it is scoped to a group that they are taken out of")
+    revoke_where(change, scoped, because="it is scoped to a group that they are taken out of")
     where = (m.Membership.principal == principal_id) & (m.Membership.group == group_id)
     query = (
         m.Membership.select(m.Group.name, m.Principal.email, m.Membership.leads)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from dsgctl.core import account_status, snapshots, users
+from dsgctl.core import account_status, principals, snapshots
 from dsgctl.core.delegated_grants import NEVER, NOTHING, passes
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.rules import access, levels
@@ -254,7 +254,7 @@ def find_delegate(email: str, database: Database, at: datetime) -> Delegate:
     Raises:
         NotAllowed: there is no such account, or it is disabled.
     """
-    user = users.by_email(database, email)
-    if user is None or account_status.ended_by(database, user) is not None:
+    user = principals.find_by_email(database, email)
+    if user is None or account_status.find_disabled(database, user) is not None:
         raise NotAllowed(f"nobody is let in as {email}", "ask an operator")
     return Delegate(database, snapshots.read_principal(database, user), at)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dsgctl.core import datasets, groups, service_accounts, validation, versions
+from dsgctl.core import datasets, groups, principals, validation, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
@@ -32,7 +32,7 @@ def group_subject(database: Database, name: str) -> Subject:
 
 def principal_subject(principal: m.Principal) -> Subject:
     """The subject that is this user or service account."""
-    return Subject(service_accounts.format_label(principal), principal_id=principal.id)
+    return Subject(principals.format_label(principal), principal_id=principal.id)
 
 
 @dataclass(frozen=True, slots=True)

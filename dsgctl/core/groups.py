@@ -12,7 +12,7 @@ from dsgctl.store.models import Group
 from dsgctl.store.queries import JOIN, fn
 
 
-def by_name(database: Database, name: str) -> Group | None:
+def find_or_none(database: Database, name: str) -> Group | None:
     return database.first(Group.select().where(Group.name == name)) if validation.is_storable(name) else None
 
 
@@ -22,7 +22,7 @@ def find(database: Database, name: str) -> Group:
     Raises:
         NotFound: there is none.
     """
-    group = by_name(database, name)
+    group = find_or_none(database, name)
     if group is None:
         raise NotFound(f"there is no group {validation.quoted(name)}", "dsgctl group list")
     return group
@@ -30,7 +30,7 @@ def find(database: Database, name: str) -> Group:
 
 def add(change: Change, name: str) -> tuple[Group, bool]:
     """Make a group. Returns it, and whether it is new."""
-    known = by_name(change.database, name)
+    known = find_or_none(change.database, name)
     if known is not None:
         return known, False
     validation.single_line(name, "group name")
@@ -46,13 +46,13 @@ def remove(change: Change, name: str) -> dict[str, Any]:
         What went, as `holdings` tells it.
     """
     group = find(change.database, name)
-    gone = count_holdings(change.database, group)
+    gone = list_holdings(change.database, group)
     change.database.run(Group.delete().where(Group.id == group.id))
     change.record("group.remove", f"group:{name}", {"id": group.id, **gone})
     return gone
 
 
-def count_holdings(database: Database, group: Group) -> dict[str, Any]:
+def list_holdings(database: Database, group: Group) -> dict[str, Any]:
     """What goes with a group: members, its grants, and grants to people scoped to it."""
     members = m.Membership.select(m.Principal.email).join(m.Principal).where(m.Membership.group == group.id)
     grants = m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
@@ -160,7 +160,7 @@ def remove_member(change: Change, name: str, email: str) -> bool:
         return False
     if change.delegate is not None and known.leads and not change.delegate.is_self(user.email):
         change.delegate.require_member(name, group.id, leads=True, joins=False)
-    delegated_grants.take_out(change, user.id, group.id)
+    delegated_grants.remove_member(change, user.id, group.id)
     return True
 
 
@@ -193,7 +193,7 @@ def show(database: Database, name: str) -> dict[str, Any]:
         .join(m.Principal)
         .where(m.Membership.group == group.id, m.Membership.leads == True)
     )
-    held = count_holdings(database, group)
+    held = list_holdings(database, group)
     return {
         "id": group.id,
         "name": group.name,

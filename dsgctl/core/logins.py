@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dsgctl.core import account_status, groups, tokens, users
+from dsgctl.core import account_status, addresses, groups, principals, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotAllowed
 from dsgctl.store import Database
@@ -45,9 +45,9 @@ def sign_in(change: Change, identity: Identity, *, default_groups: Sequence[str]
         Invalid: the email cannot be a user's.
     """
     user = _account(change, identity, default_groups)
-    if account_status.ended_by(change.database, user) is not None:
+    if account_status.find_disabled(change.database, user) is not None:
         raise NotAllowed(f"the account {user.email} is disabled")
-    users.see_email(change, user, identity.email)
+    addresses.record_provider_email(change, user, identity.email)
     learned: dict[str, Any] = {
         key: value
         for key, value in (("name", identity.name), ("picture_url", identity.picture_url))
@@ -60,10 +60,10 @@ def sign_in(change: Change, identity: Identity, *, default_groups: Sequence[str]
 
 
 def _account(change: Change, identity: Identity, default_groups: Sequence[str]) -> Principal:
-    bound = users.by_subject(change.database, identity.issuer, identity.subject)
+    bound = principals.find_by_identity(change.database, identity.issuer, identity.subject)
     if bound is not None:
         return bound
-    known = users.by_email(change.database, identity.email)
+    known = principals.find_by_email(change.database, identity.email)
     if known is None:
         known, _ = users.add(change, identity.email)
         for group in default_groups:
@@ -71,7 +71,7 @@ def _account(change: Change, identity: Identity, default_groups: Sequence[str]) 
             groups.add_member(change, group, known.email)
     elif known.subject is not None:
         raise Conflict(f"the address {known.email} belongs to another sign-in identity", "dsgctl user set --unbind")
-    if account_status.ended_by(change.database, known) is None:
+    if account_status.find_disabled(change.database, known) is None:
         users.bind(change, known, identity.issuer, identity.subject)
     return known
 

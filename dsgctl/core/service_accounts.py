@@ -1,9 +1,10 @@
-"""Accounts of programs. Their tokens are in tokens.py, their grants in grants.py, as those of people are."""
+"""Accounts of programs. Their tokens are in tokens.py and their grants in grants.py, like those of people."""
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from typing import TypedDict
 
-from dsgctl.core import users, validation
+from dsgctl.core import principals, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
@@ -12,8 +13,35 @@ from dsgctl.store.models import Principal
 from dsgctl.store.queries import JOIN, fn
 
 
-def by_slug(database: Database, slug: str) -> Principal | None:
-    return database.first(Principal.select().where(Principal.slug == slug))
+class ServiceAccountHoldings(TypedDict):
+    """What is deleted with a service account: ``DATASET PERMISSION`` of each grant, and ids of tokens."""
+
+    grants: list[str]
+    tokens: list[int]
+
+
+class ServiceAccountRow(TypedDict):
+    """A row of ``service-account list``; ``tokens`` is their number, ``last_used`` the last use of any."""
+
+    id: int
+    name: str
+    description: str
+    active: bool
+    tokens: int
+    last_used: datetime | None
+
+
+class ServiceAccountDetails(TypedDict):
+    """The answer of ``service-account show``."""
+
+    id: int
+    name: str
+    description: str
+    active: bool
+    created: datetime
+    created_by: str
+    grants: list[str]
+    tokens: list[int]
 
 
 def find(database: Database, slug: str) -> Principal:
@@ -22,61 +50,85 @@ def find(database: Database, slug: str) -> Principal:
     Raises:
         NotFound: there is none.
     """
-    account = by_slug(database, slug)
+    account = principals.find_by_slug(database, slug)
     if account is None:
         raise NotFound(f"there is no service account {validation.quoted(slug)}", "dsgctl service-account list")
     return account
 
 
 def find_principal(database: Database, who: str) -> Principal:
-    """A user by email, or a service account by name or by the address that user/cache gives it."""
+    """A user by email, or a service account by name or by its address in ``user/cache``.
+
+    Raises:
+        NotFound: there is none.
+    """
     slug, at, domain = who.partition("@")
     if at and validation.email_key(domain) != validation.SERVICE_ACCOUNT_DOMAIN:
         return users.find(database, who)
     return find(database, slug)
 
 
-def format_label(principal: Principal) -> str:
-    """``user:EMAIL`` or ``service-account:NAME``, as audit records name it."""
-    return f"user:{principal.email}" if principal.kind == "user" else f"service-account:{principal.slug}"
-
-
-def add(change: Change, slug: str, *, description: str = "", **kept: Any) -> tuple[Principal, bool]:
-    """Make a service account; succeeds without a change if the same one is there already.
+def add(
+    change: Change,
+    slug: str,
+    *,
+    description: str = "",
+    active: bool | None = None,
+    created: datetime | None = None,
+    created_by: str | None = None,
+) -> tuple[Principal, bool]:
+    """Add a service account; succeeds without a change if the same one is already there.
 
     Args:
-        kept: what another system had and an importer keeps: active, created, created_by.
+        active, created, created_by: what an importer takes over from another system.
+
+    Returns:
+        The service account, and whether it was added.
+
+    Raises:
+        Invalid: a value is malformed.
+        Conflict: there is one of this name with another description.
     """
-    validation.single_line(description, "description", empty=True)
-    known = by_slug(change.database, validation.slug(slug, "service account"))
-    if known is not None:
-        if known.description != description:
+    slug = validation.slug(slug, "service account")
+    description = validation.single_line(description, "description", empty=True)
+    account = principals.find_by_slug(change.database, slug)
+    if account is not None:
+        if account.description != description:
             raise Conflict(
-                f"service account {slug} exists, with another description",
-                f"dsgctl service-account show {slug}",
+                f"service account {slug} exists, with another description", f"dsgctl service-account show {slug}"
             )
-        return known, False
-    row = {"created": change.at, "created_by": change.actor, **kept}
-    change.database.run(Principal.insert(kind="service_account", slug=slug, description=description, **row))
-    change.record("service-account.add", f"service-account:{slug}", after={"description": description, **kept})
-    return find(change.database, slug), True
+        return account, False
+    foreign = {"active": active, "created": created, "created_by": created_by}
+    foreign = {key: value for key, value in foreign.items() if value is not None}
+    values = {"created": change.at, "created_by": change.actor, **foreign}
+    account = Principal(kind="service_account", slug=slug, description=description, **values)
+    account.id = change.database.run(Principal.insert(**account.__data__))
+    change.record("service-account.add", f"service-account:{slug}", after={"description": description, **foreign})
+    return account, True
 
 
-def describe(change: Change, slug: str, description: str) -> bool:
-    """Say in other words what it is for. Returns whether it was otherwise before."""
+def set_description(change: Change, slug: str, description: str) -> bool:
+    """Change the description. Returns whether anything changed."""
+    description = validation.single_line(description, "description", empty=True)
     account = find(change.database, slug)
-    validation.single_line(description, "description", empty=True)
     if account.description == description:
         return False
     change.database.run(Principal.update(description=description).where(Principal.id == account.id))
     change.record(
-        "service-account.set", format_label(account), {"description": account.description}, {"description": description}
+        "service-account.set",
+        principals.format_label(account),
+        {"description": account.description},
+        {"description": description},
     )
     return True
 
 
 def set_active(change: Change, slug: str, active: bool) -> bool:
-    """Enable or disable; a disabled account's tokens are refused from the next request on."""
+    """Enable or disable; the tokens of a disabled account are refused from the next request on.
+
+    Returns:
+        Whether anything changed.
+    """
     account = find(change.database, slug)
     if account.active == active:
         return False
@@ -91,33 +143,37 @@ def set_active(change: Change, slug: str, active: bool) -> bool:
 
 
 def hand_over(change: Change, account: Principal, to: Principal) -> bool:
-    """Say that it is another user's from now on. Returns whether it was somebody else's."""
-    after = format_label(to)
-    if account.created_by == after:
+    """Make a user the creator of a service account. Returns whether anything changed."""
+    created_by = principals.format_label(to)
+    if account.created_by == created_by:
         return False
-    change.database.run(Principal.update(created_by=after).where(Principal.id == account.id))
+    change.database.run(Principal.update(created_by=created_by).where(Principal.id == account.id))
     change.record(
-        "service-account.hand-over", format_label(account), {"created_by": account.created_by}, {"created_by": after}
+        "service-account.hand-over",
+        principals.format_label(account),
+        {"created_by": account.created_by},
+        {"created_by": created_by},
     )
     return True
 
 
-def remove(change: Change, slug: str) -> dict[str, Any]:
-    """Delete the account with its grants and tokens. Returns what went."""
+def remove(change: Change, slug: str) -> ServiceAccountHoldings:
+    """Delete the account with its grants and tokens. Returns what was deleted with it."""
     account = find(change.database, slug)
-    gone = count_holdings(change.database, account)
+    holdings = list_holdings(change.database, account)
     change.database.run(Principal.delete().where(Principal.id == account.id))
-    change.record("service-account.remove", f"service-account:{slug}", {"id": account.id, **gone})
-    return gone
+    change.record("service-account.remove", f"service-account:{slug}", {"id": account.id, **holdings})
+    return holdings
 
 
-def count_holdings(database: Database, account: Principal) -> dict[str, Any]:
-    """What goes with a service account: grants and tokens."""
-    held = users.count_holdings(database, account)
-    return {"grants": held["grants"], "tokens": held["tokens"]}
+def list_holdings(database: Database, account: Principal) -> ServiceAccountHoldings:
+    """What is deleted with a service account."""
+    holdings = principals.list_holdings(database, account)
+    return {"grants": holdings["grants"], "tokens": holdings["tokens"]}
 
 
-def list_service_accounts(database: Database) -> Iterator[dict[str, Any]]:
+def list_service_accounts(database: Database) -> Iterator[ServiceAccountRow]:
+    """Every service account, in the order of names."""
     query = (
         Principal.select(
             Principal.id,
@@ -132,10 +188,15 @@ def list_service_accounts(database: Database) -> Iterator[dict[str, Any]]:
         .group_by(Principal.id)
         .order_by(Principal.slug)
     )
-    return database.rows(query)
+    return database.rows(query, ServiceAccountRow)
 
 
-def show(database: Database, slug: str) -> dict[str, Any]:
+def show(database: Database, slug: str) -> ServiceAccountDetails:
+    """Everything that is recorded about a service account.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
     account = find(database, slug)
     return {
         "id": account.id,
@@ -144,5 +205,5 @@ def show(database: Database, slug: str) -> dict[str, Any]:
         "active": account.active,
         "created": account.created,
         "created_by": account.created_by,
-        **count_holdings(database, account),
+        **list_holdings(database, account),
     }

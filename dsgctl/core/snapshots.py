@@ -37,7 +37,7 @@ def read_principal(
         label=principal.label,
         name=principal.name,
         display_name=principal.display_name,
-        ended_by=account_status.ended_by(database, principal),
+        ended_by=account_status.find_disabled(database, principal),
         admin=principal.admin,
         read_only=principal.read_only,
         pi=principal.pi,
@@ -58,7 +58,7 @@ def list_cache_keys(database: Database, principal: m.Principal) -> tuple[CacheKe
 
     A change that concerns everybody can alter it too.
     """
-    accounts = (principal.id, *account_status.above(database, principal))
+    accounts = (principal.id, *account_status.list_above(database, principal))
     return (
         *((account, None) for account in accounts),
         *((None, group) for group, *_ in queries.MEMBERSHIPS(database, member=principal.id)),
@@ -124,7 +124,7 @@ def _build_holders(
             id=principal_id,
             service_account=kind == "service_account",
             label=label,
-            ended_by=account_status.ended_above(database, parent_id) if enabled else label,
+            ended_by=account_status.find_disabled_above(database, parent_id) if enabled else label,
             admin=admin,
             read_only=read_only,
             parent_id=parent_id,

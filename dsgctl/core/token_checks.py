@@ -175,7 +175,7 @@ class Disabled(TokenCheck):
     reason = "its owner is disabled"
 
     def fails(self, evidence: Evidence) -> bool:
-        return account_status.ended_by(evidence.database, evidence.principal) is not None
+        return account_status.find_disabled(evidence.database, evidence.principal) is not None
 
 
 # In this order: of several reasons, the first is reported. The first two come before all that look at the stored token.

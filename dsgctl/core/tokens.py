@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dsgctl.core import account_status, service_accounts, token_checks, token_format, validation
+from dsgctl.core import account_status, principals, token_checks, token_format, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.token_checks import PresentedToken, TokenStatus
@@ -39,7 +39,7 @@ def mint(
     Raises:
         Conflict: the account is disabled.
     """
-    if ended := account_status.ended_by(change.database, principal):
+    if ended := account_status.find_disabled(change.database, principal):
         raise Conflict(
             f"{principal.label} is disabled{'' if ended == principal.label else ' with ' + ended}; "
             "a token would not work",
@@ -116,7 +116,7 @@ def _record(change: Change, principal: Principal, row: dict[str, Any]) -> None:
     after = {key: row[key] for key in ("kind", "prefix", "description", "expires")}
     change.record(
         "token.mint",
-        f"token:{row['id']} {service_accounts.format_label(principal)}",
+        f"token:{row['id']} {principals.format_label(principal)}",
         after={key: value for key, value in after.items() if value},
     )
 
@@ -141,7 +141,7 @@ def revoke(change: Change, token_id: int) -> bool:
     owner = find_owner(change.database, token)
     change.record(
         "token.revoke",
-        f"token:{token_id} {service_accounts.format_label(owner)}",
+        f"token:{token_id} {principals.format_label(owner)}",
         {"prefix": token.prefix, "description": token.description},
     )
     return True
@@ -170,7 +170,7 @@ def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) 
     change.database.run(Token.update(expires=end).where(Token.id == token_id))
     change.record(
         "token.set",
-        f"token:{token_id} {service_accounts.format_label(owner)}",
+        f"token:{token_id} {principals.format_label(owner)}",
         {"expires": old.expires},
         {"expires": end},
     )
@@ -185,7 +185,7 @@ def prune(change: Change, *, before: datetime) -> int:
         owner = find_owner(change.database, token)
         change.record(
             "token.prune",
-            f"token:{token.id} {service_accounts.format_label(owner)}",
+            f"token:{token.id} {principals.format_label(owner)}",
             {"prefix": token.prefix, "description": token.description},
         )
     change.database.run(Token.delete().where(dead))
@@ -244,7 +244,7 @@ def describe(status: TokenStatus) -> dict[str, Any]:
         return {"state": str(status.problem)}
     return {
         "id": token.id,
-        "of": service_accounts.format_label(owner),
+        "of": principals.format_label(owner),
         "state": str(status.problem or "valid"),
         "kind": token.kind,
         "prefix": token.prefix,

@@ -93,7 +93,7 @@ def remove(change: Change, dataset_name: str, name: str) -> VersionHoldings:
     """
     dataset = datasets.find(change.database, dataset_name)
     version = find(change.database, dataset, name)
-    holdings = count_holdings(change.database, version)
+    holdings = list_holdings(change.database, version)
     names = buckets.list_names(change.database, m.Location.version == version.id)
     change.database.run(Version.delete().where(Version.id == version.id))
     buckets.release(change, names)
@@ -101,7 +101,7 @@ def remove(change: Change, dataset_name: str, name: str) -> VersionHoldings:
     return holdings
 
 
-def count_holdings(database: Database, version: Version) -> VersionHoldings:
+def list_holdings(database: Database, version: Version) -> VersionHoldings:
     """What would be deleted with a version."""
 
     def count(table: type[m.Grant | m.Location | m.Terms]) -> int:

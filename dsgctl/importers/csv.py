@@ -16,11 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dsgctl.core import datasets, grant_import, grants, groups, users, validation
+from dsgctl.core import datasets, grant_import, grants, groups, new_users, users, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Subject, Target
-from dsgctl.core.users import NewUser
+from dsgctl.core.new_users import NewUser
 from dsgctl.importers.engine.csv_lines import Record, records
 from dsgctl.importers.engine.importer import BaseImporter, option
 from dsgctl.importers.engine.report import BadRows, Progress, Report
@@ -85,15 +85,15 @@ class Importer(BaseImporter):
 def _import(change: Change, batch: list[Person], report: Report, *, source: Path, group: Group, target: Target) -> None:
     database = change.database
     people = {person.key: person for person in reversed(batch)}  # those that stand twice are the same (`_check`)
-    known = users.find_many(database, people)
+    known = new_users.find_by_emails(database, people)
     new = [person for key, person in reversed(people.items()) if key not in known]
-    added = users.add_all(change, [_new_user(person) for person in new])
+    added = new_users.add_all(change, [_new_user(person) for person in new])
     report.counts("users", new=len(new), of=len(people))
     for key, (user, have) in known.items():
         person = people[key]
         try:
             extended = users.extend(
-                change, user, name=person.name, affiliation=person.affiliation, note=person.notes, have=have
+                change, user, name=person.name, affiliation=person.affiliation, note=person.notes, affiliations=have
             )
         except Invalid as error:  # what there is and what is added may be too long together
             raise BadRows(source, [f"line {person.line}: {error.message}"], _MEND) from None
@@ -102,7 +102,7 @@ def _import(change: Change, batch: list[Person], report: Report, *, source: Path
     emails = {user.id: user.email for user, _ in known.values()}
     members = groups.confirm_members(change, group, emails)
     ends = grant_import.list_ends(database, target, emails)
-    emails |= {number: person.email for number, person in zip(added, new, strict=True)}  # who are and hold nothing yet
+    emails |= {user.id: user.email for user in added}  # who are and hold nothing yet
 
     joining = [principal_id for principal_id in emails if principal_id not in members]
     groups.add_members(change, group, joining, [emails[principal_id] for principal_id in joining])

@@ -103,7 +103,7 @@ def _require_references(database: Database, begin: Begin, *, mend: bool) -> None
 
 
 def _require_support(database: Database, begin: Begin, *, mend: bool) -> None:
-    unsupported = delegated_grants.unsupported(database)
+    unsupported = delegated_grants.count_unsupported(database)
     if unsupported and mend:
         with begin():
             pass  # every change ends what lacks support

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsgctl.config import Config
-from dsgctl.core import users, validation
+from dsgctl.core import principals, users, validation
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
 from dsgctl.env_file import read_text, with_values
@@ -227,7 +227,7 @@ def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list
     database = open_current(config.database)
     try:
         with begin_change(database, actor) as opened:
-            if users.by_email(database, admin) is None:
+            if principals.find_by_email(database, admin) is None:
                 users.add(opened, admin, admin=True)
                 done.append(f"added {admin}, who manages the gateway")
             elif users.set_attributes(opened, admin, admin=True):

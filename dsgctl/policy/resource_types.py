@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dsgctl.core import datasets, grants, groups, locations, service_accounts, terms, users, versions
+from dsgctl.core import datasets, grants, groups, locations, principals, service_accounts, terms, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
@@ -33,7 +33,7 @@ def _apply_group(change: Change, key: Key, values: Values) -> None:
 
 
 def _remove_group(change: Change, key: Key) -> None:
-    holdings = groups.count_holdings(change.database, groups.find(change.database, key[0]))
+    holdings = groups.list_holdings(change.database, groups.find(change.database, key[0]))
     _require_empty(f"group {key[0]}", holdings, f"dsgctl group remove {key[0]}")
     groups.remove(change, key[0])
 
@@ -47,14 +47,14 @@ def _remove_member(change: Change, key: Key) -> None:
 
 
 def _apply_service_account(change: Change, key: Key, values: Values) -> None:
-    if service_accounts.by_slug(change.database, key[0]) is None:
+    if principals.find_by_slug(change.database, key[0]) is None:
         service_accounts.add(change, key[0], description=values.get("description", ""))
     elif "description" in values:
-        service_accounts.describe(change, key[0], values["description"])
+        service_accounts.set_description(change, key[0], values["description"])
 
 
 def _remove_service_account(change: Change, key: Key) -> None:
-    holdings = service_accounts.count_holdings(change.database, service_accounts.find(change.database, key[0]))
+    holdings = service_accounts.list_holdings(change.database, service_accounts.find(change.database, key[0]))
     _require_empty(f"service account {key[0]}", holdings, f"dsgctl service-account remove {key[0]}")
     service_accounts.remove(change, key[0])
 
@@ -81,7 +81,7 @@ def _apply_version(change: Change, key: Key, values: Values) -> None:
 
 def _remove_version(change: Change, key: Key) -> None:
     version = versions.find(change.database, datasets.find(change.database, key[0]), key[1])
-    holdings = versions.count_holdings(change.database, version)
+    holdings = versions.list_holdings(change.database, version)
     _require_empty(f"version {key[1]} of {key[0]}", holdings, f"dsgctl dataset version remove {key[0]} {key[1]}")
     versions.remove(change, key[0], key[1])
 

@@ -9,7 +9,7 @@ from itertools import islice
 from bottle import HTTPResponse
 
 from dsgctl.bounded_http import Deadline
-from dsgctl.core import users
+from dsgctl.core import principals, users
 from dsgctl.core.logins import Identity
 from dsgctl.store import Database
 from dsgserve.http.responses import page
@@ -39,7 +39,7 @@ class DevProvider:
         Raises:
             LoginFailed: there is no such account.
         """
-        user = users.by_email(self._database, code)
+        user = principals.find_by_email(self._database, code)
         if user is None:
             raise LoginFailed("bad_email", "dev login")
         return Identity(user.issuer or _ISSUER, user.subject or user.email, user.email)

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import service_accounts, tokens, validation
+from dsgctl.core import principals, tokens, validation
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.logins import Identity, sign_in
 from dsgctl.core.transaction import begin_change
@@ -184,7 +184,7 @@ def logout(gateway: Gateway, request: Request[tuple[Login, ...]]) -> HTTPRespons
     """GET or POST /api/v1/logout, POST /logout: end every presented login; never an API token."""
     for login in request.caller:
         if login.token.kind == "login":
-            with begin_change(gateway.writer, service_accounts.format_label(login.principal)) as change:
+            with begin_change(gateway.writer, principals.format_label(login.principal)) as change:
                 tokens.revoke(change, login.token.id)
     reply = _after_logout(gateway, request.http)
     reply.set_header("Cache-Control", "no-store")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from dsgctl.core import groups, service_accounts, tokens, users, validation
+from dsgctl.core import groups, new_users, principals, service_accounts, tokens, validation
 from dsgctl.core.errors import Invalid
-from dsgctl.core.users import NewUser
+from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
 from dsgctl.importers.engine import accounts
 from dsgctl.importers.engine.row import Damaged, Row
@@ -18,7 +18,7 @@ _LOGIN = "OAuth login token"  # how the original describes the tokens of its log
 def import_users(taking: DatasetGatewayRun) -> None:
     """With their ids."""
     # Before anything gets an id here: also those of people who were deleted there must not name somebody else.
-    users.reserve_ids(taking.change, taking.source.last_user_id())
+    new_users.reserve_ids(taking.change, taking.source.last_user_id())
     affiliations: dict[int, list[str]] = {}
 
     def note(row: Row) -> None:
@@ -32,22 +32,29 @@ def import_users(taking: DatasetGatewayRun) -> None:
 
 
 def _person(taking: DatasetGatewayRun, row: Row, affiliations: Iterable[str]) -> NewUser:
-    attributes: dict[str, Any] = {key: row.line(key) for key in ("name", "display_name", "pi")}
-    for key, text in attributes.items():
+    texts = {key: row.line(key) for key in ("name", "display_name", "pi")}
+    for key, text in texts.items():
         if text != (row.text_or_none(key) or "").strip():
             taking.remark(f"{row.where}: {key} is kept as {validation.quoted(text)}")
-    attributes["picture_url"] = _picture(taking, row)
-    attributes |= {"notes": row.paragraph("notes"), "admin": row.flag("admin"), "read_only": row.flag("read_only")}
+    attributes = Attributes(
+        name=texts["name"],
+        display_name=texts["display_name"],
+        pi=texts["pi"],
+        picture_url=_picture(taking, row),
+        notes=row.paragraph("notes"),
+        admin=row.flag("admin"),
+        read_only=row.flag("read_only"),
+    )
     subject = row.text_or_none("google_sub") or None
-    kept = {
-        "id": row.id,
-        "active": row.flag("is_active"),
-        "issuer": GOOGLE if subject else None,
-        "subject": subject,
-        "parent": row.values["parent_id"],
-        "created": row.moment("created"),
-    }
-    return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), kept)
+    foreign = ForeignAccount(
+        id=row.id,
+        active=row.flag("is_active"),
+        issuer=GOOGLE if subject else None,
+        subject=subject,
+        parent=row.values["parent_id"],
+        created=row.moment("created"),
+    )
+    return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), foreign)
 
 
 def _picture(taking: DatasetGatewayRun, row: Row) -> str:
@@ -91,7 +98,7 @@ def import_service_accounts(taking: DatasetGatewayRun) -> None:
     """Under new ids: here people and programs share one id space."""
 
     def take(row: Row) -> None:
-        known = service_accounts.by_slug(taking.change.database, row.text("name"))
+        known = principals.find_by_slug(taking.change.database, row.text("name"))
         there: dict[str, Any] = {
             "description": row.words("description"),
             "active": row.flag("is_active"),

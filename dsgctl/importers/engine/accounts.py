@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from dsgctl.core import groups, users, validation
+from dsgctl.core import groups, new_users, users, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.core.users import NewUser
+from dsgctl.core.new_users import NewUser
 from dsgctl.importers.engine.import_run import ImportRun
 from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.store.models import Group, Principal
@@ -23,7 +23,7 @@ def import_accounts(
     Args:
         taken: is filled with the users here, by the ids that they have there, which are the same. A new one
             has all that later steps need.
-        person_of: whom a row tells of; ``kept`` has at least id, active, issuer, subject, parent and created.
+        person_of: whom a row tells of; ``foreign`` has at least id and active.
     """
     waiting: dict[int, list[Row]] = {}  # id of a parent that is not taken over yet -> its children
     pending: dict[int, tuple[Row, NewUser]] = {}
@@ -64,12 +64,12 @@ def import_accounts(
 
 def _import_batch(taking: ImportRun[Any], batch: list[tuple[Row, NewUser]], taken: dict[int, Principal]) -> None:
     people = {row.id: person for row, person in batch}
-    holders = _Holders(users.find_ids(taking.change.database, people.values()))
+    holders = _Holders(new_users.find_existing(taking.change.database, people.values()))
     new: list[Row] = []
 
     def find(row: Row) -> None:
         person = people[row.id]
-        users.check(person)
+        new_users.check(person)
         known = holders.same(person)
         if known is None:
             new.append(row)
@@ -80,14 +80,12 @@ def _import_batch(taking: ImportRun[Any], batch: list[tuple[Row, NewUser]], take
 
     for row, _ in batch:
         taking.attempt(row, find)
-    users.add_all(taking.change, [people[row.id] for row in new])
-    for row in new:
-        taken[row.id] = Principal(id=row.id, kind="user", email=people[row.id].email)
+    taken.update({user.id: user for user in new_users.add_all(taking.change, [people[row.id] for row in new])})
     taking.report.counts("users", new=len(new), of=len(new))
 
 
 def _identity(person: NewUser) -> dict[str, Any]:
-    return {key: person.kept[key] for key in ("issuer", "subject")}
+    return {"issuer": person.foreign.issuer, "subject": person.foreign.subject}
 
 
 class _Holders:
@@ -110,8 +108,8 @@ class _Holders:
         Raises:
             Conflict: the id, the email or the identity is somebody else's.
         """
-        kept, known = person.kept, None
-        for key in (kept["id"], validation.email_key(person.email), (kept["issuer"], kept["subject"])):
+        foreign, known = person.foreign, None
+        for key in (foreign.id, validation.email_key(person.email), (foreign.issuer, foreign.subject)):
             holder = self._found.get(key)
             if holder is not None:
                 _refuse_conflict(person, holder)
@@ -135,10 +133,11 @@ def _refuse_orphan(taking: ImportRun[Any], orphans: Mapping[int, Row], row: Row)
 
 def _add_to(taking: ImportRun[Any], known: Principal, person: NewUser) -> None:
     """What is here stays; what is otherwise there is told; affiliations are added."""
-    kept = person.kept
+    foreign = person.foreign
     taking.count("users", False)
-    there = person.attributes | {"active": kept["active"], "subject": kept["subject"], "parent_id": kept["parent"]}
-    if kept["subject"] is None:
+    there: dict[str, Any] = {**person.attributes, "active": foreign.active}
+    there |= {"subject": foreign.subject, "parent_id": foreign.parent}
+    if foreign.subject is None:
         del there["subject"]  # a sign-in here binds an account; a system that knows no identities says nothing of it
     taking.compare(f"user {known.email}", {key: getattr(known, key) for key in there}, there)
     for name in person.affiliations:
@@ -150,8 +149,8 @@ def _refuse_conflict(person: NewUser, holder: Principal) -> None:
     """Raises:
     Conflict: ``holder``, who has the id, the email or the identity here, is somebody else.
     """
-    email, number = person.email, person.kept["id"]
-    issuer, subject = person.kept["issuer"], person.kept["subject"]
+    email, number = person.email, person.foreign.id
+    issuer, subject = person.foreign.issuer, person.foreign.subject
     same_id = holder.id == number
     same_email = validation.email_key(holder.email or "") == validation.email_key(email)
     if not same_id and not same_email:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsgctl.core import grant_import, groups, users, validation
+from dsgctl.core import grant_import, groups, new_users, users, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, principal_subject
-from dsgctl.core.users import NewUser
+from dsgctl.core.new_users import ForeignAccount, NewUser
 from dsgctl.core.validation import Foreign
 from dsgctl.importers.engine import accounts
 from dsgctl.importers.engine.import_run import ImportRun, SourceType
@@ -60,22 +60,22 @@ def check(one: RoleHolder) -> None:
     """Raises:
     Invalid: `add` could not add this person.
     """
-    users.check(_new_user(one))
+    new_users.check(_new_user(one))
 
 
 def _new_user(one: RoleHolder) -> NewUser:
-    return NewUser(one.email, {"name": one.name, "admin": one.admin}, (), {"active": one.active})
+    return NewUser(one.email, {"name": one.name, "admin": one.admin}, (), ForeignAccount(active=one.active))
 
 
 def import_role_holders(taking: ImportRun[SourceType], batch: Sequence[RoleHolder]) -> None:
     """Add people, or add to those who are here; at most some thousands at once, nobody twice."""
     change = taking.change
     wanted = {one.key: one for one in batch}
-    known = users.find_many(change.database, wanted)
+    known = new_users.find_by_emails(change.database, wanted)
     new = [one for key, one in wanted.items() if key not in known]
-    ids = users.add_all(change, [_new_user(one) for one in new])
+    added = new_users.add_all(change, [_new_user(one) for one in new])
     taking.report.counts("users", new=len(new), of=len(wanted))
-    here = {one.key: Principal(id=number, kind="user", email=one.email) for one, number in zip(new, ids, strict=True)}
+    here = {one.key: user for one, user in zip(new, added, strict=True)}
     for key, (user, have) in known.items():
         _add_to(taking, user, have, wanted[key])
         here[key] = user
@@ -84,7 +84,7 @@ def import_role_holders(taking: ImportRun[SourceType], batch: Sequence[RoleHolde
 
 
 def _add_to(taking: ImportRun[SourceType], user: Principal, have: list[str], one: RoleHolder) -> None:
-    extended = users.extend(taking.change, user, name=one.name, have=have)
+    extended = users.extend(taking.change, user, name=one.name, affiliations=have)
     taking.count("people added to", extended)
     if one.admin:
         taking.count("admins", users.set_attributes(taking.change, user.email, admin=True))

@@ -4,10 +4,9 @@ There a service account is a user who has a parent. It becomes the same here: it
 """
 
 from collections import Counter
-from typing import Any
 
-from dsgctl.core import groups, tokens, users, validation
-from dsgctl.core.users import NewUser
+from dsgctl.core import groups, new_users, tokens, validation
+from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
 from dsgctl.importers.engine import accounts
 from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
@@ -17,7 +16,7 @@ from dsgctl.store.models import Principal
 def import_users(taking: MiddleAuthRun) -> None:
     """With their ids, the names that they chose themselves, and their affiliations."""
     # Before anything gets an id here: also those of people who were deleted there must not name somebody else.
-    users.reserve_ids(taking.change, taking.source.last_user_id())
+    new_users.reserve_ids(taking.change, taking.source.last_user_id())
     institutes: dict[int, str] = {}
     affiliations: dict[int, list[str]] = {}
     chosen: dict[int, str] = {}
@@ -58,25 +57,24 @@ def import_users(taking: MiddleAuthRun) -> None:
 
 
 def _person(taking: MiddleAuthRun, row: Row, display_name: str, affiliations: list[str]) -> NewUser:
-    attributes: dict[str, Any] = {
-        "name": row.words("name"),
-        "display_name": display_name,
-        "pi": row.words("pi"),
-        "admin": row.flag("admin"),
-        "read_only": row.flag("read_only"),
-    }
-    for column in ("name", "pi"):
-        if attributes[column] != row.text(column).strip():
-            taking.remark(f"{row.where}: {column} is kept as {validation.quoted(attributes[column])}")
-    kept = {
-        "id": row.id,
-        "active": True,
-        "issuer": None,
-        "subject": None,
-        "parent": row.number_or_none("parent_id"),
-        "created": row.moment_or_none("created") or taking.change.at,
-    }
-    return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), kept)
+    texts = {column: row.words(column) for column in ("name", "pi")}
+    for column, text in texts.items():
+        if text != row.text(column).strip():
+            taking.remark(f"{row.where}: {column} is kept as {validation.quoted(text)}")
+    attributes = Attributes(
+        name=texts["name"],
+        display_name=display_name,
+        pi=texts["pi"],
+        admin=row.flag("admin"),
+        read_only=row.flag("read_only"),
+    )
+    foreign = ForeignAccount(
+        id=row.id,
+        active=True,
+        parent=row.number_or_none("parent_id"),
+        created=row.moment_or_none("created") or taking.change.at,
+    )
+    return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), foreign)
 
 
 def import_groups(taking: MiddleAuthRun) -> None:

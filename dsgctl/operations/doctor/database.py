@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import audit, datasets, users, validation
+from dsgctl.core import addresses, audit, datasets, validation
 from dsgctl.operations.doctor.account import Account, describe, explain_closed, explain_refusal, is_open_to_all
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.operations.doctor.files import check_access, explain_missing
@@ -145,13 +145,13 @@ def _check_domains(config: Config, database: Database) -> Checks:
 
 def check_people(database: Database) -> Checks:
     """Users whose address changed at the provider, and pairs of accounts that are probably one person."""
-    renamed = list(users.list_renamed(database))
+    renamed = list(addresses.list_renamed(database))
     if renamed:
         email, seen = renamed[0]
         yield warning(
             "sign-in", f"{email} signs in as {seen} now{_more(renamed)}", f"dsgctl user set {email} --email {seen}"
         )
-    twins = users.list_twins(database)
+    twins = addresses.list_twins(database)
     if twins:
         yield warning(
             "sign-in",

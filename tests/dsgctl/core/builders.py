@@ -15,6 +15,7 @@ from dsgctl.core.service_accounts import find_principal
 from dsgctl.core.snapshots import read_principal
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
+from dsgctl.store.models import Principal
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -46,6 +47,9 @@ class Run:
         """The audit records, whole, the oldest first."""
         found = [row["id"] for row in audit.list_records(self.database)]
         return [audit.show(self.database, number) for number in reversed(found)]
+
+    def principal(self, principal_id: int) -> Principal | None:
+        return self.database.first(Principal.select().where(Principal.id == principal_id))
 
     def facts(self, who: str, service: str | None = None, also: str | None = None) -> PrincipalSnapshot:
         return read_principal(self.database, find_principal(self.database, who), service=service, also=also)

@@ -39,7 +39,7 @@ def family(run: Run) -> Run:
 
 
 def _ended_by(run: Run) -> str | None:
-    return account_status.ended_by(run.database, users.find(run.database, CHILD))
+    return account_status.find_disabled(run.database, users.find(run.database, CHILD))
 
 
 # What the three are, from the top, and because of which one the child does not count.

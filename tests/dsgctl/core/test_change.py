@@ -10,6 +10,7 @@ from dsgctl.core import (
     grants,
     groups,
     locations,
+    new_users,
     service_accounts,
     services,
     terms,
@@ -22,8 +23,8 @@ from dsgctl.core.change import Change, difference
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.grant_targets import Target, group_subject
+from dsgctl.core.new_users import NewUser
 from dsgctl.core.transaction import accept_clock, begin_change, require_clock
-from dsgctl.core.users import NewUser
 from dsgctl.store import Database
 from tests.dsgctl.core.builders import AT, DAY, Run
 
@@ -56,7 +57,7 @@ def everything(opened: Change) -> None:
     service_accounts.remove(opened, "bot")
     datasets.remove(opened, "fish2")
     users.remove(opened, "ana@x.org")
-    users.add_all(opened, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
+    new_users.add_all(opened, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
 
 
 def test_a_dry_run_tells_every_change_and_leaves_none(run: Run) -> None:
@@ -161,7 +162,7 @@ def test_what_cannot_be_recorded_is_not_done(run: Run, records: int) -> None:
     )
     before = run.content()
     with pytest.raises(Exception, match="no room for records"):
-        run(users.add_all, [NewUser(f"u{number}@x.org", {}) for number in range(records)])
+        run(new_users.add_all, [NewUser(f"u{number}@x.org", {}) for number in range(records)])
     assert run.content() == before
 
 

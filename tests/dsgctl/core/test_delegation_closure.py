@@ -229,7 +229,7 @@ class Lab:
             told.read_only.add(who)
 
     def check(self) -> None:
-        assert delegated_grants.unsupported(self.database) == 0
+        assert delegated_grants.count_unsupported(self.database) == 0
         known = {
             who: snapshots.read_principal(self.database, users.find(self.database, f"{who}@x.org")) for who in PEOPLE
         }

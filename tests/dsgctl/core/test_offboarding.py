@@ -5,7 +5,18 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, groups, offboarding, service_accounts, tokens, users, versions
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    new_users,
+    offboarding,
+    principals,
+    service_accounts,
+    tokens,
+    users,
+    versions,
+)
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.wire_contract import build_user_cache
@@ -19,7 +30,10 @@ def people(run: Run) -> None:
     """ana has a child account, tokens, grants of every sort, leads a group, and has made two service accounts."""
     for email in (ANA, BEA):
         run(users.add, email)
-    run(users.add_all, [users.NewUser(KID, {}, (), {"parent": users.find(run.database, ANA).id})])
+    run(
+        new_users.add_all,
+        [new_users.NewUser(KID, {}, (), new_users.ForeignAccount(parent=users.find(run.database, ANA).id))],
+    )
     run(groups.add, "lab")
     run(datasets.add, "fish2")
     run(versions.add, "fish2", "v1")
@@ -117,4 +131,4 @@ def test_accounts_whose_parents_are_in_a_circle_end_all_the_same(run: Run, path:
     connection.close()
     assert run(offboarding.offboard, ANA).disabled == [ANA, KID]
     run(users.remove, ANA)
-    assert users.by_email(run.database, KID) is None
+    assert principals.find_by_email(run.database, KID) is None

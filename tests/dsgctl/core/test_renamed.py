@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import logins, users, validation
+from dsgctl.core import addresses, logins, new_users, users, validation
 from dsgctl.core.errors import Conflict, NotFound
 from tests.dsgctl.core.builders import Run, refused
 
@@ -27,7 +27,7 @@ def renamed(run: Run) -> Run:
 def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(renamed: Run) -> None:
     run = renamed
     assert users.show(run.database, OLD)["seen_email"] == NEW
-    assert list(users.list_renamed(run.database)) == [(OLD, NEW)]
+    assert list(addresses.list_renamed(run.database)) == [(OLD, NEW)]
     before = [record for record in run.records() if record["action"] == "user.seen"]
     assert [(record["target"], record["before"], record["after"]) for record in before] == [
         (f"user:{OLD}", {"seen_email": None}, {"seen_email": NEW})
@@ -44,7 +44,7 @@ def test_the_case_of_an_address_is_no_other_address(run: Run) -> None:
 
 def test_the_old_address_again_is_no_longer_another(renamed: Run) -> None:
     _sign_in(renamed, OLD)
-    assert not list(users.list_renamed(renamed.database))
+    assert not list(addresses.list_renamed(renamed.database))
 
 
 @pytest.mark.parametrize("address", [NEW, NEW.upper()])
@@ -63,7 +63,7 @@ def test_an_address_under_which_somebody_signs_in_makes_no_twin(renamed: Run, ad
 def test_following_the_person_or_forgetting_the_identity_ends_it(renamed: Run, change: dict[str, Any]) -> None:
     run = renamed
     assert run(users.set_attributes, OLD, **change)
-    assert not list(users.list_renamed(run.database))
+    assert not list(addresses.list_renamed(run.database))
     run(users.add, NEW)  # there already, or nobody's
 
 
@@ -87,8 +87,7 @@ def test_addresses_that_are_probably_one_person_are_pointed_out_and_stay_two(
     assert (validation.twin_key(one) == validation.twin_key(other)) is alike
     assert validation.twin_key(one) == validation.twin_key(one.upper()) or not one.isascii()
     for email in (one, other):
-        kept = {} if email.isascii() else {"id": 7, "issuer": None, "subject": None, "parent": None}
-        run(users.add_all, [users.NewUser(validation.foreign_email(email), {}, (), kept)])
-    assert users.list_twins(run.database) == ([[one, other]] if alike else [])
-    assert users.list_twins(run.database, other) == ([[one]] if alike else [])
+        run(new_users.add_all, [new_users.NewUser(validation.foreign_email(email), {})])
+    assert addresses.list_twins(run.database) == ([[one, other]] if alike else [])
+    assert addresses.list_twins(run.database, other) == ([[one]] if alike else [])
     assert users.find(run.database, one).id != users.find(run.database, other).id

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, service_accounts, token_checks, tokens, users
+from dsgctl.core import datasets, grants, principals, service_accounts, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.token_checks import PresentedToken, TokenError
@@ -91,7 +91,7 @@ def test_whatever_is_not_there_is_not_found(run: Run, verb: Any, slug: str) -> N
 def test_a_principal_is_found_as_people_and_user_cache_name_it(run: Run, who: str, label: str) -> None:
     run(users.add, "ana@x.org")
     run(service_accounts.add, "bot")
-    assert service_accounts.format_label(service_accounts.find_principal(run.database, who)) == label
+    assert principals.format_label(service_accounts.find_principal(run.database, who)) == label
 
 
 @pytest.mark.parametrize("who", ["", "@", "no", "Bot", "no@x.org", "no@service-account.dsg.local", "ana", "bot@x.org"])

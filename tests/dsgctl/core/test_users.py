@@ -5,10 +5,21 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, terms, tokens, users, validation
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    new_users,
+    principals,
+    service_accounts,
+    terms,
+    tokens,
+    users,
+    validation,
+)
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
-from dsgctl.core.users import NewUser
+from dsgctl.core.new_users import ForeignAccount, NewUser
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
@@ -110,23 +121,24 @@ def test_a_person_with_a_bad_value_is_not_added(run: Run, bad: dict[str, Any]) -
 def test_one_bad_person_among_many_keeps_all_out(run: Run) -> None:
     people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
     with refused(Invalid):
-        run(users.add_all, [*people, NewUser("not an address", {})])
+        run(new_users.add_all, [*people, NewUser("not an address", {})])
     assert list(users.list_users(run.database)) == []
 
 
 def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
     people = [NewUser(f"U{number}@x.org", {"name": f"N{number}"}, ("HHMI",)) for number in range(1200)]
-    run(users.add_all, people)
+    run(new_users.add_all, people)
     assert emails(users.list_users(run.database)) == [person.email for person in people]
     assert users.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
     assert len(run.actions()) == 1200
 
 
-def test_ids_are_found_by_address_case_aside(run: Run) -> None:
-    run(users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
-    found = users.ids_by_email(run.database, [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"])
-    assert len(found) == 1100
-    assert found["u7@x.org"] == users.find(run.database, "U7@x.org").id
+def test_many_are_found_by_address_case_aside(run: Run) -> None:
+    run(new_users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
+    addresses = [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"]
+    users_by_email = new_users.find_by_emails(run.database, addresses)
+    assert len(users_by_email) == 1100
+    assert users_by_email["u7@x.org"] == (users.find(run.database, "U7@x.org"), [])
 
 
 @pytest.mark.parametrize(
@@ -141,31 +153,30 @@ def test_a_person_who_is_not_there_is_not_found(run: Run, text: str) -> None:
 def test_an_address_that_only_looks_alike_is_another_one(run: Run) -> None:
     """The Kelvin sign is 'k' in lower case: a provider that verifies it must not open kate's account."""
     run(users.add, "kate@example.org")
-    assert users.by_email(run.database, "\u212aate@example.org") is None
-    assert users.ids_by_email(run.database, ["\u212aate@example.org"]) == {}
+    assert principals.find_by_email(run.database, "\u212aate@example.org") is None
+    assert new_users.find_by_emails(run.database, ["\u212aate@example.org"]) == {}
 
 
 @pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
 def test_who_comes_from_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
     with refused(Invalid, "is not an email address"):
-        run(users.add_all, [NewUser(email, {})])
-    assert run(users.add_all, [NewUser(validation.foreign_email(email), {}, (), {"id": 7})]) == [7]
+        run(new_users.add_all, [NewUser(email, {})])
+    assert run(new_users.add_all, [NewUser(validation.foreign_email(email), {}, (), ForeignAccount(id=7))])[0].id == 7
     assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
 
 
 def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
-    there = {"issuer": "https://a.example", "subject": "s"}
     people = [
-        NewUser("a@x.org", {}, (), {"id": 3}),
-        NewUser("b@x.org", {}, (), {"id": 4}),
-        NewUser("c@x.org", {}, (), {"id": 5, **there}),
-        NewUser("d@x.org", {}, (), {"id": 6, **there, "subject": "t"}),
+        NewUser("a@x.org", {}, (), ForeignAccount(3)),
+        NewUser("b@x.org", {}, (), ForeignAccount(4)),
+        NewUser("c@x.org", {}, (), ForeignAccount(5, issuer="https://a.example", subject="s")),
+        NewUser("d@x.org", {}, (), ForeignAccount(6, issuer="https://a.example", subject="t")),
     ]
-    run(users.add_all, people)
+    run(new_users.add_all, people)
 
     def among(id: int, email: str, issuer: str | None = None, subject: str | None = None) -> set[int]:
-        asked = NewUser(email, {}, (), {"id": id, "issuer": issuer, "subject": subject})
-        return {user.id for user in users.find_ids(run.database, [asked])}
+        person = NewUser(email, {}, (), ForeignAccount(id, issuer=issuer, subject=subject))
+        return {user.id for user in new_users.find_existing(run.database, [person])}
 
     assert among(9, "z@x.org") == set()
     assert among(3, "z@x.org") == {3}
@@ -236,9 +247,9 @@ def test_a_new_address_must_be_one(run: Run, address: str) -> None:
 def test_unbinding_forgets_the_identity_and_nothing_else(run: Run) -> None:
     user, _ = run(users.add, ANA, name="Ana")
     run(users.bind, user, "https://issuer.example", "123")
-    assert users.by_subject(run.database, "https://issuer.example", "123") == user
+    assert principals.find_by_identity(run.database, "https://issuer.example", "123") == user
     assert run(users.set_attributes, ANA, unbind=True)
-    assert users.by_subject(run.database, "https://issuer.example", "123") is None
+    assert principals.find_by_identity(run.database, "https://issuer.example", "123") is None
     shown = users.show(run.database, ANA)
     assert (shown["issuer"], shown["subject"], shown["name"]) == (None, None, "Ana")
     assert run.records()[-1]["before"] == {"issuer": "https://issuer.example", "subject": "123"}
@@ -313,7 +324,7 @@ def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
         "acceptances": [document.id],
         "children": ["child@x.org"],
     }
-    assert users.count_holdings(run.database, user) == expected
+    assert principals.list_holdings(run.database, user) == expected
     assert run(users.remove, ANA) == expected
     assert emails(users.list_users(run.database)) == ["bea@x.org"]
     for table in (m.Affiliation, m.Grant, m.Acceptance, m.Token):

@@ -16,6 +16,7 @@ from dsgctl.core import (
     datasets,
     grants,
     groups,
+    new_users,
     service_accounts,
     snapshots,
     terms,
@@ -425,7 +426,7 @@ class TestAgain:
         """Other ids of groups, services and service accounts do not matter, nor does the case of an email."""
         run(groups.add, "ours")
         run(groups.add, "lab-3")
-        run(users.add_all, [users.NewUser("FIRST.last+0@example.org", {}, (), {"id": 1})])
+        run(new_users.add_all, [new_users.NewUser("FIRST.last+0@example.org", {}, (), new_users.ForeignAccount(1))])
         report = run(datasetgateway.Importer().run, ORIGINAL)
         assert report.unchanged["users"] == 1
         assert report.unchanged["groups"] == 1
@@ -452,8 +453,9 @@ class TestIds:
         assert min(row["id"] for row in service_accounts.list_service_accounts(run.database)) > 5000
 
 
-def _user(id: int, email: str, **kept: Any) -> Callable[[Run], Any]:
-    return lambda run: run(users.add_all, [users.NewUser(email, {}, (), {"id": id, **kept})])
+def _user(id: int, email: str, **foreign: Any) -> Callable[[Run], Any]:
+    person = new_users.NewUser(email, {}, (), new_users.ForeignAccount(id, **foreign))
+    return lambda run: run(new_users.add_all, [person])
 
 
 def _dataset(id: int, name: str) -> Callable[[Run], Any]:
@@ -519,7 +521,7 @@ def test_of_two_emails_that_differ_in_case_the_first_is_kept_and_the_children_of
     with refused(Conflict, "dsg_user row 4", "dsg_user row 3", "--skip-conflicts"):
         run(datasetgateway.Importer().run, source)
     report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
-    assert [users.by_id(run.database, number) is None for number in (3, 4, 5)] == [False, True, True]
+    assert [run.principal(number) is None for number in (3, 4, 5)] == [False, True, True]
     told = "\n".join(report.left_out)
     assert "dsg_user row 4: 'USER2@example.org'" in told
     assert "dsg_user row 5: " in told
@@ -832,7 +834,7 @@ class TestSmallThings:
             source, "UPDATE dsg_user SET parent_id = 43 WHERE id = 2", "UPDATE dsg_user SET parent_id = 2 WHERE id = 1"
         )
         run(datasetgateway.Importer().run, source)
-        assert [users.by_id(run.database, number).parent_id for number in (1, 2, 43)] == [2, 43, 37]  # type: ignore[union-attr]
+        assert [run.principal(number).parent_id for number in (1, 2, 43)] == [2, 43, 37]  # type: ignore[union-attr]
 
     def test_terms_of_a_version_may_leave_out_the_dataset(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE tos_document SET dataset_id = NULL, dataset_version_id = 2 WHERE id = 2")
@@ -901,7 +903,7 @@ def test_a_control_character_in_what_people_read_is_a_space_here(
 ) -> None:
     spoil(source, f"UPDATE dsg_user SET {column} = ' a' || char(10) || 'b ' WHERE id = 3")
     report = run(datasetgateway.Importer().run, source)
-    assert getattr(users.by_id(run.database, 3), column) == kept
+    assert getattr(run.principal(3), column) == kept
     assert report.remarks == [f"dsg_user row 3: {column} is kept as 'a b'"]
     assert not run(datasetgateway.Importer().run, source).changed
 
@@ -909,6 +911,6 @@ def test_a_control_character_in_what_people_read_is_a_space_here(
 def test_a_picture_that_is_no_address_does_not_keep_a_person_out(run: Run, source: Path) -> None:
     spoil(source, "UPDATE dsg_user SET picture_url = 'javascript:alert(1)' WHERE id = 3")
     report = run(datasetgateway.Importer().run, source)
-    user = users.by_id(run.database, 3)
+    user = run.principal(3)
     assert user is not None and user.picture_url == ""
     assert "dsg_user row 3: picture_url: 'javascript:alert(1)' is not a web address" in report.noted

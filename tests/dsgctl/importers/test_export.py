@@ -11,10 +11,10 @@ import apsw
 import pytest
 from hypothesis import given
 
-from dsgctl.core import audit, groups, snapshots, terms, token_checks, tokens, users
+from dsgctl.core import audit, groups, new_users, snapshots, terms, token_checks, tokens, users
 from dsgctl.core.errors import Conflict, Invalid
+from dsgctl.core.new_users import NewUser
 from dsgctl.core.token_checks import PresentedToken
-from dsgctl.core.users import NewUser
 from dsgctl.importers import export as export_importer
 from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
@@ -211,7 +211,7 @@ def test_the_hash_is_that_of_the_lines_between(document: Path) -> None:
 @pytest.mark.parametrize("size", [2_000, 8_000])
 def test_memory_is_bounded_however_many_people_there_are(run: Run, other: Run, tmp_path: Path, size: int) -> None:
     people = [NewUser(f"person{number}@example.org", {"notes": "x" * 500}) for number in range(size)]
-    run(users.add_all, people)
+    run(new_users.add_all, people)
     source = tmp_path / "dsg.json"
     tracemalloc.start()
     with source.open("wb") as file:

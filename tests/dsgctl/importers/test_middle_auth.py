@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, services, snapshots, terms, token_checks, users
+from dsgctl.core import (
+    audit,
+    datasets,
+    grants,
+    groups,
+    new_users,
+    principals,
+    services,
+    snapshots,
+    terms,
+    token_checks,
+    users,
+)
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.core.transaction import begin_change
@@ -169,7 +181,7 @@ class TestWhatIsTakenOver:
     def test_an_address_that_nobody_could_be_given_here_finds_its_user(self, here: Database) -> None:
         assert users.find(here, "ZOë@example.ORG").id == 10
         assert users.find(here, "sched uler@serviceaccount").id == 42
-        assert users.by_email(here, "ZOË@example.org") is None
+        assert principals.find_by_email(here, "ZOË@example.org") is None
 
     def test_columns_may_stand_in_any_order_and_one_has_two_names(self, run: Run, dumps: Path) -> None:
         (dumps / "user_group.csv").write_text("is_admin,group_id,user_id,id\nt,2,3,1\nf,2,7,2\n")
@@ -235,11 +247,13 @@ class TestAgain:
 
 CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
     "the id is another user's": (
-        lambda run: run(users.add_all, [users.NewUser("eve@example.org", {}, (), {"id": 3})]),
+        lambda run: run(new_users.add_all, [new_users.NewUser("eve@example.org", {}, (), new_users.ForeignAccount(3))]),
         ("user.csv line 4", "brawemmir2@example.org has id 3 there", "eve@example.org"),
     ),
     "the email has another id": (
-        lambda run: run(users.add_all, [users.NewUser("BRAWEMMIR2@example.org", {}, (), {"id": 700})]),
+        lambda run: run(
+            new_users.add_all, [new_users.NewUser("BRAWEMMIR2@example.org", {}, (), new_users.ForeignAccount(700))]
+        ),
         ("user.csv line 4", "id 3 there", "700"),
     ),
     "the dataset has another id": (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import datasets, grants, users
+from dsgctl.core import datasets, grants, principals, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.importers import neuprint
 from tests.dsgctl.core.builders import Run, refused
@@ -50,7 +50,7 @@ def test_any_other_level_is_told_and_left_out(run: Run, source: Path, level: obj
     assert report.added["users"] == 1
     (line,) = report.left_out
     assert line.startswith("line 2: ada@example.org has ")
-    assert users.by_email(run.database, "ada@example.org") is None
+    assert principals.find_by_email(run.database, "ada@example.org") is None
 
 
 def test_who_is_here_keeps_what_they_have(run: Run, source: Path) -> None:

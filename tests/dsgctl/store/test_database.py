@@ -13,9 +13,9 @@ from typing import Any, TypedDict
 import apsw
 import pytest
 
-from dsgctl.core import audit, users
+from dsgctl.core import audit, new_users, principals, users
+from dsgctl.core.new_users import NewUser
 from dsgctl.core.transaction import begin_change
-from dsgctl.core.users import NewUser
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate, open_current
@@ -25,7 +25,7 @@ from tests.dsgctl.store.builders import MOMENT, only_root, python, refused, with
 
 def add(database: Database, *emails: str) -> None:
     with begin_change(database, "os:test") as opened:
-        users.add_all(opened, [NewUser(email, {}) for email in emails])
+        new_users.add_all(opened, [NewUser(email, {}) for email in emails])
 
 
 def emails(database: Database) -> list[str]:
@@ -273,7 +273,8 @@ done = 0
 try:
     for done in range(10_000):
         with begin_change(database, "os:test") as opened:
-            users.add_all(opened, [users.NewUser(f"u{done}-{n}@x.org", {"notes": "x" * 1000}) for n in range(10)])
+            people = [new_users.NewUser(f"u{done}-{n}@x.org", {"notes": "x" * 1000}) for n in range(10)]
+            new_users.add_all(opened, people)
 except StoreError as error:
     print(done, error.message, error.hint, sep="\\n")
 """
@@ -576,7 +577,9 @@ PEOPLE = [
 @pytest.fixture
 def people(database: Database) -> Database:
     with begin_change(database, "os:test") as opened:
-        users.add_all(opened, [NewUser(email, {"name": name, "display_name": shown}) for email, name, shown in PEOPLE])
+        new_users.add_all(
+            opened, [NewUser(email, {"name": name, "display_name": shown}) for email, name, shown in PEOPLE]
+        )
     return database
 
 
@@ -694,9 +697,9 @@ def test_a_search_for_three_letters_goes_through_the_index(people: Database) -> 
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        (lambda database: users.by_email(database, "Ana@example.org"), "principals_email"),
-        (lambda database: users.ids_by_email(database, ["a@x.org", "b@x.org"]), "principals_email"),
-        (lambda database: users.by_subject(database, "https://i.example", "1"), "principals_subject"),
+        (lambda database: principals.find_by_email(database, "Ana@example.org"), "principals_email"),
+        (lambda database: new_users.find_by_emails(database, ["a@x.org", "b@x.org"]), "principals_email"),
+        (lambda database: principals.find_by_identity(database, "https://i.example", "1"), "principals_subject"),
         (lambda database: list(users.list_users(database, limit=10)), ""),
     ],
     ids=["email", "emails", "subject", "list"],

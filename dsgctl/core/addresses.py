@@ -1,0 +1,74 @@
+"""Addresses of people: the one that the provider reports, if it differs, and those that likely reach the same person.
+
+An account has one email. A person whose email changes at the provider still signs in to it, because the identity
+binds them (logins.py); the new email is recorded here until an operator follows it.
+"""
+
+from collections.abc import Iterator
+
+from dsgctl.core import principals, validation
+from dsgctl.core.change import Change
+from dsgctl.core.errors import Conflict
+from dsgctl.store import Database
+from dsgctl.store.models import Principal
+from dsgctl.store.queries import fn
+
+
+def find_by_provider_email(database: Database, email: str) -> Principal | None:
+    """The user for whom the provider reports this address, while the account has another one."""
+    keys = principals.email_keys([email])
+    return database.first(Principal.select().where(fn.lower(Principal.seen_email).in_(keys)))
+
+
+def suggest_following(user: Principal) -> str:
+    """The command that gives an account the address that the provider reports."""
+    return f"dsgctl user set {user.email} --email {user.seen_email}"
+
+
+def require_unclaimed(database: Database, email: str, *, by_other_than: Principal | None = None) -> None:
+    """Refuse an address with which the person of an account signs in: nobody would ever sign in to a second account.
+
+    Raises:
+        Conflict: the provider reports this address for a user other than ``by_other_than``.
+    """
+    renamed = find_by_provider_email(database, email)
+    if renamed is not None and (by_other_than is None or renamed.id != by_other_than.id):
+        raise Conflict(
+            f"{renamed.email} signs in as {renamed.seen_email} now: it is the same person", suggest_following(renamed)
+        )
+
+
+def record_provider_email(change: Change, user: Principal, email: str) -> bool:
+    """Record the address that the provider reports at a sign-in. Returns whether it is another one than before."""
+    seen = email if validation.email_key(email) != validation.email_key(user.email) else None
+    if seen == user.seen_email:
+        return False
+    change.database.run(Principal.update(seen_email=seen).where(Principal.id == user.id))
+    change.record("user.seen", f"user:{user.email}", {"seen_email": user.seen_email}, {"seen_email": seen})
+    return True
+
+
+def list_renamed(database: Database) -> Iterator[tuple[str, str]]:
+    """The address of each account for which the provider reports another one, and that other one."""
+    query = Principal.select(Principal.email, Principal.seen_email).where(Principal.seen_email.is_null(False))
+    return database.tuples(query.order_by(Principal.id))
+
+
+def list_twins(database: Database, email: str | None = None) -> list[list[str]]:
+    """Groups of addresses that likely reach the same person (`validation.twin_key`): a hint for an operator.
+
+    Args:
+        email: list only the group of this address, without it; no account needs to have it.
+    """
+    query = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
+    if email is not None:
+        first = validation.email_key(email)[:1]  # neither a dot nor a tag
+        query = query.where(fn.lower(Principal.email) >= first, fn.lower(Principal.email) < first + "\U0010ffff")
+    groups: dict[str, list[str]] = {}
+    for (address,) in database.tuples(query):
+        groups.setdefault(validation.twin_key(address), []).append(address)
+    if email is None:
+        return [addresses for addresses in groups.values() if len(addresses) > 1]
+    key = validation.email_key(email)
+    twins = [address for address in groups.get(validation.twin_key(email), ()) if validation.email_key(address) != key]
+    return [twins] if twins else []
