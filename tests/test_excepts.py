@@ -51,7 +51,6 @@ ALLOWED = {
     ("dsgserve/login/oidc.py", "_verify"): _LIBRARY,
     ("dsgserve/login/oidc.py", "_parse_keys"): _LIBRARY,
     ("dsgserve/process/outbound.py", "run"): "hands it on to all who wait for the same call",
-    ("dsgserve/login/login_state.py", "_read"): "a cookie that an earlier release signed",
     ("dsgserve/process/metrics.py", "add"): "the first count of a thread",
 }
 

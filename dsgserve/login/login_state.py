@@ -8,14 +8,17 @@ import base64
 import hashlib
 import secrets
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from bottle import BaseRequest, HTTPResponse
-from itsdangerous import BadData, URLSafeTimedSerializer
 
+from dsgctl.core import clock
+from dsgserve.http import signing
 from dsgserve.http.cookies import set_cookie
 from dsgserve.http.requests import cookie_values
+from dsgserve.http.signing import Purpose
 
-MAX_MINUTES = 10  # until a sign-in must be finished
+MAX_TIME = timedelta(minutes=10)  # until a sign-in must be finished
 MAX_LOGINS = 4  # of one browser; the oldest is dropped
 MAX_LENGTH = 3900  # characters of the value; browsers store cookies of 4096 bytes with name and attributes
 _NAME = "dsg_login"
@@ -53,8 +56,7 @@ class LoginStateStore:
     """Reads and writes the cookie."""
 
     def __init__(self, keys: tuple[str, ...], *, secure: bool) -> None:
-        # itsdangerous signs with the last key of its list and tries all.
-        self._serializer = URLSafeTimedSerializer(list(reversed(keys)), salt="dsg pending logins")
+        self._keys = keys
         # __Host-: no other host below our domain can set it (RFC 6265bis, 4.1.3.2).
         self._name = f"__Host-{_NAME}" if secure else _NAME
         self._secure = secure
@@ -64,7 +66,7 @@ class LoginStateStore:
         self._write(response, [*self._read(request), login][-MAX_LOGINS:])
 
     def find(self, request: BaseRequest, state: str) -> LoginState | None:
-        """The sign-in with this state, if this browser began it within `MAX_MINUTES`."""
+        """The sign-in with this state, if this browser began it within `MAX_TIME`."""
         logins = self._read(request)
         return next((login for login in logins if secrets.compare_digest(login.state.encode(), state.encode())), None)
 
@@ -78,22 +80,21 @@ class LoginStateStore:
 
     def _read(self, request: BaseRequest) -> list[LoginState]:
         for value in cookie_values(request, self._name):
-            if len(value) > MAX_LENGTH:
-                continue
             try:
-                entries = self._serializer.loads(value, max_age=MAX_MINUTES * 60)
-                return [LoginState(**entry) for entry in entries]
-            except (BadData, TypeError):
+                values = signing.verify(self._keys, Purpose.LOGIN, value, clock.now(), max_length=MAX_LENGTH)
+            except signing.Refused:
                 continue  # without the prefix __Host-, another host can set a cookie of this name
+            return [LoginState(**entry) for entry in values["logins"]]
         return []
 
     def _text(self, logins: list[LoginState]) -> str:
-        return str(self._serializer.dumps([asdict(login) for login in logins]))
+        values = {"logins": [asdict(login) for login in logins]}
+        return signing.sign(self._keys, Purpose.LOGIN, values, clock.now() + MAX_TIME)
 
     def _write(self, response: HTTPResponse, logins: list[LoginState]) -> None:
         text = self._text(logins)
         if len(text) > MAX_LENGTH and len(logins) > 1:
             self._write(response, logins[1:])  # without the oldest
             return
-        value, seconds = (text, MAX_MINUTES * 60) if logins else ("", 0)
+        value, seconds = (text, MAX_TIME // timedelta(seconds=1)) if logins else ("", 0)
         set_cookie(response, self._name, value, seconds, secure=self._secure, same_site="Lax")

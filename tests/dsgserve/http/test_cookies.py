@@ -1,14 +1,9 @@
 """The login cookie: several of one name, planted ones, and every variant of it set and cleared."""
 
-import base64
-import hashlib
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from bottle import BaseRequest, HTTPResponse
+from bottle import HTTPResponse
 
 from dsgctl.config import Config
 from dsgctl.core import terms, tokens, users
@@ -16,9 +11,7 @@ from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import cookies
 from dsgserve.http.requests import MOST_COOKIES
-from dsgserve.login import login_state
-from dsgserve.login.login_state import LoginStateStore
-from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab
+from tests.dsgserve.conftest import PAGE, VIEWER, Client, Lab
 
 STALE = "dsg_" + "x" * 38
 
@@ -124,60 +117,6 @@ def test_a_logout_cures_a_browser_of_every_variant(client: Client, lab: Lab) -> 
     both = f"dsg_token={lab.ada}; dsg_token={other}"
     client.request("POST", "/logout", COOKIE=both)
     assert client.request("GET", "/api/v1/user/cache", COOKIE=both).status == 401
-
-
-# Logins under way
-
-
-@pytest.fixture
-def logins() -> Iterator[LoginStateStore]:
-    yield LoginStateStore((KEY,), secure=True)
-
-
-def begun(logins: LoginStateStore, target: str = "/") -> tuple[str, str]:
-    """State and cookie of a login that was begun."""
-    reply, login = HTTPResponse(), login_state.begin_login(target)
-    logins.add(reply, BaseRequest({}), login)
-    cookie = sent_with(reply)[0]
-    assert cookie.startswith("__Host-dsg_login=") and cookie.endswith("Path=/; HttpOnly; SameSite=Lax; Secure")
-    return login.state, cookie.partition("; ")[0]
-
-
-PLANTED_BEFORE = ("", "\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\xad", "\xc2\xa0", "\xe2\x80\x8b", "x", ".", "$")
-
-
-@pytest.mark.parametrize("odd", PLANTED_BEFORE[1:])
-def test_a_login_under_way_cannot_be_planted_by_a_sibling(odd: str, logins: LoginStateStore) -> None:
-    mine, cookie = begun(logins)
-    theirs, planted = begun(logins)
-    for header in (f"{odd}{planted}; {cookie}", f"{cookie}; {odd}{planted}", f"a=b;{odd}{planted};{cookie}"):
-        request = BaseRequest({"HTTP_COOKIE": header})
-        assert logins.find(request, mine) is not None
-        assert logins.find(request, theirs) is None
-    assert logins.find(BaseRequest({"HTTP_COOKIE": f"{odd}{planted}"}), theirs) is None
-
-
-def test_a_cookie_of_the_same_name_that_is_not_ours_stops_no_login(logins: LoginStateStore) -> None:
-    mine, cookie = begun(logins)
-    for planted in (
-        "__Host-dsg_login=x",
-        "__Host-dsg_login=",
-        f"__Host-dsg_login={'x' * 5000}",
-        "__Host-dsg_login=a.b.c",
-    ):
-        assert logins.find(BaseRequest({"HTTP_COOKIE": f"{planted}; {cookie}"}), mine) is not None
-
-
-def test_a_target_fits_up_to_the_cookie_and_not_beyond(logins: LoginStateStore) -> None:
-    def url(length: int) -> str:
-        noise = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(250))  # does not compress
-        return ("https://cave.example/?" + base64.urlsafe_b64encode(noise).decode())[:length]
-
-    longest = max(length for length in range(100, 4097, 20) if logins.fits(url(length)))
-    assert 1735 < longest < 4096
-    _, cookie = begun(logins, url(longest))
-    assert len(cookie) < 4000
-    assert json.dumps(re.findall(r"[^!-~]", cookie)) == "[]"
 
 
 def test_terms_that_wait_are_those_of_the_login_that_counts(client: Client, lab: Lab) -> None:

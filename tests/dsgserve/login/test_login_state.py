@@ -1,0 +1,86 @@
+"""The cookie of sign-ins that have begun: nobody else can plant, reuse or outlive one."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from bottle import BaseRequest, HTTPResponse
+
+from dsgctl.core.clock import now
+from dsgserve.http import signing
+from dsgserve.http.signing import Purpose
+from dsgserve.login import login_state
+from dsgserve.login.login_state import LoginStateStore
+from tests.dsgserve.conftest import KEY
+
+
+@pytest.fixture
+def logins() -> Iterator[LoginStateStore]:
+    yield LoginStateStore((KEY,), secure=True)
+
+
+def begun(logins: LoginStateStore, target: str = "/") -> tuple[str, str]:
+    """State and cookie of a login that was begun."""
+    reply, login = HTTPResponse(), login_state.begin_login(target)
+    logins.add(reply, BaseRequest({}), login)
+    cookie = dict(reply.headerlist)["Set-Cookie"]
+    assert cookie.startswith("__Host-dsg_login=") and cookie.endswith("Path=/; HttpOnly; SameSite=Lax; Secure")
+    return login.state, cookie.partition("; ")[0]
+
+
+PLANTED_BEFORE = ("", "\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\xad", "\xc2\xa0", "\xe2\x80\x8b", "x", ".", "$")
+
+
+@pytest.mark.parametrize("odd", PLANTED_BEFORE[1:])
+def test_a_login_under_way_cannot_be_planted_by_a_sibling(odd: str, logins: LoginStateStore) -> None:
+    mine, cookie = begun(logins)
+    theirs, planted = begun(logins)
+    for header in (f"{odd}{planted}; {cookie}", f"{cookie}; {odd}{planted}", f"a=b;{odd}{planted};{cookie}"):
+        request = BaseRequest({"HTTP_COOKIE": header})
+        assert logins.find(request, mine) is not None
+        assert logins.find(request, theirs) is None
+    assert logins.find(BaseRequest({"HTTP_COOKIE": f"{odd}{planted}"}), theirs) is None
+
+
+def test_a_cookie_of_the_same_name_that_is_not_ours_stops_no_login(logins: LoginStateStore) -> None:
+    mine, cookie = begun(logins)
+    for planted in (
+        "__Host-dsg_login=x",
+        "__Host-dsg_login=",
+        f"__Host-dsg_login={'x' * 5000}",
+        "__Host-dsg_login=a.b.c",
+    ):
+        assert logins.find(BaseRequest({"HTTP_COOKIE": f"{planted}; {cookie}"}), mine) is not None
+
+
+def test_a_target_fits_up_to_the_cookie_and_not_beyond(logins: LoginStateStore) -> None:
+    def url(length: int) -> str:
+        noise = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(250))  # does not compress
+        return ("https://cave.example/?" + base64.urlsafe_b64encode(noise).decode())[:length]
+
+    longest = max(length for length in range(100, 4097, 20) if logins.fits(url(length)))
+    assert 1735 < longest < 4096
+    _, cookie = begun(logins, url(longest))
+    assert len(cookie) < 4000
+    assert json.dumps(re.findall(r"[^!-~]", cookie)) == "[]"
+
+
+@pytest.mark.parametrize("purpose", set(Purpose) - {Purpose.LOGIN})
+def test_what_is_signed_for_another_purpose_begins_no_login(purpose: Purpose, logins: LoginStateStore) -> None:
+    state, cookie = begun(logins)
+    values = signing.verify((KEY,), Purpose.LOGIN, cookie.partition("=")[2], now(), max_length=4000)
+    text = signing.sign((KEY,), purpose, values, now() + timedelta(minutes=5))
+    assert logins.find(BaseRequest({"HTTP_COOKIE": f"__Host-dsg_login={text}"}), state) is None
+
+
+def test_a_login_that_began_too_long_ago_is_gone(logins: LoginStateStore) -> None:
+    state, cookie = begun(logins)
+    values = signing.verify((KEY,), Purpose.LOGIN, cookie.partition("=")[2], now(), max_length=4000)
+    for age, found in ((-1, True), (1, False)):
+        text = signing.sign((KEY,), Purpose.LOGIN, values, now() - timedelta(minutes=age))
+        request = BaseRequest({"HTTP_COOKIE": f"__Host-dsg_login={text}"})
+        assert (logins.find(request, state) is not None) is found
