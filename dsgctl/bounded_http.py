@@ -16,7 +16,7 @@ READ_SECONDS = 5.0  # of silence
 TOTAL_SECONDS = 10.0  # for a whole call, with all that it waits for
 MAX_BYTES = 512 * 1024
 # What libraries raise of an answer that is no JSON, is nested without end, or is not of its form.
-NONSENSE = (ValueError, RecursionError, AttributeError, KeyError, TypeError)
+MALFORMED_RESPONSE = (ValueError, RecursionError, AttributeError, KeyError, TypeError)
 
 
 # Names of errors, such as invalid_grant or PERMISSION_DENIED. Nothing else of an answer goes into the server's log:
@@ -24,7 +24,7 @@ NONSENSE = (ValueError, RecursionError, AttributeError, KeyError, TypeError)
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 
 
-def harmless_code(value: object) -> str:
+def loggable_error_code(value: object) -> str:
     """The name of an error as another server gives it, if it may stand in a log; else nothing."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 

@@ -142,7 +142,7 @@ def has_control(value: str) -> bool:
     return bool(_CONTROL.search(value))
 
 
-def quoted(value: str) -> str:
+def quote_value(value: str) -> str:
     """A value as it stands in a file, so that everybody reads the same.
 
     Raises:
@@ -157,7 +157,7 @@ def quoted(value: str) -> str:
     return '"' + re.sub(r'(["\\`$])', r"\\\1", value) + '"'
 
 
-def with_values(text: str, values: Mapping[str, str]) -> str:
+def replace_values(text: str, values: Mapping[str, str]) -> str:
     """The text of a file with some settings changed or added, and every other line as it is."""
     left = dict(values)
     now = {line.number: line for line in parse(text.removeprefix("\ufeff"))[0]}
@@ -166,7 +166,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     for number, raw in enumerate(_END.split(whole) if text else [], 1):
         line = now.get(number)
         changes = line is not None and line.name in values and line.value != values[line.name]
-        lines.append(f"{line.name}={quoted(values[line.name])}" if line and changes else raw)
+        lines.append(f"{line.name}={quote_value(values[line.name])}" if line and changes else raw)
         if line is not None:
             left.pop(line.name, None)
-    return "".join(f"{line}\n" for line in [*lines, *(f"{name}={quoted(value)}" for name, value in left.items())])
+    return "".join(f"{line}\n" for line in [*lines, *(f"{name}={quote_value(value)}" for name, value in left.items())])

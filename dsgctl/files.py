@@ -103,7 +103,7 @@ def open_below(directory: Path, name: str) -> BinaryIO:
         os.close(descriptor)
 
 
-def kind_of(path: Path) -> str:
+def describe_kind(path: Path) -> str:
     """What has this name, in words: ``a directory``; empty for a regular file.
 
     Raises:
@@ -145,7 +145,7 @@ def owner_name(path: Path) -> str:
         return str(path.stat().st_uid)
 
 
-def hash_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -64,7 +64,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return value
 
 
-def member(holder: Any, name: str, kind: type[_Value]) -> _Value:
+def read_member(holder: Any, name: str, kind: type[_Value]) -> _Value:
     """A member of an object that must be there and of this type; True and False are not int.
 
     Raises:

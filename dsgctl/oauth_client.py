@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsgctl.core.errors import Invalid
-from dsgctl.json_text import NotJson, member, parse
+from dsgctl.json_text import NotJson, parse, read_member
 
 CALLBACK_PATH = "/accounts/google/login/callback/"  # the redirect URI on this server (contract.md, "Routes")
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class OAuthClient:
     """Our registration at the provider."""
 
     id: str
     secret: str
 
 
-def read_client(path: Path) -> Client:
+def read_oauth_client(path: Path) -> OAuthClient:
     """The client in the JSON file that Google offers for download.
 
     Raises:
@@ -26,8 +26,8 @@ def read_client(path: Path) -> Client:
     try:
         document = parse(path.read_bytes())
         kind = "web" if isinstance(document, dict) and document.get("web") else "installed"
-        client = member(document, kind, dict)
-        return Client(member(client, "client_id", str), member(client, "client_secret", str))
+        client = read_member(document, kind, dict)
+        return OAuthClient(read_member(client, "client_id", str), read_member(client, "client_secret", str))
     except OSError as error:
         raise Invalid(f"cannot read {path}: {error.strerror}", "check CLIENT_CREDENTIALS_PATH") from None
     except NotJson:

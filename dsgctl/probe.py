@@ -19,7 +19,7 @@ def sign(keys: Sequence[str], at: datetime) -> str:
     return f"{moment}.{_signature(keys[0], moment)}"
 
 
-def is_good(keys: Sequence[str], presented: str, at: datetime) -> bool:
+def is_valid(keys: Sequence[str], presented: str, at: datetime) -> bool:
     """Whether one of the keys signed this within the last minute."""
     moment, _, signature = presented.partition(".")
     if not (presented.isascii() and moment.isdigit() and len(moment) <= 12):

@@ -9,7 +9,7 @@ from dsgctl.config import Config
 from dsgctl.core import clock, token_checks
 from dsgctl.core.token_checks import PresentedToken, TokenStatus
 from dsgctl.core.transaction import require_clock
-from dsgctl.oauth_client import Client, read_client
+from dsgctl.oauth_client import OAuthClient, read_oauth_client
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current, require_latest
 from dsgserve.http.site import Site
@@ -132,7 +132,7 @@ def _make_provider(config: Config, reader: Database) -> Provider | DevProvider |
     return Provider(config.oidc_issuer, client) if client else None
 
 
-def _read_client(config: Config) -> Client | None:
+def _read_client(config: Config) -> OAuthClient | None:
     if config.google_client_id and config.google_client_secret:
-        return Client(config.google_client_id, config.google_client_secret)
-    return read_client(config.client_credentials) if config.client_credentials else None
+        return OAuthClient(config.google_client_id, config.google_client_secret)
+    return read_oauth_client(config.client_credentials) if config.client_credentials else None

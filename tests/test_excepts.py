@@ -28,7 +28,7 @@ BROAD = {
     "RuntimeError",
     "AssertionError",
     "NotImplementedError",
-    "NONSENSE",
+    "MALFORMED_RESPONSE",
 }
 _NOBODY = "the system knows nobody of that number or name"
 _LIBRARY = "what libraries raise of another server's answer; our own code is not called in it"
@@ -100,7 +100,7 @@ def test_no_handler_is_broad_but_those_that_say_why() -> None:
         "try: a()\nexcept: pass",
         "try: a()\nexcept Exception: pass",
         "try: a()\nexcept (ValueError, TypeError): pass",
-        "try: a()\nexcept (ValueError, *NONSENSE): pass",
+        "try: a()\nexcept (ValueError, *MALFORMED_RESPONSE): pass",
         "try: a()\nexcept builtins.KeyError: pass",
         "with suppress(Exception): a()",
         "with contextlib.suppress(OSError, TypeError): a()",
@@ -117,7 +117,7 @@ def test_a_broad_handler_is_recognized(code: str) -> None:
 PLACES = {
     "dsgctl.operations.backup.archive._read_manifest": "db restore bundle.tar.gz",
     "dsgctl.operations.backup.archive._copy": "db restore bundle.tar.gz",
-    "dsgctl.operations.backup.archive.hash_of": "db restore bundle.tar.gz",
+    "dsgctl.operations.backup.archive.hash_file": "db restore bundle.tar.gz",
     "dsgctl.operations.backup.restore._verify_database": "db restore bundle.tar.gz",
     "dsgctl.operations.backup.restore.replace_database": "db restore bundle.tar.gz --apply -y",
     "dsgctl.operations.backup.staging.schema_problems": "db backup --in-clear --to .",
@@ -126,7 +126,7 @@ PLACES = {
     "dsgctl.operations.backup.bundles.Tiers.assign": "backup list --dir .",
     "dsgctl.store.migrations.list_differences": "db check",
     "dsgctl.core.audit.chain_hash": "db check",
-    "dsgctl.store.sqlite.shell._each_once": "db shell 'SELECT 1'",
+    "dsgctl.store.sqlite.shell._unique_names": "db shell 'SELECT 1'",
     "dsgctl.store.process_registry._read": "status",
     "dsgctl.json_text._decode": "import clio clio.json",
     "dsgctl.importers.engine.json_file.JsonFile._parsed": "import neuprint authorized.json --dataset fish2",

@@ -168,7 +168,7 @@ def test_the_engine_is_imported_in_the_store_alone() -> None:
 
 @pytest.mark.parametrize("path", DSGCTL, ids=lambda path: str(path.relative_to(REPOSITORY / "dsgctl")))
 def test_a_number_before_a_noun_goes_through_one_function(path: Path) -> None:
-    """`counted` says "1 change"; f"{count} changes" says "1 changes"."""
+    """`format_count` writes "1 change"; f"{count} changes" says "1 changes"."""
     nouns = "accounts|bundles|changes|grants|groups|members|migrations|older|people|records|tokens|users|versions"
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.JoinedStr):

@@ -17,7 +17,7 @@ from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
 from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgctl.store.sqlite.shell import BadStatement, is_complete
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 
 @click.group()
@@ -34,7 +34,7 @@ def migrate_(session: Session) -> None:
     """
     path = session.config.database
     upgrade = maintenance.upgrade_database(path, now())
-    ran = f" now ({counted(upgrade.migrations, 'migration')} ran)" if upgrade.migrations else " already"
+    ran = f" now ({format_count(upgrade.migrations, 'migration')} ran)" if upgrade.migrations else " already"
     sentence = f"{path} has schema {LATEST}{ran}"
     if upgrade.former:
         sentence += f"; to go back, stop the servers and: mv {upgrade.former} {path}"
@@ -165,7 +165,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
     if result.path is None:
         echo(f"wrote {result.size} bytes, {rows} rows, SHA-256 {result.sha256}", err=True)
         return
-    pruned = f"; deleted {counted(len(result.pruned), 'older bundle')}" if result.pruned else ""
+    pruned = f"; deleted {format_count(len(result.pruned), 'older bundle')}" if result.pruned else ""
     session.output.done(
         f"{result.path}: {result.size} bytes, {rows} rows, verified{pruned}",
         value="path",

@@ -15,7 +15,7 @@ from dsgctl.core import addresses
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers.engine.importer import BaseImporter, list_names, load
 from dsgctl.importers.engine.report import Report
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 _LEFT_OUT = Conflict.exit_code  # a part of the source conflicts
 _MOST_TWINS = 20
@@ -126,7 +126,7 @@ def _describe_new_twins(before: list[list[str]], after: list[list[str]]) -> Iter
     former = set(map(frozenset, before))
     new = [twins for twins in after if frozenset(twins) not in former]
     for twins in new[:_MOST_TWINS]:
-        accounts = counted(len(twins), "account")
+        accounts = format_count(len(twins), "account")
         yield f"{' and '.join(twins)} most likely reach the same person, and are {accounts}"
     if len(new) > _MOST_TWINS:
         yield f"and {len(new) - _MOST_TWINS} more such people: dsgctl doctor"

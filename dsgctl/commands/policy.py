@@ -15,7 +15,7 @@ from dsgctl.commands.session import Session
 from dsgctl.core import datasets
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Invalid
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 if TYPE_CHECKING:
     from dsgctl.policy.applying import ApplyResult
@@ -90,7 +90,7 @@ def _list_problems(session: Session) -> Iterator[None]:
             raise
         for line in error.problems:
             echo(printable(f"{error.path}: {line}"), err=True)
-        raise Invalid(f"{error.path} has {counted(error.count, 'fault')}", error.hint) from None
+        raise Invalid(f"{error.path} has {format_count(error.count, 'fault')}", error.hint) from None
 
 
 def _run(session: Session, document: "Document", *, prune: bool, dry_run: bool) -> "tuple[list[Record], ApplyResult]":
@@ -113,7 +113,7 @@ def _confirm(session: Session, name: str, removals: list[Record]) -> None:
     for record in removals:
         sign, text = _line(record)
         echo(printable(f"{sign} {text}"), err=True)
-    things = counted(len(removals), "thing")
+    things = format_count(len(removals), "thing")
     session.confirm(f"{name}: {things} that it no longer declares, as above, will be taken away", yes=False)
 
 

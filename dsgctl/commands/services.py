@@ -6,7 +6,7 @@ from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
 from dsgctl.core import services
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 ROOT = Number(least=0)
 
@@ -52,7 +52,10 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
         terms = services.remove(change, name)
     if not dry_run:
         session.output.done(
-            f"removed service {name}, with {counted(terms, 'document')} of terms", name=name, terms=terms, changed=True
+            f"removed service {name}, with {format_count(terms, 'document')} of terms",
+            name=name,
+            terms=terms,
+            changed=True,
         )
 
 

@@ -20,7 +20,7 @@ from dsgctl.memory import forbid_core_dumps
 from dsgctl.settings import Settings, find_settings_file, load_from_environment, read_settings
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 if TYPE_CHECKING:
     from dsgctl.core.delegation import Delegate
@@ -125,7 +125,7 @@ class Session:
     def print_plan(self, records: list[Record]) -> None:
         """Print what a run would have changed."""
         if self.output.format == "table":
-            echo(f"dry run, nothing was changed; a run would make {counted(len(records), 'change')}", err=True)
+            echo(f"dry run, nothing was changed; a run would make {format_count(len(records), 'change')}", err=True)
         rows = [
             {"action": record.action, "target": record.target, "before": record.before, "after": record.after}
             for record in records

@@ -17,7 +17,7 @@ from dsgctl.core.errors import Invalid, NotAllowed
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store import Database, StoreError
 from dsgctl.store.models import Principal, Token
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 _USER = click.option("--user", metavar="EMAIL", help="Of a person.")
 _ACCOUNT = click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="Of a service account.")
@@ -159,5 +159,5 @@ def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
         count = tokens.prune(change, before=before)
     if not dry_run:
         session.output.done(
-            f"deleted {counted(count, 'ended token')}", value="tokens", tokens=count, changed=bool(count)
+            f"deleted {format_count(count, 'ended token')}", value="tokens", tokens=count, changed=bool(count)
         )

@@ -15,7 +15,7 @@ from dsgctl.core import addresses, groups, principals, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.rules import levels
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only", "created")
 
@@ -128,7 +128,7 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
         changed = users.set_active(change, email, False, last_admin=last_admin)
     children = principals.list_descendants(session.database, users.find(session.database, email))
     if ended := [str(child.email) for child in children if child.active]:
-        echo(f"{counted(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
+        echo(f"{format_count(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
     session.output.done(
         f"disabled user {email}" if changed else f"user {email} is already disabled", email=email, changed=changed
     )

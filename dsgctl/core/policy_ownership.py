@@ -7,7 +7,7 @@ from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.validation import quoted
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store import Database
-from dsgctl.store.models import Declared
+from dsgctl.store.models import PolicyClaim
 
 Key = tuple[str, tuple[str, ...]]  # a kind of resource, and the names that identify one of it
 
@@ -21,7 +21,7 @@ def list_claimed(database: Database, file: str) -> set[Key]:
     Raises:
         DsgError: the table was written by hand, and has a key that is not a list of names.
     """
-    query = Declared.select(Declared.kind, Declared.key).where(Declared.file == file)
+    query = PolicyClaim.select(PolicyClaim.kind, PolicyClaim.key).where(PolicyClaim.file == file)
     return {(kind, _parse_key(key)) for kind, key in database.tuples(query)}
 
 
@@ -37,8 +37,8 @@ def _parse_key(text: str) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _find(database: Database, kind: str, key: tuple[str, ...]) -> Declared | None:
-    return database.first(Declared.select().where(Declared.kind == kind, Declared.key == _format_key(key)))
+def _find(database: Database, kind: str, key: tuple[str, ...]) -> PolicyClaim | None:
+    return database.first(PolicyClaim.select().where(PolicyClaim.kind == kind, PolicyClaim.key == _format_key(key)))
 
 
 def _format_key(key: tuple[str, ...]) -> str:
@@ -59,7 +59,7 @@ def claim(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
     """
     row = _find(change.database, kind, key)
     if row is None:
-        change.database.run(Declared.insert(kind=kind, key=_format_key(key), file=file, since=change.at))
+        change.database.run(PolicyClaim.insert(kind=kind, key=_format_key(key), file=file, since=change.at))
         return True
     if row.file != file:
         raise Conflict(
@@ -71,4 +71,4 @@ def claim(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
 
 def release(change: Change, kind: str, key: tuple[str, ...]) -> None:
     """Record that no file declares this resource any more."""
-    change.database.run(Declared.delete().where(Declared.kind == kind, Declared.key == _format_key(key)))
+    change.database.run(PolicyClaim.delete().where(PolicyClaim.kind == kind, PolicyClaim.key == _format_key(key)))

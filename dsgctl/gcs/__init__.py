@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
-from dsgctl.bounded_http import Deadline, harmless_code
+from dsgctl.bounded_http import Deadline, loggable_error_code
 from dsgctl.core import validation
 from dsgctl.json_text import NotJson, parse
 
@@ -26,7 +26,7 @@ def error_code(error: Exception) -> str:
             answer = parse(answer)
         except NotJson:
             return ""
-    return next(filter(None, map(harmless_code, _error_codes(answer))), "")
+    return next(filter(None, map(loggable_error_code, _error_codes(answer))), "")
 
 
 def _error_codes(answer: object) -> Iterator[object]:

@@ -10,7 +10,7 @@ import requests
 from google.auth import exceptions
 from google.auth.transport.requests import AuthorizedSession
 
-from dsgctl.bounded_http import NONSENSE, Deadline, limit_session
+from dsgctl.bounded_http import MALFORMED_RESPONSE, Deadline, limit_session
 from dsgctl.core.errors import DsgError
 from dsgctl.core.rules.iam_policy import Policy, UnknownPolicy, require_policy
 from dsgctl.gcs import error_code, redact, source_credentials
@@ -112,7 +112,7 @@ class Policies:
                 "dsgctl doctor",
                 error_code(error),
             ) from error
-        except (Failed, exceptions.GoogleAuthError, requests.RequestException, *NONSENSE) as error:
+        except (Failed, exceptions.GoogleAuthError, requests.RequestException, *MALFORMED_RESPONSE) as error:
             raise OutcomeUnknown(
                 f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
             ) from error

@@ -24,7 +24,7 @@ from dsgctl.store.migrations import LATEST
 from dsgctl.transfer import restore, transfer_schema
 from dsgctl.transfer.export import FORMAT, VERSION
 from dsgctl.transfer.restore import BadRow, Restore
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 _BATCH = 500
 _LONGEST = 2**24  # bytes of a line: terms of 100,000 characters, quoted in an audit record, are far below
@@ -70,7 +70,7 @@ class Importer(BaseImporter):
             report.counts(table.replace("_", " "), new=count, of=count)
         if load.left_out:
             report.left_out.append(
-                f"{counted(load.left_out, 'token')}: the document has no hashes (export --with-token-hashes)"
+                f"{format_count(load.left_out, 'token')}: the document has no hashes (export --with-token-hashes)"
             )
         if load.invited_anew:
             report.noted.append(

@@ -16,8 +16,7 @@ from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST, copy_before_migration, migrate, schema_number, schema_problems
 from dsgctl.store.models import utc_text
 from dsgctl.store.sqlite.database import SqliteDatabase
-from dsgctl.store.sqlite.shell import Answer
-from dsgctl.store.sqlite.shell import run as run_statements
+from dsgctl.store.sqlite.shell import ResultSet, run_statements
 
 Begin = Callable[[], AbstractContextManager[Change]]
 
@@ -120,7 +119,7 @@ def _summarize(problems: list[str]) -> str:
     return f"{'; '.join(problems[:_SHOWN])}{more}"
 
 
-def run_sql(database: Database, sql: str, begin: Begin | None) -> list[Answer]:
+def run_sql(database: Database, sql: str, begin: Begin | None) -> list[ResultSet]:
     """Run SQL statements.
 
     Args:

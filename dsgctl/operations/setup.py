@@ -15,7 +15,7 @@ from dsgctl.config import Config
 from dsgctl.core import principals, users, validation
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
-from dsgctl.env_file import read_text, with_values
+from dsgctl.env_file import read_text, replace_values
 from dsgctl.files import SETTINGS_MODE, write_file
 from dsgctl.operations.doctor.backups import allow_writing
 from dsgctl.operations.doctor.check import Status
@@ -163,7 +163,7 @@ def write(path: Path, settings: Mapping[str, str]) -> bool:
         DsgError: it cannot be written.
     """
     old = read_text(str(path), required=False) or ""
-    new = with_values(old, settings)
+    new = replace_values(old, settings)
     if new == old:
         return False
     try:

@@ -177,7 +177,7 @@ class IamMember(_Table):
         primary_key = CompositeKey("bucket", "member")
 
 
-class Declared(_Table):
+class PolicyClaim(_Table):
     kind = TextField()
     key = TextField()
     file = TextField()
@@ -318,7 +318,7 @@ class AuditRecord(_Table):
         table_name = "audit"
 
 
-ALL: list[type[Model]] = [
+TABLES: list[type[Model]] = [
     Principal,
     Affiliation,
     Group,
@@ -337,6 +337,6 @@ ALL: list[type[Model]] = [
     ServiceTable,
     PublicRoot,
     Token,
-    Declared,
+    PolicyClaim,
     AuditRecord,
 ]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dsgctl.files import write_file
-from dsgctl.json_text import NotJson, member, parse
+from dsgctl.json_text import NotJson, parse, read_member
 
 SILENT = 60.0  # seconds after which a server that tells nothing more is gone, and another has its number
 
@@ -63,13 +63,13 @@ def _read(path: Path) -> Process:
     OSError, NotJson: there is no such file, or it is not of this form.
     """
     told = parse(path.read_bytes())
-    counts = {name: count for name, count in member(told, "counts", dict).items() if type(count) is int}
+    counts = {name: count for name, count in read_member(told, "counts", dict).items() if type(count) is int}
     listening = told.get("listening") or []  # a release that does not tell it may run beside this one
     return Process(
-        pid=member(told, "pid", int),
-        version=member(told, "version", str),
-        started=member(told, "started", float),
-        reported_at=member(told, "reported_at", float),
+        pid=read_member(told, "pid", int),
+        version=read_member(told, "version", str),
+        started=read_member(told, "started", float),
+        reported_at=read_member(told, "reported_at", float),
         counts=counts,
         listening=tuple(address for address in listening if isinstance(address, str)),
     )

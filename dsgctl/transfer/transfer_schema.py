@@ -17,7 +17,7 @@ Values = dict[str, Any]  # of a row, field -> value as the table stores it; the 
 Form = Callable[[Any], Any]  # takes a value of a document; returns it as the table stores it, or raises Invalid
 
 # In the order in which rows refer to each other, the columns of `LATER` aside.
-TABLES: Final[Mapping[str, Any]] = {model._meta.table_name: model for model in m.ALL}
+TABLES: Final[Mapping[str, Any]] = {model._meta.table_name: model for model in m.TABLES}
 # References that may name a later row: they are set when all rows are inserted.
 LATER: Final[Mapping[str, str]] = {"principals": "parent_id", "datasets": "own_terms_id"}
 AUDIT: Final = "audit"

@@ -11,12 +11,12 @@ import requests
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from dsgctl.bounded_http import NONSENSE, Deadline, harmless_code, limit_session
+from dsgctl.bounded_http import MALFORMED_RESPONSE, Deadline, limit_session, loggable_error_code
 from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.logins import Identity
 from dsgctl.json_text import NotJson, parse_object
-from dsgctl.oauth_client import Client
+from dsgctl.oauth_client import OAuthClient
 from dsgserve.process.outbound import Shared, UpstreamUnavailable
 
 SCOPE = "openid email profile"
@@ -47,7 +47,7 @@ class Provider:
     The methods may call the provider: hold a place of `outbound.ConcurrencyLimit` meanwhile.
     """
 
-    def __init__(self, issuer: str, client: Client) -> None:
+    def __init__(self, issuer: str, client: OAuthClient) -> None:
         self.issuer = issuer
         self._client = client
         self._fetches: Shared[None] = Shared()
@@ -109,8 +109,8 @@ class Provider:
                 code_verifier=verifier,
             )
         except OAuth2Error as error:
-            raise LoginFailed("refused", f"token endpoint: {harmless_code(error.error)}") from None
-        except (requests.RequestException, *NONSENSE) as error:
+            raise LoginFailed("refused", f"token endpoint: {loggable_error_code(error.error)}") from None
+        except (requests.RequestException, *MALFORMED_RESPONSE) as error:
             raise UpstreamUnavailable(f"token endpoint: {type(error).__name__}") from None
         finally:
             session.close()
@@ -132,7 +132,7 @@ class Provider:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-        except (jwt.PyJWTError, *NONSENSE) as error:
+        except (jwt.PyJWTError, *MALFORMED_RESPONSE) as error:
             raise LoginFailed("bad_token", type(error).__name__) from None
         audience = claims["aud"]
         if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._client.id:

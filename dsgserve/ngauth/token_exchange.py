@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dsgctl.bounded_http import NONSENSE, Deadline
+from dsgctl.bounded_http import MALFORMED_RESPONSE, Deadline
 from dsgctl.core import clock
 from dsgctl.core.rules import boundary as boundary_rules
 from dsgctl.gcs import error_code, source_credentials
@@ -151,7 +151,7 @@ class TokenExchange:
             raise GoogleUnavailable(str(error)) from None
         except exceptions.TransportError:
             raise GoogleUnavailable("Google does not answer") from None
-        except (exceptions.GoogleAuthError, *NONSENSE) as error:
+        except (exceptions.GoogleAuthError, *MALFORMED_RESPONSE) as error:
             if transport.status in (400, 401) and boundary.credential in self._sources:
                 self._sources[boundary.credential].refused = True
             # Never the text of the response: it can repeat our own token.

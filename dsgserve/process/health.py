@@ -15,6 +15,6 @@ def show(gateway: Gateway, request: Request[None]) -> HTTPResponse:
     body = {"status": "ok", "version": __version__}
     environ = request.http.environ
     presented = environ.get("HTTP_X_DSG_PROBE", "")
-    if presented and probe.is_good(gateway.secret_keys, presented, clock.now()):
+    if presented and probe.is_valid(gateway.secret_keys, presented, clock.now()):
         body["client"] = str(environ.get("REMOTE_ADDR", ""))  # the address that terms_pages.py records
     return json_reply(body, headers={"Cache-Control": "no-store"})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl import settings
-from dsgctl.env_file import parse, with_values
+from dsgctl.env_file import parse, replace_values
 from dsgctl.settings import load
 from tests.dsgctl.refused_settings import Write, refusal
 
@@ -101,9 +101,9 @@ def test_every_value_in_every_kind_of_file(start: str, value: str, expected: str
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
 def test_a_file_of_any_line_ends_is_changed_without_another_line(end: str) -> None:
-    text = with_values(f"# ours{end}" if end else "# ours", {"DSG_PORT": "1"})
-    assert text == "# ours\nDSG_PORT=1\n" == with_values(text, {"DSG_PORT": "1"})
-    assert with_values("", {"DSG_PORT": "1"}) == "DSG_PORT=1\n"
+    text = replace_values(f"# ours{end}" if end else "# ours", {"DSG_PORT": "1"})
+    assert text == "# ours\nDSG_PORT=1\n" == replace_values(text, {"DSG_PORT": "1"})
+    assert replace_values("", {"DSG_PORT": "1"}) == "DSG_PORT=1\n"
 
 
 def test_a_file_that_leads_nowhere_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_what_systemd_made_of_a_value_without_its_backslashes_is_refused(env_fil
     ],
 )
 def test_what_is_written_is_read_again_and_systemd_reads_the_same(value: str, env_file: Write) -> None:
-    text = with_values(
+    text = replace_values(
         "# ours\r\nDSG_PORT = 1\nGOOGLE_CLIENT_ID=old\n\nLOG_LEVEL=INFO\n",
         {"GOOGLE_CLIENT_ID": value, "DATABASE_PATH": value},
     )
@@ -159,7 +159,7 @@ def test_what_is_written_is_read_again_and_systemd_reads_the_same(value: str, en
         ("DATABASE_PATH", value),
     ]
     assert all(line.as_systemd == line.value for line in lines) and text.startswith("# ours\nDSG_PORT = 1\n")
-    assert with_values(text, {"GOOGLE_CLIENT_ID": value}) == text
+    assert replace_values(text, {"GOOGLE_CLIENT_ID": value}) == text
 
 
 @pytest.mark.parametrize(

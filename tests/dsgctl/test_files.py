@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.files import create_empty, kind_of, open_below, write_file
+from dsgctl.files import create_empty, describe_kind, open_below, write_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,7 +170,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_has_a_name(tmp_path: Path, what: str) -> None:
     make, words = KINDS[what]
     make(tmp_path / "it")
-    assert kind_of(tmp_path / "it") == words
+    assert describe_kind(tmp_path / "it") == words
 
 
 # No other way to write

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.json_text import NotJson, member, parse, parse_object
+from dsgctl.json_text import NotJson, parse, parse_object, read_member
 
 ROOT = Path(__file__).parents[2]
 DEEP = 100_000
@@ -105,9 +105,9 @@ def test_an_object_is_no_other_value(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("holder", [None, [], "a", {}, {"a": None}, {"a": "1"}, {"a": True}, {"a": 1.0}, {"b": 1}])
 def test_a_member_is_there_and_of_its_type(holder: object) -> None:
-    assert member({"a": 1}, "a", int) == 1
+    assert read_member({"a": 1}, "a", int) == 1
     with pytest.raises(NotJson):
-        member(holder, "a", int)
+        read_member(holder, "a", int)
 
 
 # No other reader

@@ -12,9 +12,9 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 def test_what_a_key_signed_is_good_for_a_minute() -> None:
     for keys in (KEYS, KEYS[::-1]):
-        assert probe.is_good(KEYS, probe.sign(keys, NOW), NOW + timedelta(seconds=59))
-        assert not probe.is_good(KEYS, probe.sign(keys, NOW), NOW + timedelta(seconds=61))
-        assert not probe.is_good(KEYS, probe.sign(keys, NOW), NOW - timedelta(seconds=61))
+        assert probe.is_valid(KEYS, probe.sign(keys, NOW), NOW + timedelta(seconds=59))
+        assert not probe.is_valid(KEYS, probe.sign(keys, NOW), NOW + timedelta(seconds=61))
+        assert not probe.is_valid(KEYS, probe.sign(keys, NOW), NOW - timedelta(seconds=61))
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_what_a_key_signed_is_good_for_a_minute() -> None:
     ],
 )
 def test_nothing_else_is(presented: str) -> None:
-    assert not probe.is_good(KEYS, presented, NOW)
+    assert not probe.is_valid(KEYS, presented, NOW)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dsgctl.core.errors import DsgError
-from dsgctl.files import hash_of
-from dsgctl.json_text import NotJson, member, parse_object
+from dsgctl.files import hash_file
+from dsgctl.json_text import NotJson, parse_object, read_member
 
 DATABASE = "db.sqlite3"
 MANIFEST = "manifest.json"
@@ -105,7 +105,7 @@ def unpack(packed: Path, name: str, directory: Path) -> Manifest:
         ) from None
     for file_name, digest in manifest.files.items():
         path = directory / file_name
-        if not path.is_file() or hash_of(path) != digest:
+        if not path.is_file() or hash_file(path) != digest:
             raise DsgError(f"{name} is damaged: {file_name} is not what the manifest says", "take another")
     return manifest
 
@@ -205,12 +205,12 @@ def _read_manifest(content: bytes) -> Manifest:
     """
     fields = parse_object(content)
     manifest = Manifest(
-        created=member(fields, "created", str),
-        version=member(fields, "version", str),
-        schema=member(fields, "schema", int),
-        engine=member(fields, "engine", str),
-        rows=member(fields, "rows", dict),
-        files=member(fields, "files", dict),
+        created=read_member(fields, "created", str),
+        version=read_member(fields, "version", str),
+        schema=read_member(fields, "schema", int),
+        engine=read_member(fields, "engine", str),
+        rows=read_member(fields, "rows", dict),
+        files=read_member(fields, "files", dict),
     )
     counts = all(type(count) is int for count in manifest.rows.values())
     digests = all(isinstance(digest, str) for digest in manifest.files.values())

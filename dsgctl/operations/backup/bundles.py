@@ -11,8 +11,8 @@ from pathlib import Path
 
 from dsgctl.config import Config
 from dsgctl.core.errors import DsgError, NotFound
-from dsgctl.files import hash_of, write_file
-from dsgctl.json_text import NotJson, member, parse
+from dsgctl.files import hash_file, write_file
+from dsgctl.json_text import NotJson, parse, read_member
 from dsgctl.operations.backup.archive import Manifest
 from dsgctl.operations.backup.encryption import is_encrypted
 
@@ -138,12 +138,12 @@ def require_whole(bundle: Path) -> int:
     meta = meta_path(bundle)
     try:
         content = parse(meta.read_bytes())
-        size, digest = member(content, "size", int), member(content, "sha256", str)
+        size, digest = read_member(content, "size", int), read_member(content, "sha256", str)
     except (FileNotFoundError, NotJson):
         raise NotFound(
             f"there is no {meta.name} beside {bundle.name} to hold it against", "say --identity FILE to look inside"
         ) from None
-    if bundle.stat().st_size != size or hash_of(bundle) != digest:
+    if bundle.stat().st_size != size or hash_file(bundle) != digest:
         raise DsgError(f"{bundle.name} is damaged: it is not what was made", "take another: dsgctl backup list")
     return size
 

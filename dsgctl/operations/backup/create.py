@@ -9,7 +9,7 @@ from typing import BinaryIO
 from dsgctl import __version__
 from dsgctl.config import Config
 from dsgctl.core.errors import Conflict, Invalid
-from dsgctl.files import hash_of, write_file
+from dsgctl.files import hash_file, write_file
 from dsgctl.operations.backup.archive import CLIENT, DATABASE, RECIPIENTS, SETTINGS, Manifest, pack
 from dsgctl.operations.backup.bundles import Tiers, bundle_name, explain_unwritable, prune_directory, write_meta
 from dsgctl.operations.backup.encryption import encrypt, read_recipients
@@ -69,7 +69,7 @@ def create_backup(
         pack(staging, bundle, manifest)
         if recipients is not None:
             bundle = encrypt(bundle, recipients)
-        size, digest = bundle.stat().st_size, hash_of(bundle)
+        size, digest = bundle.stat().st_size, hash_file(bundle)
         if stream is not None or directory is None:
             with bundle.open("rb") as source:
                 shutil.copyfileobj(source, stream)  # type: ignore[arg-type]  # one of the two is there: see above
@@ -97,7 +97,7 @@ def _collect(config: Config, staging: Path, at: datetime, env_file: Path | None,
         for source, name in sources:
             if source is not None and source.exists():
                 shutil.copyfile(source, staging / name)
-    files = {path.name: hash_of(path) for path in sorted(staging.iterdir())}
+    files = {path.name: hash_file(path) for path in sorted(staging.iterdir())}
     created = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return Manifest(created, __version__, schema, SqliteDatabase.engine_name(), rows, files)
 

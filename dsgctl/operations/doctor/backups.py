@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dsgctl.core.errors import Invalid
-from dsgctl.json_text import NotJson, member, parse
+from dsgctl.json_text import NotJson, parse, read_member
 from dsgctl.operations.backup.bundles import list_bundles, meta_path
 from dsgctl.operations.backup.encryption import AGE_HEADER, read_recipients
 from dsgctl.operations.doctor.account import explain_closed, explain_refusal, is_writable_to_all
@@ -135,7 +135,7 @@ def _check_bundle(path: Path) -> Checks:
         return
     meta = meta_path(path)
     try:
-        expected = member(parse(meta.read_bytes()), "size", int)
+        expected = read_member(parse(meta.read_bytes()), "size", int)
     except (OSError, NotJson):
         return  # it may have been copied here without its meta file
     if expected != size:

@@ -17,7 +17,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import LATEST, schema_number
 from dsgctl.store.sqlite.database import SqliteDatabase
-from dsgctl.wording import counted
+from dsgctl.wording import format_count
 
 SKEW = timedelta(seconds=30)  # of clocks: ID tokens and signed tokens have dates
 FULL = 64 * 1024**2  # bytes; with less, a busy journal soon fills the disk
@@ -133,7 +133,7 @@ def _check_domains(config: Config, database: Database) -> Checks:
         if validation.email_key(email.rpartition("@")[2]) in config.allowed_email_domains
     ]
     if people and not admitted:
-        count = counted(len(people), "person", "people")
+        count = format_count(len(people), "person", "people")
         yield failed(
             "sign-in",
             f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in nobody of those here ({count})",

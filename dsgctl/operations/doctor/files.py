@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dsgctl.files import kind_of
+from dsgctl.files import describe_kind
 from dsgctl.operations.doctor.account import (
     Access,
     Account,
@@ -45,7 +45,7 @@ def check_secret_file(name: str, account: Account | None, path: Path, host: Host
         yield failed(name, *closed)
     elif not path.exists():
         yield explain_missing(name, path)
-    elif kind := kind_of(path):
+    elif kind := describe_kind(path):
         yield failed(name, f"{path} is {kind}, and no file", "correct the setting that names it")
     elif is_open_to_all(path):
         yield failed(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")

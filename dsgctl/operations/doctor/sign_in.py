@@ -9,8 +9,8 @@ import requests
 
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
-from dsgctl.json_text import NotJson, member, parse
-from dsgctl.oauth_client import CALLBACK_PATH, read_client
+from dsgctl.json_text import NotJson, parse, read_member
+from dsgctl.oauth_client import CALLBACK_PATH, read_oauth_client
 from dsgctl.operations.doctor import network
 from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
 from dsgctl.operations.doctor.database import SKEW
@@ -89,7 +89,7 @@ def find_client_problem(path: Path) -> tuple[str, str] | None:
     if isinstance(content, dict) and "installed" in content:
         return f"{path} is of a desktop app: Google sends nobody back to a web site for it", again
     try:
-        read_client(path)
+        read_oauth_client(path)
     except Invalid as error:
         return error.message, error.hint
     return None
@@ -97,7 +97,7 @@ def find_client_problem(path: Path) -> tuple[str, str] | None:
 
 def _id_in(path: Path) -> str | None:
     try:
-        return read_client(path).id
+        return read_oauth_client(path).id
     except Invalid:
         return None
 
@@ -121,7 +121,7 @@ def check_provider(config: Config, at: datetime | None) -> Checks:
     if reply is None:
         return
     try:
-        issuer = member(parse(reply.content), "issuer", str)
+        issuer = read_member(parse(reply.content), "issuer", str)
     except NotJson:
         issuer = None
     if issuer is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dsgctl.files import create_empty, kind_of, write_file
+from dsgctl.files import create_empty, describe_kind, write_file
 from dsgctl.store.database import Database
 from dsgctl.store.errors import StoreError
 
@@ -89,7 +89,7 @@ def refuse_other_kinds(path: Path) -> None:
         StoreError: it is a directory, a device, a link that leads nowhere, …
         OSError: nothing has this name, or it cannot be examined.
     """
-    if kind := kind_of(path):
+    if kind := describe_kind(path):
         problem = f"there is no database at {path}" if path.is_symlink() else f"{path} cannot be opened"
         raise StoreError(f"{problem}: it is {kind}", "set DATABASE_PATH to the file of the database, or move that away")
 

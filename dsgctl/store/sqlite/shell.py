@@ -45,7 +45,7 @@ class BadStatement(StoreError):
 
 
 @dataclass(slots=True)
-class Answer:
+class ResultSet:
     """The rows of a statement.
 
     Attributes:
@@ -61,7 +61,7 @@ def is_complete(sql: str) -> bool:
     return apsw.complete(sql)
 
 
-def run(database: Database, sql: str, *, write: bool) -> list[Answer]:
+def run_statements(database: Database, sql: str, *, write: bool) -> list[ResultSet]:
     """Run statements, in the caller's transaction if there is one.
 
     Only rows are read, and with ``write`` changed: no other file is attached or written, the schema belongs to the
@@ -71,7 +71,7 @@ def run(database: Database, sql: str, *, write: bool) -> list[Answer]:
         BadStatement: a statement cannot be run.
         StoreError: the file cannot be used.
     """
-    answers: list[Answer] = []
+    answers: list[ResultSet] = []
     names: tuple[str, ...] = ()
     with database.translate_errors(), _guarded(database.connection(), write=write) as connection:
         cursor = connection.cursor()
@@ -79,7 +79,7 @@ def run(database: Database, sql: str, *, write: bool) -> list[Answer]:
             described = tuple(name for name, _ in cursor.get_description())
             if not answers or described != names:
                 names = described
-                answers.append(Answer(_each_once(names)))
+                answers.append(ResultSet(_unique_names(names)))
             answers[-1].rows.append(tuple(value.hex() if isinstance(value, bytes) else value for value in row))
     return answers
 
@@ -111,7 +111,7 @@ def _guarded(connection: apsw.Connection, *, write: bool) -> Iterator[apsw.Conne
         connection.authorizer = None
 
 
-def _each_once(names: tuple[str, ...]) -> list[str]:
+def _unique_names(names: tuple[str, ...]) -> list[str]:
     columns: list[str] = []
     for name in names:
         same = sum(column.split(":")[0] == name for column in columns)

@@ -490,7 +490,7 @@ def test_every_table_that_decides_access_is_tried() -> None:
     assert (
         set(ROWS)
         == set(UPDATES)
-        == {model._meta.table_name for model in m.ALL}
+        == {model._meta.table_name for model in m.TABLES}
         - {
             "service_tables",
             "public_roots",

@@ -16,7 +16,7 @@ import pytest
 
 from dsgctl import bounded_http
 from dsgctl.bounded_http import Deadline
-from dsgctl.oauth_client import Client
+from dsgctl.oauth_client import OAuthClient
 from dsgserve.login.oidc import LoginFailed, Provider, _picture_claim
 from dsgserve.process.outbound import UpstreamUnavailable
 from tests.e2e.local import make_certificate
@@ -120,7 +120,7 @@ def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     monkeypatch.setattr(bounded_http, "READ_SECONDS", 0.5)
     monkeypatch.setattr(bounded_http, "TOTAL_SECONDS", 1.0)
-    yield handler, Provider(f"https://localhost:{server.server_address[1]}", Client("id", "secret"))
+    yield handler, Provider(f"https://localhost:{server.server_address[1]}", OAuthClient("id", "secret"))
     server.shutdown()
     server.server_close()
 
