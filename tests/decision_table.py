@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users, versions
+from dsgctl.core import (
+    acceptances,
+    datasets,
+    grants,
+    groups,
+    service_accounts,
+    services,
+    terms,
+    tokens,
+    users,
+    versions,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules.access import Reason
@@ -301,7 +312,7 @@ def _terms(change: Change, case: Case) -> None:
         found.append((case.service_terms, of_service))
     for state, document in found:
         if state == "accepted":
-            terms.accept(change, document.id, USER)
+            acceptances.accept(change, document.id, USER)
         elif state == "retired":
             terms.retire(change, document.id)
 
@@ -310,6 +321,6 @@ def _make_child(change: Change, user: Principal, *, accepted: bool) -> None:
     parent, _ = users.add(change, PARENT)
     if accepted:
         for row in list(terms.list_terms(change.database)):
-            terms.accept(change, row["id"], PARENT)
+            acceptances.accept(change, row["id"], PARENT)
     # Only imports make children, so no function of core does.
     change.database.run(Principal.update(parent=parent.id).where(Principal.id == user.id))

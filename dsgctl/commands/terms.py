@@ -9,7 +9,7 @@ from dsgctl.commands.datasets import warn_if_closed_to_all
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.parameters import DATASET, ID
 from dsgctl.commands.session import Session
-from dsgctl.core import terms, validation
+from dsgctl.core import acceptances, terms, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.wire_contract import accept_path
@@ -72,9 +72,8 @@ def list_(session: Session) -> None:
 @click.argument("terms_id", metavar="ID", type=ID)
 def show(session: Session, terms_id: int) -> None:
     """The text, and where to accept it."""
-    record = terms.show(session.database, terms_id)
-    record["accept_url"] = session.config.origin + accept_path(terms_id)
-    session.output.one(record, value="text")
+    document = terms.show(session.database, terms_id)
+    session.output.one({**document, "accept_url": session.config.origin + accept_path(terms_id)}, value="text")
 
 
 @subcommand(command, "retire", example="dsgctl terms retire 3")
@@ -100,7 +99,7 @@ def retire(session: Session, terms_id: int, on: str | None) -> None:
 def accept(session: Session, terms_id: int, email: str) -> None:
     """Record that a person has accepted terms, on their behalf; the record says that you did."""
     with session.change() as change:
-        changed = terms.accept(change, terms_id, email)
+        changed = acceptances.accept(change, terms_id, email)
     session.output.done(
         f"recorded that {email} accepted terms {terms_id}" if changed else f"{email} already accepted terms {terms_id}",
         id=terms_id,
@@ -116,7 +115,7 @@ def pending(session: Session, user: str | None, dataset: str | None) -> None:
     """Who has a grant that only terms hold back, and where to accept them."""
     rows = (
         {**row, "accept_url": session.config.origin + accept_path(row["terms"])}
-        for row in terms.list_pending(session.database, now(), email=user, dataset=dataset)
+        for row in acceptances.list_pending(session.database, now(), email=user, dataset=dataset)
         if session.delegate is None or session.delegate.oversees(row["dataset"], row["user"])
     )
     session.output.rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")

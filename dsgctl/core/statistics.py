@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from dsgctl.core import terms
+from dsgctl.core import acceptances
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -52,5 +52,5 @@ def count_all(database: Database, at: datetime) -> Statistics:
             "tokens": database.count(m.Token.select().where(good)),
             "terms": database.count(m.Terms.select()),
             "audit_records": database.count(m.AuditRecord.select()),
-            "pending_terms": sum(1 for _ in terms.list_pending(database, at)),
+            "pending_terms": sum(1 for _ in acceptances.list_pending(database, at)),
         }

@@ -1,6 +1,6 @@
 """Withdrawals: public datasets on which somebody revoked a person's ``view``, so that self-service does not restore it.
 
-Accepting terms of a public dataset gives ``view`` (terms.accept), except to a person with a withdrawal there. A
+Accepting terms of a public dataset gives ``view`` (acceptances.accept), except to a person with a withdrawal there. A
 withdrawal ends when somebody grants that person anything on the whole dataset.
 """
 

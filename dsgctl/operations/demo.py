@@ -17,7 +17,19 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from dsgctl.core import datasets, grants, groups, locations, service_accounts, services, terms, tokens, users, versions
+from dsgctl.core import (
+    acceptances,
+    datasets,
+    grants,
+    groups,
+    locations,
+    service_accounts,
+    services,
+    terms,
+    tokens,
+    users,
+    versions,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
@@ -136,7 +148,7 @@ def _lab(opened: Change) -> dict[str, str]:
     datasets.add(opened, "fly", description="A fly brain, for whoever accepts its terms", public=True)
     locations.add(opened, "fly", "gs://demo-fly")
     of_fly, _ = terms.add(opened, "fly terms", "# Fly terms\n\nCite us, and be kind.\n", dataset="fly")
-    terms.accept(opened, of_fly.id, "ada@example.org")
+    acceptances.accept(opened, of_fly.id, "ada@example.org")
     services.add(opened, "clio", display_name="Clio")
 
     lab = group_subject(opened.database, "lab-1")

@@ -69,7 +69,7 @@ def _apply_dataset(change: Change, key: Key, values: Values) -> None:
 
 def _remove_dataset(change: Change, key: Key) -> None:
     holdings = datasets.list_holdings(change.database, datasets.find(change.database, key[0]))
-    in_force = [row for row in terms.list_in_force(change.database, change.at) if row["dataset"] == key[0]]
+    in_force = [row for row in terms.list_current(change.database, change.at) if row["dataset"] == key[0]]
     # Retired terms are no reason to keep the dataset.
     _require_empty(f"dataset {key[0]}", {**holdings, "terms": in_force}, f"dsgctl dataset remove {key[0]}")
     datasets.remove(change, key[0])
@@ -111,7 +111,7 @@ def _remove_terms(change: Change, key: Key) -> None:
 def _list_in_force(change: Change, key: Key) -> list[int]:
     return [
         row["id"]
-        for row in terms.list_in_force(change.database, change.at)
+        for row in terms.list_current(change.database, change.at)
         if (row["dataset"], row["version"] or "", row["service"] or "", row["name"]) == key
     ]
 

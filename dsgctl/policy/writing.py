@@ -156,9 +156,7 @@ def _build_dataset(database: Database, name: str) -> DatasetEntry:
     ]
     if places:
         entry["locations"] = places
-    if documents := [
-        _build_terms(database, row) for row in terms.list_in_force(database, at) if row["dataset"] == name
-    ]:
+    if documents := [_build_terms(database, row) for row in terms.list_current(database, at) if row["dataset"] == name]:
         entry["terms"] = documents
     if entries := [
         _build_grant(row)
@@ -170,7 +168,7 @@ def _build_dataset(database: Database, name: str) -> DatasetEntry:
 
 
 def _build_terms(database: Database, row: terms.TermsRow) -> TermsEntry:
-    """The entry of a row of `terms.list_in_force`."""
+    """The entry of a row of `terms.list_current`."""
     scope: Scope = {}
     if row["version"]:
         scope["version"] = row["version"]

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
-from dsgctl.core import clock, terms
+from dsgctl.core import acceptances, clock
 from dsgctl.core.catalogue import Entry, Place, catalogue
 from dsgctl.core.rules.pending_terms import PendingTerms
 from dsgctl.core.token_checks import TokenError
@@ -151,7 +151,7 @@ def _list_to_accept(pending_terms: Iterable[PendingTerms]) -> list[PendingItem]:
 def _list_accepted(gateway: Gateway, principal: Principal) -> list[AcceptedItem]:
     if principal.kind != "user":
         return []
-    rows = terms.list_accepted_by(gateway.reader, principal.parent_id or principal.id)
+    rows = acceptances.list_accepted_by(gateway.reader, principal.parent_id or principal.id)
     return [
         AcceptedItem(row["name"], f"{row['accepted']:%Y-%m-%d}", accept_path(row["id"]))
         for row in islice(rows, MAX_ACCEPTED)

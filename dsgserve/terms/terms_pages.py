@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import clock, snapshots, terms
+from dsgctl.core import acceptances, clock, snapshots, terms
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.core.rules.terms import TermsStatus
 from dsgctl.core.terms import Readable
@@ -114,7 +114,7 @@ def accept(gateway: Gateway, request: Request[Acceptance]) -> HTTPResponse:
     readable_ids = [_find_readable(gateway, login, terms_id=terms_id).id for terms_id in request.caller.terms_ids]
     with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
         for terms_id in readable_ids:
-            terms.accept(change, terms_id, login.principal.email, address=request.http.environ.get("REMOTE_ADDR"))
+            acceptances.accept(change, terms_id, login.principal.email, address=request.http.environ.get("REMOTE_ADDR"))
     return redirect((request.target or "/success") + _fragment(request.http, request.target))
 
 
@@ -138,7 +138,7 @@ def _show_document(
 
 
 def _format_acceptance(gateway: Gateway, login: Login, terms_id: int) -> str:
-    when = terms.find_acceptance_date(gateway.reader, terms_id, login.principal.parent_id or login.principal.id)
+    when = acceptances.find_date(gateway.reader, terms_id, login.principal.parent_id or login.principal.id)
     return f"{when:%Y-%m-%d %H:%M} UTC" if when else ""
 
 

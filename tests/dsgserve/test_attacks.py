@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from bottle import HTTPResponse, LocalRequest
 
-from dsgctl.core import datasets, services, terms, token_checks, token_format, tokens, users
+from dsgctl.core import acceptances, datasets, services, terms, token_checks, token_format, tokens, users
 from dsgctl.core.clock import now
 from dsgctl.core.token_checks import PresentedToken
 from dsgserve.app import ROUTES
@@ -89,7 +89,7 @@ def test_a_user_token_does_not_outlive_what_it_rests_on(client: Client, lab: Lab
         added = terms.add(opened, "New rules", "Be kind.", dataset="fish")[0]
     assert ask(ada, "fish-bucket") == (403, "tos_required")
     with lab.change() as opened:
-        terms.accept(opened, added.id, "ada@example.org")
+        acceptances.accept(opened, added.id, "ada@example.org")
     assert ask(ada, "fish-bucket") == (200, "")
     with lab.change() as opened:  # terms of another wording take their place
         terms.retire(opened, added.id)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dsgctl.core import datasets, grants, locations, terms, users
+from dsgctl.core import acceptances, datasets, grants, locations, terms, users
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -64,7 +64,7 @@ class Lab:
 
     def sign_in(self) -> None:
         """Accept the terms for Ada, and sign her in, so that her browser has the cookie."""
-        self.change(lambda change: terms.accept(change, 1, "ada@example.org"))
+        self.change(lambda change: acceptances.accept(change, 1, "ada@example.org"))
         page = self.context.new_page()
         page.goto(f"{self.gateway}/auth/login?next=/success")
         page.get_by_role("heading").first.wait_for()

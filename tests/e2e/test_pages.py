@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, locations, terms, tokens, users, versions
+from dsgctl.core import acceptances, datasets, grants, locations, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -77,7 +77,7 @@ def _fill(opened: Change) -> dict[str, str]:
     add("fly", "", TEXT)
     for number in range(20):
         add(f"set-{number}", "dee", TEXT * 3)
-    terms.accept(opened, 3, "cy@example.org")
+    acceptances.accept(opened, 3, "cy@example.org")
     week = opened.at + timedelta(days=7)
     secrets = {name: tokens.mint(opened, user, kind="login", expires=week)[1] for name, user in people.items()}
     users.set_active(opened, "gone@example.org", False)

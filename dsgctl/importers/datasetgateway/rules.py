@@ -3,7 +3,7 @@
 import ipaddress
 from collections import Counter
 
-from dsgctl.core import datasets, grant_import, terms, validation, versions
+from dsgctl.core import acceptances, datasets, grant_import, terms, validation, versions
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_insertion import Source as GrantSource
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
@@ -70,13 +70,15 @@ def import_terms(taking: DatasetGatewayRun) -> None:
 
 
 def import_acceptances(taking: DatasetGatewayRun) -> None:
-    def keep(accepted: list[terms.ImportedAcceptance]) -> None:
-        taking.report.counts("acceptances", new=terms.import_acceptances(taking.change, accepted), of=len(accepted))
+    def keep(accepted: list[acceptances.ImportedAcceptance]) -> None:
+        taking.report.counts(
+            "acceptances", new=acceptances.import_acceptances(taking.change, accepted), of=len(accepted)
+        )
 
     taking.batches("tos_acceptance", lambda row: _read_acceptance(taking, row), keep)
 
 
-def _read_acceptance(taking: DatasetGatewayRun, row: Row) -> terms.ImportedAcceptance:
+def _read_acceptance(taking: DatasetGatewayRun, row: Row) -> acceptances.ImportedAcceptance:
     user, address = start_run(taking.users, row.number("user_id")), row.text_or_none("ip_address")
     if address is not None:
         try:
@@ -84,7 +86,7 @@ def _read_acceptance(taking: DatasetGatewayRun, row: Row) -> terms.ImportedAccep
         except ValueError:
             raise Damaged(f"{validation.quoted(address)} is not a network address") from None
     document = start_run(taking.terms, row.number("tos_document_id"))
-    return terms.ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
+    return acceptances.ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
 
 
 def import_grants(taking: DatasetGatewayRun) -> None:

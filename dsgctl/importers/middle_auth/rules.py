@@ -2,7 +2,7 @@
 
 import secrets
 
-from dsgctl.core import grant_import, terms, validation
+from dsgctl.core import acceptances, grant_import, terms, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
@@ -44,14 +44,14 @@ def import_terms(taking: MiddleAuthRun) -> None:
 
 
 def import_acceptances(taking: MiddleAuthRun) -> None:
-    def accepted(row: Row) -> terms.ImportedAcceptance:
+    def accepted(row: Row) -> acceptances.ImportedAcceptance:
         user, document = taking.user(row), taking.named(row, "tos_id", "tos", taking.terms)
-        return terms.ImportedAcceptance(
+        return acceptances.ImportedAcceptance(
             document, user.id, user.email, row.moment_or_none("created") or taking.change.at, None
         )
 
-    def keep(batch: list[terms.ImportedAcceptance]) -> None:
-        taking.report.counts("acceptances", new=terms.import_acceptances(taking.change, batch), of=len(batch))
+    def keep(batch: list[acceptances.ImportedAcceptance]) -> None:
+        taking.report.counts("acceptances", new=acceptances.import_acceptances(taking.change, batch), of=len(batch))
 
     taking.batches("user_tos", accepted, keep)
 

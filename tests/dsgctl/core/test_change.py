@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dsgctl.core import (
+    acceptances,
     audit,
     datasets,
     grants,
@@ -44,7 +45,7 @@ def everything(opened: Change) -> None:
     services.add_table(opened, "clio", "t", "fish2")
     services.add_root(opened, "clio", "t", 1)
     document, _ = terms.add(opened, "Terms", "Be kind.", dataset="fish2")
-    terms.accept(opened, document.id, "ana@x.org")
+    acceptances.accept(opened, document.id, "ana@x.org")
     account, _ = service_accounts.add(opened, "bot")
     token, _ = tokens.mint(opened, account)
     tokens.rotate(opened, token.id, overlap=DAY)

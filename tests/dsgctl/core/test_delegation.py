@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from dsgctl.core import (
+    acceptances,
     datasets,
     delegated_grants,
     delegation,
@@ -162,7 +163,7 @@ def test_what_one_may_decide_ends_with_what_one_may_do(run: Run) -> None:
     document, _ = run(terms.add, "Rules", "x", dataset="fish2")  # which ada has not accepted
     with refused(NotAllowed), _as(run, "ada") as opened:
         _do(opened, "revoke view fish2 to cy")
-    run(terms.accept, document.id, _email("ada"))
+    run(acceptances.accept, document.id, _email("ada"))
     run(groups.remove_member, "owners", _email("ada"))
     with refused(NotAllowed), _as(run, "ada") as opened:
         _do(opened, "revoke view fish2 to cy")
@@ -511,7 +512,7 @@ def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, two_ve
         whom = None if by == "os" else partial(delegation.find_delegate, _email(by))
         with begin_change(run.database, f"user:{by}", at=AT, delegate=whom) as opened:
             grants.revoke(opened, _subject(run, who), Target("fish2", permission, scope=scope or None))
-    run(terms.accept, run(terms.add, "Rules", "Be kind.", dataset="fish2")[0].id, _email("bo"))
+    run(acceptances.accept, run(terms.add, "Rules", "Be kind.", dataset="fish2")[0].id, _email("bo"))
     _revoke(run, "manage to lea")
     run(users.remove, _email("ada"))
     run(grants.revoke, _subject(run, "lab-1"), Target("fish2", "view"))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsgctl.core import (
+    acceptances,
     buckets,
     datasets,
     grants,
@@ -114,7 +115,7 @@ def test_accepted_terms_of_a_version_count(lying: Run) -> None:
     give(lying, "ada@example.org")
     document, _ = lying(terms.add, "T", "Be kind.", dataset="fish", version="v1")
     assert wanted(lying) == set()
-    lying(terms.accept, document.id, "ada@example.org")
+    lying(acceptances.accept, document.id, "ada@example.org")
     assert wanted(lying) == {ADA}
 
 
@@ -159,8 +160,8 @@ def a_random_step(run: Run, chance: random.Random) -> None:
                 version=version,
                 effective=chance.choice((AT, AT + 2 * DAY)),
             ),
-            lambda: run(terms.accept, document, who),
-            lambda: run(terms.accept, document, who),
+            lambda: run(acceptances.accept, document, who),
+            lambda: run(acceptances.accept, document, who),
             lambda: run(users.set_active, who, chance.random() < 0.7),
             lambda: run(datasets.set_attributes, dataset, public=chance.random() < 0.5),
         )

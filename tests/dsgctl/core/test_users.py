@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dsgctl.core import (
+    acceptances,
     datasets,
     grants,
     groups,
@@ -315,7 +316,7 @@ def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
     run(datasets.add, "fish2")
     run(grants.add, principal_subject(user), Target("fish2", "edit"))
     document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
-    run(terms.accept, document.id, ANA)
+    run(acceptances.accept, document.id, ANA)
     token, _ = run(tokens.mint, user)
     expected = {
         "grants": ["fish2 edit"],

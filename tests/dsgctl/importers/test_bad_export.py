@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dsgctl import __version__
-from dsgctl.core import datasets, grants, groups, locations, services, terms, tokens, users, versions
+from dsgctl.core import acceptances, datasets, grants, groups, locations, services, terms, tokens, users, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import export as export_importer
@@ -300,7 +300,7 @@ def make_some_facts(run: Run) -> None:
     run(versions.add, "fish2", "v1")
     run(locations.add, "fish2", "gs://bucket/fish2/", version="v1")
     run(terms.add, "Terms", "Be kind.", dataset="fish2")
-    run(terms.accept, 1, ada.email)
+    run(acceptances.accept, 1, ada.email)
     run(grants.add, principal_subject(ada), Target("fish2", "view", "v1"), expires=AT + DAY)
     run(services.add_table, "datastack", "fish2_v1", "fish2")
     run(services.add_root, "datastack", "fish2_v1", 720575940623636701)

@@ -6,7 +6,7 @@ import pytest
 from bottle import HTTPResponse
 
 from dsgctl.config import Config
-from dsgctl.core import terms, tokens, users
+from dsgctl.core import acceptances, tokens, users
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import cookies
@@ -36,7 +36,7 @@ def test_a_good_token_counts_whatever_stands_before_it(client: Client, lab: Lab)
     """A stale host-only cookie, or one with a longer path, is sent before the domain's."""
     with lab.change() as opened:
         for waiting in (lab.fish_v2_terms, lab.fly_terms):
-            terms.accept(opened, waiting, "ada@example.org")
+            acceptances.accept(opened, waiting, "ada@example.org")
     for cookie in beside(lab.ada, lab):
         assert client.request("GET", "/api/v1/user/cache", COOKIE=cookie).json()["email"] == "ada@example.org", cookie
         assert client.request("HEAD", "/api/v1/user/cache", COOKIE=cookie).status == 200
@@ -121,6 +121,6 @@ def test_a_logout_cures_a_browser_of_every_variant(client: Client, lab: Lab) -> 
 
 def test_terms_that_wait_are_those_of_the_login_that_counts(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        terms.accept(opened, lab.fly_terms, "bo@example.org")
+        acceptances.accept(opened, lab.fly_terms, "bo@example.org")
     reply = client.request("GET", "/activate?next=/success", COOKIE=f"dsg_token={STALE}; dsg_token={lab.bo}")
     assert reply.headers["location"] == "/success"

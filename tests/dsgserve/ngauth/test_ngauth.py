@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import apsw
 import pytest
 
-from dsgctl.core import locations, terms, token_checks, tokens
+from dsgctl.core import acceptances, locations, terms, token_checks, tokens
 from dsgctl.core.clock import now
 from dsgctl.core.service_accounts import find_principal
 from dsgctl.core.token_checks import PresentedToken
@@ -71,7 +71,7 @@ def assert_readable_by_nobody(reply: Reply) -> None:
 
 def test_token_for_a_cookie(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        terms.accept(opened, lab.fish_v2_terms, "ada@example.org")
+        acceptances.accept(opened, lab.fish_v2_terms, "ada@example.org")
     reply = client.post("/token", cookie=lab.ada, origin=VIEWER)
     assert reply.status == 200
     assert reply.headers["content-type"].startswith("text/plain")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, locations, terms, tokens, users, versions
+from dsgctl.core import acceptances, datasets, grants, groups, locations, terms, tokens, users, versions
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
@@ -265,7 +265,7 @@ def test_any_beginning_is_a_page(client: Client, many: Lab, start: str) -> None:
 def test_what_one_has_accepted_is_listed_with_its_day(client: Client, lab: Lab) -> None:
     assert "you have accepted</h2>" not in client.get("/", cookie=lab.bo).text
     with lab.change() as opened:
-        terms.accept(opened, lab.fly_terms, "bo@example.org")
+        acceptances.accept(opened, lab.fly_terms, "bo@example.org")
         terms.add(opened, "newer fly terms", "Cite us twice.", dataset="fly")
     text = client.get("/", cookie=lab.bo).text
     listed = text.partition("Terms that you have accepted")[2]

@@ -12,7 +12,18 @@ from urllib.parse import parse_qs, quote, urlsplit
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, markdown, service_accounts, services, terms, token_checks, tokens, users
+from dsgctl.core import (
+    acceptances,
+    datasets,
+    grants,
+    markdown,
+    service_accounts,
+    services,
+    terms,
+    token_checks,
+    tokens,
+    users,
+)
 from dsgctl.core.clock import now
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.token_checks import PresentedToken
@@ -345,7 +356,7 @@ def test_activate_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
 
 def test_nothing_waits(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        terms.accept(opened, lab.fly_terms, "cy@example.org")
+        acceptances.accept(opened, lab.fly_terms, "cy@example.org")
     reply = read(client, lab.cy, "/activate")
     assert (reply.status, "You have accepted all terms" in reply.text) == (200, True)
     assert read(client, lab.cy, "/activate?next=/success").headers["location"] == "/success"
@@ -363,7 +374,7 @@ def test_terms_that_have_ended_need_not_be_accepted(client: Client, lab: Lab) ->
 
 def test_what_is_accepted_can_be_read_and_saved_with_its_date(client: Client, lab: Lab) -> None:
     with lab.change() as opened:
-        terms.accept(opened, lab.fish_v2_terms, "ada@example.org")
+        acceptances.accept(opened, lab.fish_v2_terms, "ada@example.org")
         ada = principal_subject(users.find(lab.database, "ada@example.org"))
         grants.revoke(opened, ada, Target("fish", "view"))
     reply = read(client, lab.ada, path(lab.fish_v2_terms))

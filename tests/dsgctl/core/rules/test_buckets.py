@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from dsgctl.core import (
+    acceptances,
     datasets,
     grants,
     groups,
@@ -322,7 +323,7 @@ def _finish(opened: Change, case: Case, ids: list[int]) -> None:
         terms.add(opened, "clio terms", "Text", dataset="fish", service="clio")
         terms.add(opened, "clio v1 terms", "Text", dataset="fish", version="v1", service="clio")
     for position in case.accepted:
-        terms.accept(opened, ids[position], ANA)
+        acceptances.accept(opened, ids[position], ANA)
     if case.child:
         parent, _ = users.add(opened, "parent@example.org")
         of_ana = Principal.update(parent=parent.id).where(Principal.email == ANA)
