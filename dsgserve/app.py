@@ -19,7 +19,7 @@ from dsgserve.http.ascii_text import number
 from dsgserve.http.environ import REFUSAL
 from dsgserve.http.origins import RequestOrigin
 from dsgserve.http.redirects import TargetRefused, read_target
-from dsgserve.http.requests import believe_proxy, is_deliberate, is_for_this_machine
+from dsgserve.http.requests import is_deliberate, is_for_this_machine, trust_proxy
 from dsgserve.http.responses import Refusal, render, unauthorized
 from dsgserve.http.route import Answer, Guard, Request, Route
 from dsgserve.http.routing import ROUTES, Target, target_of
@@ -112,7 +112,7 @@ def _serve(gateway: Gateway, environ: dict[str, Any], start_response: Callable[.
     """The whole pipeline, as a WSGI application."""
     target = target_of(environ)
     environ["QUERY_STRING"] = target.query
-    believe_proxy(environ)
+    trust_proxy(environ)
     response = _answer(gateway, BaseRequest(environ), target)
     body = _body_of(response)
     response.set_header("Content-Length", str(len(body)))

@@ -48,7 +48,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         DsgError: an address cannot be listened on.
         StoreError: the database is missing or not ours, or another file has taken its place.
     """
-    logs.start(config.log_level)
+    logs.configure(config.log_level)
     require_secret(config)
     sockets = systemd.passed_sockets(os.environ)
     if not addresses and not sockets:
@@ -58,7 +58,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         sockets += [stack.enter_context(listeners.bind(address)) for address in addresses]
         require_one_kind(sockets)
         require_own_machine(config, sockets)
-        names = [listeners.name(one) for one in sockets]
+        names = [listeners.format_address(one) for one in sockets]
         gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
         connections: dict[int, Any] = {}

@@ -42,7 +42,7 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def allowed(origin: str, pattern: Pattern) -> bool:
+def is_allowed(origin: str, pattern: Pattern) -> bool:
     """Whether the configured pattern matches the whole of a parsed origin."""
     return pattern.fullmatch(origin) is not None
 
@@ -69,7 +69,7 @@ class RequestOrigin:
             pattern: ``NGAUTH_ALLOWED_ORIGINS``.
         """
         valid = parse(value)
-        return cls(value is not None, valid, valid is not None and allowed(valid, pattern))
+        return cls(value is not None, valid, valid is not None and is_allowed(valid, pattern))
 
     def find_refusal(self) -> Refusal | None:
         """Why a page of this origin may not send its request; None if it may, or if no page sends it."""

@@ -19,14 +19,14 @@ from dsgctl.json_text import NotJson, parse_object
 from dsgserve.http.ascii_text import lower, number, trim
 from dsgserve.http.environ import BODY, FORM
 
-MOST_FIELDS = 100  # parameters of a query, fields of a form
+MAX_FIELDS = 100  # parameters of a query, fields of a form
 MAX_BODY = 16 * 1024  # bytes; the largest is a form with an address to go on to
-MOST_VALUE = 4096  # bytes of a parameter as it is sent: a token, a name, what a provider gives back
-MOST_ADDRESS = 3 * 4096  # of one that is an address to go on to: redirects.MAX_LENGTH, percent-encoded
+MAX_VALUE = 4096  # bytes of a parameter as it is sent: a token, a name, what a provider gives back
+MAX_ADDRESS = 3 * 4096  # of one that is an address to go on to: redirects.MAX_LENGTH, percent-encoded
 _ADDRESSES = ("next", "redirect")
 # Values of cookies that are tried. A browser keeps one of a name for each path and domain: the longest path of ours
 # has nine beginnings, and a host seldom more than two domains above it.
-MOST_COOKIES = 32
+MAX_COOKIES = 32
 
 
 # Tokens
@@ -63,7 +63,7 @@ def cookie_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]
     if len(names) == 1:
         return cookie_values(request, names[0])
     found = dict.fromkeys(value for name in names for value in cookie_values(request, name))
-    return list(found)[:MOST_COOKIES]
+    return list(found)[:MAX_COOKIES]
 
 
 def cookie_values(request: BaseRequest, name: str) -> list[str]:
@@ -79,7 +79,7 @@ def cookie_values(request: BaseRequest, name: str) -> list[str]:
             value = value[1:-1]
         if value:
             values[value] = None
-            if len(values) == MOST_COOKIES:
+            if len(values) == MAX_COOKIES:
                 break
     return list(values)
 
@@ -156,7 +156,7 @@ _FORWARDED = (
 )
 
 
-def believe_proxy(environ: dict[str, Any]) -> None:
+def trust_proxy(environ: dict[str, Any]) -> None:
     """Put the address that nginx says a client has in place of nginx's own, and drop every forwarded header.
 
     nginx stands on this host and sets ``X-Forwarded-For`` itself: the last address in it is nginx's word, if the
@@ -207,10 +207,10 @@ def query_values(request: BaseRequest, name: str) -> list[str]:
     query = request.environ.get("QUERY_STRING", "")
     if not query:
         return []
-    if query.count("&") >= MOST_FIELDS:
-        raise Invalid(f"the query has more than {MOST_FIELDS} parameters")
+    if query.count("&") >= MAX_FIELDS:
+        raise Invalid(f"the query has more than {MAX_FIELDS} parameters")
     values = _parameter_pattern(name).findall(query)
-    if any(len(value) > (MOST_ADDRESS if name in _ADDRESSES else MOST_VALUE) for value in values):
+    if any(len(value) > (MAX_ADDRESS if name in _ADDRESSES else MAX_VALUE) for value in values):
         raise Invalid(f"'{name}' is too long")
     return [unquote_plus(value) for value in values]
 
@@ -252,8 +252,8 @@ def form(request: BaseRequest) -> dict[str, str]:
     environ = request.environ
     if FORM not in environ:
         text = body(request).decode("latin-1")
-        if text.count("&") >= MOST_FIELDS:
-            raise Invalid(f"the form has more than {MOST_FIELDS} fields")
+        if text.count("&") >= MAX_FIELDS:
+            raise Invalid(f"the form has more than {MAX_FIELDS} fields")
         environ[FORM] = dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
     return environ[FORM]  # type: ignore[no-any-return]
 

@@ -89,7 +89,7 @@ class Target(NamedTuple):
 
 
 NO_TARGET = Target(None, {}, "")
-_LONGEST_PATH = 512  # characters; a longer one names no route, whatever it is decoded to
+_MAX_PATH = 512  # characters; a longer one names no route, whatever it is decoded to
 _ABSOLUTE_FORM = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*")
 
 
@@ -118,7 +118,7 @@ def resolve(request_target: str) -> Target:
     if absolute := _ABSOLUTE_FORM.match(request_target):
         rest = request_target[absolute.end() :]
         return resolve(rest if rest.startswith("/") else f"/{rest}")
-    if len(path) > _LONGEST_PATH:
+    if len(path) > _MAX_PATH:
         return Target(None, {}, query)
     if "%" in path:
         segments = [unquote(segment, "latin-1") for segment in path.split("/")]

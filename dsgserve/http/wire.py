@@ -11,8 +11,8 @@ from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 from dsgserve.http import routing
 from dsgserve.http.environ import ARRIVED, REFUSAL, TARGET
 
-MOST_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
-LONGEST_PATH = 4096  # bytes, an address before it included
+MAX_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
+MAX_PATH = 4096  # bytes, an address before it included
 
 # The request line (RFC 9112, section 3). waitress's own expression takes time that grows with the square of a
 # line that it does not match; one that matches this, it matches at once.
@@ -68,10 +68,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         line = self._read_request_line(header_plus)
         if line is None:
             raise ParsingError("no request line")
-        if header_plus.count(b"\r\n") > MOST_HEADERS:
-            self._refusal = RequestHeaderFieldsTooLarge(f"more than {MOST_HEADERS} headers")
+        if header_plus.count(b"\r\n") > MAX_HEADERS:
+            self._refusal = RequestHeaderFieldsTooLarge(f"more than {MAX_HEADERS} headers")
             raise ParsingError("too many headers")
-        if line.end(2) > LONGEST_PATH and len(line[2].partition(b"?")[0]) > LONGEST_PATH:
+        if line.end(2) > MAX_PATH and len(line[2].partition(b"?")[0]) > MAX_PATH:
             self._refusal = PathTooLong("too long a path")
             raise ParsingError("too long a path")  # which waitress would decode, whatever it names
         _require_one_end(header_plus, line[3])

@@ -51,7 +51,7 @@ def _first_usable(gateway: Gateway, request: BaseRequest, presented: Sequence[st
     for token in presented:
         login = _check_token(gateway, request, token)
         if isinstance(login, Login):
-            logs.about(principal=login.principal.id)
+            logs.annotate(principal=login.principal.id)
             return login
         problem = problem or login
     return problem

@@ -172,7 +172,7 @@ def _sign_in(gateway: Gateway, identity: Identity, target: str) -> HTTPResponse 
         return _refuse_login(gateway, "disabled", identity.subject, target, email=identity.email)
     except Invalid:
         return _refuse_login(gateway, "bad_email", identity.subject, target, email=identity.email)
-    logs.about(principal=user.id)
+    logs.annotate(principal=user.id)
     log.info("signed in")
     gateway.metrics.add("logins")
     reply = redirect(redirects.with_token(target, token, config))

@@ -81,7 +81,7 @@ def admit_to_login(gateway: Gateway, request: Request[None]) -> Popup | Login | 
     if query_value(request.http, "token") is not None:
         # It asks for another kind of token than the one that is posted here (contract.md, "GET /login").
         raise Invalid("do not send 'token': this page issues one kind of token only")
-    if not origins.allowed(origin, gateway.config.ngauth_origins):
+    if not origins.is_allowed(origin, gateway.config.ngauth_origins):
         text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
         return _popup_page(origin, "badorigin", "This viewer is not allowed", text)
     login = sign_in_first(gateway, request)
@@ -192,7 +192,7 @@ def _find_owner(gateway: Gateway, request: BaseRequest, presented: str, at: date
     if status.principal is None or status.principal.id != named["principal"]:
         return TokenError.UNKNOWN
     gateway.last_used.note(named["token"])
-    logs.about(principal=status.principal.id)
+    logs.annotate(principal=status.principal.id)
     return status.principal
 
 
@@ -232,7 +232,7 @@ def require_user_token(gateway: Gateway, request: Request[None]) -> ReadableBuck
         decision = decide_bucket_access(
             snapshots.read_principal(gateway.reader, owner), snapshots.read_bucket(gateway.reader, bucket), at
         )
-    logs.about(bucket=bucket, decision=str(decision.reason))
+    logs.annotate(bucket=bucket, decision=str(decision.reason))
     if decision.reason is not BucketReason.GRANTED:
         return _refuse_bucket(gateway, decision)
     return ReadableBucket(bucket, decision.prefixes, credential, hashlib.sha256(presented.encode()).hexdigest())

@@ -129,7 +129,7 @@ class GcsTokenIssuer:
         key, now = (client, hash(boundary)), self._clock()
         before = self._last_issues.get(key)
         renewed_at = now if renewed else before.renewed if before else None
-        self._last_issues.keep(key, _LastIssue(now, hash(issued.token.text), renewed_at))
+        self._last_issues.put(key, _LastIssue(now, hash(issued.token.text), renewed_at))
 
     # New tokens
 
@@ -150,7 +150,7 @@ class GcsTokenIssuer:
             now = self._clock()
             renewals = (*(moment for moment in refused.renewals if now - moment < REPEAT_INTERVAL), now)
         issued = _IssuedToken(token, renewals)
-        self._tokens.keep(boundary, issued)
+        self._tokens.put(boundary, issued)
         return issued
 
 

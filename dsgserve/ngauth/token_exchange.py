@@ -167,7 +167,7 @@ class TokenExchange:
         source = self._sources.get(name)
         if source is None:
             source = _Source(self._find_source(name))
-            self._sources.keep(name, source)
+            self._sources.put(name, source)
         own = source.credential
         may_refresh = source.refreshed is None or now - source.refreshed >= REFRESH_INTERVAL
         expires_soon = own.token is None or _expiry(own, now) - now < 2 * MIN_LIFE
@@ -185,7 +185,7 @@ class TokenExchange:
         try:
             return self._find_credentials(name)
         except exceptions.DefaultCredentialsError as error:
-            self._missing_until.keep(name, self._clock() + _RETRY_CREDENTIALS)
+            self._missing_until.put(name, self._clock() + _RETRY_CREDENTIALS)
             log.error("no Google credentials (%s)", name or "the machine's own")
             raise GoogleUnavailable("there are no such Google credentials") from error
 

@@ -1,4 +1,4 @@
-"""Threads for waitress in two lanes, so that requests that wait for other servers hold up no others."""
+"""Threads for waitress in two lanes: requests that wait for other servers do not delay the others."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes without types
-    """waitress's own threads, and beside them some for the routes that wait: each lane has its own queue."""
+    """The fast lane is waitress's own. The slow lane, for routes that declare ``waits``, has its own threads."""
 
     def __init__(self, threads: int) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress come
         self.slow.set_thread_count(threads)
 
     def add_task(self, task: Any) -> None:
-        """Queue a connection (wire.py) whose next request is whole."""
+        """Queue a connection (`wire.Channel`) whose next request is complete."""
         route = task.requests[0].target.route
         if route is not None and route.waits:
             task.requests[0].arrived = time.monotonic()
@@ -25,6 +25,6 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress come
             super().add_task(task)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
-        """End the threads of both lanes."""
+        """Stop the threads of both lanes."""
         self.slow.shutdown(cancel_pending, timeout)
         return bool(super().shutdown(cancel_pending, timeout))

@@ -1,4 +1,4 @@
-"""What this process has done so far, counted without a lock: each thread adds to numbers of its own."""
+"""Counters of this process. Counting takes no lock: each thread adds to counters of its own."""
 
 import logging
 import os
@@ -11,26 +11,25 @@ from dsgctl.core import clock
 from dsgctl.store import process_registry
 from dsgctl.store.process_registry import Process
 
-INTERVAL = 10.0  # seconds between two tellings
-
-CLOCK_BEHIND = 60.0  # seconds beyond which it is worth a line each time
+INTERVAL = 10.0  # seconds between two reports
+CLOCK_BEHIND = 60.0  # seconds beyond which each report logs an error
 
 log = logging.getLogger("dsgserve.metrics")
 
-# The names: requests; denied: 401 and 403; failed: 500 and above; answers_kept, answers_built: of user/cache;
+# The counters: requests; denied: 401 and 403; failed: 500 and above; answers_kept, answers_built: of user/cache;
 # logins, logins_failed; gcs_tokens, gcs_tokens_refused: for want of a token, a permission or terms;
-# calls: to the provider and Google; calls_refused: there was no place for them
+# calls: to the provider and Google; calls_refused: beyond the limit of calls at the same time
 
 
 class Metrics:
-    """Numbers by name. One per process."""
+    """Counters by name. One object a process."""
 
     def __init__(self) -> None:
         self._own = threading.local()
         self._all: list[Counter[str]] = []
 
     def add(self, name: str) -> None:
-        """Count one. Costs a look into a dict."""
+        """Add one to a counter. The cost is one dictionary look-up."""
         try:
             self._own.counts[name] += 1
         except AttributeError:
@@ -38,17 +37,21 @@ class Metrics:
             self._all.append(self._own.counts)
 
     def counts(self) -> dict[str, int]:
-        """The sums over all threads; what is being counted meanwhile may be missing."""
-        found: Counter[str] = Counter()
+        """The sums over all threads. What a thread adds meanwhile may be missing."""
+        total: Counter[str] = Counter()
         for counts in list(self._all):
-            found.update(dict(counts))
-        return dict(found)
+            total.update(dict(counts))
+        return dict(total)
 
 
 class StatusReporter:
-    """Tells `dsgctl status` now and then what this process has counted (dsgctl/store/process_registry.py)."""
+    """Writes the counters of this process for `dsgctl status`, every `INTERVAL` (dsgctl/store/process_registry.py)."""
 
     def __init__(self, database: Path, metrics: Metrics, listening: tuple[str, ...] = ()) -> None:
+        """
+        Args:
+            listening: the sockets of this process, ``unix:PATH`` or ``HOST:PORT``.
+        """
         self._database = database
         self._listening = listening
         self._metrics = metrics
@@ -57,26 +60,28 @@ class StatusReporter:
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
     def start(self) -> None:
+        """Report now, and then every `INTERVAL`, in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread, and remove this process from `dsgctl status`."""
         self._stop.set()
         self._thread.join(timeout=5)
         process_registry.forget(self._database, os.getpid())
 
-    def tell(self) -> None:
-        """Say it now. What cannot be written is said the next time."""
+    def report(self) -> None:
+        """Report now. If that fails, the next report has everything."""
         behind = clock.behind()
         if behind > CLOCK_BEHIND:
-            log.error("this host's clock was set back by %.0f s; going on as if it was not, until a new start", behind)
+            log.error("this host's clock was set back by %.0f s; the process ignores that until it restarts", behind)
         counts = self._metrics.counts()
-        told = Process(os.getpid(), __version__, self._started, clock.seconds(), counts, self._listening)
+        process = Process(os.getpid(), __version__, self._started, clock.seconds(), counts, self._listening)
         try:
-            process_registry.report(self._database, told)
+            process_registry.report(self._database, process)
         except OSError as error:
-            log.warning("cannot tell how it goes: %s", error)
+            log.warning("cannot report the status of this process: %s", error)
 
     def _run(self) -> None:
-        self.tell()
+        self.report()
         while not self._stop.wait(INTERVAL):
-            self.tell()
+            self.report()

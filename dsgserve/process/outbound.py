@@ -1,13 +1,13 @@
-"""Calls of the server to others: few at once, so that slow ones leave threads for everybody else.
+"""Calls of the server to other servers: a limit on how many run at the same time, and one call for the same thing.
 
-What one call may take is bounded in dsgctl/bounded_http.py.
+dsgctl/bounded_http.py bounds the time and the size of each call.
 """
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from bottle import BaseRequest
 
@@ -16,14 +16,15 @@ from dsgserve.http.environ import ARRIVED
 from dsgserve.process.metrics import Metrics
 
 Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 
 
 class UpstreamUnavailable(Exception):
-    """The other server cannot be asked now, or does not answer in time, or answers nonsense."""
+    """The other server does not answer in time, its response is malformed, or too many calls are under way."""
 
 
 class ConcurrencyLimit:
-    """At most so many calls at once, so that slow servers leave threads for everybody else."""
+    """Limits how many calls run at the same time, so that slow servers leave threads for other requests."""
 
     def __init__(self, number: int, metrics: Metrics | None = None) -> None:
         self._free = threading.BoundedSemaphore(number)
@@ -31,13 +32,13 @@ class ConcurrencyLimit:
 
     @contextmanager
     def acquire(self, *, wait: float = 0.0) -> Iterator[None]:
-        """Hold a place.
+        """Take one of the calls while the context lasts.
 
         Args:
-            wait: seconds to wait for one.
+            wait: seconds to wait until another call ends.
 
         Raises:
-            UpstreamUnavailable: none came free.
+            UpstreamUnavailable: no other call ended in time.
         """
         if not self._free.acquire(timeout=wait):
             self._metrics.add("calls_refused")
@@ -50,30 +51,30 @@ class ConcurrencyLimit:
 
 
 def deadline_of(request: BaseRequest) -> Deadline:
-    """When a request must be answered, whatever it waits for: counted from when it arrived."""
+    """The deadline of a request, counted from its arrival: time in the queue of the slow lane counts too."""
     return Deadline(since=request.environ.get(ARRIVED))
 
 
 class Shared(Generic[Result]):
-    """One call at a time for the same thing: whoever wants it meanwhile waits for that one's result or failure."""
+    """One call at a time for the same key. Other requests for it wait for the result or failure of that call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[Result]] = {}
 
     def run(self, key: Hashable, deadline: Deadline, call: Callable[[], Result]) -> Result:
-        """What ``call`` returns, here or in another thread.
+        """The result of ``call``, run here or in another thread that runs it already.
 
         Raises:
-            UpstreamUnavailable: the other thread's call was not over in time.
-            Exception: what the call raised.
+            UpstreamUnavailable: the call of the other thread does not end before the deadline.
+            Exception: whatever the call raises.
         """
         with self._lock:
             future = self._under_way.get(key)
-            mine = future is None
+            is_first = future is None
             if future is None:
                 future = self._under_way[key] = Future()
-        if not mine:
+        if not is_first:
             try:
                 return future.result(timeout=deadline.seconds_left())
             except TimeoutError:
@@ -86,7 +87,7 @@ class Shared(Generic[Result]):
         self._end(key, future.set_result, result)
         return result
 
-    def _end(self, key: Hashable, tell: Callable[[Any], None], what: Any) -> None:
-        with self._lock:  # who comes now makes a call of their own
+    def _end(self, key: Hashable, set_outcome: Callable[[Outcome], None], outcome: Outcome) -> None:
+        with self._lock:  # from now on, a request for this key begins another call
             del self._under_way[key]
-        tell(what)
+        set_outcome(outcome)

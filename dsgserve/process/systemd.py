@@ -1,4 +1,4 @@
-"""What systemd and a server say to each other: sockets it passes, and signs of life it waits for."""
+"""The protocol between systemd and a server: passed sockets, readiness and the watchdog."""
 
 import logging
 import os
@@ -12,18 +12,18 @@ log = logging.getLogger("dsgserve.systemd")
 
 
 def passed_sockets(environment: Mapping[str, str]) -> list[socket.socket]:
-    """The listening sockets that this process was started with, none if it was not (sd_listen_fds(3))."""
+    """The listening sockets that systemd passes to this process; empty if it passes none (sd_listen_fds(3))."""
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return []
     number = int(environment.get("LISTEN_FDS", "0"))
     sockets = [socket.socket(fileno=descriptor) for descriptor in range(FIRST_SOCKET, FIRST_SOCKET + number)]
-    for one in sockets:
-        os.set_inheritable(one.fileno(), False)
+    for passed in sockets:
+        os.set_inheritable(passed.fileno(), False)
     return sockets
 
 
 def notify(environment: Mapping[str, str], state: str) -> None:
-    """Tell systemd, if it wants to know (sd_notify(3)): ``READY=1``, ``STOPPING=1``, ``WATCHDOG=1``."""
+    """Send ``READY=1``, ``STOPPING=1`` or ``WATCHDOG=1`` to systemd if it asks for that (sd_notify(3))."""
     address = environment.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -33,16 +33,16 @@ def notify(environment: Mapping[str, str], state: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_systemd:
             to_systemd.sendto(state.encode(), address)
     except OSError as error:
-        log.warning("cannot tell systemd %s: %s", state, error)
+        log.warning("cannot send %s to systemd: %s", state, error)
 
 
 class Watchdog:
-    """Gives the signs of life that WatchdogSec= asks for, as long as ``alive`` says so (sd_watchdog_enabled(3))."""
+    """Notifies systemd as often as WatchdogSec= needs it, while the server is alive (sd_watchdog_enabled(3))."""
 
     def __init__(self, environment: Mapping[str, str], alive: Callable[[], bool]) -> None:
         """
         Args:
-            alive: whether the server still answers; may take some seconds.
+            alive: returns whether the server still answers; may take some seconds.
         """
         self._environment = environment
         self._alive = alive

@@ -226,7 +226,7 @@ def _name_site(gateway: Gateway, target: str) -> str:
     origin = redirects.origin_of(target) or _nested_origin(gateway, target)
     if path == "/login":
         viewer = origins.parse(parse_qs(query).get("origin", [""])[-1])
-        origin = viewer if viewer and origins.allowed(viewer, gateway.config.ngauth_origins) else None
+        origin = viewer if viewer and origins.is_allowed(viewer, gateway.config.ngauth_origins) else None
     return (origin or "").partition("://")[2]
 
 

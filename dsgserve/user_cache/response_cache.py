@@ -84,7 +84,7 @@ class ResponseCache:
     def __init__(self, database: Database, capacity: int | None = None, metrics: Metrics | None = None) -> None:
         self._database = database
         self._metrics = metrics or Metrics()
-        self._responses: ByteCache[Key, CachedResponse] = ByteCache(MAX_BYTES, _size, most=capacity)
+        self._responses: ByteCache[Key, CachedResponse] = ByteCache(MAX_BYTES, _size, max_entries=capacity)
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
         self._seen = _ThreadMarker()
@@ -119,7 +119,7 @@ class ResponseCache:
         response, cacheable = self._build(PresentedToken(token, find_address(), service), key[1])
         # Only for tokens that exist: otherwise strangers could fill the cache, and push other responses out.
         if response.token_id and cacheable:
-            self._responses.keep(key, response)
+            self._responses.put(key, response)
         return response
 
     def _refresh(self) -> int:

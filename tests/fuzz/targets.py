@@ -35,7 +35,7 @@ from dsgctl.store.models import utc_text
 from dsgserve.app import ROUTES, make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, redirects, signing
-from dsgserve.http.requests import MOST_COOKIES, presented_tokens
+from dsgserve.http.requests import MAX_COOKIES, presented_tokens
 from dsgserve.http.signing import Purpose
 from dsgserve.login.login_state import LoginStateStore
 from dsgserve.ngauth import endpoints
@@ -84,7 +84,7 @@ def request(data: bytes) -> None:
     except Invalid:
         return
     assert all(isinstance(token, str) and token for token in found)
-    assert len(found) <= MOST_COOKIES
+    assert len(found) <= MAX_COOKIES
     logins = LoginStateStore((KEY,), secure=True)
     assert logins.find(asked, query) is None
 
@@ -103,7 +103,7 @@ def origin(data: bytes) -> None:
     assert parts.scheme in ("http", "https")
     assert parts.hostname
     assert not (parts.path or parts.query or parts.fragment or parts.username)
-    if origins.allowed(found, _pattern().ngauth_origins):
+    if origins.is_allowed(found, _pattern().ngauth_origins):
         host = parts.hostname
         assert host in ("localhost", "example.org") or host.endswith(".example.org")
 

@@ -10,7 +10,7 @@ from dsgctl.core import acceptances, tokens, users
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import cookies
-from dsgserve.http.requests import MOST_COOKIES
+from dsgserve.http.requests import MAX_COOKIES
 from tests.dsgserve.conftest import PAGE, VIEWER, Client, Lab
 
 STALE = "dsg_" + "x" * 38
@@ -28,7 +28,7 @@ def beside(good: str, lab: Lab) -> list[str]:
         f'dsg_token="; dsg_token="{good}"',
         f"dsg_token={'x' * 9000}; dsg_token={good}",
         f"dsg_token=\xff\x85; dsg_token={good}",
-        "; ".join([f"dsg_token=planted{number}" for number in range(MOST_COOKIES - 1)] + [f"dsg_token={good}"]),
+        "; ".join([f"dsg_token=planted{number}" for number in range(MAX_COOKIES - 1)] + [f"dsg_token={good}"]),
     ]
 
 
@@ -52,7 +52,7 @@ def test_none_of_several_that_is_good_is_refused_once(client: Client, lab: Lab) 
     assert (reply.status, reply.json()["error"]) == (401, "account_disabled")
     reply = client.request("GET", "/api/v1/user/cache", COOKIE=f"dsg_token={STALE}", authorization=f"Bearer {lab.ada}")
     assert reply.status == 401  # the first place that has a token decides
-    many = "; ".join([f"dsg_token=planted{number}" for number in range(MOST_COOKIES)] + [f"dsg_token={lab.ada}"])
+    many = "; ".join([f"dsg_token=planted{number}" for number in range(MAX_COOKIES)] + [f"dsg_token={lab.ada}"])
     assert client.request("GET", "/api/v1/user/cache", COOKIE=many).status == 401
 
 

@@ -124,7 +124,7 @@ def test_anything_else_is_none(value: str | None) -> None:
 )
 def test_the_pattern_must_match_the_whole_origin(origin: str, allowed: bool) -> None:
     pattern = re.compile(r"https://viewer\.example|http://localhost:[0-9]+")
-    assert origins.allowed(origin, pattern) is allowed
+    assert origins.is_allowed(origin, pattern) is allowed
 
 
 def test_no_text_of_a_stranger_makes_the_pattern_slow() -> None:
@@ -132,8 +132,8 @@ def test_no_text_of_a_stranger_makes_the_pattern_slow() -> None:
     pattern = load({"NGAUTH_ALLOWED_ORIGINS": r"https://(([a-z]+)*\.?)*-lab\.example"}).ngauth_origins
     assert type(pattern).__module__.startswith("re2")  # linear in the length of the text, by its construction
     for length in range(1, 250):
-        assert not origins.allowed("https://" + "a" * length, pattern)
+        assert not origins.is_allowed("https://" + "a" * length, pattern)
 
 
 def test_without_a_pattern_nobody_is_allowed() -> None:
-    assert not any(origins.allowed(origin, re.compile("")) for origin in GOOD)
+    assert not any(origins.is_allowed(origin, re.compile("")) for origin in GOOD)

@@ -9,7 +9,7 @@ from bottle import BaseRequest
 
 from dsgctl.core.errors import Invalid
 from dsgserve.http import requests
-from dsgserve.http.requests import MAX_BODY, MOST_COOKIES, MOST_FIELDS
+from dsgserve.http.requests import MAX_BODY, MAX_COOKIES, MAX_FIELDS
 
 HOST_LOGIN = "__Host-dsg_login"
 
@@ -70,9 +70,9 @@ def test_a_cookie_is_found_by_its_whole_name(header: str, values: list[str]) -> 
 
 def test_cookies_are_tried_up_to_a_number() -> None:
     many = "; ".join(f"t={number}" for number in range(500))
-    assert requests.cookie_values(asked(cookie=many), "t") == [str(number) for number in range(MOST_COOKIES)]
+    assert requests.cookie_values(asked(cookie=many), "t") == [str(number) for number in range(MAX_COOKIES)]
     both = "; ".join(f"{name}={number}" for number in range(500) for name in ("t", "u"))
-    assert len(requests.cookie_tokens(asked(cookie=both), ("t", "u"))) == MOST_COOKIES
+    assert len(requests.cookie_tokens(asked(cookie=both), ("t", "u"))) == MAX_COOKIES
     assert requests.cookie_tokens(asked(cookie="u=1; t=2; u=3; t=2"), ("t", "u")) == ["2", "1", "3"]
 
 
@@ -138,9 +138,9 @@ def test_a_parameter_is_found_by_its_whole_name(query: str, values: list[str]) -
 
 
 def test_a_query_of_too_many_parameters_is_refused_before_it_is_taken_apart() -> None:
-    assert requests.query_value(asked(query="&".join(["a"] * (MOST_FIELDS - 1) + ["n=1"])), "n") == "1"
+    assert requests.query_value(asked(query="&".join(["a"] * (MAX_FIELDS - 1) + ["n=1"])), "n") == "1"
     with pytest.raises(Invalid, match="more than 100 parameters"):
-        requests.query_value(asked(query="&".join(["a"] * MOST_FIELDS + ["n=1"])), "n")
+        requests.query_value(asked(query="&".join(["a"] * MAX_FIELDS + ["n=1"])), "n")
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -200,7 +200,7 @@ def test_json_that_cannot_be_read_is_refused_in_words(body: bytes) -> None:
         requests.parameter(asked("POST", body=body, kind="application/json"), "n")
 
 
-@pytest.mark.parametrize("body", [b"&" * MOST_FIELDS, b"n=1&" * 5000, b"x" * (MAX_BODY + 1)])
+@pytest.mark.parametrize("body", [b"&" * MAX_FIELDS, b"n=1&" * 5000, b"x" * (MAX_BODY + 1)])
 def test_a_form_that_is_larger_than_any_of_ours_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         requests.form(asked("POST", body=body, kind=FORM))

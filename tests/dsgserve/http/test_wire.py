@@ -12,9 +12,9 @@ import pytest
 
 from dsgctl.store.models import Acceptance
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import believe_proxy
+from dsgserve.http.requests import trust_proxy
 from dsgserve.http.routing import ROUTES, resolve
-from dsgserve.http.wire import MOST_HEADERS
+from dsgserve.http.wire import MAX_HEADERS
 from tests.dsgserve.conftest import Lab
 from tests.dsgserve.http.test_routing import TARGETS
 from tests.dsgserve.wire import SECONDS, Wire, listening, parse
@@ -203,7 +203,7 @@ NOT_READ: dict[str, tuple[bytes, int]] = {
         for number, (line, headers, body) in enumerate(UNCLEAR)
     },
     "headers that are too long": (b"GET /login" + HEAD + b"Cookie: a=" + b"x" * 40_000 + b"\r\n\r\n", 431),
-    "too many headers": (b"GET /login" + HEAD + b"X: y\r\n" * (MOST_HEADERS + 1) + b"\r\n", 431),
+    "too many headers": (b"GET /login" + HEAD + b"X: y\r\n" * (MAX_HEADERS + 1) + b"\r\n", 431),
     "a path that is too long": (b"GET /login" + b"x" * 9000 + HEAD + b"\r\n", 414),
     "a request line that is too long": (b"GET /login?" + b"x" * 40_000 + HEAD + b"\r\n", 431),
 }
@@ -244,7 +244,7 @@ EXPECTING = {
     b"POST /token HTTP/1.1\r\nContent-Length: 0\r\n": 200,
     b"POST /token HTTP/1.1\r\nContent-Length: x\r\n": 400,
     b"POST /token HTTP/1.1\r\nContent-Length: 70000\r\n": 413,
-    b"POST /token HTTP/1.1\r\n" + b"X: y\r\n" * MOST_HEADERS: 431,
+    b"POST /token HTTP/1.1\r\n" + b"X: y\r\n" * MAX_HEADERS: 431,
 }
 
 
@@ -280,7 +280,7 @@ def test_a_refused_body_to_an_ngauth_route_can_be_read_by_the_page_that_sent_it(
 
 
 def test_a_head_that_cannot_be_read_has_no_body(wire: Wire) -> None:
-    status, headers, body = wire.ask(b"HEAD /login" + HEAD + b"X: y\r\n" * (MOST_HEADERS + 1) + b"\r\n")
+    status, headers, body = wire.ask(b"HEAD /login" + HEAD + b"X: y\r\n" * (MAX_HEADERS + 1) + b"\r\n")
     assert (status, body) == (431, b"") and int(headers["content-length"]) > 0
 
 
@@ -386,7 +386,7 @@ def test_the_address_that_nginx_sets_is_the_one_that_accepts(
 @pytest.mark.parametrize("peer", ["192.0.2.7", "::2", "::ffff:192.0.2.7", "localhost.example", "", "127.0.0.1.example"])
 def test_nobody_else_says_where_a_client_is(peer: str) -> None:
     environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_FORWARDED": "for=203.0.113.9"}
-    believe_proxy(environ)
+    trust_proxy(environ)
     assert environ == {"REMOTE_ADDR": peer}
 
 

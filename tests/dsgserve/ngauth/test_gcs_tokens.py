@@ -521,7 +521,7 @@ def test_who_waits_for_another_has_their_own_deadline(exchange: Exchange) -> Non
 def test_kept_tokens_are_bounded_in_bytes(
     issuer: GcsTokenIssuer, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issuer._tokens._most_bytes = 20_000
+    issuer._tokens._max_bytes = 20_000
     for number in range(40):
         issuer.issue(f"lab-{number:02}", ("x" * 900 + "/",))
         assert issuer._tokens.bytes <= 20_000
@@ -536,7 +536,7 @@ def test_a_token_without_end_is_refused(issuer: GcsTokenIssuer, exchange: Exchan
 
 
 def test_who_has_asked_is_bounded_in_bytes(issuer: GcsTokenIssuer) -> None:
-    issuer._last_issues._most_bytes = 5000
+    issuer._last_issues._max_bytes = 5000
     for number in range(100):
         issuer.issue("lab", ("",), client=f"{number}")
     assert len(issuer._last_issues) == 10

@@ -22,7 +22,7 @@ def test_the_oldest_go_first_and_the_bytes_are_those_of_what_is_there() -> None:
     newest: dict[int, str] = {}
     for _ in range(5000):
         key, text = chance.randrange(200), "x" * chance.choice((0, 1, 50, 300, 999, 1000, 1001))
-        kept.keep(key, text)
+        kept.put(key, text)
         newest.pop(key, None)
         if len(text) <= 1000:
             newest[key] = text
@@ -32,9 +32,9 @@ def test_the_oldest_go_first_and_the_bytes_are_those_of_what_is_there() -> None:
 
 
 def test_so_many_at_most() -> None:
-    kept: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text), most=2)
+    kept: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text), max_entries=2)
     for key in (1, 2, 1, 3):
-        kept.keep(key, "x")
+        kept.put(key, "x")
     assert list(kept) == [1, 3]
 
 

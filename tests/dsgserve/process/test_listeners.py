@@ -65,7 +65,7 @@ def test_each_kind_of_host(host: str, named: str, loopback: bool) -> None:
     port = free_port()
     try:
         with listeners.bind(f"{host}:{port}") as opened:
-            name = listeners.name(opened)
+            name = listeners.format_address(opened)
             assert name == named.format(port) or (host, name) == ("localhost", f"[::1]:{port}")
             assert listeners.is_loopback(opened) is loopback
     except DsgError:
@@ -84,7 +84,7 @@ def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_server(tmp_path:
     path = tmp_path / "s"
     with listeners.bind(f"unix:{path}") as opened:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        assert listeners.name(opened) == f"unix:{path}"
+        assert listeners.format_address(opened) == f"unix:{path}"
         assert not listeners.is_loopback(opened)
     assert not path.exists()
 

@@ -36,7 +36,7 @@ def lines(written: io.StringIO) -> list[dict[str, Any]]:
 def test_libraries_tell_only_what_is_wrong_whatever_the_level() -> None:
     """requests_oauthlib tells the code, the client's secret and the tokens at DEBUG."""
     script = (
-        "import logging; from dsgserve.process import logs; logs.start('DEBUG')\n"
+        "import logging; from dsgserve.process import logs; logs.configure('DEBUG')\n"
         "for name in ('requests_oauthlib.oauth2_session', 'urllib3', 'google.auth', 'oauthlib'):\n"
         "    logging.getLogger(name).info('a secret')\n"
         "logging.getLogger('dsgserve.login').debug('ours')"
@@ -130,7 +130,7 @@ def test_what_another_server_repeats_of_a_secret_is_not_written(secret: str, wri
     ],
 )
 def test_what_is_no_secret_is_written_whole(text: str) -> None:
-    assert logs.redacted(text) == text
+    assert logs.redact(text) == text
 
 
 def test_no_token_and_no_address_of_a_person_is_in_it(client: Client, lab: Lab, written: io.StringIO) -> None:
