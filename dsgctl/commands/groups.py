@@ -17,7 +17,7 @@ def command() -> None:
 @subcommand(command, "add", example="dsgctl group add lab-1")
 @click.argument("name")
 def add(session: Session, name: str) -> None:
-    """Make a group."""
+    """Add a group."""
     with session.change() as change:
         group, added = groups.add(change, name)
     session.output.done(
@@ -31,7 +31,7 @@ def add(session: Session, name: str) -> None:
 
 @subcommand(command, "list", example="dsgctl group list")
 def list_(session: Session) -> None:
-    """List groups, with how many are in them."""
+    """List groups, with the numbers of their members and leads."""
     session.output.rows(groups.list_groups(session.database), ("id", "name", "members", "leads"), value="name")
 
 
@@ -41,7 +41,8 @@ def show(session: Session, name: str) -> None:
     """Members, leads and grants of a group."""
     record = groups.show(session.database, name)
     if session.delegate is not None:
-        record |= {key: session.delegate.known_of(record[key]) for key in ("grants", "scoped_grants")}
+        record["grants"] = session.delegate.known_of(record["grants"])
+        record["scoped_grants"] = session.delegate.known_of(record["scoped_grants"])
     session.output.one(record, value="name")
 
 
@@ -51,13 +52,15 @@ def show(session: Session, name: str) -> None:
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a group, its grants, and the grants scoped to it."""
-    gone = groups.list_holdings(session.database, groups.find(session.database, name))
+    holdings = groups.list_holdings(session.database, groups.find(session.database, name))
     if not dry_run:
-        session.confirm(f"group {name} goes, with {format_holdings(gone)}", yes=yes)
+        session.confirm(f"group {name} is deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         groups.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed group {name}, with {format_holdings(gone)}", name=name, changed=True, **gone)
+        session.output.done(
+            f"removed group {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings
+        )
 
 
 @command.group()
@@ -70,7 +73,7 @@ def member() -> None:
 @click.argument("email")
 @click.option("--lead/--no-lead", default=None, help="Leads the group.")
 def member_add(session: Session, group: str, email: str, lead: bool | None) -> None:
-    """Put a person into a group; again with --lead or --no-lead to change that."""
+    """Add a person to a group; run it again with --lead or --no-lead to change that."""
     with session.change() as change:
         changed = groups.add_member(change, group, email, leads=lead)
     role = "a lead" if lead else "a member"
@@ -86,7 +89,7 @@ def member_add(session: Session, group: str, email: str, lead: bool | None) -> N
 @click.argument("group", type=GROUP)
 @click.argument("email")
 def member_remove(session: Session, group: str, email: str) -> None:
-    """Take a person out of a group, and with it what the group may."""
+    """Remove a person from a group, and with it the permissions of the group."""
     with session.change() as change:
         changed = groups.remove_member(change, group, email)
     session.output.done(

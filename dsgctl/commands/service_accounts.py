@@ -18,7 +18,7 @@ def command() -> None:
 @click.argument("name")
 @click.option("--description", default="", help="What it is for.")
 def add(session: Session, name: str, description: str) -> None:
-    """Make a service account."""
+    """Add a service account."""
     with session.change() as change:
         account, added = service_accounts.add(change, name, description=description)
     session.output.done(
@@ -34,7 +34,7 @@ def add(session: Session, name: str, description: str) -> None:
 
 @subcommand(command, "list", example="dsgctl service-account list")
 def list_(session: Session) -> None:
-    """List service accounts, with how many tokens they have."""
+    """List service accounts, with the number of their tokens."""
     columns = ("id", "name", "description", "active", "tokens", "last_used")
     session.output.rows(service_accounts.list_service_accounts(session.database), columns, value="name")
 
@@ -49,7 +49,7 @@ def show(session: Session, name: str) -> None:
 @subcommand(command, "disable", example="dsgctl service-account disable nightly-export")
 @click.argument("name", type=SERVICE_ACCOUNT)
 def disable(session: Session, name: str) -> None:
-    """Refuse all its tokens from the next request on. Nothing is lost."""
+    """Refuse all its tokens from the next request on. Nothing is deleted."""
     with session.change() as change:
         changed = service_accounts.set_active(change, name, False)
     session.output.done(
@@ -62,7 +62,7 @@ def disable(session: Session, name: str) -> None:
 @subcommand(command, "enable", example="dsgctl service-account enable nightly-export")
 @click.argument("name", type=SERVICE_ACCOUNT)
 def enable(session: Session, name: str) -> None:
-    """Let a disabled service account in again."""
+    """Accept the tokens of a disabled service account again."""
     with session.change() as change:
         changed = service_accounts.set_active(change, name, True)
     session.output.done(
@@ -78,10 +78,10 @@ def enable(session: Session, name: str) -> None:
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a service account, with its grants and tokens."""
-    gone = service_accounts.list_holdings(session.database, service_accounts.find(session.database, name))
+    holdings = service_accounts.list_holdings(session.database, service_accounts.find(session.database, name))
     if not dry_run:
-        session.confirm(f"service account {name} goes, with {format_holdings(gone)}", yes=yes)
+        session.confirm(f"service account {name} is deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         service_accounts.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed {name}, with {format_holdings(gone)}", name=name, changed=True, **gone)
+        session.output.done(f"removed {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings)

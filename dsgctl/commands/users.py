@@ -2,8 +2,7 @@
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -13,7 +12,8 @@ from dsgctl.commands.parameters import GROUP
 from dsgctl.commands.session import Session
 from dsgctl.core import addresses, groups, principals, users, validation
 from dsgctl.core.clock import now
-from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.errors import Invalid
+from dsgctl.core.new_users import Attributes
 from dsgctl.core.rules import levels
 from dsgctl.wording import format_count
 
@@ -25,9 +25,9 @@ def command() -> None:
     """People: who they are, and their accounts."""
 
 
-def _attributes(**given: Any) -> dict[str, Any]:
-    """The options that were given, by the names that core has for them."""
-    return {key: value for key, value in given.items() if value is not None}
+def _attributes(**options: Any) -> Attributes:
+    """The attributes that the command line names; an option that is left out is None."""
+    return cast(Attributes, {key: value for key, value in options.items() if value is not None})
 
 
 @subcommand(command, "add", example="dsgctl user add ada@example.org --name 'Ada Lovelace' --affiliation HHMI")
@@ -39,12 +39,12 @@ def _attributes(**given: Any) -> dict[str, Any]:
 @click.option("--pi", help="Principal investigator.")
 @click.option("--affiliation", "affiliations", multiple=True, help="Institute; may be given several times.")
 @click.option("--note", help="For operators.")
-def add(session: Session, email: str, affiliations: tuple[str, ...], note: str | None, **given: Any) -> None:
+def add(session: Session, email: str, affiliations: tuple[str, ...], note: str | None, **options: Any) -> None:
     """Add a person. Adding the same one again is no error."""
     with session.change() as change:
-        twins = addresses.list_twins(change.database, email)
-        user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **given))
-    if twins and added:
+        user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **options))
+        twins = addresses.list_twins(change.database, email) if added else []
+    if twins:
         echo(
             f"is it the same person as {', '.join(twins[0])}? An account is one address; 'dsgctl user set --email' "
             "follows a person to another",
@@ -55,11 +55,11 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
 
 
 @subcommand(command, "list", example="dsgctl user list --search lovelace\ndsgctl user list --inactive-for 90d -o csv")
-@click.option("--search", metavar="TEXT", help="Part of the email or a name, case aside.")
+@click.option("--search", metavar="TEXT", help="Part of the email or a name; case is ignored.")
 @click.option("--group", type=GROUP, help="Members of this group.")
 @click.option("--admin", is_flag=True, help="Admins.")
 @click.option("--disabled", is_flag=True, help="Disabled accounts.")
-@click.option("--inactive-for", metavar="DURATION", help="Have used no token for so long, such as 90d.")
+@click.option("--inactive-for", metavar="DURATION", help="Used no token for this long, such as 90d.")
 @LIMIT
 def list_(session: Session, inactive_for: str | None, group: str | None, **filters: Any) -> None:
     """List people, oldest account first."""
@@ -73,10 +73,10 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
 @subcommand(command, "show", example="dsgctl user show ada@example.org")
 @click.argument("email")
 def show(session: Session, email: str) -> None:
-    """All that is known of a person."""
+    """Everything that is recorded about a person."""
     record = users.show(session.database, email)
     if session.delegate is not None:
-        del record["notes"]  # they are the operators'
+        del record["notes"]  # notes are for operators
         record["grants"] = session.delegate.known_of(record["grants"])
     session.output.one(record, value="email")
 
@@ -90,8 +90,8 @@ def show(session: Session, email: str) -> None:
 @click.option("--admin/--no-admin", default=None, help="Manages the gateway.")
 @click.option("--read-only/--no-read-only", default=None, help=f"Never gets {levels.enumerate_lost_if_read_only()}.")
 @click.option("--pi", help="Principal investigator.")
-@click.option("--affiliation", "affiliations", multiple=True, help="All institutes, in place of those known.")
-@click.option("--note", help="For operators; in place of what was noted.")
+@click.option("--affiliation", "affiliations", multiple=True, help="All institutes; they replace the present ones.")
+@click.option("--note", help="For operators; replaces the present one.")
 @last_admin_option
 def set_(
     session: Session,
@@ -102,9 +102,9 @@ def set_(
     affiliations: tuple[str, ...],
     note: str | None,
     last_admin: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
-    """Change what is known of a person; what is not named stays."""
+    """Change what is recorded about a person; what is not named stays."""
     with session.change() as change:
         changed = users.set_attributes(
             change,
@@ -113,7 +113,7 @@ def set_(
             unbind=unbind,
             affiliations=affiliations or None,
             last_admin=last_admin,
-            **_attributes(notes=note, **given),
+            **_attributes(notes=note, **options),
         )
     name = new_email or email
     session.output.done(f"changed user {name}" if changed else f"user {name} is unchanged", email=name, changed=changed)
@@ -123,12 +123,12 @@ def set_(
 @click.argument("email")
 @last_admin_option
 def disable(session: Session, email: str, last_admin: bool) -> None:
-    """Refuse a person everywhere, from the next request on, and the children of their account. Nothing is lost."""
+    """Refuse a person and the children of their account, from the next request on. Nothing is deleted."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
     children = principals.list_descendants(session.database, users.find(session.database, email))
     if ended := [str(child.email) for child in children if child.active]:
-        echo(f"{format_count(len(ended), 'account')} of theirs ended with it: {', '.join(ended)}", err=True)
+        echo(f"{format_count(len(ended), 'child account')} ended with it: {', '.join(ended)}", err=True)
     session.output.done(
         f"disabled user {email}" if changed else f"user {email} is already disabled", email=email, changed=changed
     )
@@ -152,11 +152,13 @@ def enable(session: Session, email: str) -> None:
     "dsgctl user offboard ada@example.org --service-accounts bo@example.org -y",
 )
 @click.argument("email")
-@click.option("--os-user", metavar="NAME", help="Their name on this host: finds the service accounts they made on it.")
+@click.option(
+    "--os-user", metavar="NAME", help="Their user name on this host: finds the service accounts that they made here."
+)
 @click.option(
     "--service-accounts",
     metavar="keep|disable|EMAIL",
-    help="What becomes of those that they made; EMAIL is to whom they are handed over.",
+    help="What to do with those that they made; EMAIL is the user who takes them over.",
 )
 @yes_option
 @dry_run_option
@@ -171,23 +173,24 @@ def offboard(
     dry_run: bool,
     last_admin: bool,
 ) -> None:
-    """Somebody leaves: disable the account, end logins and tokens, take away grants and memberships.
+    """Offboard a person who leaves: disable the account, end logins, tokens, grants and memberships.
 
-    The account stays, so that the audit log and the ids that services keep still name somebody.
+    The account stays, because the audit log and the ids that services store refer to it.
     """
-    from dsgctl.core import offboarding  # grants, tokens and more, which no other command of people needs
+    from dsgctl.core import offboarding  # imports grants and tokens, which no other command here needs
+    from dsgctl.operations.offboarding import remove_from_bucket_policies
 
     user = users.find(session.database, email)
-    made = [account.slug for account in offboarding.list_service_accounts_made_by(session.database, user, os_user)]
-    if made and service_accounts is None:
-        service_accounts = _ask_about_service_accounts(made)
+    slugs = [account.slug for account in offboarding.list_service_accounts_made_by(session.database, user, os_user)]
+    if slugs and service_accounts is None:
+        service_accounts = _ask_about_service_accounts(slugs)
     if not dry_run:
         session.confirm(
             f"{user.email} is disabled, and loses {format_holdings(principals.list_holdings(session.database, user))}",
             yes=yes,
         )
     with session.change(dry_run=dry_run) as change:
-        left = offboarding.offboard(
+        result = offboarding.offboard(
             change,
             email,
             os_user=os_user,
@@ -197,54 +200,35 @@ def offboard(
         )
     if dry_run:
         return
-    report = asdict(left)
-    ended = format_holdings({key: report[key] for key in ("tokens", "grants", "groups")})
+    ended = asdict(result)
+    summary = format_holdings({key: ended[key] for key in ("tokens", "grants", "groups")})
     session.output.done(
-        f"offboarded {user.email}: ended {ended}",
+        f"offboarded {user.email}: ended {summary}",
         email=user.email,
-        changed=left.changed,
-        **report,
+        changed=result.changed,
+        **ended,
     )
-    _remove_from_bucket_policies(session, user.email)
-    for slug in made:
+    buckets = remove_from_bucket_policies(session.database, session.config.storage_url, session.change, user.email)
+    if buckets:
+        echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
+    for slug in slugs:
         echo(
-            f"{slug}: who made it may know its tokens; dsgctl token list --service-account {slug}, "
+            f"{slug}: the person who made it may know its tokens; dsgctl token list --service-account {slug}, "
             "then dsgctl token rotate ID",
             err=True,
         )
 
 
-def _remove_from_bucket_policies(session: Session, email: str) -> None:
-    """Take somebody who has left out of Google's policies too, where the gateway put them.
+def _ask_about_service_accounts(slugs: list[str]) -> str:
+    """Ask what to do with the service accounts of a person who leaves.
 
     Raises:
-        DsgError: Google did not let us; here they are out already.
+        Invalid: standard input or standard error is not a terminal.
     """
-    from dsgctl.core import iam_ledger
-
-    buckets = iam_ledger.list_buckets_of(session.database, email)
-    if not buckets:
-        return
-    from dsgctl.operations.iam_sync import Sync, lock_sync  # what asks Google is slow to import
-
-    with lock_sync(Path(session.database.path)):
-        outcomes = list(Sync(session.database, session.config.storage_url, session.change).run(buckets))
-    failed = [outcome.bucket for outcome in outcomes if outcome.trouble is not None]
-    if failed:
-        raise DsgError(f"they may still read {', '.join(failed)} with their own Google account", "dsgctl iam sync")
-    echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
-
-
-def _ask_about_service_accounts(made: list[str]) -> str:
-    """Ask what becomes of service accounts whose maker leaves.
-
-    Raises:
-        Invalid: there is nobody to ask.
-    """
-    found = f"they made {format_holdings({'service_accounts': made})}: {', '.join(made)}"
+    accounts = f"they made {format_holdings({'service_accounts': slugs})}: {', '.join(slugs)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Invalid(found, "say --service-accounts keep, disable, or the EMAIL of who takes them over")
-    return ask(f"{found}; keep, disable, or EMAIL of who takes them over", default="keep")
+        raise Invalid(accounts, "say --service-accounts keep, disable, or the EMAIL of a user who takes them over")
+    return ask(f"{accounts}; keep, disable, or the EMAIL of a user who takes them over", default="keep")
 
 
 @subcommand(command, "remove", example="dsgctl user remove ada@example.org --dry-run")
@@ -253,14 +237,14 @@ def _ask_about_service_accounts(made: list[str]) -> str:
 @dry_run_option
 @last_admin_option
 def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: bool) -> None:
-    """Delete a person with grants, tokens and all else. Mostly 'disable' is what is wanted."""
+    """Delete a person with grants, tokens and everything else. Usually 'disable' is the better choice."""
     user = users.find(session.database, email)
-    gone = principals.list_holdings(session.database, user)
+    holdings = principals.list_holdings(session.database, user)
     if not dry_run:
-        session.confirm(f"{user.email} goes, with {format_holdings(gone)}", yes=yes)
+        session.confirm(f"{user.email} is deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         users.remove(change, email, last_admin=last_admin)
     if not dry_run:
         session.output.done(
-            f"removed {user.email}, with {format_holdings(gone)}", email=user.email, changed=True, **gone
+            f"removed {user.email}, with {format_holdings(holdings)}", email=user.email, changed=True, **holdings
         )

@@ -1,7 +1,7 @@
-"""Whether an account counts: it is enabled, and so is every account that it is a child of.
+"""Whether an account counts: it is enabled, and so is every account above it.
 
-A child ends with its parent: CAVE's service accounts are children of the people who made them. Nothing else may look
-at ``active`` to decide what an account may do.
+A child ends with its parent: CAVE's service accounts are children of the people who made them. No other module may
+read ``active`` to decide what an account may do.
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,19 @@ _ACCOUNT = Prepared(
 
 
 def find_disabled(database: Database, principal: Principal) -> str | None:
-    """The address or name of the disabled account because of which this one does not count: itself, or one above
-    it; None if it counts."""
+    """The email or name of the account whose being disabled ends this one: itself, or one above it.
+
+    Returns:
+        None if the account counts.
+    """
     return principal.label if not principal.active else find_disabled_above(database, principal.parent_id)
 
 
 def find_disabled_above(database: Database, parent_id: int | None) -> str | None:
-    """The same for a child that is enabled, by the id of its parent."""
-    for number, account in _line(database, parent_id):
-        if account is None:  # the sqlite3 shell deleted it: what hangs on it is nobody's
-            return f"account {number}"
+    """The same for an enabled account, by the id of its parent; None for an account without a parent."""
+    for account_id, account in _walk_up(database, parent_id):
+        if account is None:  # deleted with the sqlite3 shell: its children do not count
+            return f"account {account_id}"
         label, active = account
         if not active:
             return label
@@ -35,20 +38,20 @@ def find_disabled_above(database: Database, parent_id: int | None) -> str | None
 
 
 def list_above(database: Database, principal: Principal) -> list[int]:
-    """The ids of the accounts that this one is a child of, from its parent up."""
-    return [number for number, _ in _line(database, principal.parent_id)]
+    """The ids of the accounts above this one, its parent first."""
+    return [account_id for account_id, _ in _walk_up(database, principal.parent_id)]
 
 
-def _line(database: Database, number: int | None) -> Iterator[tuple[int, tuple[str, bool] | None]]:
-    """An account and those above it: the id of each, and its label and whether it is enabled."""
-    seen: set[int] = set()
+def _walk_up(database: Database, account_id: int | None) -> Iterator[tuple[int, tuple[str, bool] | None]]:
+    """The id of an account and of each one above it, with its label and whether it is enabled; None if it is gone."""
+    visited: set[int] = set()
     # A circle, which only the sqlite3 shell can make, must not be followed for ever.
-    while number is not None and number not in seen:
-        seen.add(number)
-        found = _ACCOUNT(database, id=number)
-        if not found:
-            yield number, None
+    while account_id is not None and account_id not in visited:
+        visited.add(account_id)
+        rows = _ACCOUNT(database, id=account_id)
+        if not rows:
+            yield account_id, None
             return
-        ((email, slug, active, parent_id),) = found
-        yield number, (email or slug, active)
-        number = parent_id
+        ((email, slug, active, parent_id),) = rows
+        yield account_id, (email or slug, active)
+        account_id = parent_id

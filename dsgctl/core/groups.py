@@ -1,7 +1,8 @@
 """Groups of people, and who leads them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import TypedDict
 
 from dsgctl.core import delegated_grants, users, validation
 from dsgctl.core.change import Change
@@ -12,7 +13,43 @@ from dsgctl.store.models import Group
 from dsgctl.store.queries import JOIN, fn
 
 
+class GroupHoldings(TypedDict):
+    """What is deleted with a group.
+
+    Attributes:
+        members: emails.
+        grants: ``DATASET PERMISSION`` of each grant for the group.
+        scoped_grants: ``DATASET PERMISSION [EMAIL]`` of each grant that is scoped to the group.
+    """
+
+    members: list[str]
+    grants: list[str]
+    scoped_grants: list[str]
+
+
+class GroupRow(TypedDict):
+    """A row of ``group list``, with the numbers of members and of leads."""
+
+    id: int
+    name: str
+    members: int
+    leads: int
+
+
+class GroupDetails(TypedDict):
+    """The answer of ``group show``; ``leads`` are the emails of the members who lead the group."""
+
+    id: int
+    name: str
+    created: datetime
+    leads: list[str]
+    members: list[str]
+    grants: list[str]
+    scoped_grants: list[str]
+
+
 def find_or_none(database: Database, name: str) -> Group | None:
+    """The group of exactly this name."""
     return database.first(Group.select().where(Group.name == name)) if validation.is_storable(name) else None
 
 
@@ -29,31 +66,38 @@ def find(database: Database, name: str) -> Group:
 
 
 def add(change: Change, name: str) -> tuple[Group, bool]:
-    """Make a group. Returns it, and whether it is new."""
-    known = find_or_none(change.database, name)
-    if known is not None:
-        return known, False
-    validation.single_line(name, "group name")
-    change.database.run(Group.insert(name=name, created=change.at))
-    change.record("group.add", f"group:{name}", after={"name": name})
-    return find(change.database, name), True
-
-
-def remove(change: Change, name: str) -> dict[str, Any]:
-    """Delete a group, its memberships, its grants and the grants given within its scope.
+    """Add a group; succeeds without a change if it is already there, under whatever name an importer gave it.
 
     Returns:
-        What went, as `holdings` tells it.
+        The group, and whether it was added.
+
+    Raises:
+        Invalid: the name of a new group is malformed.
+    """
+    group = find_or_none(change.database, name)
+    if group is not None:
+        return group, False
+    group = Group(name=validation.single_line(name, "group name"), created=change.at)
+    group.id = change.database.run(Group.insert(name=group.name, created=group.created))
+    change.record("group.add", f"group:{name}", after={"name": name})
+    return group, True
+
+
+def remove(change: Change, name: str) -> GroupHoldings:
+    """Delete a group, its memberships, its grants, and the grants scoped to it. Returns what was deleted with it.
+
+    Raises:
+        NotFound: there is no such group.
     """
     group = find(change.database, name)
-    gone = list_holdings(change.database, group)
+    holdings = list_holdings(change.database, group)
     change.database.run(Group.delete().where(Group.id == group.id))
-    change.record("group.remove", f"group:{name}", {"id": group.id, **gone})
-    return gone
+    change.record("group.remove", f"group:{name}", {"id": group.id, **holdings})
+    return holdings
 
 
-def list_holdings(database: Database, group: Group) -> dict[str, Any]:
-    """What goes with a group: members, its grants, and grants to people scoped to it."""
+def list_holdings(database: Database, group: Group) -> GroupHoldings:
+    """What is deleted with a group."""
     members = m.Membership.select(m.Principal.email).join(m.Principal).where(m.Membership.group == group.id)
     grants = m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
     scoped = (
@@ -70,27 +114,31 @@ def list_holdings(database: Database, group: Group) -> dict[str, Any]:
 
 
 def add_member(change: Change, name: str, email: str, *, leads: bool | None = None) -> bool:
-    """Put a person into a group.
+    """Add a person to a group, or change whether they lead it.
 
     Args:
-        leads: whether they lead it; None leaves it as it is, and a new member does not.
+        leads: whether they lead it; None leaves a member as they are, and adds one who does not lead it.
 
     Returns:
         Whether anything changed.
+
+    Raises:
+        NotFound: there is no such group or user.
+        NotAllowed: the delegate may not decide who is in this group, or who leads it.
     """
     group = find(change.database, name)
     if change.delegate is not None:
         change.delegate.require_member(name, group.id, leads=leads is not None, joins=True)
     user = users.find(change.database, email)
-    known = _find_membership(change.database, group, user)
-    if known is None:
+    membership = _find_membership(change.database, group, user)
+    if membership is None:
         add_members(change, group, [user.id], [user.email], leads=bool(leads))
         return True
     if change.giver_id is not None:
-        return False  # that they are in it is an operator's word already, or a lead's
-    by_lead = bool(_adopt(change, group, [user.id]))
-    before = {"leads": known.leads} | ({"delegated": True} if by_lead else {})
-    after = {"leads": known.leads if leads is None else leads}
+        return False  # an operator or another lead has added them already
+    was_delegated = bool(_adopt(change, group, [user.id]))
+    before = {"leads": membership.leads} | ({"delegated": True} if was_delegated else {})
+    after = {"leads": membership.leads if leads is None else leads}
     if before == after:
         return False
     change.database.run(
@@ -105,60 +153,68 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
 def add_members(
     change: Change, group: Group, ids: Sequence[int], emails: Sequence[str], *, leads: bool = False
 ) -> None:
-    """Put people who are not in it into a group; the same as `add_member`, many at once."""
+    """Add people who are not members of a group; the same as `add_member`, many at once."""
     rows = [{"principal": principal_id, "group": group.id, "leads": leads} for principal_id in ids]
     change.database.insert_many(m.Membership, rows)
     if change.giver_id is not None:
-        # A grant that the group has is no later one, also if it bears the moment of another system's clock.
+        # No grant that the group has now counts as later, even if it bears the time of another system's clock.
         query = m.Grant.select(m.Grant.created).where(m.Grant.group == group.id)
         since = max((change.at, *(created for (created,) in change.database.tuples(query))))
-        given = [{"principal_id": principal_id, "group_id": group.id, "since": since} for principal_id in ids]
-        change.database.insert_many(m.DelegatedMember, given)
+        delegated = [{"principal_id": principal_id, "group_id": group.id, "since": since} for principal_id in ids]
+        change.database.insert_many(m.DelegatedMember, delegated)
     after = {"leads": leads}
     for email in emails:
         change.record("group.member.add", f"group:{group.name} user:{email}", after=after)
 
 
-def confirm_members(change: Change, group: Group, people: Mapping[int, str]) -> dict[int, bool]:
-    """Those of these users (by id, with their email) who are in the group, and whether they lead it; at most some
-    thousands at once. Whom a lead put into it is in it by an operator's word from now on."""
+def confirm_members(change: Change, group: Group, emails: Mapping[int, str]) -> dict[int, bool]:
+    """Make the memberships that delegates gave to these users an operator's.
+
+    Args:
+        emails: id of a user -> their email; at most some thousands.
+
+    Returns:
+        The users who are members, by id, each with whether they lead the group.
+    """
     query = m.Membership.select(m.Membership.principal, m.Membership.leads).where(
-        m.Membership.group == group.id, m.Membership.principal.in_(list(people))
+        m.Membership.group == group.id, m.Membership.principal.in_(list(emails))
     )
-    known = dict(change.database.tuples(query))
-    for principal_id in _adopt(change, group, known):
-        leads = {"leads": known[principal_id]}
-        target = f"group:{group.name} user:{people[principal_id]}"
+    members = dict(change.database.tuples(query))
+    for principal_id in _adopt(change, group, members):
+        leads = {"leads": members[principal_id]}
+        target = f"group:{group.name} user:{emails[principal_id]}"
         change.record("group.member.set", target, leads | {"delegated": True}, leads)
-    return known
+    return members
 
 
 def _adopt(change: Change, group: Group, ids: Iterable[int]) -> list[int]:
-    """Make those of these members whom a lead put into the group an operator's. Returns who these were."""
-    by_leads = (m.DelegatedMember.group_id == group.id) & m.DelegatedMember.principal_id.in_(list(ids))
-    adopted = [
-        who
-        for (who,) in change.database.tuples(m.DelegatedMember.select(m.DelegatedMember.principal_id).where(by_leads))
-    ]
+    """Make the delegated memberships of these members an operator's. Returns the ids of these members."""
+    delegated = (m.DelegatedMember.group_id == group.id) & m.DelegatedMember.principal_id.in_(list(ids))
+    query = m.DelegatedMember.select(m.DelegatedMember.principal_id).where(delegated)
+    adopted = [principal_id for (principal_id,) in change.database.tuples(query)]
     if adopted:
-        change.database.run(m.DelegatedMember.delete().where(by_leads))
+        change.database.run(m.DelegatedMember.delete().where(delegated))
     return adopted
 
 
 def remove_member(change: Change, name: str, email: str) -> bool:
-    """Take a person out of a group, and away the grants scoped to it that they have.
+    """Remove a person from a group, and revoke the grants scoped to it that they have.
 
     Returns:
-        Whether they were in it.
+        Whether they were a member.
+
+    Raises:
+        NotFound: there is no such group or user.
+        NotAllowed: the delegate may not decide who is in this group, or who leads it.
     """
     group = find(change.database, name)
     if change.delegate is not None:
         change.delegate.require_member(name, group.id, leads=False, joins=False)
     user = users.find(change.database, email)
-    known = _find_membership(change.database, group, user)
-    if known is None:
+    membership = _find_membership(change.database, group, user)
+    if membership is None:
         return False
-    if change.delegate is not None and known.leads and not change.delegate.is_self(user.email):
+    if change.delegate is not None and membership.leads and not change.delegate.is_self(user.email):
         change.delegate.require_member(name, group.id, leads=True, joins=False)
     delegated_grants.remove_member(change, user.id, group.id)
     return True
@@ -170,8 +226,8 @@ def _find_membership(database: Database, group: Group, user: m.Principal) -> m.M
     )
 
 
-def list_groups(database: Database) -> Iterator[dict[str, Any]]:
-    """Every group by name, with how many are in it and lead it."""
+def list_groups(database: Database) -> Iterator[GroupRow]:
+    """Every group, in the order of names."""
     query = (
         Group.select(
             Group.id,
@@ -183,21 +239,25 @@ def list_groups(database: Database) -> Iterator[dict[str, Any]]:
         .group_by(Group.id)
         .order_by(Group.name)
     )
-    return database.rows(query)
+    return database.rows(query, GroupRow)
 
 
-def show(database: Database, name: str) -> dict[str, Any]:
+def show(database: Database, name: str) -> GroupDetails:
+    """Everything that is recorded about a group.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
     group = find(database, name)
     leads = (
         m.Membership.select(m.Principal.email)
         .join(m.Principal)
         .where(m.Membership.group == group.id, m.Membership.leads == True)
     )
-    held = list_holdings(database, group)
     return {
         "id": group.id,
         "name": group.name,
         "created": group.created,
         "leads": sorted(email for (email,) in database.tuples(leads)),
-        **held,
+        **list_holdings(database, group),
     }

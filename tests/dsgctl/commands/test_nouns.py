@@ -405,7 +405,7 @@ def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
 def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) -> None:
     execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
     told = filled.quick("user", "disable", "ada@example.org").ok()
-    assert "1 account of theirs ended with it: bo@example.org" in told.err
+    assert "1 child account ended with it: bo@example.org" in told.err
 
 
 def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: World) -> None:
