@@ -11,17 +11,15 @@ from dsgctl.operations import demo
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl demo --port 8300")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=8200, show_default=True, help="Where the server answers."
-)
+@click.option("--port", type=click.IntRange(1, 65535), default=8200, show_default=True, help="The port of the server.")
 @click.option("--once", is_flag=True, help="Show the tour and end, instead of waiting for Ctrl-C.")
 def command(port: int, once: bool) -> None:
     """Run a small gateway with made-up people, show what it does, and what to try yourself.
 
-    Everything lies in a temporary directory, which goes away with it.
+    Everything is in a temporary directory, which is deleted at the end.
     """
     demo.stop_on_sigterm()
-    with demo.running(port) as here:
+    with demo.run_demo(port) as here:
         _tour(here)
         _try_yourself(here)
         if once:
@@ -62,9 +60,9 @@ def _title(text: str) -> None:
 
 def _ask(here: demo.Demo, name: str, *keys: str) -> None:
     status, answer = here.ask(here.secrets[name])
-    shown = json.dumps({key: answer[key] for key in keys}, ensure_ascii=False)
+    text = json.dumps({key: answer[key] for key in keys}, ensure_ascii=False)
     echo(f'  $ curl -H "Authorization: Bearer ${name.upper()}" {here.origin}/api/v1/user/cache')
-    echo(f"    {status} {shown}")
+    echo(f"    {status} {text}")
 
 
 def _run(here: demo.Demo, *words: str) -> None:

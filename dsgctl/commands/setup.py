@@ -48,12 +48,12 @@ def command(
     rotate_key: bool,
 ) -> None:
     """Ask what cannot be found out, check each answer, and write the settings; safe to run again."""
-    from dsgctl.operations import setup  # the checks need much that no other command does
+    from dsgctl.operations import settings_file, setup  # the checks need much that no other command does
 
     path = session.settings_file
     if not path.parent.is_dir():
         raise Invalid(f"there is no directory {path.parent}", "'make install' makes it, or name another --env-file")
-    before = setup.read_file(path)
+    before = setup.read_settings_file(path)
     if session.output.format == "table":
         for unused in before.unused:
             echo(f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used", err=True)
@@ -61,7 +61,7 @@ def command(
     if rotate_key:
         _rotate_key(session, path, settings)
         return
-    given = {
+    options = {
         "DATABASE_PATH": database,
         "DSG_OIDC_ISSUER": issuer,
         "DSG_ORIGIN": origin,
@@ -69,22 +69,22 @@ def command(
         "NGAUTH_ALLOWED_ORIGINS": viewers,
         "DSG_BACKUP_DIR": backup_dir,
     }
-    # All that was typed is judged before anything is written, and what is asked as it is answered.
-    judged = {name: setup.judge(name, answer) for name, answer in given.items() if answer}
+    # Options are checked before anything is written; each answer to a question, when it is given.
+    answers = {name: setup.check_answer(name, option) for name, option in options.items() if option}
     if admin is not None:
         validation.email(admin)
-    writer = _Writer(path, settings, offline=offline)
+    writer = settings_file.SettingsWriter(path, settings, offline=offline)
     open_questions = [
-        question for question in setup.QUESTIONS if question.setting not in judged and question.setting not in settings
+        question for question in setup.QUESTIONS if question.setting not in answers and question.setting not in settings
     ]
     asks = sys.stdin.isatty() and sys.stderr.isatty()
     if missing := [f"--{question.option}" for question in open_questions if question.needed and not asks]:
         raise Invalid(f"nobody is there to be asked for {', '.join(missing)}", "say it as an option")
-    if judged or not asks:
-        writer.accept(judged)
+    if answers or not asks:
+        writer.accept(answers)
 
-    def judge_and_accept(name: str, answer: str) -> None:
-        writer.accept({name: setup.judge(name, answer)})
+    def check_and_write(name: str, answer: str) -> None:
+        writer.accept({name: setup.check_answer(name, answer)})
 
     try:
         for question in open_questions if asks else []:
@@ -92,7 +92,7 @@ def command(
                 question.why,
                 question.example,
                 needed=question.needed,
-                accept=partial(judge_and_accept, question.setting),
+                accept=partial(check_and_write, question.setting),
             )
         if admin is None and asks and not setup.has_admin(Path(settings.get("DATABASE_PATH", Config().database))):
             admin = _ask(
@@ -106,40 +106,8 @@ def command(
         raise
     writer.accept({})
     config = writer.config
-    done = [*writer.done, *setup.prepare(config, admin, session.actor, now())]
+    done = [*writer.done, *setup.prepare_database(config, admin, session.actor, now())]
     _report(session, config, path, done)
-
-
-class _Writer:
-    """The settings so far; each answer that is accepted is in the file at once, so that nothing is asked twice."""
-
-    def __init__(self, path: Path, settings: dict[str, str], *, offline: bool) -> None:
-        self._path = path
-        self._settings = settings
-        self._offline = offline
-        self.config = Config()
-        self.done: list[str] = []
-
-    def accept(self, answers: dict[str, str]) -> None:
-        """Raises:
-        Invalid: they do not go together with the others; nothing is written.
-        """
-        from dsgctl.operations import setup
-
-        if not self._settings.get("DSG_SECRET_KEY"):
-            answers = {**answers, "DSG_SECRET_KEY": setup.new_key()}
-        # The provider is asked when an answer concerns it.
-        offline = self._offline or not answers.keys() & {"CLIENT_CREDENTIALS_PATH", "DSG_OIDC_ISSUER"}
-        self.config = setup.require_consistent({**self._settings, **answers}, offline=offline)
-        source = answers.get("CLIENT_CREDENTIALS_PATH")
-        if source:
-            copy = setup.keep_client(Path(source), self._path.parent)
-            answers = {**answers, "CLIENT_CREDENTIALS_PATH": str(copy)}
-        changed = [name for name, value in answers.items() if self._settings.get(name) != value]
-        self._settings.update(answers)
-        if setup.write(self._path, answers):
-            self.done.append(f"wrote {', '.join(changed)} to {self._path}")
-        self.config = setup.require_consistent(self._settings, offline=True)
 
 
 def _report(session: Session, config: Config, path: Path, done: list[str]) -> None:
@@ -169,10 +137,10 @@ def _report(session: Session, config: Config, path: Path, done: list[str]) -> No
 
 
 def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
-    from dsgctl.operations import setup
+    from dsgctl.operations import settings_file
 
-    key = setup.rotated(settings.get("DSG_SECRET_KEY", ""))
-    setup.write(path, {"DSG_SECRET_KEY": key})
+    key = settings_file.rotate_keys(settings.get("DSG_SECRET_KEY", ""))
+    settings_file.write_settings(path, {"DSG_SECRET_KEY": key})
     restart = "systemctl restart 'dsgserve*.service'"
     if session.output.format != "table":
         session.output.done("", value="settings", settings=str(path), changed=True, next=[restart])
@@ -182,7 +150,7 @@ def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
 
 
 def _ask(why: str, example: str, *, needed: bool, accept: Callable[[str], object]) -> str | None:
-    """What somebody at the terminal answers, asked until it is good; None if it is left for later."""
+    """Ask at the terminal until an answer is accepted. Returns it; None if it is left for later."""
     echo(f"{why}\n  for example  {example}", err=True)
     while True:
         answer = click.prompt(

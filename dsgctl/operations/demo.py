@@ -1,4 +1,4 @@
-"""A populated gateway in a temporary place: what ``dsgctl demo`` runs. Nothing of it stays."""
+"""The gateway of ``dsgctl demo``: populated, and in a temporary directory that is deleted at the end."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
 
-_START = 20.0  # seconds that the server may take to answer
+_START = 20.0  # seconds within which the server must answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Demo:
     """A running demo.
 
     Attributes:
-        origin: where the server answers.
-        env_file: its settings; ``DSG_ENV_FILE`` for commands that are to use them.
-        secrets: a token of each person, by first name; ``nightly`` is a service account's.
+        origin: the address of the server.
+        env_file: its settings; ``DSG_ENV_FILE`` for commands.
+        secrets: name -> token, of each person, and of the service account ``nightly``.
     """
 
     origin: str
@@ -58,7 +58,7 @@ class Demo:
 
     def ask(self, token: str) -> tuple[int, dict[str, object]]:
         """GET /api/v1/user/cache: status and answer."""
-        request = urllib.request.Request(  # noqa: S310  our own http origin
+        request = urllib.request.Request(  # noqa: S310  the http origin of the demo
             f"{self.origin}/api/v1/user/cache", headers={"Authorization": f"Bearer {token}"}
         )
         try:
@@ -68,40 +68,40 @@ class Demo:
             return error.code, json.load(error)
 
     def dsgctl(self, *words: str) -> str:
-        """What a command prints."""
-        done = subprocess.run(  # noqa: S603  our own program, our own words
+        """The output of a command."""
+        result = subprocess.run(  # noqa: S603  this program, and constant words
             [sys.executable, "-m", "dsgctl", "--env-file", str(self.env_file), *words],
             check=False,
             capture_output=True,
             text=True,
         )
-        return done.stdout + done.stderr
+        return result.stdout + result.stderr
 
 
 @contextlib.contextmanager
-def running(port: int) -> Iterator[Demo]:
-    """Populate a gateway in a new directory, start its server, and remove both at the end.
+def run_demo(port: int) -> Iterator[Demo]:
+    """Populate a gateway in a new directory and start its server; stop and delete both at the end.
 
     Raises:
-        Conflict: something else answers on this port.
+        Conflict: another server answers on this port.
         DsgError: the server does not start.
     """
     with tempfile.TemporaryDirectory(prefix="dsg-demo-") as place:
-        env_file = _settings(Path(place), port)
-        found = _populate(Path(place) / "dsg.sqlite3")
+        env_file = _write_settings(Path(place), port)
+        demo_secrets = _populate(Path(place) / "dsg.sqlite3")
         origin = f"http://localhost:{port}"
         if _answers(origin):
             raise Conflict(f"something answers on {origin} already", "stop it, or say another --port")
         server = subprocess.Popen([sys.executable, "-m", "dsgserve", "--env-file", str(env_file)])  # noqa: S603
         try:
-            _wait(server, origin)
-            yield Demo(origin, env_file, found, server)
+            _wait_for(server, origin)
+            yield Demo(origin, env_file, demo_secrets, server)
         finally:
             server.terminate()
             server.wait()
 
 
-def _settings(place: Path, port: int) -> Path:
+def _write_settings(place: Path, port: int) -> Path:
     env_file = place / "dsg.env"
     env_file.touch(mode=0o600)
     env_file.write_text(
@@ -118,49 +118,49 @@ def _settings(place: Path, port: int) -> Path:
 
 
 def _populate(path: Path) -> dict[str, str]:
-    """A small lab. Returns the tokens, by name."""
+    """Create the database of a small lab. Returns the tokens, by name."""
     migrate(path, now=utc_text(now()))
     database = open_current(path)
     try:
-        with begin_change(database, "os:demo") as opened:
-            return _lab(opened)
+        with begin_change(database, "os:demo") as change:
+            return _add_lab(change)
     finally:
         database.close()
 
 
-def _lab(opened: Change) -> dict[str, str]:
-    groups.add(opened, "user")
-    groups.add(opened, "lab-1")
+def _add_lab(change: Change) -> dict[str, str]:
+    groups.add(change, "user")
+    groups.add(change, "lab-1")
     people = {
-        "ada": users.add(opened, "ada@example.org", name="Ada Lovelace", affiliations=["HHMI"])[0],
-        "bo": users.add(opened, "bo@example.org", name="Bo Ek")[0],
-        "cy": users.add(opened, "cy@example.org", name="Cy Twombly")[0],
-        "rosa": users.add(opened, "rosa@example.org", name="Rosa Ott", admin=True)[0],
+        "ada": users.add(change, "ada@example.org", name="Ada Lovelace", affiliations=["HHMI"])[0],
+        "bo": users.add(change, "bo@example.org", name="Bo Ek")[0],
+        "cy": users.add(change, "cy@example.org", name="Cy Twombly")[0],
+        "rosa": users.add(change, "rosa@example.org", name="Rosa Ott", admin=True)[0],
     }
     for user in people.values():
-        groups.add_member(opened, "user", user.email)
-    groups.add_member(opened, "lab-1", "ada@example.org", leads=True)
-    groups.add_member(opened, "lab-1", "cy@example.org")
+        groups.add_member(change, "user", user.email)
+    groups.add_member(change, "lab-1", "ada@example.org", leads=True)
+    groups.add_member(change, "lab-1", "cy@example.org")
 
-    datasets.add(opened, "fish2", description="A zebrafish brain")
-    versions.add(opened, "fish2", "v1")
-    locations.add(opened, "fish2", "gs://demo-fish2/v1", version="v1")
-    datasets.add(opened, "fly", description="A fly brain, for whoever accepts its terms", public=True)
-    locations.add(opened, "fly", "gs://demo-fly")
-    of_fly, _ = terms.add(opened, "fly terms", "# Fly terms\n\nCite us, and be kind.\n", dataset="fly")
-    acceptances.accept(opened, of_fly.id, "ada@example.org")
-    services.add(opened, "clio", display_name="Clio")
+    datasets.add(change, "fish2", description="A zebrafish brain")
+    versions.add(change, "fish2", "v1")
+    locations.add(change, "fish2", "gs://demo-fish2/v1", version="v1")
+    datasets.add(change, "fly", description="A fly brain, for whoever accepts its terms", public=True)
+    locations.add(change, "fly", "gs://demo-fly")
+    fly_terms, _ = terms.add(change, "fly terms", "# Fly terms\n\nCite us, and be kind.\n", dataset="fly")
+    acceptances.accept(change, fly_terms.id, "ada@example.org")
+    services.add(change, "clio", display_name="Clio")
 
-    lab = group_subject(opened.database, "lab-1")
-    grants.add(opened, lab, Target("fish2", "edit"), expires=opened.at + timedelta(days=90))
-    grants.add(opened, principal_subject(people["bo"]), Target("fly", "view"))
-    nightly, _ = service_accounts.add(opened, "nightly", description="exports synapses")
-    grants.add(opened, principal_subject(nightly), Target("fish2", "view"))
+    lab = group_subject(change.database, "lab-1")
+    grants.add(change, lab, Target("fish2", "edit"), expires=change.at + timedelta(days=90))
+    grants.add(change, principal_subject(people["bo"]), Target("fly", "view"))
+    nightly, _ = service_accounts.add(change, "nightly", description="exports synapses")
+    grants.add(change, principal_subject(nightly), Target("fish2", "view"))
 
     owners = {**people, "nightly": nightly}
-    found = {name: tokens.mint(opened, owner, description="demo")[1] for name, owner in owners.items()}
-    users.set_active(opened, "cy@example.org", False)
-    return found
+    secrets_by_name = {name: tokens.mint(change, owner, description="demo")[1] for name, owner in owners.items()}
+    users.set_active(change, "cy@example.org", False)
+    return secrets_by_name
 
 
 def _answers(origin: str) -> bool:
@@ -173,16 +173,16 @@ def _answers(origin: str) -> bool:
         return False
 
 
-def _wait(server: "subprocess.Popen[bytes]", origin: str) -> None:
+def _wait_for(server: "subprocess.Popen[bytes]", origin: str) -> None:
     end = time.monotonic() + _START
     while not _answers(origin):
         if server.poll() is not None or time.monotonic() > end:
-            raise DsgError("the server did not start", "what it said stands above")
+            raise DsgError("the server did not start", "its messages are above")
         time.sleep(0.05)
 
 
 def stop_on_sigterm() -> None:
-    """Let a polite kill clean up as Ctrl-C does."""
+    """Clean up on SIGTERM as on Ctrl-C."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""Brings the policies of buckets at Google up to the facts: one read and one write a bucket, again on conflict.
+"""Makes the policies of buckets at Google follow the database: one read and one write a bucket, repeated on conflict.
 
-What is wanted and whose members are the gateway's is decided in core/iam_ledger.py, which also says how a crash at any
-moment is mended; what a policy is, and what of it is ours, in core/rules/iam_policy.py; gcs/policies.py asks Google.
+core/iam_ledger.py decides which members a bucket should have and which are the gateway's own, and describes the
+recovery from a crash; core/rules/iam_policy.py computes the difference; gcs/policies.py sends the requests.
 """
 
 import fcntl
@@ -23,20 +23,20 @@ from dsgctl.gcs.policies import EtagConflict, GoogleError, InvalidMember, NoBuck
 from dsgctl.operations.maintenance import Begin
 from dsgctl.store import Database
 
-TRIES = 5  # of the cycle of one bucket, as long as others write its policy
-PAUSE = 0.2  # seconds before the second try; each further one twice that
+TRIES = 5  # of a bucket's cycle, while others write its policy
+PAUSE = 0.2  # seconds before the second try; doubled for each further one
 BUCKET_SECONDS = 60.0  # after which a bucket is not tried again in this run
-UNKNOWN = 50  # addresses that Google may name as nobody's in one run, of one bucket
+UNKNOWN = 50  # addresses without an account that Google may name, in one run of one bucket
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one bucket.
+    """The result for one bucket.
 
     Attributes:
-        difference: what was done, or would be.
-        trouble: why it failed, wholly or for ``left_out``; None if it did not.
-        left_out: who should be added and could not be.
+        difference: the change that was made, or would be.
+        trouble: why it failed, completely or for ``left_out``; None if it did not.
+        left_out: members that should be added and could not be.
     """
 
     bucket: str
@@ -47,11 +47,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What a cycle leaves out.
+    """Additions that a cycle leaves out.
 
     Attributes:
-        unknown: members that Google does not take.
-        adding: whether anybody is added: what takes access away must not wait for what gives it.
+        unknown: members that Google does not accept.
+        adding: whether members are added at all; removals must not wait for additions.
         trouble: why.
     """
 
@@ -66,8 +66,8 @@ class Sync:
     def __init__(self, database: Database, storage_url: str, begin: Begin, *, dry_run: bool = False) -> None:
         """
         Args:
-            begin: opens a change of facts, as whoever runs this.
-            dry_run: only look.
+            begin: opens a change of this database, as the actor of the run.
+            dry_run: change nothing.
         """
         self._database = database
         self._storage_url = storage_url
@@ -76,11 +76,11 @@ class Sync:
         self._credentials: dict[str | None, Policies | GoogleError] = {}
 
     def run(self, buckets: list[str]) -> Iterator[Outcome]:
-        """Each bucket in turn, whatever becomes of the others."""
+        """Sync each bucket in turn; a failure of one does not stop the others."""
         try:
             for bucket in buckets:
                 try:
-                    yield self._bucket(bucket)
+                    yield self._sync_bucket(bucket)
                 except DsgError as error:
                     yield Outcome(bucket, trouble=error)
         finally:
@@ -88,43 +88,43 @@ class Sync:
                 if isinstance(policies, Policies):
                     policies.close()
 
-    def _bucket(self, bucket: str) -> Outcome:
-        policies = self._policies(buckets.find_credential(self._database, bucket))
+    def _sync_bucket(self, bucket: str) -> Outcome:
+        policies = self._open_policies(buckets.find_credential(self._database, bucket))
         limits, tries, deadline = _Limits(), 0, Deadline(BUCKET_SECONDS)
         while True:
             try:
-                return self._cycle(policies, bucket, limits)
+                return self._run_cycle(policies, bucket, limits)
             except EtagConflict as error:
                 tries += 1
                 if tries < TRIES and deadline.seconds_left():
                     time.sleep(PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.0))  # noqa: S311  no secret
                     continue
-                trouble: GoogleError = error  # also of who may not be in a policy there, Google says 412
+                trouble: GoogleError = error  # Google also answers 412 if a member is forbidden there
             except InvalidMember as error:
-                named = self._named(bucket, error, limits)
+                named = self._find_named(bucket, error, limits)
                 if named and len(limits.unknown) < UNKNOWN and deadline.seconds_left():
-                    limits = _Limits(limits.unknown | named, trouble=_remove_everybody(limits.unknown | named, error))
+                    limits = _Limits(limits.unknown | named, trouble=_explain_unknown(limits.unknown | named, error))
                     continue
                 trouble = error
             if not limits.adding:
                 raise trouble
             limits, tries = replace(limits, adding=False, trouble=trouble), 0
 
-    def _named(self, bucket: str, error: InvalidMember, limits: _Limits) -> frozenset[str]:
-        """Whom of those to be added Google names in its refusal."""
+    def _find_named(self, bucket: str, error: InvalidMember, limits: _Limits) -> frozenset[str]:
+        """The members to be added that Google's refusal names."""
         words = {word.strip(".,;:'\"()") for word in error.google_message.lower().split()}
         with self._database.snapshot():
             wanted = iam_ledger.read_members(self._database, bucket, now())
-        return frozenset(one for one in wanted - limits.unknown if words & {one, one.removeprefix("user:")})
+        return frozenset(member for member in wanted - limits.unknown if words & {member, member.removeprefix("user:")})
 
-    def _cycle(self, policies: Policies, bucket: str, limits: _Limits) -> Outcome:
-        """Read, compute, write."""
+    def _run_cycle(self, policies: Policies, bucket: str, limits: _Limits) -> Outcome:
+        """Read the policy, compute the difference, and write it."""
         try:
             policy = policies.read(bucket)
         except NoBucket:
             if iam_ledger.is_chosen(self._database, bucket):
                 raise
-            policy = {}  # it was given up here too: nobody is left in it
+            policy = {}  # the bucket is no longer chosen either: the ledger forgets its members
         with self._database.snapshot():
             wanted = iam_ledger.read_members(self._database, bucket, now())
             ledger = iam_ledger.read_ledger(self._database, bucket)
@@ -146,39 +146,43 @@ class Sync:
                 with self._begin() as change:
                     iam_ledger.withdraw(change, bucket, new)
             raise
-        return self._written(outcome, iam_policy.viewers(policy), iam_policy.viewers(written))
+        return self._record_written(outcome, iam_policy.viewers(policy), iam_policy.viewers(written))
 
-    def _written(self, outcome: Outcome, before: frozenset[str], there: frozenset[str]) -> Outcome:
-        """Google has written a policy: the one that it was sent, or nearly."""
+    def _record_written(self, outcome: Outcome, before: frozenset[str], after: frozenset[str]) -> Outcome:
+        """Record a written policy, which may differ from the one that was sent.
+
+        Args:
+            before, after: the viewers in the policy that was read, and in the one that Google returned.
+        """
         sent = outcome.difference
-        # Nobody else wrote in between: whoever is new came with this write, if under another address.
-        new = sorted(one for one in there - before if one.startswith("user:"))
-        done = replace(sent, add=tuple(new), remove=tuple(one for one in sent.remove if one not in there))
+        # The etag excludes other writers: every new member came with this write, maybe under another address.
+        new = sorted(member for member in after - before if member.startswith("user:"))
+        done = replace(sent, add=tuple(new), remove=tuple(member for member in sent.remove if member not in after))
         with self._begin() as change:
             iam_ledger.finish(change, outcome.bucket, done)
         if (done.add, done.remove) == (sent.add, sent.remove):
             return outcome
-        odd = ", ".join(sorted({*done.add} ^ {*sent.add} | {*sent.remove} - {*done.remove}))
+        unexpected = ", ".join(sorted({*done.add} ^ {*sent.add} | {*sent.remove} - {*done.remove}))
         trouble = Conflict(
-            f"Google has written another policy than it was sent: {odd}",
+            f"Google has written another policy than it was sent: {unexpected}",
             "where it has another address for a person: dsgctl user set EMAIL --email ADDRESS",
         )
         return replace(outcome, difference=done, trouble=trouble)
 
-    def _policies(self, credential: str | None) -> Policies:
+    def _open_policies(self, credential: str | None) -> Policies:
         if credential not in self._credentials:
             try:
                 self._credentials[credential] = Policies(self._storage_url, credential)
-            except GoogleError as error:  # to look for one where there is none takes seconds: once is enough
+            except GoogleError as error:  # a search for a missing credential takes seconds: do it once
                 self._credentials[credential] = error
-        found = self._credentials[credential]
-        if isinstance(found, GoogleError):
-            raise found
-        return found
+        policies = self._credentials[credential]
+        if isinstance(policies, GoogleError):
+            raise policies
+        return policies
 
 
 def _limit_difference(whole: Difference, principals: int, limits: _Limits) -> tuple[Difference, DsgError | None]:
-    """The difference without those that a policy cannot take, and why."""
+    """The difference without the additions that the policy cannot take, and why."""
     add = tuple(member for member in whole.add if member not in limits.unknown)
     after = principals - len(whole.remove) + len(add)
     if add and after > LIMIT:
@@ -192,7 +196,7 @@ def _limit_difference(whole: Difference, principals: int, limits: _Limits) -> tu
     return replace(whole, add=add), limits.trouble if len(add) < len(whole.add) else None
 
 
-def _remove_everybody(members: frozenset[str], error: InvalidMember) -> GoogleError:
+def _explain_unknown(members: frozenset[str], error: InvalidMember) -> GoogleError:
     people = ", ".join(member.removeprefix("user:") for member in sorted(members))
     return GoogleError(
         f"Google does not take {people}", "have them make a Google account of this address", error.google_message
@@ -201,13 +205,13 @@ def _remove_everybody(members: frozenset[str], error: InvalidMember) -> GoogleEr
 
 @contextmanager
 def lock_sync(database: Path) -> Iterator[None]:
-    """Keep out other runs on the same database: each would take the other's intentions for its own.
+    """Exclude other runs on the same database: each would take the intentions of the other for its own.
 
-    Locks the directory, not the file: to close the file a second time would end SQLite's own locks on it
+    It locks the directory, not the file: closing another descriptor of the file would end SQLite's own locks on it
     (https://sqlite.org/howtocorrupt.html#posix_close_bug).
 
     Raises:
-        Conflict: another is under way.
+        Conflict: another run is in progress.
     """
     directory = os.open(database.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,8 +1,7 @@
-"""The settings file of a new gateway: what ``dsgctl setup`` asks, how each answer is judged, and what is written."""
+"""The questions of ``dsgctl setup``, the checks of the answers, the database, and the commands that remain."""
 
 import os
 import re
-import secrets
 import shlex
 import sys
 from collections.abc import Mapping
@@ -13,10 +12,8 @@ from urllib.parse import urlsplit
 
 from dsgctl.config import Config
 from dsgctl.core import principals, users, validation
-from dsgctl.core.errors import DsgError, Invalid
+from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import begin_change
-from dsgctl.env_file import read_text, replace_values
-from dsgctl.files import SETTINGS_MODE, write_file
 from dsgctl.operations.doctor.backups import allow_writing
 from dsgctl.operations.doctor.check import Status
 from dsgctl.operations.doctor.sign_in import check_provider, find_client_problem
@@ -32,12 +29,13 @@ CERTIFICATE, KEY = Path("/etc/ssl/certs/dsg.pem"), Path("/etc/ssl/private/dsg.ke
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One setting that somebody must decide.
+    """A setting that an operator must decide.
 
     Attributes:
-        option: of the command line; ``why``: one line for whoever is asked.
+        option: of the command line.
+        why: one line for the operator.
         example: an answer, as it may be typed.
-        needed: there is no gateway without it.
+        needed: without it there is no gateway.
     """
 
     setting: str
@@ -76,11 +74,11 @@ QUESTIONS = (
 )
 
 
-def read_file(path: Path) -> Settings:
-    """What a settings file says, apart from the environment; empty if it is not there.
+def read_settings_file(path: Path) -> Settings:
+    """The settings of a file, without those of the environment; empty if it does not exist.
 
     Raises:
-        Invalid: something in it is wrong: nothing is added to such a file.
+        Invalid: a setting in it is bad; setup adds nothing to such a file.
     """
     settings = read_settings({}, str(path) if path.exists() else os.devnull)
     require_valid(settings)
@@ -88,18 +86,19 @@ def read_file(path: Path) -> Settings:
 
 
 def values_of(settings: Settings) -> dict[str, str]:
+    """Name -> value, of each line."""
     return {line.name: line.value for line in settings.lines}
 
 
-# Judging
+# Checks
 
 
-def judge(setting: str, answer: str) -> str:
-    """One answer, as it is to be written.
+def check_answer(setting: str, answer: str) -> str:
+    """Check an answer. Returns the value to write.
 
     Raises:
-        Invalid: it is not of its form, or of no use: a pattern that lets look-alikes in or nobody, a file that is
-            no OAuth client, a directory that is another one for each who runs a command.
+        Invalid: it is malformed or unusable: a pattern that admits look-alikes or no viewer, a file that is not an
+            OAuth client, a relative directory.
     """
     if validation.has_control(answer):
         raise Invalid(
@@ -120,7 +119,7 @@ def judge(setting: str, answer: str) -> str:
 
 
 def build_pattern(answer: str) -> str:
-    """The regular expression for some addresses of viewers, as they stand in a browser; any other text as it is."""
+    """The regular expression for the addresses of viewers, copied from a browser; any other text unchanged."""
     origins = [_origin_of(part) for part in re.split(r"[\s,]+", answer) if part]
     if not origins or None in origins:
         return answer
@@ -128,7 +127,7 @@ def build_pattern(answer: str) -> str:
 
 
 def _origin_of(text: str) -> str | None:
-    """``https://host[:port]`` of an address that is typed or copied; None for what is none."""
+    """``https://host[:port]`` of an address; None if the text is not one."""
     match = re.fullmatch(r"(?:(https?)://)?([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([0-9]{1,5}))?(?:[/?#].*)?", text, re.I)
     if match is None or not (match[1] or "." in match[2]):
         return None
@@ -138,10 +137,10 @@ def _origin_of(text: str) -> str | None:
 
 
 def require_consistent(settings: Mapping[str, str], *, offline: bool) -> Config:
-    """All settings together: none contradicts another, and the provider is there if people sign in through it.
+    """Check all settings together, and that the provider answers if there is an OAuth client.
 
     Raises:
-        Invalid: they do not fit, or the provider does not answer.
+        Invalid: settings contradict each other, or the provider does not answer.
     """
     read_back = read_settings({**settings}, os.devnull)
     require_valid(read_back)
@@ -153,72 +152,25 @@ def require_consistent(settings: Mapping[str, str], *, offline: bool) -> Config:
     return config
 
 
-# Writing
-
-
-def write(path: Path, settings: Mapping[str, str]) -> bool:
-    """Put settings into a file and leave every other line of it as it is. Returns whether anything changed.
-
-    Raises:
-        DsgError: it cannot be written.
-    """
-    old = read_text(str(path), required=False) or ""
-    new = replace_values(old, settings)
-    if new == old:
-        return False
-    try:
-        write_file(path, new.encode(), mode=SETTINGS_MODE, owner=_owner(path.parent), replace=True)
-    except OSError as error:
-        raise DsgError(f"cannot write {path}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
-    return True
-
-
-def _owner(directory: Path) -> tuple[int, int] | None:
-    """Root, and the group of the directory: the service's user is in it, others are not."""
-    return (0, directory.stat().st_gid) if os.geteuid() == 0 else None
-
-
-def keep_client(source: Path, directory: Path) -> Path:
-    """Copy the OAuth client's file beside the settings, where the service may read it. Returns the copy."""
-    target = directory / "client_credentials.json"
-    if source.resolve() != target.resolve():
-        try:
-            with source.open("rb") as file:
-                write_file(target, file, mode=SETTINGS_MODE, owner=_owner(directory), replace=True)
-        except OSError as error:
-            raise DsgError(f"cannot write {target}: {error.strerror}", "run it as root: sudo dsgctl setup") from error
-    return target
-
-
-def new_key() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def rotated(keys: str) -> str:
-    """A new signing key before the one that signed until now, which goes on to verify; older ones go."""
-    former = keys.split(",", maxsplit=1)[0].strip()
-    return f"{new_key()},{former}" if former else new_key()
-
-
 # Database and first admin
 
 
 def has_admin(path: Path) -> bool:
-    """Whether there is a database in which somebody manages the gateway."""
+    """Whether there is a database with an admin."""
     if not path.exists():
         return False
     try:
         database = open_current(path, read_only=True)
     except StoreError:
-        return True  # what is wrong with it is said later, and is no reason to ask
+        return True  # the error is reported later, and is no reason to ask
     try:
         return next(users.list_users(database, admin=True, limit=1), None) is not None
     finally:
         database.close()
 
 
-def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list[str]:
-    """Make or upgrade the database, and the first admin. Returns what was done, in sentences."""
+def prepare_database(config: Config, admin: str | None, actor: str, at: datetime) -> list[str]:
+    """Create or upgrade the database, and add the first admin. Returns a sentence for each thing that was done."""
     upgrade, done = upgrade_database(config.database, at), []
     if upgrade.migrations:
         done.append(f"{'made' if upgrade.created else 'upgraded'} the database {config.database}")
@@ -226,11 +178,11 @@ def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list
         return done
     database = open_current(config.database)
     try:
-        with begin_change(database, actor) as opened:
+        with begin_change(database, actor) as change:
             if principals.find_by_email(database, admin) is None:
-                users.add(opened, admin, admin=True)
+                users.add(change, admin, admin=True)
                 done.append(f"added {admin}, who manages the gateway")
-            elif users.set_attributes(opened, admin, admin=True):
+            elif users.set_attributes(change, admin, admin=True):
                 done.append(f"{admin} manages the gateway now")
     finally:
         database.close()
@@ -238,7 +190,7 @@ def prepare(config: Config, admin: str | None, actor: str, at: datetime) -> list
 
 
 def next_commands(config: Config, path: Path, *, restart: bool = False) -> list[str]:
-    """What is left to type, line by line, as it stands."""
+    """The commands that remain to be typed, one a line."""
     options = "" if str(path) == DEFAULT_ENV_FILE else f" --env-file {shlex.quote(str(path))}"
     if config.is_local:
         return [f"dsgserve{options} &", f"dsgctl{options} doctor"]

@@ -1,9 +1,8 @@
-"""Google Cloud Storage: the credentials of the gateway, and what Google says of each bucket."""
+"""Google Cloud Storage: the credentials of the gateway, and its access to each bucket."""
 
 import os
 import shlex
 from pathlib import Path
-from typing import Any
 
 import requests
 
@@ -20,13 +19,13 @@ SECONDS = 5  # for each request to Google
 
 
 def check_credentials(case: Case) -> Checks:
-    """The files of Google credentials that are named anywhere: readable by the service, and by nobody else."""
+    """The files of Google credentials that a setting or a bucket names: readable by the service, and by nobody else."""
     account = case.account
-    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or case.settings.libraries.get(
+    default = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or case.settings.libraries.get(
         "GOOGLE_APPLICATION_CREDENTIALS"
     )
-    if named:
-        yield from check_secret_file("credential", account, Path(named), case.host)
+    if default:
+        yield from check_secret_file("credential", account, Path(default), case.host)
     if not case.config.database.exists():
         return
     database = open_current(case.config.database, read_only=True)
@@ -34,11 +33,12 @@ def check_credentials(case: Case) -> Checks:
         credentials = {row["credential"] for row in buckets.list_buckets(database)}
     finally:
         database.close()
-    for path in sorted(one for one in credentials if one and not one.startswith(validation.IMPERSONATE)):
+    for path in sorted(name for name in credentials if name and not name.startswith(validation.IMPERSONATE)):
         yield from check_secret_file("credential", account, Path(path), case.host)
 
 
 def check_buckets(case: Case) -> Checks:
+    """Locations that overlap, Google's limits on tokens, and Google's answer about each bucket in use."""
     database = open_current(case.config.database, read_only=True)
     try:
         for overlap in locations.find_overlaps(database):
@@ -63,7 +63,7 @@ def check_buckets(case: Case) -> Checks:
 
 
 def _check_limits(database: Database, names: list[str]) -> Checks:
-    """Where Google's limits on a token stand in the way: of a location, and of people who may view very many."""
+    """Locations that do not fit into Google's limits on a token, and principals whose locations are too many."""
     for unusable in locations.find_unusable(database):
         words = [unusable.dataset, unusable.location, *(("--version", unusable.version) if unusable.version else ())]
         yield failed(
@@ -89,10 +89,10 @@ def _check_limits(database: Database, names: list[str]) -> Checks:
 
 
 def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
-    """Whether Google lets the gateway read a bucket, and viewers read it from a page.
+    """Whether the gateway can read a bucket, and a viewer's page can.
 
     Args:
-        iam: it has to keep the bucket's policy in step too.
+        iam: the gateway must be able to change its policy too.
     """
     check = f"bucket {name}"
     from google.api_core.exceptions import GoogleAPIError  # slow to import
@@ -104,13 +104,13 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
     try:
         client = storage.Client(project="_", credentials=source_credentials(credential))
         bucket = client.get_bucket(name, timeout=SECONDS, retry=None)
-        wanted, policy = ("storage.objects.get", "storage.objects.list"), "storage.buckets.getIamPolicy"
-        to_write = "storage.buckets.setIamPolicy"
-        held = bucket.test_iam_permissions((*wanted, policy, to_write), timeout=SECONDS, retry=None)
+        to_view = ("storage.objects.get", "storage.objects.list")
+        to_read, to_write = "storage.buckets.getIamPolicy", "storage.buckets.setIamPolicy"  # the policy
+        permissions = bucket.test_iam_permissions((*to_view, to_read, to_write), timeout=SECONDS, retry=None)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
         yield failed(check, *_explain_google(name, error))
         return
-    if missing := [permission for permission in wanted if permission not in held]:
+    if missing := [permission for permission in to_view if permission not in permissions]:
         yield failed(check, f"the gateway lacks {', '.join(missing)}", "give it roles/storage.objectViewer")
     elif not bucket.iam_configuration.uniform_bucket_level_access_enabled:
         yield failed(
@@ -118,13 +118,13 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
             "uniform bucket-level access is off: Google makes no limited tokens for it",
             f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access",
         )
-    elif iam and not {policy, to_write} <= {*held}:
+    elif iam and not {to_read, to_write} <= {*permissions}:
         yield failed(
             check,
             "the gateway may not change its policy: dsgctl iam does nothing there",
-            f"give it {policy} and {to_write}, or dsgctl bucket set {name} --no-iam",
+            f"give it {to_read} and {to_write}, or dsgctl bucket set {name} --no-iam",
         )
-    elif policy not in held:
+    elif to_read not in permissions:
         yield warning(
             check,
             "the gateway may not read its policy: who reads it with a Google account is not known",
@@ -146,30 +146,30 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
         yield ok(check, "readable, uniform access, CORS")
 
 
-def _explain_google(bucket: str, error: Any) -> tuple[str, str]:
-    """Why Google was not asked, or what it refused; the first line of its words without what we sent."""
+def _explain_google(bucket: str, error: Exception) -> tuple[str, str]:
+    """Why a request was not sent or was refused, and what to do; Google's message is redacted."""
     from google.api_core.exceptions import NotFound
     from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
     from dsgctl.gcs import redact
 
-    said = redact(str(error))
+    message = redact(str(error))
     if isinstance(error, NotFound):
         return f"Google knows no bucket {bucket}", f"dsgctl bucket list: correct the locations in gs://{bucket}"
     if isinstance(error, DefaultCredentialsError):
         return (
-            f"Google does not let the gateway in: no credential: {said}",
+            f"Google does not let the gateway in: no credential: {message}",
             "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or dsgctl bucket set --credential",
         )
     if isinstance(error, RefreshError):
         return (
-            f"Google does not let the gateway in: the credential is no longer good: {said}",
+            f"Google does not let the gateway in: the credential is no longer good: {message}",
             "make another key for its account; timedatectl, if the clock is wrong",
         )
     if isinstance(error, requests.RequestException):
-        found, do = network.explain("https://storage.googleapis.com", error)
-        return f"Google was not asked: {found}", do
+        cause, advice = network.explain("https://storage.googleapis.com", error)
+        return f"Google was not asked: {cause}", advice
     return (
-        f"Google does not let the gateway in: {said}",
+        f"Google does not let the gateway in: {message}",
         "give its account roles/storage.objectViewer and roles/storage.legacyBucketReader",
     )

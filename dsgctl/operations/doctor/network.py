@@ -1,4 +1,4 @@
-"""One request to another server, and why it was not answered."""
+"""A request to another server, and the cause if there is no answer."""
 
 import socket
 import ssl
@@ -13,29 +13,29 @@ from cryptography import x509
 
 from dsgctl.bounded_http import limit_session
 
-SECONDS = 5  # for a connection that is looked at
+SECONDS = 5  # for a connection whose certificate is read
 _EXPIRED, _NOT_YET, _SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER, _OTHER_NAME = 10, 9, 18, 19, 20, 62
 _UNKNOWN_AUTHORITY = (_SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER, 2, 21)  # X509_V_ERR_* of OpenSSL
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
-    """The answer to a GET, within the bounds of dsgctl/bounded_http.py; redirects are not followed.
+    """The response to a GET, within the bounds of dsgctl/bounded_http.py; redirects are not followed.
 
     Raises:
-        requests.RequestException: there is none; `explain` says why.
+        requests.RequestException: there is none; `explain` finds the cause.
     """
     with limit_session(requests.Session()) as session:
-        session.auth = _send_as_it_is  # or ~/.netrc may add a header of its own
-        session.max_redirects = 1  # none is followed; with 0 a redirect would be an error
+        session.auth = _leave_unchanged  # otherwise ~/.netrc may add a header
+        session.max_redirects = 1  # with 0 a redirect would be an error; none is followed
         return session.get(url, headers=dict(headers or {}), allow_redirects=False)
 
 
-def _send_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _leave_unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
 def explain(url: str, error: Exception) -> tuple[str, str]:
-    """Why nobody answered, in one line without the query, and what to do."""
+    """The cause of a failed request, in one line without the query, and what to do."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     where, causes = f"{parts.scheme}://{parts.netloc}", list(_causes(error))
@@ -69,29 +69,32 @@ def explain(url: str, error: Exception) -> tuple[str, str]:
             "correct the setting",
         ),
     )
-    for kind, found, do in explanations:
+    for kind, finding, advice in explanations:
         if any(isinstance(cause, kind) for cause in causes):
-            return found, do
+            return finding, advice
     if "CA certificate bundle" in str(error):
         return "REQUESTS_CA_BUNDLE names no file with certificates", "correct it, or take it out"
-    system = [one for one in causes if isinstance(one, OSError) and one.strerror and one.errno]
-    if system:
-        return f"{where} cannot be reached: {system[0].strerror}", f"ip route get {host}; is a firewall in between?"
+    system_errors = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror and cause.errno]
+    if system_errors:
+        return (
+            f"{where} cannot be reached: {system_errors[0].strerror}",
+            f"ip route get {host}; is a firewall in between?",
+        )
     return f"{where} hung up without an answer", listening
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what it wraps: requests and urllib3 keep the cause in several ways."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if one is None or id(one) in seen:
+    visited: set[int] = set()
+    queue = [error]
+    while queue:
+        cause = queue.pop(0)
+        if cause is None or id(cause) in visited:
             continue
-        seen.add(id(one))
-        yield one
-        inner = [getattr(one, "reason", None), *getattr(one, "args", ())]
-        waiting += [one.__cause__, one.__context__, *(held for held in inner if isinstance(held, BaseException))]
+        visited.add(id(cause))
+        yield cause
+        wrapped = [getattr(cause, "reason", None), *getattr(cause, "args", ())]
+        queue += [cause.__cause__, cause.__context__, *(error for error in wrapped if isinstance(error, BaseException))]
 
 
 def _explain_certificate(where: str, host: str, port: int, error: ssl.SSLCertVerificationError) -> tuple[str, str]:
@@ -117,23 +120,24 @@ def _explain_certificate(where: str, host: str, port: int, error: ssl.SSLCertVer
 
 
 def peer_certificate(host: str, port: int) -> x509.Certificate:
-    """The certificate that a server shows, whether or not it is good.
+    """The certificate of a server, whether or not it is valid.
 
     Raises:
-        OSError, ValueError: there is none.
+        OSError, ValueError: it has none, or cannot be reached.
     """
     context: Any = ssl.create_default_context()
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # it is looked at, not trusted
+    context.verify_mode = ssl.CERT_NONE  # the certificate is read, not trusted
     with (
         socket.create_connection((host, port), timeout=SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname=host) as opened,
+        context.wrap_socket(plain, server_hostname=host) as connection,
     ):
-        shown = opened.getpeercert(binary_form=True)
-    return x509.load_der_x509_certificate(shown or b"")
+        encoded = connection.getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(encoded or b"")
 
 
 def certificate_names(certificate: x509.Certificate) -> list[str]:
+    """The hosts that it is for."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""Settings: those that are bad, and those that are well-formed and wrong."""
+"""Settings that are bad, or well-formed and wrong."""
 
 import re
 from collections import Counter
@@ -9,13 +9,13 @@ from dsgctl.config import SETTINGS
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.settings import Settings
 
-_SHORTEST_KEY = 32  # characters, as config.py asks for
-_FEWEST = 8  # different characters of a secret; of 32 random hexadecimal digits hardly ever so few
+_SHORTEST_KEY = 32  # characters; the limit of config.py
+_FEWEST = 8  # different characters of a secret; 32 random hexadecimal digits hardly ever have fewer
 _PLACEHOLDER = re.compile(r"change.?(me|this)|your.?(own|secret|key|client)|placeholder|insert.?here|^<.*>$", re.I)
 
 
 def check_settings(settings: Settings) -> Checks:
-    """Each bad setting with its file and line, what is given twice, and names that nobody here reads."""
+    """Each bad setting with its file and line, duplicates, and names that this gateway does not use."""
     for problem in settings.problems:
         yield failed(
             "settings", problem.text, problem.hint or "correct it; 'dsgctl help settings' shows what is allowed"
@@ -24,11 +24,14 @@ def check_settings(settings: Settings) -> Checks:
     for name in sorted(name for name, count in counts.items() if count > 1):
         places = [line for line in settings.lines if line.name == name]
         numbers = ", ".join(str(line.number) for line in places)
-        what, do = f"{name} is given {len(places)} times in {settings.file}, lines {numbers}", "leave one of them"
+        finding, advice = (
+            f"{name} is given {len(places)} times in {settings.file}, lines {numbers}",
+            "leave one of them",
+        )
         if len({line.value for line in places}) == 1:
-            yield warning("settings", what, do)
+            yield warning("settings", finding, advice)
         else:
-            yield failed("settings", f"{what}: the last one counts", do)
+            yield failed("settings", f"{finding}: the last one counts", advice)
     for line in settings.lines:
         if re.search(r"\s#", line.value):
             yield warning(
@@ -49,11 +52,11 @@ def check_settings(settings: Settings) -> Checks:
 
 
 def _check_paths(settings: Settings) -> Checks:
-    """A relative path leads each program, and each who runs one, to a file of its own."""
+    """Relative paths: each directory from which a program is started gives another file."""
     for name, item in SETTINGS.items():
         path = getattr(settings.config, item.name)
         if name == "DSG_BACKUP_DIR" or not isinstance(path, Path) or path.is_absolute():
-            continue  # of that directory the section on backups says more
+            continue  # the section on backups checks that directory
         yield (warning if settings.config.is_local else failed)(
             "settings",
             f"{name} is {path} ({settings.sources[name]}), which is another file for each who runs it",
@@ -62,12 +65,12 @@ def _check_paths(settings: Settings) -> Checks:
 
 
 def is_placeholder(secret: str) -> bool:
-    """Whether a secret is one that a page or a sample shows, or can be guessed: no random one is."""
+    """Whether a secret is the text of a sample, or can be guessed; a random one never is."""
     return bool(_PLACEHOLDER.search(secret)) or len(set(secret)) < min(_FEWEST, len(secret))
 
 
 def check_keys(case: Case) -> Checks:
-    """DSG_SECRET_KEY: there, and as many keys as its separators suggest."""
+    """DSG_SECRET_KEY: set, random, and its keys separated by commas."""
     config = case.config
     keys = config.secret_keys
     if not keys and config.is_local:
@@ -97,7 +100,7 @@ def check_keys(case: Case) -> Checks:
 
 
 def check_redirects(case: Case) -> Checks:
-    """Origins that get tokens must be ones that browsers are sent to."""
+    """Origins that get tokens must also be allowed redirects."""
     config = case.config
     if lost := [origin for origin in config.token_redirects if origin not in config.allowed_redirects]:
         yield warning(
@@ -108,7 +111,7 @@ def check_redirects(case: Case) -> Checks:
 
 
 def check_origin(case: Case) -> Checks:
-    """DSG_ORIGIN: https, but on one's own machine."""
+    """DSG_ORIGIN: https, unless it is on this machine."""
     config = case.config
     if config.origin.startswith("http:") and not config.is_local:
         yield failed(
@@ -119,10 +122,10 @@ def check_origin(case: Case) -> Checks:
 
 
 def check_left_from_tests(case: Case) -> Checks:
-    """Addresses that only tests set: tokens would be asked of, and shown to, something that is not Google."""
+    """Addresses that only tests set: tokens would be requested from, and sent to, a server that is not Google."""
     config = case.config
     for name, url in (("DSG_STS_URL", config.sts_url), ("DSG_STORAGE_URL", config.storage_url)):
         host = urlsplit(url).hostname or ""
         if not host.endswith(".googleapis.com"):
-            what = f"{name} is {url}, which is not Google: buckets are asked for there"
-            yield (warning if config.is_local else failed)("google", what, f"take {name} out")
+            finding = f"{name} is {url}, which is not Google: buckets are asked for there"
+            yield (warning if config.is_local else failed)("google", finding, f"take {name} out")

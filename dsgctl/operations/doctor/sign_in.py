@@ -1,4 +1,4 @@
-"""Signing in: the OAuth client, and what the provider says when it is asked."""
+"""Sign-in: the OAuth client and the provider."""
 
 from collections.abc import Generator
 from datetime import datetime
@@ -19,19 +19,21 @@ from dsgctl.operations.doctor.settings import is_placeholder
 
 GOOGLE = "https://accounts.google.com"
 
-Reply = Generator[Check, None, requests.Response | None]
+Request = Generator[Check, None, requests.Response | None]  # yields checks, and returns the response
 
 
 def check_client(case: Case) -> Checks:
-    """The OAuth client: an id with its secret, or the file for a web application that has our redirect URI."""
+    """The OAuth client: an id and its secret, or the file of a web application with our redirect URI."""
     config = case.config
     if config.dev_login:
         return
     path, both = config.client_credentials, bool(config.google_client_id and config.google_client_secret)
     if not both and (config.google_client_id or config.google_client_secret):
-        there, lost = ("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET")[:: 1 if config.google_client_id else -1]
+        present, missing = ("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET")[:: 1 if config.google_client_id else -1]
         use = f"so {path} counts" if path else "so nobody can sign in"
-        yield (warning if path else failed)("oauth client", f"{there} is set and {lost} is not, {use}", f"set {lost}")
+        yield (warning if path else failed)(
+            "oauth client", f"{present} is set and {missing} is not, {use}", f"set {missing}"
+        )
     if both and config.oidc_issuer == GOOGLE and not config.google_client_id.endswith(".apps.googleusercontent.com"):
         yield warning(
             "oauth client",
@@ -56,16 +58,16 @@ def check_client(case: Case) -> Checks:
 
 
 def check_client_file(config: Config, path: Path) -> Checks:
-    """What is in the file that Google offers for download."""
+    """The content of the file that Google offers for download."""
     if problem := find_client_problem(path):
         yield failed("oauth client", *problem)
         return
-    ours = config.origin + CALLBACK_PATH
+    redirect_uri = config.origin + CALLBACK_PATH
     uris = parse(path.read_bytes())["web"].get("redirect_uris")
-    if isinstance(uris, list) and ours not in uris:
+    if isinstance(uris, list) and redirect_uri not in uris:
         yield failed(
             "oauth client",
-            f"the redirect URIs in {path} lack {ours}: Google answers redirect_uri_mismatch",
+            f"the redirect URIs in {path} lack {redirect_uri}: Google answers redirect_uri_mismatch",
             "add it at Google, Credentials, and download the file again",
         )
     else:
@@ -73,7 +75,7 @@ def check_client_file(config: Config, path: Path) -> Checks:
 
 
 def find_client_problem(path: Path) -> tuple[str, str] | None:
-    """Why nobody can sign in with the client of a file, and what to do; None if they can."""
+    """Why nobody can sign in with the client in a file, and what to do; None if people can."""
     again = "at Google, Credentials: create an OAuth client ID for a web application, and download its JSON"
     try:
         content = parse(path.read_bytes())
@@ -103,10 +105,10 @@ def _id_in(path: Path) -> str | None:
 
 
 def check_provider(config: Config, at: datetime | None) -> Checks:
-    """Whether the provider answers, and is the one that is set.
+    """Whether the provider answers, and is the issuer in the settings.
 
     Args:
-        at: to compare its clock with this host's; None for not.
+        at: the time of this host, to compare with the provider's clock; None for no comparison.
     """
     if config.dev_login:
         yield warning("provider", "DSG_DEV_LOGIN: anybody on this machine signs in as anybody", "for trying out only")
@@ -134,13 +136,13 @@ def check_provider(config: Config, at: datetime | None) -> Checks:
         yield from _check_clock(reply, at)
 
 
-def _ask(url: str) -> Reply:
-    """The provider's answer of 200; None after a line that says why there is none."""
+def _ask(url: str) -> Request:
+    """The provider's answer with status 200; None after a line with the reason."""
     try:
         reply = network.get(url)
     except (requests.RequestException, OSError) as error:
-        found, do = network.explain(url, error)
-        yield failed("provider", f"{url} does not answer: {found}", do)
+        cause, advice = network.explain(url, error)
+        yield failed("provider", f"{url} does not answer: {cause}", advice)
         return None
     if 300 <= reply.status_code < 400:
         yield failed(
@@ -156,11 +158,11 @@ def _ask(url: str) -> Reply:
 
 
 def _check_clock(reply: requests.Response, at: datetime) -> Checks:
-    said = reply.headers.get("Date")
-    if said is None:
+    date = reply.headers.get("Date")
+    if date is None:
         return
     try:
-        away = abs(parsedate_to_datetime(said) - at)
+        away = abs(parsedate_to_datetime(date) - at)
     except (ValueError, TypeError):
         return
     if away > SKEW:

@@ -1,4 +1,4 @@
-"""NGAUTH_ALLOWED_ORIGINS: which viewers it admits, which look-alikes, and whether it can admit anybody at all."""
+"""NGAUTH_ALLOWED_ORIGINS: whether it admits any viewer, and no look-alikes."""
 
 import re
 import re._constants as op  # type: ignore[import-not-found]  # Python's own parser of patterns: RE2 shows no tree
@@ -24,11 +24,12 @@ WELL_KNOWN = (
     "https://neuroglancer.bossdb.io",
 )
 _ORIGIN = re.compile(r"(https?)://[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?(?::([1-9][0-9]{0,4}))?")  # as browsers send one
-_MOST = 300  # texts that are made of a pattern
+_MOST = 300  # texts that are generated from a pattern
 _LETTERS = "a1-./:A"
 
 
 def check_viewers(config: Config) -> Checks:
+    """One line: the first problem of the pattern, or the well-known viewers that it admits."""
     pattern = config.ngauth_origins
     if not pattern.pattern:
         yield warning(
@@ -59,23 +60,23 @@ def _origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-# Whether it can match
+# Parts that match nothing
 
 
 def find_dead_part(pattern: Pattern) -> tuple[str, str] | None:
-    """An alternative of a pattern that can match no origin, as browsers send one, and how to write it."""
-    do = "dsgctl setup --viewers https://VIEWER,https://OTHER builds the pattern"
+    """An alternative that matches no origin of a browser, and what to do; None if there is none."""
+    advice = "dsgctl setup --viewers https://VIEWER,https://OTHER builds the pattern"
     for path in _paths(pattern.pattern):
         if _origins_of(path, pattern):
             continue
         example = next(_of_sequence(path), "")
         reason = _reason(pattern.pattern, example)
-        return f"NGAUTH_ALLOWED_ORIGINS ({pattern.pattern}) admits nobody as {example!r}: {reason}", do
+        return f"NGAUTH_ALLOWED_ORIGINS ({pattern.pattern}) admits nobody as {example!r}: {reason}", advice
     return None
 
 
 def _origins_of(path: "Path", pattern: Pattern) -> list[str]:
-    """Some origins that a way through a pattern leads to; in lower case too, for a pattern that takes both."""
+    """Some origins that a path through a pattern matches; in lower case too, for a pattern that ignores case."""
     texts = {lower for text in islice(_of_sequence(path), _MOST) for lower in (text, text.lower())}
     return [text for text in texts if _is_origin(text) and pattern.fullmatch(text)]
 
@@ -101,7 +102,7 @@ def _reason(pattern: str, text: str) -> str:
     return "no origin has that form"
 
 
-# Patterns are taken apart by Python's own parser, since RE2 shows no tree; a path is one way through the alternatives.
+# Python's parser gives the tree of a pattern, which RE2 does not; a path is one choice of alternatives.
 Path = list[Any]
 
 
@@ -109,7 +110,7 @@ def _paths(pattern: str) -> list[Path]:
     try:
         return list(islice(_choose(list(parser.parse(pattern))), _MOST))
     except (re.error, OverflowError, RecursionError):
-        return []  # RE2 knows a little that Python does not
+        return []  # a few constructs of RE2 are unknown to Python
 
 
 def _choose(items: Path) -> Iterator[Path]:
@@ -146,7 +147,7 @@ def _of_item(kind: Any, value: Any) -> Iterator[str]:
         texts = [text for path in _choose(list(inner)) for text in islice(_of_sequence(path), 5)]
         for times in sorted({least, min(least + 1, int(most))}, reverse=True):
             yield from (text * times for text in texts)
-        if inner[0][0] is op.ANY:  # it may stand for a scheme too
+        if inner[0][0] is op.ANY:  # it can match a scheme too
             yield "https://a"
     elif kind is op.AT:
         yield ""
@@ -178,17 +179,17 @@ def _set_text(kind: Any, value: Any) -> str:
     return re.escape(chr(value))
 
 
-# Whom it should not match
+# Look-alikes
 
 
 def _hosts(pattern: str) -> list[str]:
-    """The hosts that a pattern spells out: ``https://viewer\\.example\\.org`` says viewer.example.org."""
+    """The hosts in a pattern: viewer.example.org in ``https://viewer\\.example\\.org``."""
     spelled = re.findall(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", pattern.replace("\\.", "."))
     return sorted({host.strip(".-") for host in spelled})
 
 
 def find_look_alike(pattern: Pattern) -> tuple[str, str] | None:
-    """An origin that a pattern lets in although it is for other hosts."""
+    """An origin that a pattern matches although its hosts are others, and what to do; None if there is none."""
     for origin in list_look_alikes(pattern.pattern):
         if pattern.fullmatch(origin):
             return f"NGAUTH_ALLOWED_ORIGINS also lets {origin} in", r"write dots as \. and no .* beside a name"
@@ -196,7 +197,7 @@ def find_look_alike(pattern: Pattern) -> tuple[str, str] | None:
 
 
 def list_look_alikes(pattern: str) -> list[str]:
-    """Origins that a pattern for the hosts named in it should not let in."""
+    """Origins that a pattern for its hosts should not match."""
     origins = ["https://attacker.example", "http://attacker.example", "https://a", "null"]
     for host in _hosts(pattern):
         origins += [f"https://{host}.attacker.example", f"https://attacker-{host}", f"https://{host}-attacker.example"]
@@ -210,7 +211,7 @@ def list_look_alikes(pattern: str) -> list[str]:
 
 
 def find_plain_http(pattern: Pattern) -> tuple[str, str] | None:
-    """A viewer that is admitted over http alone: whoever is between changes its page, and has the tokens."""
+    """A viewer that is admitted over http only: an attacker on the network can change its page and read tokens."""
     for path in _paths(pattern.pattern):
         origins = _origins_of(path, pattern)
         host = next((urlsplit(origin).hostname or "" for origin in origins), "")
@@ -225,13 +226,13 @@ def find_plain_http(pattern: Pattern) -> tuple[str, str] | None:
 
 
 def _find_slip(pattern: Pattern, own: list[str]) -> tuple[str, str] | None:
-    """A host of the pattern that is nearly a viewer that is well known or named in other settings."""
+    """A host of the pattern that nearly is a well-known viewer, or one in another setting."""
     # Only needed to word an error.
     from difflib import get_close_matches
 
-    known = [urlsplit(origin).hostname or "" for origin in (*WELL_KNOWN, *own)]
+    viewers = [urlsplit(origin).hostname or "" for origin in (*WELL_KNOWN, *own)]
     for host in _hosts(pattern.pattern):
-        for near in [] if host in known else get_close_matches(host, known, 1, cutoff=0.88):
+        for near in [] if host in viewers else get_close_matches(host, viewers, 1, cutoff=0.88):
             if not pattern.fullmatch(f"https://{near}"):
                 return (
                     f"NGAUTH_ALLOWED_ORIGINS names {host}: a slip of {near}?",
