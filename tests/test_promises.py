@@ -93,7 +93,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "Only viewers that `NGAUTH_ALLOWED_ORIGINS` admits get tokens": [
         "dsgserve/http/test_origins.py::test_the_pattern_must_match_the_whole_origin",
-        "dsgserve/ngauth/test_ngauth.py::test_the_popup_posts_a_token_to_exactly_the_viewer",
+        "dsgserve/ngauth/test_popup.py::test_the_popup_posts_a_token_to_exactly_the_viewer",
     ],
     "No page can be framed, and no stored text runs as script": [
         "dsgserve/test_attacks.py::test_no_page_and_no_answer_can_be_framed_sniffed_or_leak_its_address",

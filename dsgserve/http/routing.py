@@ -12,7 +12,7 @@ from dsgserve.http.requests import MAX_BODY
 from dsgserve.http.route import Endpoint, Guard, Route
 from dsgserve.login import sign_in
 from dsgserve.login.admission import anybody, every_token, optional_token, require_cookie, sign_in_first
-from dsgserve.ngauth import endpoints
+from dsgserve.ngauth import endpoints, popup
 from dsgserve.process import health
 from dsgserve.terms import landing, terms_pages
 from dsgserve.user_cache import endpoint
@@ -50,7 +50,7 @@ ROUTES = (
     Route("/logout", (_LOG_OUT,)),
     Route(
         "/login",
-        (Endpoint("GET", endpoints.login, endpoints.admit_to_login, _HARMLESS, carries=("origin",)),),
+        (Endpoint("GET", popup.show, popup.admit, _HARMLESS, carries=("origin",)),),
         popup=True,
     ),
     Route("/token", (Endpoint("POST", endpoints.token, require_cookie, _ORIGIN),), cors=True),

@@ -1,4 +1,4 @@
-"""The login of a request: that which its cookie names."""
+"""Turns the tokens on a request into a login: a valid token with its owner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,39 +14,42 @@ from dsgserve.process import logs
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A usable token and its owner."""
+    """A valid token and its owner."""
 
     token: Token
     principal: Principal
 
 
 def authenticate_cookie(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:
-    """The login of the cookie alone: what a page may act upon, since a link cannot carry it.
+    """The login of the cookie. Actions use this one, since a link cannot carry a cookie.
 
     Returns:
-        The login, why there is none, or None if there is no cookie.
+        The login; the error of the first token; or None if there is no token.
     """
-    return _first_usable(gateway, request, cookie_tokens(request, gateway.config.token_names))
+    return _find_login(gateway, request, cookie_tokens(request, gateway.config.token_names))
 
 
 def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> tuple[Login, ...]:
-    """The logins of all cookies. A form may have been shown to another than the first: cookies have paths."""
+    """The logins of all cookies. A page can have been shown to another than the first, because cookies have paths."""
     return authenticate_each(gateway, request, cookie_tokens(request, gateway.config.token_names))
 
 
 def authenticate_each(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> tuple[Login, ...]:
-    """The logins among these tokens of a request."""
+    """The logins of the valid ones among these tokens."""
     logins = (_check_token(gateway, request, token) for token in presented)
     return tuple(login for login in logins if isinstance(login, Login))
 
 
 def authenticate_request(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:
-    """The login of the token on the request, wherever it stands: what may be shown upon."""
-    return _first_usable(gateway, request, presented_tokens(request, gateway.config.token_names))
+    """The login of the token anywhere on the request, in the order of contract.md, "The token on a request".
+
+    For pages that show something, not for actions: a link can carry a token.
+    """
+    return _find_login(gateway, request, presented_tokens(request, gateway.config.token_names))
 
 
-def _first_usable(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> Login | TokenError | None:
-    """The first login among these tokens, or what is wrong with the first of them."""
+def _find_login(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> Login | TokenError | None:
+    """The first login among these tokens, else the error of the first token."""
     problem = None
     for token in presented:
         login = _check_token(gateway, request, token)

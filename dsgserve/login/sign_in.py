@@ -1,4 +1,4 @@
-"""Signing in through the OpenID provider, and out. contract.md, "Login"."""
+"""Sign-in through the OpenID provider, and logout. contract.md, "Login"."""
 
 import logging
 from dataclasses import dataclass
@@ -28,39 +28,40 @@ from dsgserve.process.outbound import UpstreamUnavailable, deadline_of
 
 log = logging.getLogger("dsgserve.login")
 
-# Why a login failed -> what the page says: what happened, and what to do. Each page has a link to start again.
-_SAID = {
-    "denied": "The sign-in was stopped before it was finished. Sign in again to go on.",
-    "stale": "This sign-in took longer than ten minutes, was finished already, or was started in another browser. "
+# Why a login failed -> the text of the page: what happened, and what to do. Each page has a link to start again.
+MESSAGES = {
+    "denied": "The sign-in was cancelled. Sign in again to continue.",
+    "stale": "This sign-in took longer than ten minutes, was already finished, or was started in another browser. "
     "Sign in again.",
-    "refused": "The sign-in provider did not accept this sign-in. Sign in again; if this page comes back, ask "
-    "{helpers}.",
-    "bad_token": "The sign-in provider's answer could not be verified. Sign in again; if this page comes back, ask "
-    "{helpers}.",
-    "unverified_email": "The sign-in provider has not verified your email address. Verify it there first.",
-    "other_identity": "{email} is known here under another sign-in identity, perhaps from before your account at the "
-    "provider was made anew. Ask {helpers} to bind your account to the new one, or sign in with another account.",
-    "disabled": "The account {email} is disabled here. Ask {helpers}, or sign in with another account.",
-    "domain": "{email} cannot sign in here: this site takes no accounts of that domain. Sign in with another account.",
+    "refused": "The sign-in provider rejected this sign-in. Sign in again; if this page appears again, ask {helpers}.",
+    "bad_token": "The response of the sign-in provider could not be verified. Sign in again; if this page appears "
+    "again, ask {helpers}.",
+    "unverified_email": "The sign-in provider has not verified your email address. Verify it there, and sign in again.",
+    "other_identity": "{email} is registered here with another sign-in identity, perhaps because your account at the "
+    "provider was created again. Ask {helpers} to link your account to the new identity, or sign in with another "
+    "account.",
+    "disabled": "The account {email} is disabled. Ask {helpers}, or sign in with another account.",
+    "domain": "{email} cannot sign in: this site does not accept accounts of that domain. Sign in with another "
+    "account.",
     "bad_email": "{email} cannot be used here. Sign in with another account.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A sign-in that this browser began, and that the provider sent back."""
+    """A sign-in that this browser began, and for which the provider has sent it back."""
 
     provider: Provider | DevProvider
     login: LoginState
 
 
 def require_provider(gateway: Gateway, request: Request[None]) -> Provider | DevProvider | Refusal:
-    """Everybody, once there is a provider; else 503."""
+    """Everybody, if a provider is set up; else 503."""
     return gateway.provider or _NO_PROVIDER
 
 
 def require_login_state(gateway: Gateway, request: Request[None]) -> SignIn | Answer:
-    """The browser whose cookie holds the login of this ``state``."""
+    """The browser whose cookie has the sign-in with this ``state``."""
     if gateway.provider is None:
         return _NO_PROVIDER
     login = gateway.login_states.find(request.http, query_value(request.http, "state") or "")
@@ -74,27 +75,32 @@ def start(gateway: Gateway, request: Request[Provider | DevProvider]) -> HTTPRes
 
 
 def authorize(gateway: Gateway, request: Request[Provider | DevProvider]) -> HTTPResponse | Refusal:
-    """GET or POST /api/v1/authorize?redirect=URL: the same login, as CAVE, Clio and neuPrint start it.
+    """GET or POST /api/v1/authorize?redirect=URL: the same, as CAVE, Clio and neuPrint begin it.
 
-    A POST may have its parameters in a form or in a JSON object.
+    A POST can have its parameters in a form or in a JSON object.
     """
     target = request.target or "/"
-    terms_of = {key: value for key in ("service", "dataset") if (value := parameter(request.http, key))}
+    filters = {key: value for key in ("service", "dataset") if (value := parameter(request.http, key))}
     if header(request.http, "X-Requested-With"):
-        # Our own address rather than the provider's: the browser that opens it is the one whose
-        # cookie must hold the pending login, and a script's answer could not give it one.
-        query = urlencode({"redirect": target, **terms_of})
+        # Our own URL, not the provider's: the browser that opens it must get the cookie with the sign-in, and the
+        # response to a script cannot set that cookie.
+        query = urlencode({"redirect": target, **filters})
         return json_reply({"authorization_url": f"{gateway.config.origin}/api/v1/authorize?{query}"})
-    if terms_of:
-        target = "/activate?" + urlencode({**terms_of, "redirect": target})
+    if filters:
+        target = "/activate?" + urlencode({**filters, "redirect": target})
     return _send_to_provider(gateway, request, target)
 
 
 def _send_to_provider(
     gateway: Gateway, request: Request[Provider | DevProvider], target: str, *, again: bool = False
 ) -> HTTPResponse | Refusal:
-    """Raises:
-    TargetTooLong: the target does not fit into the cookie that keeps the login.
+    """Begin a sign-in that ends at ``target``.
+
+    Args:
+        again: let the person choose another account.
+
+    Raises:
+        TargetTooLong: the target does not fit into the cookie with the sign-in.
     """
     provider = request.caller
     if not gateway.login_states.fits(target):
@@ -105,9 +111,9 @@ def _send_to_provider(
         hints["login_hint"] = current.principal.email
     login = login_state.begin_login(target)
     if isinstance(provider, DevProvider):
-        reply = provider.choose(login, CALLBACK_PATH)
-        gateway.login_states.add(reply, request.http, login)
-        return reply
+        response = provider.choose(login, CALLBACK_PATH)
+        gateway.login_states.add(response, request.http, login)
+        return response
     try:
         with gateway.outbound_limit.acquire(wait=0.1):
             url = provider.authorization_url(
@@ -120,27 +126,27 @@ def _send_to_provider(
             )
     except UpstreamUnavailable as error:
         return _refuse_unavailable(error, target)
-    reply = redirect(url, 302)
-    gateway.login_states.add(reply, request.http, login)
-    return reply
+    response = redirect(url, 302)
+    gateway.login_states.add(response, request.http, login)
+    return response
 
 
 def _redirect_uri(gateway: Gateway) -> str:
-    return gateway.config.origin + CALLBACK_PATH  # from the settings, never from the request's Host
+    return gateway.config.origin + CALLBACK_PATH  # contract.md, "Login": never from the Host header
 
 
 def finish(gateway: Gateway, request: Request[SignIn]) -> HTTPResponse:
     """GET /accounts/google/login/callback/ and /api/v1/oauth2callback: the provider sends the browser back."""
     answer = _identify(gateway, request)
-    reply = render(request.http, answer) if isinstance(answer, Refusal) else answer
-    gateway.login_states.forget(reply, request.http, request.caller.login)
-    return reply
+    response = render(request.http, answer) if isinstance(answer, Refusal) else answer
+    gateway.login_states.forget(response, request.http, request.caller.login)
+    return response
 
 
 def _identify(gateway: Gateway, request: Request[SignIn]) -> HTTPResponse | Refusal:
     login = request.caller.login
     if query_value(request.http, "error"):
-        return _refuse_login(gateway, "denied", "the provider says so", login.target)
+        return _refuse_login(gateway, "denied", "the provider reports an error", login.target)
     code = query_value(request.http, "code") or ""
     try:
         with gateway.outbound_limit.acquire(wait=0.1):
@@ -164,8 +170,8 @@ def _sign_in(gateway: Gateway, identity: Identity, target: str) -> HTTPResponse 
     if config.allowed_email_domains and domain not in config.allowed_email_domains:
         return _refuse_login(gateway, "domain", domain, target, email=identity.email)
     try:
-        with begin_change(gateway.writer, f"user:{identity.email}") as opened:
-            user, token = sign_in(opened, identity, default_groups=config.default_groups)
+        with begin_change(gateway.writer, f"user:{identity.email}") as change:
+            user, token = sign_in(change, identity, default_groups=config.default_groups)
     except Conflict:
         return _refuse_login(gateway, "other_identity", identity.subject, target, email=identity.email)
     except NotAllowed:
@@ -175,28 +181,28 @@ def _sign_in(gateway: Gateway, identity: Identity, target: str) -> HTTPResponse 
     logs.annotate(principal=user.id)
     log.info("signed in")
     gateway.metrics.add("logins")
-    reply = redirect(redirects.with_token(target, token, config))
-    set_login(reply, config, token)
-    return reply
+    response = redirect(redirects.with_token(target, token, config))
+    set_login(response, config, token)
+    return response
 
 
 def logout(gateway: Gateway, request: Request[tuple[Login, ...]]) -> HTTPResponse:
-    """GET or POST /api/v1/logout, POST /logout: end every presented login; never an API token."""
+    """GET or POST /api/v1/logout, POST /logout: revoke every presented login, never an API token."""
     for login in request.caller:
         if login.token.kind == "login":
             with begin_change(gateway.writer, principals.format_label(login.principal)) as change:
                 tokens.revoke(change, login.token.id)
-    reply = _after_logout(gateway, request.http)
-    reply.set_header("Cache-Control", "no-store")
-    clear_login(reply, gateway.config)
-    return reply
+    response = _after_logout(gateway, request.http)
+    response.set_header("Cache-Control", "no-store")
+    clear_login(response, gateway.config)
+    return response
 
 
 def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """Go on to ``redirect`` if that is allowed (contract.md, "Logout"), else to our own first page.
+    """Redirect to ``redirect`` if it is allowed (contract.md, "Logout"), else to the landing page.
 
-    Here a target that is not allowed is no error, so the route does not declare it: the login has ended, and its
-    cookie must go too.
+    A target that is not allowed is no error here, so the route does not declare it: the login has ended, and its
+    cookie must be cleared too.
     """
     try:
         if parameter(request, "redirect") is not None:
@@ -206,24 +212,27 @@ def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
     return redirect("/") if wants_page(request) else json_reply({"status": "logged out"})
 
 
-# What a person reads when it does not work. Each ends here: nothing sends them on by itself, so nothing loops.
+# Pages of errors. None redirects by itself, so nothing loops.
 
 
 def _refuse_login(gateway: Gateway, reason: str, detail: str, target: str, *, email: str = "") -> Refusal:
-    """
+    """The page about a failed sign-in.
+
     Args:
-        detail: for the log, which names nobody. ``email``: of the account that was chosen, if it is known.
+        reason: a key of `MESSAGES`.
+        detail: for the log, which contains no names.
+        email: of the chosen account, if it is known.
     """
     gateway.metrics.add("logins_failed")
     log.warning("login failed: %s (%s)", reason, detail)
-    text = _SAID[reason].format(helpers=gateway.site.helpers, email=email or "This account")
+    text = MESSAGES[reason].format(helpers=gateway.site.helpers, email=email or "This account")
     return Refusal(403, reason, text, Audience.PEOPLE, "You are not signed in", _restart_link(target))
 
 
 def _refuse_unavailable(error: UpstreamUnavailable, target: str) -> Refusal:
     log.error("login: the provider is not available: %s", error)
     text = "The sign-in provider does not answer at the moment. Sign in again in a minute."
-    title, links = "Signing in is not possible now", _restart_link(target)
+    title, links = "Sign-in is not available now", _restart_link(target)
     return Refusal(503, "provider_unavailable", text, Audience.PEOPLE, title, links, headers={"Retry-After": "30"})
 
 
@@ -236,6 +245,6 @@ def _restart_link(target: str) -> dict[str, str]:
 _NO_PROVIDER = Refusal(
     503,
     "login_unavailable",
-    "Nobody can sign in here yet: this site is not registered with a sign-in provider.",
-    title="Signing in is not set up",
+    "Nobody can sign in yet: this site is not registered with a sign-in provider.",
+    title="Sign-in is not set up",
 )

@@ -29,7 +29,7 @@ _SELECTED = "accept-"  # begins the fields of a form that accepts several docume
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Terms that a login accepts with a form of ours."""
+    """The terms that a login accepts with a form."""
 
     login: Login
     terms_ids: tuple[int, ...]
@@ -147,15 +147,15 @@ def _send_file(gateway: Gateway, login: Login, terms_id: int) -> HTTPResponse:
     document = terms.find(gateway.reader, _find_readable(gateway, login, terms_id=terms_id).id)
     accepted = _format_acceptance(gateway, login, document.id)
     head = f"{document.name}\n" + (f"Accepted by {login.principal.label} on {accepted}\n" if accepted else "")
-    reply = HTTPResponse(f"{head}\n{document.text}\n".encode(), 200)
-    reply.set_header("Content-Type", "text/plain; charset=utf-8")
-    reply.set_header("Content-Disposition", f'attachment; filename="terms-{document.id}.txt"')
-    reply.set_header("Cache-Control", "no-store")
-    return reply
+    response = HTTPResponse(f"{head}\n{document.text}\n".encode(), 200)
+    response.set_header("Content-Type", "text/plain; charset=utf-8")
+    response.set_header("Content-Disposition", f'attachment; filename="terms-{document.id}.txt"')
+    response.set_header("Cache-Control", "no-store")
+    return response
 
 
 def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite: str | None = None) -> Readable:
-    """The terms, if this login may read them (`terms.readable`).
+    """The terms, if this login may read them (`terms.find_readable`).
 
     Raises:
         NotFound: there are none, or this login may not read them. The message does not say which.

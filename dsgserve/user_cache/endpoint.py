@@ -14,7 +14,7 @@ PATH = "/api/v1/user/cache"
 
 
 def look_up(gateway: Gateway, request: BaseRequest) -> bytes | TokenError | None:
-    """The body of the answer, or why there is none; None if no token was sent.
+    """The body of the response, or the error of the first token; None if no token was sent.
 
     Raises:
         StoreError: the database does not answer.
@@ -24,11 +24,11 @@ def look_up(gateway: Gateway, request: BaseRequest) -> bytes | TokenError | None
     find_address = partial(find_client_address, request.environ)
     problem = None
     for token in presented_tokens(request, gateway.config.token_names):
-        answer = gateway.response_cache.get(token, service, find_address)
-        if answer.problem is None:
-            gateway.last_used.note(answer.token_id)
-            return answer.body
-        problem = problem or answer.problem
+        response = gateway.response_cache.get(token, service, find_address)
+        if response.problem is None:
+            gateway.last_used.note(response.token_id)
+            return response.body
+        problem = problem or response.problem
     return problem
 
 

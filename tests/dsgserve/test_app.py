@@ -19,7 +19,7 @@ from dsgserve.http.routing import ROUTES
 from dsgserve.http.signing import Purpose
 from dsgserve.login import admission, sign_in
 from dsgserve.login.dev_login import DevProvider
-from dsgserve.ngauth import endpoints
+from dsgserve.ngauth import endpoints, popup
 from dsgserve.terms import terms_pages
 from dsgserve.user_cache import endpoint as user_cache
 from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab, Reply
@@ -223,7 +223,7 @@ ADMISSIONS: dict[Callable[..., object], Admits] = {
     admission.sign_in_first: Admits(SIGN_IN, PASS, SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
     sign_in.require_provider: _ALL,
     sign_in.require_login_state: Admits(403, 403, 403, 403, 403, 403),  # nobody's browser began this sign-in
-    endpoints.admit_to_login: _ALL,  # without ?origin=
+    popup.admit: _ALL,  # without ?origin=
     endpoints.require_user_token: _ALL,  # it is in the body
     terms_pages.require_form: _FORM_ONLY,
     user_cache.admit: Admits(401, PASS, PASS, PASS, 401, 401),

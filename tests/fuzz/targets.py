@@ -130,7 +130,7 @@ def target(data: bytes) -> None:
 def gcs_body(data: bytes) -> None:
     """The body of /gcs_token: a token and the name of a bucket, or nothing."""
     asked = LocalRequest({"CONTENT_LENGTH": str(len(data)), "REQUEST_METHOD": "POST", "wsgi.input": BytesIO(data)})
-    found = endpoints._read_request(asked)
+    found = endpoints._read_body(asked)
     if found is not None:
         assert all(isinstance(part, str) and part for part in found)
         assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", found[1])

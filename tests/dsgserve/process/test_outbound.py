@@ -19,7 +19,7 @@ from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.process.outbound import Shared, deadline_of
 from tests.dsgserve.conftest import Client, FakeIssuer, Lab
 from tests.dsgserve.ngauth.test_gcs_tokens import Ticks
-from tests.dsgserve.ngauth.test_ngauth import user_token
+from tests.dsgserve.ngauth.viewer import request_user_token
 from tests.dsgserve.wire import listening
 
 
@@ -45,7 +45,7 @@ def test_what_arrived_too_long_ago_has_no_time_left(
     gateway: Gateway, client: Client, lab: Lab, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch, ago: float
 ) -> None:
     """On a socket: from when the request was whole, whatever it waited for a thread."""
-    presented = user_token(client, lab.robot)
+    presented = request_user_token(client, lab.robot)
     body = json.dumps({"token": presented, "bucket": "fish-bucket"})
     monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - ago))
     with listening(gateway) as wire:
