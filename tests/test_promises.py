@@ -121,7 +121,7 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/test_attacks.py::test_an_odd_cookie_of_a_sibling_domain_takes_no_login_away",
         "dsgserve/test_attacks.py::test_of_two_cookies_of_one_name_one_decides_everywhere",
         "dsgserve/http/test_cookies.py::test_a_good_token_counts_whatever_stands_before_it",
-        "dsgserve/http/test_cookies.py::test_a_login_under_way_cannot_be_planted_by_a_sibling",
+        "dsgserve/login/test_login_state.py::test_a_login_under_way_cannot_be_planted_by_a_sibling",
     ],
     "Bundles are encrypted to keys that are not on the host": [
         "dsgctl/operations/backup/test_create.py::test_a_bundle_is_encrypted_for_its_owner_alone_and_tells_no_secret",
