@@ -26,8 +26,8 @@ PROMISES: dict[str, list[str]] = {
         "dsgctl/commands/test_nouns.py::test_a_token_is_not_accepted_as_an_argument_nor_repeated",
     ],
     "A revoked permission on a public dataset does not come back": [
-        "dsgctl/core/test_terms.py::test_what_was_taken_away_does_not_come_back_with_other_terms",
-        "dsgctl/core/test_terms.py::test_it_comes_back_once_somebody_grants_it_again",
+        "dsgctl/core/test_acceptances.py::test_what_was_taken_away_does_not_come_back_with_other_terms",
+        "dsgctl/core/test_acceptances.py::test_it_comes_back_once_somebody_grants_it_again",
     ],
     "Every change is one transaction with its audit record": [
         "dsgctl/commands/test_nouns.py::test_what_a_command_did_is_in_the_log_once_with_before_and_after",
