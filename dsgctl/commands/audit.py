@@ -7,7 +7,6 @@ from dsgctl.commands.parameters import ID, Number
 from dsgctl.commands.session import Session
 from dsgctl.core import audit, validation
 from dsgctl.core.clock import now
-from dsgctl.core.errors import DsgError
 
 
 @click.group()
@@ -16,9 +15,9 @@ def command() -> None:
 
 
 @subcommand(command, "list", example="dsgctl audit list --target ada@example.org --since 7d")
-@click.option("--actor", help="Part of who did it.")
-@click.option("--target", help="Part of what it was done to: an email, a group, a dataset.")
-@click.option("--since", metavar="7d|DATE", help="Not before then.")
+@click.option("--actor", help="Only records whose actor has this text.")
+@click.option("--target", help="Only records whose target has this text: an email, a group, a dataset.")
+@click.option("--since", metavar="7d|DATE", help="Only records of this time or later.")
 @LIMIT
 def list_(session: Session, actor: str | None, target: str | None, since: str | None, limit: int | None) -> None:
     """List changes, the newest first."""
@@ -35,33 +34,25 @@ def list_(session: Session, actor: str | None, target: str | None, since: str | 
 @subcommand(command, "show", example="dsgctl audit show 42")
 @click.argument("record_id", metavar="ID", type=ID)
 def show(session: Session, record_id: int) -> None:
-    """One change, with what was before and after."""
+    """Show one change, with the values before and after it."""
     session.output.one(audit.show(session.database, record_id), value="action")
 
 
 @subcommand(command, "verify", example="dsgctl audit verify\ndsgctl audit verify -o value")
-@click.option("--seen", metavar="ID:HASH", help="What this command once printed; the log must still have it.")
+@click.option("--seen", metavar="ID:HASH", help="An earlier answer of this command, which the log must still have.")
 def verify(session: Session, seen: str | None) -> None:
-    """Find any record that was changed, taken out or moved, and say which.
+    """Check that no record was changed, deleted or moved, and name the first one that was.
 
-    Prints the id and the hash of the newest record. Kept elsewhere, they also show whether the whole log was
-    written anew: give them with --seen.
+    Prints the id and the hash of the newest record. Keep them elsewhere, and give them with --seen later: that
+    also shows whether the whole log was written anew.
     """
-    with session.database.snapshot():
-        broken = audit.verify(session.database)
-        head = audit.read_head(session.database)
-        kept = seen is None or audit.contains(session.database, seen)
-    hint = "compare with a backup: dsgctl db restore BUNDLE"
-    if broken is not None:
-        raise DsgError(f"audit record {broken} does not follow from the one before it: somebody changed the log", hint)
-    if not kept:
-        raise DsgError(f"the log has no record {seen}: somebody wrote it anew", hint)
+    head = audit.require_intact(session.database, seen)
     session.output.done(f"every record follows from the one before it; the last is {head}", value="head", head=head)
 
 
 @subcommand(command, "export", example="dsgctl audit export -o jsonl --after 4200 >> audit.jsonl")
-@click.option("--after", metavar="ID", type=Number(0), default=0, help="Only later records than this one.")
+@click.option("--after", metavar="ID", type=Number(0), default=0, help="Only records after this one.")
 def export(session: Session, after: int) -> None:
-    """Print whole records, the oldest first: what was before and after, and the hash."""
+    """Print whole records, the oldest first, with the values before and after, and the hash."""
     columns = ("id", "at", "actor", "action", "target", "before", "after", "imported_from", "hash")
     session.output.rows(audit.export_records(session.database, after), columns, value="id")

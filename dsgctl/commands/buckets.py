@@ -10,12 +10,12 @@ from dsgctl.core import buckets, snapshots
 
 @click.group()
 def command() -> None:
-    """Buckets, and the Google credential for each. 'dsgctl dataset location' says what lies in them."""
+    """Buckets, and the Google credential for each. 'dsgctl dataset location' assigns their contents to datasets."""
 
 
 @subcommand(command, "list", example="dsgctl bucket list")
 def list_(session: Session) -> None:
-    """List buckets; without a credential of its own, a bucket is asked for with the machine's."""
+    """List buckets. A bucket without a credential of its own is read with the machine's."""
     session.output.rows(
         buckets.list_buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
     )
@@ -32,22 +32,22 @@ def list_(session: Session) -> None:
 @click.option(
     "--credential",
     metavar="FILE|impersonate:EMAIL",
-    help="A service account's key file on the server, or whom to act as.",
+    help="A service account's key file on the server, or the account to act as.",
 )
 @click.option("--project", metavar="ID", help="The project that the bucket belongs to.")
-@click.option("--default", is_flag=True, help="Forget what is not named: the machine's own credential.")
+@click.option("--default", is_flag=True, help="Clear what is not named, and use the machine's own credential.")
 @click.option(
     "--iam/--no-iam", default=None, help="People read it with their own Google accounts too: see 'dsgctl iam'."
 )
 def set_(
     session: Session, name: str, *, credential: str | None, project: str | None, default: bool, iam: bool | None
 ) -> None:
-    """Say with which credential a bucket is asked for; what is not named stays."""
+    """Set the credential and the project for a bucket; what is not named stays."""
     with session.change() as change:
         changed = buckets.set_attributes(change, name, credential=credential, project=project, default=default, iam=iam)
-    others = sorted({lying.dataset for lying in snapshots.read_bucket(session.database, name)})
-    if iam and changed and len(others) > 1:
-        echo(f"whoever may view one of {', '.join(others)} will read all of gs://{name}", err=True)
+    datasets = sorted({location.dataset for location in snapshots.read_bucket(session.database, name)})
+    if iam and changed and len(datasets) > 1:
+        echo(f"whoever may view one of {', '.join(datasets)} will read all of gs://{name}", err=True)
     session.output.done(
         f"changed bucket {name}" if changed else f"bucket {name} is unchanged", name=name, changed=changed
     )
@@ -58,13 +58,13 @@ def set_(
 @yes_option
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
-    """Forget a bucket that no dataset lies in, with its settings. Nothing at Google is touched.
+    """Delete a bucket's settings, if no dataset has a location in it. Nothing at Google is touched.
 
-    One without settings goes with its last location.
+    A bucket without settings is deleted with its last location.
     """
     buckets.require_removable(session.database, name)
     if not dry_run:
-        session.confirm(f"bucket {name} goes, with its settings", yes=yes)
+        session.confirm(f"bucket {name} will be deleted with its settings", yes=yes)
     with session.change(dry_run=dry_run) as change:
         buckets.remove(change, name)
     if not dry_run:

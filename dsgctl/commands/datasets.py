@@ -12,8 +12,8 @@ from dsgctl.commands.session import Session
 from dsgctl.core import datasets, locations, versions
 
 
-def warn_if_closed_to_all(session: Session, names: Iterable[str]) -> None:
-    """Say of public datasets without terms that nobody can open them, and what to do."""
+def warn_of_missing_terms(session: Session, names: Iterable[str]) -> None:
+    """Warn of public datasets without terms, which nobody can open, and say what to do."""
     for name in names:
         if datasets.list_public_without_terms(session.database, name):
             quoted = shlex.quote(name)
@@ -26,15 +26,15 @@ def warn_if_closed_to_all(session: Session, names: Iterable[str]) -> None:
 
 @click.group()
 def command() -> None:
-    """Datasets, their versions, and where they lie."""
+    """Datasets, their versions and their locations."""
 
 
 @subcommand(command, "add", example="dsgctl dataset add fish2 --description 'Zebrafish brain'")
 @click.argument("name")
 @click.option("--description", default="", help="For people.")
-@click.option("--public", is_flag=True, help="Whoever signs in and accepts its terms may view it.")
+@click.option("--public", is_flag=True, help="Everybody who signs in and accepts its terms may view it.")
 def add(session: Session, name: str, description: str, public: bool) -> None:
-    """Make a dataset; closed unless it is said to be public."""
+    """Add a dataset. It is closed unless it is made public."""
     with session.change() as change:
         dataset, added = datasets.add(change, name, description=description, public=public)
     session.output.done(
@@ -44,7 +44,7 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
         name=name,
         changed=added,
     )
-    warn_if_closed_to_all(session, [name])
+    warn_of_missing_terms(session, [name])
 
 
 @subcommand(command, "list", example="dsgctl dataset list -o json")
@@ -64,7 +64,7 @@ def show(session: Session, name: str) -> None:
 @subcommand(command, "set", example="dsgctl dataset set fish2 --public")
 @click.argument("name", type=DATASET)
 @click.option("--description", help="For people.")
-@click.option("--public/--closed", default=None, help="Who may help themselves to 'view'.")
+@click.option("--public/--closed", default=None, help="Whether everybody who accepts its terms gets 'view'.")
 def set_(session: Session, name: str, description: str | None, public: bool | None) -> None:
     """Change what is named; the rest stays."""
     with session.change() as change:
@@ -73,7 +73,7 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
         f"changed dataset {name}" if changed else f"dataset {name} is unchanged", name=name, changed=changed
     )
     if public:
-        warn_if_closed_to_all(session, [name])
+        warn_of_missing_terms(session, [name])
 
 
 @subcommand(command, "remove", example="dsgctl dataset remove fish2 --dry-run")
@@ -82,13 +82,15 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a dataset with its grants, terms and all else. Objects in buckets are not touched."""
-    gone = datasets.list_holdings(session.database, datasets.find(session.database, name))
+    holdings = datasets.list_holdings(session.database, datasets.find(session.database, name))
     if not dry_run:
-        session.confirm(f"dataset {name} goes, with {format_holdings(gone)}", yes=yes)
+        session.confirm(f"dataset {name} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        datasets.remove(change, name)
+        holdings = datasets.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed dataset {name}, with {format_holdings(gone)}", name=name, changed=True, **gone)
+        session.output.done(
+            f"removed dataset {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings
+        )
 
 
 @command.group()
@@ -118,7 +120,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
             f"grant; open the dataset too: dsgctl dataset set {shlex.quote(dataset)} --public"
         )
     elif public:
-        warn_if_closed_to_all(session, [dataset])
+        warn_of_missing_terms(session, [dataset])
 
 
 @subcommand(version, "list", example="dsgctl dataset version list fish2")
@@ -134,27 +136,26 @@ def version_list(session: Session, dataset: str) -> None:
 @yes_option
 @dry_run_option
 def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_run: bool) -> None:
-    """Delete a version, with the grants, locations and terms that name it."""
-    gone = versions.list_holdings(
-        session.database, versions.find(session.database, datasets.find(session.database, dataset), version)
-    )
+    """Delete a version, with its grants, locations and terms."""
+    row = versions.find(session.database, datasets.find(session.database, dataset), version)
+    holdings = versions.list_holdings(session.database, row)
     if not dry_run:
-        session.confirm(f"version {version} of {dataset} goes, with {format_holdings(gone)}", yes=yes)
+        session.confirm(f"version {version} of {dataset} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        versions.remove(change, dataset, version)
+        holdings = versions.remove(change, dataset, version)
     if not dry_run:
         session.output.done(
-            f"removed version {version} of {dataset}, with {format_holdings(gone)}",
+            f"removed version {version} of {dataset}, with {format_holdings(holdings)}",
             dataset=dataset,
             version=version,
             changed=True,
-            **gone,
+            **holdings,
         )
 
 
 @command.group()
 def location() -> None:
-    """Where in Google Cloud Storage a dataset lies."""
+    """Where in Google Cloud Storage a dataset is stored."""
 
 
 @subcommand(location, "add", example="dsgctl dataset location add fish2 gs://lab-data/fish2/ --version v1.2")
@@ -162,7 +163,7 @@ def location() -> None:
 @click.argument("url", metavar="gs://BUCKET[/PREFIX]")
 @click.option("--version", help="Of this version only.")
 def location_add(session: Session, dataset: str, url: str, version: str | None) -> None:
-    """Say where a dataset, or one version of it, lies."""
+    """Add a location to a dataset, or to one version of it."""
     with session.change() as change:
         changed = locations.add(change, dataset, url, version=version)
     session.output.done(
@@ -177,7 +178,7 @@ def location_add(session: Session, dataset: str, url: str, version: str | None) 
 @subcommand(location, "list", example="dsgctl dataset location list fish2")
 @click.argument("dataset", type=DATASET)
 def location_list(session: Session, dataset: str) -> None:
-    """List where a dataset lies."""
+    """List the locations of a dataset and of its versions."""
     rows = locations.list_locations(session.database, dataset)
     session.output.rows(rows, ("id", "location", "version"), value="location")
 
@@ -189,12 +190,15 @@ def location_list(session: Session, dataset: str) -> None:
 @yes_option
 @dry_run_option
 def location_remove(session: Session, dataset: str, url: str, version: str | None, *, yes: bool, dry_run: bool) -> None:
-    """Forget a location: nobody reads the dataset there any more. Nothing in the bucket is touched."""
+    """Remove a location, so that nobody reads the dataset there. Nothing in the bucket is touched."""
     locations.require(session.database, dataset, url, version=version)
     if not dry_run:
-        session.confirm(f"{f'version {version} of ' if version else ''}{dataset} is no longer read at {url}", yes=yes)
+        session.confirm(
+            f"{f'version {version} of ' if version else ''}{dataset} will no longer be read at {url}", yes=yes
+        )
     with session.change(dry_run=dry_run) as change:
         locations.remove(change, dataset, url, version=version)
-    if dry_run:
-        return
-    session.output.done(f"removed location {url} from dataset {dataset}", dataset=dataset, location=url, changed=True)
+    if not dry_run:
+        session.output.done(
+            f"removed location {url} from dataset {dataset}", dataset=dataset, location=url, changed=True
+        )

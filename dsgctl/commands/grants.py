@@ -59,7 +59,7 @@ def _required_subject(change: Change, target: Target, *options: str | None) -> S
 
 def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--scope", type=GROUP, metavar="GROUP", help="Given within the work of this group; goes with it."),
+        click.option("--scope", type=GROUP, metavar="GROUP", help="Within the work of this group; revoked with it."),
         click.option("--version", help="On this version only."),
         _subject_options,
         click.argument("permission"),

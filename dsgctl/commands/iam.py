@@ -1,9 +1,7 @@
 """``dsgctl iam``"""
 
-from collections.abc import Iterator
-from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -23,17 +21,17 @@ def command() -> None:
     """Buckets that people also read with their own Google accounts: 'dsgctl bucket set NAME --iam' chooses one.
 
     Whoever may view something in such a bucket gets roles/storage.objectViewer in its policy, and loses it with
-    the permission. Members that somebody else put there, other roles and conditions are not touched.
+    the permission. Members that somebody else added, other roles and conditions are not touched.
     """
 
 
-_DATASET = click.option("--dataset", type=DATASET, help="Only buckets that this dataset lies in.")
+_DATASET = click.option("--dataset", type=DATASET, help="Only buckets with a location of this dataset.")
 
 
 @subcommand(command, "plan", example="dsgctl iam plan --dataset fish2")
 @_DATASET
 def plan(session: Session, dataset: str | None) -> None:
-    """Show what a sync would change. Fails if it could not look at a bucket."""
+    """Show what a sync would change. Fails if the policy of a bucket cannot be read."""
     _run(session, dataset, dry_run=True)
 
 
@@ -41,18 +39,17 @@ def plan(session: Session, dataset: str | None) -> None:
 @_DATASET
 @dry_run_option
 def sync(session: Session, dataset: str | None, dry_run: bool) -> None:
-    """Bring the policies of the buckets up to the facts. Fails if one could not be, and does the others."""
+    """Update the policies of the buckets. Goes on after a bucket that fails, and then fails itself."""
     _run(session, dataset, dry_run=dry_run)
 
 
 @subcommand(command, "show", example="dsgctl iam show --dataset fish2 -o csv")
 @_DATASET
 def show(session: Session, dataset: str | None) -> None:
-    """The members that the gateway put into each policy; 'intended' if Google has not said that it is done."""
+    """The members that the gateway added to each policy; 'intended' until Google has confirmed it."""
     _require_dataset(session, dataset)
-    session.output.rows(
-        iam_ledger.list_ledger(session.database, dataset), ("bucket", "member", "state", "since"), value="member"
-    )
+    rows = iam_ledger.list_ledger(session.database, dataset)
+    session.output.rows(rows, ("bucket", "member", "state", "since"), value="member")
 
 
 def _require_dataset(session: Session, dataset: str | None) -> None:
@@ -61,7 +58,7 @@ def _require_dataset(session: Session, dataset: str | None) -> None:
 
 
 def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
-    from dsgctl.operations.iam_sync import Sync, lock_sync  # what asks Google is slow to import
+    from dsgctl.operations.iam_sync import open_sync  # the modules for requests to Google are slow to import
 
     _require_dataset(session, dataset)
     buckets = iam_ledger.list_chosen_buckets(session.database, dataset)
@@ -69,15 +66,8 @@ def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
         echo("(none): no bucket is chosen; dsgctl bucket set NAME --iam", err=True)
         return
     failed: list[str] = []
-
-    def told(outcomes: "Iterator[Outcome]") -> Iterator[dict[str, Any]]:
-        for outcome in outcomes:
-            if outcome.trouble is not None:
-                failed.append(outcome.bucket)
-            yield _row(outcome, dry_run=dry_run)
-
-    with nullcontext() if dry_run else lock_sync(Path(session.database.path)):
-        rows = told(Sync(session.database, session.config.storage_url, session.change, dry_run=dry_run).run(buckets))
+    with open_sync(session.database, session.config.storage_url, session.change, dry_run=dry_run) as run:
+        rows = _build_rows(run.run(buckets), failed, dry_run=dry_run)
         if session.output.format == "table":
             for row in rows:
                 _print(row)
@@ -86,31 +76,49 @@ def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
     if failed:
         raise DsgError(
             f"{len(failed)} of {len(buckets)} buckets failed: {', '.join(failed)}",
-            "see why beside each; the next sync mends what is left",
+            "see the reason beside each; the next sync repairs the rest",
         )
 
 
-_COLUMNS = ("bucket", "outcome", "add", "remove", "stay", "left_out", "problem", "do")
+class OutcomeRow(TypedDict):
+    """The result for one bucket; ``outcome`` is planned, changed, same or failed."""
+
+    bucket: str
+    outcome: str
+    add: list[str]
+    remove: list[str]
+    stay: int
+    left_out: list[str]
+    problem: str
+    do: str
 
 
-def _row(outcome: "Outcome", *, dry_run: bool) -> dict[str, Any]:
-    difference, trouble = outcome.difference, outcome.trouble
-    moved = bool(difference.add or difference.remove)
-    good = ("planned" if dry_run else "changed") if moved else "same"
-    return {
-        "bucket": outcome.bucket,
-        "outcome": "failed" if trouble else good,
-        "add": list(difference.add),
-        "remove": list(difference.remove),
-        "stay": difference.stay,
-        "left_out": list(outcome.left_out),
-        "problem": trouble.message if trouble else "",
-        "do": trouble.hint if trouble else "",
-    }
+_COLUMNS = tuple(OutcomeRow.__annotations__)
 
 
-def _print(row: dict[str, Any]) -> None:
-    """One bucket for people: a line, and one for each member that comes or goes."""
+def _build_rows(outcomes: "Iterable[Outcome]", failed: list[str], *, dry_run: bool) -> Iterator[OutcomeRow]:
+    """A row for each outcome, as it comes; buckets that fail are added to ``failed``."""
+    for outcome in outcomes:
+        difference, trouble = outcome.difference, outcome.trouble
+        state = "failed" if trouble else "same"
+        if not trouble and (difference.add or difference.remove):
+            state = "planned" if dry_run else "changed"
+        if trouble is not None:
+            failed.append(outcome.bucket)
+        yield {
+            "bucket": outcome.bucket,
+            "outcome": state,
+            "add": list(difference.add),
+            "remove": list(difference.remove),
+            "stay": difference.stay,
+            "left_out": list(outcome.left_out),
+            "problem": trouble.message if trouble else "",
+            "do": trouble.hint if trouble else "",
+        }
+
+
+def _print(row: OutcomeRow) -> None:
+    """Print one bucket for people: a line, and one for each member that is added or removed."""
     counts = f"{len(row['add'])} added, {len(row['remove'])} removed, {row['stay']} as before"
     if row["outcome"] == "planned":
         counts = f"{len(row['add'])} to add, {len(row['remove'])} to remove, {row['stay']} stay"

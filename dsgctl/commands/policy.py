@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsgctl.commands.datasets import warn_if_closed_to_all
+from dsgctl.commands.datasets import warn_of_missing_terms
 from dsgctl.commands.options import dry_run_option, output_option, yes_option
 from dsgctl.commands.output import echo, format_holdings, printable
 from dsgctl.commands.session import Session
@@ -55,7 +55,7 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
         echo(printable(f"{name}: {verb} {changes}" if records else f"{name}: nothing to do"), err=dry_run)
     if not dry_run:
         touched = {word.removeprefix("dataset:") for record in records for word in record.target.split(" ")}
-        warn_if_closed_to_all(
+        warn_of_missing_terms(
             session, sorted(touched.intersection(datasets.list_public_without_terms(session.database)))
         )
 

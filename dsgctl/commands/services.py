@@ -13,15 +13,15 @@ ROOT = Number(least=0)
 
 @click.group()
 def command() -> None:
-    """Services that ask, CAVE's tables, public roots."""
+    """Services that use the gateway, CAVE's tables, public roots."""
 
 
 @subcommand(command, "add", example="dsgctl service add clio --display-name Clio --url https://clio.example.org")
 @click.argument("name")
 @click.option("--display-name", default="", help="For people.")
-@click.option("--url", default="", help="Where it is.")
+@click.option("--url", default="", help="Its address.")
 def add(session: Session, name: str, display_name: str, url: str) -> None:
-    """Name a service, as it calls itself in ?service=, so that it can have terms."""
+    """Add a service under its name in ?service=, so that it can have terms."""
     with session.change() as change:
         service, added = services.add(change, name, display_name=display_name, url=url)
     session.output.done(
@@ -47,7 +47,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a service, with its terms."""
     services.find(session.database, name)
     if not dry_run:
-        session.confirm(f"service {name} goes, with its terms", yes=yes)
+        session.confirm(f"service {name} will be deleted, with its terms", yes=yes)
     with session.change(dry_run=dry_run) as change:
         terms = services.remove(change, name)
     if not dry_run:
@@ -61,7 +61,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
 
 @command.group()
 def table() -> None:
-    """Which dataset a CAVE table belongs to."""
+    """CAVE's tables, and the dataset of each."""
 
 
 @subcommand(table, "add", example="dsgctl service table add datastack fish2_v1 fish2")
@@ -69,7 +69,7 @@ def table() -> None:
 @click.argument("table")
 @click.argument("dataset", type=DATASET)
 def table_add(session: Session, service: str, table: str, dataset: str) -> None:
-    """Say which dataset a table of a service belongs to."""
+    """Assign a table of a service to a dataset."""
     with session.change() as change:
         changed = services.add_table(change, service, table, dataset)
     session.output.done(
@@ -97,15 +97,15 @@ def table_list(session: Session, service: str | None) -> None:
 @yes_option
 @dry_run_option
 def table_remove(session: Session, service: str, table: str, yes: bool, dry_run: bool) -> None:
-    """Forget a table, with its public roots."""
+    """Delete a table, with its public roots."""
     services.find_table(session.database, service, table)
     if not dry_run:
-        session.confirm(f"table {service}/{table} goes, with its public roots", yes=yes)
+        session.confirm(f"table {service}/{table} will be deleted, with its public roots", yes=yes)
     with session.change(dry_run=dry_run) as change:
         roots = services.remove_table(change, service, table)
     if not dry_run:
         session.output.done(
-            f"removed {service}/{table}, with {roots} public roots",
+            f"removed table {service}/{table}, with {format_count(roots, 'public root')}",
             service=service,
             table=table,
             public_roots=roots,
@@ -115,7 +115,7 @@ def table_remove(session: Session, service: str, table: str, yes: bool, dry_run:
 
 @command.group()
 def root() -> None:
-    """Roots of a table that are open to all."""
+    """Roots of a table that everybody may see."""
 
 
 @subcommand(root, "add", example="dsgctl service root add datastack fish2_v1 720575940623636701")
@@ -123,7 +123,7 @@ def root() -> None:
 @click.argument("table")
 @click.argument("root_id", metavar="ROOT", type=ROOT)
 def root_add(session: Session, service: str, table: str, root_id: int) -> None:
-    """Mark a root as public."""
+    """Make a root public."""
     with session.change() as change:
         changed = services.add_root(change, service, table, root_id)
     session.output.done(
@@ -150,7 +150,7 @@ def root_list(session: Session, service: str, table: str) -> None:
 @click.argument("table")
 @click.argument("root_id", metavar="ROOT", type=ROOT)
 def root_remove(session: Session, service: str, table: str, root_id: int) -> None:
-    """Mark a root as no longer public."""
+    """Make a root private again."""
     with session.change() as change:
         services.remove_root(change, service, table, root_id)
     session.output.done(

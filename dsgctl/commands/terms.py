@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.datasets import warn_if_closed_to_all
+from dsgctl.commands.datasets import warn_of_missing_terms
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.parameters import DATASET, ID
 from dsgctl.commands.session import Session
@@ -90,7 +90,7 @@ def retire(session: Session, terms_id: int, on: str | None) -> None:
         id=terms_id,
         changed=changed,
     )
-    warn_if_closed_to_all(session, of)
+    warn_of_missing_terms(session, of)
 
 
 @subcommand(command, "accept", example="dsgctl terms accept 3 ada@example.org")

@@ -209,6 +209,31 @@ def contains(database: Database, head: str) -> bool:
     return record is not None and _format_head(record_id, record.hash) == head
 
 
+def require_intact(database: Database, head: str | None = None) -> str:
+    """Check the whole log, in one state of the database.
+
+    Args:
+        head: an earlier answer of this function, which the log must still have.
+
+    Returns:
+        The head of the log, as `read_head` has it.
+
+    Raises:
+        DsgError: a record was changed, deleted or moved, or the log was written anew.
+        Invalid: ``head`` has not the form of one.
+    """
+    with database.snapshot():
+        broken = verify(database)
+        newest = read_head(database)
+        has_head = head is None or contains(database, head)
+    hint = "compare with a backup: dsgctl db restore BUNDLE"
+    if broken is not None:
+        raise DsgError(f"audit record {broken} does not follow from the one before it: somebody changed the log", hint)
+    if not has_head:
+        raise DsgError(f"the log has no record {head}: somebody wrote it anew", hint)
+    return newest
+
+
 _DETAILS = AuditRecord.select(
     AuditRecord.id,
     AuditRecord.at,

@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -201,6 +201,20 @@ def _explain_unknown(members: frozenset[str], error: InvalidMember) -> GoogleErr
     return GoogleError(
         f"Google does not take {people}", "have them make a Google account of this address", error.google_message
     )
+
+
+@contextmanager
+def open_sync(database: Database, storage_url: str, begin: Begin, *, dry_run: bool = False) -> Iterator[Sync]:
+    """Open a run over buckets. Unless it changes nothing, it excludes other runs (`lock_sync`).
+
+    Args:
+        begin, dry_run: as `Sync` takes them.
+
+    Raises:
+        Conflict: another run is in progress.
+    """
+    with nullcontext() if dry_run else lock_sync(Path(database.path)):
+        yield Sync(database, storage_url, begin, dry_run=dry_run)
 
 
 @contextmanager

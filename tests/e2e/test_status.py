@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from dsgctl import __version__
-from dsgctl.commands import status
 from dsgctl.core import statistics, tokens, users
 from dsgctl.core.transaction import begin_change
+from dsgctl.operations import status_report
 from dsgctl.store import Database, process_registry
 from dsgserve.process.metrics import Metrics
 from tests.e2e.conftest import Server
@@ -86,9 +86,9 @@ def test_moments_are_given_and_no_ages(dsgctl: Callable[..., str], path: Path, t
 
 
 def test_every_number_has_a_meaning(database: Database) -> None:
-    assert status.NUMBERS.keys() == statistics.count_all(database, datetime.now(UTC)).keys()
-    source = (Path(status.__file__).parents[2] / "dsgserve" / "process" / "metrics.py").read_text()
-    assert all(re.search(rf"\b{name}\b", source) for name in status.COUNTS)
+    assert status_report.NUMBERS.keys() == statistics.count_all(database, datetime.now(UTC)).keys()
+    source = (Path(status_report.__file__).parents[2] / "dsgserve" / "process" / "metrics.py").read_text()
+    assert all(re.search(rf"\b{name}\b", source) for name in status_report.COUNTS)
 
 
 def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
