@@ -76,12 +76,15 @@ class Config:
     database: Path = _setting(
         "DATABASE_PATH",
         parse_path,
-        "The SQLite file with all facts.",
+        "The SQLite file with all data.",
         Path("/var/lib/dsg/dsg.sqlite3"),
         may_be_empty=False,
     )
     origin: str = _setting(
-        "DSG_ORIGIN", parse_origin, "Where browsers and clients find the server.", "http://localhost:8200"
+        "DSG_ORIGIN",
+        parse_origin,
+        "The address at which browsers and clients reach the server.",
+        "http://localhost:8200",
     )
     port: int = _setting("DSG_PORT", parse_port, "The port on 127.0.0.1 that dsgserve listens on.", 8200)
     secret_keys: tuple[str, ...] = _setting(
@@ -93,7 +96,9 @@ class Config:
         secret=True,
     )
     google_client_id: str = _setting("GOOGLE_CLIENT_ID", parse_text, "The OAuth client that signs people in.", "")
-    google_client_secret: str = _setting("GOOGLE_CLIENT_SECRET", parse_text, "Its secret.", "", secret=True)
+    google_client_secret: str = _setting(
+        "GOOGLE_CLIENT_SECRET", parse_text, "The secret of this client.", "", secret=True
+    )
     client_credentials: Path | None = _setting(
         "CLIENT_CREDENTIALS_PATH", parse_path, "The OAuth client as the JSON file that Google offers.", None
     )
@@ -105,12 +110,12 @@ class Config:
         may_be_empty=False,
     )
     dev_login: bool = _setting(
-        "DSG_DEV_LOGIN", parse_flag, "1 lets anybody on this machine sign in as anybody, to try things out.", False
+        "DSG_DEV_LOGIN", parse_flag, "1 lets anybody on this machine sign in as anybody, for trying things out.", False
     )
     allowed_email_domains: tuple[str, ...] = _setting(
         "DSG_ALLOWED_EMAIL_DOMAINS",
         parse_domains,
-        "Only addresses of these domains may sign in; all if not set.",
+        "Only email addresses of these domains may sign in; if not set, all may.",
         (),
         may_be_empty=False,
     )
@@ -124,71 +129,76 @@ class Config:
     allowed_redirects: tuple[str, ...] = _setting(
         "DSG_ALLOWED_REDIRECTS",
         parse_origins,
-        "Origins that a browser may be sent on to after a login; those under the cookie's domain may be anyway.",
+        "Origins outside the cookie's domain to which a login may redirect the browser.",
         (),
     )
     token_redirects: tuple[str, ...] = _setting(
         "DSG_TOKEN_REDIRECTS",
         parse_origins,
-        "Origins of services outside the cookie's domain that are handed the login token after a login.",
+        "Origins of services outside the cookie's domain that receive the login token after a login.",
         (),
     )
     ngauth_origins: Pattern = _setting(
         "NGAUTH_ALLOWED_ORIGINS",
         parse_pattern,
-        "Regular expression; a viewer whose whole origin matches may ask for tokens. None may if it is not set.",
+        "Regular expression: a viewer whose whole origin matches it may ask for tokens. If not set, none may.",
         re.compile(""),
     )
     sts_url: str = _setting(
         "DSG_STS_URL",
         parse_web_address,
-        "Google's token exchange; another only for tests.",
+        "Google's token exchange. Change it for tests only.",
         "https://sts.googleapis.com/v1/token",
     )
     storage_url: str = _setting(
         "DSG_STORAGE_URL",
         parse_web_address,
-        "Google Cloud Storage, for 'dsgctl iam'; another only for tests.",
+        "Google Cloud Storage, for 'dsgctl iam'. Change it for tests only.",
         "https://storage.googleapis.com",
     )
     cookie_domain: str = _setting(
-        "AUTH_COOKIE_DOMAIN", parse_domain, "Domain of the login cookie; empty for this host alone.", ""
+        "AUTH_COOKIE_DOMAIN", parse_domain, "The domain of the login cookie; empty for this host alone.", ""
     )
     token_names: tuple[str, ...] = _setting(
         "DSG_TOKEN_NAMES",
         parse_token_names,
-        "Names of the cookie and query parameter that may hold a token; the first is the one we set.",
+        "Names of the cookie and the query parameter that may hold a token; the server sets the first.",
         ("dsg_token",),
     )
     site_name: str = _setting(
         "DSG_SITE_NAME", parse_site_name, "The name of this site, on every page.", "DatasetGateway"
     )
     site_contact: str = _setting(
-        "DSG_SITE_CONTACT", parse_contact, "An email or web address for help, linked to from every page.", ""
+        "DSG_SITE_CONTACT", parse_contact, "An email or web address for help, with a link on every page.", ""
     )
     site_logo: Path | None = _setting(
         "DSG_SITE_LOGO", parse_path, "A PNG, JPEG or SVG file of at most 50 KB, shown beside the name.", None
     )
     viewer_url: str = _setting(
-        "DSG_VIEWER_URL", parse_viewer, "A Neuroglancer that the landing page opens datasets in.", ""
+        "DSG_VIEWER_URL", parse_viewer, "The Neuroglancer in which the landing page opens datasets.", ""
     )
-    backup_dir: Path | None = _setting("DSG_BACKUP_DIR", parse_path, "Where 'dsgctl db backup' puts its bundles.", None)
+    backup_dir: Path | None = _setting(
+        "DSG_BACKUP_DIR", parse_path, "The directory for the bundles of 'dsgctl db backup'.", None
+    )
     backup_staging_dir: Path = _setting(
         "DSG_BACKUP_STAGING_DIR",
         parse_path,
-        "Where it works before that: a fast disk with room for the database twice.",
+        "The working directory of a backup: a fast disk with room for the database twice.",
         Path("/var/tmp"),  # noqa: S108  a directory of our own is made in it
         may_be_empty=False,
     )
     backup_keep_hourly: int = _setting(
-        "DSG_BACKUP_KEEP_HOURLY", parse_number, "It keeps the newest bundle of each of so many hours that have one.", 24
+        "DSG_BACKUP_KEEP_HOURLY",
+        parse_number,
+        "The number of hours of which a backup keeps the newest bundle; hours without one do not count.",
+        24,
     )
-    backup_keep_daily: int = _setting("DSG_BACKUP_KEEP_DAILY", parse_number, "The same of days.", 14)
-    backup_keep_weekly: int = _setting("DSG_BACKUP_KEEP_WEEKLY", parse_number, "The same of ISO weeks.", 8)
+    backup_keep_daily: int = _setting("DSG_BACKUP_KEEP_DAILY", parse_number, "The same for days.", 14)
+    backup_keep_weekly: int = _setting("DSG_BACKUP_KEEP_WEEKLY", parse_number, "The same for ISO weeks.", 8)
     backup_include_secrets: bool = _setting(
         "DSG_BACKUP_INCLUDE_SECRETS",
         parse_flag,
-        "1 takes the settings file and the OAuth client along, encrypted.",
+        "1 adds the settings file and the OAuth client to each bundle, encrypted.",
         True,
         may_be_empty=False,
     )

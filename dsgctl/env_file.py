@@ -1,7 +1,7 @@
-"""The settings file: ``NAME=value`` lines, read as systemd reads an ``EnvironmentFile=``, or refused.
+"""The settings file: ``NAME=value`` lines, read as systemd reads an ``EnvironmentFile=``.
 
-What systemd reads in another way (``parse_env_file_internal`` in its env-file.c: text after a closing quote, a line
-that a backslash joins to the next one) is a fault here, so that a file never means two things.
+A line that systemd would read differently (``parse_env_file_internal`` in its env-file.c: text after a closing quote, a
+backslash that joins the next line) is a fault here, so that a file never has two meanings.
 """
 
 import os
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dsgctl.core.errors import Invalid
 
-LONGEST_FILE = 2**20  # characters; no file of settings is longer, and a device may go on for ever
+LONGEST_FILE = 2**20  # bytes; no settings file is longer, and a device may have no end
 SERVICE_USER = "dsg"  # systemd/dsgserve.service
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-_END = re.compile(r"\r\n|\r|\n")  # Python's splitlines() knows eight more, which systemd does not
+_END = re.compile(r"\r\n|\r|\n")  # Python's splitlines() has eight more, unlike systemd
 _BLANK = " \t"
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -27,7 +27,7 @@ class Line:
     """One setting of a file.
 
     Attributes:
-        as_systemd: what ``EnvironmentFile=`` makes of it: outside quotes it drops backslashes.
+        as_systemd: the value that ``EnvironmentFile=`` reads: outside quotes it drops backslashes.
     """
 
     number: int
@@ -38,18 +38,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A line that is no setting: what is wrong with it, and what to write. Never its text, which may be a secret."""
+    """What is wrong with a line that is not a setting, and what to write. Not its text, which may be a secret."""
 
     number: int
-    what: str
+    problem: str
     hint: str
 
 
 def read_text(path: str, *, required: bool) -> str | None:
-    """The text of a settings file; None if it is not there.
+    """The text of a settings file; None if it does not exist.
 
     Raises:
-        Invalid: it is required and not there, cannot be read, is too long or is not UTF-8.
+        Invalid: it is required and does not exist, cannot be read, is too long or is not UTF-8.
     """
     try:
         with Path(path).open("rb") as file:
@@ -59,8 +59,8 @@ def read_text(path: str, *, required: bool) -> str | None:
         return content.decode("utf-8-sig")
     except FileNotFoundError:
         if Path(path).is_symlink():
-            what = f"the settings file {path} is a symbolic link to {Path(path).readlink()}, which does not exist"
-            raise Invalid(what, f"ls -l {path}") from None
+            problem = f"the settings file {path} is a symbolic link to {Path(path).readlink()}, which does not exist"
+            raise Invalid(problem, f"ls -l {path}") from None
         if not required:
             return None
         raise Invalid(f"the settings file {path} does not exist", "check --env-file or DSG_ENV_FILE") from None
@@ -69,29 +69,29 @@ def read_text(path: str, *, required: bool) -> str | None:
             f"cannot read the settings file {path}: it is not UTF-8 text", "save it as UTF-8 in your editor"
         ) from None
     except OSError as error:
-        hint = reader_hint(path) if isinstance(error, PermissionError) else "check --env-file or DSG_ENV_FILE"
+        hint = hint_about_readers(path) if isinstance(error, PermissionError) else "check --env-file or DSG_ENV_FILE"
         raise Invalid(f"cannot read the settings file {path}: {error.strerror}", hint) from None
 
 
-def reader_hint(path: str) -> str:
+def hint_about_readers(path: str) -> str:
     """What to do about a file that this user may not read."""
     try:
-        me = pwd.getpwuid(os.geteuid()).pw_name
+        user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        me = str(os.geteuid())
-    if me == SERVICE_USER:
+        user = str(os.geteuid())
+    if user == SERVICE_USER:
         return f"let its group read it, as root: chgrp {SERVICE_USER} {path}; chmod 640 {path}"
-    return f"{me} may not read it; run as the service's user: sudo -u {SERVICE_USER} dsgctl …, or as root"
+    return f"{user} may not read it; run as the service's user: sudo -u {SERVICE_USER} dsgctl …, or as root"
 
 
 def parse(text: str) -> tuple[list[Line], list[Fault]]:
-    """The settings of a file in their order, those given twice too, and the lines that are none."""
+    """The settings of a file in their order, repeated names included, and the lines that are not settings."""
     lines, faults = [], []
-    for number, raw in enumerate(_END.split(text), 1):
-        bare = raw.strip(_BLANK)
-        if not bare:
+    for number, line in enumerate(_END.split(text), 1):
+        content = line.strip(_BLANK)
+        if not content:
             continue
-        parsed = _parse_comment(number, bare) if bare[0] in "#;" else _parse_line(number, bare)
+        parsed = _parse_comment(number, content) if content[0] in "#;" else _parse_line(number, content)
         if isinstance(parsed, Line):
             lines.append(parsed)
         elif parsed is not None:
@@ -101,7 +101,7 @@ def parse(text: str) -> tuple[list[Line], list[Fault]]:
 
 def _parse_comment(number: int, text: str) -> Fault | None:
     if text.endswith("\\"):
-        return Fault(number, "a comment ends with a backslash, which takes the next line along", "take it out")
+        return Fault(number, "a comment ends with a backslash, which takes the next line along", "remove it")
     return None
 
 
@@ -111,14 +111,14 @@ def _parse_line(number: int, text: str) -> Line | Fault:
         hint = "leave out 'export'" if re.match(r"export[ \t]", text) else "write one setting on a line"
         return Fault(number, "not NAME=value", hint)
     if rest[:1] in ("'", '"'):
-        quoted = _unquoted(rest)
-        if quoted is None:
+        value = _unquote(rest)
+        if value is None:
             return Fault(
                 number,
                 f"the value of {name} begins with a quote and does not end with it",
                 "put all of the value between two quotes, or none of it",
             )
-        return Line(number, name, quoted, quoted)
+        return Line(number, name, value, value)
     if re.search(r"(?<!\\)(\\\\)*\\$", rest):
         return Fault(
             number,
@@ -128,8 +128,8 @@ def _parse_line(number: int, text: str) -> Line | Fault:
     return Line(number, name, rest, re.sub(r"\\(.)", r"\1", rest))
 
 
-def _unquoted(text: str) -> str | None:
-    """A value between quotes; None if there is more, or the closing one is missing."""
+def _unquote(text: str) -> str | None:
+    """The value between quotes; None if text follows, or the closing quote is missing."""
     if single := re.fullmatch(r"'([^']*)'", text):
         return single[1]
     if double := re.fullmatch(r'"((?:[^"\\]|\\.)*)"', text):
@@ -138,15 +138,15 @@ def _unquoted(text: str) -> str | None:
 
 
 def has_control(value: str) -> bool:
-    """Whether a character is in a value that no setting has and no other program reads: NUL, escapes, line ends."""
+    """Whether a value has a character that no setting may have: NUL, an escape, a line end."""
     return bool(_CONTROL.search(value))
 
 
 def quote_value(value: str) -> str:
-    """A value as it stands in a file, so that everybody reads the same.
+    """A value as written in a file, so that every program reads it the same way.
 
     Raises:
-        Invalid: no line can hold it.
+        Invalid: a line cannot contain it.
     """
     if has_control(value):
         raise Invalid("a value of several lines or with control characters", "say it again without them")
@@ -158,15 +158,17 @@ def quote_value(value: str) -> str:
 
 
 def replace_values(text: str, values: Mapping[str, str]) -> str:
-    """The text of a file with some settings changed or added, and every other line as it is."""
-    left = dict(values)
-    now = {line.number: line for line in parse(text.removeprefix("\ufeff"))[0]}
+    """The text of a file with some settings changed or added, and every other line unchanged."""
+    missing = dict(values)
+    current = {line.number: line for line in parse(text.removeprefix("\ufeff"))[0]}
     lines = []
-    whole = re.sub(rf"(?:{_END.pattern})\Z", "", text)
-    for number, raw in enumerate(_END.split(whole) if text else [], 1):
-        line = now.get(number)
+    content = re.sub(rf"(?:{_END.pattern})\Z", "", text)
+    for number, line_text in enumerate(_END.split(content) if text else [], 1):
+        line = current.get(number)
         changes = line is not None and line.name in values and line.value != values[line.name]
-        lines.append(f"{line.name}={quote_value(values[line.name])}" if line and changes else raw)
+        lines.append(f"{line.name}={quote_value(values[line.name])}" if line and changes else line_text)
         if line is not None:
-            left.pop(line.name, None)
-    return "".join(f"{line}\n" for line in [*lines, *(f"{name}={quote_value(value)}" for name, value in left.items())])
+            missing.pop(line.name, None)
+    return "".join(
+        f"{line}\n" for line in [*lines, *(f"{name}={quote_value(value)}" for name, value in missing.items())]
+    )

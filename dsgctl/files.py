@@ -1,7 +1,7 @@
-"""Writes files for all of dsgctl, and reads those that somebody else has named: never through a planted link.
+"""Writes files, and reads files that another person named, without following a planted symbolic link.
 
-A program that root runs in a directory of somebody else's must not write where a symbolic link there points to.
-Everything here works on the directory as it was opened, and creates new names only (O_EXCL, O_NOFOLLOW).
+A program that root runs in another user's directory must not write through a symbolic link there. The functions work on
+the directory that they opened, and create new names only (O_EXCL, O_NOFOLLOW).
 """
 
 import errno
@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
-SETTINGS_MODE: Final = 0o640  # of settings and secrets: for root, and the group of the service's user
+SETTINGS_MODE: Final = 0o640  # of settings and secrets: readable by root and the group of the service's user
 
 
 def write_file(
@@ -27,44 +27,44 @@ def write_file(
     sha256: str | None = None,
     durable: bool = True,
 ) -> None:
-    """Write a whole file: under its name there is the former one, or none, until the new one is complete.
+    """Write a file. Until it is complete, its name has the former file, or none.
 
     Args:
         owner: user and group id; None for those of the process.
-        replace: put it into the place of what has this name; a symbolic link is replaced, and not followed.
-        sha256: what is read back must have this hash.
-        durable: wait until it is on the disk.
+        replace: replace what has this name; a symbolic link is replaced, not followed.
+        sha256: the hash that the written file must have when it is read back.
+        durable: wait until the file is on the disk.
 
     Raises:
         FileExistsError: something has this name, and ``replace`` is False.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    arriving = f".{path.name}.{secrets.token_hex(8)}.part"
+    partial = f".{path.name}.{secrets.token_hex(8)}.part"
     try:
         if not replace and _exists(path.name, directory):  # before anything is written
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        _create(arriving, directory, content, mode, owner, durable=durable)
-        if sha256 is not None and _hash(arriving, directory) != sha256:
-            raise OSError(errno.EIO, "what arrived is not what was sent", str(path))
+        _create(partial, directory, content, mode, owner, durable=durable)
+        if sha256 is not None and _hash(partial, directory) != sha256:
+            raise OSError(errno.EIO, "the written file differs from what was sent", str(path))
         if replace:
-            os.rename(arriving, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.rename(partial, path.name, src_dir_fd=directory, dst_dir_fd=directory)
         else:
-            _publish(arriving, path.name, directory)
+            _publish(partial, path.name, directory)
         if durable:
             os.fsync(directory)
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(arriving, dir_fd=directory)
+            os.unlink(partial, dir_fd=directory)
         os.close(directory)
 
 
 def create_empty(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Make an empty file; of several who try at once, one succeeds.
+    """Create an empty file. Of several processes that try at once, one succeeds.
 
     Raises:
-        FileExistsError: something has this name, be it a symbolic link that leads nowhere.
-        OSError: it cannot be made.
+        FileExistsError: something has this name, even a symbolic link that leads nowhere.
+        OSError: the file cannot be created.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -74,11 +74,11 @@ def create_empty(path: Path, *, mode: int, owner: tuple[int, int] | None = None)
 
 
 def open_below(directory: Path, name: str) -> BinaryIO:
-    """Open a regular file below a directory for reading, by a name that somebody else wrote.
+    """Open a regular file below a directory for reading, by a name that another person wrote.
 
     Raises:
         PermissionError: the name is absolute, leads out of the directory (``..``), or goes through a symbolic link.
-        OSError: it is not there, cannot be read, or is no regular file.
+        OSError: it does not exist, cannot be read, or is not a regular file.
     """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:
@@ -86,7 +86,7 @@ def open_below(directory: Path, name: str) -> BinaryIO:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for number, part in enumerate(parts, 1):
-            # Without O_NONBLOCK the opening of a pipe would wait for its other end.
+            # Without O_NONBLOCK, opening a pipe would wait for its other end.
             kind = os.O_DIRECTORY if number < len(parts) else os.O_NONBLOCK
             try:
                 below = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=descriptor)
@@ -104,10 +104,10 @@ def open_below(directory: Path, name: str) -> BinaryIO:
 
 
 def describe_kind(path: Path) -> str:
-    """What has this name, in words: ``a directory``; empty for a regular file.
+    """The kind of a file in words, such as ``a directory``; empty for a regular file.
 
     Raises:
-        OSError: nothing has it, or it cannot be looked at.
+        OSError: it does not exist, or cannot be examined.
     """
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
@@ -168,14 +168,14 @@ def _create(
             os.fsync(target.fileno())
 
 
-def _publish(arriving: str, name: str, directory: int) -> None:
-    """Give a file its name, unless something has it: a hard link, unlike renaming, fails then."""
+def _publish(partial: str, name: str, directory: int) -> None:
+    """Give a file its name, unless it is taken: unlike renaming, creating a hard link fails then."""
     try:
-        os.link(arriving, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        os.link(partial, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        os.rename(arriving, name, src_dir_fd=directory, dst_dir_fd=directory)  # a file system without hard links
+        os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)  # a file system without hard links
 
 
 def _hash(name: str, directory: int) -> str:

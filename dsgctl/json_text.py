@@ -1,6 +1,6 @@
-"""Reads JSON (RFC 8259): the one reader of dsgctl, for files of others, settings and bundles alike.
+"""Reads JSON (RFC 8259). Every JSON document that dsgctl reads goes through this module.
 
-Python's own reader takes what is not JSON (NaN) or cannot be kept (numbers beyond 64 bits, half a surrogate pair),
+Python's own reader accepts what is not JSON (NaN) or cannot be stored (numbers beyond 64 bits, half a surrogate pair),
 lets the last of two equal names win, and raises four kinds of exceptions. This one raises one kind.
 """
 
@@ -10,16 +10,16 @@ from typing import Any, NoReturn, TypeVar
 
 _Value = TypeVar("_Value")
 
-_LARGEST = 2**63 - 1  # what SQLite, and most other programs, can hold
+_LARGEST = 2**63 - 1  # the largest number of SQLite and of most other programs
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_SHOWN = 40  # characters of a name or a number in a message
+_MOST_QUOTED = 40  # characters of a name or a number in a message
 
 
 class NotJson(ValueError):
     """The text is not JSON, or means different things to different readers.
 
     Attributes:
-        line: where; 0 if that is not known.
+        line: the number of the line; 0 if it is not known.
     """
 
     def __init__(self, problem: str, line: int = 0) -> None:
@@ -32,7 +32,7 @@ def parse(text: str | bytes, *, half_characters: bool = False) -> Any:
 
     Args:
         text: bytes are UTF-8, with or without a byte order mark.
-        half_characters: let half a surrogate pair through, for callers that look at each text themselves.
+        half_characters: accept half a surrogate pair, for callers that check each text themselves.
 
     Raises:
         NotJson: it is not UTF-8 or not JSON, is nested too deep, has a name twice in one object, a number that
@@ -43,8 +43,8 @@ def parse(text: str | bytes, *, half_characters: bool = False) -> Any:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        what = "empty" if not text.strip() else f"not JSON, or cut off ({error.msg})"
-        raise NotJson(what, error.lineno) from None
+        problem = "empty" if not text.strip() else f"not JSON, or cut off ({error.msg})"
+        raise NotJson(problem, error.lineno) from None
     except RecursionError:
         raise NotJson("it is nested too deep") from None
     if not half_characters and _SURROGATE.search(text):
@@ -53,19 +53,19 @@ def parse(text: str | bytes, *, half_characters: bool = False) -> Any:
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """The same, of a document that is an object.
+    """The same for a document that must be an object.
 
     Raises:
-        NotJson: as `parse`, or it is another value.
+        NotJson: as `parse`, or the value is not an object.
     """
     value = parse(text)
     if not isinstance(value, dict):
-        raise NotJson(f"it is {_KINDS[type(value)]} of JSON, and no object")
+        raise NotJson(f"it is {_KINDS[type(value)]} and not an object")
     return value
 
 
 def read_member(holder: Any, name: str, kind: type[_Value]) -> _Value:
-    """A member of an object that must be there and of this type; True and False are not int.
+    """The member of an object, which must exist and be of this type. True and False are not int.
 
     Raises:
         NotJson: ``holder`` is not an object, or has no such member.
@@ -89,29 +89,29 @@ def _decode(content: bytes) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        seen: set[str] = set()
+        names: set[str] = set()
         for name, _ in pairs:
-            if name in seen:
-                raise NotJson(f"{_short(name)} stands twice in one object")
-            seen.add(name)
+            if name in names:
+                raise NotJson(f"{_shorten(name)} stands twice in one object")
+            names.add(name)
     return members
 
 
 def _integer(digits: str) -> int:
-    # Checked by length first: Python refuses to convert thousands of digits.
+    # The length first: Python refuses to convert thousands of digits.
     if len(digits) <= 20 and -_LARGEST - 1 <= (number := int(digits)) <= _LARGEST:
         return number
-    raise NotJson(f"the number {_short(digits)} is larger than 64 bits can hold")
+    raise NotJson(f"the number {_shorten(digits)} is larger than 64 bits can hold")
 
 
 def _fraction(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise NotJson(f"the number {_short(digits)} is larger than 64 bits can hold")
+        raise NotJson(f"the number {_shorten(digits)} is larger than 64 bits can hold")
     return number
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise NotJson(f"{name} is not JSON")
 
 
@@ -124,12 +124,12 @@ def _refuse_half_characters(value: Any) -> None:
         raise NotJson("it is nested too deep") from None
 
 
-def _short(text: str) -> str:
-    cut = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+def _shorten(text: str) -> str:
+    cut = text if len(text) <= _MOST_QUOTED else text[: _MOST_QUOTED - 3] + "..."
     return ascii(cut) if not cut.isprintable() else f"'{cut}'"
 
 
-# Made once: json.loads with options would make one for every document.
+# Built once: json.loads with options would build one for every document.
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_refuse_constant
 )

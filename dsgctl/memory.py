@@ -1,4 +1,4 @@
-"""Keeps what is in a process's memory out of files: tokens, keys and the settings' secrets are there."""
+"""Keeps a process's memory, which contains tokens, keys and other secrets, out of files."""
 
 import resource
 
@@ -6,12 +6,12 @@ _PR_SET_DUMPABLE = 4  # https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2c
 
 
 def forbid_core_dumps() -> None:
-    """Leave no core behind, whatever kills this process. Called before the first secret is read."""
+    """Write no core file, whatever kills this process. Call it before the first secret is read."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # for children too
-    # Not at the top: `dsgctl --help` needs none of it.
+    # Imported here: `dsgctl --help` does not need it.
     import ctypes
 
-    # A core that goes to a program (core_pattern with |) is made whatever the limit says.
+    # A core that is piped to a program (core_pattern with |) is written whatever the limit is.
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:  # it is Linux
+    if prctl is not None:  # on Linux
         prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

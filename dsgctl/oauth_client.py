@@ -1,4 +1,4 @@
-"""The OAuth client that signs people in, as the provider's console gives it."""
+"""The OAuth client that signs people in, from the file of the provider's console."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ CALLBACK_PATH = "/accounts/google/login/callback/"  # the redirect URI on this s
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """Our registration at the provider."""
+    """This gateway's registration at the provider."""
 
     id: str
     secret: str
@@ -21,7 +21,7 @@ def read_oauth_client(path: Path) -> OAuthClient:
     """The client in the JSON file that Google offers for download.
 
     Raises:
-        Invalid: it is not such a file.
+        Invalid: the file cannot be read, or is another file.
     """
     try:
         document = parse(path.read_bytes())

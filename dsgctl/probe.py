@@ -1,7 +1,7 @@
-"""How ``dsgctl doctor`` asks a server, through everything in front of it, which client address it sees.
+"""The proof with which ``dsgctl doctor`` asks a server, through its proxies, which client address it sees.
 
-``GET /health`` tells it to whoever holds a signing key, in a header that is good for a minute. The answer has nothing
-but what the asker and the proxy sent.
+``GET /health`` reports the address to a request that a signing key signed within the last minute. The response contains
+only what the client and the proxies sent.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ SECONDS = 60
 
 
 def sign(keys: Sequence[str], at: datetime) -> str:
-    """The header's value, by the first key."""
+    """The value of the header, signed with the first key."""
     moment = str(int(at.timestamp()))
     return f"{moment}.{_signature(keys[0], moment)}"
 

@@ -1,33 +1,33 @@
-"""Which release this is: the version, and the commit that it was made of, so that no two are taken for one."""
+"""The release: its version, and the commit that it was built from, which tells two builds of a version apart."""
 
 import re
 from pathlib import Path
 
 VERSION = "0.1.0"
-# The commit of a wheel, which setup.py writes, and of a tarball, where git puts it in (.gitattributes, export-subst).
+# The commit, which setup.py writes into a wheel, and git into a tarball (.gitattributes, export-subst).
 COMMIT_FILE = Path(__file__).with_name("COMMIT")
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def find_commit(root: Path = COMMIT_FILE.parent.parent) -> str | None:
-    """The commit of the programs below ``root``; None where nobody wrote it down.
+    """The commit of the programs below ``root``; None if it is not recorded.
 
-    Read without git, which a server need not have, and which refuses a checkout of another user.
+    It is read without git, which a server need not have, and which refuses another user's checkout.
     """
     try:
-        written = (root / "dsgctl" / "COMMIT").read_text(encoding="ascii").strip()
+        commit = (root / "dsgctl" / "COMMIT").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
-        written = ""
-    if _COMMIT.fullmatch(written):
-        return written
+        commit = ""
+    if _COMMIT.fullmatch(commit):
+        return commit
     try:
-        return _head(root / ".git") if (root / "pyproject.toml").exists() else None
+        return _read_head(root / ".git") if (root / "pyproject.toml").exists() else None
     except (OSError, ValueError):
         return None
 
 
-def _head(git: Path) -> str | None:
-    """https://git-scm.com/docs/gitrepository-layout: HEAD, also of a worktree, whose refs are kept elsewhere."""
+def _read_head(git: Path) -> str | None:
+    """The commit that HEAD names (https://git-scm.com/docs/gitrepository-layout), in a worktree too."""
     if git.is_file():
         git = (git.parent / git.read_text().removeprefix("gitdir:").strip()).resolve()
     head = (git / "HEAD").read_text().strip()
@@ -35,11 +35,11 @@ def _head(git: Path) -> str | None:
         return head
     name = head.removeprefix("ref:").strip()
     common = git / "commondir"
-    places = [git, *([(git / common.read_text().strip()).resolve()] if common.exists() else [])]
-    for place in places:
-        if (place / name).exists():
-            return (place / name).read_text().strip()
-        packed = place / "packed-refs"
+    directories = [git, *([(git / common.read_text().strip()).resolve()] if common.exists() else [])]
+    for directory in directories:
+        if (directory / name).exists():
+            return (directory / name).read_text().strip()
+        packed = directory / "packed-refs"
         for line in packed.read_text().splitlines() if packed.exists() else []:
             if line.endswith(f" {name}"):
                 return line.split()[0]

@@ -75,7 +75,7 @@ def read_settings(environment: Mapping[str, str], named_file: str | None = None)
         problems.append(Problem((), error.message, error.hint))
     if text is not None:
         lines, faults = env_file.parse(text)
-        problems += [Problem((), f"{path}, line {fault.number}: {fault.what}", fault.hint) for fault in faults]
+        problems += [Problem((), f"{path}, line {fault.number}: {fault.problem}", fault.hint) for fault in faults]
     problems += [_describe_control(line, path) for line in lines if env_file.has_control(line.value)]
     in_file = {line.name: line for line in lines if not env_file.has_control(line.value)}
     # An empty variable sets nothing, as in most programs: it does not hide the file's value.

@@ -1,6 +1,6 @@
-"""The manual: one Markdown page a topic, in this directory; ``dsgctl help`` shows them.
+"""The manual: one Markdown page for each topic, in this directory. ``dsgctl help`` shows them.
 
-A page begins with its title and one line that says what it is for, and ends with the section "Read next".
+A page begins with its title and a line that says what it is for, and ends with the section "Read next".
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The tables as peewee sees them, to build queries from; the truth is migrations/*.sql.
+"""The tables as peewee models, to build queries from. The schema itself is in migrations/*.sql.
 
 The models are bound to no database: a `Database` runs the queries.
 """
@@ -20,14 +20,14 @@ from peewee import (
 
 MAX_NUMBER = 2**63 - 1  # the largest that a column can hold
 
-# A moment as the tables keep it: UTC, one width, so that text compares as time does.
+# A moment as it is stored: UTC and of one width, so that text compares as time does.
 UtcTime = str
 
 
-@lru_cache(maxsize=256)  # one change has one moment, which stands in many rows
+@lru_cache(maxsize=256)  # one change writes the same moment into many rows
 def utc_text(moment: datetime) -> UtcTime:
     """``2026-11-22T23:54:12.913780Z`` for an aware datetime of any zone."""
-    # Not strftime: some fill up a year below 1000 and some do not.
+    # Not strftime: whether it pads a year below 1000 depends on the platform.
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -37,7 +37,7 @@ def utc_datetime(text: UtcTime) -> datetime:
 
 
 class TimeField(TextField):
-    """An aware datetime, kept as `utc_text`."""
+    """An aware datetime, stored as `utc_text`."""
 
     def db_value(self, value: Any) -> Any:
         return utc_text(value) if isinstance(value, datetime) else value
@@ -47,14 +47,14 @@ class TimeField(TextField):
 
 
 class FlagField(BooleanField):
-    """A bool, kept as 0 or 1: apsw does not write Python's bool into a STRICT column."""
+    """A bool, stored as 0 or 1: apsw does not write Python's bool into a STRICT column."""
 
     def db_value(self, value: Any) -> Any:
         return None if value is None else int(bool(value))
 
 
 def _reference(table: Any, column: str, *, null: bool = False, primary_key: bool = False) -> ForeignKeyField:
-    # lazy_load=False: reading `grant.dataset` must never start a query of its own.
+    # lazy_load=False: `grant.dataset` must never run a query.
     return ForeignKeyField(table, column_name=column, null=null, primary_key=primary_key, lazy_load=False)
 
 
@@ -83,14 +83,14 @@ class Principal(_Table):
     parent_id: int | None
     created = TimeField()
     created_by = TextField()
-    seen_email = TextField(null=True)  # what the provider calls the person, if that is another address
+    seen_email = TextField(null=True)  # the email that the provider reports, if it differs
 
     class Meta:
         table_name = "principals"
 
     @property
     def label(self) -> str:
-        """What people call it: a user's email, a service account's slug."""
+        """The name in messages: a user's email, a service account's slug."""
         return self.email or self.slug
 
 
@@ -123,7 +123,7 @@ class Membership(_Table):
 
 
 class DelegatedMember(_Table):
-    """A membership that somebody who leads the group gave; its columns are that one's key."""
+    """A membership that a leader of the group added through --as; the columns are the key of the membership."""
 
     principal_id = IntegerField()
     group_id = IntegerField()
@@ -139,7 +139,7 @@ class Dataset(_Table):
     name = TextField()
     description = TextField(default="")
     access = TextField(default="closed")
-    own_terms_id = IntegerField(null=True)  # terms refer to datasets too: one side is a plain id
+    own_terms_id = IntegerField(null=True)  # a plain id: terms refer to datasets, and peewee allows no cycle
     created = TimeField()
 
     class Meta:
@@ -211,7 +211,7 @@ class Grant(_Table):
     granted_by = TextField()
     created = TimeField()
     expires = TimeField(null=True)
-    delegate_id = IntegerField(null=True)  # who gave it through --as; a plain id: joins of principals are by subject
+    delegate_id = IntegerField(null=True)  # who added it through --as; a plain id: principals are joined by subject
 
     class Meta:
         table_name = "grants"

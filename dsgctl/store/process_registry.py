@@ -1,4 +1,4 @@
-"""What each server process tells of itself: a small file beside the database, written now and then."""
+"""The status that each server process reports, in a small file beside the database."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from dsgctl.files import write_file
 from dsgctl.json_text import NotJson, parse, read_member
 
-SILENT = 60.0  # seconds after which a server that tells nothing more is gone, and another has its number
+SILENT = 60.0  # seconds after which a server that reports nothing has ended, and its pid may be another process's
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class Process:
     """One running dsgserve.
 
     Attributes:
-        started, told: seconds since 1970.
-        version: the release that it runs; see release.py.
+        version: its release; see release.py.
+        started, reported_at: seconds since 1970.
+        counts: numbers by name, since it started; see dsgserve/process/metrics.py.
         listening: its sockets, ``unix:PATH`` or ``HOST:PORT``.
-        counts: by name, since it started; see dsgserve/process/metrics.py.
     """
 
     pid: int
@@ -31,13 +31,13 @@ class Process:
 
 
 def report(database: Path, process: Process) -> None:
-    """Write what a process tells; whoever reads meanwhile sees the former or the new."""
+    """Write the status of a process, replacing its former one. A reader sees one of the two, never a part."""
     content = json.dumps(asdict(process)).encode()
     write_file(_path(database, process.pid), content, mode=0o644, replace=True, durable=False)
 
 
 def forget(database: Path, pid: int) -> None:
-    """A process that ended well tells nothing more."""
+    """Remove the status of a process that ends."""
     _path(database, pid).unlink(missing_ok=True)
 
 
@@ -52,7 +52,7 @@ def list_running(database: Path, *, now: float) -> list[Process]:
         try:
             process = _read(path)
         except (OSError, NotJson):
-            continue  # it ends, or is of another release
+            continue  # the process is ending, or has another release
         if now - process.reported_at < SILENT and _is_alive(process.pid):
             running.append(process)
     return sorted(running, key=lambda process: process.started)
@@ -62,14 +62,14 @@ def _read(path: Path) -> Process:
     """Raises:
     OSError, NotJson: there is no such file, or it is not of this form.
     """
-    told = parse(path.read_bytes())
-    counts = {name: count for name, count in read_member(told, "counts", dict).items() if type(count) is int}
-    listening = told.get("listening") or []  # a release that does not tell it may run beside this one
+    report = parse(path.read_bytes())
+    counts = {name: count for name, count in read_member(report, "counts", dict).items() if type(count) is int}
+    listening = report.get("listening") or []  # an older release, which does not report it, may still run
     return Process(
-        pid=read_member(told, "pid", int),
-        version=read_member(told, "version", str),
-        started=read_member(told, "started", float),
-        reported_at=read_member(told, "reported_at", float),
+        pid=read_member(report, "pid", int),
+        version=read_member(report, "version", str),
+        started=read_member(report, "started", float),
+        reported_at=read_member(report, "reported_at", float),
         counts=counts,
         listening=tuple(address for address in listening if isinstance(address, str)),
     )

@@ -1,7 +1,7 @@
-"""peewee, which builds the queries. Everything outside this package imports it from here.
+"""peewee, which builds the queries. Modules outside this package import it from here.
 
-peewee imports every database driver that is installed, and psycopg and pymysql take three times as long as peewee
-itself. Here it is imported without them; what needs a driver imports it (importers/middle_auth/drivers.py).
+peewee imports every installed database driver, and psycopg and pymysql take three times as long as peewee itself. Here
+it is imported without them. A module that needs a driver imports it itself (importers/middle_auth/drivers.py).
 """
 
 import importlib

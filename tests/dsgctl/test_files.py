@@ -58,7 +58,7 @@ def test_what_is_written_is_whole_or_not_there(place: Path) -> None:
     (place / "file").write_text("before")
     with pytest.raises(OSError, match="the disk is gone"):
         write_file(place / "file", Broken(), replace=True)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="what arrived is not what was sent"):
+    with pytest.raises(OSError, match="the written file differs from what was sent"):
         write_file(place / "file", b"new", replace=True, sha256="00")
     assert (place / "file").read_text() == "before"
     assert [entry.name for entry in place.iterdir()] == ["file"]

@@ -99,7 +99,7 @@ def test_the_line_is_named() -> None:
     ],
 )
 def test_an_object_is_no_other_value(text: str, kind: str) -> None:
-    with pytest.raises(NotJson, match=f"it is {kind} of JSON, and no object"):
+    with pytest.raises(NotJson, match=f"it is {kind} and not an object"):
         parse_object(text)
 
 

@@ -99,7 +99,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     # The service's user can read all of that, and write what it must.
     said = as_somebody(
         "config = load({}, path)\n"
-        "print(read_client(config.client_credentials).id, len(read_recipients(config.backup_recipients)))\n"
+        "print(read_oauth_client(config.client_credentials).id, len(read_recipients(config.backup_recipients)))\n"
         "database = open_current(config.database)\n"
         "with change(database, 'os:dsg') as opened:\n"
         "    users.set_attributes(opened, 'ada@example.org', name='Ada')\n"
@@ -107,7 +107,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
         settings,
         needs="import encodings.utf_8_sig, pyrage\n"
         "from dsgctl.operations.backup.encryption import read_recipients; from dsgctl.settings import load\n"
-        "from dsgctl.oauth_client import read_client; from dsgctl.core import delegated_grants",
+        "from dsgctl.oauth_client import read_oauth_client; from dsgctl.core import delegated_grants",
     )
     assert said == "i 1\n"
     server = subprocess.Popen(

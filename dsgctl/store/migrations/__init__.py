@@ -1,6 +1,6 @@
-"""The numbered steps from an empty file to the schema that this program knows.
+"""The numbered steps from an empty file to the current schema.
 
-A step is a file ``NNNN_name.sql`` beside this one; it is never changed once released.
+A step is a file ``NNNN_name.sql`` in this directory. It is never changed once released.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Migration:
 
 def list_migrations() -> list[Migration]:
     """Every migration of this program, in order."""
-    found = []
+    migrations = []
     for entry in resources.files(__name__).iterdir():
         number, _, name = entry.name.removesuffix(".sql").partition("_")
         if entry.name.endswith(".sql"):
-            found.append(Migration(int(number), name, entry.read_text(encoding="utf-8")))
-    return sorted(found, key=lambda migration: migration.number)
+            migrations.append(Migration(int(number), name, entry.read_text(encoding="utf-8")))
+    return sorted(migrations, key=lambda migration: migration.number)
 
 
 def schema_number(database: Database) -> int:
@@ -40,36 +40,36 @@ def schema_number(database: Database) -> int:
 
 
 def schema_problems(database: Database) -> list[str]:
-    """How the tables, indexes, triggers and views of a database differ from those that our migrations make.
+    """How the tables, indexes, triggers and views of a database differ from those that the migrations create.
 
-    A trigger that somebody has added would act with every change, and a view can stand in a table's place.
+    An added trigger would act on every change, and a view can replace a table.
 
     Returns:
-        What is too much, missing or otherwise, each in words; empty for the schema of this or an earlier release.
+        What is added, missing or changed, each in words; empty for the schema of this or an earlier release.
     """
     with database.translate_errors():
         schema = read_schema(database.connection())
     if not schema:
         return []
     steps = list_migrations()
-    # Whether the number can be believed, and read at all: see the table first.
+    # Without this table the number of the schema can be neither read nor trusted.
     if schema.get(("table", "migrations")) != build_schema([steps[0].sql])["table", "migrations"]:
         return ["the table migrations is not that of this program"]
-    rows = [(number, name) for number, name in database.read("SELECT number, name FROM migrations ORDER BY number")]
-    if rows != [(step.number, step.name) for step in steps[: len(rows)]]:
+    applied = [(number, name) for number, name in database.read("SELECT number, name FROM migrations ORDER BY number")]
+    if applied != [(step.number, step.name) for step in steps[: len(applied)]]:
         return ["its migrations are not those of this program"]
-    return list_differences(schema, build_schema([step.sql for step in steps[: len(rows)]]))
+    return list_differences(schema, build_schema([step.sql for step in steps[: len(applied)]]))
 
 
-# One file name per migration; kept beside the files so that a start need not list a directory.
+# The number of the last migration, written here so that a start need not list the directory.
 LATEST = 9
 
 
 def open_current(path: str | Path, *, read_only: bool = False) -> SqliteDatabase:
-    """Open a database whose schema is exactly the one that this program knows.
+    """Open a database whose schema is the latest.
 
     Raises:
-        StoreError: the file is missing, foreign, or its schema is older or newer.
+        StoreError: the file is missing or another program's, or its schema is older or newer.
     """
     database = SqliteDatabase(path, read_only=read_only)
     try:
@@ -88,10 +88,10 @@ def open_current(path: str | Path, *, read_only: bool = False) -> SqliteDatabase
 
 
 def require_latest(database: Database) -> None:
-    """For who has had a database open for long: refuse it once another release has changed its schema.
+    """Refuse an open database whose schema another release has changed meanwhile.
 
     Raises:
-        StoreError: it has.
+        StoreError: its schema is no longer the latest.
     """
     number = schema_number(database)
     if number != LATEST:
@@ -101,9 +101,10 @@ def require_latest(database: Database) -> None:
 
 
 def copy_before_migration(path: Path, now: UtcTime) -> Path | None:
-    """Copy a database that `migrate` is about to change. Returns the copy; None if there is nothing to change.
+    """Copy a database that `migrate` is about to change, for the way back: stop its users, and put the copy in place.
 
-    The way back: stop what uses the database, and put the copy into its place.
+    Returns:
+        The path of the copy; None if there is nothing to migrate.
     """
     if not path.exists():
         return None
@@ -113,17 +114,17 @@ def copy_before_migration(path: Path, now: UtcTime) -> Path | None:
         number = schema_number(database)
         if number in (0, LATEST):
             return None
-        former = path.with_name(f"{path.name}.schema-{number}-{now[:19].replace('-', '').replace(':', '')}Z")
-        write_private_copy(database, former)
-        return former
+        copy = path.with_name(f"{path.name}.schema-{number}-{now[:19].replace('-', '').replace(':', '')}Z")
+        write_private_copy(database, copy)
+        return copy
     finally:
         database.close()
 
 
 def migrate(path: str | Path, *, now: UtcTime) -> list[Migration]:
-    """Create the database if there is none, and bring it to the latest schema.
+    """Create the database if there is none, and upgrade it to the latest schema.
 
-    All steps run in one transaction: afterwards the schema is the latest or the old one.
+    All steps run in one transaction: either all of them succeed, or the schema stays the old one.
 
     Returns:
         The migrations that ran; empty if there was nothing to do.
@@ -134,14 +135,14 @@ def migrate(path: str | Path, *, now: UtcTime) -> list[Migration]:
         _refuse_newer(database)
         database.enable_wal()
         with database.transaction():
-            done = schema_number(database)
-            todo = [migration for migration in list_migrations() if migration.number > done]
-            for migration in todo:
+            number = schema_number(database)
+            missing = [migration for migration in list_migrations() if migration.number > number]
+            for migration in missing:
                 database.script(migration.sql)
                 database.script(
                     f"INSERT INTO migrations VALUES ({migration.number}, '{migration.name}', '{now}')"  # noqa: S608
                 )
-        return todo
+        return missing
     finally:
         database.close()
 

@@ -1,4 +1,4 @@
-"""SQL that an operator types, through our own SQLite: the host's may corrupt a WAL (database.py, MINIMUM_VERSION)."""
+"""SQL that an operator types, run by apsw's SQLite: the host's may corrupt the WAL (database.py, MINIMUM_VERSION)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import apsw
 from dsgctl.store.database import Database
 from dsgctl.store.errors import StoreError
 
-# What only tells of the file or of its schema; the others change how the engine works.
+# Those that only report about the file or its schema; others change how the engine works.
 _PRAGMAS = frozenset(
     {
         "application_id",
@@ -35,13 +35,13 @@ _PRAGMAS = frozenset(
         "table_xinfo",
     }
 )
-_VALUED = frozenset({"application_id", "page_size", "schema_version"})  # with a value, these are set
+_SETTABLE = frozenset({"application_id", "page_size", "schema_version"})  # a value would set them
 _READS = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})
 _WRITES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
 
 
 class BadStatement(StoreError):
-    """What was typed is not SQL, is not for this shell, or breaks a rule of the schema."""
+    """The statement is not SQL, is not allowed in this shell, or breaks a rule of the schema."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class ResultSet:
     """The rows of a statement.
 
     Attributes:
-        columns: their names, each once.
+        columns: their names, made unique: the second ``name`` is ``name:2``.
     """
 
     columns: list[str]
@@ -64,37 +64,38 @@ def is_complete(sql: str) -> bool:
 def run_statements(database: Database, sql: str, *, write: bool) -> list[ResultSet]:
     """Run statements, in the caller's transaction if there is one.
 
-    Only rows are read, and with ``write`` changed: no other file is attached or written, the schema belongs to the
-    migrations, and transactions to the caller.
+    They may read rows, and with ``write`` change them. They may not attach or write another file, change the schema,
+    which belongs to the migrations, or begin and end transactions, which belong to the caller.
 
     Raises:
         BadStatement: a statement cannot be run.
         StoreError: the file cannot be used.
     """
-    answers: list[ResultSet] = []
+    results: list[ResultSet] = []
     names: tuple[str, ...] = ()
-    with database.translate_errors(), _guarded(database.connection(), write=write) as connection:
+    with database.translate_errors(), _restrict(database.connection(), write=write) as connection:
         cursor = connection.cursor()
         for row in cursor.execute(sql):
-            described = tuple(name for name, _ in cursor.get_description())
-            if not answers or described != names:
-                names = described
-                answers.append(ResultSet(_unique_names(names)))
-            answers[-1].rows.append(tuple(value.hex() if isinstance(value, bytes) else value for value in row))
-    return answers
+            row_names = tuple(name for name, _ in cursor.get_description())
+            if not results or row_names != names:
+                names = row_names
+                results.append(ResultSet(_unique_names(names)))
+            results[-1].rows.append(tuple(value.hex() if isinstance(value, bytes) else value for value in row))
+    return results
 
 
 @contextmanager
-def _guarded(connection: apsw.Connection, *, write: bool) -> Iterator[apsw.Connection]:
+def _restrict(connection: apsw.Connection, *, write: bool) -> Iterator[apsw.Connection]:
+    """Inside, the connection refuses what this shell may not do (https://sqlite.org/c3ref/set_authorizer.html)."""
     allowed = _READS | _WRITES if write else _READS
 
     def authorize(operation: int, first: str | None, second: str | None, *_: str | None) -> int:
-        good = operation in allowed
+        is_allowed = operation in allowed
         if operation == apsw.SQLITE_PRAGMA:
-            good = first in _PRAGMAS and (second is None or first not in _VALUED)
+            is_allowed = first in _PRAGMAS and (second is None or first not in _SETTABLE)
         if operation in _WRITES and str(first).startswith("sqlite_"):
-            good = False
-        return apsw.SQLITE_OK if good else apsw.SQLITE_DENY
+            is_allowed = False
+        return apsw.SQLITE_OK if is_allowed else apsw.SQLITE_DENY
 
     connection.authorizer = authorize
     try:
@@ -114,6 +115,6 @@ def _guarded(connection: apsw.Connection, *, write: bool) -> Iterator[apsw.Conne
 def _unique_names(names: tuple[str, ...]) -> list[str]:
     columns: list[str] = []
     for name in names:
-        same = sum(column.split(":")[0] == name for column in columns)
-        columns.append(f"{name}:{same + 1}" if name in columns else name)
+        count = sum(column.split(":")[0] == name for column in columns)
+        columns.append(f"{name}:{count + 1}" if name in columns else name)
     return columns

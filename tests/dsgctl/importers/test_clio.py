@@ -180,7 +180,7 @@ USER = '{"users": {"ada@example.org": %s}, "datasets": {"VNC": {}}}'
 # Files that are refused: their content, and what is said beside their name.
 FILES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "line 1: empty"),
-    "a list": ("[]", "no object"),
+    "a list": ("[]", "not an object"),
     "cut off": ('{"users": {\n"ada@example.org": {"name": "A', "line 2: not JSON, or cut off"),
     "not JSON": ("users: ada", "line 1: not JSON"),
     "a byte of garbage": (b'{"users": {},\n "datasets": {"\xff": {}}}', "line 2: it is not UTF-8 text"),

@@ -76,7 +76,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a byte of garbage": (b'{"ada@example.org":\n "read\xffonly"}', "line 2: it is not UTF-8 text"),
     "of clio-store": (b'{"users": {}, "datasets": {}}', "'users' is not an email address"),
     "5,000 digits": (b'{"a@x.org": ' + b"1" * 5000 + b"}", "authorized.json"),
-    "a list": (b'["ada@example.org"]', "no object"),
+    "a list": (b'["ada@example.org"]', "not an object"),
     "an email that is none": (b'{"a@example.org": "readonly",\n"ada": "readonly"}', "line 2: 'ada' is not an email"),
     "somebody twice": (b'{"a@x.org": "readonly", "a@x.org": "admin"}', "'a@x.org' stands twice"),
 }
