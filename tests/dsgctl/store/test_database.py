@@ -258,7 +258,7 @@ def test_a_reference_to_what_is_not_there_is_told(database: Database, path: Path
 
 FILLS_UP = """
 import sys
-from dsgctl.core import users
+from dsgctl.core import new_users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import open_current
@@ -272,9 +272,9 @@ if size:
 done = 0
 try:
     for done in range(10_000):
-        with begin_change(database, "os:test") as opened:
+        with begin_change(database, "os:test") as change:
             people = [new_users.NewUser(f"u{done}-{n}@x.org", {"notes": "x" * 1000}) for n in range(10)]
-            new_users.add_all(opened, people)
+            new_users.add_all(change, people)
 except StoreError as error:
     print(done, error.message, error.hint, sep="\\n")
 """
