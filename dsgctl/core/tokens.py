@@ -1,9 +1,9 @@
-"""Tokens: made, checked, rotated and revoked here; only their SHA-256 is ever stored."""
+"""Tokens: minted, imported, rotated, revoked and listed here. Only their SHA-256 is stored."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from dsgctl.core import account_status, principals, token_checks, token_format, validation
 from dsgctl.core.change import Change
@@ -13,13 +13,17 @@ from dsgctl.store import Database
 from dsgctl.store.models import Principal, Token
 
 
-def list_hashes(database: Database, of: Collection[int] | None = None) -> Iterator[bytes]:
-    """The stored hashes, whatever became of their tokens; of some principals, or all."""
+def list_hashes(database: Database, principal_ids: Collection[int] | None = None) -> Iterator[bytes]:
+    """The stored hashes, those of tokens that have ended included.
+
+    Args:
+        principal_ids: only the tokens of these principals; None for all.
+    """
     query = Token.select(Token.hash)
-    if of is not None:
-        if not of:
+    if principal_ids is not None:
+        if not principal_ids:
             return iter(())
-        query = query.where(Token.principal.in_(sorted(of)))
+        query = query.where(Token.principal.in_(sorted(principal_ids)))
     return (digest for (digest,) in database.tuples(query))
 
 
@@ -33,11 +37,16 @@ def mint(
 ) -> tuple[Token, str]:
     """Make a token for a user or service account.
 
+    Args:
+        kind: ``api`` or ``login``.
+        expires: the first moment at which it is no longer valid; None for never.
+
     Returns:
-        The row, and the token itself: the only time that it is seen.
+        The row, and the token, which cannot be read again.
 
     Raises:
         Conflict: the account is disabled.
+        Invalid: the description cannot be stored.
     """
     if ended := account_status.find_disabled(change.database, principal):
         raise Conflict(
@@ -51,9 +60,29 @@ def mint(
     return find(change.database, token_id), secret
 
 
+def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> int:
+    row = {"created": change.at, **values, "principal": principal.id, "prefix": token_format.visible_prefix(secret)}
+    token_id = change.database.run(Token.insert(hash=token_format.digest(secret), **row))
+    _record_mint(change, principal, {**row, "id": token_id})
+    return token_id
+
+
+def _record_mint(change: Change, principal: Principal, row: dict[str, Any]) -> None:
+    after = {key: row[key] for key in ("kind", "prefix", "description", "expires")}
+    change.record(
+        "token.mint",
+        f"token:{row['id']} {principals.format_label(principal)}",
+        after={key: value for key, value in after.items() if value},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedToken:
-    """A token of another system, which keeps working here; made by `kept`."""
+    """A token of another system, without the token itself; made by `hash_imported`.
+
+    Attributes:
+        values: more columns of its row: kind, description, created, expires, last_used.
+    """
 
     principal: Principal
     hash: bytes
@@ -71,57 +100,50 @@ def hash_imported(
     expires: datetime | None,
     last_used: datetime | None,
 ) -> ImportedToken:
-    """What `keep_all` takes over; the secret itself is not in it."""
+    """What `import_tokens` needs of a token.
+
+    Raises:
+        Invalid: the description cannot be stored.
+    """
     validation.single_line(description, "description", empty=True)
     values = {"kind": kind, "description": description, "created": created, "expires": expires, "last_used": last_used}
     return ImportedToken(principal, token_format.digest(secret), token_format.visible_prefix(secret), values)
 
 
 def import_token(change: Change, principal: Principal, secret: str, **values: Any) -> bool:
-    """Take over a token of another system, so that it keeps working. Returns whether it is new here.
+    """Import one token, so that it works here too. Returns whether it is new.
 
     Args:
-        values: as in `kept`.
+        values: the other arguments of `hash_imported`.
     """
     return bool(import_tokens(change, [hash_imported(principal, secret, **values)]))
 
 
 def import_tokens(change: Change, tokens: Iterable[ImportedToken]) -> int:
-    """The same as `keep`, many at once, but at most some thousands. One that is here, whatever became of it,
-    stays as it is.
+    """Import tokens, at most some thousands at once. An existing token is left unchanged, even if it was revoked.
 
     Returns:
         How many are new.
     """
-    wanted = {one.hash: one for one in tokens}
-    query = Token.select(Token.hash).where(Token.hash.in_(list(wanted)))
-    there = {bytes(found) for (found,) in change.database.tuples(query)}
-    new = [one for found, one in wanted.items() if found not in there]
+    by_hash = {token.hash: token for token in tokens}
+    query = Token.select(Token.hash).where(Token.hash.in_(list(by_hash)))
+    existing = {bytes(digest) for (digest,) in change.database.tuples(query)}
+    new = [token for digest, token in by_hash.items() if digest not in existing]
     rows: list[dict[str, Any]] = []
-    for number, one in enumerate(new, change.database.next_id(Token)):
-        rows.append({"id": number, "hash": one.hash, "principal": one.principal.id, "prefix": one.prefix, **one.values})
-        _record(change, one.principal, rows[-1])
+    for token_id, token in enumerate(new, change.database.next_id(Token)):
+        row = {"id": token_id, "hash": token.hash, "principal": token.principal.id, "prefix": token.prefix}
+        rows.append(row | token.values)
+        _record_mint(change, token.principal, rows[-1])
     change.database.insert_many(Token, rows)
     return len(new)
 
 
-def _insert(change: Change, principal: Principal, secret: str, **values: Any) -> int:
-    row = {"created": change.at, **values, "principal": principal.id, "prefix": token_format.visible_prefix(secret)}
-    token_id = change.database.run(Token.insert(hash=token_format.digest(secret), **row))
-    _record(change, principal, {**row, "id": token_id})
-    return token_id
-
-
-def _record(change: Change, principal: Principal, row: dict[str, Any]) -> None:
-    after = {key: row[key] for key in ("kind", "prefix", "description", "expires")}
-    change.record(
-        "token.mint",
-        f"token:{row['id']} {principals.format_label(principal)}",
-        after={key: value for key, value in after.items() if value},
-    )
-
-
 def find(database: Database, token_id: int) -> Token:
+    """The token of an id.
+
+    Raises:
+        NotFound: there is none.
+    """
     token = database.first(Token.select().where(Token.id == token_id))
     if token is None:
         raise NotFound(f"there is no token {token_id}", "dsgctl token list")
@@ -129,31 +151,46 @@ def find(database: Database, token_id: int) -> Token:
 
 
 def find_owner(database: Database, token: Token) -> Principal:
+    """The user or service account that a token belongs to."""
     return database.objects(Principal.select().where(Principal.id == token.principal_id))[0]
 
 
 def revoke(change: Change, token_id: int) -> bool:
-    """End a token now: the next request with it is refused. Returns whether it had not ended so before."""
+    """End a token now: the next request with it is refused.
+
+    Returns:
+        Whether anything changed: false if it was revoked before.
+
+    Raises:
+        NotFound: there is no such token.
+    """
     token = find(change.database, token_id)
     if token.revoked is not None:
         return False
     change.database.run(Token.update(revoked=change.at).where(Token.id == token_id))
-    owner = find_owner(change.database, token)
     change.record(
         "token.revoke",
-        f"token:{token_id} {principals.format_label(owner)}",
+        _format_target(change.database, token),
         {"prefix": token.prefix, "description": token.description},
     )
     return True
 
 
+def _format_target(database: Database, token: Token) -> str:
+    return f"token:{token.id} {principals.format_label(find_owner(database, token))}"
+
+
 def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) -> tuple[Token, str]:
     """Make a token like this one, and end this one after ``overlap``.
 
-    The new one lives as long from now as the old one was made to live.
+    The new token is valid for the same time, from now, as the old one was when it was made.
+
+    Returns:
+        As `mint`.
 
     Raises:
-        Conflict: the old one is revoked already.
+        NotFound: there is no such token.
+        Conflict: it is revoked, or the account is disabled.
     """
     old = find(change.database, token_id)
     if old.revoked is not None:
@@ -168,42 +205,60 @@ def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) 
         return token, secret
     end = min(filter(None, (old.expires, change.at + overlap)))
     change.database.run(Token.update(expires=end).where(Token.id == token_id))
-    change.record(
-        "token.set",
-        f"token:{token_id} {principals.format_label(owner)}",
-        {"expires": old.expires},
-        {"expires": end},
-    )
+    change.record("token.set", _format_target(change.database, old), {"expires": old.expires}, {"expires": end})
     return token, secret
 
 
 def prune(change: Change, *, before: datetime) -> int:
-    """Forget tokens that were revoked or expired before a moment. Returns how many."""
-    dead = (Token.revoked < before) | (Token.expires < before)
-    gone = change.database.objects(Token.select().where(dead).order_by(Token.id))
-    for token in gone:
-        owner = find_owner(change.database, token)
+    """Delete the tokens that were revoked or expired before a moment. Returns how many."""
+    ended = (Token.revoked < before) | (Token.expires < before)
+    tokens = change.database.objects(Token.select().where(ended).order_by(Token.id))
+    for token in tokens:
         change.record(
             "token.prune",
-            f"token:{token.id} {principals.format_label(owner)}",
+            _format_target(change.database, token),
             {"prefix": token.prefix, "description": token.description},
         )
-    change.database.run(Token.delete().where(dead))
-    return len(gone)
+    change.database.run(Token.delete().where(ended))
+    return len(tokens)
 
 
 def record_uses(database: Database, uses: dict[int, datetime]) -> None:
-    """Write when tokens were last used: token id -> moment. Not a change of facts: no audit, no revision."""
+    """Write when tokens were last used. This decides nothing, so there is no audit record and no new revision.
+
+    Args:
+        uses: the moments by the ids of the tokens.
+    """
     with database.transaction():
         for token_id, moment in uses.items():
-            newer = Token.last_used.is_null() | (Token.last_used < moment)
-            database.run(Token.update(last_used=moment).where(Token.id == token_id, newer))
+            is_later = Token.last_used.is_null() | (Token.last_used < moment)
+            database.run(Token.update(last_used=moment).where(Token.id == token_id, is_later))
+
+
+class TokenRow(TypedDict):
+    """A row of ``token list``: ``user`` or ``service_account`` is the owner."""
+
+    id: int
+    user: str | None
+    service_account: str | None
+    kind: str
+    prefix: str
+    description: str
+    created: datetime
+    expires: datetime | None
+    last_used: datetime | None
+    revoked: datetime | None
 
 
 def list_tokens(
     database: Database, *, principal: Principal | None = None, at: datetime, ended: bool = False
-) -> Iterator[dict[str, Any]]:
-    """Tokens in the order of their ids; ``ended``: those revoked or expired too."""
+) -> Iterator[TokenRow]:
+    """Tokens, by id.
+
+    Args:
+        principal: only the tokens of this principal.
+        ended: include those that are revoked or have expired.
+    """
     query = (
         Token.select(
             Token.id,
@@ -224,11 +279,32 @@ def list_tokens(
         query = query.where(Token.principal == principal.id)
     if not ended:
         query = query.where(Token.revoked.is_null(), Token.expires.is_null() | (Token.expires > at))
-    return database.rows(query)
+    return database.rows(query, TokenRow)
 
 
-def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
-    """The row of a token, with its state at a moment.
+class DescribedToken(TypedDict):
+    """A token that is stored. ``of`` is the owner; ``state`` is ``valid`` or a `token_checks.TokenError`."""
+
+    id: int
+    of: str
+    state: str
+    kind: str
+    prefix: str
+    description: str
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+
+class UnknownToken(TypedDict):
+    """A token that is not stored; ``state`` says why it is refused."""
+
+    state: str
+
+
+def show(database: Database, token_id: int, at: datetime) -> DescribedToken | UnknownToken:
+    """One token, with its state at a moment.
 
     Raises:
         NotFound: there is no token of this id.
@@ -237,8 +313,8 @@ def show(database: Database, token_id: int, at: datetime) -> dict[str, Any]:
     return describe(token_checks.check(database, PresentedToken(token_id), at))
 
 
-def describe(status: TokenStatus) -> dict[str, Any]:
-    """What may be shown of a token that was checked."""
+def describe(status: TokenStatus) -> DescribedToken | UnknownToken:
+    """What operators may see of a token that was checked."""
     token, owner = status.token, status.principal
     if token is None or owner is None:
         return {"state": str(status.problem)}
