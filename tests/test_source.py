@@ -1,4 +1,4 @@
-"""Rules about the source that no other tool checks: which module prints, what compares text, what imports what."""
+"""Rules about the source that no other tool checks: printing, comparing text, imports, and where a test is."""
 
 import ast
 import re
@@ -212,3 +212,50 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     ):
         imports = {module: names - removable for module, names in imports.items() if module not in removable}
     assert not imports
+
+
+# Tests that belong to no one module of the package whose directory they are in, and their subject.
+SPANNING = {
+    "dsgctl/commands/test_asking.py": "every command that asks before it deletes",
+    "dsgctl/commands/test_bad_input.py": "the arguments of every command",
+    "dsgctl/commands/test_empty.py": "empty values of every option",
+    "dsgctl/commands/test_errors.py": "the exit codes and messages of every command",
+    "dsgctl/commands/test_foreign_names.py": "names from other systems in every command",
+    "dsgctl/commands/test_manual.py": "help.py; test_help.py has the --help texts",
+    "dsgctl/commands/test_nouns.py": "every noun and verb",
+    "dsgctl/commands/test_public_datasets.py": "the warning that several commands give",
+    "dsgctl/commands/test_secrets.py": "every command that shows a secret once",
+    "dsgctl/commands/test_trouble.py": "faults of the database, the settings and the disk, in every command",
+    "dsgctl/core/rules/test_decision_table.py": "the table that the command line and the server are tested with too",
+    "dsgctl/core/test_renamed.py": "users, and the importers that meet a renamed one",
+    "dsgctl/importers/test_any_value.py": "every importer",
+    "dsgctl/importers/test_bad_export.py": "export.py and transfer/, with damaged documents",
+    "dsgctl/importers/test_delegated.py": "every importer, where a delegate gave the same",
+    "dsgctl/store/test_released_schemas.py": "migrations, from every released schema",
+    "dsgctl/store/test_shell_writes.py": "the triggers of the schema",
+    "dsgserve/login/test_logout.py": "logout, in sign_in.py and authentication.py",
+    "dsgserve/test_asked_for.py": "the parameters of every route",
+    "dsgserve/test_attacks.py": "the threat model",
+    "dsgserve/test_bounded_work.py": "the cost of any request",
+}
+
+
+def _has_source(test: Path) -> bool:
+    """Whether a test file is named after a module or package beside it in the source, or after one and a topic.
+
+    A directory can also be named after a module: then its files are the topics. test_PACKAGE.py in the directory of a
+    package tests its __init__.py.
+    """
+    directory = REPOSITORY / test.relative_to(REPOSITORY / "tests").parent
+    name = test.stem.removeprefix("test_")
+    if directory.with_suffix(".py").exists() or name == directory.name:
+        return True
+    words = name.split("_")
+    names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+    return any((directory / f"{name}.py").exists() or (directory / name / "__init__.py").exists() for name in names)
+
+
+def test_a_test_is_where_its_source_is() -> None:
+    tests = [path for room in ("dsgctl", "dsgserve") for path in (REPOSITORY / "tests" / room).rglob("test_*.py")]
+    without = {path.relative_to(REPOSITORY / "tests").as_posix() for path in tests if not _has_source(path)}
+    assert without == SPANNING.keys()
