@@ -26,7 +26,7 @@ def _is_of_dataset(delegate: Delegate, given: Parameters) -> bool:
 
 
 def _of_whole_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return delegate.oversees_some(given["dataset"])
+    return delegate.may_oversee_others(given["dataset"])
 
 
 def _person_on_dataset(delegate: Delegate, given: Parameters) -> bool:
@@ -104,7 +104,7 @@ def require_command(delegate: Delegate, context: click.Context) -> None:
 def _may_run(delegate: Delegate, command: str, given: Parameters) -> bool:
     dataset = given.get("dataset")
     # A dataset that they may not know of is, to them, one that is not there.
-    return (dataset is None or delegate.knows(dataset)) and _ALLOWED[command](delegate, given)
+    return (dataset is None or delegate.may_know(dataset)) and _ALLOWED[command](delegate, given)
 
 
 def may_type(delegate: Delegate, words: list[str]) -> bool:

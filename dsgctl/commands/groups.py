@@ -41,8 +41,8 @@ def show(session: Session, name: str) -> None:
     """Members, leads and grants of a group."""
     record = groups.show(session.database, name)
     if session.delegate is not None:
-        record["grants"] = session.delegate.known_of(record["grants"])
-        record["scoped_grants"] = session.delegate.known_of(record["scoped_grants"])
+        record["grants"] = session.delegate.filter_known(record["grants"])
+        record["scoped_grants"] = session.delegate.filter_known(record["scoped_grants"])
     session.output.one(record, value="name")
 
 

@@ -48,7 +48,7 @@ class Name(click.ParamType[str]):
             names = [name for name in self._list_names(session.database) if name.startswith(incomplete)]
             if session.on_behalf is not None:
                 delegate = session.find_delegate()
-                may_know = {"dataset": delegate.knows, "group": delegate.facts.groups.__contains__}.get(self.name)
+                may_know = {"dataset": delegate.may_know, "group": delegate.snapshot.groups.__contains__}.get(self.name)
                 names = [name for name in names if delegate.manages_gateway or (may_know and may_know(name))]
             return [CompletionItem(_in_bash(name)) for name in names]
         except Exception:

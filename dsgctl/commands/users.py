@@ -77,7 +77,7 @@ def show(session: Session, email: str) -> None:
     record = users.show(session.database, email)
     if session.delegate is not None:
         del record["notes"]  # notes are for operators
-        record["grants"] = session.delegate.known_of(record["grants"])
+        record["grants"] = session.delegate.filter_known(record["grants"])
     session.output.one(record, value="email")
 
 

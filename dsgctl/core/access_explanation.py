@@ -259,7 +259,7 @@ def _next_step(delegate: Delegate, principal: PrincipalSnapshot, decision: Decis
         case Reason.GRANTED:
             return f"dsgctl access show {shlex.quote(delegate.email)}"
         case Reason.NO_GRANT | Reason.GRANT_EXPIRED | Reason.LEVEL_TOO_LOW if not principal.service_account:
-            for scope in (None, *sorted(delegate.facts.leads)):
+            for scope in (None, *sorted(delegate.snapshot.leads)):
                 if delegate.may_give(decision.dataset, permission, scope, principal.id):
                     within = f" --scope {shlex.quote(scope)}" if scope is not None else ""
                     return f"dsgctl grant add {dataset} {permission} --user {who}{within}"

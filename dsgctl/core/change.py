@@ -3,15 +3,32 @@
 `transaction.begin_change` opens one. Whether a delegate may make it is decided by an `Authorizer` (delegation.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from dsgctl.core import audit
 from dsgctl.core.audit import Record, State
 from dsgctl.store import Database
 
 _BATCH = 1000  # audit records held in memory before they are written
+
+
+class VisibleGrant(TypedDict):
+    """What decides whether a delegate may see a grant; every row of `grants.list_grants` is one.
+
+    Attributes:
+        user: the email of the subject, if it is a user.
+        group: the subject, if it is a group.
+        scope: the group that the grant is scoped to.
+    """
+
+    dataset: str
+    version: str | None
+    permission: str
+    user: str | None
+    group: str | None
+    scope: str | None
 
 
 class Authorizer(Protocol):
@@ -34,8 +51,8 @@ class Authorizer(Protocol):
     def administers(self, dataset: str) -> bool:
         """Whether they decide about every grant on this dataset."""
 
-    def may_see(self, grant: Mapping[str, Any]) -> bool:
-        """Whether they may see this grant, by the keys dataset, version, permission, user, group and scope."""
+    def may_see(self, grant: VisibleGrant) -> bool:
+        """Whether they may see this grant."""
 
     def require_grant(
         self,
@@ -87,8 +104,8 @@ class Change:
         """The id of the delegate who gives a grant now (delegated_grants.py); None for operators and gateway admins."""
         return None if self.delegate is None or self.delegate.manages_gateway else self.delegate.principal_id
 
-    def count_grant(self, grant: Mapping[str, Any]) -> None:
-        """Count a grant that ended or was shortened; its keys are those of `Authorizer.may_see`."""
+    def count_grant(self, grant: VisibleGrant) -> None:
+        """Count a grant that ended or was shortened."""
         self.consequences += self.delegate is None or self.delegate.may_see(grant)
 
     def count_member(self, group: str) -> None:

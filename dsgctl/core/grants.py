@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import datasets, delegated_grants, withdrawals
+from dsgctl.core import datasets, delegation_support, withdrawals
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grant_insertion import NewGrant, Source, check_permission, insert
@@ -109,7 +109,7 @@ def add_all(
 
 
 def _last_moment(expires: datetime | None) -> datetime:
-    return expires or delegated_grants.NEVER
+    return expires or delegation_support.NEVER
 
 
 def _earlier(expires: datetime | None, latest: datetime) -> datetime | None:
@@ -132,7 +132,7 @@ def _authorize(change: Change, subject: Subject | None, target: Target) -> datet
         NotAllowed: they may not.
     """
     if change.delegate is None:
-        return delegated_grants.NEVER
+        return delegation_support.NEVER
     ids = (subject.principal_id, subject.group_id) if subject is not None else (None, None)
     return change.delegate.require_grant(target.dataset, target.permission, target.version, target.scope, ids)
 

@@ -472,7 +472,7 @@ def test_what_is_not_given_through_as_costs_two_looks_and_no_more(run: Run, monk
     def fail(*_: object) -> None:
         raise AssertionError("everything was read although nothing was given")
 
-    monkeypatch.setattr(delegated_grants, "_Facts", fail)
+    monkeypatch.setattr(delegated_grants, "Support", fail)
     run(groups.add, "anything")
 
 
