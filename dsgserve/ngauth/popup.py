@@ -85,7 +85,7 @@ def show(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) 
             pending,
             Navigation(here, here, skip),
             title="Terms to accept",
-            lead=f"{viewer} can open a dataset for you once you accept its terms.",
+            lead=f"{viewer} can open a dataset for you once you accept the terms of that dataset.",
         )
     token = sign_user_token(gateway, login, clock.now())
     text = "You can close this window, and continue in the viewer."

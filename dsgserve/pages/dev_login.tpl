@@ -1,7 +1,7 @@
 % # In place of the provider's page, on a developer's own machine.
 % rebase("base.tpl")
-<p>Choose an account. DSG_DEV_LOGIN is set, so this server does not ask a sign-in provider. Use it only to try things out on
-your own machine.</p>
+<p>Choose an account. DSG_DEV_LOGIN is set, so this server does not ask a sign-in provider. Use this setting only on your
+own machine, to try things out.</p>
 <form action="{{callback}}" method="get">
 <input type="hidden" name="state" value="{{state}}">
 % for person in people:

@@ -26,7 +26,7 @@
 <button aria-label="Accept {{entry.name}}">Accept</button>
 % if several:
 <label><input type="checkbox" form="several" name="accept-{{entry.id}}" value="{{entry.proof}}">
-or select, to accept several at once<span class="hidden">: {{entry.name}}</span></label>
+or select it to accept several at once<span class="hidden">: {{entry.name}}</span></label>
 % end
 </form>
 % end

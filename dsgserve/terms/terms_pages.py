@@ -92,7 +92,7 @@ def activate(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     if not pending:
         if target:
             return redirect(target)
-        text = "Thank you. You have accepted all terms."
+        text = "Thank you. There are no more terms to accept."
         return message_page(200, "All done", text, go_to_your_datasets="/")
     navigation = Navigation(here, here, target or "/")
     lead = "You get access to each dataset named here once you accept its terms."
