@@ -4,23 +4,22 @@ Everybody joins the group ``user``, which may view what is public there. A datas
 that the export does not list is made too, closed, as the original's own import does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import datasets, grant_import, groups, validation
-from dsgctl.core.change import Change
+from dsgctl.core import new_users, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.validation import Foreign, quoted
-from dsgctl.importers.engine import people
 from dsgctl.importers.engine.import_run import ImportRun
-from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.importers.engine.json_file import JsonFile
-from dsgctl.importers.engine.people import Emails, RoleHolder
-from dsgctl.importers.engine.report import Progress, Report
+from dsgctl.importers.engine.people import Emails
+from dsgctl.importers.engine.record_importer import RecordImporter, Rows, Step
+from dsgctl.importers.engine.records import Dataset, Group, Membership, Person, PersonGrant, Record
 from dsgctl.importers.engine.row import Damaged, Row, paragraph, words
 
 _EVERYBODY = "user"
@@ -56,7 +55,7 @@ class _Export(JsonFile):
 
 
 @dataclass
-class Importer(BaseImporter):
+class Importer(RecordImporter[ImportRun[_Export]]):
     """Import the JSON of clio-store's export: users with their roles and groups, and datasets.
 
     A global role 'admin' makes an admin; clio_general and clio_write give 'view' and 'edit' on all datasets of the
@@ -66,113 +65,101 @@ class Importer(BaseImporter):
 
     example = "dsgctl import clio clio.json --dry-run"
 
-    def run(
-        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
-    ) -> Report:
-        taking = ImportRun(change, _Export(Path(source)), progress, skip_conflicts)
-        _, new = groups.add(change, _EVERYBODY)
-        taking.count("groups", new)
-        _import_users(taking, _import_datasets(taking))
-        taking.finish()
-        return taking.report
+    def open(self, source: str) -> AbstractContextManager[_Export]:
+        return nullcontext(_Export(Path(source)))
+
+    def read(self, run: ImportRun[_Export]) -> Iterator[Step]:
+        names = _DatasetNames(run)
+        yield from _read_datasets(run, names)
+        yield from _read_users(run, names)
 
 
-class _Datasets:
-    """The datasets of an export, by name.
+class _DatasetNames:
+    """The names of the export's datasets.
 
     Attributes:
-        listed: those that are here now.
+        listed: datasets that are listed and were imported, by name.
     """
 
-    def __init__(self, taking: ImportRun[_Export]) -> None:
-        self._taking = taking
-        self._there = taking.source.content["datasets"]
+    def __init__(self, run: ImportRun[_Export]) -> None:
+        self._run = run
         self.listed: dict[str, Foreign] = {}
         self._unlisted: dict[str, Foreign] = {}
 
-    def add(self, name: Foreign, *, description: str = "") -> None:
-        change = self._taking.change
-        new = datasets.by_name(change.database, name) is None
-        if new:
-            datasets.add(change, name, description=description)
-        self._taking.count("datasets", new)
-
-    def find(self, name: str, row: Row) -> Foreign | None:
-        """The dataset on which a row has a role; None if it was left out.
+    def find(self, name: str, row: Row) -> Generator[Record, None, Foreign | None]:
+        """The dataset on which a row has a role; None if it was left out. Yields an unlisted one as a new record.
 
         Raises:
-            Invalid: the export does not list it, and it cannot be made either.
+            Invalid: the export does not list it, and its name cannot be stored.
         """
-        if name in self._there:
+        if name in self._run.source.content["datasets"]:
             return self.listed.get(name)
         if name not in self._unlisted:
-            called = validation.foreign(name, "dataset name")
-            self.add(called)
-            self._unlisted[name] = called
-            self._taking.remark(f"{row.where}: the export does not list {quoted(name)}; it is here, and closed if new")
+            unlisted = validation.foreign(name, "dataset name")
+            yield Dataset(unlisted)
+            self._unlisted[name] = unlisted
+            self._run.remark(f"{row.where}: the export does not list {quoted(name)}; it is here, and closed if new")
         return self._unlisted[name]
 
 
-def _import_datasets(taking: ImportRun[_Export]) -> _Datasets:
-    change, found = taking.change, _Datasets(taking)
-    subject = group_subject(change.database, _EVERYBODY)
-    lost: set[str] = set()
+def _read_datasets(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]:
+    ignored: set[str] = set()
 
-    def take(row: Row) -> None:
+    def read_dataset(row: Row) -> Iterator[Record]:
         key, value = row.text("key"), row.values["value"]
         # Older exports have only the flag.
         entry = _Entry(quoted(key), {"public": value} if isinstance(value, bool) else value)
         public: bool = entry.get("public", bool, False, "public is neither true nor false")
         description = paragraph(entry.get("description", str, "", "description is not text"), "description")
         name = row.name("key", "dataset name")
-        lost.update(entry.values.keys() - {"public", "description"})
-        found.add(name, description=description)
-        found.listed[name] = name
+        ignored.update(entry.values.keys() - {"public", "description"})
+        yield Dataset(name, description=description)
+        names.listed[name] = name
         if public:
-            kept = ImportedGrant(subject, Target(name, "view"), "import", change.actor, change.at)
-            taking.count("grants", bool(grant_import.import_grants(change, [kept])))
+            subject = group_subject(run.change.database, _EVERYBODY)
+            yield ImportedGrant(subject, Target(name, "view"), "import", run.change.actor, run.change.at)
 
-    taking.each("datasets", take)
-    for key in sorted(lost):
-        taking.note(f"{quoted(key)} of datasets: there is no place for it here")
-    return found
+    yield Group(_EVERYBODY)
+    yield Rows("datasets", read_dataset)
+    for key in sorted(ignored):
+        run.note(f"{quoted(key)} of datasets: there is no place for it here")
 
 
-def _import_users(taking: ImportRun[_Export], known: _Datasets) -> None:
+def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]:
     emails = Emails()
-    made: set[str] = {_EVERYBODY}
-    lost: set[str] = set()
+    groups = {_EVERYBODY}
+    ignored: set[str] = set()
 
-    def read(row: Row) -> RoleHolder:
-        email = emails.once(row.text("key"), row.where)
+    def read_user(row: Row) -> Iterator[Record]:
+        email = emails.require_unique(row.text("key"), row.where)
         user = _User(email, row)
-        lost.update(user.lost)
-        given = [Target(name, permission) for permission in user.everywhere(taking) for name in known.listed.values()]
+        ignored.update(user.ignored)
+        person = Person(email, user.name, admin=_ADMIN in user.global_roles, active=not user.disabled)
+        targets = [
+            Target(name, permission)
+            for permission in user.permissions_everywhere(run)
+            for name in names.listed.values()
+        ]
         for name in user.roles:
-            permissions = user.on(taking, name)
-            dataset = known.find(name, row)
+            permissions = user.permissions_on(run, name)
+            dataset = yield from names.find(name, row)
             if dataset is not None:
-                given += [Target(dataset, permission) for permission in permissions]
+                targets += [Target(dataset, permission) for permission in permissions]
             else:
-                taking.leave_out(f"{row.where}: the roles of {email} on {quoted(name)}, which was left out")
-        addition = RoleHolder(
-            email,
-            user.name,
-            admin=_ADMIN in user.global_roles,
-            active=not user.disabled,
-            groups=tuple(dict.fromkeys((_EVERYBODY, *user.groups))),
-            grants=tuple(dict.fromkeys(given)),
-        )
-        people.check(addition)
-        for group in user.groups:
-            if group not in made:
-                taking.count("groups", groups.add(taking.change, group)[1])
-                made.add(group)
-        return addition
+                run.leave_out(f"{row.where}: the roles of {email} on {quoted(name)}, which was left out")
+        new_users.check(person.as_new_user())
+        yield person
+        for group in dict.fromkeys((_EVERYBODY, *user.groups)):
+            if group not in groups:
+                yield Group(group)
+                groups.add(group)
+            yield Membership(group, person)
+        for target in dict.fromkeys(targets):
+            yield PersonGrant(person, target)
 
-    taking.batches("users", read, lambda batch: people.import_role_holders(taking, batch))
-    for key in sorted(lost):
-        taking.note(f"{quoted(key)} of users: there is no place for it here")
+    yield Rows("users", read_user)
+    for key in sorted(ignored):
+        run.note(f"{quoted(key)} of users: there is no place for it here")
 
 
 class _Entry:
@@ -202,10 +189,10 @@ class _Entry:
         return value
 
     def texts(self, key: str) -> list[str]:
-        found: list[Any] = self.get(key, list, [])
-        if not all(isinstance(text, str) for text in found):
+        texts: list[Any] = self.get(key, list, [])
+        if not all(isinstance(text, str) for text in texts):
             raise Damaged(f"{self.name}: {quoted(key)} is not a list of texts")
-        return found
+        return texts
 
 
 class _User:
@@ -213,7 +200,7 @@ class _User:
 
     Attributes:
         global_roles: on all datasets; ``roles``: by dataset.
-        lost: keys that have no place here.
+        ignored: keys that have no place here.
     """
 
     def __init__(self, email: str, row: Row) -> None:
@@ -225,28 +212,28 @@ class _User:
                 f"{email} has {quoted(strange[0])}, which is not known here",
                 "it is of a newer release than can be read here",
             )
-        self.lost = entry.values.keys() & (_LEFT_OUT - {"email"})
+        self.ignored = entry.values.keys() & (_LEFT_OUT - {"email"})
         self.name = words(entry.get("name", str, ""), "name")
         self.disabled: bool = entry.get("disabled", bool, False)
         self.groups = [validation.foreign(name, "group name") for name in entry.texts("groups")]
         self.global_roles = entry.texts("global_roles")
-        on = _Entry(email, entry.get("datasets", dict, {}))
-        self.roles = {name: on.texts(name) for name in on.values}
+        datasets = _Entry(email, entry.get("datasets", dict, {}))
+        self.roles = {name: datasets.texts(name) for name in datasets.values}
 
-    def everywhere(self, taking: ImportRun[_Export]) -> list[str]:
-        """The permissions on all datasets that roles stand for; others are reported and left out."""
-        return self._known(taking, self.global_roles, _GLOBAL, "all datasets", passed_over=_ADMIN)
+    def permissions_everywhere(self, run: ImportRun[_Export]) -> list[str]:
+        """The permissions on all datasets that roles stand for; other roles are reported and left out."""
+        return self._to_permissions(run, self.global_roles, _GLOBAL, "all datasets", passed_over=_ADMIN)
 
-    def on(self, taking: ImportRun[_Export], dataset: str) -> list[str]:
+    def permissions_on(self, run: ImportRun[_Export], dataset: str) -> list[str]:
         """The same on one dataset."""
-        return self._known(taking, self.roles[dataset], _ROLES, quoted(dataset))
+        return self._to_permissions(run, self.roles[dataset], _ROLES, quoted(dataset))
 
-    def _known(
-        self, taking: ImportRun[_Export], roles: list[str], permissions: dict[str, str], on: str, passed_over: str = ""
+    def _to_permissions(
+        self, run: ImportRun[_Export], roles: list[str], permissions: dict[str, str], on: str, passed_over: str = ""
     ) -> list[str]:
         for role in roles:
             if role not in permissions and role != passed_over:
-                taking.leave_out(
+                run.leave_out(
                     f"{self._row.where}: {self._email} has the role {quoted(role)} on {on}, which is not known here"
                 )
         return [permissions[role] for role in roles if role in permissions]

@@ -1,53 +1,59 @@
-"""The database of the original DatasetGateway: ids of users, datasets and terms stay, tokens keep working."""
+"""The database of the original DatasetGateway: ids of users, datasets and terms are kept, and tokens keep working.
 
+releases.py  which tables and columns each release has
+source.py    the database file: opened, checked, read row by row
+accounts.py  users, groups, service accounts, tokens
+check.py     what cannot be imported, found before anything is written
+data.py      datasets, versions, locations, services
+rules.py     terms, acceptances, grants
+history.py   audit records
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsgctl.core.change import Change
-from dsgctl.importers.datasetgateway.accounts import import_groups, import_service_accounts, import_tokens, import_users
-from dsgctl.importers.datasetgateway.check import check
-from dsgctl.importers.datasetgateway.data import import_datasets, import_locations, import_services, refuse_new_kinds
-from dsgctl.importers.datasetgateway.history import import_history
+from dsgctl.importers.datasetgateway.accounts import read_groups, read_service_accounts, read_tokens, read_users
+from dsgctl.importers.datasetgateway.check import lose_unusable
+from dsgctl.importers.datasetgateway.data import (
+    read_datasets,
+    read_locations,
+    read_services,
+    refuse_unsupported,
+)
+from dsgctl.importers.datasetgateway.history import read_history
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
-from dsgctl.importers.datasetgateway.rules import import_acceptances, import_grants, import_terms
-from dsgctl.importers.datasetgateway.source import open_source
-from dsgctl.importers.engine.importer import BaseImporter
-from dsgctl.importers.engine.report import Progress, Report
+from dsgctl.importers.datasetgateway.rules import read_acceptances, read_grants, read_terms
+from dsgctl.importers.datasetgateway.source import Source, open_source
+from dsgctl.importers.engine.record_importer import RecordImporter, Step
 
 __all__ = ["Importer"]
 
-# In the order in which facts refer to each other.
-_STEPS = (
-    import_users,
-    import_groups,
-    check,
-    import_datasets,
-    import_locations,
-    import_services,
-    import_terms,
-    import_acceptances,
-    import_service_accounts,
-    import_grants,
-    import_tokens,
-    refuse_new_kinds,
-    import_history,
-)
-
 
 @dataclass
-class Importer(BaseImporter):
+class Importer(RecordImporter[DatasetGatewayRun]):
     """Import a database of the original DatasetGateway: ids are kept, and tokens keep working."""
 
     example = "dsgctl import datasetgateway db.sqlite3 --dry-run"
     metavar = "DB.sqlite3"
+    run_type = DatasetGatewayRun
 
-    def run(
-        self, change: Change, source: str, *, skip_conflicts: bool = False, progress: Progress | None = None
-    ) -> Report:
-        with open_source(Path(source)) as found:
-            taking = DatasetGatewayRun(change, found, progress, skip_conflicts)
-            for step in _STEPS:
-                step(taking)
-            taking.report.noted.extend(found.lost())
-            taking.finish()
-            return taking.report
+    def open(self, source: str) -> AbstractContextManager[Source]:
+        return open_source(Path(source))
+
+    def read(self, run: DatasetGatewayRun) -> Iterator[Step]:
+        yield from read_users(run)
+        yield from read_groups(run)
+        lose_unusable(run)
+        yield from read_datasets(run)
+        yield from read_locations(run)
+        yield from read_services(run)
+        yield from read_terms(run)
+        yield from read_acceptances(run)
+        yield from read_service_accounts(run)
+        yield from read_grants(run)
+        yield from read_tokens(run)
+        yield from refuse_unsupported(run)
+        yield from read_history(run)
+        run.report.noted.extend(run.source.describe_ignored())

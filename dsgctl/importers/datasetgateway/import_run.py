@@ -1,19 +1,18 @@
-"""One run of the import of the original's database: what it has found so far."""
+"""One run of the import of the original's database: what later rows need of earlier ones."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dsgctl.core import validation
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers.datasetgateway.source import Source
-from dsgctl.importers.engine import import_run
-from dsgctl.importers.engine.import_run import Found, SkippedParent
+from dsgctl.importers.engine.import_run import ImportRun
 from dsgctl.importers.engine.row import Row
 from dsgctl.store.models import Principal
 
 
 @dataclass(slots=True)
-class DatasetGatewayRun(import_run.ImportRun[Source]):
-    """What later steps need of the rows of earlier ones, by the ids that they have there."""
+class DatasetGatewayRun(ImportRun[Source]):
+    """What was imported, by the ids there."""
 
     users: dict[int, Principal] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
@@ -24,34 +23,63 @@ class DatasetGatewayRun(import_run.ImportRun[Source]):
     terms: dict[int, int] = field(default_factory=dict)  # id there -> id here, which is the same
     tables: dict[int, Row] = field(default_factory=dict)
     accounts: dict[int, Principal] = field(default_factory=dict)
-    secrets: set[str] = field(default_factory=set)  # tokens, which must not be kept in clear anywhere
+    secrets: set[str] = field(default_factory=set)  # tokens, which must not be stored in clear anywhere
+
+    def user(self, row: Row) -> Principal:
+        """The user of a row's ``user_id``."""
+        return self.resolve(row, "user_id", "dsg_user", self.users)
+
+    def group(self, row: Row) -> str:
+        """The name of the group of a row's ``group_id``."""
+        return self.resolve(row, "group_id", "dsg_group", self.groups)
+
+    def dataset(self, row: Row) -> str:
+        """The name of the dataset of a row's ``dataset_id``."""
+        return self.resolve(row, "dataset_id", "dataset", self.datasets)
+
+    def service_account(self, row: Row) -> Principal:
+        """The service account of a row's ``service_account_id``."""
+        return self.resolve(row, "service_account_id", "service_account", self.accounts)
+
+    def read_url(self, row: Row, column: str) -> str:
+        """A web address; an unusable one is reported, and empty."""
+        text = row.line(column)
+        try:
+            return validation.url(text)
+        except Invalid as error:
+            self.note(f"{row.where}: {column}: {error.message}")
+            return ""
 
     def actor(self, user_id: int | None) -> str | None:
-        """As audit records name that user; None also for one who was left out."""
+        """A user as audit records name them; None also for a user who was left out."""
         user = self.users.get(user_id) if user_id is not None else None
         return f"user:{user.email}" if user else None
 
-    def version(self, version_id: int | None, dataset_id: int) -> str | None:
-        """The name of a version, which must be one of that dataset.
+    def version(self, row: Row, column: str = "dataset_version_id") -> Row:
+        """The row of the version that a column has the id of."""
+        return self.resolve(row, column, "dataset_version", self.versions)
+
+    def version_name(self, row: Row, dataset_id: int) -> str | None:
+        """The name of the version of a row's ``dataset_version_id``; None if it has none.
 
         Raises:
-            Conflict: it is one of another.
+            Conflict: it is a version of another dataset.
         """
-        if version_id is None:
+        if row.values.get("dataset_version_id") is None:  # not every table knows versions
             return None
-        version = start_run(self.versions, version_id)
-        if version.number("dataset_id") != dataset_id:
-            raise Conflict(f"{version.where} is not a version of dataset row {dataset_id}", "mend it there first")
+        version = self.version(row)
+        require_version_of(version, dataset_id)
         return version.text("version")
 
 
-def no_place(what: str) -> Invalid:
-    """A row that would mean more here than there, or nothing: this release knows no such thing."""
-    return Invalid(f"{what}, for which this release has no place", "change it there")
+def require_version_of(version: Row, dataset_id: int) -> None:
+    """Raises:
+    Conflict: it is a version of another dataset.
+    """
+    if version.number("dataset_id") != dataset_id:
+        raise Conflict(f"{version.where} is not a version of dataset row {dataset_id}", "correct it in the source")
 
 
-def start_run(found: Mapping[int, Found], there: int) -> Found:
-    """What was taken over from the row of this id. It is there: the file's references were checked."""
-    if there not in found:
-        raise SkippedParent
-    return found[there]
+def no_place(problem: str) -> Invalid:
+    """The error of a row that would mean more here than there, or nothing: this release has no such thing."""
+    return Invalid(f"{problem}, for which this release has no place", "change it there")

@@ -1,151 +1,128 @@
-"""Takes over terms, who accepted them, and grants."""
+"""Reads terms, who accepted them, and grants."""
 
 import ipaddress
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
-from dsgctl.core import acceptances, datasets, grant_import, terms, validation, versions
+from dsgctl.core import datasets, terms, validation, versions
+from dsgctl.core.acceptances import ImportedAcceptance
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_insertion import Source as GrantSource
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
-from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, start_run
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place
+from dsgctl.importers.engine.record_importer import Rows, Step
+from dsgctl.importers.engine.records import OwnTerms, Record, Terms
 from dsgctl.importers.engine.row import Damaged, Row
 
 _SOURCES: dict[str, GrantSource] = {"manual": "manual", "self_service": "self-service"}
 
 
-def import_terms(taking: DatasetGatewayRun) -> None:
+def read_terms(run: DatasetGatewayRun) -> Iterator[Step]:
     """With their ids; and which are a dataset's own."""
-    change = taking.change
     new: set[int] = set()
 
-    def take(row: Row) -> None:
-        known = terms.by_id(change.database, row.id)
-        name, text, invite = row.title("name", "name for terms"), row.paragraph("text"), row.text("invite_token")
-        dates = {"effective": row.moment("effective_date"), "retired": row.moment_or_none("retired_date")}
-        taking.count("terms", known is None)
-        if known is not None:
-            taking.terms[row.id] = row.id
-            there = {"name": name, "text": text, **dates}
-            taking.compare(f"terms {row.id}", {key: getattr(known, key) for key in there}, there)
-            return
-        dataset_id, version_id, service_id = (
-            row.values[key] for key in ("dataset_id", "dataset_version_id", "service_id")
+    def read_document(row: Row) -> Iterator[Record]:
+        document = Terms(
+            row.id,
+            row.title("name", "name for terms"),
+            row.paragraph("text"),
+            row.moment("effective_date"),
+            row.moment_or_none("retired_date"),
+            row.text("invite_token"),
+            compared=("name", "text", "effective", "retired"),
         )
-        if version_id is not None and dataset_id is None:
-            dataset_id = start_run(taking.versions, version_id).number("dataset_id")  # here a version is of a dataset
-        version = None
-        if dataset_id is not None:
-            dataset = datasets.find(change.database, start_run(taking.datasets, dataset_id))
-            called = taking.version(version_id, dataset_id)
-            version = versions.find(change.database, dataset, called).id if called is not None else None
-        elif service_id is not None:
-            taking.note(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
-        terms.import_terms(
-            change,
-            id=row.id,
-            name=name,
-            text=text,
-            dataset=dataset_id,
-            version=version,
-            service=start_run(taking.services, service_id) if service_id is not None else None,
-            invite_token=invite,
-            **dates,
-        )
-        new.add(row.id)
-        taking.terms[row.id] = row.id
+        is_new = terms.by_id(run.change.database, row.id) is None
+        yield _resolve_subject(run, row, document) if is_new else document
+        run.terms[row.id] = row.id
+        if is_new:
+            new.add(row.id)
 
-    def own(row: Row) -> None:
-        if row.id not in taking.datasets:
-            return
-        dataset = datasets.find(change.database, taking.datasets[row.id])
-        if row.values["tos_id"] in new:
-            terms.import_own_terms(change, dataset, row.number("tos_id"))
-        else:
-            here = {"own_terms": dataset.own_terms_id}
-            taking.compare(f"dataset {dataset.name}", here, {"own_terms": row.values["tos_id"]})
+    def read_own_terms(row: Row) -> Iterator[Record]:
+        if row.id in run.datasets:
+            yield OwnTerms(run.datasets[row.id], row.values["tos_id"], is_new=row.values["tos_id"] in new)
 
-    taking.each_checked("tos_document", take)
-    for row in taking.source.rows("dataset"):
-        taking.attempt(row, own)
+    yield Rows("tos_document", read_document, checked=True)
+    yield Rows(run.source.rows("dataset"), read_own_terms)
 
 
-def import_acceptances(taking: DatasetGatewayRun) -> None:
-    def keep(accepted: list[acceptances.ImportedAcceptance]) -> None:
-        taking.report.counts(
-            "acceptances", new=acceptances.import_acceptances(taking.change, accepted), of=len(accepted)
-        )
-
-    taking.batches("tos_acceptance", lambda row: _read_acceptance(taking, row), keep)
-
-
-def _read_acceptance(taking: DatasetGatewayRun, row: Row) -> acceptances.ImportedAcceptance:
-    user, address = start_run(taking.users, row.number("user_id")), row.text_or_none("ip_address")
-    if address is not None:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise Damaged(f"{validation.quoted(address)} is not a network address") from None
-    document = start_run(taking.terms, row.number("tos_document_id"))
-    return acceptances.ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
+def _resolve_subject(run: DatasetGatewayRun, row: Row, document: Terms) -> Terms:
+    """The same terms with the dataset, version and service here that they are of."""
+    database = run.change.database
+    version = run.version(row) if row.values["dataset_version_id"] is not None else None
+    of_dataset = row if row.values["dataset_id"] is not None else version  # here a version is of a dataset
+    if of_dataset is not None:
+        dataset = datasets.find(database, run.dataset(of_dataset))
+        name = run.version_name(row, of_dataset.number("dataset_id"))
+        version_id = versions.find(database, dataset, name).id if name is not None else None
+        document = replace(document, dataset_id=dataset.id, version_id=version_id)
+    elif row.values["service_id"] is not None:
+        run.note(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
+    if row.values["service_id"] is not None:
+        document = replace(document, service_id=run.resolve(row, "service_id", "service", run.services))
+    return document
 
 
-def import_grants(taking: DatasetGatewayRun) -> None:
-    """To people, groups and service accounts. One that stands there twice is one here."""
-    change = taking.change
+def read_acceptances(run: DatasetGatewayRun) -> Iterator[Step]:
+    def read_acceptance(row: Row) -> Iterator[Record]:
+        user, address = run.user(row), row.text_or_none("ip_address")
+        if address is not None:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise Damaged(f"{validation.quoted(address)} is not a network address") from None
+        document = run.resolve(row, "tos_document_id", "tos_document", run.terms)
+        yield ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
 
-    def take_permission(row: Row) -> None:
-        taking.permissions[row.id] = row.name("name", "permission")
+    yield Rows("tos_acceptance", read_acceptance)
 
-    only: Counter[int] = Counter()  # grant -> the buckets that it reaches, where it does not reach all
 
-    def note_bucket(row: Row) -> None:
-        only[row.number("grant_id")] += 1
+def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
+    """To users, groups and service accounts. A grant that the source has twice is one here."""
+    change = run.change
+    buckets: Counter[int] = Counter()  # grant -> the number of buckets that it is limited to
 
-    def target(row: Row, *, scope: int | None = None) -> Target:
-        """Not every one of the three tables knows versions."""
+    def read_permission(row: Row) -> None:
+        run.permissions[row.id] = row.name("name", "permission")
+
+    def read_bucket(row: Row) -> None:
+        buckets[row.number("grant_id")] += 1
+
+    def read_target(row: Row, scope: str | None = None) -> Target:
         if (service := row.number_or_none("service_id")) is not None:
             raise no_place(f"the grant counts for service row {service} alone")
-        dataset_id = row.number("dataset_id")
-        return Target(
-            start_run(taking.datasets, dataset_id),
-            start_run(taking.permissions, row.number("permission_id")),
-            taking.version(row.values.get("dataset_version_id"), dataset_id),
-            start_run(taking.groups, scope) if scope is not None else None,
-        )
+        dataset = run.dataset(row)
+        permission = run.resolve(row, "permission_id", "permission", run.permissions)
+        return Target(dataset, permission, run.version_name(row, row.number("dataset_id")), scope)
 
-    def given(row: Row) -> str:
-        return taking.actor(row.values["granted_by_id"]) or change.actor
+    def read_giver(row: Row) -> str:
+        return run.actor(row.values["granted_by_id"]) or change.actor
 
-    def to_user(row: Row) -> ImportedGrant:
-        if row.id in only:
-            buckets = "bucket" if only[row.id] == 1 else "buckets"
-            raise no_place(f"the grant reaches {only[row.id]} {buckets} alone")
-        subject = principal_subject(start_run(taking.users, row.number("user_id")))
+    def read_user_grant(row: Row) -> Iterator[Record]:
+        if row.id in buckets:
+            plural = "bucket" if buckets[row.id] == 1 else "buckets"
+            raise no_place(f"the grant reaches {buckets[row.id]} {plural} alone")
+        subject = principal_subject(run.user(row))
         source = _SOURCES.get(row.text("source"), "import")
-        return ImportedGrant(
-            subject, target(row, scope=row.values["group_id"]), source, given(row), row.moment("created")
-        )
+        scope = run.group(row) if row.values["group_id"] is not None else None
+        yield ImportedGrant(subject, read_target(row, scope), source, read_giver(row), row.moment("created"))
 
-    def to_group(row: Row) -> ImportedGrant:
-        subject = group_subject(change.database, start_run(taking.groups, row.number("group_id")))
-        return ImportedGrant(subject, target(row), "import", change.actor, change.at)
+    def read_group_grant(row: Row) -> Iterator[Record]:
+        subject = group_subject(change.database, run.group(row))
+        yield ImportedGrant(subject, read_target(row), "import", change.actor, change.at)
 
-    def to_admin(row: Row) -> ImportedGrant:
-        """As that server's own migration made grants of them."""
-        subject = principal_subject(start_run(taking.users, row.number("user_id")))
-        target = Target(start_run(taking.datasets, row.number("dataset_id")), "admin")
-        return ImportedGrant(subject, target, "manual", change.actor, change.at)
+    def read_dataset_admin(row: Row) -> Iterator[Record]:
+        """That server's own migration made the same grants."""
+        subject = principal_subject(run.user(row))
+        yield ImportedGrant(subject, Target(run.dataset(row), "admin"), "manual", change.actor, change.at)
 
-    def to_account(row: Row) -> ImportedGrant:
-        subject = principal_subject(start_run(taking.accounts, row.number("service_account_id")))
-        return ImportedGrant(subject, target(row), "manual", given(row), row.moment("created"))
+    def read_account_grant(row: Row) -> Iterator[Record]:
+        subject = principal_subject(run.service_account(row))
+        yield ImportedGrant(subject, read_target(row), "manual", read_giver(row), row.moment("created"))
 
-    def give(kept: list[ImportedGrant]) -> None:
-        taking.report.counts("grants", new=grant_import.import_grants(change, kept), of=len(kept))
-
-    taking.each("permission", take_permission)
-    taking.each("grant_buckets", note_bucket)
-    taking.batches("grant", to_user, give)
-    taking.batches("group_dataset_permission", to_group, give)
-    taking.batches("dataset_admin", to_admin, give)
-    taking.batches("service_account_grant", to_account, give)
+    yield Rows("permission", read_permission)
+    yield Rows("grant_buckets", read_bucket)
+    yield Rows("grant", read_user_grant)
+    yield Rows("group_dataset_permission", read_group_grant)
+    yield Rows("dataset_admin", read_dataset_admin)
+    yield Rows("service_account_grant", read_account_grant)

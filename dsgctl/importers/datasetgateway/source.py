@@ -61,8 +61,8 @@ class Source:
             raise Invalid(f"{self._path}: sqlite_sequence of dsg_user is out of range", "mend it there first")
         return found
 
-    def lost(self) -> Iterator[str]:
-        """What there is in the file that has no place here, a line each."""
+    def describe_ignored(self) -> Iterator[str]:
+        """What the file holds that has no place here, a line each."""
         there = _tables(self._connection)
         for table, column, condition in NO_PLACE:
             if table not in there or column not in _columns_of(self._connection, table):

@@ -1,87 +1,84 @@
-"""People as other systems keep them: each with an id that stays, some the children of others, and in groups."""
+"""Writes users who keep the ids of another system; some of them are children of others."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from dsgctl.core import groups, new_users, users, validation
+from dsgctl.core import new_users, users, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.core.new_users import NewUser
-from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.import_run import AnyRun
 from dsgctl.importers.engine.row import Damaged, Row
-from dsgctl.store.models import Group, Principal
+from dsgctl.store.models import Principal
 
 _BATCH = 500
 _ELSEWHERE = "import into an empty database, or remove the account here first"
 
 
-def import_accounts(
-    taking: ImportRun[Any], table: str, taken: dict[int, Principal], person_of: Callable[[Row], NewUser]
-) -> None:
-    """Take over every row of a table of people, parents (``parent_id``) before their children, many at once.
+def import_accounts(run: AnyRun, table: str, read: Callable[[Row], NewUser], imported: dict[int, Principal]) -> None:
+    """Import every row of a table of users, parents (``parent_id``) before their children, many at once.
 
     Args:
-        taken: is filled with the users here, by the ids that they have there, which are the same. A new one
-            has all that later steps need.
-        person_of: whom a row tells of; ``foreign`` has at least id and active.
+        read: reads the user of a row; its ``foreign`` has at least id and active.
+        imported: is filled with the users here by their ids. A new one has what later steps need: id, kind, email.
     """
-    waiting: dict[int, list[Row]] = {}  # id of a parent that is not taken over yet -> its children
+    children: dict[int, list[Row]] = {}  # id of a parent that is not imported yet -> its children
     pending: dict[int, tuple[Row, NewUser]] = {}
-    emails: dict[str, str] = {}  # email as emails are compared -> where it stands
+    places: dict[str, str] = {}  # email as emails are compared -> where it is
 
     def take(row: Row) -> None:
         parent = row.number_or_none("parent_id")
         if parent in pending:
             flush()
-        if parent is not None and parent not in taken:
-            waiting.setdefault(parent, []).append(row)
+        if parent is not None and parent not in imported:
+            children.setdefault(parent, []).append(row)
             return
-        if row.id in pending or row.id in taken:
+        if row.id in pending or row.id in imported:
             raise Conflict(f"the id {row.id} stands twice", "take one out there")
         email = row.text("email")
-        other = emails.setdefault(validation.email_key(email), row.where)
+        other = places.setdefault(validation.email_key(email), row.where)
         if other != row.where:
             raise Conflict(f"{validation.quoted(email)} is the email of {other} too, case aside", "change one there")
-        pending[row.id] = (row, person_of(row))
-        if len(pending) >= _BATCH or row.id in waiting:
+        pending[row.id] = (row, read(row))
+        if len(pending) >= _BATCH or row.id in children:
             flush()
 
     def flush() -> None:
         batch = list(pending.values())
         pending.clear()
-        _import_batch(taking, batch, taken)
+        _write_batch(run, batch, imported)
         for row, _ in batch:
-            for child in waiting.pop(row.id, []) if row.id in taken else ():
-                taking.attempt(child, take)
+            for child in children.pop(row.id, []) if row.id in imported else ():
+                run.attempt(child, take)
 
-    taking.each(table, take)
+    run.each(table, take)
     while pending:
         flush()
-    orphans = {child.id: child for children in waiting.values() for child in children}
+    orphans = {row.id: row for rows in children.values() for row in rows}
     for orphan in orphans.values():
-        taking.attempt(orphan, partial(_refuse_orphan, taking, orphans))
+        run.attempt(orphan, partial(_refuse_orphan, run, orphans))
 
 
-def _import_batch(taking: ImportRun[Any], batch: list[tuple[Row, NewUser]], taken: dict[int, Principal]) -> None:
+def _write_batch(run: AnyRun, batch: list[tuple[Row, NewUser]], imported: dict[int, Principal]) -> None:
     people = {row.id: person for row, person in batch}
-    holders = _Holders(new_users.find_existing(taking.change.database, people.values()))
+    holders = _Holders(new_users.find_existing(run.change.database, people.values()))
     new: list[Row] = []
 
-    def find(row: Row) -> None:
+    def match(row: Row) -> None:
         person = people[row.id]
         new_users.check(person)
-        known = holders.same(person)
-        if known is None:
+        existing = holders.find(person)
+        if existing is None:
             new.append(row)
             holders.add(Principal(id=row.id, kind="user", email=person.email, **_identity(person)))
         else:
-            _add_to(taking, known, person)
-            taken[row.id] = known
+            _add_to(run, existing, person)
+            imported[row.id] = existing
 
     for row, _ in batch:
-        taking.attempt(row, find)
-    taken.update({user.id: user for user in new_users.add_all(taking.change, [people[row.id] for row in new])})
-    taking.report.counts("users", new=len(new), of=len(new))
+        run.attempt(row, match)
+    imported.update({user.id: user for user in new_users.add_all(run.change, [people[row.id] for row in new])})
+    run.report.counts("users", new=len(new), of=len(new))
 
 
 def _identity(person: NewUser) -> dict[str, Any]:
@@ -89,60 +86,60 @@ def _identity(person: NewUser) -> dict[str, Any]:
 
 
 class _Holders:
-    """Who has an id, an email or an identity, here or in a row before."""
+    """Finds who has an id, an email or an identity, here or in an earlier row."""
 
     def __init__(self, principals: Iterable[Principal]) -> None:
-        self._found: dict[object, Principal] = {}
+        self._principals: dict[object, Principal] = {}
         for principal in principals:
             self.add(principal)
 
     def add(self, principal: Principal) -> None:
-        self._found[principal.id] = principal
-        self._found[validation.email_key(principal.email or "")] = principal
+        self._principals[principal.id] = principal
+        self._principals[validation.email_key(principal.email or "")] = principal
         if principal.subject:
-            self._found[principal.issuer, principal.subject] = principal
+            self._principals[principal.issuer, principal.subject] = principal
 
-    def same(self, person: NewUser) -> Principal | None:
-        """Who is this person here; None for nobody.
+    def find(self, person: NewUser) -> Principal | None:
+        """The user here who is this person, or None.
 
         Raises:
-            Conflict: the id, the email or the identity is somebody else's.
+            Conflict: somebody else has the id, the email or the identity.
         """
-        foreign, known = person.foreign, None
+        foreign, existing = person.foreign, None
         for key in (foreign.id, validation.email_key(person.email), (foreign.issuer, foreign.subject)):
-            holder = self._found.get(key)
+            holder = self._principals.get(key)
             if holder is not None:
                 _refuse_conflict(person, holder)
-                known = holder
-        return known
+                existing = holder
+        return existing
 
 
-def _refuse_orphan(taking: ImportRun[Any], orphans: Mapping[int, Row], row: Row) -> None:
-    """Of a child whose parent was refused, that is told already; not so of parents in a circle."""
-    here, seen = row, {row.id}
-    while here.values["parent_id"] in orphans:
-        here = orphans[here.values["parent_id"]]
-        if here.id in seen:
+def _refuse_orphan(run: AnyRun, orphans: Mapping[int, Row], row: Row) -> None:
+    """Report a user whose parent is not imported; parents in a circle, or that do not exist, are an error."""
+    ancestor, visited = row, {row.id}
+    while ancestor.values["parent_id"] in orphans:
+        ancestor = orphans[ancestor.values["parent_id"]]
+        if ancestor.id in visited:
             raise Damaged("its parents lead back to themselves")
-        seen.add(here.id)
-    if not taking.was_lost(here.table, here.number("parent_id")):
-        raise Damaged(f"parent_id {here.values['parent_id']} is no row of {here.table}")
-    taking.leave_out(f"{row.where}: {validation.quoted(row.text('email'))} is the child of one that was left out")
-    taking.lose(row)
+        visited.add(ancestor.id)
+    if not run.was_lost(ancestor.table, ancestor.number("parent_id")):
+        raise Damaged(f"parent_id {ancestor.values['parent_id']} is no row of {ancestor.table}")
+    run.leave_out(f"{row.where}: {validation.quoted(row.text('email'))} is the child of one that was left out")
+    run.lose(row)
 
 
-def _add_to(taking: ImportRun[Any], known: Principal, person: NewUser) -> None:
-    """What is here stays; what is otherwise there is told; affiliations are added."""
+def _add_to(run: AnyRun, existing: Principal, person: NewUser) -> None:
+    """Add affiliations to an existing user, and report what differs."""
     foreign = person.foreign
-    taking.count("users", False)
+    run.count("users", False)
     there: dict[str, Any] = {**person.attributes, "active": foreign.active}
     there |= {"subject": foreign.subject, "parent_id": foreign.parent}
     if foreign.subject is None:
-        del there["subject"]  # a sign-in here binds an account; a system that knows no identities says nothing of it
-    taking.compare(f"user {known.email}", {key: getattr(known, key) for key in there}, there)
+        del there["subject"]  # a system without identities does not contradict one that a sign-in has bound here
+    run.compare(f"user {existing.email}", {key: getattr(existing, key) for key in there}, there)
     for name in person.affiliations:
-        if users.extend(taking.change, known, affiliation=name):
-            taking.count("affiliations", True)
+        if users.extend(run.change, existing, affiliation=name):
+            run.count("affiliations", True)
 
 
 def _refuse_conflict(person: NewUser, holder: Principal) -> None:
@@ -162,20 +159,3 @@ def _refuse_conflict(person: NewUser, holder: Principal) -> None:
             f"{email} signs in as {subject} of {issuer} there, but here as {holder.subject} of {holder.issuer}",
             f"dsgctl user set {holder.email} --unbind",
         )
-
-
-def join(taking: ImportRun[Any], group: Group, people: Mapping[int, tuple[Principal, bool | None]]) -> None:
-    """Put people into a group, of whom some may be in it.
-
-    Args:
-        people: by id here, each with whether they lead the group there; None if that system knows no such thing.
-    """
-    known = groups.confirm_members(taking.change, group, {number: user.email for number, (user, _) in people.items()})
-    taking.report.counts("memberships", new=len(people) - len(known), of=len(people))
-    for leads in (False, True):
-        new = [user for user, lead in people.values() if user.id not in known and bool(lead) == leads]
-        groups.add_members(taking.change, group, [user.id for user in new], [user.email for user in new], leads=leads)
-    for number, leads_here in known.items():
-        user, leads_there = people[number]
-        if leads_there is not None:
-            taking.compare(f"{user.email} in group {group.name}", {"leads": leads_here}, {"leads": leads_there})

@@ -1,6 +1,7 @@
 """Reads CSV in UTF-8 a row at a time, whatever the file holds: each row knows its line, or what is wrong with it."""
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +58,22 @@ def records(name: str, file: BinaryIO) -> Iterator[Record]:
             lines.unreadable.clear()
             continue
         yield Record(begin, cells)
+
+
+def count_lines(file: BinaryIO) -> int:
+    """About how many lines a file has: quoted cells may hold more of them."""
+    file.seek(0)
+    count, last = 0, b"\n"
+    while part := file.read(2**20):
+        count += part.count(b"\n") or part.count(b"\r")
+        last = part[-1:]
+    return count + (last not in (b"\n", b"\r"))
+
+
+def read_state(file: BinaryIO) -> tuple[int, ...]:
+    """What changes when somebody writes to a file: size, time, and the file itself."""
+    state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns, state.st_ino
 
 
 _WORDS = {

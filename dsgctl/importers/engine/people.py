@@ -1,119 +1,102 @@
-"""People of systems that know them by their email alone: they are added, or added to."""
+"""Writes people of systems that identify them by their email alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
-from dsgctl.core import grant_import, groups, new_users, users, validation
+from dsgctl.core import grant_import, new_users, users, validation
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, principal_subject
-from dsgctl.core.new_users import ForeignAccount, NewUser
 from dsgctl.core.validation import Foreign
-from dsgctl.importers.engine import accounts
-from dsgctl.importers.engine.import_run import ImportRun, SourceType
+from dsgctl.importers.engine.import_run import AnyRun
+from dsgctl.importers.engine.records import Person, PersonGrant
+from dsgctl.importers.engine.row import Row
 from dsgctl.store.models import Principal
 
 
-@dataclass(frozen=True, slots=True)
-class RoleHolder:
-    """A person, and what they shall have.
-
-    Attributes:
-        admin: shall be one; False takes nothing from one who is.
-        active: of a new account.
-        groups: which there are.
-    """
-
-    email: str
-    name: str = ""
-    admin: bool = False
-    active: bool = True
-    groups: tuple[str, ...] = ()
-    grants: tuple[Target, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """The email as emails are compared."""
-        return validation.email_key(self.email)
-
-
 class Emails:
-    """Finds two emails of one source that differ only by case: of these, nobody can say whose rights are whose."""
+    """Refuses two emails of one source that differ only by case: it is unclear which of the two has which rights."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
+        self._places: dict[str, str] = {}
 
-    def once(self, email: str, where: str) -> Foreign:
-        """The email, which is one.
+    def require_unique(self, email: str, where: str) -> Foreign:
+        """The email.
+
+        Args:
+            where: the place of its row, for messages.
 
         Raises:
-            Invalid: it is none.
-            Conflict: it was there already.
+            Invalid: it is not an email address.
+            Conflict: another row has it.
         """
-        other = self._seen.setdefault(validation.email_key(validation.foreign_email(email)), where)
+        address = validation.foreign_email(email)
+        other = self._places.setdefault(validation.email_key(address), where)
         if other != where:
             raise Conflict(f"{email} is the email of {other} too, case aside", "take one out there")
-        return validation.foreign_email(email)
+        return address
 
 
-def check(one: RoleHolder) -> None:
-    """Raises:
-    Invalid: `add` could not add this person.
+@dataclass(frozen=True, slots=True)
+class WrittenPeople:
+    """The people of a batch.
+
+    Attributes:
+        users: without those whose row was refused.
+        new_ids: accounts that were added, which have no membership and no grant yet.
     """
-    new_users.check(_new_user(one))
+
+    users: dict[Person, Principal] = field(default_factory=dict)
+    new_ids: frozenset[int] = frozenset()
 
 
-def _new_user(one: RoleHolder) -> NewUser:
-    return NewUser(one.email, {"name": one.name, "admin": one.admin}, (), ForeignAccount(active=one.active))
+def write_people(run: AnyRun, rows: Sequence[tuple[Row, Person]]) -> WrittenPeople:
+    """Add people, or add to their accounts; at most some thousands at once, each email once."""
+    if not rows:
+        return WrittenPeople()
+    by_key = {person.key: (row, person) for row, person in rows}
+    existing = new_users.find_by_emails(run.change.database, by_key)
+    new = [person for key, (_, person) in by_key.items() if key not in existing]
+    added = new_users.add_all(run.change, [person.as_new_user() for person in new])
+    run.report.counts("users", new=len(new), of=len(by_key))
+    principals = dict(zip(new, added, strict=True))
+    for key, (user, affiliations) in existing.items():
+        row, person = by_key[key]
+        if run.attempt(row, partial(_add_to, run, user, affiliations, person)):
+            principals[person] = user
+    return WrittenPeople(principals, frozenset(user.id for user in added))
 
 
-def import_role_holders(taking: ImportRun[SourceType], batch: Sequence[RoleHolder]) -> None:
-    """Add people, or add to those who are here; at most some thousands at once, nobody twice."""
-    change = taking.change
-    wanted = {one.key: one for one in batch}
-    known = new_users.find_by_emails(change.database, wanted)
-    new = [one for key, one in wanted.items() if key not in known]
-    added = new_users.add_all(change, [_new_user(one) for one in new])
-    taking.report.counts("users", new=len(new), of=len(wanted))
-    here = {one.key: user for one, user in zip(new, added, strict=True)}
-    for key, (user, have) in known.items():
-        _add_to(taking, user, have, wanted[key])
-        here[key] = user
-    _join(taking, wanted, here)
-    _grant(taking, wanted, here)
+def _add_to(run: AnyRun, user: Principal, affiliations: list[str], person: Person, row: Row) -> None:
+    extended = users.extend(
+        run.change, user, name=person.name, affiliation=person.affiliation, note=person.notes, affiliations=affiliations
+    )
+    run.count("people added to", extended)
+    if person.admin:
+        run.count("admins", users.set_attributes(run.change, user.email, admin=True))
+    if person.active is not None:
+        run.compare(f"user {user.email}", {"active": user.active}, {"active": person.active})
 
 
-def _add_to(taking: ImportRun[SourceType], user: Principal, have: list[str], one: RoleHolder) -> None:
-    extended = users.extend(taking.change, user, name=one.name, affiliations=have)
-    taking.count("people added to", extended)
-    if one.admin:
-        taking.count("admins", users.set_attributes(taking.change, user.email, admin=True))
-    taking.compare(f"user {user.email}", {"active": user.active}, {"active": one.active})
-
-
-def _join(taking: ImportRun[SourceType], wanted: dict[str, RoleHolder], here: dict[str, Principal]) -> None:
-    joining: dict[str, list[Principal]] = {}
-    for key, one in wanted.items():
-        for name in one.groups:
-            joining.setdefault(name, []).append(here[key])
-    for name, members in joining.items():
-        group = groups.find(taking.change.database, name)
-        accounts.join(taking, group, {user.id: (user, None) for user in members})
-
-
-def _grant(taking: ImportRun[SourceType], wanted: dict[str, RoleHolder], here: dict[str, Principal]) -> None:
-    change = taking.change
-    receiving: dict[Target, list[Principal]] = {}
-    for key, one in wanted.items():
-        for target in one.grants:
-            receiving.setdefault(target, []).append(here[key])
-    for target, holders in receiving.items():
-        for number, end in grant_import.list_ends(change.database, target, [user.id for user in holders]).items():
+def write_grants(run: AnyRun, rows: Sequence[tuple[Row, PersonGrant]], people: WrittenPeople) -> None:
+    """Give people their permissions, many of one target at once."""
+    change = run.change
+    by_target: dict[Target, dict[int, tuple[Row, Principal]]] = {}
+    for row, grant in rows:
+        if (user := people.users.get(grant.person)) is not None:
+            by_target.setdefault(grant.target, {})[user.id] = (row, user)
+    for target, holders in by_target.items():
+        former = holders.keys() - people.new_ids
+        for number, end in grant_import.list_ends(change.database, target, former).items():
             if end is not None:
-                email = next(user.email for user in holders if user.id == number)
-                taking.note(
-                    f"{email} has {target.permission} on {target.dataset} already, "
+                row, user = holders[number]
+                run.note(
+                    f"{row.where}: {user.email} has {target.permission} on {target.dataset} already, "
                     f"until {end:%Y-%m-%d}, and keeps it until then only"
                 )
-        kept = [ImportedGrant(principal_subject(user), target, "import", change.actor, change.at) for user in holders]
-        taking.report.counts("grants", new=grant_import.import_grants(change, kept), of=len(kept))
+        imported = [
+            ImportedGrant(principal_subject(user), target, "import", change.actor, change.at)
+            for _, user in holders.values()
+        ]
+        run.report.counts("grants", new=grant_import.import_grants(change, imported), of=len(imported))

@@ -1,17 +1,17 @@
-"""One run of the import of middle_auth: what it has found so far."""
+"""One run of the import of middle_auth: what later rows need of earlier ones."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from dsgctl.importers.engine import import_run
+from dsgctl.importers.engine.import_run import ImportRun
 from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.tables import Tables
 from dsgctl.store.models import Principal
 
 
 @dataclass(slots=True)
-class MiddleAuthRun(import_run.ImportRun[Tables]):
-    """What later steps need of the rows of earlier ones, by the ids that they have there."""
+class MiddleAuthRun(ImportRun[Tables]):
+    """What was imported, by the ids there."""
 
     users: dict[int, Principal] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
@@ -21,15 +21,19 @@ class MiddleAuthRun(import_run.ImportRun[Tables]):
     tables: dict[str, list[str]] = field(default_factory=dict)  # name of a table -> its services
 
     def user(self, row: Row) -> Principal:
-        """The user whom ``user_id`` names."""
-        return self.named(row, "user_id", "user", self.users)
+        """The user of a row's ``user_id``."""
+        return self.resolve(row, "user_id", "user", self.users)
+
+    def group(self, row: Row) -> str:
+        """The name of the group of a row's ``group_id``."""
+        return self.resolve(row, "group_id", "group", self.groups)
 
     def dataset(self, row: Row) -> str:
-        """The name of the dataset that ``dataset_id`` names."""
-        return self.named(row, "dataset_id", "dataset", self.datasets)
+        """The name of the dataset of a row's ``dataset_id``."""
+        return self.resolve(row, "dataset_id", "dataset", self.datasets)
 
-    def note_counted(self, counted: Counter[str]) -> None:
-        """Tell of details of many rows that have no place here: table and column -> rows."""
-        for what, count in counted.items():
+    def note_ignored(self, counts: Counter[str]) -> None:
+        """Report details that have no place here: table and column -> the number of rows."""
+        for detail, count in counts.items():
             rows = "row" if count == 1 else "rows"
-            self.note(f"{what} of {count} {rows}: there is no place for it here")
+            self.note(f"{detail} of {count} {rows}: there is no place for it here")

@@ -1,93 +1,76 @@
-"""Takes over terms, who accepted them, and who may what."""
+"""Reads terms, who accepted them, and permissions."""
 
 import secrets
+from collections.abc import Iterator
 
-from dsgctl.core import acceptances, grant_import, terms, validation
+from dsgctl.core import terms, validation
+from dsgctl.core.acceptances import ImportedAcceptance
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
+from dsgctl.importers.engine.record_importer import Rows, Step
+from dsgctl.importers.engine.records import Record, Terms
 from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
 
 
-def import_terms(taking: MiddleAuthRun) -> None:
-    """With their ids. There is no date in them there: they count from when they were written."""
-    database = taking.change.database
+def read_terms(run: MiddleAuthRun) -> Iterator[Step]:
+    """With their ids. That server has no dates in them: they are in force from when they were written."""
 
-    def take(row: Row) -> None:
-        name, text = row.title("name", "name for terms"), row.paragraph("text")
-        there = {"name": name, "text": text, "effective": row.moment_or_none("created") or taking.change.at}
-        known = terms.by_id(database, row.id)
-        if known is None:
-            terms.import_terms(
-                taking.change,
-                id=row.id,
-                **there,
-                dataset=None,
-                version=None,
-                service=None,
-                retired=None,
-                invite_token=secrets.token_urlsafe(32),
-            )
-        elif known.effective != there["effective"] and known.text != text:
+    def read_document(row: Row) -> Iterator[Record]:
+        document = Terms(
+            row.id,
+            row.title("name", "name for terms"),
+            row.paragraph("text"),
+            row.moment_or_none("created") or run.change.at,
+            retired=None,
+            invite_token=secrets.token_urlsafe(32),
+        )
+        existing = terms.by_id(run.change.database, row.id)
+        if existing and existing.effective != document.effective and existing.text != document.text:
             raise Conflict(
-                f"the terms of id {row.id} are {validation.quoted(name)} there, "
-                f"but here {validation.quoted(known.name)}",
+                f"the terms of id {row.id} are {validation.quoted(document.name)} there, "
+                f"but here {validation.quoted(existing.name)}",
                 "import into an empty database",
             )
-        else:
-            taking.compare(f"terms {row.id}", {key: getattr(known, key) for key in there}, there)
-        taking.terms[row.id] = row.id
-        taking.count("terms", known is None)
+        yield document
+        run.terms[row.id] = row.id
 
-    taking.each("tos", take)
+    yield Rows("tos", read_document)
 
 
-def import_acceptances(taking: MiddleAuthRun) -> None:
-    def accepted(row: Row) -> acceptances.ImportedAcceptance:
-        user, document = taking.user(row), taking.named(row, "tos_id", "tos", taking.terms)
-        return acceptances.ImportedAcceptance(
-            document, user.id, user.email, row.moment_or_none("created") or taking.change.at, None
-        )
+def read_acceptances(run: MiddleAuthRun) -> Iterator[Step]:
+    def read_acceptance(row: Row) -> Iterator[Record]:
+        user, document = run.user(row), run.resolve(row, "tos_id", "tos", run.terms)
+        at = row.moment_or_none("created") or run.change.at
+        yield ImportedAcceptance(document, user.id, user.email, at, None)
 
-    def keep(batch: list[acceptances.ImportedAcceptance]) -> None:
-        taking.report.counts("acceptances", new=acceptances.import_acceptances(taking.change, batch), of=len(batch))
-
-    taking.batches("user_tos", accepted, keep)
+    yield Rows("user_tos", read_acceptance)
 
 
-def import_grants(taking: MiddleAuthRun) -> None:
-    """What groups may, and as grants of ``admin`` who administers what. One that stands there twice is one here."""
-    change = taking.change
+def read_grants(run: MiddleAuthRun) -> Iterator[Step]:
+    """Permissions of groups, and ``admin`` for the administrators of datasets. A grant that the source has twice is one
+    here."""
+    change = run.change
 
-    def permission(row: Row) -> None:
-        taking.permissions[row.id] = row.name("name", "permission")
+    def read_permission(row: Row) -> None:
+        run.permissions[row.id] = row.name("name", "permission")
 
-    def of_group(row: Row) -> ImportedGrant:
-        group = taking.named(row, "group_id", "group", taking.groups)
-        target = Target(taking.dataset(row), taking.named(row, "permission_id", "permission", taking.permissions))
-        return ImportedGrant(group_subject(change.database, group), target, "import", change.actor, change.at)
+    def read_group_grant(row: Row) -> Iterator[Record]:
+        subject = group_subject(change.database, run.group(row))
+        target = Target(run.dataset(row), run.resolve(row, "permission_id", "permission", run.permissions))
+        yield ImportedGrant(subject, target, "import", change.actor, change.at)
 
-    def of_admin(row: Row) -> ImportedGrant:
-        subject = principal_subject(taking.user(row))
-        return ImportedGrant(subject, Target(taking.dataset(row), "admin"), "import", change.actor, change.at)
+    def read_dataset_admin(row: Row) -> Iterator[Record]:
+        subject = principal_subject(run.user(row))
+        yield ImportedGrant(subject, Target(run.dataset(row), "admin"), "import", change.actor, change.at)
 
-    admins = 0
-
-    def give(kept: list[ImportedGrant]) -> None:
-        taking.report.counts("grants", new=grant_import.import_grants(change, kept), of=len(kept))
-
-    def give_admins(kept: list[ImportedGrant]) -> None:
-        nonlocal admins
-        before = taking.report.added["grants"]
-        give(kept)
-        admins += taking.report.added["grants"] - before
-
-    taking.each("permission", permission)
-    taking.batches("group_dataset_permission", of_group, give)
-    taking.batches("dataset_admin", of_admin, give_admins)
-    if admins:
-        taking.remark(
+    yield Rows("permission", read_permission)
+    yield Rows("group_dataset_permission", read_group_grant)
+    before = run.report.added["grants"]
+    yield Rows("dataset_admin", read_dataset_admin)
+    if admins := run.report.added["grants"] - before:
+        run.remark(
             f"dataset_admin: {admins} new grants of admin, which, unlike there, bring manage, edit and view"
             " (each is in the plan of a dry run)"
         )

@@ -302,7 +302,7 @@ def test_thousands_are_imported_in_batches_and_progress_is_reported(run: Run, so
     source.write_text(HEAD + rows)
     seen: list[tuple[int, int]] = []
     run(csv.Importer("fish2").run, source, progress=lambda done, total: seen.append((done, total)))
-    assert seen[0] == (1000, 5000)
+    assert seen[0] == (100, 5000)
     assert seen[-1] == (5000, 5000)
 
 

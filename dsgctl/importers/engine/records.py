@@ -1,0 +1,195 @@
+"""The records that importers read and the engine writes: one frozen dataclass for each kind.
+
+Records that another system keeps with dates and hashes are core's own: `ImportedGrant`, `ImportedAcceptance`,
+`ImportedToken`, `audit.Record`, and `NewUser` for a user with an id.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dsgctl.core import audit, validation
+from dsgctl.core.acceptances import ImportedAcceptance
+from dsgctl.core.grant_import import ImportedGrant
+from dsgctl.core.grant_targets import Target
+from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
+from dsgctl.core.tokens import ImportedToken
+from dsgctl.store.models import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of a system that identifies people by their email alone. An existing account is only added to.
+
+    Attributes:
+        admin: False takes nothing from an admin.
+        active: None if that system has no such thing; a new account is active then.
+    """
+
+    email: str
+    name: str = ""
+    affiliation: str = ""
+    notes: str = ""
+    admin: bool = False
+    active: bool | None = None
+
+    @property
+    def key(self) -> str:
+        """The email as emails are compared."""
+        return validation.email_key(self.email)
+
+    def as_new_user(self) -> NewUser:
+        attributes = Attributes(name=self.name, notes=self.notes, admin=self.admin)
+        affiliations = (self.affiliation,) if self.affiliation else ()
+        return NewUser(self.email, attributes, affiliations, ForeignAccount(active=self.active))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user in an existing group.
+
+    Attributes:
+        member: a person of the same row, or an existing user.
+        leads: None if that system has no leads.
+    """
+
+    group: str
+    member: Person | Principal
+    leads: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonGrant:
+    """A permission of a person of the same row."""
+
+    person: Person
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """
+    Attributes:
+        id: kept for a new dataset; None if that system has no ids.
+        compared: the fields that are compared with those of an existing dataset.
+    """
+
+    name: str
+    id: int | None = None
+    description: str = ""
+    public: bool = False
+    compared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """
+    Attributes:
+        id: kept for a new version where it is free.
+    """
+
+    dataset: str
+    name: str
+    public: bool
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    dataset: str
+    url: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    name: str
+    display_name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTable:
+    service: str
+    name: str
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRoot:
+    """
+    Attributes:
+        root_id: checked by `services.parse_root_id`.
+    """
+
+    service: str
+    table: str
+    root_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    Attributes:
+        dataset_id, version_id, service_id: what new terms are of; ids here.
+        compared: the fields that are compared with those of existing terms.
+    """
+
+    id: int
+    name: str
+    text: str
+    effective: datetime
+    retired: datetime | None
+    invite_token: str
+    dataset_id: int | None = None
+    version_id: int | None = None
+    service_id: int | None = None
+    compared: tuple[str, ...] = ("name", "text", "effective")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTerms:
+    """The terms that a dataset has as its own.
+
+    Attributes:
+        terms_id: None for none.
+        is_new: whether they are set here; otherwise they are compared.
+    """
+
+    dataset: str
+    terms_id: int | None
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    slug: str
+    description: str
+    active: bool
+    created: datetime
+    created_by: str
+
+
+Record = (
+    Person
+    | Group
+    | Membership
+    | PersonGrant
+    | Dataset
+    | Version
+    | Location
+    | Service
+    | ServiceTable
+    | PublicRoot
+    | Terms
+    | OwnTerms
+    | ServiceAccount
+    | ImportedGrant
+    | ImportedAcceptance
+    | ImportedToken
+    | audit.Record
+)
