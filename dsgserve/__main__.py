@@ -18,13 +18,15 @@ from dsgserve import server
     "addresses",
     metavar="HOST:PORT|unix:PATH",
     multiple=True,
-    help="Where, beside the sockets that systemd passes; 127.0.0.1:$DSG_PORT if neither.",
+    help="Address to listen on, besides the sockets of systemd. Without either, 127.0.0.1:$DSG_PORT.",
 )
-@click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests answered at once.")
-@click.option("--env-file", metavar="FILE", help="Settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests answered at the same time."
+)
+@click.option("--env-file", metavar="FILE", help="File with settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")
 @click.version_option(__version__, message="dsgserve %(version)s")
 def _cli(addresses: tuple[str, ...], threads: int, env_file: str | None) -> None:
-    """Answer logins, ngauth and /api/v1/user/cache, until told to stop (SIGTERM or Ctrl-C).
+    """Serve sign-in, ngauth and /api/v1/user/cache until SIGTERM or Ctrl-C.
 
     \b
     Example:
@@ -35,7 +37,7 @@ def _cli(addresses: tuple[str, ...], threads: int, env_file: str | None) -> None
 
 
 def main() -> None:
-    """Run the server; a mistake in its settings is one line and exit code 1 or 2."""
+    """Run the server. An error in its settings is one line on standard error, and exit code 1 or 2."""
     try:
         _cli.main(prog_name="dsgserve")
     except (DsgError, StoreError) as error:

@@ -1,12 +1,12 @@
-"""The pipeline that every request passes: route, method, origin of the request, schema, handler, headers, log."""
+"""The pipeline that every request passes: the checks that its route declares, the handler, headers, metrics and log."""
 
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from bottle import BaseRequest, HTTPResponse
 
@@ -16,10 +16,11 @@ from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site
 from dsgserve.http.ascii_text import number
-from dsgserve.http.environ import REFUSAL
+from dsgserve.http.environ import BODY, REFUSAL
 from dsgserve.http.origins import RequestOrigin
+from dsgserve.http.proxy import trust_proxy
 from dsgserve.http.redirects import TargetRefused, read_target
-from dsgserve.http.requests import is_deliberate, is_for_this_machine, trust_proxy
+from dsgserve.http.requests import is_deliberate, is_for_this_machine
 from dsgserve.http.responses import Refusal, render, unauthorized
 from dsgserve.http.route import Answer, Guard, Request, Route
 from dsgserve.http.routing import ROUTES, Target, target_of
@@ -32,16 +33,16 @@ __all__ = ["ROUTES", "make_app"]
 
 # Why a request could not be read (wire.py), by status.
 _NOT_READ = {
-    400: Refusal(400, "bad_request", "this request cannot be understood"),
+    400: Refusal(400, "bad_request", "this request is malformed"),
     413: Refusal(413, "too_large", "the body of this request is too large"),
     414: Refusal(414, "path_too_long", "there is nothing at so long an address"),
     431: Refusal(431, "headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
     500: Refusal(
         500,
         "internal_error",
-        "something went wrong here, and nothing that you did; try again, and if it happens again, ask for help",
+        "an error of this server, not of yours; try again, and if it happens again, ask for help",
     ),
-    501: Refusal(501, "not_implemented", "this request is coded in a way that is not understood here"),
+    501: Refusal(501, "not_implemented", "this server does not support the transfer coding of this request"),
 }
 _NOT_FOUND = Refusal(404, "not_found", "there is nothing at this address")
 # Another site's name may lead to this machine's address (DNS rebinding): its pages must not sign in.
@@ -51,17 +52,16 @@ _DATABASE_UNAVAILABLE = Refusal(
     503, "unavailable", "the database does not answer; try again in a minute", headers={"Retry-After": "5"}
 )
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-
-def make_app(gateway: Gateway) -> Wsgi:
-    """The WSGI application of this gateway."""
+def make_app(gateway: Gateway) -> WSGIApplication:
+    """The WSGI application of this gateway (PEP 3333)."""
     pipeline = partial(_serve, gateway)
-    whole = log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login
-    return pipeline if whole else _with_short_cut(gateway, pipeline)
+    if log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login:  # which need a line, or a check, for every request
+        return pipeline
+    return _add_short_cut(gateway, pipeline)
 
 
-def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
+def _add_short_cut(gateway: Gateway, app: WSGIApplication) -> WSGIApplication:
     """Answer user/cache without the cost of the rest of the pipeline.
 
     The responses are those of the pipeline; those that are always the same are built beforehand. A request that fails
@@ -72,7 +72,7 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
     count = gateway.metrics.add
     headers = [header for header in headers if header[0] != "Content-Length"]
 
-    def short(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def answer_user_cache(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         route, _, environ["QUERY_STRING"] = target_of(environ)
         if route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
             return app(environ, start_response)
@@ -89,7 +89,7 @@ def _with_short_cut(gateway: Gateway, app: Wsgi) -> Wsgi:
         start_response(refusal_status, refusal_headers)
         return (body,)
 
-    return short
+    return answer_user_cache
 
 
 _USER_CACHE = next(route for route in ROUTES if route.path == endpoint.PATH)
@@ -108,15 +108,15 @@ def _body_of(response: HTTPResponse) -> bytes:
     return response.body if isinstance(response.body, bytes) else response.body.encode()
 
 
-def _serve(gateway: Gateway, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The whole pipeline, as a WSGI application."""
+def _serve(gateway: Gateway, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """The pipeline as a WSGI application."""
     target = target_of(environ)
     environ["QUERY_STRING"] = target.query
     trust_proxy(environ)
     response = _answer(gateway, BaseRequest(environ), target)
     body = _body_of(response)
     response.set_header("Content-Length", str(len(body)))
-    start_response(response.status_line, response.headerlist)  # Bottle leaves out what does not go with 204
+    start_response(response.status_line, response.headerlist)  # Bottle omits the headers that a 204 must not have
     return [] if environ["REQUEST_METHOD"] == "HEAD" or response.status_code == 204 else [body]
 
 
@@ -150,7 +150,7 @@ def _answer(gateway: Gateway, http: BaseRequest, target: Target) -> HTTPResponse
         gateway.metrics.add("denied")
     elif response.status_code >= 500:
         gateway.metrics.add("failed")
-    # What anybody can cause without end is not worth a line each.
+    # Requests that anybody can send without end are logged at DEBUG only.
     level = logging.DEBUG if (route is None or route.often) and response.status_code < 500 else logging.INFO
     if log.isEnabledFor(level):
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
@@ -168,10 +168,10 @@ def _read_origin(gateway: Gateway, http: BaseRequest, route: Route | None) -> Re
 
 
 def _pass(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOrigin | None) -> Answer:
-    """Hold a request against everything that its route declares, in this order, and let the handler answer it.
+    """Check a request against everything that its route declares, in this order, and call the handler.
 
     Raises:
-        StoreError, DsgError: what went wrong on the way, for `_answer` to render.
+        StoreError, DsgError: for `_answer` to render.
     """
     environ = http.environ
     method, route = environ["REQUEST_METHOD"], target.route
@@ -193,7 +193,9 @@ def _pass(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOr
         return _NOT_DELIBERATE
     if origin and (refusal := origin.find_refusal()):
         return refusal
-    if declared.body and number(environ.get("CONTENT_LENGTH") or "0", most=declared.body) is None:
+    if not declared.body:
+        environ[BODY] = b""  # so that the handler reads none
+    elif number(environ.get("CONTENT_LENGTH") or "0", most=declared.body) is None:
         return Refusal(400, "invalid_request", f"the body is longer than {declared.body} bytes")
     request: Request[None] = Request(
         http,

@@ -1,4 +1,4 @@
-"""waitress under the app: sockets, threads, signals, and what runs beside the requests."""
+"""Runs the application on waitress: sockets, threads, signals, and an orderly stop."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from waitress import trigger, wasyncore
 from waitress.channel import HTTPChannel
@@ -18,35 +19,36 @@ from dsgctl import __version__
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgctl.store import StoreError
-from dsgserve.app import Wsgi, make_app
+from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import MAX_BODY
 from dsgserve.http.wire import Channel
 from dsgserve.process import listeners, logs, systemd
 from dsgserve.process.dispatcher import Dispatcher
 
-GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were just accepted
-LAST_SECONDS = 15.0  # for requests under way; one that waits for another server takes 10 (dsgctl/bounded_http.py)
-CONNECTIONS = 1000  # at once; more wait to be accepted
+GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were accepted a moment ago
+LAST_SECONDS = 15.0  # at a stop, for requests under way; a call to another server takes 10 (dsgctl/bounded_http.py)
+CONNECTIONS = 1000  # at the same time; others wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
-# bytes of an answer that are held until it is whole and then sent at once; waitress sends headers and body
-# each as soon as it has them, in two system calls at each of which the threads fight for the interpreter
+# Bytes of a response that are collected before they are sent. By default waitress sends headers and body in two system
+# calls, and after each of them the threads compete for the interpreter.
 SEND_BYTES = 64 * 1024
 
 log = logging.getLogger("dsgserve")
 
 
 def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are answered first.
+    """Serve until SIGTERM or SIGINT, and answer the requests under way before the end.
 
     Args:
-        addresses: ``HOST:PORT`` or ``unix:PATH``, each, beside the sockets that systemd passes; without
-            any of both 127.0.0.1 and the configured port.
+        addresses: ``HOST:PORT`` or ``unix:PATH``, in addition to the sockets that systemd passes. If there are neither,
+            127.0.0.1 and the configured port.
+        threads: of each lane.
 
     Raises:
         Invalid: an address is malformed, or a secret is missing.
-        DsgError: an address cannot be listened on.
-        StoreError: the database is missing or not ours, or another file has taken its place.
+        DsgError: the operating system refuses to listen on an address.
+        StoreError: the database is missing or of another release, or its file was replaced.
     """
     logs.configure(config.log_level)
     require_secret(config)
@@ -54,40 +56,40 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     if not addresses and not sockets:
         addresses = [f"127.0.0.1:{config.port}"]
     with ExitStack() as stack:
-        sockets = [stack.enter_context(one) for one in sockets]
+        sockets = [stack.enter_context(passed) for passed in sockets]
         sockets += [stack.enter_context(listeners.bind(address)) for address in addresses]
         require_one_kind(sockets)
         require_own_machine(config, sockets)
-        names = [listeners.format_address(one) for one in sockets]
+        names = [listeners.format_address(bound) for bound in sockets]
         gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
         connections: dict[int, Any] = {}
         server = make_server(make_app(gateway), sockets, Dispatcher(threads), connections)
-        stopping = _Stopping(connections)
+        stop = _StopSignal(connections)
         log.info("release %s listening on %s for %s", __version__, ", ".join(names), config.origin)
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.is_answering(sockets[0]))
         watchdog.start()
         systemd.notify(os.environ, "READY=1")
-        while not (stopping.asked or gateway.reader.is_replaced):
+        while not (stop.received or gateway.reader.is_replaced):
             wasyncore.loop(timeout=30, use_poll=True, map=connections, count=1)
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
-        _answer_the_rest(connections)
-        server.task_dispatcher.shutdown(timeout=1)  # those that still wait for another server have had their time
-        stopping.close()
+        _drain(connections)
+        server.task_dispatcher.shutdown(timeout=1)  # requests that still wait for another server have had their time
+        stop.close()
         server.close()
     if gateway.reader.is_replaced:
-        raise StoreError(f"{config.database} was replaced while it was served", "start anew, with what is there now")
+        raise StoreError(f"{config.database} was replaced while it was served", "start dsgserve again, on the new file")
     log.info("stopped")
 
 
 def make_server(
-    app: Wsgi, sockets: Sequence[socket.socket], dispatcher: Dispatcher, connections: dict[int, Any]
+    app: WSGIApplication, sockets: Sequence[socket.socket], dispatcher: Dispatcher, connections: dict[int, Any]
 ) -> Any:
     """waitress's server for these sockets; `wasyncore.loop` runs it.
 
     Args:
-        connections: by descriptor, listening sockets included; waitress keeps it.
+        connections: filled by waitress: descriptor -> channel or listening server. They have no types.
     """
     server = create_server(
         app,
@@ -101,7 +103,7 @@ def make_server(
         max_request_body_size=MAX_BODY,
         expose_tracebacks=False,
         send_bytes=SEND_BYTES,
-        clear_untrusted_proxy_headers=False,  # app.py drops them
+        clear_untrusted_proxy_headers=False,  # http/proxy.py removes them
     )
     for listening in connections.values():
         if isinstance(listening, BaseWSGIServer):
@@ -109,17 +111,17 @@ def make_server(
     return server
 
 
-class _Stopping:
-    """Whether SIGTERM or SIGINT came; ends waitress's waiting when one does."""
+class _StopSignal:
+    """Receives SIGTERM and SIGINT, and wakes waitress up."""
 
     def __init__(self, connections: dict[int, Any]) -> None:
-        self.asked = False
+        self.received = False
         self._trigger = trigger.trigger(connections)
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, self._receive)
+        signal.signal(signal.SIGINT, self._receive)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
         self._trigger.pull_trigger()
 
     def close(self) -> None:
@@ -128,19 +130,20 @@ class _Stopping:
         self._trigger.close()
 
 
-def _answer_the_rest(connections: dict[int, Any]) -> None:
-    """Accept nothing more, and answer what was accepted: who waits to be accepted is for the next server.
+def _drain(connections: dict[int, Any]) -> None:
+    """Stop accepting connections, and answer the requests on those that are accepted.
 
-    A connection may have been accepted a moment ago, its request still on the way: hence `GRACE_SECONDS`.
+    The next server gets the connections that wait to be accepted. `GRACE_SECONDS` are for requests that are still on
+    their way on a connection that was accepted a moment ago.
     """
-    for listening in [one for one in connections.values() if getattr(one, "accepting", False)]:
+    for listening in [server for server in connections.values() if getattr(server, "accepting", False)]:
         listening.del_channel(connections)
     start = time.monotonic()
     while time.monotonic() < start + LAST_SECONDS:
         busy = any(
-            one.requests or one.request or one.total_outbufs_len
-            for one in connections.values()
-            if isinstance(one, HTTPChannel)
+            channel.requests or channel.request or channel.total_outbufs_len
+            for channel in connections.values()
+            if isinstance(channel, HTTPChannel)
         )
         if not busy and time.monotonic() > start + GRACE_SECONDS:
             return
@@ -148,10 +151,10 @@ def _answer_the_rest(connections: dict[int, Any]) -> None:
 
 
 def require_secret(config: Config) -> None:
-    """Refuse to sign with a key that a restart forgets, except on somebody's own machine.
+    """Refuse to sign with a temporary key, except on a developer's own machine.
 
     Raises:
-        Invalid: there is no key, and the server is for others.
+        Invalid: there is no key, and DSG_ORIGIN is not local.
     """
     if config.secret_keys:
         return
@@ -164,17 +167,19 @@ def require_secret(config: Config) -> None:
 
 
 def require_one_kind(sockets: Sequence[socket.socket]) -> None:
-    """Refuse what waitress cannot do.
+    """Refuse a mixture of unix and TCP sockets, which waitress does not support.
 
     Raises:
-        Invalid: unix sockets and others are mixed.
+        Invalid: the sockets are mixed.
     """
-    if len({one.family == socket.AF_UNIX for one in sockets}) > 1:
-        raise Invalid("one server listens on unix sockets or on ports, not on both", "start two, or leave one out")
+    if len({bound.family == socket.AF_UNIX for bound in sockets}) > 1:
+        raise Invalid(
+            "a server listens on unix sockets or on ports, not on both", "start two servers, or remove one kind"
+        )
 
 
 def require_own_machine(config: Config, sockets: Sequence[socket.socket]) -> None:
-    """Refuse a sign-in as anybody wherever somebody else could use it.
+    """Refuse DSG_DEV_LOGIN on a server that others can reach.
 
     Raises:
         Invalid: DSG_DEV_LOGIN is set, and the server is not for this machine alone.

@@ -1,8 +1,8 @@
-"""Text of strangers is ASCII where a protocol gives it a meaning: these functions know no other letters or digits.
+"""Functions for protocol text, which is ASCII: other letters, digits and white space are not treated as such.
 
-Python's own ``strip``, ``lower`` and ``isdigit``, and classes of a pattern such as ``\\d``, go by Unicode: they take
-away U+0085, make "k" of the Kelvin sign, and find digits in every script. They are kept out of dsgserve by
-tests/dsgserve/http/test_ascii_text.py.
+Python's own ``strip``, ``lower`` and ``isdigit``, and pattern classes such as ``\\d``, follow Unicode: they strip
+U+0085, turn the Kelvin sign into "k", and accept the digits of every script. tests/dsgserve/http/test_ascii_text.py
+keeps them out of dsgserve.
 """
 
 import re
@@ -12,17 +12,17 @@ _TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def trim(text: str) -> str:
-    """Without the optional white space of HTTP around it: SP and HTAB (RFC 9110, section 5.6.3)."""
+    """The text without SP and HTAB around it, the optional white space of HTTP (RFC 9110, section 5.6.3)."""
     return text.strip(" \t")
 
 
 def lower(text: str) -> str:
-    """With a to z in place of A to Z."""
+    """The text with a to z in place of A to Z."""
     return text.translate(_TO_LOWER) if not text.isascii() else text.lower()
 
 
 def number(text: str, *, most: int) -> int | None:
-    """The number that these digits 0 to 9 write, if it is at most ``most``; else None."""
+    """The number in decimal digits 0 to 9, if it is at most ``most``; else None."""
     if len(text) > len(str(most)) or not _NUMBER.fullmatch(text):
         return None
     value = int(text)

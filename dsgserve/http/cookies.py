@@ -1,4 +1,4 @@
-"""Cookies that we set: every attribute of them from here."""
+"""Sets cookies, with all their attributes."""
 
 from datetime import timedelta
 from typing import TypedDict
@@ -15,7 +15,7 @@ class _Attributes(TypedDict):
 
 
 def set_login(reply: HTTPResponse, config: Config, token: str) -> None:
-    """Give the browser a login token, and take away one of the same name that it keeps for this host alone."""
+    """Set the login cookie, and delete one of the same name that the browser stores for this host alone."""
     if config.cookie_domain:
         set_cookie(reply, config.token_names[0], "", 0, **_login_attributes(config))
     seconds = LOGIN_LIFE // timedelta(seconds=1)
@@ -23,14 +23,14 @@ def set_login(reply: HTTPResponse, config: Config, token: str) -> None:
 
 
 def clear_login(reply: HTTPResponse, config: Config) -> None:
-    """Take the login away, whatever name it has, for the domain and for this host alone."""
+    """Delete the login cookie under every accepted name, for the domain and for this host alone."""
     for name in config.token_names:
         for domain in dict.fromkeys(("", config.cookie_domain)):
             set_cookie(reply, name, "", 0, **_login_attributes(config), domain=domain)
 
 
 def _login_attributes(config: Config) -> _Attributes:
-    """On https the viewer is another site, hence SameSite=None."""
+    """SameSite=None over https, because the viewer is another site."""
     secure = config.origin.startswith("https:")
     return {"secure": secure, "same_site": "None" if secure else "Lax"}
 
@@ -38,12 +38,12 @@ def _login_attributes(config: Config) -> _Attributes:
 def set_cookie(
     reply: HTTPResponse, name: str, value: str, seconds: int, *, secure: bool, same_site: str, domain: str = ""
 ) -> None:
-    """Add a ``Set-Cookie`` (RFC 6265, section 4.1); Bottle's own way has room for one of a name.
+    """Add a ``Set-Cookie`` header (RFC 6265, section 4.1). Bottle itself can set one cookie of a name only.
 
     Args:
         value: text that needs no quotes.
-        seconds: that the browser keeps it; 0 takes it away.
-        domain: whose hosts get it; empty for this host alone.
+        seconds: for which the browser stores it; 0 deletes it.
+        domain: of the hosts that get it; empty for this host alone.
     """
     attributes = [f"{name}={value}", f"Max-Age={seconds}", "Path=/", "HttpOnly", f"SameSite={same_site}"]
     if secure:

@@ -19,17 +19,17 @@ _ORIGIN = re.compile(
 
 
 def parse(value: str | None) -> str | None:
-    """The origin, if ``value`` is exactly ``scheme://host[:port]`` (RFC 6454, section 6.2); else None.
+    """``value`` if it is exactly ``scheme://host[:port]`` (RFC 6454, section 6.2); else None.
 
-    A host in another script comes from a browser in ASCII (punycode), so anything else is
-    refused; so are ``null``, two headers joined by a comma, and a port that cannot be.
+    Browsers send a host in another script as ASCII (punycode), so anything outside ASCII is refused; so are ``null``,
+    two headers joined by a comma, and an impossible port.
     """
     if value is None or len(value) > 300:
         return None
-    found = _ORIGIN.fullmatch(value)
-    if found is None or len(found["host"]) > 254 or number(found["port"] or "1", most=65535) is None:
+    origin = _ORIGIN.fullmatch(value)
+    if origin is None or len(origin["host"]) > 254 or number(origin["port"] or "1", most=65535) is None:
         return None
-    if found["host"].startswith("[") and not _is_ipv6(found["host"][1:-1]):
+    if origin["host"].startswith("[") and not _is_ipv6(origin["host"][1:-1]):
         return None
     return value
 
@@ -43,7 +43,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def is_allowed(origin: str, pattern: Pattern) -> bool:
-    """Whether the configured pattern matches the whole of a parsed origin."""
+    """Whether the configured pattern matches a parsed origin as a whole."""
     return pattern.fullmatch(origin) is not None
 
 

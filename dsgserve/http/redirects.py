@@ -1,7 +1,7 @@
-"""Where a browser may be sent on to. Every ``next`` and ``redirect`` that a client gives passes here.
+"""Where a browser may be redirected to. Every ``next`` and ``redirect`` of a client is checked here.
 
-Not a repairer: a value that is not plainly harmless is refused (contract.md, "Login"). The one thing that is
-mended is the spelling of an address elsewhere: see `_WRITTEN_OUT`.
+A value that is not plainly harmless is refused, not repaired (contract.md, "Redirects"). The one exception is the
+spelling of an address elsewhere: see `_DECODED`.
 """
 
 import re
@@ -17,8 +17,8 @@ from dsgserve.http.requests import parameter
 
 MAX_LENGTH = 4096
 
-# Our own paths need no percent-encoding, so none is let through: what a browser or a proxy makes of
-# an encoded slash or backslash is its own affair. Segments are not empty, nor "." or "..".
+# Our own paths need no percent-encoding, so none is accepted: browsers and proxies disagree about an encoded slash or
+# backslash. A segment is not empty, nor "." or "..".
 _SEGMENT = r"(?!\.{1,2}(?:[/?]|\Z))[A-Za-z0-9._~-]+"
 # The characters of a query in RFC 3986, section 3.4; "%" only before two hex digits.
 _QUERY = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
@@ -27,13 +27,13 @@ _ABSOLUTE = re.compile(
     r"(?P<origin>(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>[1-9][0-9]{0,4}))?)"
     rf"(?:/{_QUERY})?(?:\#{_QUERY})?"
 )
-# No address holds these, but middle_auth_client sends Flask's request.url, in which they are decoded: without
-# this nobody could sign in from a page with JSON or a name in its query. Percent-encoded they are what the
-# browser had asked for, and harmless; none of them is anything but data to whoever reads an address.
-_WRITTEN_OUT = '"<>[]^`{|}'  # and whatever is not ASCII
-_AS_IT_IS = "".join(chr(code) for code in range(128) if chr(code) not in _WRITTEN_OUT)
+# No address has these characters, but middle_auth_client sends Flask's request.url, in which they are decoded: unless
+# they are encoded again, nobody can sign in from a page with JSON or a name in its query. Encoded, they are what the
+# browser requested, and harmless: none of them has a meaning in an address.
+_DECODED = '"<>[]^`{|}'  # and everything outside ASCII
+_UNCHANGED = "".join(chr(code) for code in range(128) if chr(code) not in _DECODED)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_LAYERS = 8  # a path within a path within a path is percent-encoded thrice
+_MAX_LAYERS = 8  # of percent-encoding; a path within a path within a path has three
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -45,7 +45,7 @@ class TargetRefused(Invalid):
 
 
 class TargetTooLong(TargetRefused):
-    """It does not fit into what must carry it."""
+    """The address is longer than what carries it through the sign-in."""
 
     code = "redirect_too_long"
     title = "That address is too long"
@@ -67,37 +67,38 @@ def read_target(config: Config, request: BaseRequest, names: Iterable[str]) -> s
     return ""
 
 
-def require_target(config: Config, value: str, what: str, *, here: bool = False) -> str:
-    """``value`` as a place that a browser may be sent on to, in ASCII.
+def require_target(config: Config, value: str, name: str, *, here: bool = False) -> str:
+    """``value`` in ASCII, if a browser may be redirected to it.
 
     Args:
-        what: the name of the parameter that it comes from.
-        here: paths on this server alone.
+        name: of the parameter.
+        here: whether only paths of this server are allowed.
 
     Raises:
-        TargetTooLong, TargetRefused: it is too long, or leads anywhere else.
+        TargetTooLong: the address is longer than `MAX_LENGTH`.
+        TargetRefused: the address is not allowed.
     """
     if len(value) > MAX_LENGTH or len(_in_ascii(value)) > MAX_LENGTH:
-        raise TargetTooLong(f"this link leads on to an address ('{what}') that is too long")
+        raise TargetTooLong(f"this link leads on to an address ('{name}') that is too long")
     target = local_path(value) or (None if here else elsewhere(config, value))
     if target is None:
         raise TargetRefused(
-            f"this link leads on to an address ('{what}') that this site sends nobody to; ask whoever gave you the link"
+            f"this link leads on to an address ('{name}') that this site sends nobody to; ask whoever gave you the link"
         )
     return target
 
 
 def local_path(value: str | None) -> str | None:
-    """``value`` if it is a path on this server, with or without a query; else None."""
+    """``value`` if it is a path of this server, with or without a query; else None."""
     if value is None or len(value) > MAX_LENGTH:
         return None
-    found = _LOCAL.fullmatch(value)
-    return value if found and not _hides_control(found["query"] or "") else None
+    path = _LOCAL.fullmatch(value)
+    return value if path and not _may_have_control(path["query"] or "") else None
 
 
-def _hides_control(text: str) -> bool:
-    """Whether a control character is in the text, or may be: more layers of encoding than `_LAYERS` do."""
-    for _ in range(_LAYERS):
+def _may_have_control(text: str) -> bool:
+    """Whether a control character is in the text, under up to `_MAX_LAYERS` layers of encoding; True beyond these."""
+    for _ in range(_MAX_LAYERS):
         if _CONTROL.search(text):
             return True
         decoded = unquote(text, errors="replace")
@@ -110,57 +111,53 @@ def _hides_control(text: str) -> bool:
 def absolute_url(
     value: str | None, *, allowed: Collection[str], cookie_domain: str = "", own_origin: str = ""
 ) -> str | None:
-    """``value`` if it is an address elsewhere that a browser may be sent to, in ASCII; else None.
+    """``value`` in ASCII, if it is an allowed address on another server; else None.
 
     Args:
         allowed: canonical origins, as ``DSG_ALLOWED_REDIRECTS`` lists them.
-        cookie_domain: whose hosts are allowed too, over https or the scheme of ``own_origin``: over
-            plain http anybody on the way can answer for them. Empty for none.
+        cookie_domain: hosts below it are allowed too, over https or with the scheme of ``own_origin``: over plain http
+            anybody in the network can answer for them. Empty for none.
     """
     if value is None or len(value) > MAX_LENGTH:
         return None
-    # Before the check, not after it: what is checked is what is sent. A host holds no "%" and is refused.
+    # Before the check, so that what is checked is what is sent. A host with "%" is refused.
     value = _in_ascii(value)
-    found = _ABSOLUTE.fullmatch(value)
-    if (
-        len(value) > MAX_LENGTH
-        or found is None
-        or number(found["port"] or "1", most=65535) is None
-        or ".." in found["host"]
-    ):
+    url = _ABSOLUTE.fullmatch(value)
+    if len(value) > MAX_LENGTH or url is None or number(url["port"] or "1", most=65535) is None or ".." in url["host"]:
         return None
-    if found["origin"] in allowed:
+    if url["origin"] in allowed:
         return value
     domain = cookie_domain.removeprefix(".")
-    under = bool(domain) and f".{found['host']}".endswith(f".{domain}")
-    return value if under and found["scheme"] in ("https", own_origin.partition(":")[0]) else None
+    is_below = bool(domain) and f".{url['host']}".endswith(f".{domain}")
+    return value if is_below and url["scheme"] in ("https", own_origin.partition(":")[0]) else None
 
 
 def _in_ascii(value: str) -> str:
-    return value if _SURROGATE.search(value) else quote(value, safe=_AS_IT_IS)
+    return value if _SURROGATE.search(value) else quote(value, safe=_UNCHANGED)
 
 
 def elsewhere(config: Config, value: str) -> str | None:
-    """``value``, in ASCII, if it is an address on another server to which the settings let us send a browser."""
+    """``value`` in ASCII, if it is an address on another server that the settings allow; else None."""
     return absolute_url(
         value, allowed=config.allowed_redirects, cookie_domain=config.cookie_domain, own_origin=config.origin
     )
 
 
 def with_token(url: str, token: str, config: Config) -> str:
-    """The address, with the token where its origin is one that reads it from there (``DSG_TOKEN_REDIRECTS``).
+    """The address with the token in its query, if its origin takes the token from there (``DSG_TOKEN_REDIRECTS``).
 
-    Also where terms come first: in the address to which /activate goes on, and which may be /activate again.
+    If the address is /activate, because terms come first, the token goes into the address to which /activate leads.
+    That can be /activate again, once.
     """
     return _with_token(url, token, config, 2)
 
 
-def _with_token(url: str, token: str, config: Config, times: int) -> str:
+def _with_token(url: str, token: str, config: Config, depth: int) -> str:
     path, _, query = url.partition("?")
-    if path == "/activate" and times:
+    if path == "/activate" and depth:
         fields = [part.partition("=") for part in query.split("&")]
         return f"{path}?" + "&".join(
-            f"redirect={quote(_with_token(unquote_plus(value), token, config, times - 1), safe='')}"
+            f"redirect={quote(_with_token(unquote_plus(value), token, config, depth - 1), safe='')}"
             if name == "redirect"
             else f"{name}{equals}{value}"
             for name, equals, value in fields
@@ -168,11 +165,11 @@ def _with_token(url: str, token: str, config: Config, times: int) -> str:
     if origin_of(url) not in config.token_redirects:
         return url
     parts, names = urlsplit(url), config.token_names
-    others = [one for one in parts.query.split("&") if one and unquote_plus(one.partition("=")[0]) not in names]
+    others = [field for field in parts.query.split("&") if field and unquote_plus(field.partition("=")[0]) not in names]
     return urlunsplit(parts._replace(query="&".join([*others, f"{config.token_names[0]}={quote(token, safe='')}"])))
 
 
 def origin_of(target: str) -> str | None:
-    """The origin of what `absolute_url` let through; None for a path on this server."""
-    found = _ABSOLUTE.fullmatch(target)
-    return found["origin"] if found else None
+    """The origin of an address that `absolute_url` returned; None for a path of this server."""
+    url = _ABSOLUTE.fullmatch(target)
+    return url["origin"] if url else None

@@ -1,14 +1,11 @@
-"""What a request says: the tokens on it, its parameters, who sends it, and what they understand.
+"""Reads tokens, headers and parameters from a request.
 
-Whatever is sent, the work is bounded: a header, a query or a form is searched for what is asked for, and not taken
-apart whole.
+The work is bounded, whatever is sent: a header, a query or a form is searched for one name, not parsed as a whole.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from ipaddress import IPv6Address, ip_address
-from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from bottle import BaseRequest
@@ -18,14 +15,15 @@ from dsgctl.core.token_checks import PresentedToken
 from dsgctl.json_text import NotJson, parse_object
 from dsgserve.http.ascii_text import lower, number, trim
 from dsgserve.http.environ import BODY, FORM
+from dsgserve.http.proxy import find_client_address
 
 MAX_FIELDS = 100  # parameters of a query, fields of a form
-MAX_BODY = 16 * 1024  # bytes; the largest is a form with an address to go on to
-MAX_VALUE = 4096  # bytes of a parameter as it is sent: a token, a name, what a provider gives back
-MAX_ADDRESS = 3 * 4096  # of one that is an address to go on to: redirects.MAX_LENGTH, percent-encoded
+MAX_BODY = 16 * 1024  # bytes; the largest body is a form with an address to go to
+MAX_VALUE = 4096  # bytes of a parameter as sent: a token, a name, a code of the provider
+MAX_ADDRESS = 3 * 4096  # bytes of an address to go to: redirects.MAX_LENGTH, percent-encoded
 _ADDRESSES = ("next", "redirect")
-# Values of cookies that are tried. A browser keeps one of a name for each path and domain: the longest path of ours
-# has nine beginnings, and a host seldom more than two domains above it.
+# Cookie values that are tried. A browser stores one of a name for each path and domain: our longest path has nine
+# prefixes, and a host seldom has more than two parent domains.
 MAX_COOKIES = 32
 
 
@@ -39,7 +37,7 @@ def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[s
         names: of the cookie and of the query parameter.
 
     Returns:
-        The tokens as they were sent, to be tried in this order: several only of cookies. Empty if there is none.
+        The tokens as sent, to be tried in this order; more than one only in cookies. Empty if there is none.
     """
     if cookies := cookie_tokens(request, names):
         return cookies
@@ -52,25 +50,25 @@ def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[s
 
 
 def present_token(request: BaseRequest, token: str | int) -> PresentedToken:
-    """A token, or the id of one, with what the token's checks may know of the request."""
+    """A token, or the id of one, with the parts of the request that token checks may use."""
     return PresentedToken(token, find_client_address(request.environ))
 
 
 def cookie_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]:
-    """The tokens that a browser keeps for us, each once."""
+    """The tokens in the cookies of these names, each once."""
     if "HTTP_COOKIE" not in request.environ:
         return ()
     if len(names) == 1:
         return cookie_values(request, names[0])
-    found = dict.fromkeys(value for name in names for value in cookie_values(request, name))
-    return list(found)[:MAX_COOKIES]
+    values = dict.fromkeys(value for name in names for value in cookie_values(request, name))
+    return list(values)[:MAX_COOKIES]
 
 
 def cookie_values(request: BaseRequest, name: str) -> list[str]:
-    """The values of all cookies of this name that have one, each once (RFC 6265, section 4.2.1).
+    """The non-empty values of all cookies of this name, each once (RFC 6265, section 4.2.1).
 
-    Python's own parser, which Bottle uses, refuses all cookies for one whose name it does not like: any host
-    below our domain could set such a one, and its user would have no login any more.
+    Python's own parser, which Bottle uses, refuses all cookies if it does not like the name of one. Any host below our
+    domain can set such a cookie, and its user would then have no login here.
     """
     values: dict[str, None] = {}
     for cookie in _cookie_pattern(name).finditer(request.environ.get("HTTP_COOKIE", "")):
@@ -86,13 +84,13 @@ def cookie_values(request: BaseRequest, name: str) -> list[str]:
 
 @cache
 def _cookie_pattern(name: str) -> re.Pattern[str]:
-    """White space around names and values is SP and HTAB: a browser that holds names with the prefix ``__Host-``
-    against their rules takes U+0085 or U+00A0 before one for a part of another name."""
+    """White space around names and values is SP and HTAB only: for a browser that enforces the prefix ``__Host-``,
+    U+0085 or U+00A0 before a name makes another name."""
     return re.compile(rf"(?:^|;)[ \t]*{re.escape(name)}[ \t]*=([^;]*)")
 
 
 def bearer_token(request: BaseRequest) -> str | None:
-    """The token of ``Authorization: Bearer TOKEN``; the scheme is matched case aside (RFC 9110, 11.1)."""
+    """The token of ``Authorization: Bearer TOKEN``; the case of the scheme is ignored (RFC 9110, section 11.1)."""
     scheme, _, rest = header(request, "Authorization").partition(" ")
     return trim(rest) or None if lower(scheme) == "bearer" else None
 
@@ -101,7 +99,7 @@ def bearer_token(request: BaseRequest) -> str | None:
 
 
 def header(request: BaseRequest, name: str) -> str:
-    """A header as WSGI has it, empty if there is none: Bottle's own way fails on bytes that are not UTF-8."""
+    """A header as WSGI has it; empty if there is none. Bottle's own accessor fails on bytes that are not UTF-8."""
     return str(request.environ.get(_header_key(name), ""))
 
 
@@ -111,16 +109,16 @@ def _header_key(name: str) -> str:
 
 
 def wants_page(request: BaseRequest) -> bool:
-    """Whether a person's browser asks, rather than a program."""
+    """Whether the client is the browser of a person, not a program."""
     return "text/html" in header(request, "Accept") and not header(request, "X-Requested-With")
 
 
 def is_deliberate(request: BaseRequest, own_origin: str) -> bool:
-    """Whether a person or a program asks for what the request does, rather than a browser for a page of another site.
+    """Whether a person or a program intends this request, and not a page of another site.
 
-    It is a navigation of a whole window that is no prefetch, a POST from a page of ours, or it has a header with a
-    token, which no page of another site can send. Programs, and browsers of before 2023, do not say
-    (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/); of these, other sites' forms are told by ``Origin``.
+    A deliberate request is a navigation of a whole window that is no prefetch, a POST from a page of ours, or a request
+    with a token in a header, which no page of another site can send. Programs, and browsers from before 2023, send no
+    Fetch Metadata (https://www.w3.org/TR/fetch-metadata/); forms of other sites in these are recognized by ``Origin``.
     """
     if bearer_token(request) is not None:
         return True
@@ -131,7 +129,11 @@ def is_deliberate(request: BaseRequest, own_origin: str) -> bool:
         if site == "same-origin":
             return True
         if not site and not mode and not destination:
-            return header(request, "Origin") in ("", "null", own_origin)  # null: of a page without a referrer, as ours
+            return header(request, "Origin") in (
+                "",
+                "null",
+                own_origin,
+            )  # null: from a page without a referrer, as ours are
     return mode in ("", "navigate") and destination in ("", "document")
 
 
@@ -139,70 +141,19 @@ _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE | re.ASCII)
 
 
 def is_for_this_machine(request: BaseRequest) -> bool:
-    """Whether ``Host`` names this machine by no name that somebody else can give to an address."""
+    """Whether ``Host`` is a name of this machine that nobody else can assign to another address."""
     host = re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", lower(header(request, "Host")))
     return host is not None
-
-
-_FORWARDED = (
-    "HTTP_FORWARDED",
-    "HTTP_X_FORWARDED_FOR",
-    "HTTP_X_FORWARDED_HOST",
-    "HTTP_X_FORWARDED_PORT",
-    "HTTP_X_FORWARDED_PROTO",
-    "HTTP_X_FORWARDED_BY",
-    "HTTP_X_FORWARDED_PREFIX",
-    "HTTP_X_REAL_IP",
-)
-
-
-def trust_proxy(environ: dict[str, Any]) -> None:
-    """Put the address that nginx says a client has in place of nginx's own, and drop every forwarded header.
-
-    nginx stands on this host and sets ``X-Forwarded-For`` itself: the last address in it is nginx's word, if the
-    request came over loopback or a unix socket. What is no address there is not heeded, as if it were not sent.
-    """
-    address = find_client_address(environ)
-    for name in _FORWARDED:
-        environ.pop(name, None)
-    if address != environ["REMOTE_ADDR"]:
-        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = address
-
-
-def find_client_address(environ: dict[str, Any]) -> str:
-    """The address of the client: the one that nginx reports, else that of the connection."""
-    peer = str(environ["REMOTE_ADDR"])
-    reported = _address(trim(environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2]))
-    return reported if reported and _is_this_host(peer) else peer
-
-
-def _is_this_host(peer: str) -> bool:
-    """Whether a peer, as waitress writes it, is on this host: "localhost" is one over a unix socket."""
-    if peer == "localhost":
-        return True
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text)) if len(text) <= 45 and "%" not in text else ""  # "%": a zone of any name
-    except ValueError:
-        return ""
 
 
 # Parameters
 
 
 def query_values(request: BaseRequest, name: str) -> list[str]:
-    """The values of a parameter of the query, in their order; "" for one without "=".
+    """The values of a parameter of the query, in order; "" for one without "=".
 
     Raises:
-        Invalid: the query has more parameters, or this one is longer, than any of ours.
+        Invalid: the query has more than `MAX_FIELDS` parameters, or a value is too long.
     """
     query = request.environ.get("QUERY_STRING", "")
     if not query:
@@ -221,16 +172,16 @@ def _parameter_pattern(name: str) -> re.Pattern[str]:
 
 
 def query_value(request: BaseRequest, name: str) -> str | None:
-    """The value of a parameter of the query; the last if there are several."""
+    """The value of a parameter of the query; the last one if there are several."""
     values = query_values(request, name)
     return values[-1] if values else None
 
 
 def body(request: BaseRequest) -> bytes:
-    """The body, read once.
+    """The body, read once; empty if the route declares none.
 
     Raises:
-        Invalid: it is longer than `MAX_BODY`.
+        Invalid: the body is longer than `MAX_BODY`.
     """
     environ = request.environ
     if BODY not in environ:
@@ -242,10 +193,10 @@ def body(request: BaseRequest) -> bytes:
 
 
 def form(request: BaseRequest) -> dict[str, str]:
-    """The fields of a form as browsers send it; empty for any other request. Of a field sent twice the last.
+    """The fields of a URL-encoded form; empty for any other request. If a field occurs twice, the last one counts.
 
     Raises:
-        Invalid: it is longer, or has more fields, than any of ours.
+        Invalid: the body is longer than `MAX_BODY`, or has more than `MAX_FIELDS` fields.
     """
     if _content_type(request) != "application/x-www-form-urlencoded":
         return {}
@@ -258,11 +209,11 @@ def form(request: BaseRequest) -> dict[str, str]:
     return environ[FORM]  # type: ignore[no-any-return]
 
 
-def json_object(request: BaseRequest) -> dict[str, Any]:
-    """The body as a JSON object, whatever its type.
+def json_object(request: BaseRequest) -> Mapping[str, object]:
+    """The body as a JSON object, whatever its content type.
 
     Raises:
-        Invalid: it is none (`dsgctl.json_text`), or longer than any of ours.
+        Invalid: the body is not a JSON object (`dsgctl.json_text`), or longer than `MAX_BODY`.
     """
     try:
         return parse_object(body(request))
@@ -271,10 +222,10 @@ def json_object(request: BaseRequest) -> dict[str, Any]:
 
 
 def parameter(request: BaseRequest, name: str) -> str | None:
-    """A field of the form or of the JSON object that was sent, or else of the query.
+    """A field of the form or of the JSON object in the body; without one, the parameter of the query.
 
     Raises:
-        Invalid: the body says that it is JSON, and it is none, or its field is no text.
+        Invalid: the content type is JSON, but the body is not a JSON object, or the field is not text.
     """
     if _content_type(request) == "application/json":
         value = json_object(request).get(name)
@@ -286,7 +237,7 @@ def parameter(request: BaseRequest, name: str) -> str | None:
 
 
 def _content_type(request: BaseRequest) -> str:
-    """Of the body of a POST; empty for any other request."""
+    """The content type of a POST, without parameters; empty for any other request."""
     environ = request.environ
     if environ["REQUEST_METHOD"] != "POST":
         return ""

@@ -21,7 +21,7 @@ _PAGES = Path(__file__).parents[1] / "pages"
 
 CHALLENGE = 'Bearer realm="DatasetGateway"'  # contract.md, "The token on a request"
 
-# What a client learns about a bad token: nothing that helps to guess one (contract.md, "The token on a request").
+# The error of an invalid token: nothing in it helps to guess one (contract.md, "The token on a request").
 _CODES: Mapping[TokenError | None, tuple[str, str]] = {
     None: ("missing_token", "no token was sent"),
     **{check.error: (check.code, check.message) for check in CHECKS},
@@ -29,6 +29,11 @@ _CODES: Mapping[TokenError | None, tuple[str, str]] = {
 
 
 def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+    """A JSON response.
+
+    Args:
+        body: of types that JSON has.
+    """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return HTTPResponse(text, status, {"Content-Type": "application/json", **(headers or {})})
 
@@ -60,7 +65,7 @@ class Refusal:
         code: for programs.
         message: for both: what is wrong, and what to do next.
         title: of the page; empty for the usual one of the status.
-        links: on the page, where to go from here; key: what the link is for, with ``_`` for spaces.
+        links: of the page: label, with ``_`` for spaces -> address.
         headers: of the response.
         details: more keys of the JSON body.
     """
@@ -97,16 +102,17 @@ def unauthorized(problem: TokenError | None) -> Refusal:
 
 
 def page(name: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **values: Any) -> HTTPResponse:
-    """An HTML page from ``pages/NAME.tpl``; every value is escaped by the template.
+    """An HTML page from ``pages/NAME.tpl``. The template escapes every value.
 
     Args:
-        form_targets: origins that sending a form of this page may lead on to.
-        values: ``title`` at least. ``account``: who is signed in; ``another``: where to sign in as somebody else.
+        form_targets: other origins that the forms of this page may lead to.
+        values: at least ``title``. ``account``: the label of the login; ``another``: the address of
+            `another_account`.
     """
     nonce, site = new_nonce(), CURRENT.get()
-    # The number by which the operators find what happened in their log: of every error, and of nothing else.
-    number = request_id() if status >= 400 else None
-    text = _template(name).render(nonce=nonce, site=site, request_id=number, **values)
+    # On every error, and on nothing else, the id by which operators find the request in their log.
+    error_id = request_id() if status >= 400 else None
+    text = _template(name).render(nonce=nonce, site=site, request_id=error_id, **values)
     reply = HTTPResponse(text, status)
     reply.set_header("Content-Type", "text/html; charset=utf-8")
     reply.set_header("Content-Security-Policy", page_policy(nonce, form_targets, pictures=bool(site.logo)))
@@ -120,18 +126,18 @@ def _template(name: str) -> SimpleTemplate:
 
 
 def message_page(status: int, title: str, text: str, **links: str) -> HTTPResponse:
-    """A page that says what happened, and what to do.
+    """A page with a message.
 
     Args:
-        text: one or more sentences.
-        links: where to go from here; key: what the link is for, with ``_`` for spaces.
+        text: one or more sentences: what happened, and what to do.
+        links: label, with ``_`` for spaces -> address.
     """
-    shown = {label.replace("_", " "): target for label, target in links.items()}
-    return page("message", status, title=title, text=text, links=shown)
+    labelled = {label.replace("_", " "): address for label, address in links.items()}
+    return page("message", status, title=title, text=text, links=labelled)
 
 
 def another_account(here: str) -> str:
-    """Where somebody signs in with another account and comes back.
+    """The address to sign in with another account, and to come back.
 
     Args:
         here: a path on this server.
@@ -140,6 +146,11 @@ def another_account(here: str) -> str:
 
 
 def redirect(location: str, status: int = 303) -> HTTPResponse:
+    """A redirect.
+
+    Args:
+        location: a path of this server, or an address that redirects.py allowed.
+    """
     reply = HTTPResponse(b"", status)
     reply.set_header("Location", location)
     reply.set_header("Cache-Control", "no-store")

@@ -1,4 +1,4 @@
-"""What a route declares: who may ask, how a forged request is kept out, and what its handler is given.
+"""What a route declares: who may ask, how forged requests are refused, and what its handler gets.
 
 The table of routes is in routing.py; app.py enforces what each one declares.
 """

@@ -1,10 +1,11 @@
-"""The table of routes, and the one function that says which of them a request target names."""
+"""The table of routes, and the one function that finds the route of a request target."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, unquote
+from wsgiref.types import WSGIEnvironment
 
 from dsgctl.oauth_client import CALLBACK_PATH
 from dsgserve.http.environ import TARGET
@@ -18,15 +19,15 @@ from dsgserve.terms import landing, terms_pages
 from dsgserve.user_cache import endpoint
 
 _HARMLESS, _DELIBERATE, _FORM, _ORIGIN = Guard.HARMLESS, Guard.DELIBERATE, Guard.FORM, Guard.ORIGIN
-_ON = ("next", "redirect")  # where a page of terms leads on to
-_TERMS = (*_ON, "service", "dataset", "invite", "token")  # what a page of terms still needs after a sign-in
+_TARGETS = ("next", "redirect")  # where a page of terms leads
+_TERMS = (*_TARGETS, "service", "dataset", "invite", "token")  # what a page of terms still needs after a sign-in
 
 _LOG_OUT = Endpoint("POST", sign_in.logout, every_token, _DELIBERATE, body=MAX_BODY)
 _CALLBACK = Endpoint("GET", sign_in.finish, sign_in.require_login_state, _DELIBERATE)
 _AUTHORIZE = Endpoint("GET", sign_in.authorize, sign_in.require_provider, _HARMLESS, targets=("redirect",))
-_ACCEPT = Endpoint("POST", terms_pages.accept, terms_pages.require_form, _FORM, body=MAX_BODY, targets=_ON)
-_READ_ALL = Endpoint("GET", terms_pages.activate, sign_in_first, _HARMLESS, targets=_ON, carries=_TERMS)
-_READ_ONE = Endpoint("GET", terms_pages.show, sign_in_first, _HARMLESS, targets=_ON, carries=_TERMS)
+_ACCEPT = Endpoint("POST", terms_pages.accept, terms_pages.require_form, _FORM, body=MAX_BODY, targets=_TARGETS)
+_READ_ALL = Endpoint("GET", terms_pages.activate, sign_in_first, _HARMLESS, targets=_TARGETS, carries=_TERMS)
+_READ_ONE = Endpoint("GET", terms_pages.show, sign_in_first, _HARMLESS, targets=_TARGETS, carries=_TERMS)
 
 # The routes of contract.md, "Routes", and no others.
 ROUTES = (
@@ -70,12 +71,12 @@ _PARAMETER = re.compile(r"<([a-z_]+):int>")
 
 
 class Target(NamedTuple):
-    """What a request target names (RFC 9112, section 3.2).
+    """A parsed request target (RFC 9112, section 3.2).
 
     Attributes:
         route: None if there is no such route.
         arguments: the numbers in its path, by name.
-        query: as it was sent.
+        query: as sent.
     """
 
     route: Route | None
@@ -89,27 +90,27 @@ class Target(NamedTuple):
 
 
 NO_TARGET = Target(None, {}, "")
-_MAX_PATH = 512  # characters; a longer one names no route, whatever it is decoded to
+_MAX_PATH = 512  # characters; a longer path names no route, and is not decoded
 _ABSOLUTE_FORM = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*")
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _compile(path: str) -> re.Pattern[str]:
     return re.compile(_PARAMETER.sub(r"(?P<\1>0|[1-9][0-9]{0,8})", path))
 
 
 _FIXED = {route.path: route for route in ROUTES if "<" not in route.path}
-_WITH_NUMBERS = tuple((_pattern(route.path), route) for route in ROUTES if "<" in route.path)
+_WITH_NUMBERS = tuple((_compile(route.path), route) for route in ROUTES if "<" in route.path)
 
 
 def resolve(request_target: str) -> Target:
-    """The route that a request target names. Everybody who asks for the path of a request asks here.
+    """The route that a request target names. Nothing else reads the path of a request.
 
-    A segment is percent-decoded once, and nothing else is mended: an empty segment, ``.`` and ``..``, an encoded
-    slash, a letter of the other case and a slash too many name no route. nginx, which counts requests by its own
-    reading of a path, reads every path that names a route here as that route.
+    Each segment is percent-decoded once, and nothing else is normalized: an empty segment, ``.`` and ``..``, an encoded
+    slash, a letter of the other case and an additional slash name no route. nginx applies its rate limits by its own
+    reading of the path: it reads every path that names a route here as that route.
 
     Args:
-        request_target: in origin-form or absolute-form, a byte a character.
+        request_target: in origin-form or absolute-form, one character a byte.
     """
     path, _, query = request_target.partition("?")
     route = _FIXED.get(path)
@@ -128,15 +129,15 @@ def resolve(request_target: str) -> Target:
         if route := _FIXED.get(path):
             return Target(route, {}, query)
     for pattern, route in _WITH_NUMBERS:
-        if named := pattern.fullmatch(path):
-            return Target(route, {name: int(text) for name, text in named.groupdict().items()}, query)
+        if match := pattern.fullmatch(path):
+            return Target(route, {name: int(text) for name, text in match.groupdict().items()}, query)
     return Target(None, {}, query)
 
 
-def target_of(environ: dict[str, Any]) -> Target:
-    """What the request of a WSGI environ names: what wire.py noted when it read the request line."""
+def target_of(environ: WSGIEnvironment) -> Target:
+    """The target of a request, as wire.py found it in the request line."""
     target = environ.get(TARGET)
-    if target is None:  # it did not come through wire.py
+    if target is None:  # the request did not come through wire.py
         target = environ[TARGET] = resolve(
             f"{quote(environ['PATH_INFO'], encoding='latin-1')}?{environ['QUERY_STRING']}"
         )

@@ -1,8 +1,8 @@
-"""Headers that keep browsers from harm: on every answer, and on pages."""
+"""Security headers: of every response, and of pages."""
 
 import secrets
 
-# The popup must keep its `window.opener`, or the viewer never hears from it (contract.md, "ngauth").
+# The popup needs its `window.opener` to post a message to the viewer (contract.md, "Window isolation").
 POPUP_ISOLATION = "unsafe-none"
 ISOLATION = "same-origin"
 
@@ -15,16 +15,16 @@ ALWAYS = {
 
 
 def new_nonce() -> str:
-    """For one page: its own style and script carry it, nothing else runs."""
+    """A nonce for one page: only style and script with this nonce run."""
     return secrets.token_urlsafe(16)
 
 
 def page_policy(nonce: str, form_targets: tuple[str, ...] = (), *, pictures: bool = False) -> str:
-    """Of one page.
+    """The Content-Security-Policy of one page.
 
     Args:
-        form_targets: other origins that sending a form may lead to, its redirects included.
-        pictures: it holds some itself (site.py); none is loaded from anywhere.
+        form_targets: other origins that its forms may lead to, by redirects too.
+        pictures: whether the page contains pictures (site.py); none is ever loaded.
     """
     form_action = " ".join(("'self'", *form_targets))
     images = "img-src data:; " if pictures else ""

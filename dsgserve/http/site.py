@@ -1,4 +1,4 @@
-"""What pages say of the site itself: its name, whom to ask, its logo and its viewer. From the settings alone."""
+"""The site as pages show it: name, contact, logo and viewer, all from the settings."""
 
 import base64
 import json
@@ -10,9 +10,9 @@ from urllib.parse import quote
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 
-MAX_LOGO = 50 * 1024  # bytes; it stands in every page, so that nothing else is loaded
+MAX_LOGO = 50 * 1024  # bytes; every page contains the logo, so that a browser loads nothing else
 
-# The first bytes of each kind of picture -> its media type. An SVG that an <img> shows runs no script.
+# The first bytes of each kind of picture -> its media type. An SVG in an <img> runs no script.
 _KINDS = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -23,7 +23,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One per process.
+    """One object a process.
 
     Attributes:
         contact: an email or web address; empty if none is set. ``contact_url``: the same as a link.
@@ -38,10 +38,12 @@ class Site:
 
     @classmethod
     def open(cls, config: Config) -> "Site":
-        """Raises:
-        Invalid: the logo cannot be read, is too big, or is no picture of a known kind.
+        """The site of these settings.
+
+        Raises:
+            Invalid: the logo cannot be read, is too large, or is not a PNG, JPEG or SVG.
         """
-        logo = _logo(config.site_logo) if config.site_logo else ""
+        logo = _read_logo(config.site_logo) if config.site_logo else ""
         return cls(config.site_name, config.site_contact, logo, config.viewer_url)
 
     @property
@@ -50,14 +52,14 @@ class Site:
 
     @property
     def helpers(self) -> str:
-        """Whom to ask, within a sentence."""
+        """The contact as a part of a sentence."""
         return self.contact or "the people who run this site"
 
     def viewer_link(self, name: str, source: str) -> str:
         """The address that opens a data source in the viewer; empty if no viewer is set.
 
-        The state is JSON after ``#!``, as Neuroglancer writes it into its own address; a layer of the type ``auto``
-        becomes an image or a segmentation, whatever the source holds.
+        The state is JSON after ``#!``, as Neuroglancer writes it. A layer of type ``auto`` becomes an image or a
+        segmentation, depending on the source.
         """
         if not self.viewer:
             return ""
@@ -66,11 +68,11 @@ class Site:
         return f"{self.viewer}#!{quote(json.dumps(state, separators=(',', ':')), safe='')}"
 
 
-# The site whose request this thread answers (app.py): every page shows it.
-CURRENT: ContextVar[Site] = ContextVar("site", default=Site())  # noqa: B039  it is frozen
+# The site of the request that this thread answers (app.py); every page shows it.
+CURRENT: ContextVar[Site] = ContextVar("site", default=Site())  # noqa: B039  Site is frozen
 
 
-def _logo(path: Path) -> str:
+def _read_logo(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_LOGO + 1)

@@ -1,7 +1,7 @@
-"""How requests are read from a connection: waitress's parts, bounded; what they refuse is answered by the app too."""
+"""Reads requests from a connection: waitress's parser with tighter bounds. The app answers what it refuses, too."""
 
 import re
-from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -12,12 +12,12 @@ from dsgserve.http import routing
 from dsgserve.http.environ import ARRIVED, REFUSAL, TARGET
 
 MAX_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
-MAX_PATH = 4096  # bytes, an address before it included
+MAX_PATH = 4096  # bytes, including scheme and host in absolute-form
 
-# The request line (RFC 9112, section 3). waitress's own expression takes time that grows with the square of a
-# line that it does not match; one that matches this, it matches at once.
+# The request line (RFC 9112, section 3). waitress's own expression takes quadratic time for a line that it does not
+# match; it matches every line that this one matches in linear time.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([^ \r\n]+)(?: HTTP/([0-9]\.[0-9]))?[ \t]*(?:\r\n|\Z)")
-# The same is true of white space around a header's value: 16 KB of it would take seconds.
+# The same is true of white space around the value of a header: 16 KB of it take seconds.
 _SOME_SPACE = b" " * 64
 _LONG_SPACE = re.compile(rb"[ \t]{64,}")
 
@@ -26,44 +26,45 @@ _LENGTH = re.compile(rb"\r\ncontent-length:")
 
 
 class PathTooLong(BadRequest):  # type: ignore[misc]  # waitress comes without types
-    """414: no path of ours is nearly as long."""
+    """414: the path is much longer than that of any route."""
 
     code = 414
     reason = "URI Too Long"
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """One request, and what its target names.
+    """One request.
 
     Attributes:
-        target: `routing.NO_TARGET` if there was no request line to read it from.
+        target: the route that the request line names; `routing.NO_TARGET` if there is no request line.
+        arrived: when the request was complete, of time.monotonic(); on routes that wait only (dispatcher.py).
     """
 
     target = routing.NO_TARGET
-    # What waitress sets of a request that it could read.
+    # waitress sets these for a request that it can read.
     command, path, query, request_uri, url_scheme = "GET", "/", "", "", "http"
-    arrived: float | None = None  # when it was whole, if it waits for others (dispatcher.py)
+    arrived: float | None = None
     _refusal: Error | None = None
 
     def received(self, data: bytes) -> int:
-        """Take bytes of the request; returns how many (waitress's IStreamConsumer)."""
+        """Consume bytes of the request, and return how many (waitress's IStreamConsumer)."""
         consumed: int = super().received(data)
         if self._refusal is not None:
             self.error = self._refusal
         elif isinstance(self.error, RequestHeaderFieldsTooLarge):
-            self.target = routing.NO_TARGET  # waitress puts a request for "/" in its place
+            self.target = routing.NO_TARGET  # waitress substitutes a request for "/"
             self._read_request_line(self.header_plus + data)
         if self.completed:
-            # Of a request that is whole, or refused, nothing is to come: waitress would say "100 Continue" all the
-            # same, and read the next request into this one, with this one's headers.
+            # A request that is complete or refused has no more to send. Otherwise waitress would still send "100
+            # Continue", and read the next request as a part of this one, with the headers of this one.
             self.expect_continue = False
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Take the request line and the headers apart.
+        """Parse the request line and the headers.
 
         Raises:
-            ParsingError, TransferEncodingNotImplemented: they cannot be understood.
+            ParsingError, TransferEncodingNotImplemented: the request is refused.
         """
         line = self._read_request_line(header_plus)
         if line is None:
@@ -73,14 +74,14 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("too many headers")
         if line.end(2) > MAX_PATH and len(line[2].partition(b"?")[0]) > MAX_PATH:
             self._refusal = PathTooLong("too long a path")
-            raise ParsingError("too long a path")  # which waitress would decode, whatever it names
+            raise ParsingError("too long a path")  # which waitress would decode
         _require_one_end(header_plus, line[3])
         try:
             if _SOME_SPACE in header_plus or b"\t" in header_plus:
                 header_plus = _LONG_SPACE.sub(b" ", header_plus)
             super().parse_header(header_plus)
-        except ValueError as error:  # of a library: an address in brackets that is none, a number without end
-            raise ParsingError("a number or an address that is none") from error
+        except ValueError as error:  # of a library: a malformed address in brackets, an endless number
+            raise ParsingError("a malformed number or address") from error
 
     def _read_request_line(self, header_plus: bytes) -> re.Match[bytes] | None:
         line = _REQUEST_LINE.match(header_plus)
@@ -91,29 +92,29 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
 
 def _require_one_end(header_plus: bytes, version: bytes | None) -> None:
-    """Refuse a request that could end at one place for us and at another for a proxy (RFC 9112, section 6.1).
+    """Refuse a request whose end we and a proxy could find at different places (RFC 9112, section 6.1).
 
-    waitress heeds Transfer-Encoding in HTTP/1.1 alone, lets it win over a length, and passes over one that is empty.
+    waitress obeys Transfer-Encoding in HTTP/1.1 only, prefers it to a length, and ignores an empty one.
 
     Raises:
-        ParsingError: it has Transfer-Encoding, and also a length, or another version, or not "chunked" exactly once.
+        ParsingError: the request has Transfer-Encoding and also a length, is not HTTP/1.1, or does not have "chunked"
+            exactly once.
     """
     headers = header_plus.lower()
     if b"\ntransfer-encoding" not in headers:
         return
-    written = b",".join(_TRANSFER_CODING.findall(headers))
-    codings = [coding.strip(b" \t") for coding in written.split(b",")]
-    unclear = codings != [b"chunked"] and not set(codings) - {b"", b"chunked"}  # another coding gets 501
-    if unclear or version != b"1.1" or _LENGTH.search(headers):
-        raise ParsingError("where the body ends is not clear")
+    codings = [coding.strip(b" \t") for coding in b",".join(_TRANSFER_CODING.findall(headers)).split(b",")]
+    is_ambiguous = codings != [b"chunked"] and not set(codings) - {b"", b"chunked"}  # another coding gets 501
+    if is_ambiguous or version != b"1.1" or _LENGTH.search(headers):
+        raise ParsingError("the end of the body is ambiguous")
 
 
 class Task(WSGITask):  # type: ignore[misc]
-    """One request on its way to the application."""
+    """Passes one request to the application."""
 
-    def get_environment(self) -> dict[str, Any]:
-        """The WSGI environ, with what `routing.resolve` said of the request when it was read."""
-        environ: dict[str, Any] = super().get_environment()
+    def get_environment(self) -> WSGIEnvironment:
+        """The WSGI environ, with the target that `routing.resolve` found in the request line."""
+        environ: WSGIEnvironment = super().get_environment()
         environ[TARGET] = self.request.target
         if self.request.arrived is not None:
             environ[ARRIVED] = self.request.arrived
@@ -121,14 +122,14 @@ class Task(WSGITask):  # type: ignore[misc]
 
 
 class RefusalTask(Task):
-    """A request that could not be read. The application answers it too, so that every answer is made in one place."""
+    """Passes a request that could not be read to the application, so that every response is made in one place."""
 
-    def get_environment(self) -> dict[str, Any]:
+    def get_environment(self) -> WSGIEnvironment:
         return {**super().get_environment(), REFUSAL: int(self.request.error.code)}
 
     def execute(self) -> None:
-        self.set_close_on_finish()  # where the next request would begin is not known
-        self.request.headers.pop("CONNECTION", None)  # or the answer would say that the connection is kept
+        self.set_close_on_finish()  # the beginning of the next request is unknown
+        self.request.headers.pop("CONNECTION", None)  # so that the response does not announce keep-alive
         super().execute()
 
 

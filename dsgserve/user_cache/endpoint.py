@@ -6,7 +6,8 @@ from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core.token_checks import TokenError
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import find_client_address, presented_tokens, query_value
+from dsgserve.http.proxy import find_client_address
+from dsgserve.http.requests import presented_tokens, query_value
 from dsgserve.http.responses import Refusal, unauthorized
 from dsgserve.http.route import Request
 

@@ -187,7 +187,7 @@ def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "dsgserve: one server listens on unix sockets or on ports, not on both; start two, or leave one out\n"
+        "dsgserve: a server listens on unix sockets or on ports, not on both; start two servers, or remove one kind\n"
     )
 
 

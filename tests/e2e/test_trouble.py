@@ -50,7 +50,7 @@ def test_a_database_that_was_replaced_is_not_answered_from(
     # It ends, so that systemd starts it with what is there now.
     assert server.process.wait(timeout=PATIENCE) == 1
     last = server.log.read_text().splitlines()[-1]
-    assert last == f"dsgserve: {path} was replaced while it was served; start anew, with what is there now"
+    assert last == f"dsgserve: {path} was replaced while it was served; start dsgserve again, on the new file"
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     assert serve().ask(token).status_code == 401

@@ -12,7 +12,7 @@ import pytest
 
 from dsgctl.store.models import Acceptance
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import trust_proxy
+from dsgserve.http.proxy import trust_proxy
 from dsgserve.http.routing import ROUTES, resolve
 from dsgserve.http.wire import MAX_HEADERS
 from tests.dsgserve.conftest import Lab
