@@ -85,7 +85,7 @@ NO_IDENTITY = {
     ("core/addresses.py", "fn.lower"): "the same",
     ("core/new_users.py", "fn.lower"): "the same",
     ("core/catalogue.py", "words.casefold"): "a search of datasets that the reader may see",
-    ("core/catalogue.py", "f\"{name} {described.get(name, '')}\".casefold"): "the same",
+    ("core/catalogue.py", "f\"{name} {descriptions.get(name, '')}\".casefold"): "the same",
     ("importers/csv.py", "cell.strip().lower"): "the name of a column",
     ("guide/__init__.py", "word.casefold"): "a search of the manual",
     ("guide/__init__.py", "line.casefold"): "the same",

@@ -86,7 +86,9 @@ class Output:
             columns: the keys to print, in this order.
             value: the key that ``-o value`` prints alone.
         """
-        picked = ({key: row[key] for key in columns} for row in rows)
+        every = ({key: row[key] for key in columns} for row in rows)
+        first = list(islice(every, 1))  # what the query refuses is refused before anything is printed
+        picked = chain(first, every)
         match self.format:
             case "json":
                 self._json_list(picked)

@@ -1,4 +1,4 @@
-"""The clock: the present moment, in UTC. In one process it never goes back, so that what has ended stays ended."""
+"""The present time, in UTC. In one process it never goes back, so that what has ended stays ended."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,11 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """The host's clock, unless somebody has set it back: then it goes on from where it was."""
+    """The host's clock. If somebody sets it back, this clock goes on from its latest time.
+
+    Args:
+        wall, steady: the host's clock and one that nobody can set, in seconds.
+    """
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
@@ -14,17 +18,17 @@ class Clock:
         self._latest = (wall(), steady())
 
     def seconds(self) -> float:
-        """Since 1970."""
+        """The time in seconds since 1970."""
         wall, steady = self._wall(), self._steady()
-        then, since = self._latest
-        at_least = then + (steady - since)
+        latest_wall, latest_steady = self._latest
+        at_least = latest_wall + (steady - latest_steady)
         if wall < at_least:
             return at_least
         self._latest = (wall, steady)  # in one step: other threads read both
         return wall
 
     def behind(self) -> float:
-        """By how many seconds the host's clock was set back since this process knows it."""
+        """The seconds by which the host's clock was set back since this process started."""
         return self.seconds() - self._wall()
 
 
@@ -33,4 +37,5 @@ seconds, behind = _clock.seconds, _clock.behind
 
 
 def now() -> datetime:
+    """The present time, as an aware datetime."""
     return datetime.fromtimestamp(_clock.seconds(), UTC)

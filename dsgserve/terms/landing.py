@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from bottle import HTTPResponse
 
 from dsgctl.core import acceptances, clock
-from dsgctl.core.catalogue import Entry, Place, catalogue
+from dsgctl.core.catalogue import Entry, Place, read_catalogue
 from dsgctl.core.rules.pending_terms import PendingTerms
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store.models import Principal
@@ -95,7 +95,7 @@ def show(gateway: Gateway, request: Request[Login | TokenError | None]) -> HTTPR
     words = (query_value(request.http, "q") or "")[:_MAX_SEARCH].strip()
     start = number(query_value(request.http, "from") or "", most=999_999) or 0
     with gateway.reader.snapshot():
-        part = catalogue(gateway.reader, snapshot, clock.now(), words=words, start=start, most=MAX_DATASETS)
+        part = read_catalogue(gateway.reader, snapshot, clock.now(), words=words, start=start, limit=MAX_DATASETS)
         accepted = _list_accepted(gateway, login.principal)
     to_accept = _list_to_accept(pending)
     return page(
