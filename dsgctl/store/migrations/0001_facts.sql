@@ -1,8 +1,7 @@
--- The data, as in architecture.md, "Data". Times are UTC text of one width
--- (2026-11-22T23:54:12.913780Z), so that they sort and compare as text and an
--- operator can read them; dates that a person types are widened by the program.
+-- The data, as in architecture.md, "Data". Times are UTC text of one width (2026-11-22T23:54:12.913780Z), which sorts
+-- and compares as text, and which an operator can read.
 
-PRAGMA application_id = 0x44534731;  -- "DSG1": tells our files from other SQLite files
+PRAGMA application_id = 0x44534731;  -- "DSG1": marks a file as ours
 
 CREATE TABLE migrations (
   number  INTEGER PRIMARY KEY,
@@ -10,8 +9,8 @@ CREATE TABLE migrations (
   applied TEXT NOT NULL
 ) STRICT;
 
--- Users and service accounts in one id space: CAVE stores these ids beside
--- annotations, so an id is never used twice (AUTOINCREMENT).
+-- Users and service accounts have one id space: CAVE stores these ids beside annotations, so an id is never reused
+-- (AUTOINCREMENT).
 CREATE TABLE principals (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
   kind         TEXT NOT NULL CHECK (kind IN ('user', 'service_account')),
@@ -36,7 +35,7 @@ CREATE TABLE principals (
   CHECK ((issuer IS NULL) = (subject IS NULL)),
   CHECK (kind = 'user' OR (admin = 0 AND read_only = 0 AND parent_id IS NULL AND subject IS NULL))
 ) STRICT;
--- Addresses are ASCII (core/validation.py), so lower() compares them as mail does in practice.
+-- Addresses are ASCII (core/validation.py), so lower() ignores the case of all their letters.
 CREATE UNIQUE INDEX principals_email ON principals (lower(email));
 CREATE UNIQUE INDEX principals_subject ON principals (issuer, subject) WHERE subject IS NOT NULL;
 CREATE INDEX principals_parent ON principals (parent_id) WHERE parent_id IS NOT NULL;
@@ -156,7 +155,7 @@ CREATE TABLE acceptances (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX acceptances_terms ON acceptances (terms_id);
 
--- CAVE's names of services and tables are its own, not those of `services`.
+-- CAVE has its own names of services and tables; they do not refer to the table services.
 CREATE TABLE service_tables (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   service    TEXT NOT NULL,
@@ -186,7 +185,7 @@ CREATE TABLE tokens (
 ) STRICT;
 CREATE INDEX tokens_principal ON tokens (principal_id);
 
--- Each record carries a hash of itself and of the one before (core/audit.py).
+-- Each record has a hash of itself and of the record before it (core/audit.py).
 CREATE TABLE audit (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   at            TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??.??????Z'),
@@ -203,7 +202,7 @@ CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
   BEGIN SELECT raise(ABORT, 'audit records cannot be deleted'); END;
 
--- `user list --search`: finds any three letters in a row in an index, case aside.
+-- For `user list --search`: an index of every three consecutive letters, ignoring case.
 CREATE VIRTUAL TABLE principals_search USING fts5 (
   email, slug, name, display_name, content='principals', content_rowid='id', tokenize='trigram');
 CREATE TRIGGER principals_search_insert AFTER INSERT ON principals BEGIN
@@ -221,8 +220,8 @@ CREATE TRIGGER principals_search_update AFTER UPDATE OF email, slug, name, displ
   VALUES (new.id, new.email, new.slug, new.name, new.display_name);
 END;
 
--- A number that moves with every change to the facts that decide access, whoever
--- makes it: the server's answers are as old as this number (dsgserve/user_cache/endpoint.py).
+-- A number that increases with every change to the data that decides access, whoever makes it. A cached response of
+-- the server is valid for one value of it (dsgserve/user_cache/endpoint.py).
 CREATE TABLE revision (
   one    INTEGER PRIMARY KEY CHECK (one = 1),
   number INTEGER NOT NULL

@@ -1,5 +1,5 @@
--- Whom a change of the facts concerns, so that the server forgets the answers of those and keeps the
--- others (dsgserve/user_cache/response_cache.py). The revision is the number of the newest change; old ones are deleted.
+-- The principal or group that a change concerns: the server discards their cached responses and keeps the others
+-- (dsgserve/user_cache/response_cache.py). The revision is the number of the newest change. Old changes are deleted.
 
 DROP TRIGGER principals_revision_insert;
 DROP TRIGGER principals_revision_update;

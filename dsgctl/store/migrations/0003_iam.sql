@@ -1,5 +1,5 @@
--- Buckets that people also read with their own Google accounts, and the members of their policies that
--- the gateway put there: it takes nobody else out.
+-- Buckets that people also read with their own Google accounts, and the members that the gateway added to their
+-- policies: it removes no others.
 
 ALTER TABLE buckets ADD COLUMN iam INTEGER NOT NULL DEFAULT 0 CHECK (iam IN (0, 1));
 

@@ -1,5 +1,5 @@
--- What a policy file declared when it was last applied ('dsgctl apply'): with --prune, what it no longer
--- declares goes, and nothing else.
+-- What a policy file declared when it was last applied ('dsgctl apply'). --prune removes only what is in this table
+-- and no longer in the file.
 
 CREATE TABLE declared (
   kind  TEXT NOT NULL,

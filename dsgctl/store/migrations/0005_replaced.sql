@@ -1,5 +1,5 @@
--- REPLACE deletes rows without their delete triggers (https://sqlite.org/lang_conflict.html), so before each
--- insert: whom the rows concern whose place it takes.
+-- REPLACE deletes rows without firing their delete triggers (https://sqlite.org/lang_conflict.html). So each insert
+-- first records a change for the rows that it may replace.
 
 CREATE TRIGGER principals_change_replace BEFORE INSERT ON principals BEGIN
   INSERT INTO changes (principal_id) SELECT id FROM principals WHERE id = new.id OR lower(email) = lower(new.email)

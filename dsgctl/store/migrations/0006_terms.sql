@@ -1,6 +1,6 @@
--- Both decide no access, so neither moves the revision.
+-- Neither decides access, so neither changes the revision.
 
--- Public datasets on which an operator took 'view' away from a person: accepting other terms does not give it back.
+-- Public datasets on which an operator revoked a person's 'view': accepting other terms does not give it back.
 CREATE TABLE withdrawals (
   principal_id INTEGER NOT NULL REFERENCES principals (id) ON DELETE CASCADE,
   dataset_id   INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
@@ -10,5 +10,5 @@ CREATE TABLE withdrawals (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX withdrawals_dataset ON withdrawals (dataset_id);
 
--- The terms, by their ids, that somebody chose to go on without until this login ends.
+-- The ids of the terms that the person postponed for the duration of this login.
 ALTER TABLE tokens ADD COLUMN postponed TEXT NOT NULL DEFAULT '';

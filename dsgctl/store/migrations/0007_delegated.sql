@@ -1,10 +1,10 @@
--- What people gave through 'dsgctl --as': it lasts only as long, and reaches only as far, as what they hold
--- themselves (core/delegated_grants.py).
+-- Grants and memberships that people added through 'dsgctl --as'. They last only as long, and permit only as much, as
+-- what these people hold themselves (core/delegated_grants.py).
 
 ALTER TABLE grants ADD COLUMN delegate_id INTEGER REFERENCES principals (id) ON DELETE CASCADE;  -- none: an operator
 CREATE INDEX grants_delegate ON grants (delegate_id) WHERE delegate_id IS NOT NULL;
 
--- Whom somebody who leads the group put into it, and when; the others an operator did.
+-- Memberships that a leader of the group added, and when. All others were added by an operator.
 CREATE TABLE delegated_members (
   principal_id INTEGER NOT NULL,
   group_id     INTEGER NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE delegated_members (
   FOREIGN KEY (principal_id, group_id) REFERENCES memberships (principal_id, group_id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
--- Who is taken out of a group keeps no grant scoped to it, also where the sqlite3 shell does it.
+-- A principal that leaves a group loses the grants scoped to it, even when the sqlite3 shell removes the membership.
 CREATE TRIGGER memberships_scoped_delete AFTER DELETE ON memberships BEGIN
   DELETE FROM grants WHERE principal_id = old.principal_id AND scope_group_id = old.group_id;
   DELETE FROM delegated_members WHERE principal_id = old.principal_id AND group_id = old.group_id;

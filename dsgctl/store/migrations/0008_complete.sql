@@ -1,11 +1,11 @@
--- Whatever statement somebody runs in the sqlite3 shell: the rows that it takes away are noted, and the log keeps
--- all of its own.
+-- Whatever statement runs in the sqlite3 shell, the rows that it removes are recorded as changes, and the audit log
+-- loses none of its records.
 --
--- REPLACE, as a verb or as the conflict clause of an INSERT or UPDATE, deletes the rows whose place the new one takes,
--- and fires their delete triggers only with recursive_triggers on, which the shell has off
--- (https://sqlite.org/lang_conflict.html). So before each statement: whom the rows concern that stand in its way.
--- Only where a key can be shared with a row of somebody else: in the other tables the new row names the same person.
--- WHEN and not UPDATE OF: that does not see `SET rowid = ...`.
+-- REPLACE, as a verb or as the conflict clause of an INSERT or UPDATE, deletes the rows that the new one replaces. It
+-- fires their delete triggers only with recursive_triggers on, which the shell has off
+-- (https://sqlite.org/lang_conflict.html). So each statement first records a change for the rows that it may replace,
+-- in the tables where such a row may belong to another principal. In the other tables the new row names the same
+-- principal. The triggers have WHEN and not UPDATE OF, which does not fire for `SET rowid = ...`.
 
 CREATE TRIGGER principals_change_displace BEFORE UPDATE ON principals BEGIN
   INSERT INTO changes (principal_id) SELECT id FROM principals WHERE id <> old.id AND (id = new.id
@@ -25,7 +25,7 @@ CREATE TRIGGER tokens_change_displace BEFORE UPDATE ON tokens WHEN new.id <> old
     SELECT principal_id FROM tokens WHERE id <> old.id AND (id = new.id OR hash = new.hash);
 END;
 
--- The same as before, and an id that is set as rowid; what is left out decides nothing.
+-- As before, and also when the id is set as rowid. The columns that are left out decide nothing.
 DROP TRIGGER tokens_change_update;
 CREATE TRIGGER tokens_change_update AFTER UPDATE ON tokens
 WHEN new.id IS NOT old.id OR new.principal_id IS NOT old.principal_id OR new.kind IS NOT old.kind
@@ -33,7 +33,7 @@ WHEN new.id IS NOT old.id OR new.principal_id IS NOT old.principal_id OR new.kin
   INSERT INTO changes (principal_id) SELECT old.principal_id UNION SELECT new.principal_id;
 END;
 
--- The numbers of changes only grow: by a smaller one, a server would take what it knows for true.
+-- The numbers of changes only increase: after a smaller one, a server would consider its cached responses valid.
 CREATE TRIGGER changes_no_replace BEFORE INSERT ON changes
 WHEN EXISTS (SELECT 1 FROM changes WHERE number = new.number)
   BEGIN SELECT raise(ABORT, 'the numbers of changes only grow'); END;
@@ -44,13 +44,13 @@ CREATE TRIGGER changes_no_update BEFORE UPDATE ON changes
 CREATE TRIGGER changes_no_delete BEFORE DELETE ON changes WHEN old.number = (SELECT max(number) FROM changes)
   BEGIN SELECT raise(ABORT, 'the newest change is kept'); END;
 
--- The log: no row takes the place of another, and none goes in before the last.
+-- The audit log: no row replaces another, and none is inserted before the last.
 CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit
 WHEN EXISTS (SELECT 1 FROM audit WHERE id = new.id OR imported_from = new.imported_from)
   BEGIN SELECT raise(ABORT, 'audit records cannot be replaced'); END;
 CREATE TRIGGER audit_no_insertion AFTER INSERT ON audit WHEN new.id < (SELECT max(id) FROM audit)
   BEGIN SELECT raise(ABORT, 'audit records are added at the end'); END;
 
--- The latest moment at which something was changed here (core/audit.py, latest), and since when it counts.
+-- For the time of the latest change on this host (core/audit.py, latest), and for the record from which it counts.
 CREATE INDEX audit_moments ON audit (at) WHERE imported_from IS NULL;
 CREATE INDEX audit_clock ON audit (id) WHERE action = 'clock.accept';

@@ -1,5 +1,5 @@
--- A provider may rename an account: the identity stays (issuer and subject), and its email is another. The last one
--- that a sign-in brought, while it is not the account's own; NULL otherwise.
+-- A provider may rename an account: its identity (issuer and subject) stays, and its email changes. This column has
+-- the email of the latest sign-in if it differs from that of the account; else NULL.
 
 ALTER TABLE principals ADD COLUMN seen_email TEXT;
 CREATE INDEX principals_seen_email ON principals (lower(seen_email)) WHERE seen_email IS NOT NULL;
