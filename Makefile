@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help demo test tests check guide schemas bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
 
-help:  ## the targets, and what each is for
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: $(VENV)/installed  ## a populated gateway on http://localhost:8200, until Ctrl-C
@@ -17,24 +17,24 @@ test: check tests  ## all checks and tests
 tests: $(VENV)/tested  ## all tests, without the checks
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-bench: $(VENV)/tested  ## how fast it is: ratios taken in one run, printed and written to bench.json; needs wrk and nginx
+bench: $(VENV)/tested  ## measure: ratios within one run, printed and written to bench.json; needs wrk and nginx
 	$(BIN)/python -m tests.bench --json bench.json
 
-soak: $(VENV)/tested  ## kill what writes at random moments for SECONDS=3600, and look after each for what is lost or half
+soak: $(VENV)/tested  ## kill writers at random moments for SECONDS=3600, and check each time that no change is lost or partial
 	$(BIN)/python -m tests.e2e.soak $(or $(SECONDS),3600)
 
-fuzz: $(VENV)/tested  ## search for bytes that make a parser fail, SECONDS=60 for each of the parsers
+fuzz: $(VENV)/tested  ## search for bytes that make a parser fail, SECONDS=60 for each parser
 	for name in $$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)'); do \
 	  $(BIN)/python -m tests.fuzz $$name -max_total_time=$(or $(SECONDS),60) -max_len=4096 -rss_limit_mb=1500 || exit 1; \
 	done
 
-check: $(VENV)/tested  ## lint, types, and which module may import which
+check: $(VENV)/tested  ## lint, types, and the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-guide: $(VENV)/tested  ## write the parts of the documentation that come from the program
+guide: $(VENV)/tested  ## write the generated pages of the manual
 	$(BIN)/python -m tests.generated_pages
 
 schemas: $(VENV)/tested  ## dump the schema of every migration into tests/fixtures/schemas, for the tests of upgrades
@@ -49,21 +49,21 @@ $(VENV)/tested: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-# Where `make install` puts things. DESTDIR is for those who make packages: a root that is not /.
+# The directories of `make install`. DESTDIR is another root than /, for packages.
 PREFIX ?= /opt/dsg
 DESTDIR ?=
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)
 HERE := $(DESTDIR)$(PREFIX)
-# The system's own if none is named: one below somebody's home is closed to the service's user.
+# The system's Python by default: the service's user cannot use one below a home directory.
 INSTALL_PYTHON := $(if $(filter file,$(origin PYTHON)),$(firstword $(wildcard /usr/bin/python3) $(PYTHON)),$(PYTHON))
 
-# Whether users and systemd of this host are concerned, as they are without DESTDIR.
+# Whether to change users and systemd of this host: not with DESTDIR.
 LIVE ?= $(if $(DESTDIR),,yes)
 SYSTEMD := /run/systemd/system
 
 .SILENT: install uninstall
 
-install:  ## as root: programs in PREFIX, units, completion, and the places for settings and database
+install:  ## as root: programs in PREFIX, units, completion, and the directories of settings and database
 	echo "installing into $(HERE) ..."
 	base='import ssl, sys; print(sys.base_prefix, sys.version_info[:2])'; \
 	if [ "$$($(HERE)/bin/python -c "$$base" 2> /dev/null)" != "$$($(INSTALL_PYTHON) -c "$$base")" ]; then clear=--clear; fi; \
@@ -96,8 +96,8 @@ install:  ## as root: programs in PREFIX, units, completion, and the places for 
 	  echo "next: dsgctl db migrate && systemctl restart 'dsgserve*.service' && dsgctl doctor"; \
 	else echo "next: dsgctl setup"; fi
 
-# The units that run, instances too, end together: a socket that stayed would start its server anew.
-uninstall:  ## ends and disables the units; leaves the settings in /etc/dsg and the database in /var/lib/dsg
+# All running units, instances too, are stopped together: a remaining socket would start its server again.
+uninstall:  ## stop and disable the units; the settings in /etc/dsg and the database in /var/lib/dsg remain
 	if [ "$(LIVE)" ] && [ -d $(SYSTEMD) ]; then \
 	  units=$$(systemctl list-units --all --plain --no-legend 'dsgserve*' 'dsg-*' | cut -d ' ' -f 1); \
 	  if [ "$$units" ]; then systemctl stop $$units; fi; \
@@ -115,16 +115,16 @@ uninstall:  ## ends and disables the units; leaves the settings in /etc/dsg and 
 package: $(VENV)/tested  ## a wheel, in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-requirements: $(VENV)/installed  ## .requirements.txt anew: what `make install` takes, each version with its hashes
+requirements: $(VENV)/installed  ## renew .requirements.txt: the versions and hashes of `make install`
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --upgrade --output-file .requirements.txt
 
-vulnerabilities: $(VENV)/tested  ## whether any is known in what `make install` takes; asks osv.dev
+vulnerabilities: $(VENV)/tested  ## look up known vulnerabilities of .requirements.txt at osv.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --vulnerability-service osv $(OSV) --requirement .requirements.txt
 
-node-parts: tests/e2e/node/node_modules  ## what the end-to-end tests take from npm; without it they say what they leave out
+node-parts: tests/e2e/node/node_modules  ## the npm packages of the end-to-end tests; without them some tests are skipped
 
 tests/e2e/node/node_modules: tests/e2e/node/package.json
 	cd tests/e2e/node && npm install --no-audit --no-fund --no-package-lock
@@ -135,5 +135,5 @@ viewer: tests/e2e/viewer/dist/index.html  ## the real Neuroglancer, for tests/e2
 tests/e2e/viewer/dist/index.html: tests/e2e/viewer/package.json tests/e2e/viewer/vite.config.js tests/e2e/viewer/main.js
 	cd tests/e2e/viewer && npm install --no-audit --no-fund --no-package-lock && npm run build
 
-clean:  ## forget what was built and installed here
+clean:  ## delete what was built and installed here
 	rm -rf .venv .venv-newest tests/e2e/*/node_modules tests/e2e/viewer/dist build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
