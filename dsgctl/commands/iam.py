@@ -110,7 +110,7 @@ def _build_rows(outcomes: "Iterable[Outcome]", failed: list[str], *, dry_run: bo
             "outcome": state,
             "add": list(difference.add),
             "remove": list(difference.remove),
-            "stay": difference.stay,
+            "stay": difference.unchanged,
             "left_out": list(outcome.left_out),
             "problem": trouble.message if trouble else "",
             "do": trouble.hint if trouble else "",

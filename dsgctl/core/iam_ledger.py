@@ -114,9 +114,9 @@ def begin(change: Change, bucket: str, difference: Difference) -> frozenset[str]
         that request may still be on its way.
     """
     states = read_ledger(change.database, bucket)
-    for member in difference.found:
+    for member in difference.confirmed:
         _set(change, bucket, member, states.get(member), HELD)
-    for member in difference.gone:
+    for member in difference.vanished:
         _forget(change, bucket, member, states.get(member), "iam.forget")
     new = [member for member in difference.add if states.get(member) != INTENDED]
     for member in new:

@@ -18,7 +18,7 @@ from dsgctl.core import buckets, iam_ledger
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.rules import iam_policy
-from dsgctl.core.rules.iam_policy import LIMIT, Difference
+from dsgctl.core.rules.iam_policy import MAX_PRINCIPALS, Difference
 from dsgctl.gcs.policies import EtagConflict, GoogleError, InvalidMember, NoBucket, OutcomeUnknown, Policies
 from dsgctl.operations.maintenance import Begin
 from dsgctl.store import Database
@@ -129,12 +129,12 @@ class Sync:
             wanted = iam_ledger.read_members(self._database, bucket, now())
             ledger = iam_ledger.read_ledger(self._database, bucket)
         whole = iam_policy.compare(policy, wanted, ledger)
-        difference, trouble = _limit_difference(whole, iam_policy.principals(policy), limits)
+        difference, trouble = _limit_difference(whole, iam_policy.count_principals(policy), limits)
         outcome = Outcome(bucket, difference, trouble, tuple(sorted({*whole.add} - {*difference.add})))
         if self._dry_run:
             return outcome
         new: frozenset[str] = frozenset()
-        if difference.add or difference.found or difference.gone:
+        if difference.add or difference.confirmed or difference.vanished:
             with self._begin() as change:
                 new = iam_ledger.begin(change, bucket, difference)
         if not (difference.add or difference.remove):
@@ -146,7 +146,7 @@ class Sync:
                 with self._begin() as change:
                     iam_ledger.withdraw(change, bucket, new)
             raise
-        return self._record_written(outcome, iam_policy.viewers(policy), iam_policy.viewers(written))
+        return self._record_written(outcome, iam_policy.list_viewers(policy), iam_policy.list_viewers(written))
 
     def _record_written(self, outcome: Outcome, before: frozenset[str], after: frozenset[str]) -> Outcome:
         """Record a written policy, which may differ from the one that was sent.
@@ -185,9 +185,9 @@ def _limit_difference(whole: Difference, principals: int, limits: _Limits) -> tu
     """The difference without the additions that the policy cannot take, and why."""
     add = tuple(member for member in whole.add if member not in limits.unknown)
     after = principals - len(whole.remove) + len(add)
-    if add and after > LIMIT:
+    if add and after > MAX_PRINCIPALS:
         trouble = Conflict(
-            f"the policy would have {after} principals, and Google takes {LIMIT}: nobody was added",
+            f"the policy would have {after} principals, and Google takes {MAX_PRINCIPALS}: nobody was added",
             "put people into a Google group, and give that the role; or let them read through the gateway alone",
         )
         return replace(whole, add=()), trouble

@@ -1,4 +1,4 @@
-"""What a credential access boundary of Google's can say of one bucket: rules, each with a condition on prefixes.
+"""The rules of a credential access boundary for one bucket, each with a condition on prefixes.
 
 https://cloud.google.com/iam/docs/downscoping-short-lived-credentials: at most 10 rules.
 https://cloud.google.com/iam/docs/reference/sts/rest/v1/AccessBoundary: a condition has at most 2,048 characters.
@@ -12,15 +12,15 @@ MAX_RULES: Final = 10
 MAX_EXPRESSION: Final = 2048  # bytes of UTF-8, which are never fewer than characters
 PREFIXES_PER_RULE: Final = 6  # a prefix has two operands, so six have 11 operators between them
 
-# What may stand between the quotes of a condition. Quotes, backslashes and control characters
-# would let a prefix say something else in that language; what is not known to be harmless is refused.
+# What a condition may have between its quotes. A quote, a backslash or a control character could change the meaning of
+# the condition; only characters that are known to be harmless are allowed.
 _SAFE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _SAFE_CHARACTERS = re.compile(r"[\w .~!$&()*+,;=:@#%/-]*")
 _OR: Final = " || "
 
 
 def find_problem(bucket: str, prefix: str) -> str | None:
-    """Why a boundary cannot name this prefix of a bucket; None if it can.
+    """Why a boundary cannot express a prefix of a bucket; None if it can.
 
     Args:
         prefix: ends with ``/``; empty for the whole bucket. Without the slash ``a`` would open ``ab/`` too.
@@ -37,16 +37,16 @@ def find_problem(bucket: str, prefix: str) -> str | None:
 
 
 def build_conditions(bucket: str, prefixes: tuple[str, ...]) -> tuple[str | None, ...] | None:
-    """One condition for each rule of the boundary that opens these prefixes, and nothing else.
+    """The conditions of the rules that allow these prefixes and nothing else, one for each rule.
 
-    Reading is limited by the name of the object, listing by the prefix that is listed. Google shows a condition
-    no delimiter, so that one that allowed to list a folder above would open its whole tree.
+    They limit reading by the name of the object, and listing by the listed prefix. A condition does not see the
+    delimiter of a list request, so one that allowed a folder above would allow its whole tree.
 
     Args:
         prefixes: at least one, each without a problem (`find_problem`).
 
     Returns:
-        The conditions; ``(None,)`` for the whole bucket, and None if a boundary has no room for so many.
+        The conditions; ``(None,)`` for the whole bucket, and None if a boundary cannot hold so many prefixes.
     """
     if "" in prefixes:
         return (None,)
@@ -54,10 +54,11 @@ def build_conditions(bucket: str, prefixes: tuple[str, ...]) -> tuple[str | None
         return None
     rules: list[list[str]] = []
     room: list[int] = []  # bytes left in each rule
-    # The longest first, each where it fits, takes fewer rules than any order as it comes.
-    for expression in sorted((_expression(bucket, prefix) for prefix in prefixes), key=lambda one: (-_size(one), one)):
+    # Placing the longest first, each where it fits, takes few rules.
+    expressions = [_expression(bucket, prefix) for prefix in prefixes]
+    for expression in sorted(expressions, key=lambda text: (-_size(text), text)):
         need = _size(expression) + len(_OR)
-        place = next((n for n, rule in enumerate(rules) if len(rule) < PREFIXES_PER_RULE and room[n] >= need), None)
+        place = next((i for i, rule in enumerate(rules) if len(rule) < PREFIXES_PER_RULE and room[i] >= need), None)
         if place is None:
             if len(rules) == MAX_RULES:
                 return None

@@ -1,9 +1,4 @@
-"""The rule for buckets: what of one a principal may read.
-
-See architecture.md, "GCS tokens", and contract.md, "POST /gcs_token".
-
-It stands on the rules of access.py: what the grants give, and which terms hold it back.
-"""
+"""What a principal may read in a bucket (architecture.md, "GCS tokens"; contract.md, "POST /gcs_token")."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,11 +13,12 @@ from dsgctl.core.rules.terms import Terms, list_missing
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where in a bucket a dataset lies, or one ``version`` of it.
+    """Where in a bucket a dataset is stored, or one version of it.
 
     Attributes:
         prefix: ends with ``/``; empty for the whole bucket.
-        terms: those of the version.
+        version: None for the whole dataset.
+        terms: the terms of the version.
     """
 
     dataset: str
@@ -36,7 +32,8 @@ class BucketReason(StrEnum):
     """Why a bucket may be read or not, in the words of contract.md, "POST /gcs_token".
 
     Attributes:
-        TOO_MANY_PREFIXES: more than the boundary of one token takes; `UNUSABLE_LOCATION`: it cannot name any of them.
+        TOO_MANY_PREFIXES: a token's boundary cannot hold all prefixes.
+        UNUSABLE_LOCATION: a token's boundary cannot express the location.
     """
 
     GRANTED = "granted"
@@ -49,13 +46,13 @@ class BucketReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BucketDecision:
-    """What of a bucket may be read.
+    """What a principal may read in a bucket.
 
     Attributes:
-        prefixes: what may be read, none within another; ``("",)`` for the whole bucket.
-        missing: the terms that hold back more of it.
-        conditions: of the token's boundary, one a rule (boundary.py).
-        places: each location with what becomes of it.
+        prefixes: of the objects that may be read, none within another; ``("",)`` for the whole bucket.
+        missing: the terms that withhold more.
+        conditions: the conditions of the token's boundary, one for each rule (boundary.py).
+        places: each location, and why it may be read or not.
     """
 
     reason: BucketReason
@@ -65,27 +62,24 @@ class BucketDecision:
     places: tuple[tuple[Location, BucketReason], ...] = field(default=(), compare=False)
 
 
-def decide_bucket_access(facts: PrincipalSnapshot, locations: Iterable[Location], at: datetime) -> BucketDecision:
-    """What of a bucket the principal may read now: the one rule for /gcs_token, Google's policies and explanations.
+def decide_bucket_access(snapshot: PrincipalSnapshot, locations: Iterable[Location], at: datetime) -> BucketDecision:
+    """What a principal may read in a bucket now: the one rule for /gcs_token, Google's policies and explanations.
 
-    A location may be read by whoever holds ``view`` on it, and nobody else:
+    A principal may read a location if they have ``view`` on it:
 
-    - A grant on the whole dataset reaches all of its locations. A grant on one version
-      reaches the locations of that version alone: not those of other versions, and not
-      those of the whole dataset, where every version may lie.
-    - The dataset's own terms hold it back, whatever their dates, as in user/cache; so do
-      terms of that version while they are active. Terms of a service do not: a bucket is
-      read without one. Service accounts have no terms.
-    - A public dataset gives nobody anything; but where accepting terms would give ``view``
-      by itself, the answer is the terms, not a plain refusal.
-    - Read-only takes ``edit`` away, never ``view``. A disabled account may read nothing.
+    - A grant on the whole dataset reaches all of its locations. A grant on one version reaches the locations of that
+      version only: not those of other versions, and not those of the whole dataset, which can contain every version.
+    - The dataset's own terms withhold it, as in user/cache, and so do the terms of the version. Terms of a service do
+      not, because no service is involved. Service accounts need accept no terms.
+    - A public dataset gives nothing by itself. But if accepting its terms would give ``view``, the reason is the
+      missing terms.
+    - A read-only account keeps ``view``. A disabled account may read nothing.
 
-    Google's limits cost whom they concern alone: a location that no condition can name is left
-    out, and whoever may read more prefixes than a boundary takes reads none of them. To open a
-    folder above instead would open what lies beside them.
+    Google's limits affect only those who exceed them. A location that no condition can express is left out. A principal
+    who may read more prefixes than a boundary can hold reads none of them: a rule for a folder above would open more.
 
     Args:
-        locations: all that lie in the bucket.
+        locations: all locations in the bucket.
     """
     locations = tuple(locations)
     if not locations:
@@ -93,8 +87,8 @@ def decide_bucket_access(facts: PrincipalSnapshot, locations: Iterable[Location]
     missing: dict[int, Terms] = {}
     reasons: list[BucketReason] = []
     for location in locations:
-        reason, held_back = _decide_location(facts, location, at)
-        missing.update((terms.id, terms) for terms in held_back)
+        reason, withholding = _decide_location(snapshot, location, at)
+        missing.update((terms.id, terms) for terms in withholding)
         reasons.append(reason)
     prefixes = drop_nested(
         location.prefix for location, reason in zip(locations, reasons, strict=True) if reason is BucketReason.GRANTED
@@ -103,7 +97,7 @@ def decide_bucket_access(facts: PrincipalSnapshot, locations: Iterable[Location]
     if conditions is None:
         reasons = [BucketReason.TOO_MANY_PREFIXES if reason is BucketReason.GRANTED else reason for reason in reasons]
         prefixes, conditions = (), ()
-    elif prefixes:  # what cannot be named, and lies within what can, is opened with it
+    elif prefixes:  # these include locations within them that no condition can express
         reasons = [
             BucketReason.GRANTED
             if reason is BucketReason.UNUSABLE_LOCATION and location.prefix.startswith(prefixes)
@@ -119,7 +113,7 @@ def decide_bucket_access(facts: PrincipalSnapshot, locations: Iterable[Location]
     )
 
 
-# Of several reasons in one bucket, that of the whole: one that opens something, else what to mend first.
+# The first of these that a location has is the reason for the bucket: success, else what to resolve first.
 _BY_WEIGHT = (
     BucketReason.GRANTED,
     BucketReason.TOO_MANY_PREFIXES,
@@ -129,15 +123,15 @@ _BY_WEIGHT = (
 )
 
 
-def _decide_location(facts: PrincipalSnapshot, location: Location, at: datetime) -> tuple[BucketReason, list[Terms]]:
-    """What becomes of one location by itself, and the terms that hold it back from this principal."""
-    dataset = facts.datasets.get(location.dataset) if facts.active else None
+def _decide_location(snapshot: PrincipalSnapshot, location: Location, at: datetime) -> tuple[BucketReason, list[Terms]]:
+    """Whether a location may be read by itself, and the terms that withhold it."""
+    dataset = snapshot.datasets.get(location.dataset) if snapshot.active else None
     if dataset is None:
         return BucketReason.NO_PERMISSION, []
-    may_view = grant_reaches(facts, location.dataset, location.version, at)
-    missing = list_missing(facts, (terms for terms in dataset.terms if terms.service is None), at)
+    may_view = grant_reaches(snapshot, location.dataset, location.version, at)
+    missing = list_missing(snapshot, (terms for terms in dataset.terms if terms.service is None), at)
     by_accepting = dataset.public and bool(missing)
-    missing += list_missing(facts, location.terms, at)
+    missing += list_missing(snapshot, location.terms, at)
     if missing and (may_view or by_accepting):
         return BucketReason.TOS_REQUIRED, missing
     if not may_view:
@@ -148,9 +142,9 @@ def _decide_location(facts: PrincipalSnapshot, location: Location, at: datetime)
 
 
 def drop_nested(prefixes: Iterable[str]) -> tuple[str, ...]:
-    """The prefixes without those that lie within another, sorted."""
-    found: list[str] = []
+    """The prefixes without those that begin with another, sorted."""
+    outermost: list[str] = []
     for prefix in sorted(set(prefixes)):  # a prefix sorts before all that begin with it
-        if not (found and prefix.startswith(found[-1])):
-            found.append(prefix)
-    return tuple(found)
+        if not (outermost and prefix.startswith(outermost[-1])):
+            outermost.append(prefix)
+    return tuple(outermost)

@@ -1,7 +1,8 @@
-"""A bucket's policy as Google has it, and what the gateway would change in it.
+"""The IAM policy of a bucket, and the changes that the gateway makes in it.
 
-https://cloud.google.com/iam/docs/reference/rest/v1/Policy: JSON with ``version``, ``etag`` and ``bindings``, each a
-``role``, its ``members`` and perhaps a ``condition``. What is not ours to change goes back as it came.
+A policy is JSON with ``version``, ``etag`` and ``bindings``; a binding has a ``role``, its ``members`` and possibly a
+``condition`` (https://cloud.google.com/iam/docs/reference/rest/v1/Policy). Everything that is not the gateway's goes
+back unchanged.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,27 +13,28 @@ from dsgctl.core import validation
 from dsgctl.core.errors import Conflict
 
 ROLE = "roles/storage.objectViewer"
-LIMIT = 1500  # principals in one policy, each counted wherever it stands: https://cloud.google.com/iam/quotas
+MAX_PRINCIPALS = 1500  # in one policy, each counted as often as it occurs: https://cloud.google.com/iam/quotas
 VERSIONS = (0, 1, 3)  # 3: with conditions
 
-Policy = dict[str, Any]
+Policy = dict[str, Any]  # as Google sends it: members that this program does not know must not be lost
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is to be done about a policy; members in lower case, sorted.
+    """The changes to a policy and to the ledger. Members are in lower case and sorted.
 
     Attributes:
-        add, remove: in the policy.
-        found: intended before, and now seen in the policy; ``gone``: in the ledger, and neither there nor wanted.
-        stay: how many of ours stay.
+        add: members to add to the policy; ``remove``: members to remove from it.
+        confirmed: members whose addition was intended and that the policy has.
+        vanished: members in the ledger that the policy does not have and that are not wanted.
+        unchanged: how many of the gateway's members stay.
     """
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-    found: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
-    stay: int = 0
+    confirmed: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    unchanged: int = 0
 
 
 class UnknownPolicy(Conflict):
@@ -40,13 +42,13 @@ class UnknownPolicy(Conflict):
 
 
 def require_policy(answer: object) -> Policy:
-    """The policy in an answer of Google's.
+    """The policy in a response of Google's.
 
     Raises:
-        UnknownPolicy: it is not of a form that can be changed and sent back without a loss.
+        UnknownPolicy: it has a form that cannot be changed and sent back without a loss.
     """
     if not isinstance(answer, dict):
-        raise UnknownPolicy("Google's answer is no policy", "try again; look at the network between")
+        raise UnknownPolicy("Google's answer is no policy", "try again; check the network in between")
     version = answer.get("version", 0)
     if type(version) is not int or version not in VERSIONS:
         raise UnknownPolicy(
@@ -55,7 +57,7 @@ def require_policy(answer: object) -> Policy:
         )
     bindings = answer.get("bindings", [])
     if not (isinstance(answer.get("etag"), str) and answer["etag"] and isinstance(bindings, list)):
-        raise UnknownPolicy("Google's answer is no policy", "try again; look at the network between")
+        raise UnknownPolicy("Google's answer is no policy", "try again; check the network in between")
     for binding in bindings:
         well_formed = (
             isinstance(binding, dict)
@@ -64,66 +66,66 @@ def require_policy(answer: object) -> Policy:
             and all(isinstance(member, str) for member in binding.get("members", []))
         )
         if not well_formed:
-            raise UnknownPolicy("Google's answer is no policy", "try again; look at the network between")
+            raise UnknownPolicy("Google's answer is no policy", "try again; check the network in between")
     return answer
 
 
 def compare(policy: Policy, wanted: Iterable[str], ledger: Mapping[str, str]) -> Difference:
-    """What to do so that those who are wanted can read, and those of ours who are not can not.
+    """The changes after which the wanted members can read, and the gateway's other members cannot.
 
-    A member that is there, and not in the ledger, was put there by somebody else: nothing is done about it.
+    A member of the policy that is not in the ledger was added by somebody else, and is left unchanged.
 
     Args:
-        ledger: member -> ``intended`` or ``held`` (core/iam_ledger.py).
+        ledger: the state of each of the gateway's members: ``intended`` or ``held`` (core/iam_ledger.py).
     """
-    there, wanted = viewers(policy), frozenset(wanted)
+    present, wanted = list_viewers(policy), frozenset(wanted)
     return Difference(
-        add=tuple(sorted(wanted - there)),
-        remove=tuple(sorted((ledger.keys() & there) - wanted)),
-        found=tuple(sorted(member for member, state in ledger.items() if state == "intended" and member in there)),
-        gone=tuple(sorted(ledger.keys() - there - wanted)),
-        stay=len(ledger.keys() & there & wanted),
+        add=tuple(sorted(wanted - present)),
+        remove=tuple(sorted((ledger.keys() & present) - wanted)),
+        confirmed=tuple(sorted(member for member in ledger.keys() & present if ledger[member] == "intended")),
+        vanished=tuple(sorted(ledger.keys() - present - wanted)),
+        unchanged=len(ledger.keys() & present & wanted),
     )
 
 
-def viewers(policy: Policy) -> frozenset[str]:
-    """Who may read all objects without a condition, in lower case."""
+def list_viewers(policy: Policy) -> frozenset[str]:
+    """The members that may read all objects without a condition, in lower case."""
     return frozenset(
         validation.email_key(member)
         for binding in policy.get("bindings", [])
-        if _ours(binding)
+        if _is_ours(binding)
         for member in _members(binding)
     )
 
 
 def apply_difference(policy: Policy, difference: Difference) -> Policy:
-    """The policy to write: the one that was read, with its etag, and other members of the one role."""
+    """The policy to write: the one that was read, with its etag, and with other members of the one role."""
     remove = frozenset(difference.remove)
     bindings = []
-    place: dict[str, Any] | None = None  # where to add: a binding of the role that is there, else a new one
+    target: Policy | None = None  # the binding to add to: the first of the role, else a new one
     for binding in policy.get("bindings", []):
-        new = binding
-        if _ours(binding):
-            kept = [member for member in _members(binding) if validation.email_key(member) not in remove]
-            new = binding | {"members": kept}
-            place = new if place is None else place
-        bindings.append(new)
-    if place is None:
-        place = {"role": ROLE, "members": []}
-        bindings.append(place)
-    place["members"] = [*place["members"], *difference.add]
-    # A binding of nobody is refused, or dropped; one of the others is not ours to drop.
-    return policy | {"bindings": [one for one in bindings if not _ours(one) or one["members"]]}
+        new_binding = binding
+        if _is_ours(binding):
+            members = [member for member in _members(binding) if validation.email_key(member) not in remove]
+            new_binding = binding | {"members": members}
+            target = new_binding if target is None else target
+        bindings.append(new_binding)
+    if target is None:
+        target = {"role": ROLE, "members": []}
+        bindings.append(target)
+    target["members"] = [*target["members"], *difference.add]
+    # Google refuses or drops a binding without members; those of others are not ours to drop.
+    return policy | {"bindings": [binding for binding in bindings if not _is_ours(binding) or binding["members"]]}
 
 
-def principals(policy: Policy) -> int:
-    """How many members Google counts in a policy."""
+def count_principals(policy: Policy) -> int:
+    """The number of members of a policy as Google counts them."""
     return sum(len(_members(binding)) for binding in policy.get("bindings", []))
 
 
-def _ours(binding: dict[str, Any]) -> bool:
+def _is_ours(binding: Policy) -> bool:
     return binding["role"] == ROLE and not binding.get("condition")
 
 
-def _members(binding: dict[str, Any]) -> list[str]:
+def _members(binding: Policy) -> list[str]:
     return binding.get("members", [])  # type: ignore[no-any-return]

@@ -123,7 +123,7 @@ def test_nor_longer_than_that(run: Run, what: str) -> None:
     run(buckets.set_attributes, "lab-data", iam=False)
     assert bucket_names(run) == {"lab-data"}
     if what == "gone":
-        run(iam_ledger.begin, "lab-data", Difference(gone=member))
+        run(iam_ledger.begin, "lab-data", Difference(vanished=member))
     else:
         run(iam_ledger.withdraw, "lab-data", new)
     assert bucket_names(run) == set()

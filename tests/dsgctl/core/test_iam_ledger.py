@@ -33,9 +33,9 @@ from dsgctl.core.rules.iam_policy import (
     UnknownPolicy,
     apply_difference,
     compare,
-    principals,
+    count_principals,
+    list_viewers,
     require_policy,
-    viewers,
 )
 from dsgctl.core.snapshots import read_bucket
 from dsgctl.core.transaction import begin_change
@@ -240,7 +240,7 @@ def test_only_a_new_intention_is_withdrawn(lying: Run) -> None:
 def test_what_somebody_else_took_out_is_in_the_log_once(lying: Run) -> None:
     lying(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
     for _ in range(2):
-        new = lying(iam_ledger.begin, "lab-data", Difference(add=(ADA,), gone=(BO,)))
+        new = lying(iam_ledger.begin, "lab-data", Difference(add=(ADA,), vanished=(BO,)))
         lying(iam_ledger.withdraw, "lab-data", new)
     assert lying.actions()[-2:] == [f"iam.forget bucket:lab-data {BO}", f"iam.forget bucket:lab-data {ADA}"]
     assert iam_ledger.read_ledger(lying.database, "lab-data") == {}
@@ -260,14 +260,14 @@ COMPARED: dict[str, tuple[bool, str | None, bool, Difference]] = {
     "new": (False, None, True, Difference(add=(ADA,))),
     "somebody else's": (True, None, False, Difference()),
     "somebody else's, wanted too": (True, None, True, Difference()),
-    "ours": (True, "held", True, Difference(stay=1)),
+    "ours": (True, "held", True, Difference(unchanged=1)),
     "ours, no longer wanted": (True, "held", False, Difference(remove=(ADA,))),
     "ours, taken out by others": (False, "held", True, Difference(add=(ADA,))),
-    "ours, taken out, not wanted": (False, "held", False, Difference(gone=(ADA,))),
-    "written, the answer lost": (True, "intended", True, Difference(found=(ADA,), stay=1)),
-    "written, no longer wanted": (True, "intended", False, Difference(found=(ADA,), remove=(ADA,))),
+    "ours, taken out, not wanted": (False, "held", False, Difference(vanished=(ADA,))),
+    "written, the answer lost": (True, "intended", True, Difference(confirmed=(ADA,), unchanged=1)),
+    "written, no longer wanted": (True, "intended", False, Difference(confirmed=(ADA,), remove=(ADA,))),
     "not written": (False, "intended", True, Difference(add=(ADA,))),
-    "not written, not wanted": (False, "intended", False, Difference(gone=(ADA,))),
+    "not written, not wanted": (False, "intended", False, Difference(vanished=(ADA,))),
 }
 
 
@@ -287,7 +287,7 @@ def test_what_is_done_about_a_member(there: bool, state: str | None, is_wanted: 
     found = compare(policy, {ADA} if is_wanted else set(), {ADA: state} if state else {})
     assert found == difference
     after = apply_difference(policy, found)
-    assert (ADA in viewers(after)) == ((there or is_wanted) and ADA not in difference.remove)
+    assert (ADA in list_viewers(after)) == ((there or is_wanted) and ADA not in difference.remove)
     assert after["bindings"][0]["members"][0] == "deleted:user:ada@example.org?uid=1"
     assert after["bindings"][1:] == policy["bindings"][1:]
 
@@ -320,12 +320,12 @@ def test_whatever_a_policy_holds_only_ours_change(bindings: list[Any], people: s
         return [one for one in of["bindings"] if one["role"] != ROLE or "condition" in one]
 
     assert others(after) == others(policy)
-    assert viewers(after) == viewers(policy) - set(difference.remove) | set(difference.add)
-    assert viewers(after) & {ADA, BO} == (viewers(policy) & {ADA, BO}) - (ours - people) | people
-    again = compare(after, people, dict.fromkeys(ours & viewers(after) | {*difference.add}, "held"))
+    assert list_viewers(after) == list_viewers(policy) - set(difference.remove) | set(difference.add)
+    assert list_viewers(after) & {ADA, BO} == (list_viewers(policy) & {ADA, BO}) - (ours - people) | people
+    again = compare(after, people, dict.fromkeys(ours & list_viewers(after) | {*difference.add}, "held"))
     assert (again.add, again.remove) == ((), ())
     if not difference.remove:
-        assert principals(after) == principals(policy) + len(difference.add)
+        assert count_principals(after) == count_principals(policy) + len(difference.add)
 
 
 def test_a_policy_without_bindings_is_one() -> None:
