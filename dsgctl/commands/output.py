@@ -15,7 +15,7 @@ import click
 
 from dsgctl.commands import streams
 from dsgctl.core.errors import DsgError
-from dsgctl.core.validation import escaped
+from dsgctl.core.hidden_characters import escape
 from dsgctl.store.models import utc_text
 
 FORMATS = ("table", "json", "jsonl", "csv", "value", "wide")
@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 
 def printable(text: str, *, lines: bool = False) -> str:
     """Text that cannot move the cursor, change colours or look like another, whatever somebody stored."""
-    return escaped(text, allowed="\n\t" if lines else "")
+    return escape(text, allowed="\n\t" if lines else "")
 
 
 def echo(text: str, *, err: bool = False, colour: str | None = None, bold: bool = False, styled: int = 0) -> None:
@@ -180,7 +180,7 @@ def _line(text: str) -> None:
 def _json(row: Row, indent: int | None = None) -> str:
     """JSON that a terminal can show too: what it would act on, or hide, is escaped as JSON has it."""
     text = json.dumps(row, indent=indent, ensure_ascii=False, default=_json_value)
-    return escaped(text, allowed="\n", spelling=_json_escape)  # the line ends are ours: JSON escapes those of values
+    return escape(text, allowed="\n", spelling=_json_escape)  # the line ends are ours: JSON escapes those of values
 
 
 def _json_escape(char: str) -> str:

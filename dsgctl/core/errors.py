@@ -1,14 +1,14 @@
-"""What can be wrong with what somebody asked. The class decides exit code and HTTP status."""
+"""What can be wrong with a request. The class decides the exit code and the HTTP status."""
 
 
 class DsgError(Exception):
-    """Something was asked that cannot be done; nothing was changed.
+    """A request that cannot be done; nothing was changed.
 
     Attributes:
         message: one line: what is wrong, with which name.
-        hint: one line: what to do next; empty if there is nothing to say.
+        hint: one line: what to do next; may be empty.
         exit_code: of the command line (architecture.md, "The command line").
-        http_status, code: of the server, and the word for programs that goes with it.
+        http_status, code: of the server: the status, and the word for programs in the body.
     """
 
     exit_code = 1
@@ -22,7 +22,7 @@ class DsgError(Exception):
 
 
 class Invalid(DsgError):
-    """A value is not of the form that it must have."""
+    """A value is malformed."""
 
     exit_code = 2
     http_status = 400
@@ -30,7 +30,7 @@ class Invalid(DsgError):
 
 
 class NotFound(DsgError):
-    """A name or an id names nothing."""
+    """No object has this name or id."""
 
     exit_code = 3
     http_status = 404
@@ -38,7 +38,7 @@ class NotFound(DsgError):
 
 
 class Conflict(DsgError):
-    """What is there already stands against it."""
+    """The request contradicts what already exists."""
 
     exit_code = 4
     http_status = 409
@@ -46,7 +46,7 @@ class Conflict(DsgError):
 
 
 class NotAllowed(DsgError):
-    """It could be done, but not by this actor or not so lightly."""
+    """This actor may not do it, or not without another option."""
 
     exit_code = 5
     http_status = 403

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypedDict
 
-from dsgctl.core import validation
+from dsgctl.core import hidden_characters, validation
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
@@ -44,7 +44,7 @@ def find_by_slug(database: Database, slug: str) -> Principal | None:
 
 def email_keys(emails: Iterable[str]) -> list[str]:
     """The `email_key` of each address, without those that no database can hold and so nobody has."""
-    return sorted({validation.email_key(email) for email in emails if not validation.has_control(email)})
+    return sorted({validation.email_key(email) for email in emails if not hidden_characters.has_control(email)})
 
 
 def format_label(principal: Principal) -> str:

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NotRequired, TypedDict, Unpack
 
-from dsgctl.core import account_status, addresses, delegated_grants, new_users, principals, validation
+from dsgctl.core import (
+    account_status,
+    addresses,
+    delegated_grants,
+    hidden_characters,
+    new_users,
+    principals,
+    validation,
+)
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.new_users import Attributes, NewUser
@@ -297,7 +305,7 @@ def list_users(
         .order_by(Principal.id)
     )
     if search:
-        if validation.has_control(search):
+        if hidden_characters.has_control(search):
             raise Invalid(f"{validation.quoted(search)} cannot be part of a name", "search without control characters")
         query = query.where(principals_matching(search))
     if group is not None:

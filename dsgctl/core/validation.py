@@ -1,15 +1,15 @@
-"""The form of every value: one function a kind, which returns the value or raises `Invalid`.
+"""The form of every value: one function for each kind, which returns the value or raises `Invalid`.
 
-There are two rules, and the type says which one a value has met. What a person types is a `str`, and is held to the
-strict rule of its kind. What another system holds is taken over as it is, since clients compare names exactly:
-`foreign` and its like make a `Foreign` of it, which every strict rule lets pass.
+There are two rules, and the type tells which one a value has met. A `str` comes from a person, and must meet the strict
+rule of its kind. Values of other systems are imported unchanged, because clients compare names exactly: `foreign` and
+its like return them as a `Foreign`, which every strict rule accepts.
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from dsgctl.core import hidden_characters
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import levels
 
@@ -37,75 +37,29 @@ _UNIT: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-# Control characters (Unicode categories Cc and Cs), separators of lines and paragraphs, and marks that
-# turn the direction of writing: on a terminal they move the cursor, or make one name look like another.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-# Characters that nothing is seen of, so that two names look the same: those of Unicode's category Cf and those with
-# the property Default_Ignorable_Code_Point (https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point).
-# The visible ones of Cf, Arabic and Kaithi signs of numbers and the like, are not among them.
-_UNSEEN = (
-    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u206f\u2800\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
-    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-# Joiners (U+200C, U+200D) and selectors of a form (U+FE0E, U+FE0F) are needed in Persian, in Indian scripts and in
-# emoji, and there they are seen: they count as hidden elsewhere, above all beside the letters of Latin.
-_SCRIPTS = "\u0590-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\ufdff\ufe0e\ufe0f\ufe70-\ufefe\U0001f000-\U0001faff"
-_HIDDEN = re.compile(
-    f"{_CONTROL.pattern}|[{_UNSEEN}]|(?<![{_SCRIPTS}])[\u200c\u200d]|[\u200c\u200d](?![{_SCRIPTS}])"
-    "|(?<![\u2010-\u2027\u2030-\u205e\u2070-\ufdff\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
-)
-
-
-def has_hidden(text: str, *, allowed: str = "") -> bool:
-    """Whether a character is in ``text`` that is not seen, or does more than to stand there; those of ``allowed``
-    aside."""
-    if text.isascii():
-        return has_control(text, allowed=allowed)
-    return any(hidden not in allowed for hidden in _HIDDEN.findall(text))
-
-
-def escaped(text: str, *, allowed: str = "", spelling: Callable[[str], str] = lambda char: ascii(char)[1:-1]) -> str:
-    """The same text with every hidden character spelled out; those of ``allowed`` aside.
-
-    Args:
-        spelling: how; as in Python, ``\\u200b``, if nothing else is said.
-    """
-    if text.isascii() and not has_control(text, allowed=allowed):  # as nearly all is
-        return text
-    return _HIDDEN.sub(lambda hidden: hidden[0] if hidden[0] in allowed else spelling(hidden[0]), text)
-
-
-def has_control(text: str, *, allowed: str = "") -> bool:
-    """Whether a character is in ``text`` that does more than to stand there; those of ``allowed`` aside."""
-    if text.isprintable():  # none of them is; this is the quick answer, which an import needs a million times
-        return False
-    return any(found not in allowed for found in _CONTROL.findall(text))
 
 
 class Foreign(str):
-    """Text of another system, in the form that it has there. Only the functions below make one."""
+    """Text of another system, unchanged. Only the functions below construct it."""
 
     __slots__ = ()
 
 
-# What another system may hold and no file of ours can: control characters, and halves of surrogate pairs.
+# What another system may store and this database cannot: control characters and lone surrogates.
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-MAX_FOREIGN: Final = 2048  # bytes of UTF-8: what PostgreSQL can keep in an index
+MAX_FOREIGN: Final = 2048  # bytes of UTF-8: the most that PostgreSQL can index
 
 
 def is_storable(text: str, *, allowed: str = "") -> bool:
-    """Whether a database can hold ``text`` as a name; no name is equal to one that it cannot hold."""
+    """Whether a database can store ``text`` as a name. Text that it cannot store is nobody's name."""
     return text.isprintable() or all(char in allowed for char in _UNSTORABLE.findall(text))
 
 
 def foreign(text: str, what: str, *, empty: bool = False) -> Foreign:
-    """A name of another system, also one that nobody could be given here: of any script, with spaces at its ends,
-    of any punctuation.
+    """A name of another system, of any script and punctuation, possibly with spaces at its ends.
 
     Raises:
-        Invalid: it is empty, or cannot be kept: it has a control character, or more than `MAX_FOREIGN` bytes.
+        Invalid: it is empty, has a control character, or is longer than `MAX_FOREIGN` bytes.
     """
     if not is_storable(text):
         raise _unfit(text, what, "it has a control character")
@@ -121,7 +75,7 @@ def _unfit(text: str, what: str, why: str) -> Invalid:
 
 
 def foreign_paragraph(text: str, what: str) -> Foreign:
-    """Text of several lines as another system holds it, with marks of the direction of writing, say."""
+    """Text of several lines of another system; it may contain marks of the direction of writing."""
     if len(text) > MAX_TEXT:
         raise Invalid(f"the {what} is longer than {MAX_TEXT} characters", "shorten it there")
     if not is_storable(text, allowed="\n\t"):
@@ -130,15 +84,15 @@ def foreign_paragraph(text: str, what: str) -> Foreign:
 
 
 def foreign_email(text: str) -> Foreign:
-    """An address as another system keeps it: of any script, or with a space in it. Services know people by it."""
+    """An address of another system, by which services know a person: of any script, possibly with a space."""
     ends_well = text == text.strip() and not text.startswith("@") and not text.endswith("@")
-    if len(text) > 254 or "@" not in text or not ends_well or has_control(text):
+    if len(text) > 254 or "@" not in text or not ends_well or hidden_characters.has_control(text):
         raise Invalid(f"{quoted(text)} is not an email address", "write it there like name@example.org")
     return Foreign(_not_of_service_accounts(text))
 
 
 def email(text: str) -> str:
-    """An address as a user has it; kept as given, compared case-insensitively."""
+    """The address of a user. It is stored as it is typed; comparisons ignore ASCII case (`email_key`)."""
     if isinstance(text, Foreign):
         return text
     too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
@@ -157,9 +111,9 @@ def _not_of_service_accounts(text: str) -> str:
 
 
 def email_key(text: str) -> str:
-    """An address as addresses are compared: the case of A to Z aside, and of no other letter.
+    """An address in the form in which addresses are compared: A to Z in lower case, all other letters unchanged.
 
-    That is what the database's lower() does. Python's would make "k" of the Kelvin sign, which must not find kate.
+    The database's lower() does the same. Python's turns the Kelvin sign into "k", which must not find kate.
     """
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
@@ -168,9 +122,9 @@ _GMAIL: Final = ("gmail.com", "googlemail.com")
 
 
 def twin_key(text: str) -> str:
-    """What an address has in common with others that most likely reach the same person: a hint, and never equality.
+    """The same text for addresses that likely reach the same person: a hint, and never equality.
 
-    Aside are a ``+tag``, and with Gmail the dots and which of its two domains it is
+    It lacks a ``+tag``, and for Gmail the dots and the difference between its two domains
     (https://support.google.com/mail/answer/7436150).
     """
     local, _, domain = email_key(text).rpartition("@")
@@ -179,7 +133,7 @@ def twin_key(text: str) -> str:
 
 
 def slug(text: str, what: str) -> str:
-    """A name that stands in URLs and JSON keys; ``what`` says of what kind, for the message."""
+    """A name for URLs and JSON keys; ``what`` is its kind, in the message."""
     if isinstance(text, Foreign):
         return text
     if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
@@ -194,8 +148,8 @@ def single_line(text: str, what: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
     if isinstance(text, Foreign):
         return text
-    # What may be empty is read, and not compared: there the invisible operators of mathematics make no twin.
-    hidden = has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
+    # A text that may be empty is no name that is compared: invisible operators of mathematics do no harm there.
+    hidden = hidden_characters.has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
     if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or hidden:
         raise Invalid(
             f"{quoted(text)} is not {_a(what)}",
@@ -212,13 +166,13 @@ def multiline(text: str, what: str) -> str:
     """Text of several lines, such as notes or terms."""
     if isinstance(text, Foreign):
         return text
-    if len(text) > MAX_TEXT or has_control(text, allowed="\n\t"):
-        raise Invalid(f"the {what} cannot be kept", f"use at most {MAX_TEXT} characters and no control characters")
+    if len(text) > MAX_TEXT or hidden_characters.has_control(text, allowed="\n\t"):
+        raise Invalid(f"the {what} cannot be stored", f"use at most {MAX_TEXT} characters and no control characters")
     return text
 
 
 def permission(text: str) -> str:
-    """The name of a permission, of whatever system."""
+    """The name of a permission, of any system."""
     if isinstance(text, Foreign):
         return text
     if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
@@ -232,7 +186,7 @@ def gs_url(text: str) -> tuple[str, str]:
     well_formed = (
         text.startswith("gs://")
         and _BUCKET.fullmatch(bucket)
-        and not has_control(prefix)
+        and not hidden_characters.has_control(prefix)
         and not prefix.startswith("/")
         and len(prefix.encode("utf-8", "replace")) <= 1024
     )
@@ -248,7 +202,7 @@ def credential(text: str) -> str:
     """The Google credential of a bucket: a file, or ``impersonate:`` and the email of a service account of Google's."""
     if text.startswith(IMPERSONATE):
         email(text.removeprefix(IMPERSONATE))
-    elif not text.startswith("/") or has_hidden(text):
+    elif not text.startswith("/") or hidden_characters.has_hidden(text):
         raise Invalid(
             f"{quoted(text)} is not a credential", "name a file by its whole path, or write impersonate:EMAIL"
         )
@@ -268,7 +222,7 @@ _URL = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(?:[/?#][!-\[\]-~]*)?")
 def url(text: str) -> str:
     """An http(s) address that may be shown or linked to; empty is allowed.
 
-    It has no user or password, which would stand on a page, and no backslash, which browsers read as a slash.
+    It has no user or password, which a page would show, and no backslash, which browsers read as a slash.
     """
     if text and (not _URL.fullmatch(text) or len(text) > 2048):
         raise Invalid(f"{quoted(text)} is not a web address", "write http://... or https://... in ASCII")
@@ -277,8 +231,8 @@ def url(text: str) -> str:
 
 def duration(text: str) -> timedelta:
     """``30m``, ``12h``, ``90d`` or ``2w``."""
-    found = _DURATION.fullmatch(text)
-    length = int(found[1]) * _UNIT[found[2]] if found else None
+    match = _DURATION.fullmatch(text)
+    length = int(match[1]) * _UNIT[match[2]] if match else None
     if length is None or length > _LONGEST:
         raise Invalid(
             f"{quoted(text)} is not a duration", "write a number and m, h, d or w, such as 90d; at most 100 years"
@@ -289,7 +243,7 @@ def duration(text: str) -> timedelta:
 def date(text: str) -> datetime:
     """``2027-01-31`` (its first moment in UTC) or ``2027-01-31T12:00Z``; a time without a zone is UTC."""
     try:
-        if not re.fullmatch(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d([T ].+)?", text):  # no fact is older than 1970
+        if not re.fullmatch(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d([T ].+)?", text):  # nothing recorded is older than 1970
             raise ValueError(text)
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
@@ -298,12 +252,12 @@ def date(text: str) -> datetime:
 
 
 def moment_before(text: str, now: datetime) -> datetime:
-    """The start of something that has been: a duration before ``now``, or a date."""
+    """A time in the past: a duration before ``now``, or a date."""
     return _moment(text, now, -1)
 
 
 def moment_after(text: str, now: datetime) -> datetime:
-    """The end of something: a duration from ``now``, or a date in the future."""
+    """A time in the future: a duration from ``now``, or a date."""
     end = _moment(text, now, +1)
     if end <= now:
         raise Invalid(f"{quoted(text)} is in the past", "name a date in the future, or a duration such as 90d")
@@ -318,6 +272,6 @@ def _moment(text: str, now: datetime, sign: int) -> datetime:
 
 
 def quoted(text: str) -> str:
-    """A value that somebody typed, quoted for a message: short, and harmless on a terminal."""
+    """A value in quotes, for a message: short, and harmless on a terminal."""
     cut = text if len(text) <= 60 else text[:57] + "..."
-    return f"'{escaped(cut)}'"
+    return f"'{hidden_characters.escape(cut)}'"

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsgctl.config import Config
-from dsgctl.core import principals, users, validation
+from dsgctl.core import hidden_characters, principals, users, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import begin_change
 from dsgctl.operations.doctor.backups import allow_writing
@@ -100,7 +100,7 @@ def check_answer(setting: str, answer: str) -> str:
         Invalid: it is malformed or unusable: a pattern that admits look-alikes or no viewer, a file that is not an
             OAuth client, a relative directory.
     """
-    if validation.has_control(answer):
+    if hidden_characters.has_control(answer):
         raise Invalid(
             f"{setting}: {validation.quoted(answer)} is not one line", "say it again without control characters"
         )

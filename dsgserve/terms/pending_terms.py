@@ -50,7 +50,7 @@ def list_pending(
 
 def list_unpostponed(gateway: Gateway, login: Login) -> tuple[PendingTerms, ...]:
     """The pending terms that this login has not postponed."""
-    postponed = logins.postponed_terms(login.token)
+    postponed = logins.list_postponed_terms(login.token)
     return tuple(pending for pending in list_pending(gateway, login.principal) if pending.terms.id not in postponed)
 
 

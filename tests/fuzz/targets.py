@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from bottle import LocalRequest
 
 from dsgctl.config import Config
-from dsgctl.core import datasets, markdown, token_format, users, validation
+from dsgctl.core import datasets, hidden_characters, markdown, token_format, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
@@ -227,7 +227,7 @@ def name(data: bytes) -> None:
         try:
             rule(text, *(("name",) if rule is validation.single_line else ()))
         except DsgError as error:
-            assert not validation.has_control(error.message)
+            assert not hidden_characters.has_control(error.message)
 
 
 @cache

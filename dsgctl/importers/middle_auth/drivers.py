@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.validation import has_control, quoted
+from dsgctl.core.hidden_characters import has_control
+from dsgctl.core.validation import quoted
 from dsgctl.store.queries import peewee
 
 CONNECT_TIMEOUT = 10  # seconds

@@ -6,8 +6,8 @@ import shlex
 import pytest
 
 from dsgctl.commands import NOUNS
+from dsgctl.core.hidden_characters import has_control
 from dsgctl.core.rules import levels
-from dsgctl.core.validation import has_control
 from tests.dsgctl.commands.running import Process, Quick, Result, dump
 from tests.dsgctl.commands.world import World
 

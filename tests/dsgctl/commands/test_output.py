@@ -14,7 +14,7 @@ import pytest
 
 from dsgctl.commands.output import FORMATS
 from dsgctl.core import users
-from dsgctl.core.validation import has_hidden
+from dsgctl.core.hidden_characters import has_hidden
 from tests.dsgctl.commands.running import Process, Quick, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line

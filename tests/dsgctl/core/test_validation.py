@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import validation
+from dsgctl.core import hidden_characters, validation
 from dsgctl.core.errors import Invalid
 from tests.dsgctl.core.builders import AT, refused
 
@@ -435,13 +435,13 @@ def test_every_character_that_nobody_sees_is_refused_in_a_typed_name_and_shown_e
         if unicodedata.category(char) in ("Cn", "Co") and not _hides(char):
             continue  # not assigned, or in private use
         name = f"lab{char}1"
-        assert validation.has_hidden(name) is _hides(char), ascii(char)
+        assert hidden_characters.has_hidden(name) is _hides(char), ascii(char)
         if not _hides(char):
             continue
         with pytest.raises(Invalid) as refusal:
             validation.single_line(name, "group name")
         assert char not in refusal.value.message
-        assert ascii(char)[1:-1] in validation.escaped(name)
+        assert ascii(char)[1:-1] in hidden_characters.escape(name)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_every_character_that_nobody_sees_is_refused_in_a_typed_name_and_shown_e
 )
 def test_joiners_where_a_script_or_an_emoji_needs_them_are_names(name: str) -> None:
     assert validation.single_line(name, "group name") == name
-    assert validation.escaped(name) == name
+    assert hidden_characters.escape(name) == name
 
 
 @pytest.mark.parametrize(
@@ -489,4 +489,4 @@ def test_joiners_where_a_script_or_an_emoji_needs_them_are_names(name: str) -> N
 def test_joiners_elsewhere_make_twins_and_are_refused(name: str) -> None:
     with pytest.raises(Invalid):
         validation.single_line(name, "group name")
-    assert validation.escaped(name) != name
+    assert hidden_characters.escape(name) != name

@@ -18,7 +18,7 @@ import pytest
 
 from dsgctl.core import audit, datasets
 from dsgctl.core.errors import DsgError
-from dsgctl.core.validation import has_control
+from dsgctl.core.hidden_characters import has_control
 from dsgctl.importers import clio, datasetgateway, middle_auth, neuprint
 from dsgctl.importers.datasetgateway.releases import TABLES
 from tests.conftest import FIXTURES

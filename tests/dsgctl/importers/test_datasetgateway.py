@@ -28,9 +28,9 @@ from dsgctl.core import (
 from dsgctl.core.audit import Record
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.grant_targets import principal_subject
+from dsgctl.core.hidden_characters import has_control
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
-from dsgctl.core.validation import has_control
 from dsgctl.importers import datasetgateway
 from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database

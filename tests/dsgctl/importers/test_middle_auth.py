@@ -24,9 +24,9 @@ from dsgctl.core import (
     users,
 )
 from dsgctl.core.errors import Conflict, DsgError, Invalid
+from dsgctl.core.hidden_characters import has_control
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.core.transaction import begin_change
-from dsgctl.core.validation import has_control
 from dsgctl.importers import middle_auth
 from dsgctl.importers.engine.report import BadRows, Report
 from dsgctl.store import Database
