@@ -1,4 +1,4 @@
-"""What there is to come close to: waitress with an application that does nothing but answer.
+"""The baseline: waitress with an application that sends the same bytes each time.
 
 python -m tests.bench.bare PORT THREADS FILE
 """
@@ -20,7 +20,7 @@ def main(port: str, threads: str, file: str) -> None:
         start_response("200 OK", headers)
         return [body]
 
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for every request in a queue is no fair load
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a log line for each queued request would slow it down
     serve(app, listen=f"127.0.0.1:{port}", threads=int(threads))
 
 

@@ -1,4 +1,4 @@
-"""wrk (Debian's package), and what it measured."""
+"""Runs wrk, and reads its result."""
 
 import json
 import subprocess
@@ -11,11 +11,12 @@ CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class Load:
-    """What one run was answered.
+    """The result of one run.
 
     Attributes:
         p50, p99: milliseconds.
-        refused: answers of 400 and above; ``broken``: no answer at all.
+        refused: responses with a status of 400 and above.
+        broken: requests without a response.
     """
 
     requests: int
@@ -32,7 +33,7 @@ class Load:
 
 
 class LoadRun:
-    """wrk at work; see wrk.lua for the modes."""
+    """A running wrk; see wrk.lua for the modes."""
 
     def __init__(
         self, url: str, mode: str, file: Path | None = None, *, connections: int = CONNECTIONS, seconds: int = 3
@@ -43,13 +44,14 @@ class LoadRun:
         )
 
     def wait(self) -> Load:
-        said, _ = self._process.communicate()
-        assert self._process.returncode == 0, said
-        return Load(**json.loads(said.splitlines()[-1]))
+        """Wait for the end of the run."""
+        output, _ = self._process.communicate()
+        assert self._process.returncode == 0, output
+        return Load(**json.loads(output.splitlines()[-1]))
 
 
 def run(url: str, tokens: Path, *, connections: int = CONNECTIONS, seconds: int = 3) -> Load:
-    """GET ``url`` with these tokens, one a line, in turn; every one must be answered well."""
-    found = LoadRun(url, "get", tokens, connections=connections, seconds=seconds).wait()
-    assert found.refused == found.broken == 0, found
-    return found
+    """GET ``url`` with these tokens, one a line, in turn; each response must be a success."""
+    load = LoadRun(url, "get", tokens, connections=connections, seconds=seconds).wait()
+    assert load.refused == load.broken == 0, load
+    return load

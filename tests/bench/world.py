@@ -1,4 +1,4 @@
-"""Databases to measure with: as many people and grants as asked for, and 60 tokens."""
+"""Creates databases to measure with: any number of people and grants, and 60 tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,11 +78,11 @@ def create_database(path: Path, people: int) -> Iterator[Database]:
             for person in range(1, people + 1)
             for step in range(GRANTS_A_PERSON)
         )
-        while some := list(islice(direct, 10_000)):
-            database.insert_many(m.Grant, some)
-    with begin_change(database, "os:bench") as opened:
+        while rows := list(islice(direct, 10_000)):
+            database.insert_many(m.Grant, rows)
+    with begin_change(database, "os:bench") as change:
         secrets = [
-            tokens.mint(opened, owner)[1]
+            tokens.mint(change, owner)[1]
             for owner in database.objects(m.Principal.select().order_by(m.Principal.id).limit(TOKENS))
         ]
     token_file(path).write_text("".join(f"{secret}\n" for secret in secrets))
@@ -91,4 +91,5 @@ def create_database(path: Path, people: int) -> Iterator[Database]:
 
 
 def token_file(path: Path) -> Path:
+    """The file with the tokens of a database, one a line."""
     return path.with_suffix(".tokens")
