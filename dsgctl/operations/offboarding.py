@@ -1,7 +1,5 @@
 """A person leaves: what has to end outside the database too. Inside it, core/offboarding.py ends everything."""
 
-from pathlib import Path
-
 from dsgctl.core import iam_ledger
 from dsgctl.core.errors import DsgError
 from dsgctl.operations.maintenance import Begin
@@ -24,10 +22,10 @@ def remove_from_bucket_policies(database: Database, storage_url: str, begin: Beg
     buckets = iam_ledger.list_buckets_of(database, email)
     if not buckets:
         return []
-    from dsgctl.operations.iam_sync import Sync, lock_sync  # slow to import, and seldom needed
+    from dsgctl.operations.iam_sync import open_sync  # slow to import, and seldom needed
 
-    with lock_sync(Path(database.path)):
-        outcomes = list(Sync(database, storage_url, begin).run(buckets))
+    with open_sync(database, storage_url, begin) as sync:
+        outcomes = list(sync.run(buckets))
     failed = [outcome.bucket for outcome in outcomes if outcome.trouble is not None]
     if failed:
         raise DsgError(f"they may still read {', '.join(failed)} with their own Google account", "dsgctl iam sync")

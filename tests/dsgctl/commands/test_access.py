@@ -175,7 +175,7 @@ def test_a_child_ends_with_its_parent_and_explain_says_so(filled: World) -> None
     token = filled.quick("token", "mint", "--user", BO, "-o", "value").ok().out
     assert _explain(filled, BO, "fly")["allowed"]
     result = filled.quick("user", "disable", ADA).ok()
-    assert result.err == f"1 account of theirs ended with it: {BO}\n"
+    assert result.err == f"1 child account ended with it: {BO}\n"
     explained = _explain(filled, BO, "fly")
     assert (explained["allowed"], explained["reason"]) == (False, "account_disabled")
     assert explained["why"] == f"the account is a child of {ADA}, which is disabled"
@@ -201,7 +201,7 @@ def test_show_is_what_user_cache_answers(filled: World) -> None:
     answer = json.loads(filled.quick("access", "show", ADA, "--service", "clio", "-o", "json").ok().out)
     assert answer["permissions"] == {"fish2": ROWS["edit"].number}
     assert answer["permissions_v2"] == {"fish2": sorted(included("edit"))}
-    assert [(one["tos_id"], one.get("service")) for one in answer["missing_tos"]] == [(3, None), (2, "clio")]
+    assert [(row["tos_id"], row.get("service")) for row in answer["missing_tos"]] == [(3, None), (2, "clio")]
 
 
 def test_show_takes_a_service_account_by_name_and_by_its_address(filled: World) -> None:
@@ -249,8 +249,8 @@ def test_questions_change_nothing(filled: World) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.service is None], ids=lambda case: case.id)
 def test_check_answers_as_the_decision_table_demands(database: Database, quick: Quick, case: Case) -> None:
-    with begin_change(database, "test") as opened:
-        who = build(opened, case).who
+    with begin_change(database, "test") as change:
+        who = build(change, case).who
     result = quick("access", "check", who, case.dataset, case.permission, "-o", "json")
     if case.reason is Reason.NO_SUCH_DATASET:
         assert (result.code, result.out) == (3, "")
@@ -268,8 +268,8 @@ def test_check_is_for_scripts(filled: World) -> None:
 
 def test_an_explanation_says_of_each_location_what_neuroglancer_would_be_told(filled: World) -> None:
     """bo may view one version: not where the whole dataset lies, although services that know no versions let him."""
-    told = json.loads(filled.quick("access", "explain", "bo@example.org", "fish2", "-o", "json").ok().out)
-    assert [(one["version"], one["may_read"], one["reason"]) for one in told["locations"]] == [
+    explanation = json.loads(filled.quick("access", "explain", "bo@example.org", "fish2", "-o", "json").ok().out)
+    assert [(row["version"], row["may_read"], row["reason"]) for row in explanation["locations"]] == [
         (None, False, "no_permission"),
         ("v1.2", True, "granted"),
     ]

@@ -36,8 +36,8 @@ class Run:
         dry_run: bool = False,
         **settings: Any,
     ) -> Any:
-        with begin_change(self.database, actor, at=at, dry_run=dry_run) as opened:
-            return function(opened, *args, **settings)
+        with begin_change(self.database, actor, at=at, dry_run=dry_run) as change:
+            return function(change, *args, **settings)
 
     def actions(self) -> list[str]:
         """What the audit says was done, the oldest first: ``action target``."""
@@ -45,8 +45,8 @@ class Run:
 
     def records(self) -> list[dict[str, Any]]:
         """The audit records, whole, the oldest first."""
-        found = [row["id"] for row in audit.list_records(self.database)]
-        return [audit.show(self.database, number) for number in reversed(found)]
+        ids = [row["id"] for row in audit.list_records(self.database)]
+        return [audit.show(self.database, number) for number in reversed(ids)]
 
     def principal(self, principal_id: int) -> Principal | None:
         return self.database.first(Principal.select().where(Principal.id == principal_id))

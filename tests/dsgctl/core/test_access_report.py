@@ -1,4 +1,4 @@
-"""Who holds what: a row for each grant and each one whom it reaches."""
+"""Reports of access: a row for each grant and each principal that it reaches, and the holders of a permission."""
 
 import pytest
 

@@ -32,10 +32,10 @@ def test_a_dataset_is_made_once(run: Run) -> None:
     }
 
 
-@pytest.mark.parametrize(("other", "what"), [({"description": "b"}, "description"), ({"public": True}, "access")])
-def test_a_dataset_that_is_there_and_differs_is_a_conflict(run: Run, other: dict[str, Any], what: str) -> None:
+@pytest.mark.parametrize(("other", "differs"), [({"description": "b"}, "description"), ({"public": True}, "access")])
+def test_a_dataset_that_is_there_and_differs_is_a_conflict(run: Run, other: dict[str, Any], differs: str) -> None:
     run(datasets.add, "fish2", description="a")
-    with refused(Conflict, "fish2", what, "dsgctl dataset set fish2"):
+    with refused(Conflict, "fish2", differs, "dsgctl dataset set fish2"):
         run(datasets.add, "fish2", **{"description": "a", **other})
 
 
