@@ -1,4 +1,4 @@
-"""The policies of buckets at Google: read one, write one. Every call is bounded in time and size.
+"""Reads and writes the policies of buckets at Google. Every call is bounded in time and size.
 
 https://cloud.google.com/storage/docs/json_api/v1/buckets/getIamPolicy and setIamPolicy
 """
@@ -13,7 +13,8 @@ from google.auth.transport.requests import AuthorizedSession
 from dsgctl.bounded_http import MALFORMED_RESPONSE, Deadline, limit_session
 from dsgctl.core.errors import DsgError
 from dsgctl.core.rules.iam_policy import Policy, UnknownPolicy, require_policy
-from dsgctl.gcs import error_code, redact, source_credentials
+from dsgctl.gcs.credentials import source_credentials
+from dsgctl.gcs.messages import error_code, redact
 from dsgctl.gcs.transport import Failed, Transport
 from dsgctl.json_text import NotJson, parse
 
@@ -21,23 +22,23 @@ PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
 
 
 class GoogleError(DsgError):
-    """Google was asked in vain.
+    """A request to Google failed.
 
     Attributes:
-        told: what Google says about it; on the screen without what may be a secret.
+        google_message: of the response; the error's own message has it redacted.
     """
 
-    def __init__(self, message: str, hint: str, told: str = "") -> None:
-        super().__init__(f"{message}: {redact(told)}" if told else message, hint)
-        self.google_message = told
+    def __init__(self, message: str, hint: str, google_message: str = "") -> None:
+        super().__init__(f"{message}: {redact(google_message)}" if google_message else message, hint)
+        self.google_message = google_message
 
 
 class OutcomeUnknown(GoogleError):
-    """No answer, or none that says whether it was done: it may have been."""
+    """There is no answer, or none that says whether the policy was written: it may have been."""
 
 
 class EtagConflict(GoogleError):
-    """Somebody else has written the policy since it was read, or something of it is not allowed (409, 412)."""
+    """The policy was written by another since it was read, or a part of it is forbidden (409, 412)."""
 
 
 class NoBucket(GoogleError):
@@ -45,11 +46,11 @@ class NoBucket(GoogleError):
 
 
 class InvalidMember(GoogleError):
-    """Google does not take the policy: one of its members is nobody, or may not be there (400)."""
+    """Google refuses the policy: a member does not exist or is forbidden (400)."""
 
 
 class Policies:
-    """Reads and writes policies with one credential; close it afterwards."""
+    """The policies that one credential reads and writes; close it afterwards."""
 
     def __init__(self, storage_url: str, credential: str | None) -> None:
         """
@@ -58,7 +59,7 @@ class Policies:
             credential: of the bucket (core/buckets.py, `set_attributes`); None for the machine's own.
 
         Raises:
-            NotDone: there is no such credential.
+            GoogleError: there is no such credential.
         """
         self._base = f"{storage_url.rstrip('/')}/storage/v1/b"
         google_session: Any = AuthorizedSession  # without types
@@ -69,30 +70,32 @@ class Policies:
                 f"there is no Google credential ({credential or 'the machine has none'})",
                 "set GOOGLE_APPLICATION_CREDENTIALS, or dsgctl bucket set NAME --credential",
             ) from error
-        self._deadline = Deadline()  # of the call under way, with the tokens that it needs
+        self._deadline = Deadline()  # of the current call and its requests for tokens
         self._transport = Transport(lambda: self._deadline)
         self._session = limit_session(google_session(source, auth_request=self._transport), lambda: self._deadline)
 
     def read(self, bucket: str) -> Policy:
-        """The policy, with its conditions: without asking for version 3 Google would leave them out.
+        """The policy with its conditions, which Google leaves out of any version but 3.
 
         Raises:
-            NotDone: Google does not give it.
-            UnknownPolicy: it is of no form that we know.
+            GoogleError: Google does not return it.
+            UnknownPolicy: its form is unknown.
         """
-        return require_policy(self._asked("GET", bucket, params={"optionsRequestedPolicyVersion": "3"}))
+        return require_policy(self._request("GET", bucket, params={"optionsRequestedPolicyVersion": "3"}))
 
     def write(self, bucket: str, policy: Policy) -> Policy:
-        """Write a policy that was read. Its etag makes Google refuse it if another was written meanwhile.
+        """Write a changed policy. Its etag makes Google refuse it if another was written since it was read.
 
         Returns:
-            The policy as Google has it now.
+            The policy that Google has now.
 
         Raises:
-            NotDone: Google has not written it; `Unclear`: it may have; `Changed`: read it again.
+            GoogleError: it was not written.
+            OutcomeUnknown: it may have been written.
+            EtagConflict: read it again.
         """
         try:
-            return require_policy(self._asked("PUT", bucket, json=policy))
+            return require_policy(self._request("PUT", bucket, json=policy))
         except UnknownPolicy as error:
             raise OutcomeUnknown(
                 "Google's answer does not say whether the policy was written", "run it again"
@@ -102,10 +105,15 @@ class Policies:
         self._session.close()
         self._transport.close()
 
-    def _asked(self, method: str, bucket: str, **sent: Any) -> object:
+    def _request(self, method: str, bucket: str, **options: Any) -> object:
+        """The JSON of a response.
+
+        Args:
+            options: of `requests.Session.request`.
+        """
         self._deadline = Deadline()
         try:
-            reply = self._session.request(method, f"{self._base}/{quote(bucket, safe='')}/iam", **sent)
+            reply = self._session.request(method, f"{self._base}/{quote(bucket, safe='')}/iam", **options)
         except exceptions.RefreshError as error:
             raise GoogleError(
                 "Google does not take the gateway's credential",
@@ -121,36 +129,36 @@ class Policies:
         except NotJson:
             answer = None
         if not 200 <= reply.status_code < 300:
-            raise _refusal(reply.status_code, bucket, _read_message(answer))
+            raise _explain_refusal(reply.status_code, bucket, _read_message(answer))
         return answer
 
 
-def _refusal(status: int, bucket: str, told: str) -> GoogleError:
+def _explain_refusal(status: int, bucket: str, message: str) -> GoogleError:
     answers = f"Google answers {status}"
     if status in (409, 412):
         hint = "somebody else writes the policy all the time, or may forbid one of its members: run it again"
-        return EtagConflict(answers, hint, told)
+        return EtagConflict(answers, hint, message)
     if status == 400:
-        return InvalidMember(answers, "nothing was changed", told)
+        return InvalidMember(answers, "nothing was changed", message)
     if status == 401:
-        return GoogleError(answers, "the gateway's credential is no longer good: dsgctl doctor", told)
+        return GoogleError(answers, "the gateway's credential is no longer good: dsgctl doctor", message)
     if status == 403:
-        return GoogleError(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", told)
+        return GoogleError(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", message)
     if status == 404:
         return NoBucket(
             answers,
             f"there is no bucket {bucket}: take its locations away, or dsgctl bucket set {bucket} --no-iam",
-            told,
+            message,
         )
     if status == 429:
-        return GoogleError(answers, "it was asked too often: run it again in a minute", told)
+        return GoogleError(answers, "it was asked too often: run it again in a minute", message)
     if status >= 500:
-        return OutcomeUnknown(answers, "run it again later", told)
-    return GoogleError(answers, "dsgctl doctor", told)
+        return OutcomeUnknown(answers, "run it again later", message)
+    return GoogleError(answers, "dsgctl doctor", message)
 
 
 def _read_message(answer: object) -> str:
-    """What Google says in an error: ``{"error": {"message": ...}}``; empty if it is not of this form."""
+    """The message of an error, ``{"error": {"message": ...}}``; empty if the answer has another form."""
     error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
     return message if isinstance(message, str) else ""

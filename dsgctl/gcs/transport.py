@@ -1,4 +1,4 @@
-"""How google.auth sends its requests here: each within the deadline of the whole call, and once."""
+"""The transport of google.auth: each request once, and within the deadline of the whole call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,9 @@ from dsgctl.bounded_http import Deadline, limit_session
 
 
 class Failed(Exception):
-    """Google does not answer, or is in trouble.
+    """Google does not answer, or answers 408, 429 or 5xx.
 
-    google.auth would wait and ask again, up to five times, if it knew this error.
+    google.auth does not know this error; of its own it would retry the request up to five times.
 
     Attributes:
         status: of the answer; 0 if there was none.
@@ -28,7 +28,7 @@ class Transport:
     """A ``google.auth.transport.Request``.
 
     Attributes:
-        status: of the last answer; 0 as long as there is none.
+        status: of the last response; 0 before the first.
     """
 
     def __init__(self, deadline: Callable[[], Deadline]) -> None:
@@ -38,7 +38,7 @@ class Transport:
 
     def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:
         """Raises:
-        Failed: Google does not answer in time, or says that it is in trouble (408, 429, 5xx).
+        Failed: Google does not answer in time, or answers 408, 429 or 5xx.
         """
         try:
             reply = self._send(url, *arguments, **options)

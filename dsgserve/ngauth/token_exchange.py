@@ -13,7 +13,8 @@ from typing import Any
 from dsgctl.bounded_http import MALFORMED_RESPONSE, Deadline
 from dsgctl.core import clock
 from dsgctl.core.rules import boundary as boundary_rules
-from dsgctl.gcs import error_code, source_credentials
+from dsgctl.gcs.credentials import source_credentials
+from dsgctl.gcs.messages import error_code
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.outbound import Shared
 

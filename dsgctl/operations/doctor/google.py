@@ -99,7 +99,7 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
     from google.auth.exceptions import GoogleAuthError
     from google.cloud import storage
 
-    from dsgctl.gcs import source_credentials
+    from dsgctl.gcs.credentials import source_credentials
 
     try:
         client = storage.Client(project="_", credentials=source_credentials(credential))
@@ -151,7 +151,7 @@ def _explain_google(bucket: str, error: Exception) -> tuple[str, str]:
     from google.api_core.exceptions import NotFound
     from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
-    from dsgctl.gcs import redact
+    from dsgctl.gcs.messages import redact
 
     message = redact(str(error))
     if isinstance(error, NotFound):
