@@ -98,11 +98,11 @@ PROMISES: dict[str, list[str]] = {
     "No page can be framed, and no stored text runs as script": [
         "dsgserve/test_attacks.py::test_no_page_and_no_answer_can_be_framed_sniffed_or_leak_its_address",
         "dsgserve/test_attacks.py::test_no_stored_string_is_a_script_on_any_page",
-        "dsgserve/terms/test_terms_pages.py::test_markdown_is_harmless",
+        "dsgctl/core/test_markdown.py::test_markdown_is_harmless",
     ],
     "A form is accepted only from the gateway's own page, shown to this login": [
         "dsgserve/test_attacks.py::test_a_form_of_one_login_is_refused_for_another",
-        "dsgserve/terms/test_terms_pages.py::test_a_forged_form_403",
+        "dsgserve/terms/test_form_proofs.py::test_a_forged_form_403",
     ],
     "A login is completed once, by the browser that began it": [
         "e2e/test_login.py::test_a_login_is_finished_once_by_the_browser_that_began_it",

@@ -105,3 +105,50 @@ def test_headings_leave_no_level_out(typed: str, shown: list[int], top: int) -> 
     assert levels == [min(6, top + below) for below in shown]
     assert levels == [int(level) for level in re.findall(r"</h(\d)>", markdown.render(typed, top))]
     assert all(later - former <= 1 for former, later in pairwise(levels))
+
+
+HARMFUL = {
+    "script": "<script>alert(1)</script>",
+    "handler": '<img src=x onerror="alert(1)">',
+    "inline HTML": "a <b onclick=alert(1)>b</b>",
+    "comment": "<!-- x -->",
+    "javascript link": "[x](javascript:alert(1))",
+    "javascript link, hidden": "[x](java&#x73;cript:alert(1))",
+    "data link": "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "data image": "![x](data:image/png;base64,AAAA)",
+    "image": "![x](https://attacker.example/x.png)",
+    "autolink": "<javascript:alert(1)>",
+    "reference": "[x][y]\n\n[y]: javascript:alert(1)",
+    "local link": "[x](/logout)",
+    "protocol-relative link": "[x](//attacker.example)",
+    "file link": "[x](file:///etc/passwd)",
+    "attribute": '[x](https://a.example "\\" onclick=alert(1) \\"")',
+    "template": "{{!base}} % import os",
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_markdown_is_harmless(name: str) -> None:
+    html = markdown.render(HARMFUL[name])
+    tags = re.findall(r"<(/?[a-z0-9]+)([^>]*)>", html)
+    assert {tag for tag, _ in tags} <= {"p", "/p", "a", "/a"}
+    for _, attributes in tags:
+        assert not attributes or re.fullmatch(r'( (href|title|target|rel)="[^"]*")+', attributes)
+    assert all(url.startswith(("https://", "http://", "mailto:")) for url in re.findall(r'href="([^"]*)"', html))
+
+
+def test_markdown_says_what_terms_need_to_say() -> None:
+    html = markdown.render(
+        "# One\n\n## Two\n\n- *a*\n- **b**\n\n[x](https://a.example) <b@a.example>\n\n|a|b|\n|-|-|\n|1|2|"
+    )
+    for part in (
+        "<h2>One</h2>",
+        "<h3>Two</h3>",
+        "<li><em>a</em></li>",
+        "<strong>b</strong>",
+        "<td>1</td>",
+        'href="https://a.example"',
+        'href="mailto:b@a.example"',
+        'rel="noopener noreferrer"',
+    ):
+        assert part in html
