@@ -66,7 +66,7 @@ def clock(session: Session, accept: bool) -> None:
     if accept:
         with session.change(any_clock=True) as change:
             accept_clock(change)
-    at, latest = now(), audit.latest(session.database)
+    at, latest = now(), audit.find_latest_change(session.database)
     if not accept:
         require_clock(session.database, at)
     session.output.done(

@@ -61,7 +61,7 @@ class Record:
     imported_from: str | None = None
 
 
-def canonical(state: State) -> str | None:
+def encode_state(state: State) -> str | None:
     """The state as JSON text that is the same for the same value, so that its hash is stable."""
     if state is None:
         return None
@@ -93,7 +93,7 @@ def append(database: Database, records: list[Record]) -> None:
     def text(state: State) -> str | None:
         key = id(state)
         if key not in texts:
-            texts[key] = canonical(state)
+            texts[key] = encode_state(state)
         return texts[key]
 
     rows = []
@@ -137,7 +137,7 @@ _LATEST = f"""SELECT at FROM audit INDEXED BY audit_moments WHERE imported_from 
   ORDER BY at DESC LIMIT 1"""  # noqa: S608
 
 
-def latest(database: Database) -> datetime | None:
+def find_latest_change(database: Database) -> datetime | None:
     """The time of the latest change here, since an operator last accepted the clock (`transaction.accept_clock`).
 
     If it is later than now, this host's clock was set back.

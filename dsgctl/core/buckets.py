@@ -25,7 +25,7 @@ class BucketRow(TypedDict):
     datasets: int
 
 
-def by_name(database: Database, name: str) -> Bucket | None:
+def find_by_name(database: Database, name: str) -> Bucket | None:
     return database.first(Bucket.select().where(Bucket.name == name))
 
 
@@ -59,7 +59,7 @@ def set_attributes(
         new["project"] = validation.project(project)
     if iam is not None:
         new["iam"] = iam
-    bucket = by_name(change.database, name)
+    bucket = find_by_name(change.database, name)
     if bucket is None:
         raise NotFound(f"no dataset has a location in the bucket {validation.quoted(name)}", "dsgctl bucket list")
     before, after = difference({key: getattr(bucket, key) for key in new}, new)
@@ -90,7 +90,7 @@ def require_removable(database: Database, name: str) -> Bucket:
         NotFound: there is no such bucket.
         Conflict: a dataset has a location in it, or its policy may have members that the gateway added.
     """
-    bucket = by_name(database, name)
+    bucket = find_by_name(database, name)
     if bucket is None:
         raise NotFound(f"there is no bucket {validation.quoted(name)}", "dsgctl bucket list")
     query = Location.select(m.Dataset.name).join(m.Dataset).where(Location.bucket == name).order_by(m.Dataset.name)
@@ -150,5 +150,5 @@ def list_buckets(database: Database) -> Iterator[BucketRow]:
 
 def find_credential(database: Database, name: str) -> str | None:
     """The credential of a bucket, as `set_attributes` takes it; None for the machine's own credential."""
-    bucket = by_name(database, name)
+    bucket = find_by_name(database, name)
     return bucket.credential if bucket is not None else None

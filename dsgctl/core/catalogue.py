@@ -86,14 +86,14 @@ def read_catalogue(
         if dataset.public
         and name not in permissions
         and name not in withdrawn
-        and _missing_own_terms(principal, name, at)
+        and _find_missing_own_terms(principal, name, at)
     )
     chosen = _filter_names(database, principal, names, words.casefold().split()) if words.strip() else names
     shown = chosen[start : start + limit]
     return Part(tuple(_build_entries(database, principal, at, shown, permissions)), len(chosen), len(names))
 
 
-def _missing_own_terms(principal: PrincipalSnapshot, name: str, at: datetime) -> Terms | None:
+def _find_missing_own_terms(principal: PrincipalSnapshot, name: str, at: datetime) -> Terms | None:
     missing = list_missing(principal, principal.datasets[name].terms, at)
     return next((terms for terms in missing if terms.own), None)
 
@@ -124,7 +124,7 @@ def _build_entries(
             name,
             descriptions.get(name, ""),
             levels.find_highest(permissions[name]) if name in permissions else None,
-            _missing_own_terms(principal, name, at),
+            _find_missing_own_terms(principal, name, at),
             tuple(versions[name][:MAX_PARTS]),
             max(0, len(versions[name]) - MAX_PARTS),
             tuple(places[name][:MAX_PARTS]),

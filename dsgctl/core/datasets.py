@@ -48,11 +48,11 @@ class DatasetDetails(DatasetHoldings):
     created: datetime
 
 
-def by_name(database: Database, name: str) -> Dataset | None:
+def find_by_name(database: Database, name: str) -> Dataset | None:
     return database.first(Dataset.select().where(Dataset.name == name)) if validation.is_storable(name) else None
 
 
-def by_id(database: Database, dataset_id: int) -> Dataset | None:
+def find_by_id(database: Database, dataset_id: int) -> Dataset | None:
     return database.first(Dataset.select().where(Dataset.id == dataset_id))
 
 
@@ -62,7 +62,7 @@ def find(database: Database, name: str) -> Dataset:
     Raises:
         NotFound: there is none.
     """
-    dataset = by_name(database, name)
+    dataset = find_by_name(database, name)
     if dataset is None:
         raise NotFound(f"there is no dataset {validation.quoted(name)}", "dsgctl dataset list")
     return dataset
@@ -86,7 +86,7 @@ def add(
         Conflict: the dataset of this name has another description or access mode.
     """
     values = {"description": validation.multiline(description, "description"), "access": _access_mode(public)}
-    dataset = by_name(change.database, name)
+    dataset = find_by_name(change.database, name)
     if dataset is not None:
         if others := [key for key, value in values.items() if getattr(dataset, key) != value]:
             raise Conflict(

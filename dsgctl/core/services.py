@@ -37,7 +37,7 @@ class RootRow(TypedDict):
     root_id: int
 
 
-def by_name(database: Database, name: str) -> Service | None:
+def find_by_name(database: Database, name: str) -> Service | None:
     return database.first(Service.select().where(Service.name == name)) if validation.is_storable(name) else None
 
 
@@ -47,7 +47,7 @@ def find(database: Database, name: str) -> Service:
     Raises:
         NotFound: there is none.
     """
-    service = by_name(database, name)
+    service = find_by_name(database, name)
     if service is None:
         raise NotFound(f"there is no service {validation.quoted(name)}", "dsgctl service list")
     return service
@@ -69,7 +69,7 @@ def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> 
         "display_name": validation.single_line(display_name, "display name", empty=True),
         "url": validation.url(url),
     }
-    service = by_name(change.database, name)
+    service = find_by_name(change.database, name)
     if service is not None:
         if any(getattr(service, key) != value for key, value in values.items()):
             raise Conflict(f"service {name} exists, with another name or URL", f"dsgctl service remove {name}")
@@ -106,7 +106,7 @@ def list_services(database: Database) -> Iterator[ServiceRow]:
 # Service tables
 
 
-def _table_by_name(database: Database, service: str, table: str) -> ServiceTable | None:
+def _find_table_by_name(database: Database, service: str, table: str) -> ServiceTable | None:
     if not (validation.is_storable(service) and validation.is_storable(table)):
         return None
     return database.first(ServiceTable.select().where(ServiceTable.service == service, ServiceTable.name == table))
@@ -118,7 +118,7 @@ def find_table(database: Database, service: str, table: str) -> ServiceTable:
     Raises:
         NotFound: there is no such table.
     """
-    row = _table_by_name(database, service, table)
+    row = _find_table_by_name(database, service, table)
     if row is None:
         raise NotFound(
             f"there is no table {validation.quoted(table)} of {validation.quoted(service)}", "dsgctl service table list"
@@ -138,7 +138,7 @@ def add_table(change: Change, service: str, table: str, dataset_name: str) -> bo
         Invalid: the service or the table is new, and its name is not a single line.
     """
     dataset = datasets.find(change.database, dataset_name)
-    row = _table_by_name(change.database, service, table)
+    row = _find_table_by_name(change.database, service, table)
     if row is not None:
         if row.dataset_id != dataset.id:
             raise Conflict(

@@ -21,7 +21,7 @@ from dsgctl.store.prepared import Prepared, parameter
 from dsgctl.store.queries import JOIN, fn
 
 
-def by_id(database: Database, terms_id: int) -> Terms | None:
+def find_by_id(database: Database, terms_id: int) -> Terms | None:
     """The terms of an id; None if there are none."""
     if terms_id > m.MAX_NUMBER:  # ids come from URLs too
         return None
@@ -34,13 +34,13 @@ def find(database: Database, terms_id: int) -> Terms:
     Raises:
         NotFound: there are none.
     """
-    document = by_id(database, terms_id)
+    document = find_by_id(database, terms_id)
     if document is None:
         raise NotFound(f"there are no terms {terms_id}", "dsgctl terms list")
     return document
 
 
-def by_invite(database: Database, invite: str) -> Terms | None:
+def find_by_invite(database: Database, invite: str) -> Terms | None:
     """The terms of an invitation; None if it is unknown."""
     return database.first(Terms.select().where(Terms.invite_token == invite))
 

@@ -59,7 +59,7 @@ def require_clock(database: Database, at: datetime) -> None:
     Raises:
         DsgError: the newest change is later than ``at``.
     """
-    last = audit.latest(database)
+    last = audit.find_latest_change(database)
     if last is not None and last - at > CLOCK_SKEW:
         raise DsgError(
             f"this host's clock says {at:%Y-%m-%d %H:%M} UTC, but there is a change of {last:%Y-%m-%d %H:%M}",
@@ -69,5 +69,5 @@ def require_clock(database: Database, at: datetime) -> None:
 
 def accept_clock(change: Change) -> None:
     """Record that the clock is right now, and that the later times in the audit log are wrong."""
-    before = audit.latest(change.database)
+    before = audit.find_latest_change(change.database)
     change.record(audit.ACCEPT_CLOCK, "clock", before={"latest": before} if before else None)

@@ -27,7 +27,7 @@ class VersionHoldings(TypedDict):
     terms: int
 
 
-def by_name(database: Database, dataset: Dataset, name: str) -> Version | None:
+def find_by_name(database: Database, dataset: Dataset, name: str) -> Version | None:
     if not validation.is_storable(name):
         return None
     return database.first(Version.select().where(Version.dataset == dataset.id, Version.name == name))
@@ -39,7 +39,7 @@ def find(database: Database, dataset: Dataset, name: str) -> Version:
     Raises:
         NotFound: it has no version of this name.
     """
-    version = by_name(database, dataset, name)
+    version = find_by_name(database, dataset, name)
     if version is None:
         raise NotFound(
             f"dataset {dataset.name} has no version {validation.quoted(name)}",
@@ -62,7 +62,7 @@ def add(change: Change, dataset_name: str, name: str, *, public: bool = False, k
         Invalid: it is a new version, and the name is not a single line.
     """
     dataset = datasets.find(change.database, dataset_name)
-    version = by_name(change.database, dataset, name)
+    version = find_by_name(change.database, dataset, name)
     if version is not None:
         return _set_public(change, dataset, version, public)
     validation.single_line(name, "version name")

@@ -61,7 +61,7 @@ def _remove_service_account(change: Change, key: Key) -> None:
 
 def _apply_dataset(change: Change, key: Key, values: Values) -> None:
     description, public = values.get("description"), values.get("public")
-    if datasets.by_name(change.database, key[0]) is None:
+    if datasets.find_by_name(change.database, key[0]) is None:
         datasets.add(change, key[0], description=description or "", public=bool(public))
     else:
         datasets.set_attributes(change, key[0], description=description, public=public)

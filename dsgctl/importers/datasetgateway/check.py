@@ -85,14 +85,14 @@ def _check_terms(run: DatasetGatewayRun, row: Row) -> None:
     database, name = run.change.database, row.title("name", "name for terms")
     row.paragraph("text")
     invite = validation.single_line(row.text("invite_token"), "invitation")
-    existing = terms.by_id(database, row.id)
+    existing = terms.find_by_id(database, row.id)
     if existing is not None and existing.invite_token != invite:
         raise Conflict(
             f"the terms of id {row.id} are {validation.quoted(name)} there, "
             f"but here {validation.quoted(existing.name)}",
             "import into an empty database",
         )
-    if existing is None and terms.by_invite(database, invite):
+    if existing is None and terms.find_by_invite(database, invite):
         raise Conflict("its invite_token is that of other terms here", "import into an empty database")
 
 

@@ -32,7 +32,7 @@ def read_terms(run: DatasetGatewayRun) -> Iterator[Step]:
             row.text("invite_token"),
             compared=("name", "text", "effective", "retired"),
         )
-        is_new = terms.by_id(run.change.database, row.id) is None
+        is_new = terms.find_by_id(run.change.database, row.id) is None
         yield _resolve_subject(run, row, document) if is_new else document
         run.terms[row.id] = row.id
         if is_new:

@@ -119,7 +119,7 @@ def refuse_other_dataset(run: AnyRun, name: str, dataset_id: int) -> None:
     Conflict: the name or the id is another dataset's here.
     """
     database = run.change.database
-    for existing in (datasets.by_name(database, name), datasets.by_id(database, dataset_id)):
+    for existing in (datasets.find_by_name(database, name), datasets.find_by_id(database, dataset_id)):
         if existing and (existing.id != dataset_id or existing.name != name):
             raise Conflict(
                 f"dataset {name} has id {dataset_id} there, but here {existing.name} has id {existing.id}",
@@ -130,7 +130,7 @@ def refuse_other_dataset(run: AnyRun, name: str, dataset_id: int) -> None:
 def _write_dataset(run: AnyRun, dataset: Dataset) -> None:
     if dataset.id is not None:
         refuse_other_dataset(run, dataset.name, dataset.id)
-    existing = datasets.by_name(run.change.database, dataset.name)
+    existing = datasets.find_by_name(run.change.database, dataset.name)
     if existing is None:
         datasets.add(
             run.change,
@@ -164,7 +164,7 @@ def _write_location(run: AnyRun, location: Location) -> None:
 
 def _write_service(run: AnyRun, service: Service) -> None:
     there = {"display_name": service.display_name, "url": service.url}
-    existing = services.by_name(run.change.database, service.name)
+    existing = services.find_by_name(run.change.database, service.name)
     if existing:
         run.compare(f"service {service.name}", {key: getattr(existing, key) for key in there}, there)
     else:
@@ -186,7 +186,7 @@ def _write_roots(run: AnyRun, roots: Sequence[PublicRoot]) -> None:
 
 
 def _write_terms(run: AnyRun, record: Terms) -> None:
-    existing = terms.by_id(run.change.database, record.id)
+    existing = terms.find_by_id(run.change.database, record.id)
     if existing is None:
         terms.import_terms(
             run.change,

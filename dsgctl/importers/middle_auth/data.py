@@ -16,7 +16,7 @@ def read_datasets(run: MiddleAuthRun) -> Iterator[Step]:
 
     def read_dataset(row: Row) -> Iterator[Record]:
         name, own_terms = row.name("name", "dataset name"), row.number_or_none("tos_id")
-        is_new = datasets.by_name(run.change.database, name) is None
+        is_new = datasets.find_by_name(run.change.database, name) is None
         refuse_other_dataset(run, name, row.id)
         if own_terms is not None:
             run.resolve(row, "tos_id", "tos", run.terms)

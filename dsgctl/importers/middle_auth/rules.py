@@ -26,7 +26,7 @@ def read_terms(run: MiddleAuthRun) -> Iterator[Step]:
             retired=None,
             invite_token=secrets.token_urlsafe(32),
         )
-        existing = terms.by_id(run.change.database, row.id)
+        existing = terms.find_by_id(run.change.database, row.id)
         if existing and existing.effective != document.effective and existing.text != document.text:
             raise Conflict(
                 f"the terms of id {row.id} are {validation.quoted(document.name)} there, "

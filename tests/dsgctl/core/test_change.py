@@ -111,14 +111,14 @@ def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, wh
 def test_a_record_of_another_system_says_nothing_of_this_clock(database: Database) -> None:
     audit.append(database, [Record(now() + 400 * DAY, "x", "x", "x", imported_from="there")])
     require_clock(database, now())
-    assert audit.latest(database) is None
+    assert audit.find_latest_change(database) is None
 
 
 def test_nor_does_it_accept_this_clock(database: Database) -> None:
     ahead = now() + 30 * DAY
     here = Record(ahead, "x", "x", "x")
     audit.append(database, [here, Record(now(), "x", audit.ACCEPT_CLOCK, "clock", imported_from="there")])
-    assert audit.latest(database) == ahead
+    assert audit.find_latest_change(database) == ahead
     with pytest.raises(DsgError, match="this host's clock says"):
         require_clock(database, now())
 

@@ -59,8 +59,8 @@ def test_terms_are_found_by_their_invitation(run: Run) -> None:
     one, _ = run(terms.add, "One", "Be kind.", dataset="fish2")
     two, _ = run(terms.add, "Two", "Be kind.")
     assert one.invite_token != two.invite_token
-    assert terms.by_invite(run.database, two.invite_token) == two
-    assert terms.by_invite(run.database, "") is None
+    assert terms.find_by_invite(run.database, two.invite_token) == two
+    assert terms.find_by_invite(run.database, "") is None
 
 
 @pytest.mark.parametrize(

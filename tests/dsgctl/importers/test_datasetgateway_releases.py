@@ -275,12 +275,12 @@ NARROWING: dict[str, tuple[tuple[str, ...], tuple[str, ...], Check]] = {
     "a translation": (
         ("INSERT INTO dataset_translation (client_name, dataset_id, service_id) VALUES ('fish', 1, 1)",),
         ("dataset_translation row 1: it translates the name 'fish' of a service",),
-        lambda run: datasets.by_name(run.database, "fish") is None,
+        lambda run: datasets.find_by_name(run.database, "fish") is None,
     ),
     "a registered client": (
         (CLIENT, "INSERT INTO core_clientconsent VALUES (1, '2026-10-01', 3, 1)"),
         ("core_registeredclient row 1: 'https://a.example' is a registered client",),
-        lambda run: services.by_name(run.database, "A") is None,
+        lambda run: services.find_by_name(run.database, "A") is None,
     ),
     "a delegated key": (
         (CLIENT, "UPDATE api_key SET delegated_client_id = 1 WHERE id = 1"),
@@ -343,7 +343,7 @@ class TestTerms:
         number, name = there("SELECT tos_id, name FROM dataset WHERE tos_id IS NOT NULL LIMIT 1", source)[0]
         spoil(source, f"UPDATE tos_document SET text = 'a' || char(1) WHERE id = {number}")
         report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
-        assert datasets.by_name(run.database, name) is None
+        assert datasets.find_by_name(run.database, name) is None
         assert [line for line in report.left_out if f"'{name}' goes with its terms, tos_document row {number}" in line]
         assert not [row for row in grants.list_grants(run.database) if row["dataset"] == name]
 
@@ -357,7 +357,7 @@ class TestTerms:
             source, f"UPDATE service SET name = '' WHERE id = (SELECT service_id FROM tos_document WHERE id = {number})"
         )
         run(datasetgateway.Importer().run, source, skip_conflicts=True)
-        assert datasets.by_name(run.database, dataset) is None
+        assert datasets.find_by_name(run.database, dataset) is None
 
     def test_of_a_version(self, run: Run, source: Path) -> None:
         spoil(
@@ -370,7 +370,7 @@ class TestTerms:
             "SELECT d.name, v.version FROM dataset_version v JOIN dataset d ON d.id = dataset_id WHERE v.id = 3", source
         )[0]
         run(datasetgateway.Importer().run, source, skip_conflicts=True)
-        assert datasets.by_name(run.database, name) is not None
+        assert datasets.find_by_name(run.database, name) is not None
         assert version not in {row["name"] for row in versions.list_versions(run.database, name)}
 
     def test_a_bucket_of_a_version_that_was_left_out_is_not_one_of_the_whole_dataset(
