@@ -10,7 +10,18 @@ import click
 from click.shell_completion import CompletionItem
 
 from dsgctl.commands.parameters import Name, Number
-from dsgctl.core import audit, buckets, datasets, locations, service_accounts, services, terms, tokens, users, versions
+from dsgctl.core import (
+    audit,
+    buckets,
+    datasets,
+    locations,
+    service_accounts,
+    services,
+    terms,
+    tokens,
+    user_queries,
+    versions,
+)
 from dsgctl.core.clock import now
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
@@ -21,7 +32,7 @@ Lister = Callable[[Database, Parameters], Iterable[object]]
 
 
 def _emails(database: Database, given: Parameters) -> list[str]:
-    return [row["email"] for row in users.list_users(database, limit=MOST, search=given["incomplete"] or None)]
+    return [row["email"] for row in user_queries.list_users(database, limit=MOST, search=given["incomplete"] or None)]
 
 
 def _accounts(database: Database, given: Parameters) -> list[str]:

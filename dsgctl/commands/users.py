@@ -10,7 +10,7 @@ from dsgctl.commands.options import LIMIT, dry_run_option, last_admin_option, su
 from dsgctl.commands.output import ask, echo, format_holdings
 from dsgctl.commands.parameters import GROUP
 from dsgctl.commands.session import Session
-from dsgctl.core import addresses, groups, principals, users, validation
+from dsgctl.core import addresses, groups, principals, user_queries, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.new_users import Attributes
@@ -66,7 +66,7 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
     if group is not None:
         groups.find(session.database, group)
     idle_since = now() - validation.duration(inactive_for) if inactive_for is not None else None
-    rows = users.list_users(session.database, idle_since=idle_since, group=group, **filters)
+    rows = user_queries.list_users(session.database, idle_since=idle_since, group=group, **filters)
     session.output.rows(rows, _COLUMNS, value="email")
 
 
@@ -74,7 +74,7 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
 @click.argument("email")
 def show(session: Session, email: str) -> None:
     """Everything that is recorded about a person."""
-    record = users.show(session.database, email)
+    record = user_queries.show(session.database, email)
     if session.delegate is not None:
         del record["notes"]  # notes are for operators
         record["grants"] = session.delegate.filter_known(record["grants"])

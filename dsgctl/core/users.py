@@ -1,27 +1,23 @@
 """People: who they are, and what becomes of their account."""
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import NotRequired, TypedDict, Unpack
+from collections.abc import Iterable
+from typing import Unpack
 
 from dsgctl.core import (
     account_status,
     addresses,
     delegated_grants,
-    hidden_characters,
     new_users,
     principals,
     validation,
 )
 from dsgctl.core.change import Change, difference
-from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from dsgctl.core.errors import Conflict, NotAllowed, NotFound
 from dsgctl.core.new_users import Attributes, NewUser
 from dsgctl.core.principals import Holdings
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
-from dsgctl.store.queries import fn
-from dsgctl.store.search import principals_matching
 
 
 def find(database: Database, email: str) -> Principal:
@@ -255,146 +251,3 @@ def _require_another_admin(database: Database, user: Principal, change: str, *, 
             f"{affected[0]} is the last admin and would {change}",
             "make another admin first, or say it again: --last-admin",
         )
-
-
-class UserRow(TypedDict):
-    """A row of ``user list``."""
-
-    id: int
-    email: str
-    name: str
-    display_name: str
-    admin: bool
-    active: bool
-    read_only: bool
-    created: datetime
-
-
-def list_users(
-    database: Database,
-    *,
-    search: str | None = None,
-    group: str | None = None,
-    admin: bool = False,
-    disabled: bool = False,
-    idle_since: datetime | None = None,
-    limit: int | None = None,
-) -> Iterator[UserRow]:
-    """Users in the order of their ids, one at a time.
-
-    Args:
-        search: part of the address or a name; case is ignored.
-        group: only members of the group of this name.
-        idle_since: only accounts that are older than this and have used no token since.
-
-    Raises:
-        Invalid: no name can contain ``search``.
-    """
-    query = (
-        Principal.select(
-            Principal.id,
-            Principal.email,
-            Principal.name,
-            Principal.display_name,
-            Principal.admin,
-            Principal.active,
-            Principal.read_only,
-            Principal.created,
-        )
-        .where(Principal.kind == "user")
-        .order_by(Principal.id)
-    )
-    if search:
-        if hidden_characters.has_control(search):
-            raise Invalid(f"{validation.quoted(search)} cannot be part of a name", "search without control characters")
-        query = query.where(principals_matching(search))
-    if group is not None:
-        members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)
-        query = query.where(Principal.id.in_(members))
-    if admin:
-        query = query.where(Principal.admin == True)
-    if disabled:
-        query = query.where(Principal.active == False)
-    if idle_since is not None:
-        used = m.Token.select(m.Token.principal).where(m.Token.last_used >= idle_since)
-        query = query.where(Principal.created < idle_since, Principal.id.not_in(used))
-    return database.rows(query.limit(limit), UserRow)
-
-
-class _ProviderEmail(TypedDict, total=False):
-    seen_email: str
-
-
-class UserDetails(TypedDict):
-    """The answer of ``user show``.
-
-    Attributes:
-        notes: missing for delegates: notes are for operators.
-        parent: the email of the parent account.
-        leads: the names of the groups that the person leads.
-        seen_email: the address that the provider reports; missing if it is ``email``.
-    """
-
-    id: int
-    email: str
-    name: str
-    display_name: str
-    admin: bool
-    active: bool
-    read_only: bool
-    pi: str
-    notes: NotRequired[str]
-    picture_url: str
-    issuer: str | None
-    subject: str | None
-    created: datetime
-    created_by: str
-    parent: str | None
-    affiliations: list[str]
-    leads: list[str]
-    seen_email: NotRequired[str]
-    grants: list[str]
-    groups: list[str]
-    tokens: list[int]
-    acceptances: list[int]
-    children: list[str]
-    last_used: datetime | None
-
-
-def show(database: Database, email: str) -> UserDetails:
-    """Everything that is recorded about a person.
-
-    Raises:
-        NotFound: no user has this address.
-    """
-    user = find(database, email)
-    parent = database.first(Principal.select().where(Principal.id == user.parent_id)) if user.parent_id else None
-    last_used = m.Token.select(fn.max(m.Token.last_used)).where(m.Token.principal == user.id)
-    led_groups = (
-        m.Membership.select(m.Group.name)
-        .join(m.Group)
-        .where(m.Membership.principal == user.id, m.Membership.leads == True)
-    )
-    provider_email: _ProviderEmail = {"seen_email": user.seen_email} if user.seen_email else {}
-    return UserDetails(
-        id=user.id,
-        email=user.email,
-        name=user.name,
-        display_name=user.display_name,
-        admin=user.admin,
-        active=user.active,
-        read_only=user.read_only,
-        pi=user.pi,
-        notes=user.notes,
-        picture_url=user.picture_url,
-        issuer=user.issuer,
-        subject=user.subject,
-        created=user.created,
-        created_by=user.created_by,
-        parent=parent.email if parent else None,
-        affiliations=list_affiliations(database, user),
-        leads=sorted(name for (name,) in database.tuples(led_groups)),
-        **provider_email,
-        **principals.list_holdings(database, user),
-        last_used=next((moment for (moment,) in database.tuples(last_used)), None),
-    )

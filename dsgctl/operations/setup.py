@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsgctl.config import Config
-from dsgctl.core import hidden_characters, principals, users, validation
+from dsgctl.core import hidden_characters, principals, user_queries, users, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import begin_change
 from dsgctl.operations.doctor.backups import allow_writing
@@ -164,7 +164,7 @@ def has_admin(path: Path) -> bool:
     except StoreError:
         return True  # the error is reported later, and is no reason to ask
     try:
-        return next(users.list_users(database, admin=True, limit=1), None) is not None
+        return next(user_queries.list_users(database, admin=True, limit=1), None) is not None
     finally:
         database.close()
 

@@ -9,7 +9,7 @@ from itertools import islice
 from bottle import HTTPResponse
 
 from dsgctl.bounded_http import Deadline
-from dsgctl.core import principals, users
+from dsgctl.core import principals, user_queries
 from dsgctl.core.logins import Identity
 from dsgctl.store import Database
 from dsgserve.http.responses import page
@@ -28,7 +28,7 @@ class DevProvider:
 
     def choose(self, login: LoginState, callback: str) -> HTTPResponse:
         """The page on which the person chooses, in place of the provider's page."""
-        people = [row for row in islice(users.list_users(self._database), _MAX_PEOPLE) if row["active"]]
+        people = [row for row in islice(user_queries.list_users(self._database), _MAX_PEOPLE) if row["active"]]
         return page("dev_login", title="Sign in as anybody", people=people, state=login.state, callback=callback)
 
     def identify(

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, user_queries, users
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from tests.e2e.conftest import Server
@@ -102,7 +102,9 @@ def add_cave_data(change: Change) -> dict[str, str]:
     grants.add(change, group_subject(database, "rulers"), Target("fish2", "admin"))
     bot, _ = service_accounts.add(change, "bot")
     grants.add(change, principal_subject(bot), Target("fish2", "view"))
-    owners = {user["email"].split("@")[0]: users.find(database, user["email"]) for user in users.list_users(database)}
+    owners = {
+        user["email"].split("@")[0]: users.find(database, user["email"]) for user in user_queries.list_users(database)
+    }
     return {name: tokens.mint(change, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from dsgctl.core import audit, tokens, users
+from dsgctl.core import audit, tokens, user_queries, users
 from dsgctl.core.clock import now
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -49,7 +49,7 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
     browser = browse()
     assert browser.get("/auth/login?next=/success").url == browser.origin + "/success"
     assert browser.signed_in_email() == "ada@example.org"
-    user = users.show(database, "ada@example.org")
+    user = user_queries.show(database, "ada@example.org")
     assert (user["issuer"], user["subject"], user["name"]) == (provider.issuer, "s-ada", "Ada Lovelace")
     assert user["groups"] == ["user"]
 
@@ -137,7 +137,7 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     browser = browse()
     browser.get("/auth/login")
     assert browser.signed_in_email() == "Ada@Example.org"
-    assert users.show(database, "ada@example.org")["name"] == "Countess"
+    assert user_queries.show(database, "ada@example.org")["name"] == "Countess"
 
     provider.configure(claims={**ADA, "sub": "somebody-else"})
     second = another(browser, provider)

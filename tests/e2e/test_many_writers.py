@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import audit, datasets, grants, groups, tokens, users
+from dsgctl.core import audit, datasets, grants, groups, tokens, user_queries, users
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Subject, Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -60,7 +60,7 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
     assert said == []
     assert mixed == []
     assert all(server.ask(login).status_code == 200 for login in given)
-    shared = users.show(database, EMAIL)
+    shared = user_queries.show(database, EMAIL)
     everybody = [f"{number}-{time}" for number in range(WRITERS) for time in range(EACH)]
     # Each added to what the others had written: a lost update would lack a line.
     assert sorted(shared["notes"].splitlines()) == sorted(f"note {one}" for one in everybody)

@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from dsgctl.commands.output import FORMATS
-from dsgctl.core import users
+from dsgctl.core import user_queries, users
 from dsgctl.core.hidden_characters import has_hidden
 from tests.dsgctl.commands.running import Process, Quick, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
@@ -313,7 +313,7 @@ def test_a_long_list_begins_before_it_is_all_there(
     """Counted in rows, not in seconds: how many were read when the first bytes were written."""
     rows_read = 0
     first_written_after: list[int] = []
-    list_users = users.list_users
+    list_users = user_queries.list_users
 
     def count_rows(*arguments: Any, **options: Any) -> Iterator[dict[str, Any]]:
         nonlocal rows_read

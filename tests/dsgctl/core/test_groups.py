@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, users
+from dsgctl.core import datasets, grants, groups, service_accounts, user_queries, users
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from tests.dsgctl.core.builders import AT, Run, refused
@@ -119,7 +119,7 @@ def test_the_members_the_grants_and_what_was_given_within_it_go_with_a_group(run
         "scoped_grants": ["fish2 edit " + ANA, "fish2 manage"],
     }
     assert [row["permission"] for row in grants.list_grants(run.database)] == ["view"]
-    assert users.show(run.database, ANA)["groups"] == ["other"]
+    assert user_queries.show(run.database, ANA)["groups"] == ["other"]
     with refused(NotFound, "lab"):
         run(groups.remove, "lab")
 

@@ -14,6 +14,7 @@ from dsgctl.core import (
     principals,
     service_accounts,
     tokens,
+    user_queries,
     users,
     versions,
 )
@@ -50,7 +51,7 @@ def people(run: Run) -> None:
 
 
 def test_all_that_they_may_do_ends_at_once_and_nothing_of_anybody_else(run: Run) -> None:
-    before = {email: users.show(run.database, email) for email in (BEA,)}
+    before = {email: user_queries.show(run.database, email) for email in (BEA,)}
     left = run(offboarding.offboard, ANA, os_user="ana", at=AT + DAY / 2)
     assert left.disabled == [ANA, KID]
     assert left.grants == ["fish2 admin", "fish2 v1 view", "fish2 v1 edit"] * 2
@@ -62,7 +63,7 @@ def test_all_that_they_may_do_ends_at_once_and_nothing_of_anybody_else(run: Run)
         assert list(tokens.list_tokens(run.database, principal=user, at=AT)) == []
         answer = build_user_cache(run.facts(email), AT)
         assert (answer["permissions_v2"], answer["groups"], answer["datasets_admin"]) == ({}, [], [])
-    assert {email: users.show(run.database, email) for email in before} == before
+    assert {email: user_queries.show(run.database, email) for email in before} == before
     assert all(service_accounts.find(run.database, slug).active for slug in ("export", "nightly", "other"))
     told = [(record["actor"], record["at"]) for record in run.records()[-14:]]
     assert told == [("os:test", AT + DAY / 2)] * 14  # 2 accounts, each: disable, 2 tokens, 3 grants, 1 group

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import addresses, logins, new_users, users, validation
+from dsgctl.core import addresses, logins, new_users, user_queries, users, validation
 from dsgctl.core.errors import Conflict, NotFound
 from tests.dsgctl.core.builders import Run, refused
 
@@ -26,7 +26,7 @@ def renamed(run: Run) -> Run:
 
 def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(renamed: Run) -> None:
     run = renamed
-    assert users.show(run.database, OLD)["seen_email"] == NEW
+    assert user_queries.show(run.database, OLD)["seen_email"] == NEW
     assert list(addresses.list_renamed(run.database)) == [(OLD, NEW)]
     before = [record for record in run.records() if record["action"] == "user.seen"]
     assert [(record["target"], record["before"], record["after"]) for record in before] == [
@@ -39,7 +39,7 @@ def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(renam
 def test_the_case_of_an_address_is_no_other_address(run: Run) -> None:
     _sign_in(run, OLD)
     _sign_in(run, OLD.upper())
-    assert "seen_email" not in users.show(run.database, OLD)
+    assert "seen_email" not in user_queries.show(run.database, OLD)
 
 
 def test_the_old_address_again_is_no_longer_another(renamed: Run) -> None:

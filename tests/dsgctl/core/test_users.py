@@ -15,6 +15,7 @@ from dsgctl.core import (
     service_accounts,
     terms,
     tokens,
+    user_queries,
     users,
     validation,
 )
@@ -52,7 +53,7 @@ def test_a_new_person_has_what_was_said_and_nothing_more(run: Run) -> None:
         affiliations=["MRC", "HHMI", "MRC"],
     )
     assert new
-    shown = users.show(run.database, ANA)
+    shown = user_queries.show(run.database, ANA)
     assert shown == {
         "id": user.id,
         "email": ANA,
@@ -123,14 +124,14 @@ def test_one_bad_person_among_many_keeps_all_out(run: Run) -> None:
     people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
     with refused(Invalid):
         run(new_users.add_all, [*people, NewUser("not an address", {})])
-    assert list(users.list_users(run.database)) == []
+    assert list(user_queries.list_users(run.database)) == []
 
 
 def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
     people = [NewUser(f"U{number}@x.org", {"name": f"N{number}"}, ("HHMI",)) for number in range(1200)]
     run(new_users.add_all, people)
-    assert emails(users.list_users(run.database)) == [person.email for person in people]
-    assert users.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
+    assert emails(user_queries.list_users(run.database)) == [person.email for person in people]
+    assert user_queries.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
     assert len(run.actions()) == 1200
 
 
@@ -190,7 +191,7 @@ def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
 def test_only_what_is_named_changes(run: Run) -> None:
     run(users.add, ANA, name="Ana", pi="Lab", affiliations=["HHMI"])
     assert run(users.set_attributes, ANA.lower(), name="Ann", read_only=True)
-    shown = users.show(run.database, ANA)
+    shown = user_queries.show(run.database, ANA)
     assert (shown["name"], shown["pi"], shown["read_only"], shown["affiliations"]) == ("Ann", "Lab", True, ["HHMI"])
     record = run.records()[-1]
     assert (record["action"], record["target"]) == ("user.set", f"user:{ANA}")
@@ -209,9 +210,9 @@ def test_setting_what_is_so_already_changes_nothing(run: Run) -> None:
 def test_affiliations_are_replaced_as_a_whole(run: Run) -> None:
     run(users.add, ANA, affiliations=["HHMI", "MRC"])
     assert run(users.set_attributes, ANA, affiliations=["Janelia", "HHMI"])
-    assert users.show(run.database, ANA)["affiliations"] == ["HHMI", "Janelia"]
+    assert user_queries.show(run.database, ANA)["affiliations"] == ["HHMI", "Janelia"]
     assert run(users.set_attributes, ANA, affiliations=[])
-    assert users.show(run.database, ANA)["affiliations"] == []
+    assert user_queries.show(run.database, ANA)["affiliations"] == []
 
 
 def test_a_new_address_keeps_the_account(run: Run) -> None:
@@ -221,14 +222,14 @@ def test_a_new_address_keeps_the_account(run: Run) -> None:
     with refused(NotFound):
         users.find(run.database, ANA)
     assert run.records()[-1]["before"] == {"email": ANA}
-    assert emails(users.list_users(run.database, search="other")) == ["ana@other.org"]
-    assert emails(users.list_users(run.database, search="example")) == []
+    assert emails(user_queries.list_users(run.database, search="other")) == ["ana@other.org"]
+    assert emails(user_queries.list_users(run.database, search="example")) == []
 
 
 def test_the_case_of_an_address_can_be_changed(run: Run) -> None:
     run(users.add, ANA)
     assert run(users.set_attributes, ANA, new_email=ANA.lower())
-    assert users.show(run.database, ANA)["email"] == ANA.lower()
+    assert user_queries.show(run.database, ANA)["email"] == ANA.lower()
 
 
 def test_the_address_of_another_person_is_a_conflict(run: Run) -> None:
@@ -251,7 +252,7 @@ def test_unbinding_forgets_the_identity_and_nothing_else(run: Run) -> None:
     assert principals.find_by_identity(run.database, "https://issuer.example", "123") == user
     assert run(users.set_attributes, ANA, unbind=True)
     assert principals.find_by_identity(run.database, "https://issuer.example", "123") is None
-    shown = users.show(run.database, ANA)
+    shown = user_queries.show(run.database, ANA)
     assert (shown["issuer"], shown["subject"], shown["name"]) == (None, None, "Ana")
     assert run.records()[-1]["before"] == {"issuer": "https://issuer.example", "subject": "123"}
 
@@ -299,7 +300,7 @@ def test_disabling_and_enabling_say_whether_it_was_otherwise(run: Run) -> None:
     run(users.add, ANA)
     assert run(users.set_active, ANA.lower(), False)
     assert not run(users.set_active, ANA, False)
-    assert users.show(run.database, ANA)["active"] is False
+    assert user_queries.show(run.database, ANA)["active"] is False
     assert run(users.set_active, ANA, True)
     assert not run(users.set_active, ANA, True)
     assert run.actions()[1:] == [f"user.disable user:{ANA}", f"user.enable user:{ANA}"]
@@ -327,7 +328,7 @@ def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
     }
     assert principals.list_holdings(run.database, user) == expected
     assert run(users.remove, ANA) == expected
-    assert emails(users.list_users(run.database)) == ["bea@x.org"]
+    assert emails(user_queries.list_users(run.database)) == ["bea@x.org"]
     for table in (m.Affiliation, m.Grant, m.Acceptance, m.Token):
         assert run.database.count(table.select()) == 0
     assert groups.show(run.database, "lab")["members"] == ["bea@x.org"]
@@ -343,10 +344,10 @@ def test_an_id_is_never_given_twice(run: Run) -> None:
     assert user.id < again.id < account.id
 
 
-@pytest.mark.parametrize("function", [users.remove, users.set_attributes, users.show, users.find])
+@pytest.mark.parametrize("function", [users.remove, users.set_attributes, user_queries.show, users.find])
 def test_whoever_is_not_there_is_not_found_by_any_verb(run: Run, function: Any) -> None:
     with refused(NotFound, "nobody@x.org"):
-        function(run.database, "nobody@x.org") if function in (users.show, users.find) else run(
+        function(run.database, "nobody@x.org") if function in (user_queries.show, users.find) else run(
             function, "nobody@x.org"
         )
 
@@ -358,18 +359,18 @@ class TestExtend:
         user, _ = run(users.add, ANA)
         assert run(users.extend, user, name="Ana")
         assert not run(users.extend, users.find(run.database, ANA), name="Bea")
-        assert users.show(run.database, ANA)["name"] == "Ana"
+        assert user_queries.show(run.database, ANA)["name"] == "Ana"
 
     def test_an_affiliation_stands_beside_those_there_are(self, run: Run) -> None:
         user, _ = run(users.add, ANA, affiliations=["HHMI"])
         assert run(users.extend, user, affiliation="MRC")
         assert not run(users.extend, user, affiliation="HHMI")
-        assert users.show(run.database, ANA)["affiliations"] == ["HHMI", "MRC"]
+        assert user_queries.show(run.database, ANA)["affiliations"] == ["HHMI", "MRC"]
 
     def test_a_note_stands_below_those_there_are(self, run: Run) -> None:
         user, _ = run(users.add, ANA, notes="first")
         assert run(users.extend, user, note="second")
-        assert users.show(run.database, ANA)["notes"] == "first\nsecond"
+        assert user_queries.show(run.database, ANA)["notes"] == "first\nsecond"
 
     @pytest.mark.parametrize("note", ["a note", "two\nlines", "a", "two\nlines\n\nand more"])
     def test_a_note_is_added_once(self, run: Run, note: str) -> None:
@@ -420,24 +421,24 @@ class TestListed:
         ids=repr,
     )
     def test_only_users_who_pass_every_filter(self, run: Run, filters: dict[str, Any], expected: list[str]) -> None:
-        assert emails(users.list_users(run.database, **filters)) == [f"{name}@x.org" for name in expected]
+        assert emails(user_queries.list_users(run.database, **filters)) == [f"{name}@x.org" for name in expected]
 
     def test_whoever_has_used_a_token_since_is_not_idle(self, run: Run) -> None:
         for email, moment in (("ana@x.org", AT - 91 * DAY), ("bea@x.org", AT - 89 * DAY)):
             token, _ = run(tokens.mint, users.find(run.database, email))
             tokens.record_uses(run.database, {token.id: moment})
-        assert emails(users.list_users(run.database, idle_since=AT - 90 * DAY)) == ["ana@x.org", "cid@x.org"]
-        assert users.show(run.database, "bea@x.org")["last_used"] == AT - 89 * DAY
+        assert emails(user_queries.list_users(run.database, idle_since=AT - 90 * DAY)) == ["ana@x.org", "cid@x.org"]
+        assert user_queries.show(run.database, "bea@x.org")["last_used"] == AT - 89 * DAY
 
     @pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\udcff"])
     def test_a_search_for_what_no_name_may_have_is_refused(self, run: Run, text: str) -> None:
         with refused(Invalid):
-            users.list_users(run.database, search=text)
+            user_queries.list_users(run.database, search=text)
 
 
 def test_a_moment_of_any_year_can_be_kept(run: Run) -> None:
     """Also those with less than four digits, which not every strftime fills up."""
     early = AT.replace(year=987)
     run(users.add, ANA, at=early)
-    assert users.show(run.database, ANA)["created"] == early
-    assert emails(users.list_users(run.database, idle_since=early + timedelta(1))) == [ANA]
+    assert user_queries.show(run.database, ANA)["created"] == early
+    assert emails(user_queries.list_users(run.database, idle_since=early + timedelta(1))) == [ANA]

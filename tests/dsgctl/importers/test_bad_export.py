@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 
 from dsgctl import __version__
-from dsgctl.core import acceptances, datasets, grants, groups, locations, services, terms, tokens, users, versions
+from dsgctl.core import (
+    acceptances,
+    datasets,
+    grants,
+    groups,
+    locations,
+    services,
+    terms,
+    tokens,
+    user_queries,
+    users,
+    versions,
+)
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import export as export_importer
@@ -206,7 +218,7 @@ def test_a_change_that_was_wanted_can_be_imported(document: Path, run: Run, tmp_
     changed = sub('"notes": "imported"', '"notes": "moved"')(document.read_text(encoding="utf-8"))
     source.write_text(sealed(changed), encoding="utf-8")
     run(export_importer.Importer().run, source)
-    assert users.show(run.database, "First.Last+0@Example.ORG")["notes"] == "moved"
+    assert user_queries.show(run.database, "First.Last+0@Example.ORG")["notes"] == "moved"
 
 
 def test_line_ends_of_another_system_do_no_harm(document: Path, run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, users
+from dsgctl.core import audit, datasets, grants, groups, user_queries, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
@@ -69,7 +69,7 @@ def test_what_becomes_of_a_role(run: Run, source: Path, entry: dict[str, Any], e
     report = run(clio.Importer().run, source)
     assert direct(run, "ada@example.org") == expected
     assert not report.left_out
-    ada = users.show(run.database, "ada@example.org")
+    ada = user_queries.show(run.database, "ada@example.org")
     assert (ada["email"], ada["name"], ada["admin"], ada["active"]) == ("Ada@example.org", "Ada", False, True)
     assert ada["groups"] == ["user"]
 
@@ -97,7 +97,7 @@ def test_groups_are_made_and_what_is_public_is_seen_by_everybody(run: Run, sourc
         "memberships": 4,
         "grants": 1,
     }
-    assert users.show(run.database, "ada@example.org")["groups"] == ["lab one", "proofreaders", "user"]
+    assert user_queries.show(run.database, "ada@example.org")["groups"] == ["lab one", "proofreaders", "user"]
     for email in ("ada@example.org", "bo@example.org"):
         assert access.granted_permissions(run.facts(email), AT) == {"hemibrain": frozenset({"view"})}
     assert [row["access"] for row in datasets.list_datasets(run.database)] == ["closed"] * 3
@@ -272,7 +272,7 @@ def test_an_optional_field_that_is_null_is_as_good_as_none(
     write(source, {"ada@example.org": user}, {"VNC": dataset})
     report = run(clio.Importer().run, source)
     assert not report.left_out
-    ada = users.show(run.database, "ada@example.org")
+    ada = user_queries.show(run.database, "ada@example.org")
     assert (ada["name"], ada["admin"], ada["active"], ada["groups"]) == ("", False, True, ["user"])
     assert datasets.show(run.database, "VNC")["grants"] == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, users, versions
+from dsgctl.core import audit, datasets, grants, groups, user_queries, users, versions
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import csv
@@ -37,7 +37,7 @@ class TestNewPeople:
         source.write_text(HEAD + "Ada@example.org,Ada Lovelace,HHMI,met in Oslo\nbo@example.org,,,\n")
         report = run(csv.Importer("fish2").run, source)
         assert added(report) == {"groups": 1, "users": 2, "memberships": 2, "grants": 2}
-        ada = users.show(run.database, "ada@example.org")
+        ada = user_queries.show(run.database, "ada@example.org")
         assert [ada[key] for key in ("email", "name", "affiliations", "notes", "groups", "leads", "grants")] == [
             "Ada@example.org",
             "Ada Lovelace",
@@ -49,7 +49,7 @@ class TestNewPeople:
         ]
         grant = next(iter(grants.list_grants(run.database, dataset="fish2")))
         assert (grant["source"], grant["expires"], grant["version"]) == ("import", None, None)
-        assert users.show(run.database, "bo@example.org")["affiliations"] == []
+        assert user_queries.show(run.database, "bo@example.org")["affiliations"] == []
         assert run.actions()[-7:] == [
             "group.add group:user",
             "user.add user:Ada@example.org",
@@ -86,7 +86,9 @@ class TestNewPeople:
     def test_however_the_file_is_written(self, run: Run, source: Path, content: bytes) -> None:
         source.write_bytes(content)
         assert added(run(csv.Importer("fish2").run, source))["users"] == 1
-        assert [(row["email"], row["name"]) for row in users.list_users(run.database)] == [("zoe@example.org", "Zoë")]
+        assert [(row["email"], row["name"]) for row in user_queries.list_users(run.database)] == [
+            ("zoe@example.org", "Zoë")
+        ]
 
     def test_a_note_may_have_several_lines(self, run: Run, source: Path) -> None:
         source.write_bytes(b'email,notes\nada@example.org,"one\r\ntwo\nthree"\n')
@@ -127,7 +129,7 @@ class TestKnownPeople:
     ) -> None:
         source.write_text(HEAD + row + "\n")
         assert "users" not in added(run(csv.Importer("fish2").run, source))
-        ada = users.show(run.database, "ada@example.org")
+        ada = user_queries.show(run.database, "ada@example.org")
         assert (ada["name"], ada["notes"], ada["affiliations"]) == expected
         assert (ada["admin"], ada["groups"], ada["grants"]) == (True, ["user"], ["fish2 view"])
         assert run.actions()[-1] == "grant.add dataset:fish2 user:ada@example.org"  # as the account is written

@@ -22,6 +22,7 @@ from dsgctl.core import (
     terms,
     token_checks,
     tokens,
+    user_queries,
     users,
     versions,
 )
@@ -812,7 +813,7 @@ class TestSmallThings:
         )
         run(datasetgateway.Importer().run, source)
         assert users.find(run.database, "user2@example.org").name == "Ada"
-        assert users.show(run.database, "user2@example.org")["affiliations"] == ["Cambridge", "MRC LMB"]
+        assert user_queries.show(run.database, "user2@example.org")["affiliations"] == ["Cambridge", "MRC LMB"]
         assert service_accounts.find(run.database, "ci-bot-0").description == "two lines"
         assert not run(datasetgateway.Importer().run, source).changed
 

@@ -11,7 +11,7 @@ import apsw
 import pytest
 from hypothesis import given
 
-from dsgctl.core import audit, groups, new_users, snapshots, terms, token_checks, tokens, users
+from dsgctl.core import audit, groups, new_users, snapshots, terms, token_checks, tokens, user_queries, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.new_users import NewUser
 from dsgctl.core.token_checks import PresentedToken
@@ -60,7 +60,8 @@ class TestTheSame:
         run(export_importer.Importer().run, document)
         assert rows_of(run.database) == rows_of(gateway)
         searched = [
-            [row["id"] for row in users.list_users(database, search="李小龙")] for database in (run.database, gateway)
+            [row["id"] for row in user_queries.list_users(database, search="李小龙")]
+            for database in (run.database, gateway)
         ]
         assert searched[0] == searched[1] != []
 

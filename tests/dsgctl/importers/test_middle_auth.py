@@ -21,6 +21,7 @@ from dsgctl.core import (
     snapshots,
     terms,
     token_checks,
+    user_queries,
     users,
 )
 from dsgctl.core.errors import Conflict, DsgError, Invalid
@@ -193,8 +194,8 @@ class TestWhatIsTakenOver:
         header, *rows = (dumps / "user.csv").read_text().splitlines(keepends=True)
         (dumps / "user.csv").write_text("".join([header, "99,Deep,deep@x.org,f,f,,,41,f\n", *rows[-5:], *rows[:-5]]))
         run(middle_auth.Importer().run, str(dumps))
-        assert users.show(run.database, "deep@x.org")["parent"] == "bot3@example.org"
-        assert users.show(run.database, "bot3@example.org")["parent"] == "other.twin@example.org"
+        assert user_queries.show(run.database, "deep@x.org")["parent"] == "bot3@example.org"
+        assert user_queries.show(run.database, "bot3@example.org")["parent"] == "other.twin@example.org"
 
 
 class TestAgain:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import datasets, grants, principals, users
+from dsgctl.core import datasets, grants, principals, user_queries, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.importers import neuprint
 from tests.dsgctl.core.builders import Run, refused
@@ -37,7 +37,7 @@ def test_a_level_is_a_permission_on_each_of_the_datasets(run: Run, source: Path)
         ("bo@example.org", "fish2", "edit"),
         ("bo@example.org", "fly", "edit"),
     }
-    assert [row["email"] for row in users.list_users(run.database, admin=True)] == ["root@example.org"]
+    assert [row["email"] for row in user_queries.list_users(run.database, admin=True)] == ["root@example.org"]
     before = run.content()
     assert not run(neuprint.Importer(ON).run, source).changed
     assert run.content() == before

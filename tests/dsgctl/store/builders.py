@@ -49,8 +49,7 @@ def python(code: str, *arguments: object) -> str:
 
 AS_SOMEBODY = f"""
 import os, sys
-import dsgctl.core.users, dsgctl.core.change, dsgctl.store.migrations  # while what they need can be read
-from dsgctl.core import users
+from dsgctl.core import user_queries, users
 from dsgctl.core.transaction import begin_change as change
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import list_migrations, migrate, open_current

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import apsw
 import pytest
 
-from dsgctl.core import audit, new_users, principals, users
+from dsgctl.core import audit, new_users, principals, user_queries, users
 from dsgctl.core.new_users import NewUser
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
@@ -29,7 +29,7 @@ def add(database: Database, *emails: str) -> None:
 
 
 def emails(database: Database) -> list[str]:
-    return [row["email"] for row in users.list_users(database)]
+    return [row["email"] for row in user_queries.list_users(database)]
 
 
 # The engine
@@ -584,7 +584,7 @@ def people(database: Database) -> Database:
 
 
 def found(database: Database, text: str) -> list[str]:
-    return [row["email"].partition("@")[0] for row in users.list_users(database, search=text)]
+    return [row["email"].partition("@")[0] for row in user_queries.list_users(database, search=text)]
 
 
 @pytest.mark.parametrize(
@@ -687,7 +687,7 @@ def plan(database: Database, ask: Callable[[], object]) -> str:
 
 
 def test_a_search_for_three_letters_goes_through_the_index(people: Database) -> None:
-    steps = plan(people, lambda: list(users.list_users(people, search="ana", limit=10)))
+    steps = plan(people, lambda: list(user_queries.list_users(people, search="ana", limit=10)))
     # One table is gone through, by its index of words; principals are looked up by id.
     assert steps.count("SCAN") == 1
     assert re.search(r"SCAN \w+ VIRTUAL TABLE INDEX \d+:M", steps)
@@ -700,7 +700,7 @@ def test_a_search_for_three_letters_goes_through_the_index(people: Database) -> 
         (lambda database: principals.find_by_email(database, "Ana@example.org"), "principals_email"),
         (lambda database: new_users.find_by_emails(database, ["a@x.org", "b@x.org"]), "principals_email"),
         (lambda database: principals.find_by_identity(database, "https://i.example", "1"), "principals_subject"),
-        (lambda database: list(users.list_users(database, limit=10)), ""),
+        (lambda database: list(user_queries.list_users(database, limit=10)), ""),
     ],
     ids=["email", "emails", "subject", "list"],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dsgctl.core import users
+from dsgctl.core import user_queries, users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
@@ -388,14 +388,14 @@ def test_what_root_makes_belongs_to_the_owner_of_the_directory_and_works_for_the
             "database = open_current(path)\n"
             "with change(database, 'os:somebody') as opened:\n"
             f"    users.add(opened, {email!r})\n"
-            "print(*(row['email'] for row in users.list_users(database)))\n"
+            "print(*(row['email'] for row in user_queries.list_users(database)))\n"
             "database.close()\n",
             path,
         )
         assert listed.split()[-1] == email
         database.close()
     database = open_current(path)
-    assert [row["email"] for row in users.list_users(database)] == ["root@x.org", "one@x.org", "two@x.org"]
+    assert [row["email"] for row in user_queries.list_users(database)] == ["root@x.org", "one@x.org", "two@x.org"]
     database.close()
 
 

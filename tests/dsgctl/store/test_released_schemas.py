@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from dsgctl import settings
-from dsgctl.core import users
+from dsgctl.core import user_queries, users
 from dsgctl.core.clock import now
 from dsgctl.operations.doctor.check import Case, Status
 from dsgctl.operations.doctor.database import check_database
@@ -112,7 +112,7 @@ def test_the_upgraded_schema_is_that_of_a_new_database(upgraded: Database) -> No
 
 
 def test_the_upgraded_database_is_found_by_search_and_by_email(upgraded: Database) -> None:
-    assert [row["email"] for row in users.list_users(upgraded, search="EXAMPLE.ORG")] == [
+    assert [row["email"] for row in user_queries.list_users(upgraded, search="EXAMPLE.ORG")] == [
         "Ana@example.org",
         "bo@example.org",
     ]
