@@ -36,11 +36,11 @@ PROMISES: dict[str, list[str]] = {
         "dsgctl/commands/test_audit.py::test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere",
     ],
     "Every decision can be explained": [
-        "dsgctl/core/rules/test_decision_table.py::test_",
+        "dsgctl/core/rules/test_access.py::test_",
         "dsgctl/commands/test_access.py::test_",
     ],
     "The default is no": [
-        "dsgctl/core/rules/test_decision_table.py::test_",
+        "dsgctl/core/rules/test_access.py::test_",
         "dsgctl/test_settings.py::test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest",
     ],
     "An acknowledged change is durable, and no partial change is visible": [

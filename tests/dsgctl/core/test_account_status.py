@@ -70,14 +70,14 @@ def test_every_check_says_the_same_of_a_child(family: Run, enabled: tuple[bool, 
     assert tokens.show(run.database, checked.token.id, clock.now())["state"] == (
         "valid" if counts else "account_disabled"
     )
-    known = snapshots.read_principal(run.database, child)
+    snapshot_of_child = snapshots.read_principal(run.database, child)
     (holder,) = snapshots.read_dataset_holders(run.database, "fish")
-    for one in (known, holder):
-        assert (one.active, one.ended_by) == (counts, ended_by)
-        assert access.effective_permissions(one, clock.now()) == ({"fish": frozenset({"view"})} if counts else {})
-        assert access.decide(one, "fish", "view", clock.now()).allowed is counts
-        assert access.may_know_of(one, "fish", clock.now()) is counts
-        assert buckets.decide_bucket_access(one, [], clock.now()).reason is not buckets.BucketReason.GRANTED
+    for snapshot in (snapshot_of_child, holder):
+        assert (snapshot.active, snapshot.ended_by) == (counts, ended_by)
+        assert access.effective_permissions(snapshot, clock.now()) == ({"fish": frozenset({"view"})} if counts else {})
+        assert access.decide(snapshot, "fish", "view", clock.now()).allowed is counts
+        assert access.may_know_of(snapshot, "fish", clock.now()) is counts
+        assert buckets.decide_bucket_access(snapshot, [], clock.now()).reason is not buckets.BucketReason.GRANTED
     identity = logins.Identity("https://issuer", "child", CHILD)
     if counts:
         run(tokens.mint, child)

@@ -49,7 +49,9 @@ def people(run: Run) -> None:
 def reasons(run: Run) -> list[Reason]:
     """What is decided for the person, and for everybody whom a grant on the dataset reaches."""
     everybody = list(snapshots.read_dataset_holders(run.database, "fish2"))
-    return [access.decide(known, "fish2", "view", AT).reason for known in (run.facts(ANA, also="fish2"), *everybody)]
+    return [
+        access.decide(snapshot, "fish2", "view", AT).reason for snapshot in (run.facts(ANA, also="fish2"), *everybody)
+    ]
 
 
 def test_a_group_that_was_deleted_gives_nothing(run: Run) -> None:
@@ -107,4 +109,4 @@ def test_everybody_whom_a_grant_reaches_comes_once_in_the_order_of_ids(run: Run)
         run(grants.add, group_subject(run.database, "lab"), Target("fish2", permission))
         run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", permission))
     everybody = list(snapshots.read_dataset_holders(run.database, "fish2"))
-    assert [(known.label, len(known.grants)) for known in everybody] == [(ANA, 4), ("bot", 1)]
+    assert [(snapshot.label, len(snapshot.grants)) for snapshot in everybody] == [(ANA, 4), ("bot", 1)]

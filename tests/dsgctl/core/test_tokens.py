@@ -240,10 +240,10 @@ def test_a_token_of_another_system_keeps_working_whatever_its_form(run: Run, ana
 
 
 def test_many_tokens_of_another_system_are_each_kept_once(run: Run, ana: Principal) -> None:
-    made = [tokens.hash_imported(ana, f"secret {number % 700}", **_kept()) for number in range(1000)]
-    assert run(tokens.import_tokens, made) == 700
+    imported = [tokens.hash_imported(ana, f"secret {number % 700}", **_kept()) for number in range(1000)]
+    assert run(tokens.import_tokens, imported) == 700
     before = run.content()
-    assert run(tokens.import_tokens, made) == 0
+    assert run(tokens.import_tokens, imported) == 0
     assert run.content() == before
     newest, _ = run(tokens.mint, ana)
     assert newest.id == 701

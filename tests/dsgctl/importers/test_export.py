@@ -22,8 +22,8 @@ from dsgctl.transfer import export
 from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run, refused
-from tests.dsgctl.core.rules.test_access_against_contract import Stored, World, all_facts, examples, worlds
 from tests.dsgctl.importers.conftest import WHOLE, exported
+from tests.dsgctl.test_wire_contract import Stored, World, all_facts, examples, worlds
 
 ANSWERS = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text(encoding="utf-8"))
 ANSWERED = datetime(2026, 11, 23, tzinfo=UTC)

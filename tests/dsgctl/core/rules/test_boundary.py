@@ -90,9 +90,9 @@ PROBLEMS = {
 
 @pytest.mark.parametrize(("bucket", "prefix", "problem"), PROBLEMS.values(), ids=PROBLEMS)
 def test_what_no_condition_can_name(bucket: str, prefix: str, problem: str | None) -> None:
-    found = boundary.find_problem(bucket, prefix)
-    assert (found is None) == (problem is None)
-    assert problem is None or problem in str(found)
+    actual = boundary.find_problem(bucket, prefix)
+    assert (actual is None) == (problem is None)
+    assert problem is None or problem in str(actual)
     if problem is None:
         assert judge(bucket, (prefix,)) is not None
 
@@ -104,7 +104,7 @@ _FOLDERS = st.lists(
 
 @given(folders=_FOLDERS, name=st.text(st.sampled_from("ab1/-é"), min_size=1, max_size=9))
 def test_a_boundary_opens_what_is_asked_and_nothing_else(folders: list[str], name: str) -> None:
-    prefixes = buckets.drop_nested(one for one in folders if boundary.find_problem("lab", one) is None)
+    prefixes = buckets.drop_nested(folder for folder in folders if boundary.find_problem("lab", folder) is None)
     rules = judge("lab", prefixes) if prefixes else []
     assert rules is not None
     assert allows(rules, "lab", name, "") == any(name.startswith(prefix) for prefix in prefixes)

@@ -262,11 +262,11 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_may_be_read(database: Database, case: Case) -> None:
-    with begin_change(database, "os:test", at=AT) as opened:
-        ids = _build(opened, case)
+    with begin_change(database, "os:test", at=AT) as change:
+        ids = _build(change, case)
     decision = _ask(database, case.who)
     assert decision == BucketDecision(case.reason, case.prefixes, decision.missing)
-    assert {one.id for one in decision.missing} == {ids[position] for position in case.missing}
+    assert {missing.id for missing in decision.missing} == {ids[position] for position in case.missing}
     # The other doors: a Google account of one's own, and what is explained of each location.
     with database.snapshot():
         holders = {holder.label: holder for holder in snapshots.read_bucket_holders(database, BUCKET)}
@@ -281,64 +281,66 @@ def test_what_may_be_read(database: Database, case: Case) -> None:
 
 
 def _ask(database: Database, who: str, bucket: str = BUCKET) -> BucketDecision:
-    known = snapshots.read_principal(database, find_principal(database, who))
-    return buckets.decide_bucket_access(known, snapshots.read_bucket(database, bucket), AT)
+    snapshot = snapshots.read_principal(database, find_principal(database, who))
+    return buckets.decide_bucket_access(snapshot, snapshots.read_bucket(database, bucket), AT)
 
 
-def _build(opened: Change, case: Case) -> list[int]:
+def _build(change: Change, case: Case) -> list[int]:
     for dataset in ("fish", "fly"):
-        datasets.add(opened, dataset, public=dataset in case.public)
+        datasets.add(change, dataset, public=dataset in case.public)
     for version in ("v1", "v2"):
-        versions.add(opened, "fish", version)
+        versions.add(change, "fish", version)
     for dataset, version, prefix in case.locations:
-        locations.add(opened, dataset, f"gs://{BUCKET}/{prefix}", version=version, any_prefix=True)
-    locations.add(opened, "fish", "gs://another-bucket")
+        locations.add(change, dataset, f"gs://{BUCKET}/{prefix}", version=version, any_prefix=True)
+    locations.add(change, "fish", "gs://another-bucket")
 
     if case.who == BOT:
-        principal, _ = service_accounts.add(opened, BOT)
+        principal, _ = service_accounts.add(change, BOT)
     else:
-        principal, _ = users.add(opened, ANA, **case.settings)
+        principal, _ = users.add(change, ANA, **case.settings)
     subject = principal_subject(principal)
     if case.through_group:
-        groups.add(opened, "lab")
-        groups.add_member(opened, "lab", ANA)
-        subject = group_subject(opened.database, "lab")
+        groups.add(change, "lab")
+        groups.add_member(change, "lab", ANA)
+        subject = group_subject(change.database, "lab")
     for dataset, version, permission in case.grants:
         ends = AT + case.ends if case.ends is not None else None
-        grants.add(opened, subject, Target(dataset, permission, version), expires=ends)
+        grants.add(change, subject, Target(dataset, permission, version), expires=ends)
 
     ids = []
     for number, (dataset, version, days) in enumerate(case.terms):
         effective = AT + days * DAY if days is not None else AT
-        found, _ = terms.add(opened, f"terms {number}", "Text", dataset=dataset, version=version, effective=effective)
-        ids.append(found.id)
-    _finish(opened, case, ids)
+        document, _ = terms.add(
+            change, f"terms {number}", "Text", dataset=dataset, version=version, effective=effective
+        )
+        ids.append(document.id)
+    _finish(change, case, ids)
     return ids
 
 
-def _finish(opened: Change, case: Case, ids: list[int]) -> None:
+def _finish(change: Change, case: Case, ids: list[int]) -> None:
     """What comes after the terms are there."""
     if case.service:
-        services.add(opened, "clio")
-        terms.add(opened, "clio terms", "Text", dataset="fish", service="clio")
-        terms.add(opened, "clio v1 terms", "Text", dataset="fish", version="v1", service="clio")
+        services.add(change, "clio")
+        terms.add(change, "clio terms", "Text", dataset="fish", service="clio")
+        terms.add(change, "clio v1 terms", "Text", dataset="fish", version="v1", service="clio")
     for position in case.accepted:
-        acceptances.accept(opened, ids[position], ANA)
+        acceptances.accept(change, ids[position], ANA)
     if case.child:
-        parent, _ = users.add(opened, "parent@example.org")
+        parent, _ = users.add(change, "parent@example.org")
         of_ana = Principal.update(parent=parent.id).where(Principal.email == ANA)
-        opened.database.run(of_ana)  # only an import makes children
+        change.database.run(of_ana)  # only an import makes children
     if case.disabled and case.who == BOT:
-        service_accounts.set_active(opened, BOT, False)
+        service_accounts.set_active(change, BOT, False)
     elif case.disabled:
-        users.set_active(opened, ANA, False)
+        users.set_active(change, ANA, False)
 
 
 def test_a_view_that_was_taken_away_is_not_offered_again(database: Database) -> None:
     case = Case("", NO, grants=(), public=("fish",), terms=OWN, accepted=(0,))
-    with begin_change(database, "os:test", at=AT) as opened:
-        _build(opened, case)
-        grants.revoke(opened, principal_subject(users.find(database, ANA)), Target("fish", "view"))
+    with begin_change(database, "os:test", at=AT) as change:
+        _build(change, case)
+        grants.revoke(change, principal_subject(users.find(database, ANA)), Target("fish", "view"))
     assert _ask(database, ANA) == BucketDecision(NO)
 
 

@@ -1,4 +1,4 @@
-"""The rules against a second, naive reading of contract.md, "GET /api/v1/user/cache".
+"""The body of user/cache, and the rules, against a second, naive reading of contract.md, "GET /api/v1/user/cache".
 
 The oracle below is written sentence by sentence from that page, over plain dicts, slowly,
 and without a look at how access.py does it. Generated facts go into a real database.
@@ -406,11 +406,11 @@ def examples(number: int) -> Any:
 def test_user_cache_says_what_the_contract_says(stored: Stored, world: World) -> None:
     with stored.holding(world) as database:
         for service in ASKING:
-            known = all_facts(database, service)
+            by_id = all_facts(database, service)
             for principal in world["principals"]:
                 # A disabled account is answered 401, so the contract says nothing of its body.
                 if is_enabled(world, principal):
-                    body = build_user_cache(known[principal["id"]], AT)
+                    body = build_user_cache(by_id[principal["id"]], AT)
                     assert any_order(body) == any_order(oracle(world, principal, service, AT))
                     assert json.loads(json.dumps(body)) == body
 
@@ -422,11 +422,11 @@ def test_a_decision_allows_what_user_cache_lists_and_an_active_account(
 ) -> None:
     with stored.holding(world) as database:
         for dataset in [*(row["name"] for row in world["datasets"]), "no such dataset"]:
-            known = all_facts(database, service, dataset if dataset.startswith("data") else None)
+            by_id = all_facts(database, service, dataset if dataset.startswith("data") else None)
             for principal in world["principals"]:
                 listed = oracle(world, principal, service, AT)["permissions_v2"].get(dataset, [])
                 for permission in [*PERMISSIONS, "nonsense", ""]:
-                    decision = access.decide(known[principal["id"]], dataset, permission, AT)
+                    decision = access.decide(by_id[principal["id"]], dataset, permission, AT)
                     assert decision.allowed == (is_enabled(world, principal) and permission in listed)
 
 
@@ -437,19 +437,21 @@ def test_the_facts_of_a_dataset_agree_with_those_of_each_principal(
 ) -> None:
     with stored.holding(world) as database:
         for name in (row["name"] for row in world["datasets"]):
-            by_dataset = {known.id: known for known in snapshots.read_dataset_holders(database, name, service=service)}
-            for principal_id, known in all_facts(database, service).items():
-                on_it = {grant for grant in known.grants if grant.dataset == name}
+            by_dataset = {
+                snapshot.id: snapshot for snapshot in snapshots.read_dataset_holders(database, name, service=service)
+            }
+            for principal_id, snapshot in all_facts(database, service).items():
+                on_it = {grant for grant in snapshot.grants if grant.dataset == name}
                 assert (principal_id in by_dataset) == bool(on_it)
                 if on_it:
-                    other = by_dataset[principal_id]
-                    assert set(other.grants) == on_it
-                    assert other.label == known.label
-                    assert other.datasets[name] == known.datasets[name]
+                    holder = by_dataset[principal_id]
+                    assert set(holder.grants) == on_it
+                    assert holder.label == snapshot.label
+                    assert holder.datasets[name] == snapshot.datasets[name]
                     for permission in PERMISSIONS:
-                        one = access.decide(known, name, permission, AT)
-                        assert one.reason == access.decide(other, name, permission, AT).reason
-                        assert one.missing == access.decide(other, name, permission, AT).missing
+                        decision = access.decide(snapshot, name, permission, AT)
+                        assert decision.reason == access.decide(holder, name, permission, AT).reason
+                        assert decision.missing == access.decide(holder, name, permission, AT).missing
 
 
 @examples(40)
@@ -462,10 +464,10 @@ def test_nothing_changes_by_itself_before_the_moment_that_is_told(stored: Stored
         moments |= {date - timedelta(microseconds=1), date, date + timedelta(microseconds=1)}
     with stored.holding(world) as database:
         for service in ASKING:
-            for known in all_facts(database, service).values():
-                answers = {at: build_user_cache(known, at) for at in moments}
+            for snapshot in all_facts(database, service).values():
+                answers = {at: build_user_cache(snapshot, at) for at in moments}
                 for at in moments:
-                    end = access.next_change(known, at)
+                    end = access.next_change(snapshot, at)
                     assert end is None or end > at
                     lasting = [later for later in moments if at < later and (end is None or later < end)]
                     assert all(answers[later] == answers[at] for later in lasting)

@@ -13,13 +13,13 @@ from tests.dsgctl.core.builders import AT, Run
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_rules_decide_as_the_table_says(run: Run, case: Case) -> None:
     built = run(build, case)
-    known = snapshots.read_principal(
+    snapshot = snapshots.read_principal(
         run.database, find_principal(run.database, built.who), service=case.service, also=case.dataset
     )
-    decision = access.decide(known, case.dataset, case.permission, AT)
+    decision = access.decide(snapshot, case.dataset, case.permission, AT)
     assert (decision.allowed, decision.reason) == (case.allowed, case.reason)
     assert (decision.dataset, decision.permission) == (case.dataset, case.permission)
-    listed = access.effective_permissions(known, AT).get(case.dataset, ())
+    listed = access.effective_permissions(snapshot, AT).get(case.dataset, ())
     assert (case.permission in listed) == case.allowed
 
 
