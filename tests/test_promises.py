@@ -59,7 +59,7 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/login/test_oidc.py::test_lies_of_the_token_endpoint_sign_nobody_in",
         "dsgserve/login/test_oidc.py::test_logins_at_once_ask_the_provider_once_and_share_its_failure",
         "dsgserve/ngauth/test_gcs_tokens.py::test_what_has_waited_too_long_asks_nobody",
-        "dsgserve/ngauth/test_gcs_tokens.py::test_a_google_in_trouble_is_asked_once_for_a_source",
+        "dsgserve/ngauth/test_token_exchange.py::test_a_google_in_trouble_is_asked_once_for_a_source",
         "dsgserve/process/test_outbound.py::test_what_arrived_too_long_ago_has_no_time_left",
         "e2e/test_login.py::test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice",
     ],
@@ -68,7 +68,7 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/test_attacks.py::test_a_user_token_does_not_outlive_what_it_rests_on",
     ],
     "A Google token reaches only the folders that its owner may read": [
-        "dsgserve/ngauth/test_gcs_tokens.py::test_reading_and_listing_are_limited_to_the_prefixes",
+        "dsgserve/ngauth/test_token_exchange.py::test_reading_and_listing_are_limited_to_the_prefixes",
         "dsgctl/core/rules/test_boundary.py::test_a_boundary_opens_what_is_asked_and_nothing_else",
         "e2e/test_google_limits.py::test_long_prefixes_are_packed_so_that_google_takes_them",
         "e2e/test_neuroglancer.py::test_only_what_lies_below_the_prefix_can_be_read_and_listed",

@@ -18,7 +18,7 @@ from dsgserve.process import dispatcher
 from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.process.outbound import Shared, deadline_of
 from tests.dsgserve.conftest import Client, FakeIssuer, Lab
-from tests.dsgserve.ngauth.test_gcs_tokens import Ticks
+from tests.dsgserve.ngauth.sts import Ticks
 from tests.dsgserve.ngauth.viewer import request_user_token
 from tests.dsgserve.wire import listening
 
