@@ -92,7 +92,9 @@ def _cookie_pattern(name: str) -> re.Pattern[str]:
 def bearer_token(request: BaseRequest) -> str | None:
     """The token of ``Authorization: Bearer TOKEN``; the case of the scheme is ignored (RFC 9110, section 11.1)."""
     scheme, _, rest = header(request, "Authorization").partition(" ")
-    return trim(rest) or None if lower(scheme) == "bearer" else None
+    if scheme != "Bearer" and lower(scheme) != "bearer":  # most clients write it so, and save the second comparison
+        return None
+    return trim(rest) or None
 
 
 # Headers
