@@ -79,7 +79,7 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/test_attacks.py::test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right",
     ],
     "Caches are bounded in bytes": [
-        "dsgserve/process/test_byte_cache.py::test_kept_answers_are_bounded_in_bytes",
+        "dsgserve/process/test_byte_cache.py::test_cached_responses_are_bounded_in_bytes",
         "dsgserve/ngauth/test_gcs_tokens.py::test_kept_tokens_are_bounded_in_bytes",
     ],
     "Untrusted text costs no more than its length": [

@@ -36,19 +36,19 @@ PAGE = "text/html,application/xhtml+xml"  # what a browser accepts
 
 
 class FakeIssuer:
-    """Stands where Google is asked."""
+    """Takes the place of the issuer of Google tokens."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...]]] = []
-        self.about: list[dict[str, Any]] = []  # who asked, and until when
+        self.calls: list[tuple[str, tuple[str, ...]]] = []
+        self.options: list[dict[str, Any]] = []  # client and deadline of each call
         self.raises: Exception | None = None
 
-    def issue(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None, **about: object) -> str:
-        self.asked.append((bucket, prefixes))
-        self.about.append(about)
+    def issue(self, bucket: str, prefixes: tuple[str, ...], credential: str | None = None, **options: object) -> str:
+        self.calls.append((bucket, prefixes))
+        self.options.append(options)
         if self.raises:
             raise self.raises
-        return f"google-token-{len(self.asked)}"
+        return f"google-token-{len(self.calls)}"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def issuer() -> FakeIssuer:
 @pytest.fixture
 def gateway(path: Path, issuer: FakeIssuer) -> Iterator[Gateway]:
     """A gateway over the file `path`, without an OpenID provider; Google is `issuer`."""
-    opened = Gateway.open(
+    gateway = Gateway.open(
         Config(
             database=path,
             origin="https://auth.example.org",
@@ -69,8 +69,8 @@ def gateway(path: Path, issuer: FakeIssuer) -> Iterator[Gateway]:
             cookie_domain=".example.org",
         )
     )
-    yield replace(opened, issuer=issuer)  # type: ignore[arg-type]
-    opened.close()
+    yield replace(gateway, issuer=issuer)  # type: ignore[arg-type]
+    gateway.close()
 
 
 @dataclass
@@ -88,9 +88,9 @@ class Reply:
 
     def forms(self) -> list["Form"]:
         """The forms of a page, in their order."""
-        found = _Forms()
-        found.feed(self.text)
-        return found.forms
+        parser = _Forms()
+        parser.feed(self.text)
+        return parser.forms
 
 
 @dataclass
@@ -105,15 +105,15 @@ class _Forms(HTMLParser):
         self.forms: list[Form] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
+        attributes = dict(attrs)
         if tag == "form":
-            self.forms.append(Form(found["action"] or ""))
+            self.forms.append(Form(attributes["action"] or ""))
         elif tag == "input" and self.forms:
-            self.forms[-1].fields[found["name"] or ""] = found["value"] or ""
+            self.forms[-1].fields[attributes["name"] or ""] = attributes["value"] or ""
 
 
 class Client:
-    """Sends requests to an application; every answer is held against the WSGI specification (PEP 3333)."""
+    """Sends requests to an application; every response is checked against the WSGI specification (PEP 3333)."""
 
     def __init__(self, app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]) -> None:
         self._app = validator(app)
@@ -150,10 +150,10 @@ class Client:
         if cookie is not None:
             environ["HTTP_COOKIE"] = f"dsg_token={cookie}"
         setup_testing_defaults(environ)
-        said: list[tuple[str, list[tuple[str, str]]]] = []
+        started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start(status: str, sent: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            said.append((status, sent))
+            started.append((status, sent))
             return lambda _: None
 
         parts = self._app(environ, start)
@@ -161,7 +161,7 @@ class Client:
             answer = b"".join(parts)
         finally:
             parts.close()  # type: ignore[attr-defined]
-        status, sent = said[-1]
+        status, sent = started[-1]
         return Reply(int(status[:3]), {name.lower(): value for name, value in sent}, answer)
 
     def get(self, path: str, **options: Any) -> Reply:
@@ -203,7 +203,7 @@ class Lab:
     database: Database
 
     def change(self) -> Any:
-        """A change of facts: ``with lab.change() as opened: ...``"""
+        """A transaction that changes data: ``with lab.change() as change: ...``"""
         return begin_change(self.database, "os:test")
 
     def scalar(self, sql: str) -> Any:
@@ -212,31 +212,31 @@ class Lab:
 
 @pytest.fixture
 def lab(database: Database) -> Lab:
-    with begin_change(database, "os:test") as opened:
-        return _lab(opened)
+    with begin_change(database, "os:test") as change:
+        return _lab(change)
 
 
-def _lab(opened: Change) -> Lab:
-    found: dict[str, str] = {}
+def _lab(change: Change) -> Lab:
+    secrets: dict[str, str] = {}
     for name in ("ada", "bo", "cy", "gone"):
-        user, _ = users.add(opened, f"{name}@example.org", name=f"{name.title()} Example")
-        week = opened.at + timedelta(days=7)
-        found[name] = tokens.mint(opened, user, kind="login", expires=week)[1]
-    ada, bo = (users.find(opened.database, f"{name}@example.org") for name in ("ada", "bo"))
-    robot, _ = service_accounts.add(opened, "robot")
-    found["script"] = tokens.mint(opened, ada)[1]
-    found["robot"] = tokens.mint(opened, robot)[1]
+        user, _ = users.add(change, f"{name}@example.org", name=f"{name.title()} Example")
+        week = change.at + timedelta(days=7)
+        secrets[name] = tokens.mint(change, user, kind="login", expires=week)[1]
+    ada, bo = (users.find(change.database, f"{name}@example.org") for name in ("ada", "bo"))
+    robot, _ = service_accounts.add(change, "robot")
+    secrets["script"] = tokens.mint(change, ada)[1]
+    secrets["robot"] = tokens.mint(change, robot)[1]
 
-    datasets.add(opened, "fish")
-    versions.add(opened, "fish", "v2")
-    locations.add(opened, "fish", "gs://fish-bucket")
-    locations.add(opened, "fish", "gs://shared-bucket/fish/v2", version="v2")
-    fish_v2_terms = terms.add(opened, "fish v2 terms", "Be careful.", dataset="fish", version="v2")[0].id
-    datasets.add(opened, "fly", public=True)
-    locations.add(opened, "fly", "gs://fly-bucket")
-    locations.add(opened, "fly", "gs://shared-bucket/fly")
-    fly_terms = terms.add(opened, "fly terms", "# Rules\n\nCite us.", dataset="fly")[0].id
+    datasets.add(change, "fish")
+    versions.add(change, "fish", "v2")
+    locations.add(change, "fish", "gs://fish-bucket")
+    locations.add(change, "fish", "gs://shared-bucket/fish/v2", version="v2")
+    fish_v2_terms = terms.add(change, "fish v2 terms", "Be careful.", dataset="fish", version="v2")[0].id
+    datasets.add(change, "fly", public=True)
+    locations.add(change, "fly", "gs://fly-bucket")
+    locations.add(change, "fly", "gs://shared-bucket/fly")
+    fly_terms = terms.add(change, "fly terms", "# Rules\n\nCite us.", dataset="fly")[0].id
     for subject, dataset in ((ada, "fish"), (robot, "fish"), (bo, "fly")):
-        grants.add(opened, principal_subject(subject), Target(dataset, "view"))
-    users.set_active(opened, "gone@example.org", False)
-    return Lab(**found, fly_terms=fly_terms, fish_v2_terms=fish_v2_terms, database=opened.database)
+        grants.add(change, principal_subject(subject), Target(dataset, "view"))
+    users.set_active(change, "gone@example.org", False)
+    return Lab(**secrets, fly_terms=fly_terms, fish_v2_terms=fish_v2_terms, database=change.database)

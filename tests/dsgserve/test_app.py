@@ -269,9 +269,9 @@ def test_a_sign_in_on_the_way_keeps_the_declared_parameters_and_no_others(
         assert not reply.headers.get("location", "").startswith("/auth/login")
         return
     here = parse_qs(urlsplit(reply.headers["location"]).query)["next"][0]
-    path, _, kept = here.partition("?")
+    path, _, query = here.partition("?")
     assert path == fill(route, lab)
-    assert {name: text for name, (text,) in parse_qs(kept).items()} == values
+    assert {name: text for name, (text,) in parse_qs(query).items()} == values
 
 
 # Where to go on to, and bodies

@@ -57,8 +57,8 @@ def test_one_that_does_not_fit_is_called_too_long(where: str, value: str, login:
     page = login.get(where + quote(value, safe=""), accept=PAGE)
     assert page.status == 400
     assert "too long" in page.text and "not allowed" not in page.text and "not one that" not in page.text
-    told = login.get(where + quote(value, safe=""))
-    assert (told.status, told.json()["error"]) == (400, "redirect_too_long")
+    reply = login.get(where + quote(value, safe=""))
+    assert (reply.status, reply.json()["error"]) == (400, "redirect_too_long")
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_a_kind_of_token_that_is_not_given_is_refused(mode: str, origin: str, cl
 def test_the_terms_of_a_version_are_those_of_its_dataset_too(
     asked: str, shown: set[str], client: Client, lab: Lab
 ) -> None:
-    with lab.change() as opened:
-        versions.add(opened, "fish", "v3")
-        terms.add(opened, "fish terms", "x", dataset="fish")
-        terms.add(opened, "fish v3 terms", "x", dataset="fish", version="v3")
+    with lab.change() as change:
+        versions.add(change, "fish", "v3")
+        terms.add(change, "fish terms", "x", dataset="fish")
+        terms.add(change, "fish v3 terms", "x", dataset="fish", version="v3")
         ada = users.find(lab.database, "ada@example.org")
-        grants.add(opened, principal_subject(ada), Target("fly", "view"))
+        grants.add(change, principal_subject(ada), Target("fly", "view"))
     page = client.get(f"/activate?dataset={asked}&next=/success", cookie=lab.ada, accept=PAGE)
     assert set(re.findall("<h2 id=[^>]*><bdi[^>]*>([^<]*)</bdi></h2>", page.text)) == shown
     assert (page.status == 303) is (not shown)
@@ -201,11 +201,11 @@ def test_under_its_own_name_one_does(host: str, anybody: Client, lab: Lab) -> No
 
 @pytest.mark.parametrize("name", [" lead", "lead ", "slash/ed", "p%2Fct", "a&b=c#d?e", "魚 の脳 ✓", "mb:v1", "x" * 300])
 def test_a_dataset_of_any_name_is_found_by_its_terms_page(name: str, client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        datasets.add(opened, validation.foreign(name, "dataset name"))
-        terms.add(opened, "these terms", "x", dataset=name)
+    with lab.change() as change:
+        datasets.add(change, validation.foreign(name, "dataset name"))
+        terms.add(change, "these terms", "x", dataset=name)
         ada = users.find(lab.database, "ada@example.org")
-        grants.add(opened, principal_subject(ada), Target(name, "view"))
+        grants.add(change, principal_subject(ada), Target(name, "view"))
     page = client.get(f"/activate?dataset={quote(name, safe='')}&next=/success", cookie=lab.ada, accept=PAGE)
     assert page.status == 200
     assert "these terms" in page.text

@@ -63,8 +63,8 @@ OPEN = {
 
 def test_a_secret_of_one_kind_opens_its_own_doors_and_no_other(client: Client, lab: Lab) -> None:
     for kind, secret in _kinds(client, lab).items():
-        opened = {door for door, status in _doors(client, secret).items() if status == 200}
-        assert opened == OPEN.get(kind, set()), kind
+        change = {door for door, status in _doors(client, secret).items() if status == 200}
+        assert change == OPEN.get(kind, set()), kind
 
 
 def test_a_form_of_one_login_is_refused_for_another(client: Client, lab: Lab) -> None:
@@ -85,22 +85,22 @@ def test_a_user_token_does_not_outlive_what_it_rests_on(client: Client, lab: Lab
 
     ada = client.post("/token", cookie=lab.ada).text
     assert ask(ada, "fish-bucket") == (200, "")
-    with lab.change() as opened:  # new terms
-        added = terms.add(opened, "New rules", "Be kind.", dataset="fish")[0]
+    with lab.change() as change:  # new terms
+        added = terms.add(change, "New rules", "Be kind.", dataset="fish")[0]
     assert ask(ada, "fish-bucket") == (403, "tos_required")
-    with lab.change() as opened:
-        acceptances.accept(opened, added.id, "ada@example.org")
+    with lab.change() as change:
+        acceptances.accept(change, added.id, "ada@example.org")
     assert ask(ada, "fish-bucket") == (200, "")
-    with lab.change() as opened:  # terms of another wording take their place
-        terms.retire(opened, added.id)
-        terms.add(opened, "Newer rules", "Be kinder.", dataset="fish")
+    with lab.change() as change:  # terms of another wording take their place
+        terms.retire(change, added.id)
+        terms.add(change, "Newer rules", "Be kinder.", dataset="fish")
     assert ask(ada, "fish-bucket") == (403, "tos_required")
-    with lab.change() as opened:
-        users.set_active(opened, "ada@example.org", False)
+    with lab.change() as change:
+        users.set_active(change, "ada@example.org", False)
     assert ask(ada, "fish-bucket") == (401, "account_disabled")
-    with lab.change() as opened:
-        users.set_active(opened, "ada@example.org", True)
-        users.remove(opened, "ada@example.org")
+    with lab.change() as change:
+        users.set_active(change, "ada@example.org", True)
+        users.remove(change, "ada@example.org")
     assert ask(ada, "fish-bucket") == (401, "invalid_token")
 
 
@@ -166,9 +166,9 @@ def test_of_two_cookies_of_one_name_one_decides_everywhere(client: Client, lab: 
     """
     for first, second in ((lab.bo, lab.ada), (lab.ada, lab.bo), ("x", lab.ada), (lab.ada, "x")):
         both = f"dsg_token={first}; dsg_token={second}"
-        told = client.request("GET", "/login", COOKIE=both).json().get("email")
+        shown_email = client.request("GET", "/login", COOKIE=both).json().get("email")
         cached = client.request("GET", "/api/v1/user/cache", COOKIE=both)
-        assert (cached.json()["email"] if cached.status == 200 else None) == told
+        assert (cached.json()["email"] if cached.status == 200 else None) == shown_email
 
 
 # Paths
@@ -239,27 +239,27 @@ class _Tags(HTMLParser):
 
 
 def _assert_harmless(reply: Reply, where: str) -> None:
-    found = _Tags()
-    found.feed(reply.text)
+    parser = _Tags()
+    parser.feed(reply.text)
     nonce = re.search("nonce-([^']+)'", reply.headers["content-security-policy"])
-    for tag, attributes in found.tags:
+    for tag, attributes in parser.tags:
         assert tag not in ("img", "iframe", "object", "embed", "base", "svg", "math"), where
         assert not [name for name in attributes if name.startswith("on")], where
         if tag in ("script", "style"):
             assert nonce and attributes.get("nonce") == nonce[1], where
         for name in ("href", "action", "src"):
             assert re.match(r"(https?://|mailto:|/(?!/)|\Z)", attributes.get(name) or ""), (where, attributes)
-    assert "12321" not in found.text, where
+    assert "12321" not in parser.text, where
 
 
 def test_no_stored_string_is_a_script_on_any_page(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        users.set_attributes(opened, "ada@example.org", name=EVIL, display_name=EVIL, pi=EVIL, notes=EVIL)
-        users.set_attributes(opened, "bo@example.org", name=EVIL)
-        datasets.set_attributes(opened, "fish", description=EVIL)
-        services.add(opened, "evil", display_name=EVIL, url="https://evil.example/")
-        about = terms.add(opened, EVIL, f"# {EVIL}\n\n[{EVIL}](javascript:evil()) {EVIL}", dataset="fish")[0]
-        terms.add(opened, EVIL + "2", EVIL, dataset="fly", service="evil")
+    with lab.change() as change:
+        users.set_attributes(change, "ada@example.org", name=EVIL, display_name=EVIL, pi=EVIL, notes=EVIL)
+        users.set_attributes(change, "bo@example.org", name=EVIL)
+        datasets.set_attributes(change, "fish", description=EVIL)
+        services.add(change, "evil", display_name=EVIL, url="https://evil.example/")
+        about = terms.add(change, EVIL, f"# {EVIL}\n\n[{EVIL}](javascript:evil()) {EVIL}", dataset="fish")[0]
+        terms.add(change, EVIL + "2", EVIL, dataset="fly", service="evil")
     pages = [
         "/",
         "/login",
@@ -290,8 +290,8 @@ def test_no_stored_string_is_a_script_on_any_page(client: Client, lab: Lab) -> N
 
 
 def test_a_closed_dataset_is_not_told_from_one_that_is_not_there(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        hidden = terms.add(opened, "Secret project terms", "x", dataset="fish")[0]
+    with lab.change() as change:
+        hidden = terms.add(change, "Secret project terms", "x", dataset="fish")[0]
     for who in (None, lab.cy, lab.robot):
         there = client.get(f"/api/v1/tos/{hidden.id}/accept", cookie=who, accept="text/html")
         not_there = client.get("/api/v1/tos/999999/accept", cookie=who, accept="text/html")
@@ -314,8 +314,8 @@ def _plain(reply: Reply) -> str:
 def test_a_token_that_is_not_known_is_told_from_no_other(client: Client, lab: Lab) -> None:
     revoked = token_checks.check(lab.database, PresentedToken(lab.script), now()).token
     assert revoked is not None
-    with lab.change() as opened:
-        tokens.revoke(opened, revoked.id)
+    with lab.change() as change:
+        tokens.revoke(change, revoked.id)
     answers = {
         client.get("/api/v1/user/cache", authorization=f"Bearer {token}").body
         for token in (lab.script, lab.script[:-1] + "x", "nothing", "dsg_" + "a" * 38, token_format.generate())
@@ -326,10 +326,10 @@ def test_a_token_that_is_not_known_is_told_from_no_other(client: Client, lab: La
 def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway: Gateway, lab: Lab) -> None:
     """Only the hash is looked for: nothing compares a presented token with a stored one letter by letter."""
     secret = "0123456789abcdef0123456789abcdef"  # as another system made them, and an import kept them
-    with lab.change() as opened:
+    with lab.change() as change:
         owner = users.find(lab.database, "ada@example.org")
         tokens.import_token(
-            opened, owner, secret, kind="api", description="", created=now(), expires=None, last_used=None
+            change, owner, secret, kind="api", description="", created=now(), expires=None, last_used=None
         )
     connection = gateway.reader._db.connection()
 

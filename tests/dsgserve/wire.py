@@ -79,12 +79,12 @@ def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
     """Serve a gateway on a port of loopback, or on the unix socket ``address``."""
     family = socket.AF_UNIX if address else socket.AF_INET
-    opened = socket.socket(family)
-    opened.bind(address or ("127.0.0.1", 0))
+    bound = socket.socket(family)
+    bound.bind(address or ("127.0.0.1", 0))
     dispatcher, connections = CountingDispatcher(2), dict[int, Any]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # send_bytes, of waitress: server.py says what for
-        server = make_server(make_app(gateway), [opened], dispatcher, connections)
+        server = make_server(make_app(gateway), [bound], dispatcher, connections)
     stop = threading.Event()
 
     def run() -> None:
@@ -94,15 +94,15 @@ def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield Wire(opened.getsockname(), family, dispatcher)
+        yield Wire(bound.getsockname(), family, dispatcher)
     finally:
         stop.set()
         thread.join()
         dispatcher.shutdown()
-        for one in list(connections.values()):
-            one.close()
+        for connection in list(connections.values()):
+            connection.close()
         server.close()
-        opened.close()
+        bound.close()
 
 
 __all__ = ["Wire", "listening", "parse"]

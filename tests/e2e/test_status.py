@@ -152,8 +152,8 @@ def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
 def test_threads_count_without_losing_one() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    tally = Metrics()
+    metrics = Metrics()
     with ThreadPoolExecutor(8) as several:
-        for _ in several.map(lambda _: [tally.add("requests") for _ in range(1000)], range(50)):
+        for _ in several.map(lambda _: [metrics.add("requests") for _ in range(1000)], range(50)):
             pass
-    assert tally.counts() == {"requests": 50_000}
+    assert metrics.counts() == {"requests": 50_000}

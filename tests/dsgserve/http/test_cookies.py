@@ -34,9 +34,9 @@ def beside(good: str, lab: Lab) -> list[str]:
 
 def test_a_good_token_counts_whatever_stands_before_it(client: Client, lab: Lab) -> None:
     """A stale host-only cookie, or one with a longer path, is sent before the domain's."""
-    with lab.change() as opened:
+    with lab.change() as change:
         for waiting in (lab.fish_v2_terms, lab.fly_terms):
-            acceptances.accept(opened, waiting, "ada@example.org")
+            acceptances.accept(change, waiting, "ada@example.org")
     for cookie in beside(lab.ada, lab):
         assert client.request("GET", "/api/v1/user/cache", COOKIE=cookie).json()["email"] == "ada@example.org", cookie
         assert client.request("HEAD", "/api/v1/user/cache", COOKIE=cookie).status == 200
@@ -82,7 +82,7 @@ def test_other_names_are_tried_in_their_order(gateway: Gateway, lab: Lab) -> Non
     assert who(f"middle_auth_token={STALE}; middle_auth_token={lab.bo}; dsg_token={STALE}") == "bo@example.org"
 
 
-def sent_with(reply: HTTPResponse) -> list[str]:
+def set_cookies_of(reply: HTTPResponse) -> list[str]:
     return [value for name, value in reply.headerlist if name == "Set-Cookie"]
 
 
@@ -100,10 +100,10 @@ def test_every_variant_is_cleared_and_the_right_one_set(origin: str, domain: str
     reply = HTTPResponse()
     cookies.set_login(reply, config, "T")
     gone = [f"dsg_token=; Max-Age=0; {attributes}"] if domain else []
-    assert sent_with(reply) == [*gone, f"dsg_token=T; Max-Age=604800; {attributes}{whole}"]
+    assert set_cookies_of(reply) == [*gone, f"dsg_token=T; Max-Age=604800; {attributes}{whole}"]
     reply = HTTPResponse()
     cookies.clear_login(reply, config)
-    assert sent_with(reply) == [
+    assert set_cookies_of(reply) == [
         f"{name}=; Max-Age=0; {attributes}{variant}"
         for name in config.token_names
         for variant in dict.fromkeys(("", whole))
@@ -112,15 +112,15 @@ def test_every_variant_is_cleared_and_the_right_one_set(origin: str, domain: str
 
 def test_a_logout_cures_a_browser_of_every_variant(client: Client, lab: Lab) -> None:
     """Both of them are ours: after it neither the cookies nor what they held are good."""
-    with lab.change() as opened:
-        _, other = tokens.mint(opened, users.find(lab.database, "bo@example.org"), kind="login")
+    with lab.change() as change:
+        _, other = tokens.mint(change, users.find(lab.database, "bo@example.org"), kind="login")
     both = f"dsg_token={lab.ada}; dsg_token={other}"
     client.request("POST", "/logout", COOKIE=both)
     assert client.request("GET", "/api/v1/user/cache", COOKIE=both).status == 401
 
 
 def test_terms_that_wait_are_those_of_the_login_that_counts(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        acceptances.accept(opened, lab.fly_terms, "bo@example.org")
+    with lab.change() as change:
+        acceptances.accept(change, lab.fly_terms, "bo@example.org")
     reply = client.request("GET", "/activate?next=/success", COOKIE=f"dsg_token={STALE}; dsg_token={lab.bo}")
     assert reply.headers["location"] == "/success"

@@ -14,7 +14,9 @@ from dsgserve.http.requests import MAX_BODY, MAX_COOKIES, MAX_FIELDS
 HOST_LOGIN = "__Host-dsg_login"
 
 
-def asked(method: str = "GET", query: str = "", body: bytes = b"", kind: str = "", **headers: str) -> BaseRequest:
+def build_request(
+    method: str = "GET", query: str = "", body: bytes = b"", kind: str = "", **headers: str
+) -> BaseRequest:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
         "QUERY_STRING": query,
@@ -65,15 +67,15 @@ COOKIES: list[tuple[str, list[str]]] = [
 @pytest.mark.parametrize(("header", "values"), COOKIES)
 def test_a_cookie_is_found_by_its_whole_name(header: str, values: list[str]) -> None:
     """A browser takes a name with an odd character before it for another name, which any host may set."""
-    assert requests.cookie_values(asked(cookie=header), HOST_LOGIN) == values
+    assert requests.cookie_values(build_request(cookie=header), HOST_LOGIN) == values
 
 
 def test_cookies_are_tried_up_to_a_number() -> None:
     many = "; ".join(f"t={number}" for number in range(500))
-    assert requests.cookie_values(asked(cookie=many), "t") == [str(number) for number in range(MAX_COOKIES)]
+    assert requests.cookie_values(build_request(cookie=many), "t") == [str(number) for number in range(MAX_COOKIES)]
     both = "; ".join(f"{name}={number}" for number in range(500) for name in ("t", "u"))
-    assert len(requests.cookie_tokens(asked(cookie=both), ("t", "u"))) == MAX_COOKIES
-    assert requests.cookie_tokens(asked(cookie="u=1; t=2; u=3; t=2"), ("t", "u")) == ["2", "1", "3"]
+    assert len(requests.cookie_tokens(build_request(cookie=both), ("t", "u"))) == MAX_COOKIES
+    assert requests.cookie_tokens(build_request(cookie="u=1; t=2; u=3; t=2"), ("t", "u")) == ["2", "1", "3"]
 
 
 PLACES: list[tuple[dict[str, str], list[str]]] = [
@@ -102,7 +104,7 @@ PLACES: list[tuple[dict[str, str], list[str]]] = [
 
 @pytest.mark.parametrize(("sent", "tokens"), PLACES)
 def test_the_first_place_that_has_a_token_decides(sent: dict[str, str], tokens: list[str]) -> None:
-    assert list(requests.presented_tokens(asked(**sent), ("t", "u"))) == tokens
+    assert list(requests.presented_tokens(build_request(**sent), ("t", "u"))) == tokens
 
 
 QUERIES: list[tuple[str, list[str]]] = [
@@ -133,14 +135,14 @@ QUERIES: list[tuple[str, list[str]]] = [
 
 @pytest.mark.parametrize(("query", "values"), QUERIES)
 def test_a_parameter_is_found_by_its_whole_name(query: str, values: list[str]) -> None:
-    assert requests.query_values(asked(query=query), "n") == values
-    assert requests.query_value(asked(query=query), "n") == (values[-1] if values else None)
+    assert requests.query_values(build_request(query=query), "n") == values
+    assert requests.query_value(build_request(query=query), "n") == (values[-1] if values else None)
 
 
 def test_a_query_of_too_many_parameters_is_refused_before_it_is_taken_apart() -> None:
-    assert requests.query_value(asked(query="&".join(["a"] * (MAX_FIELDS - 1) + ["n=1"])), "n") == "1"
+    assert requests.query_value(build_request(query="&".join(["a"] * (MAX_FIELDS - 1) + ["n=1"])), "n") == "1"
     with pytest.raises(Invalid, match="more than 100 parameters"):
-        requests.query_value(asked(query="&".join(["a"] * MAX_FIELDS + ["n=1"])), "n")
+        requests.query_value(build_request(query="&".join(["a"] * MAX_FIELDS + ["n=1"])), "n")
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -163,7 +165,7 @@ PARAMETERS: list[tuple[dict[str, Any], str | None]] = [
 
 @pytest.mark.parametrize(("sent", "value"), PARAMETERS)
 def test_a_parameter_of_a_form_a_json_object_or_the_query(sent: dict[str, Any], value: str | None) -> None:
-    assert requests.parameter(asked(**sent), "n") == value
+    assert requests.parameter(build_request(**sent), "n") == value
 
 
 BAD_JSON = [
@@ -197,25 +199,25 @@ BAD_JSON = [
 @pytest.mark.parametrize("body", BAD_JSON)
 def test_json_that_cannot_be_read_is_refused_in_words(body: bytes) -> None:
     with pytest.raises(Invalid):
-        requests.parameter(asked("POST", body=body, kind="application/json"), "n")
+        requests.parameter(build_request("POST", body=body, kind="application/json"), "n")
 
 
 @pytest.mark.parametrize("body", [b"&" * MAX_FIELDS, b"n=1&" * 5000, b"x" * (MAX_BODY + 1)])
 def test_a_form_that_is_larger_than_any_of_ours_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
-        requests.form(asked("POST", body=body, kind=FORM))
+        requests.form(build_request("POST", body=body, kind=FORM))
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "\u0663", "1_0", "9" * 5000, "+1", " 1", str(MAX_BODY + 1)])
 def test_a_length_that_is_none_is_no_length(length: str) -> None:
-    request = asked("POST", kind="application/json")
+    request = build_request("POST", kind="application/json")
     request.environ["CONTENT_LENGTH"] = length
     with pytest.raises(Invalid):
         requests.body(request)
 
 
 def test_a_body_is_read_once() -> None:
-    request = asked("POST", body=json.dumps({"n": "j", "m": "k"}).encode(), kind="application/json")
+    request = build_request("POST", body=json.dumps({"n": "j", "m": "k"}).encode(), kind="application/json")
     assert [requests.parameter(request, name) for name in ("n", "m", "n")] == ["j", "k", "j"]
 
 
@@ -248,4 +250,4 @@ def test_a_body_is_read_once() -> None:
     ],
 )
 def test_which_host_is_this_machine(host: str, ours: bool) -> None:
-    assert requests.is_for_this_machine(asked(host=host)) is ours
+    assert requests.is_for_this_machine(build_request(host=host)) is ours

@@ -119,10 +119,10 @@ def test_which_route_a_target_names(target: str) -> None:
 
 def test_every_route_is_named_by_its_own_path_and_gets_its_numbers_and_the_query_as_it_was_sent() -> None:
     for route in ROUTES:
-        found = resolve(route.path.replace("<terms_id:int>", "17") + "?a=%2F&b")
-        assert found.route is route
-        assert found.query == "a=%2F&b"
-        assert found.arguments == ({"terms_id": 17} if "<" in route.path else {})
+        target = resolve(route.path.replace("<terms_id:int>", "17") + "?a=%2F&b")
+        assert target.route is route
+        assert target.query == "a=%2F&b"
+        assert target.arguments == ({"terms_id": 17} if "<" in route.path else {})
 
 
 @pytest.mark.parametrize("again", [1, 2, 3])

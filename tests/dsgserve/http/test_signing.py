@@ -13,12 +13,12 @@ HOUR = timedelta(hours=1)
 VALUES = {"principal": 3, "token": 14}
 
 
-def signed(*keys: str, purpose: Purpose = Purpose.USER_TOKEN) -> str:
+def sign_values(*keys: str, purpose: Purpose = Purpose.USER_TOKEN) -> str:
     return signing.sign(keys, purpose, VALUES, AT + HOUR)
 
 
 def test_what_was_signed_comes_back_until_it_expires() -> None:
-    token = signed(NEW)
+    token = sign_values(NEW)
     assert signing.verify((NEW,), Purpose.USER_TOKEN, token, AT + HOUR - timedelta(seconds=1)) == VALUES
     with pytest.raises(Refused) as refused:
         signing.verify((NEW,), Purpose.USER_TOKEN, token, AT + HOUR)
@@ -26,29 +26,29 @@ def test_what_was_signed_comes_back_until_it_expires() -> None:
 
 
 def test_it_fits_into_a_url() -> None:
-    assert set(signed(NEW)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+    assert set(sign_values(NEW)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 def test_a_rotation_of_keys_ends_nothing() -> None:
-    assert signing.verify((NEW, OLD), Purpose.USER_TOKEN, signed(OLD), AT) == VALUES
+    assert signing.verify((NEW, OLD), Purpose.USER_TOKEN, sign_values(OLD), AT) == VALUES
 
 
 def test_the_first_key_signs() -> None:
-    assert signing.verify((NEW,), Purpose.USER_TOKEN, signed(NEW, OLD), AT) == VALUES
+    assert signing.verify((NEW,), Purpose.USER_TOKEN, sign_values(NEW, OLD), AT) == VALUES
     with pytest.raises(Refused):
-        signing.verify((OLD,), Purpose.USER_TOKEN, signed(NEW, OLD), AT)
+        signing.verify((OLD,), Purpose.USER_TOKEN, sign_values(NEW, OLD), AT)
 
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_token_of_one_purpose_is_good_for_no_other(purpose: Purpose) -> None:
     for other in set(Purpose) - {purpose}:
         with pytest.raises(Refused) as refused:
-            signing.verify((NEW,), other, signed(NEW, purpose=purpose), AT)
+            signing.verify((NEW,), other, sign_values(NEW, purpose=purpose), AT)
         assert not refused.value.expired
 
 
 def test_no_other_text_verifies() -> None:
-    token = signed(NEW)
+    token = sign_values(NEW)
     payload, _, signature = token.rpartition(".")
     others = [token[:end] for end in range(len(token))]  # cut
     others += [token[start:] for start in range(1, len(token))]

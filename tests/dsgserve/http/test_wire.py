@@ -379,8 +379,8 @@ def test_the_address_that_nginx_sets_is_the_one_that_accepts(
             assert status == 303, written
             recorded = lab.scalar("SELECT address FROM acceptances")
             assert recorded == (expected or ("localhost" if unix else "127.0.0.1")), written
-            with lab.change() as opened:
-                opened.database.run(Acceptance.delete())
+            with lab.change() as change:
+                change.database.run(Acceptance.delete())
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.7", "::2", "::ffff:192.0.2.7", "localhost.example", "", "127.0.0.1.example"])

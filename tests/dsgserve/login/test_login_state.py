@@ -23,7 +23,7 @@ def logins() -> Iterator[LoginStateStore]:
     yield LoginStateStore((KEY,), secure=True)
 
 
-def begun(logins: LoginStateStore, target: str = "/") -> tuple[str, str]:
+def begin(logins: LoginStateStore, target: str = "/") -> tuple[str, str]:
     """State and cookie of a login that was begun."""
     reply, login = HTTPResponse(), login_state.begin_login(target)
     logins.add(reply, BaseRequest({}), login)
@@ -37,8 +37,8 @@ PLANTED_BEFORE = ("", "\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\xad", "\
 
 @pytest.mark.parametrize("odd", PLANTED_BEFORE[1:])
 def test_a_login_under_way_cannot_be_planted_by_a_sibling(odd: str, logins: LoginStateStore) -> None:
-    mine, cookie = begun(logins)
-    theirs, planted = begun(logins)
+    mine, cookie = begin(logins)
+    theirs, planted = begin(logins)
     for header in (f"{odd}{planted}; {cookie}", f"{cookie}; {odd}{planted}", f"a=b;{odd}{planted};{cookie}"):
         request = BaseRequest({"HTTP_COOKIE": header})
         assert logins.find(request, mine) is not None
@@ -47,7 +47,7 @@ def test_a_login_under_way_cannot_be_planted_by_a_sibling(odd: str, logins: Logi
 
 
 def test_a_cookie_of_the_same_name_that_is_not_ours_stops_no_login(logins: LoginStateStore) -> None:
-    mine, cookie = begun(logins)
+    mine, cookie = begin(logins)
     for planted in (
         "__Host-dsg_login=x",
         "__Host-dsg_login=",
@@ -64,23 +64,23 @@ def test_a_target_fits_up_to_the_cookie_and_not_beyond(logins: LoginStateStore) 
 
     longest = max(length for length in range(100, 4097, 20) if logins.fits(url(length)))
     assert 1735 < longest < 4096
-    _, cookie = begun(logins, url(longest))
+    _, cookie = begin(logins, url(longest))
     assert len(cookie) < 4000
     assert json.dumps(re.findall(r"[^!-~]", cookie)) == "[]"
 
 
 @pytest.mark.parametrize("purpose", sorted(set(Purpose) - {Purpose.LOGIN}))
 def test_what_is_signed_for_another_purpose_begins_no_login(purpose: Purpose, logins: LoginStateStore) -> None:
-    state, cookie = begun(logins)
+    state, cookie = begin(logins)
     values = signing.verify((KEY,), Purpose.LOGIN, cookie.partition("=")[2], now(), max_length=4000)
     text = signing.sign((KEY,), purpose, values, now() + timedelta(minutes=5))
     assert logins.find(BaseRequest({"HTTP_COOKIE": f"__Host-dsg_login={text}"}), state) is None
 
 
 def test_a_login_that_began_too_long_ago_is_gone(logins: LoginStateStore) -> None:
-    state, cookie = begun(logins)
+    state, cookie = begin(logins)
     values = signing.verify((KEY,), Purpose.LOGIN, cookie.partition("=")[2], now(), max_length=4000)
-    for age, found in ((-1, True), (1, False)):
+    for age, is_valid in ((-1, True), (1, False)):
         text = signing.sign((KEY,), Purpose.LOGIN, values, now() - timedelta(minutes=age))
         request = BaseRequest({"HTTP_COOKIE": f"__Host-dsg_login={text}"})
-        assert (logins.find(request, state) is not None) is found
+        assert (logins.find(request, state) is not None) is is_valid

@@ -116,7 +116,7 @@ def test_and_no_other(client: Client, where: str, origin: str | None) -> None:
 def test_a_google_token(client: Client, lab: Lab, issuer: FakeIssuer, content_type: str) -> None:
     reply = exchange_user_token(client, request_user_token(client, lab.ada), content_type=content_type)
     assert (reply.status, reply.json()) == (200, {"token": "google-token-1"})
-    assert issuer.asked == [("fish-bucket", ("",))]
+    assert issuer.calls == [("fish-bucket", ("",))]
     assert_readable_by(reply, VIEWER)
 
 
@@ -182,7 +182,7 @@ def test_not_such_a_body_400(client: Client, lab: Lab, name: str) -> None:
 )
 def test_not_the_name_of_a_bucket_400(client: Client, lab: Lab, issuer: FakeIssuer, bucket: str) -> None:
     assert exchange_user_token(client, request_user_token(client, lab.ada), bucket).status == 400
-    assert not issuer.asked
+    assert not issuer.calls
 
 
 @pytest.mark.parametrize(
@@ -206,13 +206,13 @@ def test_who_may_read_which_bucket(
     who, bucket = question
     reply = exchange_user_token(client, request_user_token(client, getattr(lab, who)), bucket)
     assert (reply.status, reply.json().get("error")) == answer
-    assert bool(issuer.asked) is (reply.status == 200)  # what is known here is decided before Google is asked
+    assert bool(issuer.calls) is (reply.status == 200)  # what is known here is decided before Google is asked
     assert_readable_by(reply, VIEWER)
 
 
 def test_only_the_prefixes_that_one_may_read(client: Client, lab: Lab, issuer: FakeIssuer) -> None:
     assert exchange_user_token(client, request_user_token(client, lab.robot), "shared-bucket").status == 200
-    assert issuer.asked == [("shared-bucket", ("fish/v2/",))]
+    assert issuer.calls == [("shared-bucket", ("fish/v2/",))]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_what_no_token_can_be_limited_to_is_refused_with_the_reason(
     reply = exchange_user_token(client, request_user_token(client, lab.ada), "wide-bucket")
     assert (reply.status, reply.json()["error"]) == (403, reason)
     assert "tell the operators" in reply.json()["message"]
-    assert not issuer.asked
+    assert not issuer.calls
     assert_readable_by(reply, VIEWER)
 
 

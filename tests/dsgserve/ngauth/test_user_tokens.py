@@ -44,7 +44,7 @@ def test_a_bad_user_token_401(client: Client, lab: Lab, issuer: FakeIssuer) -> N
         reply = exchange_user_token(client, token)
         assert (name, reply.status, reply.json()["error"]) == (name, 401, "invalid_token")
         assert_readable_by(reply, VIEWER)
-    assert not issuer.asked
+    assert not issuer.calls
 
 
 def test_an_expired_user_token_401(client: Client, lab: Lab) -> None:

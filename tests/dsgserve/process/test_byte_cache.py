@@ -1,4 +1,4 @@
-"""What a process keeps is bounded in bytes, whatever is asked and however much there is."""
+"""Caches are bounded in bytes, whatever is sent and however large the database is."""
 
 import random
 import sys
@@ -17,40 +17,40 @@ from dsgserve.user_cache.response_cache import ResponseCache
 
 
 def test_the_oldest_go_first_and_the_bytes_are_those_of_what_is_there() -> None:
-    kept: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text))
+    entries: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text))
     chance = random.Random(7)
     newest: dict[int, str] = {}
     for _ in range(5000):
         key, text = chance.randrange(200), "x" * chance.choice((0, 1, 50, 300, 999, 1000, 1001))
-        kept.put(key, text)
+        entries.put(key, text)
         newest.pop(key, None)
         if len(text) <= 1000:
             newest[key] = text
-        assert kept.bytes == sum(map(len, kept.values())) <= 1000
-        assert list(kept.items()) == list(newest.items())[-len(kept) :] or not kept
-        newest = dict(kept)
+        assert entries.bytes == sum(map(len, entries.values())) <= 1000
+        assert list(entries.items()) == list(newest.items())[-len(entries) :] or not entries
+        newest = dict(entries)
 
 
 def test_so_many_at_most() -> None:
-    kept: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text), max_entries=2)
+    entries: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text), max_entries=2)
     for key in (1, 2, 1, 3):
-        kept.put(key, "x")
-    assert list(kept) == [1, 3]
+        entries.put(key, "x")
+    assert list(entries) == [1, 3]
 
 
 @pytest.fixture
 def secrets(database: Database) -> list[str]:
     """Tokens of twenty people where 300 public datasets have terms, so that an answer is long."""
-    with begin_change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as change:
         for number in range(300):
-            datasets.add(opened, f"dataset{number:03}", public=True)
-            terms.add(opened, f"terms of {number:03} " + "x" * 100, "Be kind.", dataset=f"dataset{number:03}")
-        people = [users.add(opened, f"user{number}@example.org")[0] for number in range(20)]
-        grants.add(opened, principal_subject(people[0]), Target("dataset000", "view"))
-        return [tokens.mint(opened, person)[1] for person in people]
+            datasets.add(change, f"dataset{number:03}", public=True)
+            terms.add(change, f"terms of {number:03} " + "x" * 100, "Be kind.", dataset=f"dataset{number:03}")
+        people = [users.add(change, f"user{number}@example.org")[0] for number in range(20)]
+        grants.add(change, principal_subject(people[0]), Target("dataset000", "view"))
+        return [tokens.mint(change, person)[1] for person in people]
 
 
-def test_kept_answers_are_bounded_in_bytes(
+def test_cached_responses_are_bounded_in_bytes(
     database: Database, secrets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     length = len(ResponseCache(database).get(secrets[0], None).body)
@@ -61,8 +61,8 @@ def test_kept_answers_are_bounded_in_bytes(
         cache.get(secret, None)
         assert cache._responses.bytes <= 5 * length
     assert len(cache._responses) == 4
-    held = sum(sys.getsizeof(answer.body) for answer in cache._responses.values())
-    assert held <= cache._responses.bytes
+    size = sum(sys.getsizeof(answer.body) for answer in cache._responses.values())
+    assert size <= cache._responses.bytes
     last = cache.get(secrets[-1], None)
     assert cache.get(secrets[-1], None) is last, "it was built anew"
     for number in range(1000):

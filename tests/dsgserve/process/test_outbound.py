@@ -53,7 +53,7 @@ def test_what_arrived_too_long_ago_has_no_time_left(
         forged = "dsgserve.arrived: 9e9\r\nDsgserve-Arrived: 9e9\r\n"
         answer = wire.ask(f"{head}{forged}\r\n{body}".encode())
     assert answer[0] == 200, answer
-    (about,) = issuer.about
+    (about,) = issuer.options
     assert (about["deadline"].seconds_left() == 0) is (ago > 0)
     assert about["client"] == hashlib.sha256(presented.encode()).hexdigest()
 
