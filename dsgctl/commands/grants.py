@@ -32,8 +32,10 @@ def _subject_options(function: Function) -> Function:
     return function
 
 
-def _subject(database: Database, user: str | None, group: str | None, service_account: str | None) -> Subject | None:
-    """Whom the options name; None if nobody.
+def _find_subject(
+    database: Database, user: str | None, group: str | None, service_account: str | None
+) -> Subject | None:
+    """The subject that the options name; None if they name none.
 
     Raises:
         Invalid: they name more than one.
@@ -47,9 +49,9 @@ def _subject(database: Database, user: str | None, group: str | None, service_ac
     return group_subject(database, group) if group is not None else None
 
 
-def _required_subject(change: Change, target: Target, *options: str | None) -> Subject:
+def _require_subject(change: Change, target: Target, *options: str | None) -> Subject:
     def find() -> Subject:
-        subject = _subject(change.database, *options)
+        subject = _find_subject(change.database, *options)
         if subject is None:
             raise Invalid("nobody is named", "say one of --user EMAIL, --group NAME and --service-account NAME")
         return subject
@@ -100,7 +102,7 @@ def add(
     for_ever = expires == "never"
     end = validation.moment_after(expires, now()) if expires is not None and not for_ever else None
     with session.change() as change:
-        subject = _required_subject(change, target, user, group, service_account)
+        subject = _require_subject(change, target, user, group, service_account)
         grant = grants.add(change, subject, target, expires=end, for_ever=for_ever)
     until = f" until {grant.expires:%Y-%m-%d %H:%M UTC}" if grant.expires is not None and grant.expires != end else ""
     session.output.done(
@@ -133,7 +135,7 @@ def revoke(
     """Take a grant away, in the words that gave it; the next request is answered without it."""
     target = Target(dataset, permission, version, scope)
     with session.change() as change:
-        subject = _required_subject(change, target, user, group, service_account)
+        subject = _require_subject(change, target, user, group, service_account)
         grants.revoke(change, subject, target)
     session.output.done(
         f"revoked {permission} on {dataset} from {subject.label}",
@@ -177,7 +179,7 @@ def list_(
     rows = grants.list_grants(
         session.database,
         dataset=dataset,
-        subject=_subject(session.database, user, group, service_account),
+        subject=_find_subject(session.database, user, group, service_account),
         expiring_before=now() + validation.duration(expiring) if expiring is not None else None,
     )
     if session.delegate is not None:
