@@ -15,7 +15,7 @@ from dsgctl.operations.backup.restore import open_bundle
 
 @click.group()
 def command() -> None:
-    """The bundles in DSG_BACKUP_DIR; 'dsgctl db backup' makes one, 'dsgctl db restore' brings one back."""
+    """The bundles in DSG_BACKUP_DIR; 'dsgctl db backup' makes one, 'dsgctl db restore' restores one."""
 
 
 @subcommand(command, "list", example="dsgctl backup list")
@@ -23,7 +23,7 @@ def command() -> None:
     "--dir", "directory", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Instead of DSG_BACKUP_DIR."
 )
 def list_(session: Session, directory: Path | None) -> None:
-    """List the bundles, the newest first: how old, how large, and which tier keeps each.
+    """List the bundles, the newest first, with their age, size, and the tiers that keep them.
 
     A bundle that no tier keeps is deleted when the next one is made.
     """
@@ -51,8 +51,9 @@ def list_(session: Session, directory: Path | None) -> None:
     help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.",
 )
 def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
-    """Check a bundle, or the newest: with a secret key that it is sound and can be restored, without one that it is
-    whole, byte for byte what was made.
+    """Check a bundle, or the newest one.
+
+    With a secret key: whether it is sound and can be restored. Without: whether it is unchanged since it was made.
     """
     if bundle is None:
         newest = next(iter(list_bundles(_directory(session, None))), None)
@@ -90,7 +91,7 @@ def _directory(session: Session, directory: Path | None) -> Path:
 
 
 def _age(seconds: float) -> str:
-    """``3 days``, ``5 hours``, ``12 minutes``: the largest unit of which there are two."""
+    """``3 days``, ``5 hours``, ``12 min``: in the largest unit of which there are two."""
     for unit, length in (("day", 86400), ("hour", 3600)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}s"

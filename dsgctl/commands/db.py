@@ -29,8 +29,7 @@ def command() -> None:
 def migrate_(session: Session) -> None:
     """Create the database, or bring it to the schema of this release; a copy of the former one is kept.
 
-    All or nothing, and safe to run again. Meanwhile servers of the release before answer what they can
-    read, and 503 once the schema is another.
+    It is one transaction, and safe to repeat. Running servers of the former release answer 503 afterwards.
     """
     path = session.config.database
     upgrade = maintenance.upgrade_database(path, now())
@@ -51,15 +50,15 @@ def migrate_(session: Session) -> None:
 @subcommand(command, "check", example="dsgctl db check\ndsgctl db check --mend")
 @click.option("--mend", is_flag=True, help="Delete what the sqlite3 shell left of deleted rows.")
 def check(session: Session, mend: bool) -> None:
-    """Look for damage: the file, its schema, its references, the chain of audit records."""
+    """Check the file, its schema, its references, and the chain of audit records."""
     maintenance.require_sound(session.database, session.change, mend=mend)
     session.output.done(f"{session.database.path} is sound", value="sound", path=session.database.path, sound=True)
 
 
 @subcommand(command, "clock", example="dsgctl db clock\ndsgctl db clock --accept")
-@click.option("--accept", is_flag=True, help="The clock is right now; it was the later changes that had a wrong one.")
+@click.option("--accept", is_flag=True, help="The clock is right now; it was wrong when the later changes were made.")
 def clock(session: Session, accept: bool) -> None:
-    """Show whether this host's clock is behind the latest change that was ever made here.
+    """Show whether this host's clock is behind the latest change in the database.
 
     If it is, no server starts and nothing is changed: tokens and grants that have ended would count again.
     """
@@ -82,7 +81,7 @@ def clock(session: Session, accept: bool) -> None:
 
 @subcommand(command, "info", example="dsgctl db info")
 def info(session: Session) -> None:
-    """Where the database is, its schema, its size, and the engine."""
+    """Show the path of the database, its schema, its size, and the engine."""
     session.output.one(maintenance.describe_database(session.config.database), value="schema")
 
 
@@ -95,7 +94,7 @@ def info(session: Session) -> None:
 @click.argument("statements", metavar="[SQL]...", nargs=-1)
 @click.option("--write", is_flag=True, help="Change rows too: all of it or nothing, with an audit record.")
 def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
-    """Run SQL by our own SQLite, from the arguments or from standard input. It reads, unless it is told to --write.
+    """Run SQL with dsgctl's own SQLite, from the arguments or from standard input. Without --write it only reads.
 
     Use this and not the host's sqlite3 to change rows: versions before 3.51.3 can corrupt the file while a server
     writes to it. Foreign keys count here, and rules of 'dsgctl' do not.
@@ -119,7 +118,7 @@ def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
 
 
 def _ask(prompt: str) -> str | None:
-    """A line that somebody typed; empty after Ctrl-C, None at the end."""
+    """A line from the terminal; empty after Ctrl-C, None at the end."""
     try:
         return input(prompt)
     except EOFError:
@@ -141,10 +140,10 @@ def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> 
 @subcommand(command, "backup", example="dsgctl db backup\ndsgctl db backup --to-stdout > dsg.tar.gz.age")
 @click.option("--to", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Instead of DSG_BACKUP_DIR.")
 @click.option("--to-stdout", is_flag=True, help="Write the bundle to standard output, for a pipe over ssh.")
-@click.option("--in-clear", is_flag=True, help="Do not encrypt: whoever reads it knows who may see what.")
+@click.option("--in-clear", is_flag=True, help="Do not encrypt: the bundle shows who has which permissions.")
 @click.option("--no-prune", is_flag=True, help="Keep the older bundles, whatever their age.")
 def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: bool, no_prune: bool) -> None:
-    """Copy the database while it is in use; verify, encrypt and ship the copy, and prune older ones."""
+    """Back up the database while it is in use: copy, verify, encrypt and ship it, and prune older bundles."""
     from dsgctl.operations.backup.create import create_backup  # tar, gzip and age, which few commands need
 
     if to and to_stdout:
@@ -185,7 +184,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
     type=click.Path(path_type=Path),
     help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.",
 )
-@click.option("--apply", "apply_", is_flag=True, help="Put it into place; without this the bundle is only verified.")
+@click.option("--apply", "apply_", is_flag=True, help="Replace the database; without this the bundle is only verified.")
 @click.option(
     "--secrets-to",
     metavar="DIRECTORY",
@@ -196,7 +195,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
 def restore(
     session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
 ) -> None:
-    """Verify a bundle, and with --apply put its database into place; the one that is there is kept beside it."""
+    """Verify a bundle, and with --apply replace the database by its copy; the former one is kept beside it."""
     from dsgctl.operations.backup import restore as operation  # as above
 
     path = session.config.database

@@ -20,17 +20,25 @@ GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "
     epilog="\b\nExample:\n  dsgctl export --with-token-hashes > dsg.json\n"
     "  dsgctl export --grants --dataset fish2 -o csv > fish2.csv\n  dsgctl export -o yaml --dataset fish2 > policy.yaml"
 )
-@click.option("--with-token-hashes", is_flag=True, help="So that tokens work where it is imported.")
-@click.option("--with-invitations", is_flag=True, help="So that links to terms that were sent out go on working.")
+@click.option(
+    "--with-token-hashes", is_flag=True, help="Include the hashes of tokens, so that tokens work after an import."
+)
+@click.option(
+    "--with-invitations",
+    is_flag=True,
+    help="Include invitations, so that links to terms that were sent out go on working.",
+)
 @click.option("--without-audit", is_flag=True, help="Leave the audit log out.")
-@click.option("--grants", is_flag=True, help="Instead, list whom a grant reaches: who, what, through what, until when.")
+@click.option(
+    "--grants", is_flag=True, help="Instead, list who holds which permission, through which grant, and until when."
+)
 @click.option(
     "--dataset",
     "datasets",
     multiple=True,
     type=DATASET,
     metavar="NAME",
-    help="With --grants or -o yaml: this dataset; may be given several times.",
+    help="With --grants or -o yaml: only this dataset; can be repeated.",
 )
 @click.option(
     "-o",
@@ -51,9 +59,9 @@ def command(
     grants: bool,
     datasets: tuple[str, ...],
 ) -> None:
-    """Everything as one JSON document on standard output, for 'dsgctl import export'.
+    """Print the whole database as one JSON document, for 'dsgctl import export'.
 
-    It holds no secrets: token hashes and invitations only if asked for.
+    It has no secrets. Token hashes and invitations are included only on request.
     """
     if grants:
         if with_token_hashes or with_invitations or without_audit:
@@ -71,15 +79,15 @@ def command(
 
     # Bytes, whatever the locale: JSON is UTF-8 (RFC 8259, section 8.1).
     out = sys.stdout.buffer
-    # On a terminal the lines themselves show how far it is.
-    with nullcontext(None) if out.isatty() else progress("export") as told:
+    # On a terminal the lines themselves show the progress.
+    with nullcontext(None) if out.isatty() else progress("export") as report:
         for line in export.build_document(
             session.database,
             now(),
             token_hashes=with_token_hashes,
             invitations=with_invitations,
             audit_log=not without_audit,
-            progress=told,
+            progress=report,
         ):
             out.write(line)
 

@@ -53,7 +53,7 @@ class Tiers:
 
         Hours, days and weeks without a backup do not count, so that after an outage the backups before it remain.
         """
-        kept = {}
+        retained = {}
         for tier, count, period in (
             ("hourly", self.hourly, "%Y%m%d%H"),
             ("daily", self.daily, "%Y%m%d"),
@@ -62,8 +62,8 @@ class Tiers:
             newest: dict[str, datetime] = {}
             for moment in sorted(moments, reverse=True):
                 newest.setdefault(f"{moment:{period}}", moment)
-            kept[tier] = set(list(newest.values())[:count])
-        return kept
+            retained[tier] = set(list(newest.values())[:count])
+        return retained
 
     def select(self, moments: list[datetime]) -> set[datetime]:
         """The backups that some tier keeps."""
@@ -94,17 +94,17 @@ def list_bundles(directory: Path) -> dict[Path, datetime]:
 def describe_bundles(directory: Path, tiers: Tiers) -> Iterator[Bundle]:
     """The bundles in a directory, the newest first, with the tiers that keep them."""
     bundles = list_bundles(directory)
-    kept = tiers.assign(list(bundles.values()))
+    retained = tiers.assign(list(bundles.values()))
     for path, moment in bundles.items():
-        names = [tier for tier, moments in kept.items() if moment in moments]
+        names = [tier for tier, moments in retained.items() if moment in moments]
         yield Bundle(path, moment, path.stat().st_size, names, is_encrypted(path))
 
 
 def prune_directory(directory: Path, tiers: Tiers, *, new: Path) -> list[str]:
     """Delete the bundles that no tier keeps, with their meta files, and never the new one. Returns their names."""
     bundles = list_bundles(directory)
-    kept = tiers.select(list(bundles.values()))
-    surplus = [path for path, moment in bundles.items() if moment not in kept and path.name != new.name]
+    retained = tiers.select(list(bundles.values()))
+    surplus = [path for path, moment in bundles.items() if moment not in retained and path.name != new.name]
     for path in surplus:
         path.unlink()
         meta_path(path).unlink(missing_ok=True)

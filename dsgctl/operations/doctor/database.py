@@ -147,9 +147,11 @@ def check_people(database: Database) -> Checks:
     """Users whose address changed at the provider, and pairs of accounts that are probably one person."""
     renamed = list(addresses.list_renamed(database))
     if renamed:
-        email, seen = renamed[0]
+        email, new_email = renamed[0]
         yield warning(
-            "sign-in", f"{email} signs in as {seen} now{_more(renamed)}", f"dsgctl user set {email} --email {seen}"
+            "sign-in",
+            f"{email} signs in as {new_email} now{_more(renamed)}",
+            f"dsgctl user set {email} --email {new_email}",
         )
     twins = addresses.list_twins(database)
     if twins:
