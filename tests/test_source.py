@@ -226,7 +226,6 @@ SPANNING = {
     "dsgctl/commands/test_public_datasets.py": "the warning that several commands give",
     "dsgctl/commands/test_secrets.py": "every command that shows a secret once",
     "dsgctl/commands/test_trouble.py": "faults of the database, the settings and the disk, in every command",
-    "dsgctl/core/test_renamed.py": "users, and the importers that meet a renamed one",
     "dsgctl/importers/test_any_value.py": "every importer",
     "dsgctl/importers/test_bad_export.py": "export.py and transfer/, with damaged documents",
     "dsgctl/importers/test_delegated.py": "every importer, where a delegate gave the same",

@@ -131,3 +131,9 @@ def test_groups_are_listed_by_name_with_how_many_are_in_them(run: Run) -> None:
     run(groups.add_member, "a", BEA)
     listed = [(row["name"], row["members"], row["leads"]) for row in groups.list_groups(run.database)]
     assert listed == [("a", 2, 1), ("b", 0, 0)]
+
+
+def test_add_returns_the_row_that_is_stored(run: Run) -> None:
+    group, _ = run(groups.add, "lab-1")
+    stored = groups.find(run.database, "lab-1").__data__
+    assert {column: getattr(group, column) for column in stored} == stored

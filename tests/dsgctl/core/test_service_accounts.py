@@ -120,3 +120,9 @@ def test_accounts_are_listed_by_name_with_their_live_tokens_and_last_use(run: Ru
         (row["name"], row["tokens"], row["last_used"]) for row in service_accounts.list_service_accounts(run.database)
     ]
     assert listed == [("a", 2, AT + DAY), ("b", 0, None)]
+
+
+def test_add_returns_the_row_that_is_stored(run: Run) -> None:
+    account, _ = run(service_accounts.add, "bot", description="exports")
+    stored = service_accounts.find(run.database, "bot").__data__
+    assert {column: getattr(account, column) for column in stored} == stored

@@ -1,6 +1,5 @@
 """People: added once, changed by name, and gone with what hangs on them."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,14 +16,12 @@ from dsgctl.core import (
     tokens,
     user_queries,
     users,
-    validation,
 )
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
-from dsgctl.core.new_users import ForeignAccount, NewUser
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
-from tests.dsgctl.core.builders import AT, DAY, Run, refused
+from tests.dsgctl.core.builders import AT, Run, refused
 
 ANA = "Ana@Example.org"
 
@@ -82,6 +79,23 @@ def test_a_new_person_has_what_was_said_and_nothing_more(run: Run) -> None:
     assert run.actions() == [f"user.add user:{ANA}"]
 
 
+def test_add_returns_the_row_that_is_stored(run: Run) -> None:
+    user, _ = run(users.add, ANA, name="Ana", admin=True, notes="a", affiliations=["HHMI"])
+    stored = users.find(run.database, ANA).__data__
+    assert {column: getattr(user, column) for column in stored} == stored
+
+
+def test_a_malformed_value_is_refused_before_the_person_is_looked_up(run: Run) -> None:
+    """Whether or not there is such a person, the answer is the same."""
+    run(users.add, ANA, name="Ana")
+    for email in (ANA, "bea@x.org"):
+        for bad in ({"name": "a\nb"}, {"picture_url": "javascript:a"}, {"affiliations": [""]}):
+            with refused(Invalid):
+                run(users.add, email, **bad)
+    with refused(Invalid):
+        run(users.set_attributes, "nobody@x.org", new_email="not an address")
+
+
 def test_adding_the_same_person_again_changes_nothing(run: Run) -> None:
     user, _ = run(users.add, ANA, name="Ana", affiliations=["HHMI"])
     before = run.content()
@@ -120,29 +134,6 @@ def test_a_person_with_a_bad_value_is_not_added(run: Run, bad: dict[str, Any]) -
     assert run.content() == before
 
 
-def test_one_bad_person_among_many_keeps_all_out(run: Run) -> None:
-    people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
-    with refused(Invalid):
-        run(new_users.add_all, [*people, NewUser("not an address", {})])
-    assert list(user_queries.list_users(run.database)) == []
-
-
-def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
-    people = [NewUser(f"U{number}@x.org", {"name": f"N{number}"}, ("HHMI",)) for number in range(1200)]
-    run(new_users.add_all, people)
-    assert emails(user_queries.list_users(run.database)) == [person.email for person in people]
-    assert user_queries.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
-    assert len(run.actions()) == 1200
-
-
-def test_many_are_found_by_address_case_aside(run: Run) -> None:
-    run(new_users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
-    addresses = [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"]
-    users_by_email = new_users.find_by_emails(run.database, addresses)
-    assert len(users_by_email) == 1100
-    assert users_by_email["u7@x.org"] == (users.find(run.database, "U7@x.org"), [])
-
-
 @pytest.mark.parametrize(
     "text", ["", "nobody@x.org", "a\x1bb", "a\nb", "'; DROP TABLE principals", "%", "\udcff@x.org"]
 )
@@ -157,35 +148,6 @@ def test_an_address_that_only_looks_alike_is_another_one(run: Run) -> None:
     run(users.add, "kate@example.org")
     assert principals.find_by_email(run.database, "\u212aate@example.org") is None
     assert new_users.find_by_emails(run.database, ["\u212aate@example.org"]) == {}
-
-
-@pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
-def test_who_comes_from_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
-    with refused(Invalid, "is not an email address"):
-        run(new_users.add_all, [NewUser(email, {})])
-    assert run(new_users.add_all, [NewUser(validation.foreign_email(email), {}, (), ForeignAccount(id=7))])[0].id == 7
-    assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
-
-
-def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
-    people = [
-        NewUser("a@x.org", {}, (), ForeignAccount(3)),
-        NewUser("b@x.org", {}, (), ForeignAccount(4)),
-        NewUser("c@x.org", {}, (), ForeignAccount(5, issuer="https://a.example", subject="s")),
-        NewUser("d@x.org", {}, (), ForeignAccount(6, issuer="https://a.example", subject="t")),
-    ]
-    run(new_users.add_all, people)
-
-    def among(id: int, email: str, issuer: str | None = None, subject: str | None = None) -> set[int]:
-        person = NewUser(email, {}, (), ForeignAccount(id, issuer=issuer, subject=subject))
-        return {user.id for user in new_users.find_existing(run.database, [person])}
-
-    assert among(9, "z@x.org") == set()
-    assert among(3, "z@x.org") == {3}
-    assert among(9, "B@X.org") == {4}
-    assert among(9, "z@x.org", "https://a.example", "s") == {5}
-    assert among(9, "z@x.org", "https://b.example", "s") == set()
-    assert among(3, "b@x.org", "https://a.example", "t") == {3, 4, 6}
 
 
 def test_only_what_is_named_changes(run: Run) -> None:
@@ -386,59 +348,3 @@ class TestExtend:
         assert not run(users.extend, user, name="Ana", note="n", affiliation="HHMI")
         assert not run(users.extend, user)
         assert run.content() == before
-
-
-class TestListed:
-    """``user list`` and its filters."""
-
-    @pytest.fixture(autouse=True)
-    def people(self, run: Run) -> None:
-        run(users.add, "ana@x.org", name="Ana", at=AT - 100 * DAY)
-        run(users.add, "bea@x.org", admin=True, at=AT - 100 * DAY)
-        run(users.add, "new@x.org")
-        run(users.add, "cid@x.org", at=AT - 100 * DAY)
-        run(users.set_active, "cid@x.org", False)
-        run(groups.add, "lab")
-        run(groups.add_member, "lab", "bea@x.org")
-        run(service_accounts.add, "ana-bot", at=AT - 100 * DAY)
-
-    @pytest.mark.parametrize(
-        ("filters", "expected"),
-        [
-            ({}, ["ana", "bea", "new", "cid"]),
-            ({"search": "ANA"}, ["ana"]),
-            ({"search": "x.org", "limit": 2}, ["ana", "bea"]),
-            ({"group": "lab"}, ["bea"]),
-            ({"group": "LAB"}, []),
-            ({"group": "no such"}, []),
-            ({"admin": True}, ["bea"]),
-            ({"disabled": True}, ["cid"]),
-            ({"admin": True, "disabled": True}, []),
-            ({"limit": 0}, []),
-            ({"idle_since": AT - 90 * DAY}, ["ana", "bea", "cid"]),
-            ({"idle_since": AT + DAY}, ["ana", "bea", "new", "cid"]),
-        ],
-        ids=repr,
-    )
-    def test_only_users_who_pass_every_filter(self, run: Run, filters: dict[str, Any], expected: list[str]) -> None:
-        assert emails(user_queries.list_users(run.database, **filters)) == [f"{name}@x.org" for name in expected]
-
-    def test_whoever_has_used_a_token_since_is_not_idle(self, run: Run) -> None:
-        for email, moment in (("ana@x.org", AT - 91 * DAY), ("bea@x.org", AT - 89 * DAY)):
-            token, _ = run(tokens.mint, users.find(run.database, email))
-            tokens.record_uses(run.database, {token.id: moment})
-        assert emails(user_queries.list_users(run.database, idle_since=AT - 90 * DAY)) == ["ana@x.org", "cid@x.org"]
-        assert user_queries.show(run.database, "bea@x.org")["last_used"] == AT - 89 * DAY
-
-    @pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\udcff"])
-    def test_a_search_for_what_no_name_may_have_is_refused(self, run: Run, text: str) -> None:
-        with refused(Invalid):
-            user_queries.list_users(run.database, search=text)
-
-
-def test_a_moment_of_any_year_can_be_kept(run: Run) -> None:
-    """Also those with less than four digits, which not every strftime fills up."""
-    early = AT.replace(year=987)
-    run(users.add, ANA, at=early)
-    assert user_queries.show(run.database, ANA)["created"] == early
-    assert emails(user_queries.list_users(run.database, idle_since=early + timedelta(1))) == [ANA]

@@ -1,0 +1,66 @@
+"""People added many at once, and found by their addresses, ids and identities."""
+
+import pytest
+
+from dsgctl.core import (
+    new_users,
+    user_queries,
+    users,
+    validation,
+)
+from dsgctl.core.errors import Invalid
+from dsgctl.core.new_users import ForeignAccount, NewUser
+from tests.dsgctl.core.builders import Run, refused
+
+
+def test_one_bad_person_among_many_keeps_all_out(run: Run) -> None:
+    people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
+    with refused(Invalid):
+        run(new_users.add_all, [*people, NewUser("not an address", {})])
+    assert list(user_queries.list_users(run.database)) == []
+
+
+def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
+    people = [NewUser(f"U{number}@x.org", {"name": f"N{number}"}, ("HHMI",)) for number in range(1200)]
+    run(new_users.add_all, people)
+    emails = [row["email"] for row in user_queries.list_users(run.database)]
+    assert emails == [person.email for person in people]
+    assert user_queries.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
+    assert len(run.actions()) == 1200
+
+
+def test_many_are_found_by_address_case_aside(run: Run) -> None:
+    run(new_users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
+    addresses = [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"]
+    users_by_email = new_users.find_by_emails(run.database, addresses)
+    assert len(users_by_email) == 1100
+    assert users_by_email["u7@x.org"] == (users.find(run.database, "U7@x.org"), [])
+
+
+@pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
+def test_who_comes_from_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
+    with refused(Invalid, "is not an email address"):
+        run(new_users.add_all, [NewUser(email, {})])
+    assert run(new_users.add_all, [NewUser(validation.foreign_email(email), {}, (), ForeignAccount(id=7))])[0].id == 7
+    assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
+
+
+def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
+    people = [
+        NewUser("a@x.org", {}, (), ForeignAccount(3)),
+        NewUser("b@x.org", {}, (), ForeignAccount(4)),
+        NewUser("c@x.org", {}, (), ForeignAccount(5, issuer="https://a.example", subject="s")),
+        NewUser("d@x.org", {}, (), ForeignAccount(6, issuer="https://a.example", subject="t")),
+    ]
+    run(new_users.add_all, people)
+
+    def among(id: int, email: str, issuer: str | None = None, subject: str | None = None) -> set[int]:
+        person = NewUser(email, {}, (), ForeignAccount(id, issuer=issuer, subject=subject))
+        return {user.id for user in new_users.find_existing(run.database, [person])}
+
+    assert among(9, "z@x.org") == set()
+    assert among(3, "z@x.org") == {3}
+    assert among(9, "B@X.org") == {4}
+    assert among(9, "z@x.org", "https://a.example", "s") == {5}
+    assert among(9, "z@x.org", "https://b.example", "s") == set()
+    assert among(3, "b@x.org", "https://a.example", "t") == {3, 4, 6}

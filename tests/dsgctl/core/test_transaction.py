@@ -1,0 +1,179 @@
+"""One change is one transaction: all of it with its records, or nothing."""
+
+import pytest
+
+from dsgctl.core import (
+    acceptances,
+    audit,
+    datasets,
+    grants,
+    groups,
+    locations,
+    new_users,
+    service_accounts,
+    services,
+    terms,
+    tokens,
+    users,
+    versions,
+)
+from dsgctl.core.audit import Record
+from dsgctl.core.change import Change
+from dsgctl.core.clock import now
+from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.grant_targets import Target, group_subject
+from dsgctl.core.new_users import NewUser
+from dsgctl.core.transaction import accept_clock, begin_change, require_clock
+from dsgctl.store import Database
+from tests.dsgctl.core.builders import AT, DAY, Run
+
+
+def everything(opened: Change) -> None:
+    """Every kind of change there is, each once."""
+    user, _ = users.add(opened, "ana@x.org", name="Ana", affiliations=["HHMI"])
+    users.set_attributes(opened, "ana@x.org", name="Ann")
+    users.bind(opened, user, "https://issuer.example", "1")
+    groups.add(opened, "lab")
+    groups.add_member(opened, "lab", "ana@x.org")
+    datasets.add(opened, "fish2")
+    versions.add(opened, "fish2", "v1")
+    locations.add(opened, "fish2", "gs://bucket/a", version="v1")
+    grants.add(opened, group_subject(opened.database, "lab"), Target("fish2", "edit"))
+    services.add(opened, "clio")
+    services.add_table(opened, "clio", "t", "fish2")
+    services.add_root(opened, "clio", "t", 1)
+    document, _ = terms.add(opened, "Terms", "Be kind.", dataset="fish2")
+    acceptances.accept(opened, document.id, "ana@x.org")
+    account, _ = service_accounts.add(opened, "bot")
+    token, _ = tokens.mint(opened, account)
+    tokens.rotate(opened, token.id, overlap=DAY)
+    tokens.prune(opened, before=AT + 2 * DAY)
+    terms.retire(opened, document.id)
+    versions.remove(opened, "fish2", "v1")
+    groups.remove(opened, "lab")
+    services.remove(opened, "clio")
+    service_accounts.set_active(opened, "bot", False)
+    service_accounts.remove(opened, "bot")
+    datasets.remove(opened, "fish2")
+    users.remove(opened, "ana@x.org")
+    new_users.add_all(opened, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
+
+
+def test_a_dry_run_tells_every_change_and_leaves_none(run: Run) -> None:
+    run(users.add, "eve@x.org")
+    before, seen = run.content(), list[Record]()
+    with begin_change(run.database, "os:test", at=AT, dry_run=True, watch=seen.append) as opened:
+        everything(opened)
+    assert run.content() == before
+    told = [f"{record.action} {record.target}" for record in seen]
+    run(everything)
+    assert run.actions()[1:] == told
+    assert audit.verify(run.database) is None
+
+
+# Days from now at which changes were made, in their order, and whether the clock is refused now
+CLOCKS: dict[str, tuple[list[float], bool]] = {
+    "nothing yet": ([], False),
+    "yesterday": ([-1], False),
+    "a moment ahead": ([4 / 1440], False),
+    "ahead": ([1], True),
+    "ahead, then by a clock that was set back": ([30, 0], True),
+    "ahead, then often": ([30, *([-1] * 50)], True),
+    "ahead in the middle": ([-9, 400, -8, -7], True),
+}
+
+
+@pytest.mark.parametrize("what", CLOCKS)
+def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, what: str) -> None:
+    days, refused = CLOCKS[what]
+    at = now()
+    for number, day in enumerate(days):
+        with begin_change(database, "os:test", at=at + day * DAY) as opened:
+            users.add(opened, f"u{number}@x.org")
+    if not refused:
+        require_clock(database, at)
+        return
+    with pytest.raises(DsgError, match="this host's clock says"):
+        require_clock(database, at)
+    with begin_change(database, "os:test", at=at) as opened:
+        accept_clock(opened)
+    require_clock(database, at)
+    with pytest.raises(DsgError):
+        require_clock(database, at - DAY)
+    with begin_change(database, "os:test", at=at + 2 * DAY) as opened:
+        users.add(opened, "later@x.org")
+    with pytest.raises(DsgError):
+        require_clock(database, at)
+
+
+def test_a_record_of_another_system_says_nothing_of_this_clock(database: Database) -> None:
+    audit.append(database, [Record(now() + 400 * DAY, "x", "x", "x", imported_from="there")])
+    require_clock(database, now())
+    assert audit.find_latest_change(database) is None
+
+
+def test_nor_does_it_accept_this_clock(database: Database) -> None:
+    ahead = now() + 30 * DAY
+    here = Record(ahead, "x", "x", "x")
+    audit.append(database, [here, Record(now(), "x", audit.ACCEPT_CLOCK, "clock", imported_from="there")])
+    assert audit.find_latest_change(database) == ahead
+    with pytest.raises(DsgError, match="this host's clock says"):
+        require_clock(database, now())
+
+
+def test_the_latest_moment_is_found_in_an_index(database: Database) -> None:
+    plan = database.read("EXPLAIN QUERY PLAN " + audit._LATEST)
+    assert all("SCAN" not in row[3] or "USING" in row[3] for row in plan)
+    assert not any("TEMP B-TREE" in row[3] for row in plan)
+
+
+def test_what_fails_in_the_middle_leaves_nothing(run: Run) -> None:
+    run(users.add, "eve@x.org")
+    before = run.content()
+
+    def half(opened: Change) -> None:
+        everything(opened)
+        users.add(opened, "eve@x.org", name="Eve")
+
+    with pytest.raises(Conflict):
+        run(half)
+    assert run.content() == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, RuntimeError], ids=lambda kind: kind.__name__)
+def test_whatever_stops_it_leaves_nothing(run: Run, stop: type[BaseException]) -> None:
+    before = run.content()
+
+    def stopped(opened: Change) -> None:
+        everything(opened)
+        raise stop()
+
+    with pytest.raises(stop):
+        run(stopped)
+    assert run.content() == before
+    run(users.add, "eve@x.org")  # and the database can be written to
+
+
+@pytest.mark.parametrize("records", [1, 1100])
+def test_what_cannot_be_recorded_is_not_done(run: Run, records: int) -> None:
+    run.database.script(
+        "CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room for records'); END"
+    )
+    before = run.content()
+    with pytest.raises(Exception, match="no room for records"):
+        run(new_users.add_all, [NewUser(f"u{number}@x.org", {}) for number in range(records)])
+    assert run.content() == before
+
+
+def test_a_change_has_one_actor_and_one_moment(run: Run) -> None:
+    run(everything, actor="os:eve as root", at=AT + DAY)
+    records = run.records()
+    assert {record["actor"] for record in records} == {"os:eve as root"}
+    assert {record["at"] for record in records} == {AT + DAY}
+
+
+def test_a_change_happens_now_if_no_moment_is_said(database: Database) -> None:
+    earlier = now()
+    with begin_change(database, "os:test") as opened:
+        assert earlier <= opened.at <= now()
+    assert earlier.utcoffset() is not None
