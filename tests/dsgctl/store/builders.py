@@ -1,9 +1,9 @@
-"""What the tests of the store share: other programs and other users at the same file."""
+"""What the tests of the store share: rows, and other programs and users at the same file."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl.store import StoreError
+from dsgctl.core import new_users, user_queries
+from dsgctl.core.transaction import begin_change
+from dsgctl.store import Database, StoreError
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +37,7 @@ def refused(*parts: str) -> Iterator[None]:
 
 def python(code: str, *arguments: object) -> str:
     """Run code in a Python of its own; returns what it prints."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
@@ -43,14 +45,15 @@ def python(code: str, *arguments: object) -> str:
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 AS_SOMEBODY = f"""
 import os, sys
+
 from dsgctl.core import user_queries, users
-from dsgctl.core.transaction import begin_change as change
+from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import list_migrations, migrate, open_current
 list_migrations()
@@ -89,3 +92,44 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def modes(directory: Path) -> dict[str, str]:
     return {entry.name: oct(entry.stat().st_mode & 0o7777) for entry in directory.iterdir()}
+
+
+Write = Callable[[str], None]
+
+
+def add(database: Database, *emails: str) -> None:
+    with begin_change(database, "os:test") as change:
+        new_users.add_all(change, [new_users.NewUser(email, {}) for email in emails])
+
+
+def emails(database: Database) -> list[str]:
+    return [row["email"] for row in user_queries.list_users(database)]
+
+
+FILLED = """
+    INSERT INTO principals (id, kind, email, created, created_by)
+      VALUES (1, 'user', 'a@x.org', '{t}', 'x'), (2, 'user', 'a2@x.org', '{t}', 'x');
+    INSERT INTO affiliations VALUES (1, 'HHMI');
+    INSERT INTO groups (id, name, created) VALUES (1, 'a', '{t}'), (2, 'a2', '{t}');
+    INSERT INTO memberships VALUES (1, 1, 0);
+    INSERT INTO services (id, name) VALUES (1, 'a');
+    INSERT INTO datasets (id, name, created) VALUES (1, 'a', '{t}'), (2, 'a2', '{t}');
+    INSERT INTO terms (id, name, text, dataset_id, invite_token, effective)
+      VALUES (1, 'a', 'x', 1, 'a', '2020-01-01T00:00:00.000000Z'), (2, 'a2', 'x', 1, 'a2', '{t}');
+    UPDATE datasets SET own_terms_id = 1 WHERE id = 1;
+    INSERT INTO versions (id, dataset_id, name) VALUES (1, 1, 'v1');
+    INSERT INTO buckets (name) VALUES ('bucket'), ('alone');
+    INSERT INTO locations (id, dataset_id, bucket, prefix) VALUES (1, 1, 'bucket', 'a/');
+    INSERT INTO grants (id, principal_id, dataset_id, permission, source, granted_by, created)
+      VALUES (1, 1, 1, 'edit', 'manual', 'x', '{t}');
+    INSERT INTO acceptances (principal_id, terms_id, accepted, recorded_by) VALUES (1, 1, '{t}', 'x');
+    INSERT INTO tokens (id, principal_id, kind, hash, prefix, created)
+      VALUES (1, 1, 'api', x'{hash}', '', '{t}');
+    INSERT INTO service_tables (id, service, name, dataset_id) VALUES (1, 'a', 'a', 1);
+    INSERT INTO public_roots VALUES (1, 1);
+    INSERT INTO audit (at, actor, action, target, hash) VALUES ('{t}', 'x', 'x', 'x', zeroblob(32));
+""".replace("{hash}", "ab" * 32)
+
+
+def fill_in(statement: str) -> str:
+    return statement.replace("{t}", MOMENT)

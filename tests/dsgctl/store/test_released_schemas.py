@@ -100,10 +100,10 @@ def test_every_row_is_kept(old: Path) -> None:
     after = _read_tables(old)
     for table in before.keys() - {"revision"}:  # migration 2 replaces it by the table changes
         columns = before[table][0].keys()
-        kept = [{column: row[column] for column in columns} for row in after[table]]
+        rows = [{column: row[column] for column in columns} for row in after[table]]
         if table in ("migrations", "changes"):
-            kept = kept[: len(before[table])]
-        assert kept == before[table], table
+            rows = rows[: len(before[table])]
+        assert rows == before[table], table
 
 
 def test_the_upgraded_schema_is_that_of_a_new_database(upgraded: Database) -> None:

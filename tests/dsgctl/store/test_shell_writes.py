@@ -16,8 +16,7 @@ import apsw
 import pytest
 
 from dsgctl.store.migrations import list_migrations
-from tests.dsgctl.store.builders import MOMENT, with_apsw
-from tests.dsgctl.store.test_database import FILLED, filled_in
+from tests.dsgctl.store.builders import FILLED, MOMENT, fill_in, with_apsw
 from tests.patience import PATIENCE
 
 EVERYBODY = "NULL, NULL"
@@ -95,7 +94,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pa
     """A database with several rows in every table."""
     path = tmp_path_factory.mktemp("shell") / "dsg.sqlite3"
     path.write_bytes(empty_database.read_bytes())
-    with_apsw(path, *(filled_in(FILLED + MORE).split(";\n")), "PRAGMA journal_mode = wal")
+    with_apsw(path, *(fill_in(FILLED + MORE).split(";\n")), "PRAGMA journal_mode = wal")
     return path
 
 
@@ -264,7 +263,7 @@ def test_the_log_and_the_numbers_of_changes_refuse(
     connection.execute(f"PRAGMA recursive_triggers = {pragmas[0]}; PRAGMA foreign_keys = {pragmas[1]}")
     before = [list(connection.execute(f"SELECT * FROM {table}")) for table in ("audit", "changes")]
     with pytest.raises(apsw.ConstraintError, match=r"audit records|of changes|newest change"):
-        connection.execute(filled_in(statement))
+        connection.execute(fill_in(statement))
     assert [list(connection.execute(f"SELECT * FROM {table}")) for table in ("audit", "changes")] == before
     connection.close()
 

@@ -1,0 +1,151 @@
+"""How a reader notices that the data has changed: the change marker, the revision, and the triggers."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsgctl.core import users
+from dsgctl.core.transaction import begin_change
+from dsgctl.store import Database
+from dsgctl.store import models as m
+from dsgctl.store.migrations import open_current
+from tests.dsgctl.store.builders import FILLED, Write, add, fill_in
+
+
+def test_a_reader_sees_that_another_has_written_and_only_then(path: Path, database: Database) -> None:
+    writer = open_current(path)
+    before = database.change_marker()
+    assert database.change_marker() == before
+    add(writer, "ana@x.org")
+    after = database.change_marker()
+    assert after != before
+    assert database.change_marker() == after
+    with begin_change(writer, "os:test", dry_run=True) as change:
+        users.add(change, "bea@x.org")
+    assert database.change_marker() == after
+    writer.close()
+
+
+ROWS = {
+    "principals": "(id, kind, email, created, created_by) VALUES (9, 'user', 'new@x.org', '{t}', 'x')",
+    "affiliations": "VALUES (2, 'MRC')",
+    "groups": "(id, name, created) VALUES (9, 'new', '{t}')",
+    "memberships": "VALUES (2, 1, 0)",
+    "datasets": "(id, name, created) VALUES (9, 'new', '{t}')",
+    "versions": "(id, dataset_id, name) VALUES (9, 1, 'v9')",
+    "buckets": "(name) VALUES ('new')",
+    "locations": "(id, dataset_id, bucket) VALUES (9, 1, 'bucket')",
+    "grants": "(id, principal_id, dataset_id, permission, source, granted_by, created) "
+    "VALUES (9, 1, 1, 'manage', 'manual', 'x', '{t}')",
+    "services": "(id, name) VALUES (9, 'new')",
+    "terms": "(id, name, text, invite_token, effective) VALUES (9, 'new', 'x', 'new', '{t}')",
+    "acceptances": "(principal_id, terms_id, accepted, recorded_by) VALUES (1, 2, '{t}', 'x')",
+    "tokens": "(id, principal_id, kind, hash, prefix, created) VALUES (9, 1, 'api', zeroblob(32), '', '{t}')",
+}
+UPDATES = {
+    "principals": ["active = 0", "admin = 1", "read_only = 1", "email = 'b@x.org'", "name = 'B'", "parent_id = 2"],
+    "affiliations": ["name = 'B'"],
+    "groups": ["name = 'b'"],
+    "memberships": ["leads = 1", "group_id = 2"],
+    "datasets": ["access = 'public'", "own_terms_id = NULL", "name = 'b'"],
+    "versions": ["public = 1", "name = 'b'"],
+    "buckets": ["credential = 'b'", "iam = 1"],
+    "locations": ["prefix = 'b/'"],
+    "grants": ["permission = 'view'", "expires = '{t}'", "dataset_id = 2", "principal_id = 2"],
+    "services": ["name = 'b'"],
+    "terms": ["retired = '{t}'", "effective = '{t}'", "service_id = 1", "name = 'b'"],
+    "acceptances": ["address = '10.0.0.1'"],
+    "tokens": ["revoked = '{t}'", "expires = '{t}'", "principal_id = 2", "hash = randomblob(32)", "kind = 'login'"],
+}
+
+
+@pytest.fixture
+def filled(path: Path) -> Iterator[Database]:
+    database = open_current(path)
+    database.script(fill_in(FILLED))
+    yield database
+    database.close()
+
+
+# Which row to change and delete, where it has no id.
+ROW = {
+    "buckets": "name = 'alone'",
+    "memberships": "principal_id = 1",
+    "acceptances": "terms_id = 1",
+    "affiliations": "principal_id = 1",
+}
+
+
+def test_every_table_that_decides_access_is_tried() -> None:
+    assert (
+        set(ROWS)
+        == set(UPDATES)
+        == {model._meta.table_name for model in m.TABLES}
+        - {
+            "service_tables",
+            "public_roots",
+            "audit",
+            "iam_members",
+            "declared",
+            "withdrawals",
+            "delegated_members",
+        }
+    )
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_every_insert_update_and_delete_moves_the_revision_also_from_elsewhere(
+    filled: Database, elsewhere: Write, table: str
+) -> None:
+    row = ROW.get(table, "id = 1")
+    for statement in (
+        f"INSERT INTO {table} {ROWS[table]}",
+        *(f"UPDATE {table} SET {update} WHERE {row}" for update in UPDATES[table]),
+        f"DELETE FROM {table} WHERE {row}",
+    ):
+        revision, marker = filled.revision(), filled.change_marker()
+        elsewhere(fill_in(statement))
+        assert filled.change_marker() != marker
+        assert filled.revision() > revision, statement
+
+
+QUIET = [
+    "UPDATE tokens SET last_used = '{t}'",
+    "UPDATE tokens SET description = 'b', prefix = 'b'",
+    "INSERT INTO audit (at, actor, action, target, hash) VALUES ('{t}', 'x', 'x', 'x', zeroblob(32))",
+    "INSERT INTO service_tables (service, name, dataset_id) VALUES ('b', 'b', 1)",
+    "UPDATE service_tables SET name = 'b'",
+    "INSERT INTO public_roots VALUES (1, 2)",
+    "UPDATE public_roots SET root_id = 3",
+    "DELETE FROM public_roots",
+    "DELETE FROM service_tables",
+]
+
+
+@pytest.mark.parametrize("statement", QUIET)
+def test_what_decides_nothing_moves_no_revision(filled: Database, elsewhere: Write, statement: str) -> None:
+    revision, marker = filled.revision(), filled.change_marker()
+    elsewhere(fill_in(statement))
+    assert filled.change_marker() != marker
+    assert filled.revision() == revision
+
+
+def test_what_goes_with_something_moves_the_revision_too(filled: Database) -> None:
+    before = filled.revision()
+    with filled.transaction():
+        filled.run(m.Group.delete().where(m.Group.id == 1))
+    assert filled.revision() == before + 2  # the group and its membership
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 shell")
+def test_a_change_with_the_shell_is_seen(filled: Database, path: Path) -> None:
+    revision, marker = filled.revision(), filled.change_marker()
+    command = ["sqlite3", str(path), "UPDATE principals SET active = 0 WHERE email = 'a@x.org'"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        pytest.skip(f"the shell here cannot write to our tables: {process.stderr}")
+    assert filled.change_marker() != marker
+    assert filled.revision() == revision + 1
