@@ -1,6 +1,7 @@
 """Every check of a presented token: when it refuses, what client and operator read, and how long the result holds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from tests.dsgctl.core.builders import AT, DAY, Run
 
 TOKEN = "dsg_0123456789ABCDEFGHIJKLMNOPQRSTUV1ggZdL"  # well-formed, and nobody's
 
-Prepare = Callable[[Change, Principal], str]  # makes the data of a case, and returns what is presented
+Prepare = Callable[[Change, Principal], str]
 
 
 def _mint(change: Change, owner: Principal, **values: Any) -> str:
@@ -39,43 +40,58 @@ def _revoked_of_a_disabled_account(change: Change, owner: Principal) -> str:
     return secret
 
 
-# Each check: its error, what a client gets (contract.md, "The token on a request"), and when the result ends by itself.
-CASES: dict[str, tuple[Prepare, datetime, TokenError | None, str, datetime | None]] = {
-    "ok/valid": (_mint, AT, None, "", None),
-    "ok/until the moment it expires": (lambda c, o: _mint(c, o, expires=AT + DAY), AT, None, "", AT + DAY),
-    "fail/mistyped": (lambda c, o: TOKEN[:-1] + "0", AT, TokenError.MISTYPED, "invalid_token", None),
-    "fail/too long": (lambda c, o: "a" * 4097, AT, TokenError.MISTYPED, "invalid_token", None),
-    "fail/unknown": (lambda c, o: TOKEN, AT, TokenError.UNKNOWN, "invalid_token", None),
-    "fail/revoked": (_revoked, AT, TokenError.REVOKED, "invalid_token", None),
-    "fail/expired": (lambda c, o: _mint(c, o, expires=AT + DAY), AT + DAY, TokenError.EXPIRED, "expired_token", None),
-    "fail/owner disabled": (_disabled, AT, TokenError.DISABLED, "account_disabled", None),
-    "fail/revoked, of a disabled account": (
-        _revoked_of_a_disabled_account,
-        AT,
-        TokenError.REVOKED,
-        "invalid_token",
-        None,
-    ),
+@dataclass(frozen=True)
+class Case:
+    """A token, and what the checks say of it.
+
+    Attributes:
+        prepare: makes the data, and returns what is presented.
+        code: of the response (contract.md, "The token on a request").
+        changes_at: when the result ends by itself.
+    """
+
+    prepare: Prepare
+    error: TokenError | None
+    code: str = "invalid_token"
+    at: datetime = AT
+    changes_at: datetime | None = None
+    cacheable: bool = True
+
+
+def _expiring(change: Change, owner: Principal) -> str:
+    return _mint(change, owner, expires=AT + DAY)
+
+
+CASES = {
+    "ok/valid": Case(_mint, None),
+    "ok/until the moment it expires": Case(_expiring, None, changes_at=AT + DAY),
+    "fail/mistyped": Case(lambda change, owner: TOKEN[:-1] + "0", TokenError.MISTYPED),
+    "fail/too long": Case(lambda change, owner: "a" * 4097, TokenError.MISTYPED),
+    "fail/unknown": Case(lambda change, owner: TOKEN, TokenError.UNKNOWN),
+    "fail/revoked": Case(_revoked, TokenError.REVOKED),
+    "fail/expired": Case(_expiring, TokenError.EXPIRED, "expired_token", at=AT + DAY),
+    "fail/owner disabled": Case(_disabled, TokenError.DISABLED, "account_disabled"),
+    "fail/revoked, of a disabled account": Case(_revoked_of_a_disabled_account, TokenError.REVOKED),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_token_is_refused_for_the_first_reason(run: Run, name: str) -> None:
-    prepare, at, error, code, changes_at = CASES[name]
+    case = CASES[name]
     owner, _ = run(users.add, "ana@x.org")
-    secret = run(prepare, owner)
-    status = token_checks.check(run.database, PresentedToken(secret), at)
-    assert (status.problem, status.changes_at, status.cacheable) == (error, changes_at, True)
-    assert name.startswith("ok/" if error is None else "fail/")
-    if error is not None:
-        assert token_checks.BY_ERROR[error].code == code
+    secret = run(case.prepare, owner)
+    status = token_checks.check(run.database, PresentedToken(secret), case.at)
+    assert (status.problem, status.changes_at, status.cacheable) == (case.error, case.changes_at, case.cacheable)
+    assert name.startswith("ok/" if case.error is None else "fail/")
+    if case.error is not None:
+        assert token_checks.BY_ERROR[case.error].code == case.code
     if status.token is not None:
-        assert token_checks.check(run.database, PresentedToken(status.token.id), at) == status
+        assert token_checks.check(run.database, PresentedToken(status.token.id), case.at) == status
 
 
 def test_each_error_has_one_check_and_one_case() -> None:
     assert [check.error for check in CHECKS] == list(TokenError)
-    assert {error for _, _, error, _, _ in CASES.values()} == {None, *TokenError}
+    assert {case.error for case in CASES.values()} == {None, *TokenError}
     assert all(check.message and check.reason for check in CHECKS)
 
 

@@ -121,8 +121,9 @@ STATEMENTS = [
     f"VALUES (9, 2, 'login', x'{sha256(b'spare').hexdigest()}', '', '{T}')",
     "DELETE FROM tokens WHERE id = 9",
     # REPLACE deletes rows without telling their triggers.
-    "REPLACE INTO tokens SELECT id, 3 - principal_id, kind, hash, prefix, description, created, expires, revoked, "
-    "last_used, postponed FROM tokens WHERE id IN (1, 2) AND principal_id IN (1, 2)",
+    "REPLACE INTO tokens (id, principal_id, kind, hash, prefix, created) "
+    "SELECT id, 3 - principal_id, kind, hash, prefix, created FROM tokens "
+    "WHERE id IN (1, 2) AND principal_id IN (1, 2)",
     f"REPLACE INTO tokens (id, principal_id, kind, hash, prefix, created) "
     f"VALUES (11, 4, 'api', x'{sha256(b'bea').hexdigest()}', '', '{T}')",
     f"REPLACE INTO grants (id, principal_id, dataset_id, permission, source, granted_by, created) "
