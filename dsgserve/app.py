@@ -189,8 +189,11 @@ def _pass(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOr
     if declared is None:  # OPTIONS, on a route with CORS alone
         assert origin is not None  # noqa: S101
         return origin.build_preflight()
-    if declared.guard is Guard.DELIBERATE and not is_deliberate(http, gateway.config.origin):
-        return _NOT_DELIBERATE
+    may_change = declared.guard is not Guard.HARMLESS
+    if declared.guard in (Guard.DELIBERATE, Guard.LINK):
+        may_change = method != "HEAD" and is_deliberate(http, gateway.config.origin)
+        if declared.guard is Guard.DELIBERATE and not may_change:
+            return _NOT_DELIBERATE
     if origin and (refusal := origin.find_refusal()):
         return refusal
     if not declared.body:
@@ -204,6 +207,7 @@ def _pass(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOr
         numbers=target.arguments,
         origin=origin.valid if origin else None,
         target=read_target(gateway.config, http, declared.targets),
+        may_change=may_change,
         carries=declared.carries,
     )
     caller = declared.admits(gateway, request)

@@ -29,6 +29,7 @@ class Request(Generic[Caller]):
         numbers: the numbers in the path, by name.
         origin: the allowed origin of the page that sent the request; None for a program, and on routes without CORS.
         target: the validated address to go to afterwards; empty if the request names none.
+        may_change: whether the guard lets this request change anything.
         caller: what the admission of the route returned.
     """
 
@@ -38,6 +39,7 @@ class Request(Generic[Caller]):
     numbers: Mapping[str, int] = field(default_factory=dict)
     origin: str | None = None
     target: str = ""
+    may_change: bool = False
     carries: tuple[str, ...] = ()
 
     @property
@@ -55,6 +57,7 @@ class Guard(Enum):
     """How a request that a page of another site makes a browser send (CSRF) is kept from doing harm."""
 
     HARMLESS = "it changes nothing that belongs to anybody"
+    LINK = "it changes something only if it is deliberate, and with a proof, which the handler verifies, of our page"
     DELIBERATE = "it is a person's own navigation, comes from our own page, or has a token in a header"
     FORM = "it carries a proof, which the admission verifies, that our page showed the form to this login"
     ORIGIN = "its Origin is allowed, or it has none, as from a program"

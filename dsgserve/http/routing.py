@@ -51,7 +51,7 @@ ROUTES = (
     Route("/logout", (_LOG_OUT,)),
     Route(
         "/login",
-        (Endpoint("GET", popup.show, popup.admit, _HARMLESS, carries=("origin",)),),
+        (Endpoint("GET", popup.show, popup.admit, Guard.LINK, carries=("origin",)),),
         popup=True,
     ),
     Route("/token", (Endpoint("POST", endpoints.token, require_cookie, _ORIGIN),), cors=True),

@@ -13,7 +13,7 @@ from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins
-from dsgserve.http.requests import is_deliberate, query_value, query_values, wants_page
+from dsgserve.http.requests import query_value, query_values, wants_page
 from dsgserve.http.responses import Refusal, another_account, json_reply, page
 from dsgserve.http.route import Answer, Request
 from dsgserve.login import authentication
@@ -75,7 +75,7 @@ def show(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) 
         return _status_page(request.http, popup)
     here, login = request.here, popup.login
     pending = pending_terms.list_unpostponed(gateway, login)
-    if pending and not _skips_terms(gateway, request.http, login):
+    if pending and not _skips_terms(gateway, request, login):
         proof = form_proofs.sign_postponement(gateway, login, pending_terms.terms_ids(pending))
         skip = f"{here}&{urlencode({'terms': 'later', 'form': proof})}"
         viewer = urlsplit(popup.origin).netloc
@@ -92,15 +92,15 @@ def show(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) 
     return _message_page(popup.origin, {"token": token}, "You are signed in", text, account=login.principal.label)
 
 
-def _skips_terms(gateway: Gateway, request: BaseRequest, login: Login) -> bool:
+def _skips_terms(gateway: Gateway, request: Request[Popup | Login | TokenError | None], login: Login) -> bool:
     """Whether this request continues without the pending terms.
 
     With the proof of our page, the choice is recorded for this login. Without one it counts for this request only.
     """
-    if query_value(request, "terms") != "later":
+    if query_value(request.http, "terms") != "later":
         return False
-    proof = query_value(request, "form")
-    if not proof or request.environ["REQUEST_METHOD"] != "GET" or not is_deliberate(request, gateway.config.origin):
+    proof = query_value(request.http, "form")
+    if not proof or not request.may_change:
         return True
     try:
         return pending_terms.postpone(gateway, login, proof)

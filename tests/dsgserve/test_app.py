@@ -55,7 +55,8 @@ def body_of(route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab) -> 
 
 
 def state(lab: Lab) -> object:
-    return lab.database.table_sizes(), lab.scalar("SELECT count(*) FROM tokens WHERE revoked IS NOT NULL")
+    changed_tokens = lab.scalar("SELECT group_concat(quote(revoked) || quote(postponed)) FROM tokens")
+    return lab.database.table_sizes(), changed_tokens
 
 
 # Methods
@@ -143,6 +144,26 @@ def test_a_form_needs_the_proof_of_our_page_for_this_login_and_these_terms(
     assert client.post(path, form=valid, authorization=f"Bearer {lab.bo}").status == 401
     assert state(lab) == before
     assert client.post(path, form=valid, cookie=lab.bo).status == 303
+    assert state(lab) != before
+
+
+@of(Guard.LINK)
+def test_a_link_changes_something_only_if_it_is_deliberate_and_has_the_proof_of_our_page(
+    route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab
+) -> None:
+    page = client.get(f"{route.path}?origin={VIEWER}", cookie=lab.ada, accept=PAGE).text
+    links = re.findall(r'href="([^"]*terms=later[^"]*)"', page)
+    link = links[0].replace("&amp;", "&")
+    forged = [link[:-1], link + "x", re.sub(r"form=[^&]*", "form=", link), re.sub(r"&form=[^&]*", "", link)]
+    before = state(lab)
+    for each in forged:
+        client.get(each, cookie=lab.ada, accept=PAGE)
+    client.get(link, cookie=lab.bo, accept=PAGE)
+    client.request("HEAD", link, cookie=lab.ada)
+    for headers in CROSS_SITE:
+        client.request("GET", link, cookie=lab.ada, accept=PAGE, **headers)  # type: ignore[arg-type]
+    assert state(lab) == before
+    client.get(link, cookie=lab.ada, accept=PAGE)
     assert state(lab) != before
 
 
