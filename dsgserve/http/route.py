@@ -100,6 +100,7 @@ class Route:
         cors: pages of allowed viewers send requests and read the responses, errors included. OPTIONS is answered.
         waits: may have to wait for another server, so it gets a thread of the slow lane.
         often: programs ask all the time, so requests are logged at DEBUG only.
+        limited: nginx limits how often one client may ask (nginx/dsg.conf); tests/dsgserve/http/test_wire.py compares.
 
     Raises:
         ValueError: ``cors`` and the guards contradict each other, or a method occurs twice.
@@ -111,6 +112,7 @@ class Route:
     cors: bool = False
     waits: bool = False
     often: bool = False
+    limited: bool = False
 
     def __post_init__(self) -> None:
         if any((endpoint.guard is Guard.ORIGIN) != self.cors for endpoint in self.endpoints):

@@ -1,6 +1,7 @@
 """What comes in over a socket, in bytes: which threads take it, and what every answer carries."""
 
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -54,15 +55,7 @@ def test_the_slow_lane_takes_what_names_a_route_that_waits_and_nothing_else(wire
         assert wire.dispatcher.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, target
 
 
-RATIONED = {  # routes that nginx counts
-    "/auth/login",
-    "/login",
-    "/api/v1/authorize",
-    "/api/v1/oauth2callback",
-    "/accounts/google/login/callback/",
-    "/token",
-    "/gcs_token",
-}
+RATIONED = {route.path for route in ROUTES if route.limited}
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
@@ -92,8 +85,9 @@ def _has_lines(log: Path, number: int) -> bool:
     return len(log.read_text().splitlines()) == number
 
 
-def test_what_nginx_rations_are_routes() -> None:
-    assert {route.path for route in ROUTES} >= RATIONED
+def test_nginx_limits_the_routes_that_declare_it_and_no_others() -> None:
+    conf = (Path(__file__).parents[3] / "nginx" / "dsg.conf").read_text()
+    assert set(re.findall(r"^ +(/\S+)\s+\$binary_remote_addr;$", conf, re.MULTILINE)) == RATIONED
 
 
 def test_the_lane_is_chosen_for_each_request_of_a_connection(wire: Wire) -> None:
