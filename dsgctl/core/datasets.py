@@ -69,14 +69,14 @@ def find(database: Database, name: str) -> Dataset:
 
 
 def add(
-    change: Change, name: str, *, description: str = "", public: bool = False, kept_id: int | None = None
+    change: Change, name: str, *, description: str = "", public: bool = False, imported_id: int | None = None
 ) -> tuple[Dataset, bool]:
     """Add a dataset. If there is one of this name, description and access mode, nothing changes.
 
     The form of a name is checked for a new dataset only: those of other systems may have other names.
 
     Args:
-        kept_id: the dataset's id in another system; None for a new id.
+        imported_id: the dataset's id in another system; None for a new id.
 
     Returns:
         The dataset, and whether it is new.
@@ -95,7 +95,7 @@ def add(
         return dataset, False
     validation.slug(name, "dataset")
     row = {"name": name, "created": change.at, **values}
-    dataset = Dataset(id=change.database.run(Dataset.insert(id=kept_id, **row)), **row)
+    dataset = Dataset(id=change.database.run(Dataset.insert(id=imported_id, **row)), **row)
     change.record("dataset.add", f"dataset:{name}", after=values)
     return dataset, True
 

@@ -48,11 +48,11 @@ def find(database: Database, dataset: Dataset, name: str) -> Version:
     return version
 
 
-def add(change: Change, dataset_name: str, name: str, *, public: bool = False, kept_id: int | None = None) -> bool:
+def add(change: Change, dataset_name: str, name: str, *, public: bool = False, imported_id: int | None = None) -> bool:
     """Add a version, or change whether it is public.
 
     Args:
-        kept_id: the version's id in another system, which it keeps if no version here has it.
+        imported_id: the version's id in another system, which it keeps if no version here has it.
 
     Returns:
         Whether anything changed.
@@ -66,9 +66,9 @@ def add(change: Change, dataset_name: str, name: str, *, public: bool = False, k
     if version is not None:
         return _set_public(change, dataset, version, public)
     validation.single_line(name, "version name")
-    if kept_id is not None and change.database.first(Version.select().where(Version.id == kept_id)) is not None:
-        kept_id = None
-    change.database.run(Version.insert(id=kept_id, dataset=dataset.id, name=name, public=public))
+    if imported_id is not None and change.database.first(Version.select().where(Version.id == imported_id)) is not None:
+        imported_id = None
+    change.database.run(Version.insert(id=imported_id, dataset=dataset.id, name=name, public=public))
     change.record("dataset.version.add", _format_target(dataset, name), after={"public": public})
     return True
 

@@ -137,7 +137,7 @@ def _write_dataset(run: AnyRun, dataset: Dataset) -> None:
             dataset.name,
             description=dataset.description,
             public=dataset.public,
-            kept_id=dataset.id,
+            imported_id=dataset.id,
         )
     else:
         here = {"description": existing.description, "access": existing.access}
@@ -153,7 +153,7 @@ def _write_version(run: AnyRun, version: Version) -> None:
         here = {"public": existing[0]["public"]}
         run.compare(f"version {version.name} of {version.dataset}", here, {"public": version.public})
     else:
-        versions.add(change, version.dataset, version.name, public=version.public, kept_id=version.id)
+        versions.add(change, version.dataset, version.name, public=version.public, imported_id=version.id)
     run.count("versions", not existing)
 
 

@@ -152,7 +152,7 @@ def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
         ("nonsense", 2, "No such command 'nonsense'"),
         (f"access check {ADA} fish2 admin", 5, ""),
         ("--debug user list", 2, "cannot begin a line"),
-        ("grant revoke fish2 view --user bo@example.org --scope lab-1", 5, "not for somebody of the group"),
+        ("grant revoke fish2 view --user bo@example.org --scope lab-1", 5, "not for a member of the group"),
     ],
 )
 def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(

@@ -55,7 +55,7 @@ def test_a_bad_name_is_refused(run: Run, name: str) -> None:
 def test_a_name_of_another_system_may_be_any_line(run: Run, name: str) -> None:
     with refused(Invalid, "is not a name for a dataset"):
         run(datasets.add, name)
-    assert run(datasets.add, validation.foreign(name, "dataset name"), kept_id=7)[0].id == 7
+    assert run(datasets.add, validation.foreign(name, "dataset name"), imported_id=7)[0].id == 7
     assert datasets.find(run.database, name).name == name
     assert not run(datasets.add, name)[1], "one that is there may be named by anybody"
 

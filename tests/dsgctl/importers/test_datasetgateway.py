@@ -460,7 +460,7 @@ def _user(id: int, email: str, **foreign: Any) -> Callable[[Run], Any]:
 
 
 def _dataset(id: int, name: str) -> Callable[[Run], Any]:
-    return lambda run: run(datasets.add, name, kept_id=id)
+    return lambda run: run(datasets.add, name, imported_id=id)
 
 
 CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
@@ -798,7 +798,7 @@ class TestSmallThings:
     def test_versions_keep_their_ids_where_they_are_free(self, run: Run, here: Database) -> None:
         expected = there("SELECT id, version FROM dataset_version ORDER BY id")
         assert list(here.tuples(m.Version.select(m.Version.id, m.Version.name).order_by(m.Version.id))) == expected
-        run(datasets.add, "ours", kept_id=900)
+        run(datasets.add, "ours", imported_id=900)
         run(versions.add, "ours", "v9")  # it has the id 1
         run(datasetgateway.Importer().run, ORIGINAL)
         assert [row["name"] for row in versions.list_versions(run.database, "fish1")] == ["v1"]

@@ -258,11 +258,11 @@ CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
         ("user.csv line 4", "id 3 there", "700"),
     ),
     "the dataset has another id": (
-        lambda run: run(datasets.add, "kelp", kept_id=77),
+        lambda run: run(datasets.add, "kelp", imported_id=77),
         ("dataset.csv line 2", "kelp has id 1 there", "77"),
     ),
     "the dataset's id is another's": (
-        lambda run: run(datasets.add, "mouse", kept_id=1),
+        lambda run: run(datasets.add, "mouse", imported_id=1),
         ("dataset.csv line 2", "kelp", "mouse"),
     ),
     "the terms are others": (
@@ -270,7 +270,10 @@ CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
         ("tos.csv line 2", "'flywire'", "'House rules'"),
     ),
     "a table is of another dataset": (
-        lambda run: [run(datasets.add, "ours", kept_id=99), run(services.add_table, "datastack", "data_1_v2", "ours")],
+        lambda run: [
+            run(datasets.add, "ours", imported_id=99),
+            run(services.add_table, "datastack", "data_1_v2", "ours"),
+        ],
         ("service_table.csv line 6", "data_1_v2"),
     ),
 }
