@@ -40,11 +40,11 @@ def require_unclaimed(database: Database, email: str, *, by_other_than: Principa
 
 def record_provider_email(change: Change, user: Principal, email: str) -> bool:
     """Record the address that the provider reports at a sign-in. Returns whether it is another one than before."""
-    seen = email if validation.email_key(email) != validation.email_key(user.email) else None
-    if seen == user.seen_email:
+    provider_email = email if validation.email_key(email) != validation.email_key(user.email) else None
+    if provider_email == user.seen_email:
         return False
-    change.database.run(Principal.update(seen_email=seen).where(Principal.id == user.id))
-    change.record("user.seen", f"user:{user.email}", {"seen_email": user.seen_email}, {"seen_email": seen})
+    change.database.run(Principal.update(seen_email=provider_email).where(Principal.id == user.id))
+    change.record("user.seen", f"user:{user.email}", {"seen_email": user.seen_email}, {"seen_email": provider_email})
     return True
 
 

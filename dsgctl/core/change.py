@@ -3,13 +3,15 @@
 `transaction.begin_change` opens one. Whether a delegate may make it is decided by an `Authorizer` (delegation.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypedDict
+from typing import Protocol, TypedDict, TypeVar
 
 from dsgctl.core import audit
 from dsgctl.core.audit import Record, State
 from dsgctl.store import Database
+
+Value = TypeVar("Value")
 
 _BATCH = 1000  # audit records held in memory before they are written
 
@@ -135,7 +137,7 @@ class Change:
         self._pending.clear()
 
 
-def difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def difference(old: Mapping[str, Value], new: Mapping[str, Value]) -> tuple[dict[str, Value | None], dict[str, Value]]:
     """The entries of ``new`` that differ from ``old``: as they are in ``old``, and as they are in ``new``."""
     keys = [key for key in new if old.get(key) != new[key]]
     return {key: old.get(key) for key in keys}, {key: new[key] for key in keys}

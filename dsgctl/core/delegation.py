@@ -128,11 +128,11 @@ class Delegate:
             return False
         if self.manages_gateway or self.is_self(grant["user"] or "") or grant["group"] in self.snapshot.groups:
             return True
-        held = self._held_grants(dataset)
-        if any(own.permission in levels.GIVES_ANYTHING and own.version in (None, version) for own in held):
+        held_grants = self._held_grants(dataset)
+        if any(own.permission in levels.GIVES_ANYTHING and own.version in (None, version) for own in held_grants):
             return True
         return self.leads(grant["scope"] or "") and any(
-            may_pass_on(own.permission, own.version, permission, version, read_only=False) for own in held
+            may_pass_on(own.permission, own.version, permission, version, read_only=False) for own in held_grants
         )
 
     def require_grant(

@@ -126,11 +126,11 @@ class Support:
         self._members |= _read_memberships(database, _IS_DELEGATED, scoped)
         groups = {membership.group for membership in self._members.values() if membership.principal in givers}
         gives = m.Grant.permission.in_(levels.GIVES_SOMETHING)
-        held = _read_grants(database, gives & m.Grant.principal.in_(givers))
-        held |= _read_grants(database, gives & m.Grant.group.in_(groups))
+        held_grants = _read_grants(database, gives & m.Grant.principal.in_(givers))
+        held_grants |= _read_grants(database, gives & m.Grant.group.in_(groups))
         self._direct: dict[int, list[_Grant]] = defaultdict(list)
         self._through_group: dict[int, list[_Grant]] = defaultdict(list)
-        for grant in held.values():
+        for grant in held_grants.values():
             (self._direct[grant.principal] if grant.principal else self._through_group[grant.group or 0]).append(grant)
         self._groups: dict[int, list[int]] = defaultdict(list)
         for person, group in self._members:
@@ -217,15 +217,15 @@ class Support:
         permissions: tuple[str, ...] = levels.GIVES_SOMETHING,
     ) -> datetime:
         """Until when a person may pass on a grant, by those of their own grants that have these permissions."""
-        held = [*self._direct[holder]]
+        held_grants = [*self._direct[holder]]
         for group in self._groups[holder]:
             if self._is_member(holder, group, supported):
-                held += self._through_group[group]
+                held_grants += self._through_group[group]
         read_only = holder in self._read_only
         return max(
             (
                 ends.get(own.id, own.end)
-                for own in held
+                for own in held_grants
                 if own.dataset == grant.dataset
                 and own.permission in permissions
                 and may_pass_on(own.permission, own.version, grant.permission, grant.version, read_only=read_only)
