@@ -85,8 +85,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", [what for what in BAD if "nested" in what or "brackets" in what])
-def test_a_file_that_is_nested_too_deep_costs_little(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [fault for fault in BAD if "nested" in fault or "brackets" in fault])
+def test_a_file_that_is_nested_too_deep_costs_little(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML goes through all open brackets at each token: 20,000 of them took more than a minute."""
     steps = 0
     fetch = yaml.SafeLoader.fetch_more_tokens
@@ -98,7 +98,7 @@ def test_a_file_that_is_nested_too_deep_costs_little(what: str, monkeypatch: pyt
 
     monkeypatch.setattr(yaml.SafeLoader, "fetch_more_tokens", counting)
     with pytest.raises(BadFile):
-        parse_policy(Path("policy.yaml"), BAD[what][0].encode(), Path())
+        parse_policy(Path("policy.yaml"), BAD[fault][0].encode(), Path())
     assert 0 < steps < 1_000_000  # a key may be 1,024 characters long: so far the scanner looks ahead
 
 
@@ -119,9 +119,9 @@ def test_a_long_text_is_read_or_refused_in_one_line(filled: World, text: str) ->
     assert result.code in (1, 2) and "fault of dsgctl" not in result.err and len(result.err) < 1000
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_a_file_that_is_wrong_is_refused_whole_with_the_line(filled: World, what: str) -> None:
-    text, parts = BAD[what]
+@pytest.mark.parametrize("fault", BAD)
+def test_a_file_that_is_wrong_is_refused_whole_with_the_line(filled: World, fault: str) -> None:
+    text, parts = BAD[fault]
     (filled.directory / "policy.yaml").write_text(text)
     before = dump(filled.database)
     for command in ("apply", "diff"):

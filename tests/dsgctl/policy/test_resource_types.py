@@ -26,10 +26,10 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
-def test_what_is_written_otherwise_is_changed(filled: World, policy: Path, what: str) -> None:
+@pytest.mark.parametrize("difference", CHANGES)
+def test_what_is_written_otherwise_is_changed(filled: World, policy: Path, difference: str) -> None:
     filled.quick("apply", "policy.yaml").ok()
-    old, new, lines = CHANGES[what]
+    old, new, lines = CHANGES[difference]
     policy.write_text(FILE.replace(old, new))
     plan = read_plan(filled)
     for line in lines:

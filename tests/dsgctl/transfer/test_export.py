@@ -27,18 +27,18 @@ def run(database: Database) -> Run:
     return Run(database)
 
 
-def written(database: Database, **settings: Any) -> bytes:
+def write_document(database: Database, **settings: Any) -> bytes:
     return b"".join(export.build_document(database, AT, **settings))
 
 
-def parsed(database: Database, **settings: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(written(database, **settings))
-    return found
+def read_document(database: Database, **settings: Any) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(write_document(database, **settings))
+    return document
 
 
 def test_an_empty_database_has_a_document_too(database: Database) -> None:
-    found = parsed(database)
-    assert list(found) == [
+    document = read_document(database)
+    assert list(document) == [
         "format",
         "version",
         "schema",
@@ -48,9 +48,9 @@ def test_an_empty_database_has_a_document_too(database: Database) -> None:
         *transfer_schema.TABLES,
         "end",
     ]
-    assert (found["format"], found["version"], found["schema"]) == ("dsgctl export", 1, LATEST)
-    assert found["exported"] == utc_text(AT)
-    assert found["end"]["rows"] == 0
+    assert (document["format"], document["version"], document["schema"]) == ("dsgctl export", 1, LATEST)
+    assert document["exported"] == utc_text(AT)
+    assert document["end"]["rows"] == 0
 
 
 def test_every_table_of_facts_is_in_it(database: Database) -> None:
@@ -65,17 +65,17 @@ def test_every_column_is_in_it(database: Database) -> None:
 
 def test_no_secret_is_in_it_unless_asked_for(run: Run) -> None:
     run(users.add, "ada@example.org")
-    _, secret = run(lambda opened: tokens.mint(opened, users.find(opened.database, "ada@example.org")))
+    _, secret = run(lambda change: tokens.mint(change, users.find(change.database, "ada@example.org")))
     document, _ = run(terms.add, "Terms", "Be kind.")
-    plain = written(run.database)
+    plain = write_document(run.database)
     for kept_back in (secret, token_format.digest(secret).hex(), document.invite_token):
         assert kept_back.encode() not in plain
     assert [row["prefix"] for row in json.loads(plain)["tokens"]] == [secret[:8]]
-    hashes = written(run.database, token_hashes=True)
+    hashes = write_document(run.database, token_hashes=True)
     assert token_format.digest(secret).hex().encode() in hashes
     assert document.invite_token.encode() not in hashes
-    assert document.invite_token.encode() in written(run.database, invitations=True)
-    assert secret.encode() not in written(run.database, token_hashes=True, invitations=True)
+    assert document.invite_token.encode() in write_document(run.database, invitations=True)
+    assert secret.encode() not in write_document(run.database, token_hashes=True, invitations=True)
 
 
 def test_ended_tokens_are_in_it(run: Run) -> None:
@@ -84,16 +84,16 @@ def test_ended_tokens_are_in_it(run: Run) -> None:
     revoked, _ = run(tokens.mint, ada)
     run(tokens.mint, ada, expires=AT + DAY)
     run(tokens.revoke, revoked.id)
-    found = parsed(run.database, token_hashes=True)["tokens"]
-    assert [(row["revoked"], row["expires"]) for row in found] == [(utc_text(AT), None), (None, utc_text(AT + DAY))]
+    document = read_document(run.database, token_hashes=True)["tokens"]
+    assert [(row["revoked"], row["expires"]) for row in document] == [(utc_text(AT), None), (None, utc_text(AT + DAY))]
 
 
 def test_the_audit_log_can_be_left_out(run: Run) -> None:
     run(users.add, "ada@example.org")
-    assert [row["action"] for row in parsed(run.database)["audit"]] == ["user.add"]
-    found = parsed(run.database, audit_log=False)
-    assert "audit" not in found
-    assert "audit" not in found["next_ids"]
+    assert [row["action"] for row in read_document(run.database)["audit"]] == ["user.add"]
+    document = read_document(run.database, audit_log=False)
+    assert "audit" not in document
+    assert "audit" not in document["next_ids"]
 
 
 def test_the_same_facts_give_the_same_lines_but_for_the_moment(run: Run) -> None:
@@ -106,7 +106,7 @@ def test_the_same_facts_give_the_same_lines_but_for_the_moment(run: Run) -> None
 
 def test_rows_stand_one_a_line(run: Run) -> None:
     run(users.add, "ada@example.org", name="李 \u2063 Ada", notes="two\nlines")
-    lines = written(run.database).decode().split("\n")
+    lines = write_document(run.database).decode().split("\n")
     at = lines.index('"principals": [')
     assert json.loads(lines[at + 1])["notes"] == "two\nlines"
     assert "李" in lines[at + 1]
@@ -118,13 +118,13 @@ def test_it_is_of_one_moment_although_others_write(run: Run, path: Path) -> None
     lines = export.build_document(run.database, AT)
     begun = [next(lines) for _ in range(3)]
     other = open_current(path)
-    with begin_change(other, "os:test") as opened:
-        users.add(opened, "late@example.org")
+    with begin_change(other, "os:test") as change:
+        users.add(change, "late@example.org")
     other.close()
-    found = json.loads(b"".join([*begun, *lines]))
-    assert [row["email"] for row in found["principals"]] == ["ada@example.org"]
-    assert len(found["audit"]) == 1
-    assert found["next_ids"]["principals"] == 2
+    document = json.loads(b"".join([*begun, *lines]))
+    assert [row["email"] for row in document["principals"]] == ["ada@example.org"]
+    assert len(document["audit"]) == 1
+    assert document["next_ids"]["principals"] == 2
 
 
 def test_text_that_is_not_utf_8_is_told_with_its_row(run: Run, path: Path) -> None:
@@ -134,11 +134,11 @@ def test_text_that_is_not_utf_8_is_told_with_its_row(run: Run, path: Path) -> No
     connection.execute("UPDATE principals SET pi = CAST(x'ff' AS TEXT)")
     connection.close()
     with refused(DsgError, "principals: the row after None", "not UTF-8"):
-        written(run.database)
+        write_document(run.database)
 
 
 def test_progress_ends_with_all_rows(run: Run) -> None:
     run(users.add, "ada@example.org")
     seen: list[tuple[int, int]] = []
-    found = parsed(run.database, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (found["end"]["rows"], found["end"]["rows"])
+    document = read_document(run.database, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (document["end"]["rows"], document["end"]["rows"])

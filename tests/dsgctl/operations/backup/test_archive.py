@@ -94,9 +94,9 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("what", KINDS)
-def test_only_plain_files_are_taken(run: Run, home: Path, what: str) -> None:
-    bundle = make_tar(home, make_manifest(), make_entry("db.sqlite3", **KINDS[what]))
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_plain_files_are_taken(run: Run, home: Path, kind: str) -> None:
+    bundle = make_tar(home, make_manifest(), make_entry("db.sqlite3", **KINDS[kind]))
     result = run("db", "restore", str(bundle))
     assert result.code == 1 and "no backup of this program" in result.err
 
@@ -146,7 +146,7 @@ def test_a_bomb_unpacks_to_no_more_than_its_size_allows(
     assert result.code == 1 and result.err.count("\n") == 1
     assert ("unpacks to more than 200 times" in result.err) == (where != "in a header")
     assert sum(written) <= bundle.stat().st_size * 200
-    assert not [one for one in home.iterdir() if one.name.startswith("dsg-backup")]
+    assert not [path for path in home.iterdir() if path.name.startswith("dsg-backup")]
 
 
 def test_a_bundle_for_which_there_is_no_room_is_not_called_damaged(

@@ -16,7 +16,7 @@ NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("ages", "tiers", "kept"),
+    ("ages", "tiers", "retained"),
     [
         ([], (1, 1, 1), []),
         (["0m", "10m", "20m"], (1, 0, 0), ["0m"]),  # the newest of an hour
@@ -30,8 +30,8 @@ NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
         (["0m", "1d"], (0, 0, 0), []),
     ],
 )
-def test_what_the_tiers_keep(ages: list[str], tiers: tuple[int, int, int], kept: list[str]) -> None:
-    assert Tiers(*tiers).select([moment_before(age) for age in ages]) == {moment_before(age) for age in kept}
+def test_what_the_tiers_keep(ages: list[str], tiers: tuple[int, int, int], retained: list[str]) -> None:
+    assert Tiers(*tiers).select([moment_before(age) for age in ages]) == {moment_before(age) for age in retained}
 
 
 def moment_before(age: str) -> datetime:

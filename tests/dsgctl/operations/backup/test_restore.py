@@ -130,9 +130,9 @@ def test_a_backup_of_an_earlier_release_is_brought_up_afterwards(
         "run 'dsgctl db migrate' next"
         in run("db", "restore", str(find_bundles(home)[0]), "--identity", str(keys), "--apply", "-y").ok().out
     )
-    said = run("db", "migrate").ok().out
+    output = run("db", "migrate").ok().out
     (former,) = path.parent.glob("dsg.sqlite3.schema-1-*Z")
-    assert f"to go back, stop the servers and: mv {former} {path}" in said
+    assert f"to go back, stop the servers and: mv {former} {path}" in output
     assert with_apsw(former, "SELECT max(number) FROM migrations") == [(1,)]
     assert former.stat().st_mode & 0o777 == 0o600
     run("user", "list").ok()

@@ -42,11 +42,11 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("what", PLANTED)
-def test_a_schema_that_is_not_ours_passes_nowhere(run: Run, home: Path, path: Path, what: str) -> None:
+@pytest.mark.parametrize("change", PLANTED)
+def test_a_schema_that_is_not_ours_passes_nowhere(run: Run, home: Path, path: Path, change: str) -> None:
     planted = home / "planted.sqlite3"
     planted.write_bytes(path.read_bytes())
-    with_apsw(planted, *PLANTED[what])
+    with_apsw(planted, *PLANTED[change])
     content = planted.read_bytes()
     sizes = dict.fromkeys(read_table_sizes(path), 0)
     bundle = make_tar(
@@ -57,7 +57,7 @@ def test_a_schema_that_is_not_ours_passes_nowhere(run: Run, home: Path, path: Pa
     result = run("db", "restore", str(bundle), "--apply", "-y")
     assert result.code == 1 and "is damaged" in result.err and result.err.count("\n") == 1
     before = path.read_bytes()
-    with_apsw(path, *PLANTED[what])
+    with_apsw(path, *PLANTED[change])
     result = run("db", "check")
     assert result.code == 1 and result.err.count("\n") == 1 and "fault" not in result.err
     assert run("db", "backup").code == 1

@@ -110,10 +110,10 @@ def test_a_planted_fault_is_reported(fault: Fault, here: Installation, examine: 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may mount")
 @pytest.mark.parametrize(
-    ("size", "state", "said"), [("32m", "failed", "the disk is full"), ("100m", "warning", "free at")]
+    ("size", "state", "part"), [("32m", "failed", "the disk is full"), ("100m", "warning", "free at")]
 )
 def test_a_disk_without_room(
-    here: Installation, examine: Examine, tmp_path: Path, size: str, state: str, said: str
+    here: Installation, examine: Examine, tmp_path: Path, size: str, state: str, part: str
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -122,11 +122,11 @@ def test_a_disk_without_room(
     try:
         here.write(DSG_BACKUP_STAGING_DIR=str(disk))
         _, rows = examine(host=replace(here.host, room=2**30))
-        find_row(rows, "staging", state, said, f"at {disk}, for making backups (DSG_BACKUP_STAGING_DIR)")
+        find_row(rows, "staging", state, part, f"at {disk}, for making backups (DSG_BACKUP_STAGING_DIR)")
         shutil.copytree(here.lib, disk / "lib")
         here.write(DATABASE_PATH=str(disk / "lib" / "dsg.sqlite3"))
         result = run_doctor(here, host=replace(here.host, room=2**30), database=disk / "lib" / "dsg.sqlite3")
-        find_row(json.loads(result.out), "disk", state, said, "for the database")
+        find_row(json.loads(result.out), "disk", state, part, "for the database")
     finally:
         subprocess.run(["umount", disk], check=True)
 

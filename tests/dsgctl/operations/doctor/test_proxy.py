@@ -198,7 +198,7 @@ def front(
 
 
 @pytest.mark.parametrize(
-    ("alter", "check", "state", "parts"), [one[1:] for one in FRONTS], ids=[one[0] for one in FRONTS]
+    ("alter", "check", "state", "parts"), [row[1:] for row in FRONTS], ids=[row[0] for row in FRONTS]
 )
 def test_what_stands_in_front_is_asked_and_looked_at(
     here: Installation,

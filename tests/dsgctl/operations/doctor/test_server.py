@@ -48,7 +48,7 @@ def test_without_a_socket_the_port_is_asked(here: Installation, examine: Examine
     find_row(
         examine(host=host)[1], "server", "failed", "connection refused, no server runs there", "start it: dsgserve"
     )
-    for answer, said in (
+    for answer, part in (
         (b"SSH-2.0-x\r\n", "something else than dsgserve answers on"),
         (None, "said nothing for 5 s"),
         (b"HTTP/1.1 200 OK\r\n\r\n{}", "something else"),
@@ -56,7 +56,7 @@ def test_without_a_socket_the_port_is_asked(here: Installation, examine: Examine
     ):
         with listening_server(answer) as port:
             here.write(DSG_PORT=str(port))
-            find_row(examine(host=host)[1], "server", "failed", said, f"127.0.0.1:{port}")
+            find_row(examine(host=host)[1], "server", "failed", part, f"127.0.0.1:{port}")
 
 
 def test_several_processes_are_each_found_and_asked(
@@ -72,7 +72,8 @@ def test_several_processes_are_each_found_and_asked(
             stack.enter_context(running_server(sockets / f"dsgserve@{number}.sock", here.database, here.site.origin))
             (wants / f"dsgserve@{number}.socket").symlink_to(here.units / "dsgserve.socket")
         wait_until(
-            lambda: len(process_registry.list_running(here.database, now=time.time())) == 2, what="what they tell"
+            lambda: len(process_registry.list_running(here.database, now=time.time())) == 2,
+            what="both processes are registered",
         )
         _, rows = examine(host=host)
         for number in (1, 2):
@@ -91,7 +92,10 @@ def test_a_server_on_another_port_is_found_by_what_it_tells(
 ) -> None:
 
     with run_server(here.database, tmp_path) as server:
-        wait_until(lambda: bool(process_registry.list_running(here.database, now=time.time())), what="what it tells")
+        wait_until(
+            lambda: bool(process_registry.list_running(here.database, now=time.time())),
+            what="the process is registered",
+        )
         _, rows = examine(host=replace(here.host, sockets=tmp_path))
         find_row(rows, "server", "ok", f"answers on {server.origin.removeprefix('http://')}")
 

@@ -7,7 +7,7 @@ from dsgctl.settings import load
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "part"),
     [
         (r"https://viewer\.example\.org", None),
         (r"https://(viewer|atlas)\.example\.org", None),
@@ -46,22 +46,24 @@ from dsgctl.settings import load
         (r"https://spelunker\.cave-explorer\.com", "a slip of spelunker.cave-explorer.org?"),
     ],
 )
-def test_a_pattern_of_viewers_is_tried(pattern: str, said: str | None) -> None:
+def test_a_pattern_of_viewers_is_tried(pattern: str, part: str | None) -> None:
 
     (check,) = check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern}))
-    if said is None:
+    if part is None:
         assert check.status == "ok" and "of the well-known viewers it admits" in check.finding
     else:
-        assert check.status == "failed" and said in check.finding and check.advice
+        assert check.status == "failed" and part in check.finding and check.advice
 
 
 def test_which_viewers_are_admitted_is_said() -> None:
 
-    def said(pattern: str, **more: str) -> str:
+    def describe(pattern: str, **more: str) -> str:
         return " ".join(check.finding for check in check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern, **more})))
 
     both_known = r"https://(spelunker\.cave-explorer\.org|neuroglancer-demo\.appspot\.com)"
-    assert "admits https://neuroglancer-demo.appspot.com, https://spelunker.cave-explorer.org" in said(both_known)
-    assert "it admits none" in said(r"https://viewer\.example\.org")
-    assert "DSG_VIEWER_URL leads to https://v.org, which" in said(r"https://b\.org", DSG_VIEWER_URL="https://v.org/x")
-    assert "a slip of viewer.lab.org?" in said(r"https://viewr\.lab\.org", DSG_VIEWER_URL="https://viewer.lab.org/")
+    assert "admits https://neuroglancer-demo.appspot.com, https://spelunker.cave-explorer.org" in describe(both_known)
+    assert "it admits none" in describe(r"https://viewer\.example\.org")
+    assert "DSG_VIEWER_URL leads to https://v.org, which" in describe(
+        r"https://b\.org", DSG_VIEWER_URL="https://v.org/x"
+    )
+    assert "a slip of viewer.lab.org?" in describe(r"https://viewr\.lab\.org", DSG_VIEWER_URL="https://viewer.lab.org/")

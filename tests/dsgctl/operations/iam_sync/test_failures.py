@@ -15,7 +15,7 @@ from tests.e2e.google import Google
 from tests.e2e.google_iam import HANG_UP, LIMIT, BucketPolicies, error
 from tests.patience import PATIENCE
 
-# Google's answers -> what is said, and what to do; whether the intention stays, because it may have been done.
+# Google's answers -> what is message, and what to do; whether the intention stays, because it may have been done.
 REFUSALS: dict[str, tuple[str, tuple[int, Any], str, bool]] = {
     "read 403": ("GET", error(403, "no getIamPolicy"), "403: no getIamPolicy|buckets.setIamPolicy", False),
     "read 404": ("GET", error(404, "no such bucket"), "answers 404: no such bucket|there is no bucket", False),
@@ -63,9 +63,9 @@ REFUSALS: dict[str, tuple[str, tuple[int, Any], str, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("method", "answer", "said", "stays"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize(("method", "answer", "message", "stays"), REFUSALS.values(), ids=REFUSALS)
 def test_what_google_refuses_is_told_the_others_are_done_and_the_next_run_mends_it(
-    do: Do, policies: BucketPolicies, method: str, answer: tuple[int, Any], said: str, stays: bool
+    do: Do, policies: BucketPolicies, method: str, answer: tuple[int, Any], message: str, stays: bool
 ) -> None:
     policies.put("other-data", [])
     policies.put("third-data", [])
@@ -75,17 +75,17 @@ def test_what_google_refuses_is_told_the_others_are_done_and_the_next_run_mends_
     policies.instead[f"{method} other-data"] = [answer]
     result = do("iam sync -o json", code=1)
     row = outcome(result, "other-data")
-    what, _, hint = said.partition("|")
-    assert row["outcome"] == "failed" and what in row["problem"] and hint in row["do"], row
+    problem, _, hint = message.partition("|")
+    assert row["outcome"] == "failed" and problem in row["problem"] and hint in row["do"], row
     assert len(result.err.splitlines()) == 1
     assert json.loads(result.err)["error"] == "1 of 3 buckets failed: other-data"
     for bucket in ("lab-data", "third-data"):
         assert outcome(result, bucket)["outcome"] == "changed"
         assert set(BOTH) <= set(policies.members(bucket))
     assert policies.count("GET other-data") <= dsgctl.operations.iam_sync.TRIES + 1
-    shown = json.loads(do("iam show -o json").out)
+    rows = json.loads(do("iam show -o json").out)
     expected = dict.fromkeys(BOTH, "intended") if stays else {}
-    assert {one["member"]: one["state"] for one in shown if one["bucket"] == "other-data"} == expected
+    assert {row["member"]: row["state"] for row in rows if row["bucket"] == "other-data"} == expected
 
     table = do("iam sync", code=1)
     assert f"other-data: failed: {row['problem']}" in table.out
@@ -168,7 +168,7 @@ def test_whatever_happens_in_between_the_next_run_mends_it(
     """Facts that change, others who edit, and answers that are lost or refused, in any order."""
     chance = random.Random(seed)
     people = [f"{name}@example.org" for name in ("ada", "bo", "cy", "guest")]
-    everybody = [f"user:{one}" for one in people]
+    everybody = [f"user:{email}" for email in people]
     do("grant add fish2 view --user cy@example.org")
     theirs = set(FIXED)  # without a condition
 
@@ -181,7 +181,9 @@ def test_whatever_happens_in_between_the_next_run_mends_it(
         elif member not in in_doubt():
             there.add(member)
             theirs.add(member)
-        others = [one for one in policies.bindings[bucket] if one["role"] != VIEWER or "condition" in one]
+        others = [
+            binding for binding in policies.bindings[bucket] if binding["role"] != VIEWER or "condition" in binding
+        ]
         policies.put(bucket, [*others, {"role": VIEWER, "members": sorted(there)}])
 
     def in_doubt() -> set[str]:
@@ -244,7 +246,7 @@ def test_a_policy_stays_within_googles_limit_and_who_must_go_goes(do: Do, polici
     bindings = policies.bindings["lab-data"]
     policies.put("lab-data", [*bindings[:-1], bindings[-1] | {"members": bindings[-1]["members"][:-2]}])
     do("iam sync")
-    assert sum(len(one["members"]) for one in policies.bindings["lab-data"]) == LIMIT
+    assert sum(len(binding["members"]) for binding in policies.bindings["lab-data"]) == LIMIT
 
 
 def test_who_has_no_google_account_keeps_out_nobody_else(do: Do, policies: BucketPolicies) -> None:

@@ -138,7 +138,7 @@ def test_another_editor_in_between_loses_nothing(do: Do, policies: BucketPolicie
     do("iam sync")
     assert [status for call, status in policies.calls if call == "PUT lab-data"] == [412, 412, 412, 200]
     assert policies.count("GET lab-data") == 4
-    assert {f"roles/r{number}" for number in range(3)} < {one["role"] for one in policies.bindings["lab-data"]}
+    assert {f"roles/r{number}" for number in range(3)} < {binding["role"] for binding in policies.bindings["lab-data"]}
     assert policies.members("lab-data") == sorted(FIXED + BOTH)
 
 
@@ -223,8 +223,8 @@ def test_who_reads_more_than_they_may_view_is_said_when_a_bucket_is_chosen(do: D
     do("dataset add fly")
     do("dataset location add fly gs://lab-data/fly")
     do("bucket set lab-data --no-iam")
-    said = do("bucket set lab-data --iam").err
-    assert said == "whoever may view one of fish2, fly will read all of gs://lab-data\n"
+    output = do("bucket set lab-data --iam").err
+    assert output == "whoever may view one of fish2, fly will read all of gs://lab-data\n"
 
 
 def test_every_change_of_the_ledger_is_in_the_log(do: Do, policies: BucketPolicies) -> None:
@@ -234,7 +234,7 @@ def test_every_change_of_the_ledger_is_in_the_log(do: Do, policies: BucketPolici
     records = json.loads(do("audit list --target bucket:lab-data -o json").out)
     assert [f"{row['action']} {row['target'].partition(' ')[2]}".strip() for row in reversed(records)] == [
         "bucket.set",
-        *(f"iam.add {one}" for one in BOTH),
+        *(f"iam.add {member}" for member in BOTH),
         "iam.remove user:bo@example.org",
     ]
     do("audit verify")
