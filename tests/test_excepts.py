@@ -129,7 +129,7 @@ PLACES = {
     "dsgctl.store.sqlite.shell._unique_names": "db shell 'SELECT 1'",
     "dsgctl.store.process_registry._read": "status",
     "dsgctl.json_text._decode": "import clio clio.json",
-    "dsgctl.importers.engine.json_file.JsonFile._parsed": "import neuprint authorized.json --dataset fish2",
+    "dsgctl.importers.engine.json_file.JsonFile._parse": "import neuprint authorized.json --dataset fish2",
     "dsgctl.transfer.transfer_schema.moment": "import export dsg.json",
     "dsgctl.policy.reader._PolicyReader.read_root": "diff policy.yaml",
     "dsgctl.policy.yaml_nodes._Loader.compose_node": "diff policy.yaml",

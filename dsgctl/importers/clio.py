@@ -1,7 +1,7 @@
-"""The export of clio-store: its users with their roles, and its datasets, which are made if they are not here.
+"""The export of clio-store: users with their roles, and datasets, which are created if they do not exist.
 
-Everybody joins the group ``user``, which may view what is public there. A dataset on which somebody has a role and
-that the export does not list is made too, closed, as the original's own import does.
+Everybody joins the group ``user``, which may view the public datasets. A dataset on which a user has a role but that
+the export does not list is created too, closed, as the original's own import does.
 """
 
 from collections.abc import Generator, Iterator
@@ -28,7 +28,7 @@ _GLOBAL = {"clio_general": "view", "clio_write": "edit"}  # on all datasets
 _ROLES = {"clio_read": "view", "clio_general": "view", "clio_write": "edit", "dataset_admin": "admin"}
 _KEYS = {"users", "datasets"}
 _OF_USER = {"name", "global_roles", "datasets", "groups", "disabled"}
-_LEFT_OUT = {"email", "org", "picture", "created", "updated"}  # decide nothing
+_LEFT_OUT = {"email", "org", "picture", "created", "updated"}  # without meaning here
 
 
 class _Export(JsonFile):
@@ -163,7 +163,7 @@ def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]
 
 
 class _Entry:
-    """An object of the export; a field that is null is as good as none.
+    """An object of the export. A field that is null counts as missing.
 
     Attributes:
         name: for messages.
@@ -171,21 +171,24 @@ class _Entry:
 
     def __init__(self, name: str, value: Any) -> None:
         if not isinstance(value, dict):
-            raise Damaged(f"{name} is {'null' if value is None else 'no object'}")
+            raise Damaged(f"{name} is {'null' if value is None else 'not an object'}")
         self.name = name
         self.values: dict[str, Any] = value
 
     def get(self, key: str, kind: type, default: Any, problem: str = "") -> Any:
-        """The value of a key, which is of this type.
+        """The value of a key, or a default.
 
         Args:
-            problem: what is wrong with one that is not.
+            problem: the message for a value of another type.
+
+        Raises:
+            Damaged: the value is of another type.
         """
         value = self.values.get(key)
         if value is None:
             return default
         if not isinstance(value, kind):
-            raise Damaged(f"{self.name}: {problem or f'{quoted(key)} is not as it should be'}")
+            raise Damaged(f"{self.name}: {problem or f'{quoted(key)} is of another type'}")
         return value
 
     def texts(self, key: str) -> list[str]:
@@ -196,7 +199,7 @@ class _Entry:
 
 
 class _User:
-    """An entry of ``users``, checked.
+    """A checked entry of ``users``.
 
     Attributes:
         global_roles: on all datasets; ``roles``: by dataset.

@@ -17,7 +17,7 @@ from dsgctl.core import datasets, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target
 from dsgctl.importers.engine.csv_lines import Record as Line
-from dsgctl.importers.engine.csv_lines import count_lines, read_state, records
+from dsgctl.importers.engine.csv_lines import count_lines, read_records, read_state
 from dsgctl.importers.engine.import_run import ImportRun
 from dsgctl.importers.engine.importer import option
 from dsgctl.importers.engine.record_importer import RecordImporter, Rows, Step
@@ -41,7 +41,7 @@ class CsvPeople:
             Invalid: the file cannot be read as CSV with these columns, or it changed meanwhile.
         """
         state = read_state(self._file)
-        lines = records(self.name, self._file)
+        lines = read_records(self.name, self._file)
         columns = _read_columns(self.name, next(lines, Line(1, [])))
         for line in lines:
             place = f"line {line.line}"

@@ -1,15 +1,14 @@
-"""The releases of the original: what its migrations made of its tables, and which columns are read here.
+"""The releases of the original: the tables that its migrations create, and which columns are read here.
 
-A database is read by the migrations that it says it has had, and by the columns that it has: what its migrations made
-must be there, and what is not known here must not. To leave out, say, a date on which a grant ends would give away
-more than that server does.
+Which tables and columns must exist follows from the migrations that a database lists as applied. An unknown table or
+column is refused: to ignore, say, a column with the end of a grant would give more than that server does.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-# Migrations of its app ``core`` and their numbers. A migration that is not here is of a later release.
+# Migrations of its app ``core`` and their numbers. Any other migration is of a later release.
 _MIGRATIONS: Final = {
     name: int(name[:4])
     for name in (
@@ -32,10 +31,10 @@ _MIGRATIONS: Final = {
         "0017_drop_bucketiambinding",
     )
 }
-# Before its first release, three went another way to the tables of 0003.
+# Before its first release, these three led to the tables of 0003.
 _EARLIEST: Final = ("0003_grant_group_fk", "0004_convert_dataset_admin_to_grants", "0005_remove_dataset_admin")
 
-# What a column holds where it is not there; None if it is not named.
+# The value of a column that does not exist; None if it is not listed.
 _ABSENT: Final = {"notes": "", "picture_url": "", "gcs_bucket": "", "branch": "main", "version_eval_mode": "linear"}
 
 
@@ -44,15 +43,15 @@ class Column:
     """A column that is read.
 
     Attributes:
-        since: the number of the migration that made it.
-        gone: whether a later one dropped it, so that it need not be there.
+        since: the number of the migration that creates it.
+        gone: whether a later one drops it, so that it need not exist.
     """
 
     since: int = 1
     gone: bool = False
 
     def is_due(self, applied: Iterable[int]) -> bool:
-        """Whether it must be there after these migrations."""
+        """Whether it must exist after these migrations."""
         return self.since in applied and not self.gone
 
 
@@ -61,9 +60,9 @@ class Table:
     """A table that is read.
 
     Attributes:
-        columns: those that are read.
-        ignored: those that decide nothing here.
-        itself: since when it is there.
+        columns: the columns that are read.
+        ignored: columns without meaning here.
+        itself: since when the table exists.
     """
 
     columns: Mapping[str, Column]
@@ -76,12 +75,12 @@ class Table:
 
 
 def _table(columns: str, ignored: str = "", *, since: int = 1, gone: bool = False) -> Table:
-    """From names of columns; one since migration 6 is ``notes@6``, one that was dropped ``parent_id@1-``."""
-    found = {}
+    """Build a table from names of columns: ``notes@6`` exists since migration 6, ``parent_id@1-`` was dropped later."""
+    read = {}
     for word in columns.split():
         name, _, when = word.partition("@")
-        found[name] = Column(int(when.rstrip("-") or since), when.endswith("-"))
-    return Table(found, frozenset(ignored.split()), Column(since, gone))
+        read[name] = Column(int(when.rstrip("-") or since), when.endswith("-"))
+    return Table(read, frozenset(ignored.split()), Column(since, gone))
 
 
 _TRANSLATION = "id client_name client_version dataset_id dataset_version_id service_id"
@@ -125,7 +124,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "audit_log": _table("id action target_type target_id before_state after_state timestamp actor_id"),
 }
 
-# Facts that have no place here and withhold nothing: table, column, the condition that there is something in it.
+# Data that has no place here and restricts nothing: table, column, and the condition for a row that has it.
 NO_PLACE: Final = (
     ("dsg_user", "gdpr_consent", "gdpr_consent = 1"),
     *(
@@ -134,18 +133,18 @@ NO_PLACE: Final = (
         for column in ("scim_id", "external_id")
     ),
     ("service", "version_eval_mode", "version_eval_mode <> 'linear'"),  # it ranks ordinals, which have no place either
-    ("bucket_iam_binding", "bucket_name", "1"),  # what that server has written into Google's policies
+    ("bucket_iam_binding", "bucket_name", "1"),  # what that server wrote into Google's policies
 )
 OTHER_TABLES: Final = {"bucket_iam_binding", "dsg_cache_table"}
-# Rows of these give access: a table that is not known here and refers to one of them may withhold what it gives.
+# Rows of these tables give access. An unknown table that refers to one of them may restrict it.
 GIVING: Final = {"grant", "group_dataset_permission", "service_account_grant", "permission", "user_group"}
 
 
 def number(migration: str) -> int | None:
-    """The number of a migration of ``core``, 0 for one that made nothing that is read; None if it is not known here."""
+    """The number of a migration of ``core``; 0 for one of `_EARLIEST`; None for an unknown one."""
     return 0 if migration in _EARLIEST else _MIGRATIONS.get(migration)
 
 
 def absent(column: str) -> Any:
-    """What a column that is not there holds."""
+    """The value of a column that does not exist."""
     return _ABSENT.get(column)

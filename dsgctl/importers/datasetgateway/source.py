@@ -1,4 +1,4 @@
-"""The database of the original server: opened without touching it, checked, and read row by row."""
+"""The database of the original server: opened without changing it, checked, and read row by row."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,19 +10,19 @@ import apsw
 from dsgctl.core.errors import Invalid
 from dsgctl.importers.datasetgateway import releases
 from dsgctl.importers.datasetgateway.releases import GIVING, NO_PLACE, OTHER_TABLES, TABLES
-from dsgctl.importers.engine.row import MOST, Row, show
+from dsgctl.importers.engine.row import CORRECT, MOST, Row, quote_value
 
 _OF_DJANGO = ("django_", "auth_", "account_", "socialaccount_", "sqlite_")  # tables of the framework
 _LONGEST = 2**24  # bytes of a value; terms and audit records are far below
 
 
 class Source:
-    """The rows of one state of the file."""
+    """The rows of one snapshot of the file."""
 
     def __init__(self, connection: apsw.Connection, path: Path, columns: Mapping[str, Sequence[str]]) -> None:
         """
         Args:
-            columns: of each table of `TABLES` that is there, those that are read and are there.
+            columns: table of `TABLES` -> the columns of the file that are read.
         """
         self._connection = connection
         self._path = path
@@ -36,7 +36,7 @@ class Source:
         """Every row in the order of ids.
 
         Raises:
-            Invalid: one cannot be read; it can only be named by the one before.
+            Invalid: a row cannot be read; the message names the row before it.
         """
         columns = self._columns.get(table, ())
         if not columns:
@@ -47,46 +47,46 @@ class Source:
         with _readable(self._path, lambda: f"{table}, the row after {last}" if last is not None else f"{table} row 1"):
             # Names are our own; the table `grant` is a word of SQL.
             for values in self._connection.execute(f'SELECT {quoted} FROM "{table}" ORDER BY id'):  # noqa: S608
-                last = show(values[0])
+                last = quote_value(values[0])
                 yield Row(table, dict(zip(columns, values, strict=True)) | absent)
 
     def total(self) -> int:
-        """How many rows there are in all."""
+        """The number of all rows."""
         return sum(self._number(f'SELECT count(*) FROM "{table}"') for table in self._columns)  # noqa: S608
 
     def last_user_id(self) -> int:
-        """The highest id that a user ever had, those since deleted included."""
-        found = self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dsg_user'")
-        if not 0 <= found < MOST:
-            raise Invalid(f"{self._path}: sqlite_sequence of dsg_user is out of range", "mend it there first")
-        return found
+        """The highest id that a user ever had, including deleted ones."""
+        last_id = self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dsg_user'")
+        if not 0 <= last_id < MOST:
+            raise Invalid(f"{self._path}: sqlite_sequence of dsg_user is out of range", CORRECT)
+        return last_id
 
     def describe_ignored(self) -> Iterator[str]:
         """What the file holds that has no place here, a line each."""
-        there = _tables(self._connection)
+        tables = _tables(self._connection)
         for table, column, condition in NO_PLACE:
-            if table not in there or column not in _columns_of(self._connection, table):
+            if table not in tables or column not in _columns_of(self._connection, table):
                 continue
             if count := self._number(f'SELECT count(*) FROM "{table}" WHERE {condition}'):  # noqa: S608
                 rows = "row" if count == 1 else "rows"
                 yield f"{column} of {count} {rows} of {table}: there is no place for it here"
-        for table in sorted(_unknown(there)):
+        for table in sorted(_unknown(tables)):
             yield f"the table {_plain(table)}: it is not known here"
 
     def _number(self, sql: str) -> int:
         with _readable(self._path):
-            found = next(self._connection.execute(sql))[0]
-            return int(found) if isinstance(found, int) else -1
+            number = next(self._connection.execute(sql))[0]
+            return int(number) if isinstance(number, int) else -1
 
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Read a database of the original server; the file is not changed, nor anything made beside it.
+    """Open a database of the original server. The file is not changed, and no file is created beside it.
 
-    All is read of one state of it, also while its server writes.
+    Everything is read from one snapshot, also while its server writes.
 
     Raises:
-        Invalid: it is not one, or it is damaged.
+        Invalid: it is not such a database, or it is damaged.
     """
     try:
         if not path.is_file():
@@ -99,7 +99,11 @@ def open_source(path: Path) -> Iterator[Source]:
         with _readable(path):
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             connection.set_busy_timeout(5000)
-            for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):  # it may be anybody's file
+            for pragma in (
+                "trusted_schema = 0",
+                "cell_size_check = 1",
+                "mmap_size = 0",
+            ):  # the file may come from anybody
                 connection.execute(f"PRAGMA {pragma}")
             connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LONGEST)
             connection.execute("BEGIN")
@@ -111,10 +115,10 @@ def open_source(path: Path) -> Iterator[Source]:
 
 
 def _mode(path: Path) -> str:
-    """How to open the file so that nothing is made beside it.
+    """The parameter of the URI that keeps SQLite from creating files beside the database.
 
-    SQLite cannot read a database in WAL mode without ``-wal`` and ``-shm``, and would make them; but where
-    there is no ``-wal``, nobody has it open, and it may be read as one that cannot change.
+    SQLite cannot read a database in WAL mode without ``-wal`` and ``-shm``, and would create them. Without a ``-wal``
+    nobody has it open, and it can be read as immutable.
     """
     with path.open("rb") as file:
         header = file.read(20)
@@ -124,7 +128,7 @@ def _mode(path: Path) -> str:
 
 @contextmanager
 def _readable(path: Path, where: Callable[[], str] | None = None) -> Iterator[None]:
-    """Turn what SQLite says of the source into `Invalid`; what happens to our own database is not its affair."""
+    """Turn errors of SQLite about the source into `Invalid`. Use it around reads of the source alone."""
     try:
         yield
     except apsw.BusyError:
@@ -137,25 +141,23 @@ def _readable(path: Path, where: Callable[[], str] | None = None) -> Iterator[No
     except (apsw.CantOpenError, apsw.IOError, apsw.PermissionsError) as error:
         raise Invalid(f"cannot read {path}: {_plain(error)}", "check who may read it and its directory") from None
     except UnicodeDecodeError:
-        raise Invalid(
-            f"{path}: {where() + ': ' if where else ''}there is text that is not UTF-8", "mend it there first"
-        ) from None
+        raise Invalid(f"{path}: {where() + ': ' if where else ''}there is text that is not UTF-8", CORRECT) from None
     except apsw.TooBigError:
         at = where() + ": " if where else ""
-        raise Invalid(f"{path}: {at}there is a value of more than {_LONGEST} bytes", "mend it there first") from None
+        raise Invalid(f"{path}: {at}there is a value of more than {_LONGEST} bytes", CORRECT) from None
     except apsw.Error as error:
         raise Invalid(
             f"{path} is damaged or not an SQLite database ({_plain(error)})", "take a new copy of it"
         ) from None
 
 
-def _plain(words: object) -> str:
-    """What SQLite says, in one line."""
-    return " ".join("".join(char if char.isprintable() else " " for char in str(words)).split())
+def _plain(text: object) -> str:
+    """A message of SQLite in one line."""
+    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
 
 
 def _tables(connection: apsw.Connection) -> set[str]:
-    """Its tables; views and virtual tables, which compute what they say, are none."""
+    """Its tables, without views and virtual tables, whose contents are computed."""
     query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'create virtual%'"
     return {str(row[0]) for row in connection.execute(query)}
 
@@ -169,29 +171,29 @@ def _is_djangos(table: str) -> bool:
 
 
 def _columns_of(connection: apsw.Connection, table: str) -> list[str]:
-    """The columns of a table, those that are computed too."""
+    """The columns of a table, including computed ones."""
     quoted = table.replace('"', '""')
     return [str(row[1]) for row in connection.execute(f'PRAGMA table_xinfo("{quoted}")')]
 
 
 def _check(connection: apsw.Connection, path: Path) -> dict[str, list[str]]:
-    """Check that it is whole, and that all of it is known here.
+    """Check that the file is complete, and that its tables and columns are known.
 
     Returns:
-        The columns to read, of each table that is there.
+        Table -> the columns to read.
 
     Raises:
-        Invalid: a table or column is missing, one is not known, or SQLite finds the file damaged.
+        Invalid: a table or column is missing or not known, or the file is damaged.
     """
     tables = _tables(connection)
     for table, expected in TABLES.items():
         if table not in tables and expected.itself.is_due({1}):
             raise Invalid(f"{path} has no table {table}", "is it a database of the original DatasetGateway?")
     applied = _applied(connection, path, tables)
-    found: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     for table, expected in TABLES.items():
         if table in tables:
-            found[table] = _columns_to_read(connection, path, table, applied)
+            columns[table] = _columns_to_read(connection, path, table, applied)
         elif expected.itself.is_due(applied):
             raise Invalid(f"{path} has no table {table}, which its migrations made", "take a new copy of it")
     for table in sorted(_unknown(tables)):
@@ -207,24 +209,24 @@ def _check(connection: apsw.Connection, path: Path) -> dict[str, list[str]]:
         raise Invalid(f"{path} is damaged ({_plain(problems[0])})", "take a new copy of it")
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         if table in TABLES:
-            raise Invalid(f"{path}: {table} row {row} names a row of {parent} that is not there", "mend it there first")
-    return found
+            raise Invalid(f"{path}: {table} row {row} names a row of {parent} that is not there", CORRECT)
+    return columns
 
 
 def _applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[int]:
-    """The numbers of the migrations that it has had.
+    """The numbers of the migrations that were applied to the file.
 
     Raises:
-        Invalid: it says of none, or of one that is not known here.
+        Invalid: there is none, or one that is not known.
     """
     if "django_migrations" not in tables:
         raise Invalid(f"{path} has no table django_migrations", "is it a database of the original DatasetGateway?")
     query = "SELECT name FROM django_migrations WHERE app = 'core' ORDER BY id"
     applied = {str(name): releases.number(str(name)) for (name,) in connection.execute(query)}
-    strange = [name for name, number in applied.items() if number is None]
-    if strange:
+    unknown = [name for name, number in applied.items() if number is None]
+    if unknown:
         raise Invalid(
-            f"{path} has had the migration {_plain(strange[0])}, which is not known here",
+            f"{path} has had the migration {_plain(unknown[0])}, which is not known here",
             "it is of a newer release of DatasetGateway than can be read here",
         )
     if not applied:
@@ -233,18 +235,18 @@ def _applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[i
 
 
 def _columns_to_read(connection: apsw.Connection, path: Path, table: str, applied: set[int]) -> list[str]:
-    there, expected = _columns_of(connection, table), TABLES[table]
-    missing = [name for name, column in expected.columns.items() if column.is_due(applied) and name not in there]
+    columns, expected = _columns_of(connection, table), TABLES[table]
+    missing = [name for name, column in expected.columns.items() if column.is_due(applied) and name not in columns]
     if missing:
         raise Invalid(
             f"{path}: the table {table} has no column {missing[0]}, which its migrations made", "take a new copy of it"
         )
-    strange = [column for column in there if column not in expected.known]
-    if strange:
-        names = ", ".join(_plain(column) for column in strange)
-        column, which = ("a column", "that is") if len(strange) == 1 else ("columns", "that are")
+    unknown = [column for column in columns if column not in expected.known]
+    if unknown:
+        names = ", ".join(_plain(column) for column in unknown)
+        column, which = ("a column", "that is") if len(unknown) == 1 else ("columns", "that are")
         raise Invalid(
             f"{path}: the table {table} has {column} {names} {which} not known here",
             "it is of a newer release of DatasetGateway than can be read here",
         )
-    return [name for name in expected.columns if name in there]
+    return [name for name in expected.columns if name in columns]

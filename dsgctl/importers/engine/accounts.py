@@ -78,7 +78,7 @@ def _write_batch(run: AnyRun, batch: list[tuple[Row, NewUser]], imported: dict[i
     for row, _ in batch:
         run.attempt(row, match)
     imported.update({user.id: user for user in new_users.add_all(run.change, [people[row.id] for row in new])})
-    run.report.counts("users", new=len(new), of=len(new))
+    run.report.count_many("users", new=len(new), of=len(new))
 
 
 def _identity(person: NewUser) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads CSV in UTF-8 a row at a time, whatever the file holds: each row knows its line, or what is wrong with it."""
+"""Reads CSV in UTF-8 a row at a time, from any file: each row has its line number, or what is wrong with it."""
 
 import csv
 import os
@@ -19,8 +19,8 @@ class Record:
     """A row of cells, or a line that cannot be read.
 
     Attributes:
-        line: on which it begins: a quoted cell may have several.
-        problem: what is wrong with it; empty if nothing is.
+        line: the line on which it begins; a quoted cell may have several.
+        problem: what is wrong with it; empty for a good row.
         encoded: whether it is UTF-8.
     """
 
@@ -30,34 +30,34 @@ class Record:
     encoded: bool = True
 
 
-def records(name: str, file: BinaryIO) -> Iterator[Record]:
-    """The rows of a file from its beginning, the header first; blank lines have no cells.
+def read_records(name: str, file: BinaryIO) -> Iterator[Record]:
+    """The rows of a file from its beginning, with the header; blank lines have no cells.
 
-    Lines end with LF or CR LF; or with CR alone, as older Macintosh programs write them, if the first one does.
+    Lines end with LF or CR LF, or with CR alone if the first one does, as older Macintosh programs write them.
 
     Args:
         name: of the file, for messages.
 
     Raises:
-        Invalid: a line is too long to be one, or the file is text of another encoding.
+        Invalid: a line is too long, or the file is text of another encoding.
     """
     file.seek(0)
     lines = _Lines(name, file)
     reader = csv.reader(lines, strict=True)
     while True:
-        begin = lines.next_line
+        number = lines.next_line
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Record(begin, [], f"not CSV: {_in_words(error)}", not lines.unreadable)
+            yield Record(number, [], f"not CSV: {_explain(error)}", not lines.unreadable)
             continue
         if lines.unreadable:
-            yield from (Record(number, [], problem, encoded=False) for number, problem in lines.unreadable)
+            yield from (Record(bad, [], problem, encoded=False) for bad, problem in lines.unreadable)
             lines.unreadable.clear()
             continue
-        yield Record(begin, cells)
+        yield Record(number, cells)
 
 
 def count_lines(file: BinaryIO) -> int:
@@ -76,7 +76,7 @@ def read_state(file: BinaryIO) -> tuple[int, ...]:
     return state.st_size, state.st_mtime_ns, state.st_ino
 
 
-_WORDS = {
+_EXPLANATIONS = {
     "unexpected end of data": "a quoted cell has no end",
     "',' expected after '\"'": "a quoted cell goes on after its closing quote",
     "new-line character seen": "a carriage return stands in a cell without quotes",
@@ -84,19 +84,19 @@ _WORDS = {
 }
 
 
-def _in_words(error: csv.Error) -> str:
-    said = str(error)
-    return next((words for begin, words in _WORDS.items() if said.startswith(begin)), "check its quotes")
+def _explain(error: csv.Error) -> str:
+    message = str(error)
+    return next((text for begin, text in _EXPLANATIONS.items() if message.startswith(begin)), "check its quotes")
 
 
 class _Lines:
     """The lines of a file, for `csv.reader`.
 
-    They are decoded one by one, and not by the stream, so that a bad one can be named.
+    Each is decoded by itself, not by the stream, so that an error can name the line.
 
     Attributes:
-        next_line: the number of the line that comes next.
-        unreadable: those that are no text, with what is wrong.
+        next_line: the number of the next line.
+        unreadable: the numbers of lines that are not text, with what is wrong.
     """
 
     def __init__(self, name: str, file: BinaryIO) -> None:
@@ -107,7 +107,7 @@ class _Lines:
             raise Invalid(f"{name} is not UTF-8 text, but UTF-16", "save it as CSV in UTF-8")
         first = re.search(rb"\r?\n|\r", beginning)
         self._lines = (
-            _ended_by_cr(file) if first and first[0] == b"\r" else iter(partial(file.readline, _LONGEST + 1), b"")
+            _split_at_cr(file) if first and first[0] == b"\r" else iter(partial(file.readline, _LONGEST + 1), b"")
         )
         self.next_line = 1
         self.unreadable: list[tuple[int, str]] = []
@@ -129,11 +129,11 @@ class _Lines:
             return line.decode("utf-8", "replace")
 
 
-def _ended_by_cr(file: BinaryIO) -> Iterator[bytes]:
+def _split_at_cr(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file, with their ends: CR, or any other."""
     rest = b""
     while part := file.read(2**16):
-        # The last line may go on, or end with CR LF and not with CR: it waits for what comes next.
+        # The next part may continue the last line, or its CR LF.
         *lines, rest = (rest + part).splitlines(keepends=True)
         yield from lines
         if len(rest) > _LONGEST:

@@ -59,7 +59,7 @@ def write_people(run: AnyRun, rows: Sequence[tuple[Row, Person]]) -> WrittenPeop
     existing = new_users.find_by_emails(run.change.database, by_key)
     new = [person for key, (_, person) in by_key.items() if key not in existing]
     added = new_users.add_all(run.change, [person.as_new_user() for person in new])
-    run.report.counts("users", new=len(new), of=len(by_key))
+    run.report.count_many("users", new=len(new), of=len(by_key))
     principals = dict(zip(new, added, strict=True))
     for key, (user, affiliations) in existing.items():
         row, person = by_key[key]
@@ -99,4 +99,4 @@ def write_grants(run: AnyRun, rows: Sequence[tuple[Row, PersonGrant]], people: W
             ImportedGrant(principal_subject(user), target, "import", change.actor, change.at)
             for _, user in holders.values()
         ]
-        run.report.counts("grants", new=grant_import.import_grants(change, imported), of=len(imported))
+        run.report.count_many("grants", new=grant_import.import_grants(change, imported), of=len(imported))

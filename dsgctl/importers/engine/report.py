@@ -1,4 +1,4 @@
-"""What an import did, and how it says what is wrong with its source."""
+"""The report of an import, and the errors of one with bad or conflicting rows."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dsgctl.core.errors import Conflict, Invalid
 
-Progress = Callable[[int, int], None]  # told how many of how many rows are done
+Progress = Callable[[int, int], None]  # called with the number of rows that are done, and of all rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +14,11 @@ class Report:
     """What an import did.
 
     Attributes:
-        added, unchanged: kind of fact -> how many were new here, or here already.
-        left_out: facts of the source that are not here now, each with its reason, a line each.
-        noted: what else is otherwise than there, a line each: details that have no place here, and
-            what differs here and stays.
-        remarks: what is worth knowing of that which was taken over.
+        added, unchanged: kind of record -> how many were new, or existed already.
+        left_out: records of the source that were not imported, with the reason, a line each.
+        noted: other differences from the source, a line each: details that have no place here, and existing values
+            that were left unchanged.
+        remarks: what is worth knowing about what was imported, a line each.
     """
 
     added: Counter[str] = field(default_factory=Counter)
@@ -29,7 +29,7 @@ class Report:
 
     @property
     def skipped(self) -> list[str]:
-        """All that was not taken over."""
+        """Everything that was not imported."""
         return self.left_out + self.noted
 
     @property
@@ -37,10 +37,10 @@ class Report:
         return any(self.added.values())
 
     def count(self, kind: str, *, new: bool) -> None:
-        self.counts(kind, new=int(new), of=1)
+        self.count_many(kind, new=int(new), of=1)
 
-    def counts(self, kind: str, *, new: int, of: int) -> None:
-        """Of so many facts of a kind, so many were new."""
+    def count_many(self, kind: str, *, new: int, of: int) -> None:
+        """Count ``of`` records of a kind, of which ``new`` were added."""
         self.added[kind] += new
         self.unchanged[kind] += of - new
 
@@ -49,28 +49,28 @@ class BadRows(Invalid):
     """Rows that cannot be imported.
 
     Attributes:
-        problems: each of them, in a line that says where it stands and what is wrong.
+        problems: a line for each, with its place and what is wrong.
     """
 
     def __init__(self, source: object, problems: Sequence[str], hint: str) -> None:
         rows = "row" if len(problems) == 1 else "rows"
-        super().__init__(f"{source}: {len(problems)} bad {rows}: {first_of(problems)}", hint)
+        super().__init__(f"{source}: {len(problems)} bad {rows}: {join_problems(problems)}", hint)
         self.problems = list(problems)
 
 
 class Conflicts(Conflict):
-    """Rows against which stands what is here, or another row.
+    """Rows that conflict with each other or with what exists here.
 
     Attributes:
         problems: as of `BadRows`; bad rows among them.
     """
 
     def __init__(self, source: object, problems: Sequence[str], hint: str) -> None:
-        super().__init__(f"{source}: {first_of(problems)}", hint)
+        super().__init__(f"{source}: {join_problems(problems)}", hint)
         self.problems = list(problems)
 
 
-def first_of(problems: Sequence[str], limit: int = 20) -> str:
-    """Problems in one line, and how many more there are."""
+def join_problems(problems: Sequence[str], limit: int = 20) -> str:
+    """The first problems in one line, and the number of the others."""
     more = f"; and {len(problems) - limit} more" if len(problems) > limit else ""
     return "; ".join(problems[:limit]) + more

@@ -1,4 +1,4 @@
-"""A row of a source: its values, checked as they are asked for, and where it stands."""
+"""A row of a source: its place, and its values, which are checked when they are read."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,27 +9,28 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import Foreign
 
 MOST = 2**53  # ids are numbers in JSON
-MEND = "mend it there first"
+CORRECT = "correct it in the source"
 
 
 class Damaged(Invalid):
-    """A row is not what that system would write, or names what is not there: the source is not sound.
+    """A row is not what that system would write, or refers to a row that does not exist.
 
-    Never left out: what else is missing, nobody can say. A value that is sound there and only cannot be kept here is
-    a plain `Invalid`.
+    Such a row is never left out, since more may be missing from the source. A value that is sound there and only cannot
+    be stored here is a plain `Invalid`.
     """
 
-    def __init__(self, message: str, hint: str = MEND) -> None:
+    def __init__(self, message: str, hint: str = CORRECT) -> None:
         super().__init__(message, hint)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, which knows where it stands, so that what is wrong with it can be named.
+    """One row, with its place for messages. The methods that read a column raise `Damaged` for a value of another type,
+    and `Invalid` for a text that cannot be stored here.
 
     Attributes:
-        place: where in the source, such as ``user.csv line 12``; by default the table and the id.
-        problem: why it cannot be read at all; then it has no values.
+        place: such as ``user.csv line 12``; by default the table and the id.
+        problem: why the row cannot be read; it has no values then.
     """
 
     table: str
@@ -39,71 +40,68 @@ class Row:
 
     @property
     def id(self) -> int:
-        found = self.number("id")
-        if not 0 < found < MOST:
-            raise Damaged(f"{found} cannot be an id here")
-        return found
+        number = self.number("id")
+        if not 0 < number < MOST:
+            raise Damaged(f"{number} cannot be an id here")
+        return number
 
     @property
     def where(self) -> str:
-        return self.place or f"{self.table} row {show(self.values['id'])}"
+        return self.place or f"{self.table} row {quote_value(self.values['id'])}"
 
     def text(self, column: str) -> str:
-        found = self.values[column]
-        if not isinstance(found, str):
+        text = self.values[column]
+        if not isinstance(text, str):
             raise Damaged(f"{column} is not text")
-        return found
+        return text
 
     def text_or_none(self, column: str) -> str | None:
         return None if self.values[column] is None else self.text(column)
 
-    def name(self, column: str, what: str) -> Foreign:
-        """A name that clients compare exactly, as it is there."""
-        return validation.foreign(self.text(column), what)
+    def name(self, column: str, label: str) -> Foreign:
+        """A name that clients compare exactly, unchanged."""
+        return validation.foreign(self.text(column), label)
 
     def line(self, column: str) -> Foreign:
-        """Text that people read, without the space around it, which some forms let pass; empty for none.
-
-        A control character in it, which no form should have let pass, is a space here.
-        """
+        """Text for people, without surrounding space; empty for none. A control character becomes a space."""
         text = (self.text_or_none(column) or "").strip()
         if not validation.is_storable(text):
             text = self.words(column)
         return validation.foreign(text, column, empty=True)
 
-    def title(self, column: str, what: str) -> Foreign:
-        """A `line` that is not empty."""
-        return validation.foreign(self.line(column), what)
+    def title(self, column: str, label: str) -> Foreign:
+        """A `line` that must not be empty."""
+        return validation.foreign(self.line(column), label)
 
     def words(self, column: str) -> Foreign:
-        """Text that people read and that may be of several lines there, in one; empty for none."""
+        """Text for people, which may have several lines there, as one line; empty for none."""
         return words(self.text_or_none(column) or "", column)
 
     def paragraph(self, column: str) -> Foreign:
-        """Text of several lines, empty for none; a browser ends them with CR LF."""
+        """Text of several lines; empty for none. Browsers end lines with CR LF."""
         return paragraph(self.text_or_none(column) or "", column)
 
     def flag(self, column: str) -> bool:
-        found = self.values[column]
-        if not isinstance(found, int) or found not in (0, 1):
+        flag = self.values[column]
+        if not isinstance(flag, int) or flag not in (0, 1):
             raise Damaged(f"{column} is neither true nor false")
-        return bool(found)
+        return bool(flag)
 
     def number(self, column: str) -> int:
-        found = self.values[column]
-        if not isinstance(found, int) or isinstance(found, bool):
+        number = self.values[column]
+        if not isinstance(number, int) or isinstance(number, bool):
             raise Damaged(f"{column} is not a number")
-        return found
+        return number
 
     def number_or_none(self, column: str) -> int | None:
         return None if self.values[column] is None else self.number(column)
 
     def moment(self, column: str) -> datetime:
-        """A time; text without a zone is UTC, as those write it who keep it as text."""
+        """A time. Text without a zone is UTC."""
         value = self.values[column]
         try:
-            found = value if isinstance(value, datetime) else datetime.fromisoformat(self.text(column))
-            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(self.text(column))
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             raise Damaged(f"{column} is not a time") from None
 
@@ -111,18 +109,18 @@ class Row:
         return None if self.values[column] is None else self.moment(column)
 
 
-def words(text: str, what: str) -> Foreign:
-    """Text of whatever lines, in one, with a space for each control character."""
+def words(text: str, label: str) -> Foreign:
+    """Text of any number of lines as one line, with a space for each control character."""
     if not validation.is_storable(text):
         text = "".join(char if validation.is_storable(char) else " " for char in text)
-    return validation.foreign(" ".join(text.split()), what, empty=True)
+    return validation.foreign(" ".join(text.split()), label, empty=True)
 
 
-def paragraph(text: str, what: str) -> Foreign:
-    """Text of several lines, whatever they end with."""
-    return validation.foreign_paragraph(text.replace("\r\n", "\n").replace("\r", "\n"), what)
+def paragraph(text: str, label: str) -> Foreign:
+    """Text of several lines, which may end with CR LF, CR or LF."""
+    return validation.foreign_paragraph(text.replace("\r\n", "\n").replace("\r", "\n"), label)
 
 
-def show(value: object) -> str:
-    """A value of whatever type, in a message."""
+def quote_value(value: object) -> str:
+    """A value of any type, for a message."""
     return validation.quoted(value) if isinstance(value, str) else validation.quoted(repr(value)).strip("'")

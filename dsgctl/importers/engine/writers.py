@@ -104,7 +104,7 @@ def _write_members(
     emails = {number: user.email for number, (user, _) in members.items()}
     former = {number: email for number, email in emails.items() if number not in new_ids}
     existing = groups.confirm_members(run.change, group, former) if former else {}
-    run.report.counts("memberships", new=len(members) - len(existing), of=len(members))
+    run.report.count_many("memberships", new=len(members) - len(existing), of=len(members))
     for leads in (False, True):
         new = [number for number, (_, lead) in members.items() if number not in existing and bool(lead) == leads]
         groups.add_members(run.change, group, new, [emails[number] for number in new], leads=leads)
@@ -182,7 +182,7 @@ def _write_roots(run: AnyRun, roots: Sequence[PublicRoot]) -> None:
         by_table.setdefault((root.service, root.table), set()).add(root.root_id)
     for (service, table), numbers in by_table.items():
         new = services.add_roots(run.change, service, table, sorted(numbers))
-        run.report.counts("public roots", new=new, of=len(numbers))
+        run.report.count_many("public roots", new=new, of=len(numbers))
 
 
 def _write_terms(run: AnyRun, record: Terms) -> None:
@@ -232,15 +232,15 @@ def _write_service_account(run: AnyRun, account: ServiceAccount) -> None:
 
 
 def _write_grants(run: AnyRun, grants: Sequence[ImportedGrant]) -> None:
-    run.report.counts("grants", new=grant_import.import_grants(run.change, grants), of=len(grants))
+    run.report.count_many("grants", new=grant_import.import_grants(run.change, grants), of=len(grants))
 
 
 def _write_acceptances(run: AnyRun, accepted: Sequence[ImportedAcceptance]) -> None:
-    run.report.counts("acceptances", new=acceptances.import_acceptances(run.change, accepted), of=len(accepted))
+    run.report.count_many("acceptances", new=acceptances.import_acceptances(run.change, accepted), of=len(accepted))
 
 
 def _write_tokens(run: AnyRun, imported: Sequence[ImportedToken]) -> None:
-    run.report.counts("tokens", new=tokens.import_tokens(run.change, imported), of=len(imported))
+    run.report.count_many("tokens", new=tokens.import_tokens(run.change, imported), of=len(imported))
 
 
 def _write_audit_records(run: AnyRun, records: Sequence[audit.Record]) -> None:
@@ -250,7 +250,7 @@ def _write_audit_records(run: AnyRun, records: Sequence[audit.Record]) -> None:
     new = [record for origin, record in by_origin.items() if origin not in existing]
     for record in new:
         run.change.add_record(record)
-    run.report.counts("audit records", new=len(new), of=len(by_origin))
+    run.report.count_many("audit records", new=len(new), of=len(by_origin))
 
 
 _WRITERS: dict[type, Callable[[AnyRun, Any], None]] = {  # Any: each takes the records of its key

@@ -1,4 +1,4 @@
-"""middle_auth's tables as CSV dumps: a directory with TABLE.csv for each, as PostgreSQL's COPY writes them."""
+"""middle_auth's tables as CSV dumps: a directory with a TABLE.csv for each, as PostgreSQL's COPY writes them."""
 
 import re
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from typing import Any
 
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import quoted
-from dsgctl.importers.engine.csv_lines import Record, records
+from dsgctl.importers.engine.csv_lines import Record, count_lines, read_records, read_state
 from dsgctl.importers.engine.row import Row
-from dsgctl.importers.middle_auth.tables import APP, NEEDED, NO_MATTER, spelling
+from dsgctl.importers.middle_auth.tables import APP, IGNORED, NEEDED, map_columns
 
 _FLAGS = {"t": True, "f": False, "true": True, "false": False, "1": True, "0": False}
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
@@ -18,14 +18,14 @@ _AGAIN = "dump it again, with its header: \\copy (select * from ...) to ... csv 
 
 
 class CsvDumps:
-    """The rows of the dumps, checked to be whole."""
+    """The rows of the dumps, which are checked to be complete."""
 
     def __init__(self, directory: Path) -> None:
         """Raises:
-        Invalid: a dump is missing, cut off or of other columns.
+        Invalid: a dump is missing, is cut off, or has other columns.
         """
         self._directory = directory
-        self._states = {table: self._state(table) for table in NEEDED}
+        self._states = {table: self._read_state(table) for table in NEEDED}
         for table in NEEDED:
             self._columns(table, self._header(table))
 
@@ -37,7 +37,7 @@ class CsvDumps:
         name, width = f"{table}.csv", 0
         columns: dict[str, int] = {}
         with self._path(table).open("rb") as file:
-            for number, record in enumerate(records(str(self._path(table)), file)):
+            for number, record in enumerate(read_records(str(self._path(table)), file)):
                 if number == 0:
                     columns, width = self._columns(table, record), len(record.cells)
                     continue
@@ -49,36 +49,35 @@ class CsvDumps:
                     yield Row(table, {}, place, problem)
                     continue
                 kinds = NEEDED[table]
-                yield Row(table, {key: _value(kinds[key], record.cells[at]) for key, at in columns.items()}, place)
+                yield Row(table, {key: _parse_cell(kinds[key], record.cells[at]) for key, at in columns.items()}, place)
 
     def total(self) -> int:
         count = 0
         for table in NEEDED:
             with self._path(table).open("rb") as file:
-                while part := file.read(2**20):
-                    count += part.count(b"\n") or part.count(b"\r")
-        return count - len(NEEDED)
+                count += count_lines(file) - 1
+        return count
 
     def unknown(self) -> list[str]:
-        there = {path.stem for path in self._directory.glob("*.csv")}
-        return sorted(there - NEEDED.keys() - (NO_MATTER - {APP}))
+        tables = {path.stem for path in self._directory.glob("*.csv")}
+        return sorted(tables - NEEDED.keys() - (IGNORED - {APP}))
 
     def last_user_id(self) -> int:
         return 0
 
     def check_unchanged(self) -> None:
         for table, state in self._states.items():
-            if self._state(table) != state:
+            if self._read_state(table) != state:
                 raise Invalid(f"{self._path(table)} was written to while it was read", "run it again when it is done")
 
     def _path(self, table: str) -> Path:
         return self._directory / f"{table}.csv"
 
-    def _state(self, table: str) -> tuple[int, ...]:
+    def _read_state(self, table: str) -> tuple[int, ...]:
         """What changes when somebody writes to a dump.
 
         Raises:
-            Invalid: it is not there or not whole.
+            Invalid: it is missing or cut off.
         """
         path = self._path(table)
         if not path.is_file():
@@ -89,27 +88,26 @@ class CsvDumps:
             if file.read(1) not in (b"\n", b"\r"):  # COPY ends every row with LF, some spreadsheets with CR
                 problem = "is cut off: its last line has no end" if size else "is empty"
                 raise Invalid(f"{path} {problem}", _AGAIN)
-            found = path.stat()
-            return found.st_size, found.st_mtime_ns, found.st_ino
+            return read_state(file)
 
     def _header(self, table: str) -> Record:
         with self._path(table).open("rb") as file:
-            return next(records(str(self._path(table)), file))
+            return next(read_records(str(self._path(table)), file))
 
     def _columns(self, table: str, header: Record) -> dict[str, int]:
-        """Where each column of ours stands in a row."""
+        """Column of `NEEDED` -> its index in a row."""
         path = self._path(table)
         if header.problem:
             raise Invalid(f"{path}, line 1: {header.problem}", _AGAIN)
-        twice = [name for name in header.cells if header.cells.count(name) > 1]
-        if twice:
-            raise Invalid(f"{path} has the column {quoted(twice[0])} twice", _AGAIN)
-        called = spelling(str(path), table, header.cells)
-        return {column: header.cells.index(name) for column, name in called.items()}
+        repeated = [name for name in header.cells if header.cells.count(name) > 1]
+        if repeated:
+            raise Invalid(f"{path} has the column {quoted(repeated[0])} twice", _AGAIN)
+        names = map_columns(str(path), table, header.cells)
+        return {column: header.cells.index(name) for column, name in names.items()}
 
 
-def _value(kind: str, cell: str) -> Any:
-    """A cell as what it stands for; one that is no such thing stays text, which `Row` then refuses."""
+def _parse_cell(kind: str, cell: str) -> Any:
+    """The value of a cell. A cell of another kind stays text, which `Row` refuses."""
     if kind == "text":
         return cell
     if not cell and kind.endswith("?"):

@@ -1,4 +1,4 @@
-"""Connections to other database servers, through peewee, with drivers that are loaded when one is asked for."""
+"""Connections to other database servers through peewee; a driver is loaded only when it is needed."""
 
 import importlib
 import os
@@ -12,16 +12,16 @@ from dsgctl.core.validation import quoted
 from dsgctl.store.queries import peewee
 
 CONNECT_TIMEOUT = 10  # seconds
-LOCK_TIMEOUT = 5  # seconds that we wait for who changes a table
+LOCK_TIMEOUT = 5  # seconds to wait for a writer of a table
 _FORM = "write postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
 
 
 class _Psycopg(peewee.Psycopg3Adapter):
     def check_driver(self) -> None:
-        pass  # `_driver` did
+        pass  # `_load_driver` does
 
     def connect(self, db: Any, **params: Any) -> Any:
-        return _driver("psycopg", "psycopg[binary]").connect(db.database, **params)
+        return _load_driver("psycopg", "psycopg[binary]").connect(db.database, **params)
 
 
 class _Postgresql(peewee.PostgresqlDatabase):
@@ -30,11 +30,11 @@ class _Postgresql(peewee.PostgresqlDatabase):
 
 class _Mysql(peewee.MySQLDatabase):
     def _connect(self) -> Any:
-        driver = _driver("pymysql", "pymysql")
+        driver = _load_driver("pymysql", "pymysql")
         return driver.connect(database=self.database, autocommit=True, **self.connect_params)
 
 
-def _driver(name: str, package: str) -> Any:
+def _load_driver(name: str, package: str) -> Any:
     """A driver's module, which is not imported with peewee (store/queries.py).
 
     Raises:
@@ -47,7 +47,7 @@ def _driver(name: str, package: str) -> Any:
         raise Invalid(f"{name}, which reads such a database, is not installed", hint) from None
 
 
-# What a transaction begins with that sees one state of all tables, changes none, and does not wait for ever.
+# The statements that begin a read-only transaction on one snapshot of all tables, which does not wait for ever.
 _POSTGRESQL = (
     "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'",
@@ -60,10 +60,10 @@ _MYSQL = (
 
 
 def address(url: str) -> str:
-    """A URL as messages may name it: without a password and without parameters.
+    """A URL for messages: without password and parameters.
 
     Raises:
-        Invalid: it is no URL of a database that can be read here.
+        Invalid: it is not the URL of a database that can be read here.
     """
     parts = _split(url)
     user = f"{parts.username}@" if parts.username else ""
@@ -73,7 +73,7 @@ def address(url: str) -> str:
 
 
 def has_password(url: str) -> bool:
-    """Whether a URL tells a password to everybody who can list processes."""
+    """Whether a URL has a password, which everybody who can list processes sees."""
     return bool(_split(url).password)
 
 
@@ -89,7 +89,7 @@ def _engine(parts: SplitResult) -> str:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # which is looked at only now
+        _ = parts.port  # only this checks it
     except ValueError:
         raise Invalid("that is not the URL of a database", _FORM) from None
     _engine(parts)
@@ -98,29 +98,31 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def database(url: str) -> tuple[peewee.Database, tuple[str, ...]]:
-    """The database of a URL, not connected to yet, and how its transaction begins.
+def build_database(url: str) -> tuple[peewee.Database, tuple[str, ...]]:
+    """The database of a URL, not connected yet, and the statements that begin its transaction.
 
-    PostgreSQL's own means are heeded: PGPASSWORD, a password file, a service file, a socket.
+    PostgreSQL's own settings apply: PGPASSWORD, a password file, a service file, a socket.
     """
     parts = _split(url)
     if _engine(parts) == "postgresql":
         plain = "postgresql:" + url.partition(":")[2]
-        # With another encoding the driver reads bytes of a database that says of none (SQL_ASCII).
+        # With another encoding, the driver would read text of a database without one (SQL_ASCII) as bytes.
         return _Postgresql(plain, connect_timeout=CONNECT_TIMEOUT, client_encoding="UTF8"), _POSTGRESQL
-    given = dict(parse_qsl(parts.query))
-    strange = sorted(given.keys() - {"unix_socket", "charset"})
-    if strange:
-        raise Invalid(f"the URL has a parameter {quoted(strange[0])} that is not known here", _FORM)
+    parameters = dict(parse_qsl(parts.query))
+    unknown = sorted(parameters.keys() - {"unix_socket", "charset"})
+    if unknown:
+        raise Invalid(f"the URL has a parameter {quoted(unknown[0])} that is not known here", _FORM)
     settings: dict[str, Any] = {
         "host": parts.hostname,
         "port": parts.port or 3306,
         "user": unquote(parts.username or "") or None,
         "password": _mysql_password(parts),
         "connect_timeout": CONNECT_TIMEOUT,
-        **given,
+        **parameters,
     }
-    return _Mysql(unquote(parts.path.strip("/")), **{key: of for key, of in settings.items() if of}), _MYSQL
+    return _Mysql(
+        unquote(parts.path.strip("/")), **{key: setting for key, setting in settings.items() if setting}
+    ), _MYSQL
 
 
 def _mysql_password(parts: SplitResult) -> str:

@@ -1,44 +1,44 @@
-"""middle_auth's tables in its own database, PostgreSQL or MySQL: one state of it, read a part at a time."""
+"""middle_auth's tables in its own database, PostgreSQL or MySQL: one snapshot, read in parts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dsgctl.core.errors import Invalid
-from dsgctl.importers.engine.row import Row
+from dsgctl.importers.engine.row import CORRECT, Row
 from dsgctl.importers.middle_auth import drivers
-from dsgctl.importers.middle_auth.tables import NEEDED, NO_MATTER, spelling, value
+from dsgctl.importers.middle_auth.tables import IGNORED, NEEDED, convert_value, map_columns
 from dsgctl.store.queries import peewee
 
 _AT_ONCE = 2000  # rows
 
 
 class SqlTables:
-    """The rows of one state of the database, also while its server writes."""
+    """The rows of one snapshot of the database, also while its server writes."""
 
     def __init__(self, database: peewee.Database, name: str) -> None:
         """Raises:
-        Invalid: a table is missing, or of other columns.
+        Invalid: a table is missing, or has other columns.
         """
         self._database = database
         self._name = name
         with _readable(name, "its tables"):
-            there = set(database.get_tables())
-        self._unknown = sorted(there - NEEDED.keys() - NO_MATTER)
+            tables = set(database.get_tables())
+        self._unknown = sorted(tables - NEEDED.keys() - IGNORED)
         self._columns: dict[str, dict[str, str]] = {}
         for table in NEEDED:
-            if table not in there:
+            if table not in tables:
                 raise Invalid(f"{name} has no table {table}", "is it a database of middle_auth?")
             with _readable(name, table):
                 columns = [column.name for column in database.get_columns(table)]
-            self._columns[table] = spelling(f"{name}: the table {table}", table, columns)
+            self._columns[table] = map_columns(f"{name}: the table {table}", table, columns)
 
     @property
     def name(self) -> str:
         return self._name
 
     def rows(self, table: str) -> Iterator[Row]:
-        """In the order of ids, a part at a time: neither we nor the driver hold all of a table."""
+        """In the order of ids, in parts: neither the program nor the driver holds a whole table."""
         columns, kinds = self._columns[table], NEEDED[table]
         selected = peewee.Table(table).bind(self._database)
         every = [getattr(selected.c, name) for name in columns.values()]
@@ -48,8 +48,8 @@ class SqlTables:
             with _readable(self._name, f"{table}, after row {last}" if last is not None else table):
                 part = list((query.where(selected.c.id > last) if last is not None else query).tuples())
             for values in part:
-                found = {key: value(kinds[key], one) for key, one in zip(columns, values, strict=True)}
-                yield Row(table, found)
+                row = {key: convert_value(kinds[key], cell) for key, cell in zip(columns, values, strict=True)}
+                yield Row(table, row)
                 last = values[0]
             if len(part) < _AT_ONCE:
                 return
@@ -75,7 +75,7 @@ class SqlTables:
         return _execute(self._database, sql).fetchone()[0]
 
     def check_unchanged(self) -> None:
-        """Nothing to check: the transaction sees one state."""
+        """Nothing to check: the transaction reads one snapshot."""
 
 
 def _execute(database: Any, sql: str) -> Any:
@@ -84,17 +84,17 @@ def _execute(database: Any, sql: str) -> Any:
 
 @contextmanager
 def open_source(url: str) -> Iterator[SqlTables]:
-    """Read a database; nothing in it is changed.
+    """Connect to a database, which is only read.
 
     Raises:
         Invalid: it cannot be reached or read, or is not middle_auth's.
     """
     name = drivers.address(url)
-    database, beginning = drivers.database(url)
+    database, statements = drivers.build_database(url)
     try:
         with _readable(name, "connecting"):
             database.connect()
-            for statement in beginning:
+            for statement in statements:
                 _execute(database, statement)
         yield SqlTables(database, name)
     finally:
@@ -103,15 +103,15 @@ def open_source(url: str) -> Iterator[SqlTables]:
 
 @contextmanager
 def _readable(name: str, where: str) -> Iterator[None]:
-    """Turn what the server or its driver says into `Invalid`."""
+    """Turn errors of the server and its driver into `Invalid`."""
     try:
         yield
     except UnicodeDecodeError:
-        raise Invalid(f"{name}: {where}: there is text that is not UTF-8", "mend it there first") from None
+        raise Invalid(f"{name}: {where}: there is text that is not UTF-8", CORRECT) from None
     except peewee.PeeweeException as error:
         last = error.args[-1] if error.args else error  # of MySQL's, the first is a number
-        said = " ".join(str(last).split())
-        if "lock timeout" in said or "Lock wait timeout" in said:
+        message = " ".join(str(last).split())
+        if "lock timeout" in message or "Lock wait timeout" in message:
             raise Invalid(f"{name}: {where}: it is being written to", "try again, or stop its server") from None
         hint = "check the URL, and the password in PGPASSWORD, MYSQL_PWD or ~/.pgpass"
-        raise Invalid(f"{name}: {where}: {said}", hint) from None
+        raise Invalid(f"{name}: {where}: {message}", hint) from None

@@ -1,4 +1,4 @@
-"""The tables of middle_auth, as far as they are read here, and what all sources of them have in common."""
+"""The tables and columns of middle_auth that are read, and the protocol of their sources."""
 
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol
@@ -7,8 +7,8 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import quoted
 from dsgctl.importers.engine.row import Row
 
-# Table -> its columns, each with its kind; "?" where there may be none.
-# A source that lacks one is of another program or another release of it.
+# Table -> its columns, each with its kind; "?" if it may be null. A source without one of them is of another program or
+# another release.
 NEEDED: dict[str, dict[str, str]] = {
     table: dict(column.split(":") for column in columns.split())
     for table, columns in {
@@ -29,9 +29,9 @@ NEEDED: dict[str, dict[str, str]] = {
         "cell_temp": "id:int table_id:text root_id:int public:bool",
     }.items()
 }
-# Columns that decide nothing here. Any other is of a release that knows more than we do: to leave out, say, a
-# date on which a permission ends would give away more than that server does.
-_LEFT_OUT = {
+# Columns without meaning here. Any other column is of a later release and is refused: to ignore, say, the end of a
+# permission would give more than that server does.
+_IGNORED_COLUMNS = {
     "user": {"gdpr_consent"},
     "user_custom_name": {"created", "updated"},
     "affiliation": {"contact_name", "contact_email"},
@@ -40,64 +40,64 @@ _LEFT_OUT = {
     "api_key": {"updated"},
 }
 NO_PLACE = ("gdpr_consent of user", "contact_name and contact_email of affiliation")
-_ALSO_CALLED = {("user_group", "admin"): "is_admin"}
-APP = "app"  # addresses that a login may lead to: a setting here
-NO_MATTER = {APP, "alembic_version"}
+_OTHER_NAMES = {("user_group", "admin"): "is_admin"}
+APP = "app"  # the addresses that a login may redirect to: a setting here
+IGNORED = {APP, "alembic_version"}
 
 
 class Tables(Protocol):
-    """Where the tables are read from: CSV dumps or a database; all of one moment."""
+    """The tables, all of one moment: CSV dumps or a database."""
 
     @property
     def name(self) -> str:
-        """As messages name it; no secret is in it."""
+        """The source as messages name it, without secrets."""
 
     def rows(self, table: str) -> Iterator[Row]:
         """The rows of a table of `NEEDED`, one at a time."""
 
     def total(self) -> int:
-        """How many there are in all, or a little more."""
+        """The number of all rows, or a little more."""
 
     def unknown(self) -> list[str]:
-        """Names of tables that are there and not known here."""
+        """Names of tables of the source that are not known here."""
 
     def last_user_id(self) -> int:
-        """The highest id that a user ever had, as far as the source can tell; 0 if it cannot."""
+        """The highest id that a user ever had; 0 if the source does not know it."""
 
     def check_unchanged(self) -> None:
         """Raises:
-        Invalid: it was written to while it was read.
+        Invalid: the source was written to while it was read.
         """
 
 
-def spelling(where: str, table: str, there: Collection[str]) -> dict[str, str]:
-    """How the columns of a table are called there: our name -> theirs.
+def map_columns(label: str, table: str, columns: Collection[str]) -> dict[str, str]:
+    """Match the columns of a table: name in `NEEDED` -> name in the source.
 
     Args:
-        where: the source and the table, for messages.
-        there: the columns that it has.
+        label: the source and the table, for messages.
+        columns: the columns of the source.
 
     Raises:
-        Invalid: it lacks one, or has one that is not known.
+        Invalid: a column is missing or not known.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for column in NEEDED[table]:
-        name = column if column in there else _ALSO_CALLED.get((table, column), column)
-        if name not in there:
+        name = column if column in columns else _OTHER_NAMES.get((table, column), column)
+        if name not in columns:
             raise Invalid(
-                f"{where} has no column {column}",
+                f"{label} has no column {column}",
                 "it is not middle_auth's, or of an older release; run that server's own migrations first",
             )
-        found[column] = name
-    strange = [name for name in there if name not in found.values() and name not in _LEFT_OUT.get(table, ())]
-    if strange:
+        names[column] = name
+    unknown = [name for name in columns if name not in names.values() and name not in _IGNORED_COLUMNS.get(table, ())]
+    if unknown:
         raise Invalid(
-            f"{where} has a column {quoted(strange[0])} that is not known here",
+            f"{label} has a column {quoted(unknown[0])} that is not known here",
             "it is not middle_auth's, or of a newer release than can be read here",
         )
-    return found
+    return names
 
 
-def value(kind: str, found: Any) -> Any:
-    """A value of a database as a `Row` keeps it: no text is empty text, as CSV cannot tell them apart."""
-    return "" if found is None and kind == "text" else found
+def convert_value(kind: str, value: Any) -> Any:
+    """A value of a database as a `Row` has it. A null text is empty, since CSV has no difference between them."""
+    return "" if value is None and kind == "text" else value

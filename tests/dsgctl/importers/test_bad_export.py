@@ -94,7 +94,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "more after the end": (lambda text: text + "{}\n", ["goes on after its end"]),
     "two in one": (lambda text: text + text, ["goes on after its end"]),
     "a line taken out": (sub('(?<=\n)\\{"id": 2, [^\n]*\n', ""), ["principal_id 2: there is no such row of"]),
-    "a letter changed": (sub('"notes": "imported"', '"notes": "Imported"'), ["SHA-256 is another", "use the original"]),
+    "a letter changed": (sub('"notes": "imported"', '"notes": "Imported"'), ["SHA-256 differs", "use the original"]),
     # Of another release
     "a later version": (sub('"version": 1', '"version": 2'), ["later release", f"'dsgctl {__version__}'", "version 2"]),
     "a later schema": (sub(f'"schema": {LATEST}', '"schema": 99'), ["later release", "schema 99"]),

@@ -192,7 +192,7 @@ def test_what_the_sqlite3_shell_left_dangling_is_named(run: Run, other: Run, tmp
     connection.execute("PRAGMA foreign_keys = off")
     connection.execute("DELETE FROM groups")
     connection.close()
-    with refused(Invalid, "memberships row 1, 1: group_id 1: there is no such row of groups", "mend it"):
+    with refused(Invalid, "memberships row 1, 1: group_id 1: there is no such row of groups", "correct it"):
         other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
 
 
