@@ -28,18 +28,21 @@ class _TooMuch(Exception):
     """It costs too much to render the text."""
 
 
-def require(text: str, what: str) -> str:
+def require(text: str, noun: str) -> str:
     """Return a text that can be rendered at a bounded cost.
+
+    Args:
+        noun: what the text is, for messages.
 
     Raises:
         Invalid: it is too long, has control characters, or costs too much to render.
     """
-    validation.multiline(text, what)
+    validation.multiline(text, noun)
     try:
         _render(text, 2)
     except _TooMuch:
         raise Invalid(
-            f"the {what} has too many lines, signs of Markdown, cells of tables or links",
+            f"the {noun} has too many lines, signs of Markdown, cells of tables or links",
             f"use at most {MAX_MARKS} lines and signs such as * _ [ < and |, or divide it",
         ) from None
     return text

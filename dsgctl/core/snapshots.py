@@ -49,7 +49,6 @@ def read_principal(
         grants=tuple(Grant(*row) for row in queries.GRANTS(database, principal=principal.id, member=member)),
         accepted=frozenset(terms_id for (terms_id,) in queries.ACCEPTED_BY(database, principal=acceptor)),
         datasets=_read_datasets(database, service, principal=principal.id, member=member, also=also),
-        service=service,
     )
 
 
@@ -81,7 +80,7 @@ def read_dataset_holders(
     accepted = _read_acceptors(database, datasets[dataset].terms)
     direct = queries.DIRECT_HOLDERS.stream(database, dataset=dataset)
     through_groups = queries.GROUP_HOLDERS.stream(database, dataset=dataset)
-    yield from _build_holders(database, merge(direct, through_groups, key=itemgetter(0)), datasets, accepted, service)
+    yield from _build_holders(database, merge(direct, through_groups, key=itemgetter(0)), datasets, accepted)
 
 
 def read_bucket_holders(database: Database, bucket: str) -> Iterator[PrincipalSnapshot]:
@@ -95,7 +94,7 @@ def read_bucket_holders(database: Database, bucket: str) -> Iterator[PrincipalSn
     direct = queries.BUCKET_DIRECT_HOLDERS.stream(database, bucket=bucket)
     through_groups = queries.BUCKET_GROUP_HOLDERS.stream(database, bucket=bucket)
     holders = merge(direct, through_groups, key=itemgetter(0))
-    yield from _build_holders(database, holders, datasets, _read_acceptors(database, terms), None)
+    yield from _build_holders(database, holders, datasets, _read_acceptors(database, terms))
 
 
 def _read_acceptors(database: Database, documents: Iterable[Terms]) -> dict[int, set[int]]:
@@ -111,7 +110,6 @@ def _build_holders(
     holders: Iterable[Any],
     datasets: dict[str, Dataset],
     accepted: dict[int, set[int]],
-    service: str | None,
 ) -> Iterator[PrincipalSnapshot]:
     """Snapshots from rows of a principal and a grant, sorted by principal."""
     columns = len(queries.HOLDER_COLUMNS)
@@ -131,7 +129,6 @@ def _build_holders(
             grants=tuple(Grant(*row[columns:]) for row in rows),
             accepted=frozenset(terms_id for terms_id, principals in accepted.items() if acceptor in principals),
             datasets=datasets,
-            service=service,
         )
 
 

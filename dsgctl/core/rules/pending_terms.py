@@ -34,8 +34,8 @@ def list_pending_terms(
     """
     if not snapshot.active:
         return ()
-    held = granted_permissions(snapshot, at).keys()
-    pending = [PendingTerms(terms, terms.dataset in held) for terms in list_missing_terms(snapshot, at)]
+    granted = granted_permissions(snapshot, at)
+    pending = [PendingTerms(terms, terms.dataset in granted) for terms in list_missing_terms(snapshot, at)]
     for terms in list_missing(snapshot, version_terms, at):
         reached = grant_reaches(snapshot, terms.dataset, terms.version, at)
         if reached or snapshot.datasets[terms.dataset].public:

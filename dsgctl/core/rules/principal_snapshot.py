@@ -64,7 +64,6 @@ class PrincipalSnapshot:
         leads: the groups that it leads.
         accepted: the ids of the terms accepted by it, or by its parent if it has one.
         datasets: by name: those that a grant reaches, and every public one.
-        service: the service that asks; None for none.
     """
 
     id: int
@@ -84,7 +83,6 @@ class PrincipalSnapshot:
     grants: tuple[Grant, ...] = ()
     accepted: frozenset[int] = frozenset()
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
-    service: str | None = None
 
     @property
     def active(self) -> bool:
