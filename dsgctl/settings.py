@@ -189,9 +189,9 @@ def _list_unknown(
     environment: Mapping[str, str], in_file: Mapping[str, env_file.Line], path: str
 ) -> Iterator[tuple[str, str]]:
     """Names that are not settings, with their source: all of the file, and those of the environment with our prefix."""
-    known = {*SETTINGS, *LIBRARIES, "DSG_ENV_FILE"}
+    setting_names = {*SETTINGS, *LIBRARIES, "DSG_ENV_FILE"}
     prefixed = {name for name in environment if name.startswith("DSG_")}
-    for name in sorted((in_file.keys() | prefixed) - known):
+    for name in sorted((in_file.keys() | prefixed) - setting_names):
         yield name, f"{path}, line {in_file[name].number}" if name in in_file else ENVIRONMENT
 
 

@@ -220,7 +220,7 @@ class Database(ABC):
     def dangling_rows(self) -> list[str]:
         """The rows that refer to a missing row, each in words.
 
-        The sqlite3 shell, which enforces no references unless told to, leaves such rows. They give nobody any access.
+        The sqlite3 shell, which enforces no references unless told to, leaves such rows. They grant no access.
         """
 
     @abstractmethod

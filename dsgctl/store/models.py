@@ -1,6 +1,7 @@
 """The tables as peewee models, to build queries from. The schema itself is in migrations/*.sql.
 
-The models are bound to no database: a `Database` runs the queries.
+The models are bound to no database: a `Database` runs the queries. They are in one module because they refer to each
+other.
 """
 
 from datetime import UTC, datetime

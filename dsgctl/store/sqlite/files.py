@@ -64,7 +64,7 @@ def mode_and_owner(directory: Path) -> tuple[int, tuple[int, int] | None]:
 def write_private_copy(database: Database, target: Path) -> None:
     """Copy a database into a new file in its own directory, with the mode and owner of a database there.
 
-    The copy is made in a directory that nobody else can enter: SQLite, which creates it, follows symbolic links.
+    The copy is made in a directory that no other user can enter: SQLite, which creates it, follows symbolic links.
 
     Raises:
         StoreError: the copy cannot be written.
