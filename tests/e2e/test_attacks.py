@@ -29,10 +29,10 @@ needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get inst
 @pytest.fixture
 def token(database: Database) -> str:
     """Of ada."""
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        users.add(opened, "mallory@example.org")
-        return tokens.mint(opened, ada)[1]
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        users.add(change, "mallory@example.org")
+        return tokens.mint(change, ada)[1]
 
 
 # Smuggling and header injection
@@ -216,8 +216,8 @@ def test_a_planted_login_is_not_what_one_is_signed_in_with(serve: Serve, token: 
     victim.session.cookies.set("dsg_token", planted, domain="localhost.local", path="/")
     state = victim.begin()
     assert victim.finish(state, "ada@example.org").status_code == 303
-    given = [cookie.value for cookie in victim.session.cookies if cookie.name == "dsg_token"]
-    fresh = next(value for value in given if value and value != planted)
+    cookies = [cookie.value for cookie in victim.session.cookies if cookie.name == "dsg_token"]
+    fresh = next(value for value in cookies if value and value != planted)
     assert server.ask(fresh).json()["email"] == "ada@example.org"
     assert server.ask(planted).json()["email"] == "mallory@example.org"
 
@@ -254,10 +254,10 @@ def test_secrets_are_in_no_list_of_processes_no_core_and_no_log(serve: Serve, to
     assert re.search(r"Max core file size +0 +0 ", (process / "limits").read_text())
     assert not (process / "task" / str(server.process.pid) / "children").read_text().split()  # it starts no program
     log = server.log.read_text()
-    told = "".join(file.read_text() for file in path.parent.glob("dsg.sqlite3.server-*.json"))
-    assert not [secret for secret in secrets if secret in log + told]
-    held = b"".join(file.read_bytes() for file in path.parent.glob("dsg.sqlite3*"))
-    assert not [secret for secret in secrets if secret.encode() in held]
+    status_text = "".join(file.read_text() for file in path.parent.glob("dsg.sqlite3.server-*.json"))
+    assert not [secret for secret in secrets if secret in log + status_text]
+    database_bytes = b"".join(file.read_bytes() for file in path.parent.glob("dsg.sqlite3*"))
+    assert not [secret for secret in secrets if secret.encode() in database_bytes]
 
 
 def test_what_a_page_says_of_a_fault_is_nothing_of_the_inside(serve: Serve, path: Path, token: str) -> None:

@@ -41,8 +41,8 @@ def cave(
     request: pytest.FixtureRequest,
 ) -> Iterator[Cave]:
     provider.configure(claims=ADA)
-    with begin_change(database, "os:test") as opened:
-        secrets = add_cave_data(opened)
+    with begin_change(database, "os:test") as change:
+        secrets = add_cave_data(change)
     with run_cave(serve, provider, secrets, tmp_path, **getattr(request, "param", {})) as started:
         yield started
 
@@ -69,8 +69,8 @@ LETS_IN = {
 
 def test_each_guard_lets_in_whom_the_facts_do_and_no_other(cave: Cave) -> None:
     for path, allowed in LETS_IN.items():
-        seen = {who: cave.ask(path, who).status_code for who in cave.secrets}
-        assert seen == {who: 200 if who in allowed else 403 for who in cave.secrets}, path
+        statuses = {who: cave.ask(path, who).status_code for who in cave.secrets}
+        assert statuses == {who: 200 if who in allowed else 403 for who in cave.secrets}, path
         assert cave.ask(path, None, **{"X-Requested-With": "x"}).status_code == 401, path
         assert cave.ask(path, "x" * 40).status_code == 401, path
     assert cave.ask("/required", "bot").json()["email"] == "bot@service-account.dsg.local"
@@ -79,20 +79,20 @@ def test_each_guard_lets_in_whom_the_facts_do_and_no_other(cave: Cave) -> None:
 def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Database) -> None:
     before = {path: cave.ask(path, "ada").status_code for path in ("/edit", "/group", "/view")}
     assert before == {"/edit": 200, "/group": 200, "/view": 200}
-    with begin_change(database, "os:test") as opened:
-        grants.revoke(opened, group_subject(database, "lab-1"), Target("fish2", "edit"))
-        grants.add(opened, user_subject(opened, "ada"), Target("fish2", "view"))
+    with begin_change(database, "os:test") as change:
+        grants.revoke(change, group_subject(database, "lab-1"), Target("fish2", "edit"))
+        grants.add(change, user_subject(change, "ada"), Target("fish2", "view"))
     assert cave.ask("/edit", "ada").json()["error"] == "missing_permission"
     assert cave.ask("/view", "ada").status_code == 200
-    with begin_change(database, "os:test") as opened:
-        groups.remove_member(opened, "lab-1", "ada@example.org")
+    with begin_change(database, "os:test") as change:
+        groups.remove_member(change, "lab-1", "ada@example.org")
     assert cave.ask("/group", "ada").status_code == 403
-    with begin_change(database, "os:test") as opened:
-        users.set_active(opened, "ada@example.org", False)
-        service_accounts.set_active(opened, "bot", False)
+    with begin_change(database, "os:test") as change:
+        users.set_active(change, "ada@example.org", False)
+        service_accounts.set_active(change, "bot", False)
         revoked = token_checks.check(database, PresentedToken(cave.secrets["ruler"]), now()).token
         assert revoked is not None
-        tokens.revoke(opened, revoked.id)
+        tokens.revoke(change, revoked.id)
     for who in ("ada", "bot", "ruler"):
         assert cave.ask("/view", who).json()["error"] == "invalid_token", who
     assert cave.ask("/view", "leader").status_code == 200
@@ -103,9 +103,9 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
     """300 s is its default. It asks anew before it refuses a permission, up to 20 times in 300 s for a token."""
     assert cave.ask("/view", "stranger").status_code == 403
     assert cave.ask("/view", "ada").status_code == 200
-    with begin_change(database, "os:test") as opened:
-        grants.add(opened, user_subject(opened, "stranger"), Target("fish2", "view"))
-        users.set_active(opened, "ada@example.org", False)
+    with begin_change(database, "os:test") as change:
+        grants.add(change, user_subject(change, "stranger"), Target("fish2", "view"))
+        users.set_active(change, "ada@example.org", False)
     assert cave.ask("/view", "stranger").status_code == 200
     assert cave.gateway_status("ada") == 401, "the gateway knows at once"
     assert cave.ask("/view", "ada").status_code == 200, "the client keeps nothing any more"
@@ -114,8 +114,8 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
 @with_client(TOKEN_CACHE_TTL="1")
 def test_the_client_asks_again_when_its_own_time_is_over(cave: Cave, database: Database) -> None:
     assert cave.ask("/view", "ada").status_code == 200
-    with begin_change(database, "os:test") as opened:
-        users.set_active(opened, "ada@example.org", False)
+    with begin_change(database, "os:test") as change:
+        users.set_active(change, "ada@example.org", False)
     wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, what="the refusal")
 
 
@@ -133,12 +133,12 @@ def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
     for table, more in rows.items():
         with (tmp_path / "dumps" / f"{table}.csv").open("a", encoding="utf-8") as file:
             file.write(f"{more}\n")
-    with begin_change(database, "os:test") as opened:
-        middle_auth.Importer().run(opened, str(tmp_path / "dumps"))
-        secret = tokens.mint(opened, users.find(database, "mirgax1@example.org"))[1]
+    with begin_change(database, "os:test") as change:
+        middle_auth.Importer().run(change, str(tmp_path / "dumps"))
+        secret = tokens.mint(change, users.find(database, "mirgax1@example.org"))[1]
     with run_cave(serve, provider, {"mirgax": secret}, tmp_path) as cave:
-        found = {path: cave.ask(path, "mirgax").status_code for path in FOREIGN}
-        assert found == FOREIGN
+        statuses = {path: cave.ask(path, "mirgax").status_code for path in FOREIGN}
+        assert statuses == FOREIGN
 
 
 FOREIGN = {
@@ -213,8 +213,8 @@ def test_whom_a_service_does_not_let_in_is_not_sent_round_in_circles(
     browser = cave.browser()
     reply = browser.get(f"{CAVE}/view")
     assert (reply.status_code, reply.json()["error"]) == (403, "missing_permission")
-    with begin_change(database, "os:test") as opened:
-        users.set_active(opened, "stranger@example.org", False)
+    with begin_change(database, "os:test") as change:
+        users.set_active(change, "stranger@example.org", False)
     for service in (CAVE, ELSEWHERE):
         reply = browser.get(f"{service}/view")
         assert (reply.status_code, "stranger@example.org is disabled" in reply.text) == (403, True)

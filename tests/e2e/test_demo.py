@@ -40,15 +40,15 @@ def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Pat
     with run_demo(tmp_path, free_port(), "--once") as done:
         text, _ = done.communicate(timeout=PATIENCE)
     assert done.returncode == 0, text
-    told = [line.strip() for line in text.splitlines()]
-    assert f'200 {{"name": "Ada Lovelace", "permissions_v2": {{"fish2": {EDIT}, "fly": ["view"]}}}}' in told
-    assert '401 {"error": "account_disabled", "message": "this account is disabled"}' in told
-    assert "cy@example.org may not view fish2: the account is disabled" in told
-    assert "next     dsgctl user enable cy@example.org" in told
-    assert "bo@example.org may not view fly: terms are not accepted" in told
-    revoked = next(number for number, line in enumerate(told) if line.startswith("$ dsgctl token revoke"))
-    assert told[revoked - 1].startswith("200 ")
-    assert told[revoked + 3] == '401 {"error": "invalid_token", "message": "this token is not known"}'
+    lines = [line.strip() for line in text.splitlines()]
+    assert f'200 {{"name": "Ada Lovelace", "permissions_v2": {{"fish2": {EDIT}, "fly": ["view"]}}}}' in lines
+    assert '401 {"error": "account_disabled", "message": "this account is disabled"}' in lines
+    assert "cy@example.org may not view fish2: the account is disabled" in lines
+    assert "next     dsgctl user enable cy@example.org" in lines
+    assert "bo@example.org may not view fly: terms are not accepted" in lines
+    revoked = next(number for number, line in enumerate(lines) if line.startswith("$ dsgctl token revoke"))
+    assert lines[revoked - 1].startswith("200 ")
+    assert lines[revoked + 3] == '401 {"error": "invalid_token", "message": "this token is not known"}'
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,7 +75,7 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
         assert done.returncode == 0, done.stdout + done.stderr
         assert f'"permissions_v2":{{"fish2":{EDIT.replace(" ", "")},"fly":["view"]}}' in done.stdout
         tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsg_\w+)$", tries, re.MULTILINE))
-        seen = {
+        statuses = {
             name: requests.get(
                 f"http://localhost:{port}/api/v1/user/cache",
                 headers={"Authorization": f"Bearer {token}"},
@@ -83,7 +83,7 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
             ).json()["permissions_v2"]
             for name, token in tokens.items()
         }
-        assert seen == {"ADA": {"fly": ["view"]}, "BO": {"fly": ["view"]}, "CY": {}}
+        assert statuses == {"ADA": {"fly": ["view"]}, "BO": {"fly": ["view"]}, "CY": {}}
 
         demo.send_signal(number)
         assert demo.wait(timeout=PATIENCE) == 0

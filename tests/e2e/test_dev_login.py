@@ -16,10 +16,10 @@ from tests.patience import PATIENCE
 
 
 def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callable[..., Server]) -> None:
-    with begin_change(database, "os:test") as opened:
-        users.add(opened, "ada@example.org", name="Ada <b>")
-        users.add(opened, "cy@example.org")
-        users.set_active(opened, "cy@example.org", False)
+    with begin_change(database, "os:test") as change:
+        users.add(change, "ada@example.org", name="Ada <b>")
+        users.add(change, "cy@example.org")
+        users.set_active(change, "cy@example.org", False)
     server = serve(DSG_DEV_LOGIN="1")
     visitor = Visitor(server.origin)
     state = visitor.begin()

@@ -36,23 +36,23 @@ class Lab:
     def __init__(self, database: Database, server: Server, google: Google) -> None:
         self.database, self.server, self.google = database, server, google
         self.tokens: dict[str, str] = {}
-        with begin_change(database, "os:test") as opened:
-            datasets.add(opened, "fish2")
-            locations.add(opened, "fish2", "gs://fish-bucket/v1")
+        with begin_change(database, "os:test") as change:
+            datasets.add(change, "fish2")
+            locations.add(change, "fish2", "gs://fish-bucket/v1")
         self.person("ada", "fish2")
 
     def person(self, name: str, *views: str) -> None:
-        with begin_change(self.database, "os:test") as opened:
-            user, _ = users.add(opened, f"{name}@example.org")
-            self.tokens[name] = tokens.mint(opened, user)[1]
+        with begin_change(self.database, "os:test") as change:
+            user, _ = users.add(change, f"{name}@example.org")
+            self.tokens[name] = tokens.mint(change, user)[1]
             for dataset in views:
-                grants.add(opened, principal_subject(user), Target(dataset, "view"))
+                grants.add(change, principal_subject(user), Target(dataset, "view"))
 
     def dataset(self, name: str, *urls: str, any_prefix: bool = False) -> str:
-        with begin_change(self.database, "os:test") as opened:
-            datasets.add(opened, name)
+        with begin_change(self.database, "os:test") as change:
+            datasets.add(change, name)
             for url in urls:
-                locations.add(opened, name, url, any_prefix=any_prefix)
+                locations.add(change, name, url, any_prefix=any_prefix)
         return name
 
     def ask(self, name: str, bucket: str) -> requests.Response:
@@ -66,11 +66,11 @@ class Lab:
         answer = self.ask(name, bucket)
         assert answer.status_code == 200, answer.text
         rules = self.google.tokens[answer.json()["token"]]
-        return [allows(rules, bucket, one, "") for one in objects]
+        return [allows(rules, bucket, path, "") for path in objects]
 
     def explained(self, name: str, dataset: str) -> list[tuple[bool, str]]:
-        found = self.dsgctl("access", "explain", f"{name}@example.org", dataset, "-o", "json")
-        return [(row["may_read"], row["reason"]) for row in json.loads(found.stdout)["locations"]]
+        result = self.dsgctl("access", "explain", f"{name}@example.org", dataset, "-o", "json")
+        return [(row["may_read"], row["reason"]) for row in json.loads(result.stdout)["locations"]]
 
     def dsgctl(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -123,8 +123,8 @@ def test_a_location_that_no_condition_can_name_is_refused_when_added(lab: Lab, f
 
 def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> None:
     lab.dataset("bad", *(f"gs://fish-bucket/{folder}" for folder in BAD if "\u2028" not in folder), any_prefix=True)
-    with begin_change(lab.database, "os:test") as opened:
-        grants.add(opened, principal_subject(users.find(lab.database, "ada@example.org")), Target("bad", "view"))
+    with begin_change(lab.database, "os:test") as change:
+        grants.add(change, principal_subject(users.find(lab.database, "ada@example.org")), Target("bad", "view"))
     lab.person("bo", "bad")
     assert lab.reads("ada", "fish-bucket", "v1/info", "o'neil/info") == [True, False]
     answer = lab.ask("bo", "fish-bucket")
@@ -135,8 +135,8 @@ def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> No
 
 
 def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab: Lab) -> None:
-    with begin_change(lab.database, "os:test") as opened:
-        versions.add(opened, "fish2", "v9")
+    with begin_change(lab.database, "os:test") as change:
+        versions.add(change, "fish2", "v9")
     lab.dataset("inner", "gs://fish-bucket/v1/inner/o'neil", any_prefix=True)
     lab.person("bo", "fish2", "inner")
     assert lab.reads("bo", "fish-bucket", "v1/inner/o'neil/info") == [True]
@@ -149,11 +149,11 @@ def test_a_second_request_with_the_same_user_token_gets_a_new_google_token_once(
     user_token = requests.post(f"{lab.server.origin}/token", headers=cookie, timeout=PATIENCE).text
     body = json.dumps({"token": user_token, "bucket": "fish-bucket"})
     before = len(lab.google.boundaries)
-    given = [
+    google_tokens = [
         requests.post(f"{lab.server.origin}/gcs_token", data=body, timeout=PATIENCE).json()["token"] for _ in range(6)
     ]
-    assert given[0] != given[1]
-    assert set(given[1:]) == {given[1]}
+    assert google_tokens[0] != google_tokens[1]
+    assert set(google_tokens[1:]) == {google_tokens[1]}
     assert len(lab.google.boundaries) == before + 2
     assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
 

@@ -82,16 +82,16 @@ def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
     )
     _enable(dest)
     # A program of that name stands in for systemd: it is not to be had in a test.
-    program, asked = tmp_path / "bin" / "systemctl", tmp_path / "asked"
+    program, requirements = tmp_path / "bin" / "systemctl", tmp_path / "asked"
     program.parent.mkdir()
     program.write_text(
-        f'#!/bin/sh\necho "$@" >> {asked}\n[ "$1" != list-units ] || '
+        f'#!/bin/sh\necho "$@" >> {requirements}\n[ "$1" != list-units ] || '
         'printf "dsgserve@1.socket loaded\\ndsgserve@1.service loaded\\n"\n'
     )
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
     run("make", "uninstall", *arguments, "LIVE=yes", f"SYSTEMD={tmp_path}", cwd=checkout, PATH=path)
-    assert asked.read_text().splitlines()[1:3] == ["stop dsgserve@1.socket dsgserve@1.service", "daemon-reload"]
+    assert requirements.read_text().splitlines()[1:3] == ["stop dsgserve@1.socket dsgserve@1.service", "daemon-reload"]
     left = {str(file.relative_to(dest)) for file in dest.rglob("*") if file.is_symlink() or not file.is_dir()}
     assert left == {"etc/dsg/dsg.env", "var/lib/dsg/dsg.sqlite3"}
 
@@ -136,6 +136,6 @@ def test_what_is_installed_is_what_pyproject_asks_for() -> None:
     pinned = {line.partition("==")[0].partition("[")[0].lower() for line in lines}
     assert all("==" in line and "--hash=sha256:" in line for line in lines)
     assert not any(mark in line for line in lines for mark in ("://", "--index", " @ "))
-    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    for requirement in asked:
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for requirement in requirements:
         assert requirement.partition(">")[0].partition("[")[0].lower() in pinned

@@ -66,20 +66,20 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
 def test_what_is_asked_of_the_provider(browse: Callable[..., Browser], provider: Provider) -> None:
     browser = browse()
     first = browser.get("/auth/login", follow=False)
-    asked = {key: values[0] for key, values in parse_qs(urlsplit(first.headers["Location"]).query).items()}
-    assert asked["response_type"] == "code"
-    assert asked["client_id"] == "the-client"
-    assert asked["redirect_uri"] == browser.origin + "/accounts/google/login/callback/"
-    assert asked["code_challenge_method"] == "S256" and len(asked["code_challenge"]) == 43
-    assert set(asked["scope"].split()) == {"openid", "email", "profile"}
-    assert len(asked["state"]) >= 32 and len(asked["nonce"]) >= 32
-    assert "prompt" not in asked
+    query = {key: values[0] for key, values in parse_qs(urlsplit(first.headers["Location"]).query).items()}
+    assert query["response_type"] == "code"
+    assert query["client_id"] == "the-client"
+    assert query["redirect_uri"] == browser.origin + "/accounts/google/login/callback/"
+    assert query["code_challenge_method"] == "S256" and len(query["code_challenge"]) == 43
+    assert set(query["scope"].split()) == {"openid", "email", "profile"}
+    assert len(query["state"]) >= 32 and len(query["nonce"]) >= 32
+    assert "prompt" not in query
     again = browser.get("/auth/login?again=1", follow=False)
     assert parse_qs(urlsplit(again.headers["Location"]).query)["prompt"] == ["select_account"]
     browser.get("/auth/login")
-    known = browser.get("/api/v1/authorize", follow=False)
-    assert parse_qs(urlsplit(known.headers["Location"]).query)["login_hint"] == ["ada@example.org"]
-    for reply in (first, again, known):
+    response = browser.get("/api/v1/authorize", follow=False)
+    assert parse_qs(urlsplit(response.headers["Location"]).query)["login_hint"] == ["ada@example.org"]
+    for reply in (first, again, response):
         assert reply.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
 
 
@@ -132,8 +132,8 @@ def test_what_cannot_be_trusted_ends_on_a_page_and_signs_nobody_in(
 def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        users.add(opened, "Ada@Example.org", name="Countess")
+    with begin_change(database, "os:test") as change:
+        users.add(change, "Ada@Example.org", name="Countess")
     browser = browse()
     browser.get("/auth/login")
     assert browser.signed_in_email() == "Ada@Example.org"
@@ -143,8 +143,8 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     second = another(browser, provider)
     reply = second.get("/auth/login")
     assert (reply.status_code, "another sign-in identity" in reply.text) == (403, True)
-    with begin_change(database, "os:test") as opened:
-        users.set_attributes(opened, "ada@example.org", unbind=True)
+    with begin_change(database, "os:test") as change:
+        users.set_attributes(change, "ada@example.org", unbind=True)
     second.get("/auth/login")
     assert second.signed_in_email() == "Ada@Example.org"
 
@@ -152,9 +152,9 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
 def test_a_disabled_account_and_a_foreign_domain_are_told_so(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        users.add(opened, "ada@example.org")
-        users.set_active(opened, "ada@example.org", False)
+    with begin_change(database, "os:test") as change:
+        users.add(change, "ada@example.org")
+        users.set_active(change, "ada@example.org", False)
     browser = browse(DSG_ALLOWED_EMAIL_DOMAINS="example.org")
     assert "disabled" in browser.get("/auth/login").text
     provider.configure(claims={**ADA, "sub": "s-eve", "email": "eve@example.com"})
@@ -205,8 +205,8 @@ def test_keys_are_fetched_anew_when_the_provider_has_new_ones(
 def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        _, token = tokens.mint(opened, users.add(opened, "bo@example.org")[0])
+    with begin_change(database, "os:test") as change:
+        _, token = tokens.mint(change, users.add(change, "bo@example.org")[0])
     browser = browse()
     browser.get("/auth/login")
     provider.configure(hang=7000)
@@ -264,8 +264,8 @@ def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
     assert browser.signed_in_email() is None
     assert user_cache(browser, presented) == 401
     assert second.signed_in_email() == "ada@example.org"
-    with begin_change(database, "os:test") as opened:
-        _, api = tokens.mint(opened, users.find(database, "ada@example.org"))
+    with begin_change(database, "os:test") as change:
+        _, api = tokens.mint(change, users.find(database, "ada@example.org"))
     requests.post(browser.origin + "/logout", headers={"Authorization": f"Bearer {api}"}, timeout=PATIENCE)
     assert user_cache(browser, api) == 200
 

@@ -31,17 +31,17 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
 
     def read() -> None:
         while not stop.is_set():
-            told = server.ask(token).json()
-            seen = {"groups": told["groups"], **told["permissions_v2"]}
-            if seen not in STATES:
-                mixed.append(seen)
+            answer = server.ask(token).json()
+            permissions = {"groups": answer["groups"], **answer["permissions_v2"]}
+            if permissions not in STATES:
+                mixed.append(permissions)
 
     def exchange() -> None:
         """From one state to the other and back, each in one change."""
         inside = True
         while not stop.is_set():
-            with begin_change(database, "os:test") as opened:
-                (_to_outside if inside else _to_inside)(opened)
+            with begin_change(database, "os:test") as change:
+                (_to_outside if inside else _to_inside)(change)
             inside = not inside
         database.close()
 
@@ -51,7 +51,7 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
         logins = [several.submit(_sign_in, server.origin) for _ in range(LOGINS)]
         try:
             said = [line for writer in writers for line in writer.result()]
-            given = [login for login in logins for login in login.result()]
+            login_tokens = [login for login in logins for login in login.result()]
         finally:
             stop.set()
         for job in background:
@@ -59,7 +59,7 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
 
     assert said == []
     assert mixed == []
-    assert all(server.ask(login).status_code == 200 for login in given)
+    assert all(server.ask(login).status_code == 200 for login in login_tokens)
     shared = user_queries.show(database, EMAIL)
     everybody = [f"{number}-{time}" for number in range(WRITERS) for time in range(EACH)]
     # Each added to what the others had written: a lost update would lack a line.
@@ -72,35 +72,35 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
 
 def _populate(database: Database) -> str:
     """A person who is in one group and may edit one dataset, and a token of theirs."""
-    with begin_change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as change:
         for group in ("inside", "outside"):
-            groups.add(opened, group)
+            groups.add(change, group)
         for dataset in ("fish2", "fly", "crowd"):
-            datasets.add(opened, dataset)
-        ada, _ = users.add(opened, "ada@example.org")
-        users.add(opened, "login@example.org")
-        users.add(opened, EMAIL)
-        groups.add_member(opened, "inside", ada.email)
-        grants.add(opened, _ada(opened), Target("fish2", "edit"))
-        return tokens.mint(opened, ada)[1]
+            datasets.add(change, dataset)
+        ada, _ = users.add(change, "ada@example.org")
+        users.add(change, "login@example.org")
+        users.add(change, EMAIL)
+        groups.add_member(change, "inside", ada.email)
+        grants.add(change, _ada(change), Target("fish2", "edit"))
+        return tokens.mint(change, ada)[1]
 
 
-def _ada(opened: Change) -> Subject:
-    return principal_subject(users.find(opened.database, "ada@example.org"))
+def _ada(change: Change) -> Subject:
+    return principal_subject(users.find(change.database, "ada@example.org"))
 
 
-def _to_outside(opened: Change) -> None:
-    groups.remove_member(opened, "inside", "ada@example.org")
-    grants.revoke(opened, _ada(opened), Target("fish2", "edit"))
-    groups.add_member(opened, "outside", "ada@example.org")
-    grants.add(opened, _ada(opened), Target("fly", "view"))
+def _to_outside(change: Change) -> None:
+    groups.remove_member(change, "inside", "ada@example.org")
+    grants.revoke(change, _ada(change), Target("fish2", "edit"))
+    groups.add_member(change, "outside", "ada@example.org")
+    grants.add(change, _ada(change), Target("fly", "view"))
 
 
-def _to_inside(opened: Change) -> None:
-    groups.remove_member(opened, "outside", "ada@example.org")
-    grants.revoke(opened, _ada(opened), Target("fly", "view"))
-    groups.add_member(opened, "inside", "ada@example.org")
-    grants.add(opened, _ada(opened), Target("fish2", "edit"))
+def _to_inside(change: Change) -> None:
+    groups.remove_member(change, "outside", "ada@example.org")
+    grants.revoke(change, _ada(change), Target("fly", "view"))
+    groups.add_member(change, "inside", "ada@example.org")
+    grants.add(change, _ada(change), Target("fish2", "edit"))
 
 
 def _write(path: Path, place: Path, number: int) -> list[str]:

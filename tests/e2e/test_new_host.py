@@ -68,7 +68,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     database.close()
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": programs, "DSG_ENV_FILE": str(settings)}
-    made = subprocess.run(
+    result = subprocess.run(
         ["dsgctl", "db", "backup", "-o", "value"], env=environment, capture_output=True, text=True, check=True
     )
     shutil.rmtree(old)
@@ -78,7 +78,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     section = PAGE.read_text(encoding="utf-8").split("## Restore on a new host")[1].split("\n## ")[0]
     commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0].replace("/etc/dsg", str(old / "etc"))
     lines = commands.splitlines()
-    script = ["set -eu", f'BUNDLE="{made.stdout.strip()}"', *lines]
+    script = ["set -eu", f'BUNDLE="{result.stdout.strip()}"', *lines]
     # Until the settings are there, none are named: as on a host where /etc/dsg is empty.
     done = subprocess.run(
         ["bash", "-c", "\n".join([*script[:2], lines[0], f"export DSG_ENV_FILE={settings}", *lines[1:3]])],

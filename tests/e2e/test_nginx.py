@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get insta
 
 
 def test_the_gateway_answers_through_it(database: Database, serve: Callable[..., Server], tmp_path: Path) -> None:
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        _, token = tokens.mint(opened, ada)
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        _, token = tokens.mint(change, ada)
     certificate = make_certificate(tmp_path, HOST)
     server = serve(DSG_ORIGIN=f"https://{HOST}")
     with run_nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
@@ -78,9 +78,9 @@ def test_logins_and_tokens_are_rationed_and_user_cache_is_not(serve: Callable[..
 def test_several_processes_on_sockets_of_their_own_share_the_requests(
     path: Path, database: Database, tmp_path: Path
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        _, token = tokens.mint(opened, ada)
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        _, token = tokens.mint(change, ada)
     certificate = make_certificate(tmp_path, HOST)
     environment = {
         "PATH": os.environ["PATH"],
@@ -109,10 +109,10 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
 
         wait_until(lambda: [ask() for _ in range(4)] == [200] * 4, what="both processes")
         assert [ask() for _ in range(10)] == [200] * 10
-        asked = [Path(log.name).read_text().count('"route": "/api/v1/user/cache", "status": 200') for log in logs]
-        assert min(asked) >= 5
-        with begin_change(database, "os:test") as opened:
-            users.set_active(opened, "ada@example.org", False)
+        counts = [Path(log.name).read_text().count('"route": "/api/v1/user/cache", "status": 200') for log in logs]
+        assert min(counts) >= 5
+        with begin_change(database, "os:test") as change:
+            users.set_active(change, "ada@example.org", False)
         assert [ask() for _ in range(4)] == [401] * 4
 
 

@@ -248,6 +248,6 @@ def test_both_sites_hang_up_on_whom_they_wait_for(start: Callable[..., Nginx]) -
     assert len(sites) == 2
     for site in sites:
         for setting in ("client_header_timeout", "client_body_timeout", "send_timeout", "keepalive_timeout"):
-            found = re.search(rf"\n    {setting} ([0-9]+)s;", site)
-            assert found and int(found[1]) <= 30, setting
+            seconds = re.search(rf"\n    {setting} ([0-9]+)s;", site)
+            assert seconds and int(seconds[1]) <= 30, setting
         assert "limit_conn dsg_address 200;" in site

@@ -59,28 +59,28 @@ HEBREW = "# תנאי שימוש\n\nהנתונים פתוחים לכל מי שמ�
 LONG = "a.very.long.address.of.somebody@institute-of-neuroscience.example.org"
 
 
-def _fill(opened: Change) -> dict[str, str]:
+def _fill(change: Change) -> dict[str, str]:
     """People, datasets and terms. Returns a login token of each person."""
     names = {name: f"{name}@example.org" for name in ("ada", "bo", "cy", "dee", "gone")} | {"bo": LONG}
-    people = {name: users.add(opened, email, name="עדה" if name == "cy" else "")[0] for name, email in names.items()}
+    people = {name: users.add(change, email, name="עדה" if name == "cy" else "")[0] for name, email in names.items()}
 
     def add(name: str, who: str, text: str) -> None:
-        datasets.add(opened, name, description="A brain", public=not who)
-        versions.add(opened, name, "v1")
-        locations.add(opened, name, f"gs://lab-data/projects/{name}/segmentation")
+        datasets.add(change, name, description="A brain", public=not who)
+        versions.add(change, name, "v1")
+        locations.add(change, name, f"gs://lab-data/projects/{name}/segmentation")
         if who:
-            grants.add(opened, principal_subject(people[who]), Target(name, "view"))
-        terms.add(opened, f"terms of {name}" if text != HEBREW else "תנאים", text, dataset=name)
+            grants.add(change, principal_subject(people[who]), Target(name, "view"))
+        terms.add(change, f"terms of {name}" if text != HEBREW else "תנאים", text, dataset=name)
 
     add("fish2", "ada", TEXT)
     add("banc_hemibrain_0_57_consolidated_segmentation_of_everything", "ada", HEBREW)
     add("fly", "", TEXT)
     for number in range(20):
         add(f"set-{number}", "dee", TEXT * 3)
-    acceptances.accept(opened, 3, "cy@example.org")
-    week = opened.at + timedelta(days=7)
-    secrets = {name: tokens.mint(opened, user, kind="login", expires=week)[1] for name, user in people.items()}
-    users.set_active(opened, "gone@example.org", False)
+    acceptances.accept(change, 3, "cy@example.org")
+    week = change.at + timedelta(days=7)
+    secrets = {name: tokens.mint(change, user, kind="login", expires=week)[1] for name, user in people.items()}
+    users.set_active(change, "gone@example.org", False)
     return secrets
 
 
@@ -92,8 +92,8 @@ def visit(serve: Callable[..., Server], database: Database) -> Iterator[Open]:
     """Opens one of the pages in a window of its own; notes what the browser complains of."""
     from playwright.sync_api import sync_playwright
 
-    with begin_change(database, "os:test") as opened:
-        secrets = _fill(opened)
+    with begin_change(database, "os:test") as change:
+        secrets = _fill(change)
     server = serve(
         DSG_DEV_LOGIN="1",
         NGAUTH_ALLOWED_ORIGINS=r"https://viewer\.example",
@@ -134,11 +134,11 @@ def test_axe_finds_nothing_wrong_and_nothing_is_wider_than_the_window(visit: Ope
     for name in PAGES:
         for width, height, scheme in SIZES:
             page = visit(name, width, height, scheme, free=True)
-            found = []
+            violations = []
             if width in (1280, 375):  # what it finds depends on the colours, and hardly on the size
                 page.evaluate(script)
-                found = page.evaluate(f"axe.run(document, {rules})")["violations"]
-            wrong = [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
+                violations = page.evaluate(f"axe.run(document, {rules})")["violations"]
+            wrong = [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in violations]
             wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert (name, width, wrong, wider) == (name, width, [], 0)
             page.context.close()

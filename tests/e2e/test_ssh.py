@@ -30,13 +30,13 @@ Ssh = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
     """Runs ssh with ada's key, which the manual's line is for."""
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, ADA)
-        users.add(opened, "bo@example.org")
-        groups.add(opened, "lab-1")
-        groups.add_member(opened, "lab-1", ADA, leads=True)
-        datasets.add(opened, "fish2")
-        grants.add(opened, principal_subject(ada), Target("fish2", "manage"))
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, ADA)
+        users.add(change, "bo@example.org")
+        groups.add(change, "lab-1")
+        groups.add_member(change, "lab-1", ADA, leads=True)
+        datasets.add(change, "fish2")
+        grants.add(change, principal_subject(ada), Target("fish2", "manage"))
     for name in ("host", "ada", "nobody"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
     program = tmp_path / "dsgctl"
@@ -97,8 +97,8 @@ def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, data
     done = ssh("group member add lab-1 bo@example.org")
     assert (done.returncode, done.stdout) == (0, "made bo@example.org a member of group lab-1\n"), done
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
-    told = json.loads(ssh("access check", ADA, "fish2 manage -o json").stdout)
-    assert told == {"allowed": True, "reason": "granted"}
+    answer = json.loads(ssh("access check", ADA, "fish2 manage -o json").stdout)
+    assert answer == {"allowed": True, "reason": "granted"}
     several = ssh(input=f"access check {ADA} fish2 manage\nuser list\naccess check {ADA} fish2 view\n")
     assert (several.stdout, several.returncode) == ("yes\n", 5)  # the first that fails ends it
 
@@ -112,8 +112,8 @@ def test_an_empty_name_in_the_forced_command_lets_nobody_in(ssh: Ssh, words: str
 def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database) -> None:
     assert ssh("group member add lab-1 bo@example.org").returncode == 0
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
-    with begin_change(database, "os:test") as opened:
-        grants.revoke(opened, principal_subject(users.find(database, ADA)), Target("fish2", "manage"))
+    with begin_change(database, "os:test") as change:
+        grants.revoke(change, principal_subject(users.find(database, ADA)), Target("fish2", "manage"))
     assert list(grants.list_grants(database, dataset="fish2")) == []
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 5
 

@@ -29,23 +29,23 @@ Serve = Callable[..., Server]
 def test_what_two_servers_have_done_is_added_up(
     serve: Serve, database: Database, dsgctl: Callable[..., str], path: Path
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        _, token = tokens.mint(opened, ada)
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        _, token = tokens.mint(change, ada)
     servers = [serve(), serve()]
     for server in servers:
         for _ in range(3):
             assert server.ask(token).status_code == 200
         assert server.ask("nobodys").status_code == 401
-    told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
-    wait_until(lambda: told()["denied"] == 2, what="what they tell")
-    answer = told()
+    read_status = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
+    wait_until(lambda: read_status()["denied"] == 2, what="what they tell")
+    answer = read_status()
     assert answer["answers_built"] == 2 and answer["answers_kept"] == 4
     assert answer["requests"] >= 8 and answer["failed"] == answer["calls"] == 0
-    assert [one["pid"] for one in answer["servers"]] == [server.process.pid for server in servers]
-    for one, server in zip(answer["servers"], servers, strict=True):
-        assert one["version"] == __version__ and one["listening"] == [server.origin.removeprefix("http://")]
-        assert datetime.fromisoformat(one["started"]) <= datetime.fromisoformat(one["seen"])
+    assert [entry["pid"] for entry in answer["servers"]] == [server.process.pid for server in servers]
+    for entry, server in zip(answer["servers"], servers, strict=True):
+        assert entry["version"] == __version__ and entry["listening"] == [server.origin.removeprefix("http://")]
+        assert datetime.fromisoformat(entry["started"]) <= datetime.fromisoformat(entry["seen"])
     text = dsgctl("status", "-o", "prometheus")
     assert "# TYPE dsg_denied_total counter\ndsg_denied_total 2" in text
     assert "# TYPE dsg_users gauge\ndsg_users 1" in text and "dsg_servers 2" in text
@@ -58,7 +58,7 @@ def test_what_two_servers_have_done_is_added_up(
     assert f"{servers[0].process.pid} (release {__version__}) on 127.0.0.1:" in table
     servers[0].process.terminate()
     servers[0].process.wait(timeout=PATIENCE)
-    assert len(told()["servers"]) == 1
+    assert len(read_status()["servers"]) == 1
 
 
 def require_metrics(text: str) -> None:
@@ -87,8 +87,8 @@ def test_moments_are_given_and_no_ages(dsgctl: Callable[..., str], path: Path, t
 def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
     serve: Serve, database: Database, dsgctl: Callable[..., str]
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        users.add(opened, "ada@example.org")
+    with begin_change(database, "os:test") as change:
+        users.add(change, "ada@example.org")
     server = serve(DSG_DEV_LOGIN="1")
     visitor = Visitor(server.origin)
     visitor.sign_in("ada@example.org")
@@ -97,11 +97,11 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
         f"{server.origin}/token", timeout=PATIENCE, headers={"Cookie": f"dsg_token={visitor.token}"}
     ).text
     for presented, code in ((good, 403), ("nobodys", 401)):
-        asked = {"token": presented, "bucket": "lab-data"}
-        assert requests.post(f"{server.origin}/gcs_token", json=asked, timeout=PATIENCE).status_code == code
-    told = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
-    wait_until(lambda: told()["gcs_tokens_refused"] == 2, what="what it tells")
-    assert (told()["logins"], told()["logins_failed"], told()["gcs_tokens"]) == (1, 1, 0)
+        body = {"token": presented, "bucket": "lab-data"}
+        assert requests.post(f"{server.origin}/gcs_token", json=body, timeout=PATIENCE).status_code == code
+    read_status = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
+    wait_until(lambda: read_status()["gcs_tokens_refused"] == 2, what="what it tells")
+    assert (read_status()["logins"], read_status()["logins_failed"], read_status()["gcs_tokens"]) == (1, 1, 0)
     logged = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert [line["message"] for line in logged if line["logger"] == "dsgserve.login"] == [
         "signed in",
@@ -139,7 +139,7 @@ def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
     process_registry.report(path, process_registry.Process(os.getpid(), "0", 0.0, time.time(), {"requests": 7}))
     # One that has told nothing for long: another program has its number now.
     process_registry.report(path, process_registry.Process(os.getppid(), "0", 0.0, time.time() - 120, {"requests": 9}))
-    assert [one.counts for one in process_registry.list_running(path, now=time.time())] == [{"requests": 7}]
+    assert [entry.counts for entry in process_registry.list_running(path, now=time.time())] == [{"requests": 7}]
 
 
 def test_threads_count_without_losing_one() -> None:

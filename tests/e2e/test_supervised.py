@@ -46,9 +46,9 @@ def run_supervised(path: Path, listening: socket.socket, **environment: str) -> 
 
 @pytest.fixture
 def token(database: Database) -> str:
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        return tokens.mint(opened, ada)[1]
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        return tokens.mint(change, ada)[1]
 
 
 def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody(path: Path, token: str) -> None:
@@ -117,12 +117,12 @@ def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
 
 def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: Database, tmp_path: Path) -> None:
     """Its answer comes from Google, which takes its time and then is not there."""
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        _, secret = tokens.mint(opened, ada)
-        datasets.add(opened, "fish2")
-        locations.add(opened, "fish2", "gs://fish2")
-        grants.add(opened, principal_subject(ada), Target("fish2", "view"))
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        _, secret = tokens.mint(change, ada)
+        datasets.add(change, "fish2")
+        locations.add(change, "fish2", "gs://fish2")
+        grants.add(change, principal_subject(ada), Target("fish2", "view"))
     with run_silent_google(tmp_path) as (slow, settings):
         server = serve(**settings)
         user_token = requests.post(f"{server.origin}/token", cookies={"dsg_token": secret}, timeout=PATIENCE).text
@@ -147,11 +147,11 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
 def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     path: Path, database: Database, tmp_path: Path
 ) -> None:
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        _, secret = tokens.mint(opened, ada)
-        datasets.add(opened, "worm", public=True)
-        terms.add(opened, "worm terms", "# Be kind\n", dataset="worm")
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        _, secret = tokens.mint(change, ada)
+        datasets.add(change, "worm", public=True)
+        terms.add(change, "worm terms", "# Be kind\n", dataset="worm")
 
     def ask(request: str, body: str = "") -> str:
         with socket.socket(socket.AF_UNIX) as client:

@@ -29,9 +29,9 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 @pytest.fixture
 def token(database: Database) -> str:
     """Of ada, who is an admin."""
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org", admin=True)
-        return tokens.mint(opened, ada)[1]
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org", admin=True)
+        return tokens.mint(change, ada)[1]
 
 
 # The file
@@ -183,10 +183,10 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
 ) -> None:
     at = tmp_path / "clock"
     at.write_text("+0")
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org")
-        ending = tokens.mint(opened, ada, expires=now() + timedelta(hours=1))[1]
-        lasting = tokens.mint(opened, ada)[1]
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org")
+        ending = tokens.mint(change, ada, expires=now() + timedelta(hours=1))[1]
+        lasting = tokens.mint(change, ada)[1]
     settings = {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(at),
@@ -221,8 +221,8 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     words = [sys.executable, "-m", "dsgctl", "user", "add", "bob@example.org"]
     command = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert command.returncode == 1 and "dsgctl: this host's clock says " in command.stderr
-    with begin_change(database, "os:test", at=now() - timedelta(days=30)) as opened:
-        users.add(opened, "bob@example.org")
+    with begin_change(database, "os:test", at=now() - timedelta(days=30)) as change:
+        users.add(change, "bob@example.org")
     again = subprocess.run(
         [sys.executable, "-m", "dsgserve"],
         env=environment,
@@ -237,8 +237,8 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
 def test_an_operator_puts_right_what_was_changed_by_a_clock_that_was_ahead(
     serve: Serve, database: Database, path: Path
 ) -> None:
-    with begin_change(database, "os:test", at=now() + timedelta(days=400)) as opened:
-        users.add(opened, "ada@example.org")
+    with begin_change(database, "os:test", at=now() + timedelta(days=400)) as change:
+        users.add(change, "ada@example.org")
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)}
     words = [sys.executable, "-m", "dsgctl", "db", "clock"]
     looked = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -36,15 +36,15 @@ READ_ONLY_MANAGE = sorted(included("manage") - {row.name for row in TABLE if row
 @pytest.fixture
 def lab(database: Database) -> dict[str, str]:
     """Ada, who may edit fish2 through lab-1, and a service account that may view it. Their tokens."""
-    with begin_change(database, "os:test") as opened:
-        ada, _ = users.add(opened, "ada@example.org", name="Ada")
-        groups.add(opened, "lab-1")
-        groups.add_member(opened, "lab-1", "ada@example.org")
-        datasets.add(opened, "fish2")
-        grants.add(opened, group_subject(database, "lab-1"), Target("fish2", "edit"))
-        bot, _ = service_accounts.add(opened, "bot")
-        grants.add(opened, principal_subject(bot), Target("fish2", "view"))
-        return {"ada": tokens.mint(opened, ada)[1], "bot": tokens.mint(opened, bot)[1]}
+    with begin_change(database, "os:test") as change:
+        ada, _ = users.add(change, "ada@example.org", name="Ada")
+        groups.add(change, "lab-1")
+        groups.add_member(change, "lab-1", "ada@example.org")
+        datasets.add(change, "fish2")
+        grants.add(change, group_subject(database, "lab-1"), Target("fish2", "edit"))
+        bot, _ = service_accounts.add(change, "bot")
+        grants.add(change, principal_subject(bot), Target("fish2", "view"))
+        return {"ada": tokens.mint(change, ada)[1], "bot": tokens.mint(change, bot)[1]}
 
 
 def as_sets(held: Any) -> Any:
@@ -55,8 +55,8 @@ def as_sets(held: Any) -> Any:
 
 
 def test_the_server_answers_as_the_original_did_from_an_imported_database(database: Database, serve: Serve) -> None:
-    with begin_change(database, "os:test") as opened:
-        datasetgateway.Importer().run(opened, FIXTURES / "datasetgateway.sqlite3")
+    with begin_change(database, "os:test") as change:
+        datasetgateway.Importer().run(change, FIXTURES / "datasetgateway.sqlite3")
     server = serve()
     expected = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text())
     assert len(expected) == 73
@@ -78,9 +78,9 @@ def test_each_change_by_dsgctl_is_seen_by_the_next_request_in_every_process(
 
     def seen(name: str = "ada") -> list[Any]:
         replies = [server.ask(lab[name]) for server in servers for _ in range(2)]
-        told = [reply.json().get("permissions_v2", reply.json().get("error")) for reply in replies]
-        assert all(one == told[0] for one in told)
-        return [replies[0].status_code, told[0]]
+        permissions = [reply.json().get("permissions_v2", reply.json().get("error")) for reply in replies]
+        assert all(answer == permissions[0] for answer in permissions)
+        return [replies[0].status_code, permissions[0]]
 
     assert seen() == [200, {"fish2": EDIT}]
     dsgctl("grant", "revoke", "fish2", "edit", "--group", "lab-1")
@@ -131,19 +131,19 @@ def test_an_answer_ends_by_itself_at_the_next_date_that_matters(
 def _differs_at(server: Server, database: Database, token: str, what: str, moment: datetime) -> bool:
     """Whether both questions were asked in time; then both answers were right."""
     service = f"clio-{moment:%H%M%S}"  # new at each try: earlier terms hold nothing back
-    with begin_change(database, "os:test") as opened:
+    with begin_change(database, "os:test") as change:
         if what == "token":
-            token = tokens.mint(opened, users.find(database, "ada@example.org"), expires=moment)[1]
+            token = tokens.mint(change, users.find(database, "ada@example.org"), expires=moment)[1]
         elif what == "grant":
-            grants.add(opened, group_subject(database, "lab-1"), Target("fish2", "edit"), expires=moment)
+            grants.add(change, group_subject(database, "lab-1"), Target("fish2", "edit"), expires=moment)
         else:
-            services.add(opened, service)
+            services.add(change, service)
             start = moment if what == "terms begin" else now()
-            made, _ = terms.add(opened, "clio terms", "Be kind.", dataset="fish2", service=service, effective=start)
+            made, _ = terms.add(change, "clio terms", "Be kind.", dataset="fish2", service=service, effective=start)
             if what == "terms end":
-                terms.retire(opened, made.id, on=moment)
+                terms.retire(change, made.id, on=moment)
 
-    def told() -> Any:
+    def read_answer() -> Any:
         reply = server.ask(token, service=service)
         return reply.json().get("permissions_v2", reply.json().get("error"))
 
@@ -154,12 +154,12 @@ def _differs_at(server: Server, database: Database, token: str, what: str, momen
         "terms begin": (with_it, {}),
         "terms end": ({}, with_it),
     }[what]
-    first = told()
+    first = read_answer()
     if now() >= moment:
         return False
     assert first == before
     wait_until(lambda: now() >= moment, what="the date")
-    assert told() == after
+    assert read_answer() == after
     return True
 
 
@@ -251,9 +251,9 @@ def test_answers_stay_right_while_facts_change_and_many_ask(
 
     def ask() -> None:
         while not stop.is_set():
-            told = server.ask(lab["ada"]).json()["permissions_v2"]
-            if told not in states:
-                wrong.append(told)
+            permissions = server.ask(lab["ada"]).json()["permissions_v2"]
+            if permissions not in states:
+                wrong.append(permissions)
 
     clients = [threading.Thread(target=ask) for _ in range(8)]
     for client in clients:
@@ -261,11 +261,11 @@ def test_answers_stay_right_while_facts_change_and_many_ask(
     lab_1 = group_subject(database, "lab-1")
     target = Target("fish2", "edit")
     for _ in range(25):
-        with begin_change(database, "os:test") as opened:
-            grants.revoke(opened, lab_1, target)
+        with begin_change(database, "os:test") as change:
+            grants.revoke(change, lab_1, target)
         assert server.ask(lab["ada"]).json()["permissions_v2"] == {}
-        with begin_change(database, "os:test") as opened:
-            grants.add(opened, lab_1, target)
+        with begin_change(database, "os:test") as change:
+            grants.add(change, lab_1, target)
         assert server.ask(lab["ada"]).json()["permissions_v2"] == states[0]
     stop.set()
     for client in clients:

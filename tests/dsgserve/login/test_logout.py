@@ -88,8 +88,8 @@ ASKED: list[tuple[str, str, dict[str, str], bool]] = [
 def test_who_ends_a_login(
     method: str, address: str, headers: dict[str, str], ends: bool, client: Client, lab: Lab
 ) -> None:
-    asked: dict[str, Any] = headers
-    reply = client.request(method, address, cookie=lab.ada, **asked)
+    options: dict[str, Any] = headers
+    reply = client.request(method, address, cookie=lab.ada, **options)
     assert (reply.status in (200, 303)) is ends
     assert (client.get("/api/v1/user/cache", cookie=lab.ada).status == 401) is ends
     assert ("set-cookie" in reply.headers) is ends
@@ -105,8 +105,8 @@ def test_every_route_whose_get_changes_something_is_held_to_the_same_rule(client
         ):
             for method in ("HEAD", "GET", "OPTIONS"):
                 before = lab.database.table_sizes()
-                asked: dict[str, Any] = headers
-                reply = client.request(method, path, cookie=lab.bo, **asked)
+                options: dict[str, Any] = headers
+                reply = client.request(method, path, cookie=lab.bo, **options)
                 assert lab.database.table_sizes() == before, (method, path)
                 if any(endpoint.guard is Guard.DELIBERATE for endpoint in route.endpoints):
                     assert reply.status == (403 if method == "GET" and "GET" in route.methods else 405), (method, path)
@@ -124,9 +124,9 @@ def test_a_program_with_a_header_says_so_whatever_else_it_sends(client: Client, 
 
 
 def test_every_login_that_is_presented_ends_and_no_other_token(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
+    with lab.change() as change:
         ada = users.find(lab.database, "ada@example.org")
-        second, header = (tokens.mint(opened, ada, kind="login")[1] for _ in range(2))
+        second, header = (tokens.mint(change, ada, kind="login")[1] for _ in range(2))
     cookies = f"dsg_token=stale; dsg_token={lab.ada}; dsg_token={lab.script}; dsg_token={second}; dsg_token={lab.robot}"
     client.request("POST", "/logout", COOKIE=cookies, authorization=f"Bearer {header}")
     for token, status in (
@@ -159,14 +159,14 @@ AFTERWARDS = {
 }
 
 
-@pytest.mark.parametrize("asked", AFTERWARDS)
-def test_a_logout_goes_on_to_where_the_settings_allow(asked: str, client: Client, lab: Lab) -> None:
+@pytest.mark.parametrize("target", AFTERWARDS)
+def test_a_logout_goes_on_to_where_the_settings_allow(target: str, client: Client, lab: Lab) -> None:
     for accept in (PAGE, "application/json"):
         for reply in (
-            client.get(f"/api/v1/logout?redirect={asked}", cookie=lab.ada, accept=accept),
-            client.post(f"/logout?redirect={asked}", cookie=lab.ada, accept=accept),
+            client.get(f"/api/v1/logout?redirect={target}", cookie=lab.ada, accept=accept),
+            client.post(f"/logout?redirect={target}", cookie=lab.ada, accept=accept),
         ):
-            assert (reply.status, reply.headers["location"]) == (302, AFTERWARDS[asked])
+            assert (reply.status, reply.headers["location"]) == (302, AFTERWARDS[target])
             assert "dsg_token=;" in reply.headers["set-cookie"]
     assert client.get("/api/v1/user/cache", cookie=lab.ada).status == 401
 

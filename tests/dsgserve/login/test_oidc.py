@@ -94,10 +94,10 @@ class Liar(BaseHTTPRequestHandler):
     """Says what the test wants it to."""
 
     say: Say
-    asked = 0
+    requests = 0
 
     def do_GET(self) -> None:
-        type(self).asked += 1
+        type(self).requests += 1
         self.close_connection = True
         with suppress(OSError):  # nobody listens any more, as should be
             type(self).say(self)
@@ -134,7 +134,7 @@ def test_lies_of_discovery_start_no_login_and_cost_little(lie: str, liar: tuple[
         provider.authorization_url("https://auth.example.org/cb", state="s", nonce="n", challenge="c")
     assert tracemalloc.get_traced_memory()[1] < 40_000_000
     tracemalloc.stop()
-    assert handler.asked <= 1, "it went where it was sent"
+    assert handler.requests <= 1, "it went where it was sent"
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -146,7 +146,7 @@ def test_lies_of_the_token_endpoint_sign_nobody_in(lie: str, liar: tuple[type[Li
     handler.say = staticmethod(LIES[lie])  # type: ignore[assignment]
     with pytest.raises((UpstreamUnavailable, LoginFailed)):
         provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n")
-    assert handler.asked <= 1  # none where this machine is too slow for a connection in that second
+    assert handler.requests <= 1  # none where this machine is too slow for a connection in that second
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_login_that_has_waited_too_long_asks_nobody(liar: tuple[type[Liar], Pr
         start_login(provider, Deadline(0))
     with pytest.raises(UpstreamUnavailable):
         provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n", deadline=Deadline(0))
-    assert handler.asked == 0
+    assert handler.requests == 0
 
 
 def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
@@ -232,7 +232,7 @@ def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
 
     leader = threading.Thread(target=log_in)
     leader.start()
-    while not handler.asked:
+    while not handler.requests:
         time.sleep(0.001)
     assert list(provider._fetches._under_way) == ["discovery"]
     waiting = [threading.Thread(target=log_in) for _ in range(9)]
@@ -245,7 +245,7 @@ def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
     for thread in (leader, *waiting):
         thread.join()
     assert len(failures) == 10
-    assert handler.asked <= 1  # none where this machine is too slow for a connection in that second
+    assert handler.requests <= 1  # none where this machine is too slow for a connection in that second
     assert not provider._fetches._under_way
 
 

@@ -50,11 +50,11 @@ def test_without_a_sign_in_it_says_so_and_offers_one(client: Client, lab: Lab) -
 
 
 def test_a_sign_in_that_has_ended_is_no_error_and_says_why(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
+    with lab.change() as change:
         ada = users.find(lab.database, "ada@example.org")
-        old = tokens.mint(opened, ada, kind="login", expires=now() - timedelta(seconds=1))[1]
-        ended, revoked = tokens.mint(opened, ada, kind="login")
-        tokens.revoke(opened, ended.id)
+        old = tokens.mint(change, ada, kind="login", expires=now() - timedelta(seconds=1))[1]
+        ended, revoked = tokens.mint(change, ada, kind="login")
+        tokens.revoke(change, ended.id)
     for cookie, why in (
         (old, "ends after seven days"),
         (revoked, "You were signed out"),
@@ -68,10 +68,10 @@ def test_a_sign_in_that_has_ended_is_no_error_and_says_why(client: Client, lab: 
 
 
 def test_who_one_is_and_what_one_may(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        groups.add(opened, "lab-1")
-        groups.add_member(opened, "lab-1", "ada@example.org")
-        grants.add(opened, group_subject(opened.database, "lab-1"), Target("fish", "manage"))
+    with lab.change() as change:
+        groups.add(change, "lab-1")
+        groups.add_member(change, "lab-1", "ada@example.org")
+        grants.add(change, group_subject(change.database, "lab-1"), Target("fish", "manage"))
     text = client.get("/", cookie=lab.ada).text
     assert "Ada Example" in text
     assert "ada@example.org" in text
@@ -105,8 +105,8 @@ def test_a_service_account(client: Client, lab: Lab) -> None:
 
 
 def test_names_are_text_and_nothing_else(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        users.set_attributes(opened, "ada@example.org", display_name="<script>alert(1)</script>")
+    with lab.change() as change:
+        users.set_attributes(change, "ada@example.org", display_name="<script>alert(1)</script>")
     text = client.get("/", cookie=lab.ada).text
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -126,8 +126,8 @@ def test_it_is_never_kept_and_loads_nothing(client: Client, lab: Lab) -> None:
 
 
 def test_each_dataset_has_its_description_versions_and_addresses(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        datasets.set_attributes(opened, "fish", description="A zebrafish <brain>")
+    with lab.change() as change:
+        datasets.set_attributes(change, "fish", description="A zebrafish <brain>")
     text = client.get("/", cookie=lab.ada).text
     assert "A zebrafish &lt;brain&gt;" in text
     assert 'Versions: <bdi dir="auto">v2</bdi>' in text
@@ -140,18 +140,18 @@ def test_each_dataset_has_its_description_versions_and_addresses(client: Client,
 
 
 def test_a_very_long_description_is_cut_short(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        datasets.set_attributes(opened, "fish", description="x" * 90_000)
+    with lab.change() as change:
+        datasets.set_attributes(change, "fish", description="x" * 90_000)
     assert len(client.get("/", cookie=lab.ada).body) < 20_000
     assert len(client.get("/?q=x", cookie=lab.ada).body) < 20_000
 
 
 def test_who_has_one_version_sees_that_version_and_its_address_alone(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        versions.add(opened, "fish", "v3")
-        locations.add(opened, "fish", "gs://shared-bucket/fish/v3", version="v3")
+    with lab.change() as change:
+        versions.add(change, "fish", "v3")
+        locations.add(change, "fish", "gs://shared-bucket/fish/v3", version="v3")
         cy = principal_subject(users.find(lab.database, "cy@example.org"))
-        grants.add(opened, cy, Target("fish", "view", version="v3"))
+        grants.add(change, cy, Target("fish", "view", version="v3"))
     text = client.get("/", cookie=lab.cy).text
     assert re.findall(r"<code[^>]*>([^<]*)</code>", text) == [
         "precomputed://gs+ngauth+https://auth.example.org/shared-bucket/fish/v3"
@@ -169,10 +169,10 @@ def test_a_link_opens_it_in_the_viewer_that_is_set(client_of: Callable[[Site], C
 
 
 def test_many_versions_and_places_are_cut_short_and_counted(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
+    with lab.change() as change:
         for number in range(30):
-            versions.add(opened, "fish", f"w{number}")
-            locations.add(opened, "fish", f"gs://fish-bucket/{number}/")
+            versions.add(change, "fish", f"w{number}")
+            locations.add(change, "fish", f"gs://fish-bucket/{number}/")
     text = client.get("/", cookie=lab.ada).text
     assert "and 11 more" in text
     assert "And 12 more sources" in text
@@ -180,15 +180,15 @@ def test_many_versions_and_places_are_cut_short_and_counted(client: Client, lab:
 
 
 def test_a_public_dataset_that_opens_to_nobody_is_not_offered(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
-        datasets.add(opened, "moth", public=True)
+    with lab.change() as change:
+        datasets.add(change, "moth", public=True)
     assert named(client.get("/", cookie=lab.cy).text) == ["fly"]
 
 
 def test_nor_one_on_which_view_was_taken_from_this_person(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
+    with lab.change() as change:
         bo = principal_subject(users.find(lab.database, "bo@example.org"))
-        grants.revoke(opened, bo, Target("fly", "view"))
+        grants.revoke(change, bo, Target("fly", "view"))
     text = client.get("/", cookie=lab.bo).text
     assert "fly" not in text.partition("<main>")[2]
     assert "fly" in client.get("/", cookie=lab.cy).text
@@ -200,24 +200,24 @@ def test_nor_one_on_which_view_was_taken_from_this_person(client: Client, lab: L
 @pytest.fixture
 def many(lab: Lab) -> Lab:
     """Ada has 200 more."""
-    with lab.change() as opened:
+    with lab.change() as change:
         ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(200):
-            datasets.add(opened, f"set-{number:03}", description="Larva" if number % 100 == 7 else "Adult")
-            grants.add(opened, ada, Target(f"set-{number:03}", "view"))
+            datasets.add(change, f"set-{number:03}", description="Larva" if number % 100 == 7 else "Adult")
+            grants.add(change, ada, Target(f"set-{number:03}", "view"))
     return lab
 
 
 def test_from_15_datasets_on_there_is_a_filter(client: Client, lab: Lab) -> None:
-    with lab.change() as opened:
+    with lab.change() as change:
         ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(12):
-            datasets.add(opened, f"set-{number}")
-            grants.add(opened, ada, Target(f"set-{number}", "view"))
+            datasets.add(change, f"set-{number}")
+            grants.add(change, ada, Target(f"set-{number}", "view"))
     assert 'name="q"' not in client.get("/", cookie=lab.ada).text  # fish, fly and twelve
-    with lab.change() as opened:
-        datasets.add(opened, "set-12")
-        grants.add(opened, ada, Target("set-12", "view"))
+    with lab.change() as change:
+        datasets.add(change, "set-12")
+        grants.add(change, ada, Target("set-12", "view"))
     assert 'name="q"' in client.get("/", cookie=lab.ada).text
 
 
@@ -243,15 +243,15 @@ def test_it_finds_words_in_names_and_descriptions(client: Client, many: Lab, wor
 
 
 def test_a_page_has_fifty_and_leads_on_to_the_next(client: Client, many: Lab) -> None:
-    seen: list[str] = []
+    names: list[str] = []
     where = "/?q=set"
     while where:
         text = client.get(where, cookie=many.ada).text
         assert len(named(text)) <= 50
-        seen += named(text)
+        names += named(text)
         following = re.search(r'href="([^"]*)" rel="next"', text)
         where = html.unescape(following[1]) if following else ""
-    assert seen == [f"set-{number:03}" for number in range(200)]
+    assert names == [f"set-{number:03}" for number in range(200)]
 
 
 @pytest.mark.parametrize("start", ["-1", "x", "9999999", "", "1e3", "\u0663", "201", "199"])
@@ -264,9 +264,9 @@ def test_any_beginning_is_a_page(client: Client, many: Lab, start: str) -> None:
 
 def test_what_one_has_accepted_is_listed_with_its_day(client: Client, lab: Lab) -> None:
     assert "you have accepted</h2>" not in client.get("/", cookie=lab.bo).text
-    with lab.change() as opened:
-        acceptances.accept(opened, lab.fly_terms, "bo@example.org")
-        terms.add(opened, "newer fly terms", "Cite us twice.", dataset="fly")
+    with lab.change() as change:
+        acceptances.accept(change, lab.fly_terms, "bo@example.org")
+        terms.add(change, "newer fly terms", "Cite us twice.", dataset="fly")
     text = client.get("/", cookie=lab.bo).text
     listed = text.partition("Terms that you have accepted")[2]
     assert f'href="/api/v1/tos/{lab.fly_terms}/accept"><bdi dir="auto">fly terms</bdi></a>' in listed

@@ -54,28 +54,32 @@ WORLD = f"""
 
 STATEMENTS = [
     *(
-        f"UPDATE principals SET {what} WHERE id = {one}"
-        for one in (1, 2, 3, 4, 5)
-        for what in ("active = 1 - active", "name = name || 'x'", "pi = pi || 'x'")
+        f"UPDATE principals SET {assignment} WHERE id = {principal}"
+        for principal in (1, 2, 3, 4, 5)
+        for assignment in ("active = 1 - active", "name = name || 'x'", "pi = pi || 'x'")
     ),
-    *(f"UPDATE principals SET read_only = 1 - read_only WHERE id = {one}" for one in (1, 2, 3)),
+    *(f"UPDATE principals SET read_only = 1 - read_only WHERE id = {principal}" for principal in (1, 2, 3)),
     "UPDATE principals SET parent_id = iif(parent_id = 5, 1, 5) WHERE id = 3",
     "UPDATE principals SET email = 'x' || email WHERE id = 2",
     "INSERT OR IGNORE INTO affiliations VALUES (2, 'HHMI')",
     "DELETE FROM affiliations WHERE principal_id = 2",
     "UPDATE affiliations SET principal_id = 3 - principal_id WHERE principal_id IN (1, 2) AND name = 'MRC'",
     "UPDATE groups SET name = name || 'x' WHERE id = 1",
-    *(f"INSERT OR IGNORE INTO memberships VALUES ({one}, {group}, 0)" for one in (1, 2, 3) for group in (1, 2)),
     *(
-        f"DELETE FROM memberships WHERE principal_id = {one} AND group_id = {group}"
-        for one in (1, 2)
+        f"INSERT OR IGNORE INTO memberships VALUES ({principal}, {group}, 0)"
+        for principal in (1, 2, 3)
+        for group in (1, 2)
+    ),
+    *(
+        f"DELETE FROM memberships WHERE principal_id = {principal} AND group_id = {group}"
+        for principal in (1, 2)
         for group in (1, 2)
     ),
     "UPDATE memberships SET leads = 1 - leads WHERE principal_id = 2",
     "UPDATE OR IGNORE memberships SET principal_id = 1 WHERE principal_id = 2 AND group_id = 1",
     *(
-        f"UPDATE datasets SET {what}"
-        for what in (
+        f"UPDATE datasets SET {assignment}"
+        for assignment in (
             "access = 'public' WHERE id = 2",
             "access = 'closed' WHERE id = 2",
             "own_terms_id = NULL WHERE id = 1",
@@ -103,11 +107,11 @@ STATEMENTS = [
     "UPDATE terms SET name = name || 'x' WHERE id = 1",
     *(
         f"INSERT OR IGNORE INTO acceptances (principal_id, terms_id, accepted, recorded_by) "
-        f"VALUES ({one}, {which}, '{T}', 'x')"
-        for one in (1, 2, 3, 5)
+        f"VALUES ({principal}, {which}, '{T}', 'x')"
+        for principal in (1, 2, 3, 5)
         for which in (1, 2, 3)
     ),
-    *(f"DELETE FROM acceptances WHERE principal_id = {one}" for one in (1, 2, 5)),
+    *(f"DELETE FROM acceptances WHERE principal_id = {principal}" for principal in (1, 2, 5)),
     "UPDATE OR IGNORE acceptances SET principal_id = 5 WHERE principal_id = 1",
     f"UPDATE tokens SET revoked = '{T}' WHERE id = 1",
     "UPDATE tokens SET revoked = NULL WHERE id = 1",
@@ -147,13 +151,13 @@ DISPLACED = {
 }
 
 
-@pytest.mark.parametrize("what", DISPLACED)
-def test_who_is_displaced_by_an_update_is_noticed(database: Database, path: Path, what: str) -> None:
+@pytest.mark.parametrize("assignment", DISPLACED)
+def test_who_is_displaced_by_an_update_is_noticed(database: Database, path: Path, assignment: str) -> None:
     cache = ResponseCache(database)
     elsewhere = open_current(path)
     elsewhere.script(WORLD)
     asked(cache)
-    elsewhere.script("PRAGMA foreign_keys = 0; PRAGMA recursive_triggers = 0;" + DISPLACED[what])
+    elsewhere.script("PRAGMA foreign_keys = 0; PRAGMA recursive_triggers = 0;" + DISPLACED[assignment])
     assert asked(cache) == asked(ResponseCache(database))
     elsewhere.close()
 
@@ -191,12 +195,12 @@ def cache(database: Database) -> ResponseCache:
 
 def asked(cache: ResponseCache) -> dict[tuple[str, str | None], tuple[TokenError | None, bytes]]:
     """What each token gets from each service."""
-    found = {}
+    responses = {}
     for name in (*SECRETS, SPARE):
         for service in (None, "atlas", "clio", "unknown"):
             answer = cache.get(name, service)
-            found[name, service] = (answer.problem, answer.body)
-    return found
+            responses[name, service] = (answer.problem, answer.body)
+    return responses
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -226,23 +230,23 @@ def test_the_statements_of_this_test_move_what_they_should(world: Callable[[str]
 
 def test_a_change_that_concerns_others_keeps_the_answer(cache: ResponseCache, database: Database, path: Path) -> None:
     writer = open_current(path)
-    with begin_change(writer, "os:test") as opened:
-        ana, _ = users.add(opened, "ana@x.org")
-        groups.add(opened, "lab")
-        groups.add_member(opened, "lab", "ana@x.org")
-        _, secret = tokens.mint(opened, ana)
+    with begin_change(writer, "os:test") as change:
+        ana, _ = users.add(change, "ana@x.org")
+        groups.add(change, "lab")
+        groups.add_member(change, "lab", "ana@x.org")
+        _, secret = tokens.mint(change, ana)
     first = cache.get(secret, None)
-    with begin_change(writer, "os:test") as opened:
-        bea, _ = users.add(opened, "bea@x.org")
-        groups.add(opened, "other")
-        groups.add_member(opened, "other", "bea@x.org")
-        tokens.mint(opened, bea)
+    with begin_change(writer, "os:test") as change:
+        bea, _ = users.add(change, "bea@x.org")
+        groups.add(change, "other")
+        groups.add_member(change, "other", "bea@x.org")
+        tokens.mint(change, bea)
     assert cache.get(secret, None) is first
-    with begin_change(writer, "os:test") as opened:
-        groups.add_member(opened, "lab", "bea@x.org")
+    with begin_change(writer, "os:test") as change:
+        groups.add_member(change, "lab", "bea@x.org")
     assert cache.get(secret, None) is first  # who else is in the group does not concern ana
-    with begin_change(writer, "os:test") as opened:
-        groups.add_member(opened, "lab", "ana@x.org", leads=True)
+    with begin_change(writer, "os:test") as change:
+        groups.add_member(change, "lab", "ana@x.org", leads=True)
     assert b'"groups_admin":["lab"]' in cache.get(secret, None).body
     writer.close()
 
@@ -290,10 +294,10 @@ def test_the_oldest_answers_make_room_and_refusals_take_none(world: Callable[[st
 def test_an_answer_ends_by_itself(cache: ResponseCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = open_current(path)
     end: datetime = now() + timedelta(hours=1)
-    with begin_change(writer, "os:test") as opened:
-        ana, _ = users.add(opened, "ana@x.org")
-        _, secret = tokens.mint(opened, ana)
-        _, ending = tokens.mint(opened, ana, expires=end)
+    with begin_change(writer, "os:test") as change:
+        ana, _ = users.add(change, "ana@x.org")
+        _, secret = tokens.mint(change, ana)
+        _, ending = tokens.mint(change, ana, expires=end)
     assert cache.get(secret, None).until is None
     assert cache.get(ending, None).until == pytest.approx(end.timestamp(), abs=1e-3)
     monkeypatch.setattr(clock, "seconds", lambda: end.timestamp() - 1)
