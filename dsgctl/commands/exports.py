@@ -65,7 +65,7 @@ def command(
     """
     if grants:
         if with_token_hashes or with_invitations or without_audit:
-            raise Invalid("--grants lists grants, not all facts", "leave --with-... and --without-audit out")
+            raise Invalid("--grants lists grants only", "leave --with-... and --without-audit out")
         _list_grants(session, datasets)
         return
     if session.output.format == "yaml":

@@ -136,7 +136,7 @@ class Policies:
 def _explain_refusal(status: int, bucket: str, message: str) -> GoogleError:
     answers = f"Google answers {status}"
     if status in (409, 412):
-        hint = "somebody else writes the policy all the time, or may forbid one of its members: run it again"
+        hint = "another program keeps writing the policy, or a member is forbidden: run it again"
         return EtagConflict(answers, hint, message)
     if status == 400:
         return InvalidMember(answers, "nothing was changed", message)

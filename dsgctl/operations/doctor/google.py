@@ -46,7 +46,7 @@ def check_buckets(case: Case) -> Checks:
             where = outer if outer.count("/") > 3 else f"all of {outer.rstrip('/')}"
             yield warning(
                 "buckets",
-                f"who may view {overlap.owner} reads {where}, where {', '.join(overlap.inside)} lies too",
+                f"who may view {overlap.owner} reads {where}, where {', '.join(overlap.inside)} is stored too",
                 "give each a folder of its own: dsgctl dataset location add, and remove the one above",
             )
         rows = list(buckets.list_buckets(database))

@@ -94,7 +94,7 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
         return failed(
             "server",
             f"something else than dsgserve answers on {where} ({status or 'no HTTP'})",
-            "set DSG_PORT to another, or stop what is there: ss -ltnp",
+            "set DSG_PORT to another, or stop that program: ss -ltnp",
         )
     if version != __version__:
         return failed(

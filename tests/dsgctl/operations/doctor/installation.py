@@ -1,4 +1,4 @@
-"""A gateway as it is installed, in a directory: settings, keys, database, backups; and one that serves it over TLS."""
+"""An installed gateway in a directory: settings, keys, database, backups; and a site that serves it over TLS."""
 
 import os
 import shutil

@@ -96,7 +96,7 @@ def test_what_google_says_of_each_bucket(here: Installation, examine: Examine, g
     find_row(rows, "bucket bad-key", "failed", "no credential", "/nowhere/key.json")
     find_row(rows, "credential", "failed", "there is no /nowhere/key.json")
     find_row(rows, "bucket requester-pays", "failed", "viewers name no project", "--no-requester-pays")
-    find_row(rows, "buckets", "warning", "who may view fly reads all of gs://good-bucket, where fish lies too")
+    find_row(rows, "buckets", "warning", "who may view fly reads all of gs://good-bucket, where fish is stored too")
 
 
 def test_whom_and_what_googles_limits_concern(here: Installation, examine: Examine, google: Any) -> None:
