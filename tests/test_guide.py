@@ -15,7 +15,7 @@ from dsgctl.commands import cli
 from dsgctl.config import LIBRARIES, REPLACEMENTS, SETTINGS
 from dsgserve.http.routing import ROUTES
 from tests.conftest import FIXTURES
-from tests.dsgctl.importers.middle_auth import copy_dumps
+from tests.dsgctl.importers.cave_dumps import copy_dumps
 from tests.generated_pages import BEGIN, END, PAGES, updated
 from tests.guide_run import FIRST_DATASET, run_script, shell_blocks
 

@@ -16,7 +16,7 @@ from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
 from dsgctl.importers import middle_auth
 from dsgctl.store import Database
-from tests.dsgctl.importers.middle_auth import copy_dumps
+from tests.dsgctl.importers.cave_dumps import copy_dumps
 from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, add_cave_data, run_cave, send_form, user_subject
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until

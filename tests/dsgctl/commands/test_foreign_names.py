@@ -11,7 +11,7 @@ import yaml
 
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.world import World
-from tests.dsgctl.importers.middle_auth import copy_dumps
+from tests.dsgctl.importers.cave_dumps import copy_dumps
 
 GROUPS = ["trailing ", "trailing", "Trailing", " ", "a,b;c", "zw\u200bsp", "\u202egroup"]
 DATASETS = [

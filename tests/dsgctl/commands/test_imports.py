@@ -11,7 +11,7 @@ from tests.dsgctl.commands.running import Process, dump
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
-from tests.dsgctl.importers.middle_auth import DUMPS, copy_dumps
+from tests.dsgctl.importers.cave_dumps import DUMPS, copy_dumps
 
 CSV = ("import", "csv", "people.csv", "--dataset", "fish2")
 GATEWAY = ("import", "datasetgateway", "db.sqlite3")

@@ -16,7 +16,7 @@ from dsgctl.store.models import utc_text
 from dsgctl.transfer import export
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT
-from tests.dsgctl.importers.middle_auth import copy_dumps
+from tests.dsgctl.importers.cave_dumps import copy_dumps
 
 ADA = "ada@example.org"
 

@@ -23,7 +23,7 @@ from dsgctl.importers import clio, datasetgateway, middle_auth, neuprint
 from dsgctl.importers.datasetgateway.releases import TABLES
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run
-from tests.dsgctl.importers.middle_auth import copy_dumps
+from tests.dsgctl.importers.cave_dumps import copy_dumps
 from tests.dsgctl.importers.test_datasetgateway import spoil
 
 SEEDS = range(int(os.environ.get("DSG_TEST_SEEDS", "15")))

@@ -34,7 +34,7 @@ from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import Run, refused
-from tests.dsgctl.importers import middle_auth as there
+from tests.dsgctl.importers import cave_dumps as there
 from tests.dsgctl.importers.test_datasetgateway import as_sets
 
 ANSWERED = datetime(2026, 11, 23, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from dsgctl.importers.middle_auth import sql_source
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.commands.running import REPOSITORY, Process
 from tests.dsgctl.core.builders import Run, refused
-from tests.dsgctl.importers import middle_auth as there
+from tests.dsgctl.importers import cave_dumps as there
 from tests.dsgctl.importers import postgresql
 from tests.patience import PATIENCE
 
