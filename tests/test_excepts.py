@@ -42,7 +42,7 @@ ALLOWED = {
     ("dsgctl/operations/doctor/account.py", "find_owner"): _NOBODY,
     ("dsgctl/operations/doctor/sign_in.py", "_check_clock"): "a date without a zone, in another server's header",
     ("dsgctl/env_file.py", "hint_about_readers"): _NOBODY,
-    ("dsgctl/gcs/policies.py", "_asked"): _LIBRARY,
+    ("dsgctl/gcs/policies.py", "_request"): _LIBRARY,
     ("dsgctl/files.py", "owner_name"): _NOBODY,
     ("dsgserve/app.py", "_answer"): "answers 500, and logs where it comes from",
     ("dsgserve/app.py", "answer_user_cache"): "takes the long way, which logs it",
