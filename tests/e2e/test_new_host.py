@@ -101,7 +101,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
         "config = load({}, path)\n"
         "print(read_oauth_client(config.client_credentials).id, len(read_recipients(config.backup_recipients)))\n"
         "database = open_current(config.database)\n"
-        "with change(database, 'os:dsg') as opened:\n"
+        "with begin_change(database, 'os:dsg') as opened:\n"
         "    users.set_attributes(opened, 'ada@example.org', name='Ada')\n"
         "database.close()\n",
         settings,
