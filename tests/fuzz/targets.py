@@ -1,7 +1,7 @@
-"""What parses text of strangers, each as a function of bytes that raises only if something is wrong.
+"""The parsers of untrusted text, each as a function of bytes that raises only if something is wrong.
 
-Hypothesis feeds them in every test run, always the same (test_fuzz.py). ``make fuzz`` searches freely, with
-atheris, which is led by the code that it reaches. What it finds becomes a case of regressions.py.
+Hypothesis feeds them the same bytes in every test run (test_fuzz.py). ``make fuzz`` searches freely with atheris, which
+is guided by coverage. What it finds becomes a case in regressions.py.
 """
 
 import atexit
@@ -69,7 +69,7 @@ def request(data: bytes) -> None:
     """Cookies, a header and a query with tokens in them."""
     cookie, _, rest = _text(data).partition("\n")
     header, _, query = rest.partition("\n")
-    asked = LocalRequest(
+    parsed = LocalRequest(
         {
             "HTTP_COOKIE": cookie,
             "HTTP_AUTHORIZATION": header,
@@ -80,13 +80,13 @@ def request(data: bytes) -> None:
         }
     )
     try:
-        found = presented_tokens(asked, ("dsg_token", "middle_auth_token"))
+        presented = presented_tokens(parsed, ("dsg_token", "middle_auth_token"))
     except Invalid:
         return
-    assert all(isinstance(token, str) and token for token in found)
-    assert len(found) <= MAX_COOKIES
+    assert all(isinstance(token, str) and token for token in presented)
+    assert len(presented) <= MAX_COOKIES
     logins = LoginStateStore((KEY,), secure=True)
-    assert logins.find(asked, query) is None
+    assert logins.find(parsed, query) is None
 
 
 @cache
@@ -96,14 +96,14 @@ def _pattern() -> Config:
 
 def origin(data: bytes) -> None:
     """An Origin: scheme, host, port and nothing else."""
-    found = origins.parse(_text(data))
-    if found is None:
+    parsed = origins.parse(_text(data))
+    if parsed is None:
         return
-    parts = urlsplit(found)
+    parts = urlsplit(parsed)
     assert parts.scheme in ("http", "https")
     assert parts.hostname
     assert not (parts.path or parts.query or parts.fragment or parts.username)
-    if origins.is_allowed(found, _pattern().ngauth_origins):
+    if origins.is_allowed(parsed, _pattern().ngauth_origins):
         host = parts.hostname
         assert host in ("localhost", "example.org") or host.endswith(".example.org")
 
@@ -129,17 +129,17 @@ def target(data: bytes) -> None:
 
 def gcs_body(data: bytes) -> None:
     """The body of /gcs_token: a token and the name of a bucket, or nothing."""
-    asked = LocalRequest({"CONTENT_LENGTH": str(len(data)), "REQUEST_METHOD": "POST", "wsgi.input": BytesIO(data)})
-    found = endpoints._read_body(asked)
-    if found is not None:
-        assert all(isinstance(part, str) and part for part in found)
-        assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", found[1])
+    request = LocalRequest({"CONTENT_LENGTH": str(len(data)), "REQUEST_METHOD": "POST", "wsgi.input": BytesIO(data)})
+    body = endpoints._read_body(request)
+    if body is not None:
+        assert all(isinstance(part, str) and part for part in body)
+        assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", body[1])
 
 
 def terms(data: bytes) -> None:
     """Terms in Markdown: only harmless tags come out."""
-    made = markdown.render(data.decode("utf-8", "replace"))
-    for tag, attributes in re.findall(r"<(/?[a-zA-Z0-9]+)([^>]*)>", made):
+    html = markdown.render(data.decode("utf-8", "replace"))
+    for tag, attributes in re.findall(r"<(/?[a-zA-Z0-9]+)([^>]*)>", html):
         assert tag.strip("/") in {
             "p",
             "a",
@@ -169,7 +169,7 @@ def terms(data: bytes) -> None:
         assert re.fullmatch(
             r"""( (href|title|target|rel|start|style|class|dir|tabindex|role|id|aria-label)="[^"]*")* ?/?""", attributes
         ), attributes
-    for url in re.findall(r'href="([^"]*)"', made):
+    for url in re.findall(r'href="([^"]*)"', html):
         assert re.match(r"(https?://|mailto:|\Z)", url, re.IGNORECASE), url  # an empty one leads to the page itself
 
 
@@ -189,13 +189,13 @@ def people(data: bytes) -> None:
 
 @cache
 def _database() -> Database:
-    """An empty database; what an import writes is undone."""
+    """A database with one dataset; every import into it is rolled back."""
     path = Path(tempfile.mkdtemp()) / "dsg.sqlite3"
     atexit.register(shutil.rmtree, path.parent)
     migrate(path, now=utc_text(now()))
     database = open_current(path)
-    with begin_change(database, "os:fuzz") as opened:
-        datasets.add(opened, "fish2")
+    with begin_change(database, "os:fuzz") as change:
+        datasets.add(change, "fish2")
     return database
 
 
@@ -209,13 +209,13 @@ IMPORTERS: tuple[Callable[[], BaseImporter], ...] = (
 
 
 def document(data: bytes) -> None:
-    """A file of another system: the first byte says of which. Imported, or refused in words."""
+    """A file of another system, which the first byte chooses: imported, or refused in one line."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data[1:])
         file.flush()
         try:
-            with begin_change(_database(), "os:fuzz", dry_run=True) as opened:
-                IMPORTERS[data[0] % len(IMPORTERS) if data else 0]().run(opened, file.name)
+            with begin_change(_database(), "os:fuzz", dry_run=True) as change:
+                IMPORTERS[data[0] % len(IMPORTERS) if data else 0]().run(change, file.name)
         except (DsgError, StoreError) as error:
             assert "\n" not in error.message
 
@@ -237,8 +237,8 @@ def _app() -> Callable[..., Iterable[bytes]]:
     atexit.register(shutil.rmtree, path.parent)
     migrate(path, now=utc_text(now()))
     database = open_current(path)
-    with begin_change(database, "os:fuzz") as opened:
-        users.add(opened, "ada@example.org")
+    with begin_change(database, "os:fuzz") as change:
+        users.add(change, "ada@example.org")
     database.close()
     return make_app(Gateway.open(replace(CONFIG, database=path, secret_keys=(KEY,))))
 
@@ -295,7 +295,7 @@ def whole(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     check.__name__: check for check in (token, request, origin, target, gcs_body, terms, people, document, name, whole)
 }
-# What each is led on from.
+# What the search of each begins with.
 SEEDS: dict[str, list[bytes]] = {
     "token": [b"dsg_" + b"a" * 38, b"0123456789abcdef0123456789abcdef", b".eJx.abc"],
     "request": [b"dsg_token=abc; x=y\nBearer abc\ndsg_token=abc&x=%20", b'dsg_token="a\\042b"\nbearer  x\n'],

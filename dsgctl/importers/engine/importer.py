@@ -1,6 +1,6 @@
 """What an importer is, and where importers are found.
 
-Each module or package of dsgctl/importers, but for this one, is a source system. It has a class ``Importer``, which
+Each module or package of dsgctl/importers, except this one, is a source system. It has a class ``Importer``, which
 describes its command and does the import. ``dsgctl import`` finds it by the name of the module, and nothing else
 lists it.
 """
@@ -81,7 +81,7 @@ class BaseImporter(ABC):
     @classmethod
     def options(cls) -> dict[str, Option]:
         """The options of its command, by the names of their fields."""
-        return {one.name: one.metadata[_METADATA] for one in fields(cls) if _METADATA in one.metadata}  # type: ignore[arg-type]
+        return {spec.name: spec.metadata[_METADATA] for spec in fields(cls) if _METADATA in spec.metadata}  # type: ignore[arg-type]
 
 
 def list_names() -> Iterator[str]:
