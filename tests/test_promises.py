@@ -137,7 +137,7 @@ PROMISES: dict[str, list[str]] = {
         "e2e/test_attacks.py::test_nothing_is_smuggled_past_nginx",
         "e2e/test_attacks.py::test_no_header_says_who_or_where_one_is",
         "dsgserve/http/test_wire.py::test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_rationed",
-        "dsgserve/http/test_wire.py::test_the_address_that_nginx_sets_is_the_one_that_accepts",
+        "dsgserve/http/test_proxy.py::test_the_address_that_nginx_sets_is_the_one_that_accepts",
     ],
     "Stored text cannot act in a terminal or a spreadsheet": [
         "dsgctl/commands/test_output.py::test_control_characters_in_the_database_are_shown_escaped",

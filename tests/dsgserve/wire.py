@@ -16,6 +16,7 @@ from dsgserve.gateway import Gateway
 from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.server import make_server
 
+HEAD = b" HTTP/1.1\r\nHost: auth.example.org\r\nConnection: close\r\n"
 SECONDS = 30  # that an answer may take on a busy machine
 
 
@@ -75,6 +76,21 @@ def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(status.split(" ")[1]), {name.lower(): value for name, value in headers.items()}, body
 
 
+SECURE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
+
+
+def assert_secure(headers: dict[str, str], *, popup: bool, where: object) -> None:
+    assert {name: headers.get(name) for name in SECURE} == SECURE, where
+    assert "default-src 'none'" in headers["content-security-policy"], where
+    assert "frame-ancestors 'none'" in headers["content-security-policy"], where
+    assert headers["cross-origin-opener-policy"] == ("unsafe-none" if popup else "same-origin"), where
+    assert "server" not in headers and len(headers["x-request-id"]) == 16, where
+
+
 @contextmanager
 def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
     """Serve a gateway on a port of loopback, or on the unix socket ``address``."""
@@ -105,4 +121,4 @@ def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
         bound.close()
 
 
-__all__ = ["Wire", "listening", "parse"]
+__all__ = ["HEAD", "Wire", "assert_secure", "listening", "parse"]
