@@ -5,7 +5,7 @@ import click
 from dsgctl.commands.options import LIMIT, subcommand
 from dsgctl.commands.parameters import ID, Number
 from dsgctl.commands.session import Session
-from dsgctl.core import audit, validation
+from dsgctl.core import audit, audit_chain, validation
 from dsgctl.core.clock import now
 
 
@@ -46,7 +46,7 @@ def verify(session: Session, seen: str | None) -> None:
     Prints the id and the hash of the newest record. Keep them elsewhere, and give them with --seen later: that
     also shows whether the whole log was written anew.
     """
-    head = audit.require_intact(session.database, seen)
+    head = audit_chain.require_intact(session.database, seen)
     session.output.done(f"every record follows from the one before it; the last is {head}", value="head", head=head)
 
 

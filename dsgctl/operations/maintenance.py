@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypedDict
 
-from dsgctl.core import audit, delegated_grants
+from dsgctl.core import audit_chain, delegated_grants
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.validation import MAX_TEXT
@@ -83,7 +83,7 @@ def require_sound(database: Database, begin: Begin, *, mend: bool) -> None:
     if not problems:
         _require_references(database, begin, mend=mend)
         _require_support(database, begin, mend=mend)
-    if (broken := audit.verify(database)) is not None:
+    if (broken := audit_chain.verify(database)) is not None:
         problems.append(f"audit record {broken} does not follow from the one before it: somebody changed the log")
     if problems:
         raise DsgError(f"{path}: {_summarize(problems)}", "restore a backup")

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from dsgctl.core import audit, validation
+from dsgctl.core import audit_chain, validation
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid
@@ -154,7 +154,7 @@ class Restore:
         for table in transfer_schema.list_numbered_tables():
             if table != transfer_schema.AUDIT or self.counts[table]:  # a log that was left out begins anew
                 database.reserve_ids(transfer_schema.TABLES[table], next_ids[table] - 1)
-        broken = audit.verify(database)
+        broken = audit_chain.verify(database)
         if broken is not None:
             raise Invalid(
                 f"audit row {broken} was changed there, or is missing: it does not follow from the one before",

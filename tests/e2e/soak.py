@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from dsgctl.commands import main
-from dsgctl.core import audit, datasets, token_format, users
+from dsgctl.core import audit_chain, datasets, token_format, users
 from dsgctl.core.clock import now
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -242,7 +242,7 @@ class Soak:
         try:
             with database.snapshot():
                 self._check_rows(database, emails, digests, imports)
-                if broken := audit.verify(database):
+                if broken := audit_chain.verify(database):
                     self._report(f"audit record {broken} does not follow from the one before it")
             if problems := database.integrity_problems():
                 self._report("; ".join(problems))

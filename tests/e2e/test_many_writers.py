@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import audit, datasets, grants, groups, tokens, user_queries, users
+from dsgctl.core import audit_chain, datasets, grants, groups, tokens, user_queries, users
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Subject, Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -65,7 +65,7 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
     # Each added to what the others had written: a lost update would lack a line.
     assert sorted(shared["notes"].splitlines()) == sorted(f"note {one}" for one in everybody)
     assert shared["affiliations"] == sorted(f"Institute {one}" for one in everybody)
-    assert audit.verify(database) is None
+    assert audit_chain.verify(database) is None
     assert database.integrity_problems() == []
     assert "locked" not in server.log.read_text()
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core import addresses, audit, datasets, validation
+from dsgctl.core import addresses, audit, audit_chain, datasets, validation
 from dsgctl.operations.doctor.account import Account, describe, explain_closed, explain_refusal, is_open_to_all
 from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
 from dsgctl.operations.doctor.files import check_access, explain_missing
@@ -86,7 +86,7 @@ def check_database(case: Case) -> Checks:
             yield warning("database", f"{dangling[0]}, and {len(dangling) - 1} more", "dsgctl db check --mend")
         else:
             yield ok("database", f"{path} is sound, schema {LATEST}, {describe(path)}, {database.engine_name()}")
-        broken = audit.verify(database)
+        broken = audit_chain.verify(database)
         if broken is not None:
             yield failed(
                 "audit log",

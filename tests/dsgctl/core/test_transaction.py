@@ -5,6 +5,7 @@ import pytest
 from dsgctl.core import (
     acceptances,
     audit,
+    audit_chain,
     datasets,
     grants,
     groups,
@@ -68,7 +69,7 @@ def test_a_dry_run_tells_every_change_and_leaves_none(run: Run) -> None:
     told = [f"{record.action} {record.target}" for record in seen]
     run(everything)
     assert run.actions()[1:] == told
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
 
 
 # Days from now at which changes were made, in their order, and whether the clock is refused now

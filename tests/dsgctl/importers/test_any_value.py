@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl.core import audit, datasets
+from dsgctl.core import audit_chain, datasets
 from dsgctl.core.errors import DsgError
 from dsgctl.core.hidden_characters import has_control
 from dsgctl.importers import clio, datasetgateway, middle_auth, neuprint
@@ -79,7 +79,7 @@ def attempt(run: Run, work: Callable[..., Any], source: Any, *, skip_conflicts: 
         assert "fault of dsgctl" not in error.message
         assert run.content() == before
         return False
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
     return True
 
 

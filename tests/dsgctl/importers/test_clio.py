@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, user_queries, users
+from dsgctl.core import audit_chain, datasets, grants, groups, user_queries, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
@@ -142,7 +142,7 @@ def test_a_second_run_changes_nothing(run: Run, source: Path) -> None:
     assert run.content() == before
     assert not again.changed
     assert again.unchanged["grants"] == 3601
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
 
 
 def test_what_is_not_known_is_left_out_and_told_with_its_line(run: Run, source: Path) -> None:
@@ -240,7 +240,7 @@ def test_an_entry_that_cannot_be_kept_is_named_and_may_be_left_out(
     assert run.content() == before
     report = run(clio.Importer().run, source, skip_conflicts=True)
     assert [line for line in report.left_out if part in line], report.left_out
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
 
 
 def test_who_has_a_role_on_what_was_left_out_is_still_taken_over(run: Run, source: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, groups, user_queries, users, versions
+from dsgctl.core import audit_chain, datasets, grants, groups, user_queries, users, versions
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import csv
@@ -182,7 +182,7 @@ class TestAgain:
         assert run.content() == before  # no audit record either, and the same revision
         assert not second.changed
         assert second.unchanged["users"] == second.unchanged["memberships"] == second.unchanged["grants"] == 2500
-        assert audit.verify(run.database) is None
+        assert audit_chain.verify(run.database) is None
 
     def test_a_row_that_stands_twice_far_apart(self, run: Run, source: Path) -> None:
         others = "".join(f"p{number}@example.org,,,\n" for number in range(1500))

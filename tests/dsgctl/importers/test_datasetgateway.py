@@ -13,6 +13,7 @@ import pytest
 
 from dsgctl.core import (
     audit,
+    audit_chain,
     datasets,
     grants,
     groups,
@@ -320,7 +321,7 @@ class TestWhatIsTakenOver:
                 " JOIN dsg_user u ON u.id = actor_id"
             )
         )
-        assert audit.verify(here) is None
+        assert audit_chain.verify(here) is None
         assert len(records) > len(kept)  # what the import itself did stands beside them
 
     def test_other_permissions_pass_through(self, run: Run, source: Path) -> None:
@@ -505,7 +506,7 @@ def test_a_conflict_that_is_skipped_is_left_out_with_all_that_hangs_on_it(
     for part in parts:
         assert part in told
     assert report.added["users"] >= 40
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
     before = run.content()
     assert not run(datasetgateway.Importer().run, ORIGINAL, skip_conflicts=True).changed
     assert run.content() == before
@@ -777,7 +778,7 @@ class TestHistory:
         spoil(source, f"UPDATE audit_log SET after_state = '{state}' WHERE id = 4")
         run(datasetgateway.Importer().run, source)
         assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [kept]
-        assert audit.verify(run.database) is None
+        assert audit_chain.verify(run.database) is None
         assert not run(datasetgateway.Importer().run, source).changed
 
     def test_a_token_in_it_is_not(self, run: Run, source: Path) -> None:
@@ -892,7 +893,7 @@ def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
     report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
     assert [line for line in report.left_out if part in line], report.left_out
     assert report.added["users"] >= 40
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
     after = run.content()
     assert not run(datasetgateway.Importer().run, source, skip_conflicts=True).changed
     assert run.content() == after

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit, datasets, delegation, grant_import, grants, groups, users
+from dsgctl.core import audit_chain, datasets, delegation, grant_import, grants, groups, users
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -70,7 +70,7 @@ def test_it_stays_without_the_delegate(how: str, run: Run, tmp_path: Path) -> No
     assert (row["permission"], row["expires"], row["source"], row["granted_by"]) == ("view", None, "import", "os:test")
     [record] = [record for record in run.records() if record["action"] == "grant.set" and BO in record["target"]]
     assert record["before"]["granted_by"] == f"user:{ADA}"
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
 
 
 @pytest.mark.parametrize("how", ["csv", "clio"])

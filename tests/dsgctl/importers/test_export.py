@@ -11,7 +11,17 @@ import apsw
 import pytest
 from hypothesis import given
 
-from dsgctl.core import audit, groups, new_users, snapshots, terms, token_checks, tokens, user_queries, users
+from dsgctl.core import (
+    audit_chain,
+    groups,
+    new_users,
+    snapshots,
+    terms,
+    token_checks,
+    tokens,
+    user_queries,
+    users,
+)
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.new_users import NewUser
 from dsgctl.core.token_checks import PresentedToken
@@ -80,7 +90,7 @@ class TestTheSame:
         assert (records[-1]["id"], records[-1]["action"]) == (len(former) + 1, "import.export")
         assert records[-1]["actor"] == "import:dsg.json by os:test"
         assert records[-1]["after"]["rows"]["audit"] == len(former)
-        assert audit.verify(run.database) is None
+        assert audit_chain.verify(run.database) is None
 
     def test_an_export_of_it_differs_in_the_record_of_the_import_alone(
         self, document: Path, run: Run, tmp_path: Path
@@ -151,7 +161,7 @@ class TestWhatWasLeftOut:
     def test_an_audit_log_that_was_left_behind_begins_anew(self, gateway: Database, run: Run, tmp_path: Path) -> None:
         run(export_importer.Importer().run, exported(gateway, tmp_path / "dsg.json", audit_log=False))
         assert [record["id"] for record in run.records()] == [1]
-        assert audit.verify(run.database) is None
+        assert audit_chain.verify(run.database) is None
 
 
 class TestAgain:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dsgctl.core import (
-    audit,
+    audit_chain,
     datasets,
     grants,
     groups,
@@ -210,7 +210,7 @@ class TestAgain:
             kind: count for kind, count in first.added.items() if count
         }
         assert second.skipped == first.skipped
-        assert audit.verify(run.database) is None
+        assert audit_chain.verify(run.database) is None
 
     def test_a_dry_run_writes_nothing_and_shows_what_a_run_does(self, run: Run, dumps: Path) -> None:
         def watched(*, dry_run: bool) -> list[Any]:
@@ -434,7 +434,7 @@ def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
     report = run(middle_auth.Importer().run, str(dumps), skip_conflicts=True)
     assert [line for line in report.left_out if all(part in line for part in parts)], report.left_out
     assert report.added["users"] > 30
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
     after = run.content()
     assert not run(middle_auth.Importer().run, str(dumps), skip_conflicts=True).changed
     assert run.content() == after

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit, datasets, grants, locations, services, snapshots, token_checks, users, versions
+from dsgctl.core import (
+    audit_chain,
+    datasets,
+    grants,
+    locations,
+    services,
+    snapshots,
+    token_checks,
+    users,
+    versions,
+)
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import principal_subject
 from dsgctl.core.token_checks import PresentedToken, TokenError
@@ -313,7 +323,7 @@ def test_what_has_no_place_here_is_refused_or_left_out_and_never_widened(
     assert [line for line in report.left_out if all(part in line for part in parts)], report.left_out
     assert holds(run)
     assert _reach(run) <= reach_of_whole
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
     assert not run(datasetgateway.Importer().run, source, skip_conflicts=True).changed
 
 

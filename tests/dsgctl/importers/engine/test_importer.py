@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit, datasets, principals
+from dsgctl.core import audit_chain, datasets, principals
 from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.importers.engine.importer import list_names, load
 from tests.dsgctl.core.builders import Run
@@ -51,7 +51,7 @@ def test_a_user_is_imported_and_a_second_run_changes_nothing(case: Case, run: Ru
     assert not report.changed
     assert report.unchanged.total()
     assert run.content() == before
-    assert audit.verify(run.database) is None
+    assert audit_chain.verify(run.database) is None
 
 
 def test_a_dry_run_writes_nothing(case: Case, run: Run, source: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dsgctl.core import audit
+from dsgctl.core import audit_chain
 from dsgctl.store import Database, StoreError
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate, open_current
@@ -164,7 +164,7 @@ def nothing_acknowledged_is_lost(path: Path, done: int) -> None:
     database = open_current(path)
     assert emails(database) == [f"u{change}-{n}@x.org" for change in range(done) for n in range(10)]
     assert database.integrity_problems() == []
-    assert audit.verify(database) is None
+    assert audit_chain.verify(database) is None
     add(database, "later@x.org")
     assert database.count(m.Principal.select()) == database.count(m.AuditRecord.select()) == done * 10 + 1
     database.close()
