@@ -9,6 +9,7 @@ from dsgctl.core import datasets, grants, services, snapshots, terms, users, wit
 from dsgctl.core.change import Change
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.grant_targets import Subject, Target, principal_subject
+from dsgctl.core.row_streams import start_reading
 from dsgctl.core.rules import access, levels
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -161,6 +162,8 @@ def list_pending(
 ) -> Iterator[PendingRow]:
     """The missing terms of everybody who has a permission that they withhold: a dataset's own, and of all services.
 
+    All of it is read in one state of the database.
+
     Args:
         email: only the terms of this person.
         dataset: only the terms of this dataset.
@@ -168,23 +171,26 @@ def list_pending(
     Raises:
         NotFound: there is no such user or dataset.
     """
-    principal_id = users.find(database, email).id if email is not None else None
-    if dataset is not None:
-        names = [datasets.find(database, dataset).name]
-    else:
-        names = [row["name"] for row in datasets.list_datasets(database)]
-    all_services = [None, *(row["name"] for row in services.list_services(database))]
+    return start_reading(_read_pending(database, at, email, dataset))
+
+
+def _read_pending(database: Database, at: datetime, email: str | None, dataset: str | None) -> Iterator[PendingRow]:
     with database.snapshot():
+        principal_id = users.find(database, email).id if email is not None else None
+        if dataset is not None:
+            names = [datasets.find(database, dataset).name]
+        else:
+            names = [row["name"] for row in datasets.list_datasets(database)]
+        all_services = [None, *(row["name"] for row in services.list_services(database))]
         for name in names:
             reported: set[tuple[int, int]] = set()
             for service in all_services:
                 if not snapshots.has_terms(database, name, service=service):
                     continue  # saves reading all holders
-                for row in _list_missing(database, name, service, at):
-                    principal, pending = row
-                    if principal_id not in (None, principal) or (principal, pending["terms"]) in reported:
+                for holder_id, pending in _list_missing(database, name, service, at):
+                    if principal_id not in (None, holder_id) or (holder_id, pending["terms"]) in reported:
                         continue
-                    reported.add((principal, pending["terms"]))
+                    reported.add((holder_id, pending["terms"]))
                     yield pending
 
 

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from dsgctl.core import datasets, snapshots
 from dsgctl.core.delegation import Delegate
+from dsgctl.core.row_streams import start_reading
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Decision
 from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
@@ -51,13 +52,13 @@ def list_access(database: Database, at: datetime, *, names: Sequence[str] = ()) 
     Raises:
         NotFound: there is no dataset of such a name.
     """
-    chosen = sorted({datasets.find(database, name).name for name in names})  # now, not when the first row is read
-    return _read_access(database, at, chosen)
+    return start_reading(_read_access(database, at, names))
 
 
 def _read_access(database: Database, at: datetime, names: Sequence[str]) -> Iterator[AccessRow]:
     with database.snapshot():
-        for name in names or sorted(row["name"] for row in datasets.list_datasets(database)):
+        chosen = {datasets.find(database, name).name for name in names}
+        for name in sorted(chosen or (row["name"] for row in datasets.list_datasets(database))):
             for principal in snapshots.read_dataset_holders(database, name):
                 decisions: dict[str, Decision] = {}
                 for grant in sorted(principal.grants, key=lambda grant: grant.id):
@@ -90,14 +91,14 @@ def list_holders(
     Raises:
         NotFound: there is no such dataset.
     """
-    name = datasets.find(database, dataset).name  # now, not when the first row is read
-    return _read_holders(database, name, permission, at, delegate)
+    return start_reading(_read_holders(database, dataset, permission, at, delegate))
 
 
 def _read_holders(
-    database: Database, dataset: str, permission: str, at: datetime, delegate: Delegate | None
+    database: Database, name: str, permission: str, at: datetime, delegate: Delegate | None
 ) -> Iterator[HolderRow]:
     with database.snapshot():
+        dataset = datasets.find(database, name).name
         for principal in snapshots.read_dataset_holders(database, dataset):
             decision = access.decide(principal, dataset, permission, at)
             if decision.allowed and (delegate is None or delegate.oversees(dataset, principal.label)):

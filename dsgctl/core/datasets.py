@@ -217,13 +217,14 @@ def show(database: Database, name: str) -> DatasetDetails:
     Raises:
         NotFound: there is no such dataset.
     """
-    dataset = find(database, name)
-    return {
-        "id": dataset.id,
-        "name": dataset.name,
-        "description": dataset.description,
-        "access": dataset.access,
-        "own_terms": dataset.own_terms_id,
-        "created": dataset.created,
-        **list_holdings(database, dataset),
-    }
+    with database.snapshot():
+        dataset = find(database, name)
+        return {
+            "id": dataset.id,
+            "name": dataset.name,
+            "description": dataset.description,
+            "access": dataset.access,
+            "own_terms": dataset.own_terms_id,
+            "created": dataset.created,
+            **list_holdings(database, dataset),
+        }

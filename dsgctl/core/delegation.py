@@ -268,7 +268,8 @@ def find_delegate(email: str, database: Database, at: datetime) -> Delegate:
     Raises:
         NotAllowed: there is no such account, or it is disabled.
     """
-    user = principals.find_by_email(database, email)
-    if user is None or account_status.find_disabled(database, user) is not None:
-        raise NotAllowed(f"nobody is let in as {email}", "ask an operator")
-    return Delegate(database, snapshots.read_principal(database, user), at)
+    with database.snapshot():
+        user = principals.find_by_email(database, email)
+        if user is None or account_status.find_disabled(database, user) is not None:
+            raise NotAllowed(f"nobody is let in as {email}", "ask an operator")
+        return Delegate(database, snapshots.read_principal(database, user), at)

@@ -248,16 +248,17 @@ def show(database: Database, name: str) -> GroupDetails:
     Raises:
         NotFound: there is none of this name.
     """
-    group = find(database, name)
-    leads = (
-        m.Membership.select(m.Principal.email)
-        .join(m.Principal)
-        .where(m.Membership.group == group.id, m.Membership.leads == True)
-    )
-    return {
-        "id": group.id,
-        "name": group.name,
-        "created": group.created,
-        "leads": sorted(email for (email,) in database.tuples(leads)),
-        **list_holdings(database, group),
-    }
+    with database.snapshot():
+        group = find(database, name)
+        leads = (
+            m.Membership.select(m.Principal.email)
+            .join(m.Principal)
+            .where(m.Membership.group == group.id, m.Membership.leads == True)
+        )
+        return {
+            "id": group.id,
+            "name": group.name,
+            "created": group.created,
+            "leads": sorted(email for (email,) in database.tuples(leads)),
+            **list_holdings(database, group),
+        }

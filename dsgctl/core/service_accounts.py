@@ -197,13 +197,14 @@ def show(database: Database, slug: str) -> ServiceAccountDetails:
     Raises:
         NotFound: there is none of this name.
     """
-    account = find(database, slug)
-    return {
-        "id": account.id,
-        "name": account.slug,
-        "description": account.description,
-        "active": account.active,
-        "created": account.created,
-        "created_by": account.created_by,
-        **list_holdings(database, account),
-    }
+    with database.snapshot():
+        account = find(database, slug)
+        return {
+            "id": account.id,
+            "name": account.slug,
+            "description": account.description,
+            "active": account.active,
+            "created": account.created,
+            "created_by": account.created_by,
+            **list_holdings(database, account),
+        }

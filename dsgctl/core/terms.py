@@ -36,8 +36,12 @@ def find(database: Database, terms_id: int) -> Terms:
     """
     document = find_by_id(database, terms_id)
     if document is None:
-        raise NotFound(f"there are no terms {terms_id}", "dsgctl terms list")
+        raise _not_found(terms_id)
     return document
+
+
+def _not_found(terms_id: int) -> NotFound:
+    return NotFound(f"there are no terms {terms_id}", "dsgctl terms list")
 
 
 def find_by_invite(database: Database, invite: str) -> Terms | None:
@@ -233,7 +237,11 @@ def _find_dataset_with(database: Database, terms_id: int) -> m.Dataset | None:
 
 
 def find_status(database: Database, document: Terms, at: datetime) -> TermsStatus:
-    """Whether terms are in force at a moment, and why not."""
+    """Whether terms are in force at a moment, and why not.
+
+    Raises:
+        NotFound: they were deleted in the meantime.
+    """
     own = _find_dataset_with(database, document.id) is not None
     return _as_rule(_find_row(database, document.id), own=own).status(at)
 
@@ -281,12 +289,18 @@ def show(database: Database, terms_id: int) -> TermsDocument:
     Raises:
         NotFound: there are no terms of this id.
     """
-    document = find(database, terms_id)
-    return {**_find_row(database, terms_id), "invite_token": document.invite_token, "text": document.text}
+    with database.snapshot():
+        document = find(database, terms_id)
+        return {**_find_row(database, terms_id), "invite_token": document.invite_token, "text": document.text}
 
 
 def _find_row(database: Database, terms_id: int) -> TermsRow:
-    return next(_read_rows(database, Terms.id == terms_id))
+    """Raises:
+    NotFound: there are no terms of this id.
+    """
+    for row in _read_rows(database, Terms.id == terms_id):
+        return row
+    raise _not_found(terms_id)
 
 
 def _read_rows(database: Database, *conditions: Any) -> Iterator[TermsRow]:

@@ -123,34 +123,35 @@ def show(database: Database, email: str) -> UserDetails:
     Raises:
         NotFound: no user has this address.
     """
-    user = users.find(database, email)
-    parent = database.first(Principal.select().where(Principal.id == user.parent_id)) if user.parent_id else None
-    last_used = m.Token.select(fn.max(m.Token.last_used)).where(m.Token.principal == user.id)
-    led_groups = (
-        m.Membership.select(m.Group.name)
-        .join(m.Group)
-        .where(m.Membership.principal == user.id, m.Membership.leads == True)
-    )
-    provider_email: _ProviderEmail = {"seen_email": user.seen_email} if user.seen_email else {}
-    return UserDetails(
-        id=user.id,
-        email=user.email,
-        name=user.name,
-        display_name=user.display_name,
-        admin=user.admin,
-        active=user.active,
-        read_only=user.read_only,
-        pi=user.pi,
-        notes=user.notes,
-        picture_url=user.picture_url,
-        issuer=user.issuer,
-        subject=user.subject,
-        created=user.created,
-        created_by=user.created_by,
-        parent=parent.email if parent else None,
-        affiliations=users.list_affiliations(database, user),
-        leads=sorted(name for (name,) in database.tuples(led_groups)),
-        **provider_email,
-        **principals.list_holdings(database, user),
-        last_used=next((moment for (moment,) in database.tuples(last_used)), None),
-    )
+    with database.snapshot():
+        user = users.find(database, email)
+        parent = database.first(Principal.select().where(Principal.id == user.parent_id)) if user.parent_id else None
+        last_used = m.Token.select(fn.max(m.Token.last_used)).where(m.Token.principal == user.id)
+        led_groups = (
+            m.Membership.select(m.Group.name)
+            .join(m.Group)
+            .where(m.Membership.principal == user.id, m.Membership.leads == True)
+        )
+        provider_email: _ProviderEmail = {"seen_email": user.seen_email} if user.seen_email else {}
+        return UserDetails(
+            id=user.id,
+            email=user.email,
+            name=user.name,
+            display_name=user.display_name,
+            admin=user.admin,
+            active=user.active,
+            read_only=user.read_only,
+            pi=user.pi,
+            notes=user.notes,
+            picture_url=user.picture_url,
+            issuer=user.issuer,
+            subject=user.subject,
+            created=user.created,
+            created_by=user.created_by,
+            parent=parent.email if parent else None,
+            affiliations=users.list_affiliations(database, user),
+            leads=sorted(name for (name,) in database.tuples(led_groups)),
+            **provider_email,
+            **principals.list_holdings(database, user),
+            last_used=next((moment for (moment,) in database.tuples(last_used)), None),
+        )

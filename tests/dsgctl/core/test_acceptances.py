@@ -216,7 +216,7 @@ class TestPending:
     def test_neither_an_unknown_person_nor_an_unknown_dataset_is_found(self, run: Run) -> None:
         for filters in ({"email": "cid@x.org"}, {"dataset": "bee"}):
             with refused(NotFound):
-                self.rows(run, **filters)
+                acceptances.list_pending(run.database, AT, **filters)
 
 
 @pytest.mark.parametrize("terms_id", [0, 7, -1, 2**63, 2**70])

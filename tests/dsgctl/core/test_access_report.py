@@ -1,10 +1,17 @@
 """Reports of access: a row for each grant and each principal that it reaches, and the holders of a permission."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from dsgctl.core import access_report, datasets, grants, groups, service_accounts, terms, users, versions
+from dsgctl.core import acceptances, access_report, datasets, grants, groups, service_accounts, terms, users, versions
 from dsgctl.core.errors import NotFound
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
+from dsgctl.store import Database
+from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 ANA, BO = "ana@example.org", "bo@example.org"
@@ -74,3 +81,30 @@ def test_a_grant_that_has_ended_is_left_out(run: Run) -> None:
 def test_a_dataset_that_is_not_there_is_an_error(run: Run) -> None:
     with refused(NotFound, "mouse"):
         listed(run, "fish2", "mouse")
+
+
+READS: dict[str, Callable[[Database], Iterator[Any]]] = {
+    "list_access": lambda database: access_report.list_access(database, AT),
+    "list_access of one dataset": lambda database: access_report.list_access(database, AT, names=["fly"]),
+    "list_holders": lambda database: access_report.list_holders(database, "fly", "view", AT),
+    "list_pending": lambda database: acceptances.list_pending(database, AT, dataset="fly"),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_report_is_of_the_moment_of_its_call(run: Run, path: Path, read: Callable[[Database], Iterator[Any]]) -> None:
+    """A dataset that another process deletes before the first row is used is still in the report."""
+    give(run, Target("fly", "view"), to=ANA)
+    if read is READS["list_pending"]:
+        run(terms.add, "fly terms", "Be kind.", dataset="fly")
+    rows = read(run.database)
+    with closing(SqliteDatabase(path)) as other:
+        Run(other)(datasets.remove, "fly")
+    assert [row.get("who") or row["user"] for row in rows] == [ANA]
+
+
+@pytest.mark.parametrize("read", [READS["list_access of one dataset"], READS["list_holders"], READS["list_pending"]])
+def test_a_report_of_no_dataset_is_refused_at_its_call(run: Run, read: Callable[[Database], Iterator[Any]]) -> None:
+    run(datasets.remove, "fly")
+    with refused(NotFound, "fly"):
+        read(run.database)

@@ -212,6 +212,13 @@ def test_terms_are_listed_with_whose_they_are(run: Run) -> None:
     assert status == [TermsStatus.REPLACED, TermsStatus.IN_FORCE, TermsStatus.REPLACED, TermsStatus.IN_FORCE]
 
 
+def test_terms_that_were_deleted_in_the_meantime_have_no_status(run: Run) -> None:
+    document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
+    run(datasets.remove, "fish2")
+    with refused(NotFound, str(document.id)):
+        terms.find_status(run.database, document, AT)
+
+
 @pytest.mark.parametrize(
     ("effective", "retired", "service", "in_force"),
     [
