@@ -26,13 +26,15 @@ from dsgctl.core.clock import now
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
-MOST = 1000  # of one kind: more nobody reads
+MAX_NAMES = 1000  # of one kind: more nobody reads
 Parameters = dict[str, Any]
 Lister = Callable[[Database, Parameters], Iterable[object]]
 
 
 def _emails(database: Database, given: Parameters) -> list[str]:
-    return [row["email"] for row in user_queries.list_users(database, limit=MOST, search=given["incomplete"] or None)]
+    return [
+        row["email"] for row in user_queries.list_users(database, limit=MAX_NAMES, search=given["incomplete"] or None)
+    ]
 
 
 def _accounts(database: Database, given: Parameters) -> list[str]:
@@ -73,7 +75,7 @@ LISTERS: dict[str, Lister] = {
     "url": _locations,
     "token_id": lambda database, given: [row["id"] for row in tokens.list_tokens(database, at=now())],
     "terms_id": lambda database, given: [row["id"] for row in terms.list_terms(database)],
-    "record_id": lambda database, given: [row["id"] for row in audit.list_records(database, limit=MOST)],
+    "record_id": lambda database, given: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
 }
 # What a bare NAME is depends on the noun.
 NAMES: dict[tuple[str, str], Lister] = {

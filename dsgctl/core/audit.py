@@ -148,7 +148,7 @@ def find_latest_change(database: Database) -> datetime | None:
     try:
         return utc_datetime(text) if text else None
     except ValueError:
-        raise DsgError(f"an audit record has {validation.quoted(text)} as its time", "dsgctl audit verify") from None
+        raise DsgError(f"an audit record has {validation.quote(text)} as its time", "dsgctl audit verify") from None
 
 
 _DETAILS = AuditRecord.select(

@@ -57,7 +57,7 @@ def contains(database: Database, head: str) -> bool:
     """
     if not re.fullmatch("[0-9]{1,18}:[0-9a-f]{64}", head):
         raise Invalid(
-            f"{validation.quoted(head)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then"
+            f"{validation.quote(head)} is not ID:HASH", "give what 'dsgctl audit verify -o value' printed then"
         )
     record_id = int(head.partition(":")[0])
     if record_id == 0:

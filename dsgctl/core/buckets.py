@@ -61,7 +61,7 @@ def set_attributes(
         new["iam"] = iam
     bucket = find_by_name(change.database, name)
     if bucket is None:
-        raise NotFound(f"no dataset has a location in the bucket {validation.quoted(name)}", "dsgctl bucket list")
+        raise NotFound(f"no dataset has a location in the bucket {validation.quote(name)}", "dsgctl bucket list")
     before, after = difference({key: getattr(bucket, key) for key in new}, new)
     if not after:
         return False
@@ -92,7 +92,7 @@ def require_removable(database: Database, name: str) -> Bucket:
     """
     bucket = find_by_name(database, name)
     if bucket is None:
-        raise NotFound(f"there is no bucket {validation.quoted(name)}", "dsgctl bucket list")
+        raise NotFound(f"there is no bucket {validation.quote(name)}", "dsgctl bucket list")
     query = Location.select(m.Dataset.name).join(m.Dataset).where(Location.bucket == name).order_by(m.Dataset.name)
     if datasets := list(dict.fromkeys(dataset for (dataset,) in database.tuples(query))):
         more = f" and {len(datasets) - 1} more" if len(datasets) > 1 else ""

@@ -64,7 +64,7 @@ def find(database: Database, name: str) -> Dataset:
     """
     dataset = find_by_name(database, name)
     if dataset is None:
-        raise NotFound(f"there is no dataset {validation.quoted(name)}", "dsgctl dataset list")
+        raise NotFound(f"there is no dataset {validation.quote(name)}", "dsgctl dataset list")
     return dataset
 
 

@@ -60,7 +60,7 @@ def revoke_where(change: Change, condition: Any, *, because: str) -> None:
         condition: an expression of peewee, which exports no type for it.
         because: the reason, in each audit record.
     """
-    for grant in list(_list_described(change.database, condition)):
+    for grant in list(_describe_grants(change.database, condition)):
         change.database.run(m.Grant.delete().where(m.Grant.id == grant.id))
         before = grant.state | ({"expires": grant.expires} if grant.expires else {})
         before |= {"granted_by": grant.granted_by, "source": grant.source}
@@ -98,7 +98,7 @@ def remove_member(change: Change, principal_id: int, group_id: int, *, because: 
 
 
 def _shorten(change: Change, grant_id: int, end: datetime) -> None:
-    for grant in list(_list_described(change.database, m.Grant.id == grant_id)):
+    for grant in list(_describe_grants(change.database, m.Grant.id == grant_id)):
         change.database.run(m.Grant.update(expires=end).where(m.Grant.id == grant_id))
         before = grant.state | {"expires": grant.expires}
         after = grant.state | {"expires": end, "because": "what who gave it holds ends then"}
@@ -107,7 +107,7 @@ def _shorten(change: Change, grant_id: int, end: datetime) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
+class _GrantDescription:
     """A grant as audit records describe it, in the words of grant_targets.py.
 
     Attributes:
@@ -125,7 +125,7 @@ class _Described:
     visible: VisibleGrant
 
 
-def _list_described(database: Database, condition: Any) -> Iterator[_Described]:
+def _describe_grants(database: Database, condition: Any) -> Iterator[_GrantDescription]:
     scope = m.Group.alias("scope")
     query = (
         m.Grant.select(
@@ -153,7 +153,7 @@ def _list_described(database: Database, condition: Any) -> Iterator[_Described]:
         grant_id, dataset, permission, version, scope_name, email, slug, group, expires, granted_by, source = row
         subject = f"user:{email}" if email else f"service-account:{slug}" if slug else f"group:{group}"
         state: dict[str, object] = {"permission": permission, "version": version, "scope": scope_name}
-        yield _Described(
+        yield _GrantDescription(
             id=grant_id,
             label=f"dataset:{dataset} {subject}",
             state={key: value for key, value in state.items() if value is not None},

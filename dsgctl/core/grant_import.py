@@ -6,7 +6,7 @@ from datetime import datetime
 
 from dsgctl.core.change import Change
 from dsgctl.core.grant_insertion import NewGrant, Source, insert
-from dsgctl.core.grant_targets import Subject, Target, is_of, resolve
+from dsgctl.core.grant_targets import Subject, Target, belongs_to, resolve
 from dsgctl.store import Database
 from dsgctl.store.models import Grant
 
@@ -40,7 +40,7 @@ def import_grants(change: Change, imported: Iterable[ImportedGrant]) -> int:
     count = 0
     for target, of_subjects in by_target.items():
         place = resolve(change.database, target)
-        query = place.select(Grant.principal, Grant.group).where(is_of(of_subjects), Grant.delegate_id.is_null())
+        query = place.select(Grant.principal, Grant.group).where(belongs_to(of_subjects), Grant.delegate_id.is_null())
         existing = set(change.database.tuples(query))
         new = [
             NewGrant(subject, None, grant.source, grant.granted_by, grant.created)

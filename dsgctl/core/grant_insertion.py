@@ -7,7 +7,7 @@ from typing import Literal
 
 from dsgctl.core import validation, withdrawals
 from dsgctl.core.change import Change
-from dsgctl.core.grant_targets import ResolvedTarget, Subject, is_of, list_principal_ids
+from dsgctl.core.grant_targets import ResolvedTarget, Subject, belongs_to, list_principal_ids
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
 from dsgctl.store.models import Grant
@@ -74,7 +74,7 @@ def _grant_columns(grant: NewGrant) -> dict[str, str | int | datetime | None]:
 
 def _adopt(change: Change, place: ResolvedTarget, grants: Sequence[NewGrant]) -> list[NewGrant]:
     """Turn existing grants of delegates into these. Returns the others, whose subjects have no such grant."""
-    condition = is_of(grant.subject for grant in grants) & Grant.delegate_id.is_null(False)
+    condition = belongs_to(grant.subject for grant in grants) & Grant.delegate_id.is_null(False)
     delegated = {
         (row.principal_id, row.group_id): row for row in change.database.objects(place.select(Grant).where(condition))
     }

@@ -91,7 +91,7 @@ def resolve(database: Database, target: Target) -> ResolvedTarget:
     return ResolvedTarget(target, dataset, version_id, scope_id)
 
 
-def is_of(subjects: Iterable[Subject]) -> Any:
+def belongs_to(subjects: Iterable[Subject]) -> Any:
     """The condition that a grant is one of these subjects'."""
     subjects = list(subjects)
     return Grant.principal.in_(list_principal_ids(subjects)) | Grant.group.in_(
@@ -112,6 +112,6 @@ def require_level(name: str) -> str:
     """
     if name not in levels.BY_NAME:
         raise Invalid(
-            f"{validation.quoted(name)} is not a permission", f"the permissions are {levels.enumerate_names('and')}"
+            f"{validation.quote(name)} is not a permission", f"the permissions are {levels.enumerate_names('and')}"
         )
     return name

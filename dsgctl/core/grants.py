@@ -9,7 +9,7 @@ from dsgctl.core import datasets, delegation_support, withdrawals
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grant_insertion import NewGrant, Source, check_permission, insert
-from dsgctl.core.grant_targets import Subject, Target, is_of, list_principal_ids, resolve
+from dsgctl.core.grant_targets import Subject, Target, belongs_to, list_principal_ids, resolve
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -255,7 +255,7 @@ def list_grants(
     if dataset is not None:
         query = query.where(Grant.dataset == datasets.find(database, dataset).id)
     if subject is not None:
-        query = query.where(is_of([subject]))
+        query = query.where(belongs_to([subject]))
     if expiring_before is not None:
         query = query.where(Grant.expires < expiring_before)
     if by_operators:

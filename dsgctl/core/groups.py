@@ -61,7 +61,7 @@ def find(database: Database, name: str) -> Group:
     """
     group = find_or_none(database, name)
     if group is None:
-        raise NotFound(f"there is no group {validation.quoted(name)}", "dsgctl group list")
+        raise NotFound(f"there is no group {validation.quote(name)}", "dsgctl group list")
     return group
 
 

@@ -73,7 +73,7 @@ def add(change: Change, dataset_name: str, url: str, *, version: str | None = No
         return False
     if not any_prefix and (problem := boundary.find_problem(place.bucket, place.prefix)):
         raise Invalid(
-            f"nobody could be given a token for {validation.quoted(place.url)}: {problem}",
+            f"nobody could be given a token for {validation.quote(place.url)}: {problem}",
             "use letters, digits, spaces and _.~!$&()*+,;=:@#%-, or name the folder above it",
         )
     change.database.run(m.Bucket.insert(name=place.bucket).on_conflict_ignore())

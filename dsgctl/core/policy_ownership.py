@@ -4,7 +4,7 @@ import json
 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, DsgError
-from dsgctl.core.validation import quoted
+from dsgctl.core.validation import quote
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store import Database
 from dsgctl.store.models import PolicyClaim
@@ -32,7 +32,7 @@ def _parse_key(text: str) -> tuple[str, ...]:
         names = None
     if not isinstance(names, list):
         raise DsgError(
-            f"the table declared has {quoted(text)}, which is not a list of names", "only the sqlite3 shell writes such"
+            f"the table declared has {quote(text)}, which is not a list of names", "only the sqlite3 shell writes such"
         )
     return tuple(map(str, names))
 

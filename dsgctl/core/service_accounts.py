@@ -52,7 +52,7 @@ def find(database: Database, slug: str) -> Principal:
     """
     account = principals.find_by_slug(database, slug)
     if account is None:
-        raise NotFound(f"there is no service account {validation.quoted(slug)}", "dsgctl service-account list")
+        raise NotFound(f"there is no service account {validation.quote(slug)}", "dsgctl service-account list")
     return account
 
 

@@ -49,7 +49,7 @@ def find(database: Database, name: str) -> Service:
     """
     service = find_by_name(database, name)
     if service is None:
-        raise NotFound(f"there is no service {validation.quoted(name)}", "dsgctl service list")
+        raise NotFound(f"there is no service {validation.quote(name)}", "dsgctl service list")
     return service
 
 
@@ -121,7 +121,7 @@ def find_table(database: Database, service: str, table: str) -> ServiceTable:
     row = _find_table_by_name(database, service, table)
     if row is None:
         raise NotFound(
-            f"there is no table {validation.quoted(table)} of {validation.quoted(service)}", "dsgctl service table list"
+            f"there is no table {validation.quote(table)} of {validation.quote(service)}", "dsgctl service table list"
         )
     return row
 

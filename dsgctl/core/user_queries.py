@@ -62,7 +62,7 @@ def list_users(
     )
     if search:
         if hidden_characters.has_control(search):
-            raise Invalid(f"{validation.quoted(search)} cannot be part of a name", "search without control characters")
+            raise Invalid(f"{validation.quote(search)} cannot be part of a name", "search without control characters")
         query = query.where(principals_matching(search))
     if group is not None:
         members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)

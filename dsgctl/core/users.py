@@ -29,7 +29,7 @@ def find(database: Database, email: str) -> Principal:
     user = principals.find_by_email(database, email)
     if user is not None:
         return user
-    message = f"there is no user {validation.quoted(email)}"
+    message = f"there is no user {validation.quote(email)}"
     renamed = addresses.find_by_provider_email(database, email)
     if renamed is not None:
         raise NotFound(f"{message}; it is how {renamed.email} signs in now", addresses.suggest_following(renamed))

@@ -71,7 +71,7 @@ def foreign(text: str, what: str, *, empty: bool = False) -> Foreign:
 
 
 def _unfit(text: str, what: str, why: str) -> Invalid:
-    return Invalid(f"{quoted(text)} is not {_a(what)}: {why}", "rename it there")
+    return Invalid(f"{quote(text)} is not {_a(what)}: {why}", "rename it there")
 
 
 def foreign_paragraph(text: str, what: str) -> Foreign:
@@ -87,7 +87,7 @@ def foreign_email(text: str) -> Foreign:
     """An address of another system, by which services know a person: of any script, possibly with a space."""
     ends_well = text == text.strip() and not text.startswith("@") and not text.endswith("@")
     if len(text) > 254 or "@" not in text or not ends_well or hidden_characters.has_control(text):
-        raise Invalid(f"{quoted(text)} is not an email address", "write it there like name@example.org")
+        raise Invalid(f"{quote(text)} is not an email address", "write it there like name@example.org")
     return Foreign(_not_of_service_accounts(text))
 
 
@@ -98,7 +98,7 @@ def email(text: str) -> str:
     too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
     if too_long or not _EMAIL.fullmatch(text):
         raise Invalid(
-            f"{quoted(text)} is not an email address",
+            f"{quote(text)} is not an email address",
             "write it like name@example.org, in ASCII (a domain in punycode)",
         )
     return _not_of_service_accounts(text)
@@ -106,7 +106,7 @@ def email(text: str) -> str:
 
 def _not_of_service_accounts(text: str) -> str:
     if email_key(text).endswith("@" + SERVICE_ACCOUNT_DOMAIN):
-        raise Invalid(f"{quoted(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts")
+        raise Invalid(f"{quote(text)} is not a user's address", f"{SERVICE_ACCOUNT_DOMAIN} is for service accounts")
     return text
 
 
@@ -138,7 +138,7 @@ def slug(text: str, what: str) -> str:
         return text
     if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
         raise Invalid(
-            f"{quoted(text)} is not a name for a {what}",
+            f"{quote(text)} is not a name for a {what}",
             "use letters, digits, '.', '_' and '-', not '.' or '-' first, at most 255 characters",
         )
     return text
@@ -152,7 +152,7 @@ def single_line(text: str, what: str, *, empty: bool = False) -> str:
     hidden = hidden_characters.has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
     if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or hidden:
         raise Invalid(
-            f"{quoted(text)} is not {_a(what)}",
+            f"{quote(text)} is not {_a(what)}",
             "use 1 to 255 characters, with no control characters, no invisible ones and no space at either end",
         )
     return text
@@ -176,7 +176,7 @@ def permission(text: str) -> str:
     if isinstance(text, Foreign):
         return text
     if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
-        raise Invalid(f"{quoted(text)} is not a permission", f"the permissions are {levels.enumerate_names('and')}")
+        raise Invalid(f"{quote(text)} is not a permission", f"the permissions are {levels.enumerate_names('and')}")
     return text
 
 
@@ -192,7 +192,7 @@ def gs_url(text: str) -> tuple[str, str]:
     )
     if not well_formed:
         raise Invalid(
-            f"{quoted(text)} is not a location",
+            f"{quote(text)} is not a location",
             "write gs://BUCKET or gs://BUCKET/PREFIX, the bucket in lower case, 3 to 222 characters",
         )
     return bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/"
@@ -203,16 +203,14 @@ def credential(text: str) -> str:
     if text.startswith(IMPERSONATE):
         email(text.removeprefix(IMPERSONATE))
     elif not text.startswith("/") or hidden_characters.has_hidden(text):
-        raise Invalid(
-            f"{quoted(text)} is not a credential", "name a file by its whole path, or write impersonate:EMAIL"
-        )
+        raise Invalid(f"{quote(text)} is not a credential", "name a file by its whole path, or write impersonate:EMAIL")
     return text
 
 
 def project(text: str) -> str:
     """The id of a Google Cloud project (https://cloud.google.com/resource-manager/docs/creating-managing-projects)."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", text):
-        raise Invalid(f"{quoted(text)} is not a project", "use 6 to 30 lower-case letters, digits and '-'")
+        raise Invalid(f"{quote(text)} is not a project", "use 6 to 30 lower-case letters, digits and '-'")
     return text
 
 
@@ -225,7 +223,7 @@ def url(text: str) -> str:
     It has no user or password, which a page would show, and no backslash, which browsers read as a slash.
     """
     if text and (not _URL.fullmatch(text) or len(text) > 2048):
-        raise Invalid(f"{quoted(text)} is not a web address", "write http://... or https://... in ASCII")
+        raise Invalid(f"{quote(text)} is not a web address", "write http://... or https://... in ASCII")
     return text
 
 
@@ -235,7 +233,7 @@ def duration(text: str) -> timedelta:
     length = int(match[1]) * _UNIT[match[2]] if match else None
     if length is None or length > _LONGEST:
         raise Invalid(
-            f"{quoted(text)} is not a duration", "write a number and m, h, d or w, such as 90d; at most 100 years"
+            f"{quote(text)} is not a duration", "write a number and m, h, d or w, such as 90d; at most 100 years"
         )
     return length
 
@@ -248,7 +246,7 @@ def date(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Invalid(f"{quoted(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z") from None
+        raise Invalid(f"{quote(text)} is not a date", "write it like 2027-01-31 or 2027-01-31T12:00Z") from None
 
 
 def moment_before(text: str, now: datetime) -> datetime:
@@ -260,7 +258,7 @@ def moment_after(text: str, now: datetime) -> datetime:
     """A time in the future: a duration from ``now``, or a date."""
     end = _moment(text, now, +1)
     if end <= now:
-        raise Invalid(f"{quoted(text)} is in the past", "name a date in the future, or a duration such as 90d")
+        raise Invalid(f"{quote(text)} is in the past", "name a date in the future, or a duration such as 90d")
     return end
 
 
@@ -268,10 +266,10 @@ def _moment(text: str, now: datetime, sign: int) -> datetime:
     try:
         return now + sign * duration(text) if _DURATION.fullmatch(text) else date(text)
     except (OverflowError, Invalid):
-        raise Invalid(f"{quoted(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
+        raise Invalid(f"{quote(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A value in quotes, for a message: short, and harmless on a terminal."""
     cut = text if len(text) <= 60 else text[:57] + "..."
     return f"'{hidden_characters.escape(cut)}'"

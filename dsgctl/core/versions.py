@@ -42,7 +42,7 @@ def find(database: Database, dataset: Dataset, name: str) -> Version:
     version = find_by_name(database, dataset, name)
     if version is None:
         raise NotFound(
-            f"dataset {dataset.name} has no version {validation.quoted(name)}",
+            f"dataset {dataset.name} has no version {validation.quote(name)}",
             f"dsgctl dataset version list {dataset.name}",
         )
     return version

@@ -22,7 +22,7 @@ def source_credentials(name: str | None) -> Any:
     from google.auth import exceptions, impersonated_credentials
     from google.oauth2 import service_account
 
-    from dsgctl.gcs.transport import Failed, Transport
+    from dsgctl.gcs.transport import RequestFailed, Transport
 
     deadline, missing = Deadline(LOOK_SECONDS), cast("Any", exceptions.DefaultCredentialsError)
     google_accounts: Any = service_account.Credentials  # without types
@@ -35,7 +35,7 @@ def source_credentials(name: str | None) -> Any:
     transport = Transport(lambda: deadline)
     try:
         own, _ = google.auth.default(scopes=[SCOPE], request=cast("Any", transport))
-    except Failed as error:
+    except RequestFailed as error:
         raise missing("the machine has none") from error
     finally:
         transport.close()

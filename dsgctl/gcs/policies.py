@@ -15,7 +15,7 @@ from dsgctl.core.errors import DsgError
 from dsgctl.core.rules.iam_policy import Policy, UnknownPolicy, require_policy
 from dsgctl.gcs.credentials import source_credentials
 from dsgctl.gcs.messages import error_code, redact
-from dsgctl.gcs.transport import Failed, Transport
+from dsgctl.gcs.transport import RequestFailed, Transport
 from dsgctl.json_text import NotJson, parse
 
 PERMISSIONS = "storage.buckets.getIamPolicy and storage.buckets.setIamPolicy"
@@ -120,7 +120,7 @@ class Policies:
                 "dsgctl doctor",
                 error_code(error),
             ) from error
-        except (Failed, exceptions.GoogleAuthError, requests.RequestException, *MALFORMED_RESPONSE) as error:
+        except (RequestFailed, exceptions.GoogleAuthError, requests.RequestException, *MALFORMED_RESPONSE) as error:
             raise OutcomeUnknown(
                 f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
             ) from error

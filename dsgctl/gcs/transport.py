@@ -10,7 +10,7 @@ from google.auth.transport.requests import Request
 from dsgctl.bounded_http import Deadline, limit_session
 
 
-class Failed(Exception):
+class RequestFailed(Exception):
     """Google does not answer, or answers 408, 429 or 5xx.
 
     google.auth does not know this error; of its own it would retry the request up to five times.
@@ -38,15 +38,15 @@ class Transport:
 
     def __call__(self, url: str, *arguments: Any, **options: Any) -> Any:
         """Raises:
-        Failed: Google does not answer in time, or answers 408, 429 or 5xx.
+        RequestFailed: Google does not answer in time, or answers 408, 429 or 5xx.
         """
         try:
             reply = self._send(url, *arguments, **options)
         except exceptions.TransportError as error:
-            raise Failed from error
+            raise RequestFailed from error
         self.status = int(reply.status)
         if self.status in (408, 429) or self.status >= 500:
-            raise Failed(self.status)
+            raise RequestFailed(self.status)
         return reply
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from dsgctl.core import new_users, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, group_subject
-from dsgctl.core.validation import Foreign, quoted
+from dsgctl.core.validation import Foreign, quote
 from dsgctl.importers.engine.import_run import ImportRun
 from dsgctl.importers.engine.json_file import JsonFile
 from dsgctl.importers.engine.people import Emails
@@ -42,7 +42,7 @@ class _Export(JsonFile):
         strange = sorted(self.content.keys() - _KEYS)
         if strange:
             raise Invalid(
-                f"{path} has {quoted(strange[0])}, which is not known here",
+                f"{path} has {quote(strange[0])}, which is not known here",
                 "it is of another system, or of a newer release than can be read here",
             )
 
@@ -98,7 +98,7 @@ class _DatasetNames:
             unlisted = validation.foreign(name, "dataset name")
             yield Dataset(unlisted)
             self._unlisted[name] = unlisted
-            self._run.remark(f"{row.where}: the export does not list {quoted(name)}; it is here, and closed if new")
+            self._run.remark(f"{row.where}: the export does not list {quote(name)}; it is here, and closed if new")
         return self._unlisted[name]
 
 
@@ -108,7 +108,7 @@ def _read_datasets(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[St
     def read_dataset(row: Row) -> Iterator[Record]:
         key, value = row.text("key"), row.values["value"]
         # Older exports have only the flag.
-        entry = _Entry(quoted(key), {"public": value} if isinstance(value, bool) else value)
+        entry = _Entry(quote(key), {"public": value} if isinstance(value, bool) else value)
         public: bool = entry.get("public", bool, False, "public is neither true nor false")
         description = paragraph(entry.get("description", str, "", "description is not text"), "description")
         name = row.name("key", "dataset name")
@@ -122,7 +122,7 @@ def _read_datasets(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[St
     yield Group(_EVERYBODY)
     yield Rows("datasets", read_dataset)
     for key in sorted(ignored):
-        run.note(f"{quoted(key)} of datasets: there is no place for it here")
+        run.note(f"{quote(key)} of datasets: there is no place for it here")
 
 
 def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]:
@@ -146,7 +146,7 @@ def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]
             if dataset is not None:
                 targets += [Target(dataset, permission) for permission in permissions]
             else:
-                run.leave_out(f"{row.where}: the roles of {email} on {quoted(name)}, which was left out")
+                run.leave_out(f"{row.where}: the roles of {email} on {quote(name)}, which was left out")
         new_users.check(person.as_new_user())
         yield person
         for group in dict.fromkeys((_EVERYBODY, *user.groups)):
@@ -159,7 +159,7 @@ def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]
 
     yield Rows("users", read_user)
     for key in sorted(ignored):
-        run.note(f"{quoted(key)} of users: there is no place for it here")
+        run.note(f"{quote(key)} of users: there is no place for it here")
 
 
 class _Entry:
@@ -188,13 +188,13 @@ class _Entry:
         if value is None:
             return default
         if not isinstance(value, kind):
-            raise Damaged(f"{self.name}: {problem or f'{quoted(key)} is of another type'}")
+            raise Damaged(f"{self.name}: {problem or f'{quote(key)} is of another type'}")
         return value
 
     def texts(self, key: str) -> list[str]:
         texts: list[Any] = self.get(key, list, [])
         if not all(isinstance(text, str) for text in texts):
-            raise Damaged(f"{self.name}: {quoted(key)} is not a list of texts")
+            raise Damaged(f"{self.name}: {quote(key)} is not a list of texts")
         return texts
 
 
@@ -212,7 +212,7 @@ class _User:
         strange = sorted(entry.values.keys() - _OF_USER - _LEFT_OUT)
         if strange:
             raise Damaged(
-                f"{email} has {quoted(strange[0])}, which is not known here",
+                f"{email} has {quote(strange[0])}, which is not known here",
                 "it is of a newer release than can be read here",
             )
         self.ignored = entry.values.keys() & (_LEFT_OUT - {"email"})
@@ -229,7 +229,7 @@ class _User:
 
     def permissions_on(self, run: ImportRun[_Export], dataset: str) -> list[str]:
         """The same on one dataset."""
-        return self._to_permissions(run, self.roles[dataset], _ROLES, quoted(dataset))
+        return self._to_permissions(run, self.roles[dataset], _ROLES, quote(dataset))
 
     def _to_permissions(
         self, run: ImportRun[_Export], roles: list[str], permissions: dict[str, str], on: str, passed_over: str = ""
@@ -237,6 +237,6 @@ class _User:
         for role in roles:
             if role not in permissions and role != passed_over:
                 run.leave_out(
-                    f"{self._row.where}: {self._email} has the role {quoted(role)} on {on}, which is not known here"
+                    f"{self._row.where}: {self._email} has the role {quote(role)} on {on}, which is not known here"
                 )
         return [permissions[role] for role in roles if role in permissions]

@@ -142,7 +142,7 @@ def _read_columns(name: str, header: Line) -> list[str]:
     unknown = [column for column in columns if column not in COLUMNS]
     if unknown or "email" not in columns or len(set(columns)) < len(columns):
         problem = (
-            f"the column {validation.quoted(unknown[0])} is unknown"
+            f"the column {validation.quote(unknown[0])} is unknown"
             if unknown
             else "the first line must name the columns"
         )

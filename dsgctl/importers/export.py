@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from dsgctl.core import audit
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
-from dsgctl.core.validation import quoted
+from dsgctl.core.validation import quote
 from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.importers.engine.report import Progress, Report
 from dsgctl.json_text import NotJson, parse
@@ -72,9 +72,9 @@ class Importer(BaseImporter):
             report.left_out.append(
                 f"{format_count(load.left_out, 'token')}: the document has no hashes (export --with-token-hashes)"
             )
-        if load.invited_anew:
+        if load.new_invitations:
             report.noted.append(
-                f"invitations to {load.invited_anew} terms: the document has none (export --with-invitations); "
+                f"invitations to {load.new_invitations} terms: the document has none (export --with-invitations); "
                 "'dsgctl terms show' shows the new ones"
             )
         return report
@@ -116,13 +116,13 @@ class _Document:
         by = f"dsgctl {program}" if isinstance(program, str) else "dsgctl"
         if version != VERSION or schema > LATEST:
             raise Invalid(
-                f"{self._source} is of a later release ({quoted(by)}: version {version}, schema {schema}) than this "
+                f"{self._source} is of a later release ({quote(by)}: version {version}, schema {schema}) than this "
                 f"one, which knows version {VERSION}, schema {LATEST}",
                 "import it with that release",
             )
         if schema < LATEST:
             raise Invalid(
-                f"{self._source} has schema {schema} of {quoted(by)}; this release knows schema {LATEST}",
+                f"{self._source} has schema {schema} of {quote(by)}; this release knows schema {LATEST}",
                 "import it with that release, then run 'dsgctl db migrate' with this one",
             )
         try:
@@ -142,7 +142,7 @@ class _Document:
             for table in transfer_schema.list_numbered_tables()
             if table != transfer_schema.AUDIT or table in next_ids
         ]
-        good = all(type(number) is int and 1 <= number <= transfer_schema.MOST for number in next_ids.values())
+        good = all(type(number) is int and 1 <= number <= transfer_schema.MAX_ID for number in next_ids.values())
         if name != b'"next_ids"' or list(next_ids) != expected or not good:
             raise self._bad(
                 f"next_ids must give the next id, from 1 on, of {', '.join(transfer_schema.list_numbered_tables())}"
@@ -176,7 +176,7 @@ class _Document:
         if match and match[1] == expected:
             return
         if match and match[1] not in transfer_schema.TABLES:
-            raise self._bad(f"the table {quoted(match[1])} is not known here", "nothing was imported; use its release")
+            raise self._bad(f"the table {quote(match[1])} is not known here", "nothing was imported; use its release")
         raise self._bad(f"here the table {expected} must begin")
 
     def _flush(self, load: Restore | None, table: str, batch: list[tuple[int, dict[str, Any]]]) -> None:
@@ -198,7 +198,7 @@ class _Document:
         if self._file.read(_HEAD).strip():
             raise self._bad("the document goes on after its end")
         if end.get("rows") != counts.total():
-            raise self._bad(f"the document had {quoted(str(end.get('rows')))} rows; here are {counts.total()}")
+            raise self._bad(f"the document had {quote(str(end.get('rows')))} rows; here are {counts.total()}")
         if end.get("sha256", digest) != digest:
             raise self._bad(
                 "the document was changed after it was written: its SHA-256 differs",

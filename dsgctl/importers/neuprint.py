@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dsgctl.core import datasets
 from dsgctl.core.grant_targets import Target
-from dsgctl.core.validation import quoted
+from dsgctl.core.validation import quote
 from dsgctl.importers.engine.import_run import ImportRun
 from dsgctl.importers.engine.importer import option
 from dsgctl.importers.engine.json_file import JsonFile
@@ -57,7 +57,7 @@ class Importer(RecordImporter[ImportRun[_Levels]]):
         def read_level(row: Row) -> Iterator[Record]:
             email, level = emails.require_unique(row.text("email"), row.where), row.values["level"]
             if level != _ADMIN and (not isinstance(level, str) or level not in _PERMISSIONS):
-                text = quoted(level) if isinstance(level, str) else quoted(json.dumps(level)).strip("'")
+                text = quote(level) if isinstance(level, str) else quote(json.dumps(level)).strip("'")
                 run.leave_out(f"{row.where}: {email} has {text} there, which is no level that is known here")
                 return
             person = Person(email, admin=level == _ADMIN)

@@ -102,7 +102,7 @@ def check_answer(setting: str, answer: str) -> str:
     """
     if hidden_characters.has_control(answer):
         raise Invalid(
-            f"{setting}: {validation.quoted(answer)} is not one line", "say it again without control characters"
+            f"{setting}: {validation.quote(answer)} is not one line", "say it again without control characters"
         )
     value = build_pattern(answer) if setting == "NGAUTH_ALLOWED_ORIGINS" else answer
     settings = read_settings({setting: value}, os.devnull)

@@ -89,7 +89,7 @@ class _PolicyReader(NodeReader):
         if "access" in parts:
             access = self.text(parts["access"], "access")
             if access not in ("closed", "public"):
-                self.problem(parts["access"], f"access is {validation.quoted(access)}: say closed or public")
+                self.problem(parts["access"], f"access is {validation.quote(access)}: say closed or public")
             values["public"] = access == "public"
         self._declare("dataset", (name,), values, node)
         for version, part in self.mapping(parts.get("versions"), f"versions of {name}").items():
@@ -128,7 +128,7 @@ class _PolicyReader(NodeReader):
                 text = self._read_terms_file(texts["file"])
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-                self.problem(node, f"cannot read {validation.quoted(texts['file'])}: {why}")
+                self.problem(node, f"cannot read {validation.quote(texts['file'])}: {why}")
                 return
         self._declare("terms", key, {"text": text}, node)
 

@@ -101,11 +101,11 @@ class NodeReader:
         for key, value in node.value:
             name = self.text(key, "a name")
             if name in entries:
-                self.problem(key, f"{validation.quoted(name)} stands twice in {what}")
+                self.problem(key, f"{validation.quote(name)} stands twice in {what}")
             elif allowed is not None and name not in allowed:
                 near = get_close_matches(name, allowed, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(allowed))}"
-                self.problem(key, f"{validation.quoted(name)} is not known in {what}; {hint}")
+                self.problem(key, f"{validation.quote(name)} is not known in {what}; {hint}")
             else:
                 entries[name] = value
         return entries
@@ -143,5 +143,5 @@ class NodeReader:
     def flag(self, node: Node, what: str) -> bool:
         text = self.text(node, what)
         if text not in ("true", "false"):
-            self.problem(node, f"{what} is {validation.quoted(text)}: say true or false")
+            self.problem(node, f"{what} is {validation.quote(text)}: say true or false")
         return text == "true"

@@ -61,7 +61,7 @@ class Restore:
     Attributes:
         counts: table -> restored rows.
         left_out: number of tokens without a hash, which are not restored.
-        invited_anew: number of terms without an invitation, which got a new one.
+        new_invitations: number of terms without an invitation, which got a new one.
     """
 
     def __init__(self, change: Change) -> None:
@@ -74,7 +74,7 @@ class Restore:
         self._references: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.counts: Counter[str] = Counter()
         self.left_out = 0
-        self.invited_anew = 0
+        self.new_invitations = 0
 
     def add(self, table: str, rows: list[Row]) -> None:
         """Check and insert rows of a table, in the form of `transfer_schema.export_rows`; at most some thousands.
@@ -108,7 +108,7 @@ class Restore:
         if table == "tokens" and "hash" not in row:
             return None
         if table == "terms" and "invite_token" not in row:
-            self.invited_anew += 1
+            self.new_invitations += 1
             return {**row, "invite_token": secrets.token_urlsafe(32)}
         return row
 
@@ -174,4 +174,4 @@ def _describe_key(table: str, row: Row) -> str:
         transfer_schema.TABLES[table]._meta.fields[name] for name in getattr(key, "field_names", None) or [key.name]
     ]
     values = [row.get(field.column_name) for field in fields]
-    return ", ".join(validation.quoted(value) if isinstance(value, str) else str(value)[:30] for value in values)
+    return ", ".join(validation.quote(value) if isinstance(value, str) else str(value)[:30] for value in values)

@@ -21,7 +21,7 @@ TABLES: Final[Mapping[str, Any]] = {model._meta.table_name: model for model in m
 # References that may name a later row: they are set when all rows are inserted.
 LATER: Final[Mapping[str, str]] = {"principals": "parent_id", "datasets": "own_terms_id"}
 AUDIT: Final = "audit"
-MOST: Final = 2**53  # the largest id: some readers of JSON have no whole number above this
+MAX_ID: Final = 2**53  # the largest id: some readers of JSON have no whole number above this
 
 
 def columns(table: str) -> dict[str, Field]:
@@ -91,7 +91,7 @@ def _form(column: str, field: Field, special: Form) -> Form:
 
 def _of_type(field: Field) -> Form:
     if isinstance(field, (AutoField, ForeignKeyField)):
-        return lambda value: _number(value, 1, MOST - 1)
+        return lambda value: _number(value, 1, MAX_ID - 1)
     if isinstance(field, BooleanField):
         return _flag
     if isinstance(field, IntegerField):
@@ -104,7 +104,7 @@ def _of_type(field: Field) -> Form:
 
 
 def _quote(value: Any) -> str:
-    return validation.quoted(value) if isinstance(value, str) else validation.quoted(repr(value)).strip("'")
+    return validation.quote(value) if isinstance(value, str) else validation.quote(repr(value)).strip("'")
 
 
 def _number(value: Any, least: int, most: int) -> int:
@@ -162,14 +162,14 @@ def _paragraph(what: str) -> Form:
 
 def _prefix(text: str) -> str:
     if text and (text.startswith("/") or not text.endswith("/")):
-        raise Invalid(f"{validation.quoted(text)} is not a prefix that ends with '/'")
+        raise Invalid(f"{validation.quote(text)} is not a prefix that ends with '/'")
     validation.gs_url(f"gs://any/{text[:-1]}")  # without the slash, which may exceed the greatest length
     return text
 
 
 def _bucket(text: str) -> str:
     if validation.gs_url(f"gs://{text}") != (text, ""):
-        raise Invalid(f"{validation.quoted(text)} is not a bucket")
+        raise Invalid(f"{validation.quote(text)} is not a bucket")
     return text
 
 
@@ -177,7 +177,7 @@ def _member(text: str) -> str:
     """A member of a bucket's policy, as `dsgctl.core.iam_ledger.member_of` builds it."""
     address = validation.email(text.removeprefix("user:"))
     if text != f"user:{validation.email_key(address)}":
-        raise Invalid(f"{validation.quoted(text)} is not a member like user:name@example.org, in lower case")
+        raise Invalid(f"{validation.quote(text)} is not a member like user:name@example.org, in lower case")
     return text
 
 
@@ -197,13 +197,13 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "affiliations": {"name": _line("affiliation", empty=False)},
     "groups": {"name": _line("group name", empty=False)},
     "delegated_members": {
-        "principal_id": lambda value: _number(value, 1, MOST - 1),
-        "group_id": lambda value: _number(value, 1, MOST - 1),
+        "principal_id": lambda value: _number(value, 1, MAX_ID - 1),
+        "group_id": lambda value: _number(value, 1, MAX_ID - 1),
     },
     "datasets": {
         "name": _line("dataset name", empty=False),
         "description": _paragraph("description"),
-        "own_terms_id": lambda value: _number(value, 1, MOST - 1),
+        "own_terms_id": lambda value: _number(value, 1, MAX_ID - 1),
     },
     "versions": {"name": _line("version name", empty=False)},
     "buckets": {"name": _bucket, "credential": validation.credential, "project": validation.project},
@@ -211,7 +211,7 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "locations": {"bucket": _bucket, "prefix": _prefix},
     "grants": {
         "permission": _line("permission", empty=False),
-        "delegate_id": lambda value: _number(value, 1, MOST - 1),
+        "delegate_id": lambda value: _number(value, 1, MAX_ID - 1),
     },
     "services": {
         "name": _line("service name", empty=False),

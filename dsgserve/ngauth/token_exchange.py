@@ -128,7 +128,7 @@ class TokenExchange:
         from google.auth import exceptions
         from google.oauth2 import sts
 
-        from dsgctl.gcs.transport import Failed, Transport
+        from dsgctl.gcs.transport import RequestFailed, Transport
 
         conditions = build_conditions(boundary.bucket, boundary.prefixes)
         transport = Transport(lambda: deadline)
@@ -148,7 +148,7 @@ class TokenExchange:
                 requested_token_type=_ACCESS_TOKEN,
                 additional_options=_format_boundary(boundary.bucket, conditions),
             )
-        except Failed as error:
+        except RequestFailed as error:
             raise GoogleUnavailable(str(error)) from None
         except exceptions.TransportError:
             raise GoogleUnavailable("Google does not answer") from None

@@ -35,7 +35,7 @@ def _read_user(run: DatasetGatewayRun, row: Row, affiliations: Iterable[str]) ->
     texts = {key: row.line(key) for key in ("name", "display_name", "pi")}
     for key, text in texts.items():
         if text != (row.text_or_none(key) or "").strip():
-            run.remark(f"{row.where}: {key} is kept as {validation.quoted(text)}")
+            run.remark(f"{row.where}: {key} is kept as {validation.quote(text)}")
     subject = row.text_or_none("google_sub") or None
     attributes = Attributes(
         name=texts["name"],
@@ -63,7 +63,7 @@ def read_groups(run: DatasetGatewayRun) -> Iterator[Step]:
     def read_group(row: Row) -> Iterator[Record]:
         name = row.name("name", "group name")
         if name in names:
-            raise Damaged(f"the group {validation.quoted(name)} stands twice: it is unclear whose rights are whose")
+            raise Damaged(f"the group {validation.quote(name)} stands twice: it is unclear whose rights are whose")
         names.add(name)
         yield Group(name)
         run.groups[row.id] = name

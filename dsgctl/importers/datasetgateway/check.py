@@ -55,7 +55,7 @@ def _list_dependencies(row: Row) -> list[tuple[Key, Key]]:
 def _lose(run: DatasetGatewayRun, parent: Key, row: Row) -> None:
     table, number = parent
     if row.table == "dataset":
-        run.leave_out(f"{row.where}: {validation.quoted(row.text('name'))} goes with its terms, {table} row {number}")
+        run.leave_out(f"{row.where}: {validation.quote(row.text('name'))} goes with its terms, {table} row {number}")
         run.lose(row)
     else:
         run.lose_dependent(row)
@@ -65,16 +65,16 @@ def _check_dataset(run: DatasetGatewayRun, row: Row) -> None:
     name, mode = row.name("name", "dataset name"), row.text("access_mode")
     row.paragraph("description")
     if mode not in PUBLIC:
-        raise Damaged(f"access_mode {validation.quoted(mode)} is neither closed nor public")
+        raise Damaged(f"access_mode {validation.quote(mode)} is neither closed nor public")
     refuse_other_dataset(run, name, row.id)
 
 
 def _check_version(run: DatasetGatewayRun, row: Row) -> None:
     name = row.name("version", "version name")
     if row.text("branch") != _MAIN:
-        raise no_place(f"version {validation.quoted(name)} is on the branch {validation.quoted(row.text('branch'))}")
+        raise no_place(f"version {validation.quote(name)} is on the branch {validation.quote(row.text('branch'))}")
     if (ordinal := row.number_or_none("ordinal")) is not None:
-        raise no_place(f"version {validation.quoted(name)} has the ordinal {ordinal}")
+        raise no_place(f"version {validation.quote(name)} has the ordinal {ordinal}")
 
 
 def _check_service(run: DatasetGatewayRun, row: Row) -> None:
@@ -88,8 +88,7 @@ def _check_terms(run: DatasetGatewayRun, row: Row) -> None:
     existing = terms.find_by_id(database, row.id)
     if existing is not None and existing.invite_token != invite:
         raise Conflict(
-            f"the terms of id {row.id} are {validation.quoted(name)} there, "
-            f"but here {validation.quoted(existing.name)}",
+            f"the terms of id {row.id} are {validation.quote(name)} there, but here {validation.quote(existing.name)}",
             "import into an empty database",
         )
     if existing is None and terms.find_by_invite(database, invite):

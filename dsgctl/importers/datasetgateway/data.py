@@ -75,7 +75,7 @@ def _read_places(
         validation.gs_url(url)  # all of them, before the first is written
     for version, url in urls:
         if problem := boundary.find_problem(*validation.gs_url(url)):
-            run.remark(f"nobody gets a Google token for {dataset} at {validation.quoted(url)}: {problem}")
+            run.remark(f"nobody gets a Google token for {dataset} at {validation.quote(url)}: {problem}")
         yield Location(dataset, url, version)
 
 
@@ -106,10 +106,10 @@ def refuse_unsupported(run: DatasetGatewayRun) -> Iterator[Step]:
     """Rows of newer releases of the original that have no place here."""
 
     def refuse_translation(row: Row) -> None:
-        raise no_place(f"it translates the name {validation.quoted(row.text('client_name'))} of a service")
+        raise no_place(f"it translates the name {validation.quote(row.text('client_name'))} of a service")
 
     def refuse_client(row: Row) -> None:
-        raise no_place(f"{validation.quoted(row.text('origin'))} is a registered client")
+        raise no_place(f"{validation.quote(row.text('origin'))} is a registered client")
 
     def refuse_consent(row: Row) -> None:
         run.resolve(row, "client_id", "core_registeredclient", {})

@@ -70,7 +70,7 @@ class Table:
     itself: Column
 
     @property
-    def known(self) -> set[str]:
+    def column_names(self) -> set[str]:
         return {*self.columns, *self.ignored}
 
 
@@ -140,11 +140,11 @@ OTHER_TABLES: Final = {"bucket_iam_binding", "dsg_cache_table"}
 GIVING: Final = {"grant", "group_dataset_permission", "service_account_grant", "permission", "user_group"}
 
 
-def number(migration: str) -> int | None:
+def migration_number(migration: str) -> int | None:
     """The number of a migration of ``core``; 0 for one of `_EARLIEST`; None for an unknown one."""
     return 0 if migration in _EARLIEST else _MIGRATIONS.get(migration)
 
 
-def absent(column: str) -> Any:
+def default_value(column: str) -> Any:
     """The value of a column that does not exist."""
     return _ABSENT.get(column)

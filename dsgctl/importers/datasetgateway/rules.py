@@ -70,7 +70,7 @@ def read_acceptances(run: DatasetGatewayRun) -> Iterator[Step]:
             try:
                 ipaddress.ip_address(address)
             except ValueError:
-                raise Damaged(f"{validation.quoted(address)} is not a network address") from None
+                raise Damaged(f"{validation.quote(address)} is not a network address") from None
         document = run.resolve(row, "tos_document_id", "tos_document", run.terms)
         yield ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
 

@@ -10,7 +10,7 @@ import apsw
 from dsgctl.core.errors import Invalid
 from dsgctl.importers.datasetgateway import releases
 from dsgctl.importers.datasetgateway.releases import GIVING, NO_PLACE, OTHER_TABLES, TABLES
-from dsgctl.importers.engine.row import CORRECT, MOST, Row, quote_value
+from dsgctl.importers.engine.row import CORRECT, MAX_ID, Row, quote_value
 
 _OF_DJANGO = ("django_", "auth_", "account_", "socialaccount_", "sqlite_")  # tables of the framework
 _LONGEST = 2**24  # bytes of a value; terms and audit records are far below
@@ -41,10 +41,12 @@ class Source:
         columns = self._columns.get(table, ())
         if not columns:
             return
-        absent = {name: releases.absent(name) for name in TABLES[table].columns if name not in columns}
+        absent = {name: releases.default_value(name) for name in TABLES[table].columns if name not in columns}
         quoted = ", ".join(f'"{column}"' for column in columns)
         last: Any = None
-        with _readable(self._path, lambda: f"{table}, the row after {last}" if last is not None else f"{table} row 1"):
+        with _translate_errors(
+            self._path, lambda: f"{table}, the row after {last}" if last is not None else f"{table} row 1"
+        ):
             # Names are our own; the table `grant` is a word of SQL.
             for values in self._connection.execute(f'SELECT {quoted} FROM "{table}" ORDER BY id'):  # noqa: S608
                 last = quote_value(values[0])
@@ -57,24 +59,24 @@ class Source:
     def last_user_id(self) -> int:
         """The highest id that a user ever had, including deleted ones."""
         last_id = self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dsg_user'")
-        if not 0 <= last_id < MOST:
+        if not 0 <= last_id < MAX_ID:
             raise Invalid(f"{self._path}: sqlite_sequence of dsg_user is out of range", CORRECT)
         return last_id
 
     def describe_ignored(self) -> Iterator[str]:
         """What the file holds that has no place here, a line each."""
-        tables = _tables(self._connection)
+        tables = _list_tables(self._connection)
         for table, column, condition in NO_PLACE:
-            if table not in tables or column not in _columns_of(self._connection, table):
+            if table not in tables or column not in _list_columns(self._connection, table):
                 continue
             if count := self._number(f'SELECT count(*) FROM "{table}" WHERE {condition}'):  # noqa: S608
                 rows = "row" if count == 1 else "rows"
                 yield f"{column} of {count} {rows} of {table}: there is no place for it here"
-        for table in sorted(_unknown(tables)):
+        for table in sorted(_list_unknown(tables)):
             yield f"the table {_plain(table)}: it is not known here"
 
     def _number(self, sql: str) -> int:
-        with _readable(self._path):
+        with _translate_errors(self._path):
             number = next(self._connection.execute(sql))[0]
             return int(number) if isinstance(number, int) else -1
 
@@ -96,7 +98,7 @@ def open_source(path: Path) -> Iterator[Source]:
         raise Invalid(f"cannot read {path}: {error.strerror}", "check who may read it") from None
     connection: apsw.Connection | None = None
     try:
-        with _readable(path):
+        with _translate_errors(path):
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             connection.set_busy_timeout(5000)
             for pragma in (
@@ -127,7 +129,7 @@ def _mode(path: Path) -> str:
 
 
 @contextmanager
-def _readable(path: Path, where: Callable[[], str] | None = None) -> Iterator[None]:
+def _translate_errors(path: Path, where: Callable[[], str] | None = None) -> Iterator[None]:
     """Turn errors of SQLite about the source into `Invalid`. Use it around reads of the source alone."""
     try:
         yield
@@ -156,13 +158,13 @@ def _plain(text: object) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
 
 
-def _tables(connection: apsw.Connection) -> set[str]:
+def _list_tables(connection: apsw.Connection) -> set[str]:
     """Its tables, without views and virtual tables, whose contents are computed."""
     query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'create virtual%'"
     return {str(row[0]) for row in connection.execute(query)}
 
 
-def _unknown(tables: Iterable[str]) -> set[str]:
+def _list_unknown(tables: Iterable[str]) -> set[str]:
     return {name for name in tables if name not in TABLES and name not in OTHER_TABLES and not _is_djangos(name)}
 
 
@@ -170,7 +172,7 @@ def _is_djangos(table: str) -> bool:
     return table.startswith(_OF_DJANGO)
 
 
-def _columns_of(connection: apsw.Connection, table: str) -> list[str]:
+def _list_columns(connection: apsw.Connection, table: str) -> list[str]:
     """The columns of a table, including computed ones."""
     quoted = table.replace('"', '""')
     return [str(row[1]) for row in connection.execute(f'PRAGMA table_xinfo("{quoted}")')]
@@ -185,18 +187,18 @@ def _check(connection: apsw.Connection, path: Path) -> dict[str, list[str]]:
     Raises:
         Invalid: a table or column is missing or not known, or the file is damaged.
     """
-    tables = _tables(connection)
+    tables = _list_tables(connection)
     for table, expected in TABLES.items():
         if table not in tables and expected.itself.is_due({1}):
             raise Invalid(f"{path} has no table {table}", "is it a database of the original DatasetGateway?")
-    applied = _applied(connection, path, tables)
+    applied = _read_applied(connection, path, tables)
     columns: dict[str, list[str]] = {}
     for table, expected in TABLES.items():
         if table in tables:
             columns[table] = _columns_to_read(connection, path, table, applied)
         elif expected.itself.is_due(applied):
             raise Invalid(f"{path} has no table {table}, which its migrations made", "take a new copy of it")
-    for table in sorted(_unknown(tables)):
+    for table in sorted(_list_unknown(tables)):
         quoted = table.replace('"', '""')
         for reference in connection.execute(f'PRAGMA foreign_key_list("{quoted}")'):
             if reference[2] in GIVING:
@@ -213,7 +215,7 @@ def _check(connection: apsw.Connection, path: Path) -> dict[str, list[str]]:
     return columns
 
 
-def _applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[int]:
+def _read_applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[int]:
     """The numbers of the migrations that were applied to the file.
 
     Raises:
@@ -222,7 +224,7 @@ def _applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[i
     if "django_migrations" not in tables:
         raise Invalid(f"{path} has no table django_migrations", "is it a database of the original DatasetGateway?")
     query = "SELECT name FROM django_migrations WHERE app = 'core' ORDER BY id"
-    applied = {str(name): releases.number(str(name)) for (name,) in connection.execute(query)}
+    applied = {str(name): releases.migration_number(str(name)) for (name,) in connection.execute(query)}
     unknown = [name for name, number in applied.items() if number is None]
     if unknown:
         raise Invalid(
@@ -235,13 +237,13 @@ def _applied(connection: apsw.Connection, path: Path, tables: set[str]) -> set[i
 
 
 def _columns_to_read(connection: apsw.Connection, path: Path, table: str, applied: set[int]) -> list[str]:
-    columns, expected = _columns_of(connection, table), TABLES[table]
+    columns, expected = _list_columns(connection, table), TABLES[table]
     missing = [name for name, column in expected.columns.items() if column.is_due(applied) and name not in columns]
     if missing:
         raise Invalid(
             f"{path}: the table {table} has no column {missing[0]}, which its migrations made", "take a new copy of it"
         )
-    unknown = [column for column in columns if column not in expected.known]
+    unknown = [column for column in columns if column not in expected.column_names]
     if unknown:
         names = ", ".join(_plain(column) for column in unknown)
         column, which = ("a column", "that is") if len(unknown) == 1 else ("columns", "that are")

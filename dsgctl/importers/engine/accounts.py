@@ -38,7 +38,7 @@ def import_accounts(run: AnyRun, table: str, read: Callable[[Row], NewUser], imp
         email = row.text("email")
         other = places.setdefault(validation.email_key(email), row.where)
         if other != row.where:
-            raise Conflict(f"{validation.quoted(email)} is the email of {other} too, case aside", "change one there")
+            raise Conflict(f"{validation.quote(email)} is the email of {other} too, case aside", "change one there")
         pending[row.id] = (row, read(row))
         if len(pending) >= _BATCH or row.id in children:
             flush()
@@ -124,7 +124,7 @@ def _refuse_orphan(run: AnyRun, orphans: Mapping[int, Row], row: Row) -> None:
         visited.add(ancestor.id)
     if not run.was_lost(ancestor.table, ancestor.number("parent_id")):
         raise Damaged(f"parent_id {ancestor.values['parent_id']} is no row of {ancestor.table}")
-    run.leave_out(f"{row.where}: {validation.quoted(row.text('email'))} is the child of one that was left out")
+    run.leave_out(f"{row.where}: {validation.quote(row.text('email'))} is the child of one that was left out")
     run.lose(row)
 
 

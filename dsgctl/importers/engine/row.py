@@ -8,7 +8,7 @@ from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.validation import Foreign
 
-MOST = 2**53  # ids are numbers in JSON
+MAX_ID = 2**53  # ids are numbers in JSON
 CORRECT = "correct it in the source"
 
 
@@ -41,7 +41,7 @@ class Row:
     @property
     def id(self) -> int:
         number = self.number("id")
-        if not 0 < number < MOST:
+        if not 0 < number < MAX_ID:
             raise Damaged(f"{number} cannot be an id here")
         return number
 
@@ -123,4 +123,4 @@ def paragraph(text: str, label: str) -> Foreign:
 
 def quote_value(value: object) -> str:
     """A value of any type, for a message."""
-    return validation.quoted(value) if isinstance(value, str) else validation.quoted(repr(value)).strip("'")
+    return validation.quote(value) if isinstance(value, str) else validation.quote(repr(value)).strip("'")

@@ -62,7 +62,7 @@ def _read_user(run: MiddleAuthRun, row: Row, display_name: str, affiliations: li
     texts = {column: row.words(column) for column in ("name", "pi")}
     for column, text in texts.items():
         if text != row.text(column).strip():
-            run.remark(f"{row.where}: {column} is kept as {validation.quoted(text)}")
+            run.remark(f"{row.where}: {column} is kept as {validation.quote(text)}")
     attributes = Attributes(
         name=texts["name"],
         display_name=display_name,
@@ -85,7 +85,7 @@ def read_groups(run: MiddleAuthRun) -> Iterator[Step]:
     def read_group(row: Row) -> Iterator[Record]:
         name = row.name("name", "group name")
         if name in names:
-            raise Damaged(f"the group {validation.quoted(name)} stands twice: it is unclear whose rights are whose")
+            raise Damaged(f"the group {validation.quote(name)} stands twice: it is unclear whose rights are whose")
         names.add(name)
         yield Group(name)
         run.groups[row.id] = name

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.validation import quoted
+from dsgctl.core.validation import quote
 from dsgctl.importers.engine.csv_lines import Record, count_lines, read_records, read_state
 from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.tables import APP, IGNORED, NEEDED, map_columns
@@ -101,7 +101,7 @@ class CsvDumps:
             raise Invalid(f"{path}, line 1: {header.problem}", _AGAIN)
         repeated = [name for name in header.cells if header.cells.count(name) > 1]
         if repeated:
-            raise Invalid(f"{path} has the column {quoted(repeated[0])} twice", _AGAIN)
+            raise Invalid(f"{path} has the column {quote(repeated[0])} twice", _AGAIN)
         names = map_columns(str(path), table, header.cells)
         return {column: header.cells.index(name) for column, name in names.items()}
 

@@ -54,4 +54,4 @@ def read_public_roots(run: MiddleAuthRun) -> Iterator[Step]:
     yield Rows("cell_temp", read_root)
     for table, count in unknown.items():
         roots = "public root" if count == 1 else "public roots"
-        run.leave_out(f"cell_temp: {count} {roots} of {validation.quoted(table)}, which no row of service_table names")
+        run.leave_out(f"cell_temp: {count} {roots} of {validation.quote(table)}, which no row of service_table names")

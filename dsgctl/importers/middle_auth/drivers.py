@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dsgctl.core.errors import Invalid
 from dsgctl.core.hidden_characters import has_control
-from dsgctl.core.validation import quoted
+from dsgctl.core.validation import quote
 from dsgctl.store.queries import peewee
 
 CONNECT_TIMEOUT = 10  # seconds
@@ -82,7 +82,7 @@ def _engine(parts: SplitResult) -> str:
     engines = {"postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
     engine = engines.get(parts.scheme.partition("+")[0])
     if engine is None:
-        raise Invalid(f"{quoted(parts.scheme)} is not a kind of database that can be read here", _FORM)
+        raise Invalid(f"{quote(parts.scheme)} is not a kind of database that can be read here", _FORM)
     return engine
 
 
@@ -111,7 +111,7 @@ def build_database(url: str) -> tuple[peewee.Database, tuple[str, ...]]:
     parameters = dict(parse_qsl(parts.query))
     unknown = sorted(parameters.keys() - {"unix_socket", "charset"})
     if unknown:
-        raise Invalid(f"the URL has a parameter {quoted(unknown[0])} that is not known here", _FORM)
+        raise Invalid(f"the URL has a parameter {quote(unknown[0])} that is not known here", _FORM)
     settings: dict[str, Any] = {
         "host": parts.hostname,
         "port": parts.port or 3306,

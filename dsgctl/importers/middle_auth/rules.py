@@ -29,8 +29,8 @@ def read_terms(run: MiddleAuthRun) -> Iterator[Step]:
         existing = terms.find_by_id(run.change.database, row.id)
         if existing and existing.effective != document.effective and existing.text != document.text:
             raise Conflict(
-                f"the terms of id {row.id} are {validation.quoted(document.name)} there, "
-                f"but here {validation.quoted(existing.name)}",
+                f"the terms of id {row.id} are {validation.quote(document.name)} there, "
+                f"but here {validation.quote(existing.name)}",
                 "import into an empty database",
             )
         yield document

@@ -22,14 +22,14 @@ class SqlTables:
         """
         self._database = database
         self._name = name
-        with _readable(name, "its tables"):
+        with _translate_errors(name, "its tables"):
             tables = set(database.get_tables())
         self._unknown = sorted(tables - NEEDED.keys() - IGNORED)
         self._columns: dict[str, dict[str, str]] = {}
         for table in NEEDED:
             if table not in tables:
                 raise Invalid(f"{name} has no table {table}", "is it a database of middle_auth?")
-            with _readable(name, table):
+            with _translate_errors(name, table):
                 columns = [column.name for column in database.get_columns(table)]
             self._columns[table] = map_columns(f"{name}: the table {table}", table, columns)
 
@@ -45,7 +45,7 @@ class SqlTables:
         last: int | None = None
         while True:
             query = selected.select(*every).order_by(selected.c.id).limit(_AT_ONCE)
-            with _readable(self._name, f"{table}, after row {last}" if last is not None else table):
+            with _translate_errors(self._name, f"{table}, after row {last}" if last is not None else table):
                 part = list((query.where(selected.c.id > last) if last is not None else query).tuples())
             for values in part:
                 row = {key: convert_value(kinds[key], cell) for key, cell in zip(columns, values, strict=True)}
@@ -57,7 +57,7 @@ class SqlTables:
     def total(self) -> int:
         count = 0
         for table in NEEDED:
-            with _readable(self._name, table):
+            with _translate_errors(self._name, table):
                 count += int(peewee.Table(table).bind(self._database).select().count())
         return count
 
@@ -67,7 +67,7 @@ class SqlTables:
     def last_user_id(self) -> int:
         if not isinstance(self._database, peewee.PostgresqlDatabase):
             return 0  # MySQL's counter is not of the same moment, and often not up to date
-        with _readable(self._name, "user"):
+        with _translate_errors(self._name, "user"):
             sequence = self._scalar("SELECT pg_get_serial_sequence('\"user\"', 'id')")
             return int(self._scalar(f"SELECT coalesce(pg_sequence_last_value('{sequence}'), 0)")) if sequence else 0
 
@@ -92,7 +92,7 @@ def open_source(url: str) -> Iterator[SqlTables]:
     name = drivers.address(url)
     database, statements = drivers.build_database(url)
     try:
-        with _readable(name, "connecting"):
+        with _translate_errors(name, "connecting"):
             database.connect()
             for statement in statements:
                 _execute(database, statement)
@@ -102,7 +102,7 @@ def open_source(url: str) -> Iterator[SqlTables]:
 
 
 @contextmanager
-def _readable(name: str, where: str) -> Iterator[None]:
+def _translate_errors(name: str, where: str) -> Iterator[None]:
     """Turn errors of the server and its driver into `Invalid`."""
     try:
         yield

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from dsgctl.core.errors import Invalid
-from dsgctl.core.validation import quoted
+from dsgctl.core.validation import quote
 from dsgctl.importers.engine.row import Row
 
 # Table -> its columns, each with its kind; "?" if it may be null. A source without one of them is of another program or
@@ -92,7 +92,7 @@ def map_columns(label: str, table: str, columns: Collection[str]) -> dict[str, s
     unknown = [name for name in columns if name not in names.values() and name not in _IGNORED_COLUMNS.get(table, ())]
     if unknown:
         raise Invalid(
-            f"{label} has a column {quoted(unknown[0])} that is not known here",
+            f"{label} has a column {quote(unknown[0])} that is not known here",
             "it is not middle_auth's, or of a newer release than can be read here",
         )
     return names

@@ -9,16 +9,7 @@ from typing import NamedTuple
 
 from dsgctl.core.errors import DsgError
 from dsgctl.operations.doctor import backups, database, files, google, proxy, server, settings, sign_in, viewers
-from dsgctl.operations.doctor.check import (
-    Case,
-    Check,
-    Checks,
-    Host,
-    Status,
-    explain_os_error,
-    failed,
-    warning,
-)
+from dsgctl.operations.doctor.check import Case, Check, Checks, Host, Status, explain_os_error, failure, warning
 from dsgctl.store import StoreError
 
 __all__ = ["SECTIONS", "Case", "Check", "Checks", "Host", "Status", "examine"]
@@ -73,6 +64,6 @@ def _run(section: Section, case: Case) -> Checks:
     try:
         yield from section.run(case)
     except (DsgError, StoreError) as error:
-        yield failed(section.name, error.message, error.hint or "dsgctl --debug doctor")
+        yield failure(section.name, error.message, error.hint or "dsgctl --debug doctor")
     except OSError as error:
         yield explain_os_error(section.name, error)

@@ -9,7 +9,7 @@ from dsgctl.json_text import NotJson, parse, read_member
 from dsgctl.operations.backup.bundles import list_bundles, meta_path
 from dsgctl.operations.backup.encryption import AGE_HEADER, read_recipients
 from dsgctl.operations.doctor.account import explain_closed, explain_refusal, is_writable_to_all
-from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Checks, failure, ok, warning
 from dsgctl.operations.doctor.files import check_access, check_sandbox, explain_missing
 
 OLD = timedelta(hours=26)  # the timer makes a backup every hour
@@ -20,14 +20,14 @@ def check_backups(case: Case) -> Checks:
     config, account = case.config, case.account
     directory = config.backup_dir
     if directory is None:
-        yield failed(
+        yield failure(
             "backup",
             "DSG_BACKUP_DIR is not set: there are no backups",
             "dsgctl setup, or see 'dsgctl help backup-and-restore'",
         )
         return
     if not directory.is_absolute():
-        yield failed(
+        yield failure(
             "backup",
             f"DSG_BACKUP_DIR is {directory}, which is another directory for each who runs it",
             "name it from the root: /var/backups/dsg",
@@ -35,16 +35,16 @@ def check_backups(case: Case) -> Checks:
         return
     yield from _check_recipients(case)
     if not directory.is_dir():
-        yield failed(
+        yield failure(
             "backup",
             f"{directory} is not a directory",
             f"install -d -o {case.host.service_user} -g {case.host.service_user} -m 750 {directory}",
         )
         return
     if refusal := explain_refusal(account, directory, "w"):
-        yield failed("backup", *refusal)
+        yield failure("backup", *refusal)
     if is_writable_to_all(directory):
-        yield failed("backup", f"everybody on this host can write to {directory}", f"chmod 750 {directory}")
+        yield failure("backup", f"everybody on this host can write to {directory}", f"chmod 750 {directory}")
     yield from check_sandbox("backup", directory, case.host)
     if not (config.backup_keep_hourly or config.backup_keep_daily or config.backup_keep_weekly):
         yield warning(
@@ -53,7 +53,7 @@ def check_backups(case: Case) -> Checks:
             "let one of them be 1 or more",
         )
     if (unit := case.host.units / "dsg-backup.service").exists() and not _may_write(unit, directory):
-        yield failed(
+        yield failure(
             "backup",
             f"dsg-backup.service may not write to {directory}: no ReadWritePaths= names it",
             allow_writing(directory),
@@ -66,7 +66,7 @@ def check_backups(case: Case) -> Checks:
         )
     bundles = list_bundles(directory)
     if not bundles:
-        yield failed("backup", f"there is none in {directory}", "dsgctl db backup; systemctl status dsg-backup.timer")
+        yield failure("backup", f"there is none in {directory}", "dsgctl db backup; systemctl status dsg-backup.timer")
         return
     newest, moment = next(iter(bundles.items()))
     yield from _check_bundle(newest)
@@ -94,11 +94,11 @@ def allow_writing(directory: Path) -> str:
 def _check_recipients(case: Case) -> Checks:
     path = case.config.backup_recipients
     if closed := explain_closed(case.account, path):
-        yield failed("backup", *closed)
+        yield failure("backup", *closed)
         return
     if not path.exists():
         yield (
-            failed(
+            failure(
                 "backup",
                 f"nobody to encrypt to: there is no {path}",
                 "put the public keys there that age-keygen prints, one a line",
@@ -109,18 +109,18 @@ def _check_recipients(case: Case) -> Checks:
         return
     yield from check_access("backup", case.account, path, "r")
     if is_writable_to_all(path):  # with a key added there, the next backup can be read
-        yield failed("backup", f"everybody on this host can write {path}, and so read backups", f"chmod 640 {path}")
+        yield failure("backup", f"everybody on this host can write {path}, and so read backups", f"chmod 640 {path}")
     try:
         read_recipients(path)
     except Invalid as error:
-        yield failed("backup", error.message, error.hint)
+        yield failure("backup", error.message, error.hint)
 
 
 def _check_bundle(path: Path) -> Checks:
     """The newest bundle: not empty, encrypted if its name says so, and of the size in its meta file."""
     size = path.stat().st_size
     if size == 0:
-        yield failed("backup", f"{path} is empty", "dsgctl db backup; journalctl -u dsg-backup")
+        yield failure("backup", f"{path} is empty", "dsgctl db backup; journalctl -u dsg-backup")
         return
     try:
         with path.open("rb") as file:
@@ -131,7 +131,7 @@ def _check_bundle(path: Path) -> Checks:
         )
         return
     if path.suffix == ".age" and header != AGE_HEADER:
-        yield failed("backup", f"{path} is not encrypted with age, or damaged", "dsgctl db backup makes another")
+        yield failure("backup", f"{path} is not encrypted with age, or damaged", "dsgctl db backup makes another")
         return
     meta = meta_path(path)
     try:
@@ -139,15 +139,15 @@ def _check_bundle(path: Path) -> Checks:
     except (OSError, NotJson):
         return  # it may have been copied here without its meta file
     if expected != size:
-        yield failed("backup", f"{path} has {size} bytes of {expected}", "dsgctl db backup makes another")
+        yield failure("backup", f"{path} has {size} bytes of {expected}", "dsgctl db backup makes another")
 
 
 def _check_age(moment: datetime, at: datetime) -> Checks:
     age = at.astimezone(UTC) - moment
     finding = f"the last one is {age.total_seconds() / 3600:.1f} hours old"
     if age < -timedelta(minutes=5):
-        yield failed("backup", f"the last one is of {moment:%Y-%m-%d %H:%M} UTC, which is to come", "timedatectl")
+        yield failure("backup", f"the last one is of {moment:%Y-%m-%d %H:%M} UTC, which is to come", "timedatectl")
     elif age < OLD:
         yield ok("backup", finding)
     else:
-        yield failed("backup", finding, "systemctl status dsg-backup.timer; journalctl -u dsg-backup")
+        yield failure("backup", finding, "systemctl status dsg-backup.timer; journalctl -u dsg-backup")

@@ -59,7 +59,7 @@ def warning(name: str, finding: str, advice: str) -> Check:
     return Check(name, Status.WARNING, finding, advice)
 
 
-def failed(name: str, finding: str, advice: str) -> Check:
+def failure(name: str, finding: str, advice: str) -> Check:
     return Check(name, Status.FAILED, finding, advice)
 
 
@@ -135,4 +135,4 @@ def explain_os_error(name: str, error: OSError) -> Check:
     """A refusal of the operating system, and how to resolve it."""
     where = f"{error.filename}: " if error.filename else ""
     advice = _HINTS.get(error.errno or 0, "look at that place with 'ls -ld', and at 'dmesg'")
-    return failed(name, f"{where}{error.strerror or error}", advice)
+    return failure(name, f"{where}{error.strerror or error}", advice)

@@ -11,7 +11,7 @@ from pathlib import Path
 from dsgctl.config import Config
 from dsgctl.core import addresses, audit, audit_chain, datasets, validation
 from dsgctl.operations.doctor.account import Account, describe, explain_closed, explain_refusal, is_open_to_all
-from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Checks, failure, ok, warning
 from dsgctl.operations.doctor.files import check_access, explain_missing
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -28,7 +28,7 @@ def check_database_files(case: Case) -> Checks:
     path, user = case.config.database, case.host.service_user
     account = case.account
     if closed := explain_closed(account, path):
-        yield failed("database", *closed)
+        yield failure("database", *closed)
         return
     if not path.exists():
         if path.is_symlink():
@@ -36,14 +36,14 @@ def check_database_files(case: Case) -> Checks:
         elif path.parent.is_dir():
             yield from check_access("database", account, path.parent, "w")
         else:
-            yield failed(
+            yield failure(
                 "database",
                 f"the directory {path.parent} does not exist",
                 f"install -d -o {user} -g {user} -m 2770 {path.parent}",
             )
         return
     if is_open_to_all(path):
-        yield failed("database", f"everybody on this host can read {path}", f"chmod 660 {path}")
+        yield failure("database", f"everybody on this host can read {path}", f"chmod 660 {path}")
     yield from check_access("database", account, path.parent, "w")
     yield from check_access("database", account, path, "w")
     for suffix in ("-wal", "-shm"):
@@ -57,9 +57,9 @@ def _check_journal(account: Account | None, database: Path, path: Path) -> Check
     """
     command = f"chown --reference={database} {path}; chmod --reference={database} {path}"
     if is_open_to_all(path):
-        yield failed("journal", f"everybody on this host can read {path}", command)
+        yield failure("journal", f"everybody on this host can read {path}", command)
     if explain_refusal(account, path, "w"):
-        yield failed(
+        yield failure(
             "journal",
             f"{path} ({describe(path)}) was left by a program of another user: the server cannot write",
             command,
@@ -76,19 +76,19 @@ def check_database(case: Case) -> Checks:
         number = schema_number(database)
         if number != LATEST:
             do = "dsgctl db migrate" if number < LATEST else "install the release that was here"
-            yield failed("database", f"it has schema {number}; this program needs {LATEST}", do)
+            yield failure("database", f"it has schema {number}; this program needs {LATEST}", do)
             return
         problems = database.integrity_problems()
         dangling = database.dangling_rows()
         if problems:
-            yield failed("database", f"damaged: {problems[0]}", "stop the servers, and dsgctl db restore")
+            yield failure("database", f"damaged: {problems[0]}", "stop the servers, and dsgctl db restore")
         elif dangling:
             yield warning("database", f"{dangling[0]}, and {len(dangling) - 1} more", "dsgctl db check --mend")
         else:
             yield ok("database", f"{path} is sound, schema {LATEST}, {describe(path)}, {database.engine_name()}")
         broken = audit_chain.verify(database)
         if broken is not None:
-            yield failed(
+            yield failure(
                 "audit log",
                 f"record {broken} does not follow from the one before it",
                 "somebody changed the log: compare it with a backup",
@@ -97,7 +97,7 @@ def check_database(case: Case) -> Checks:
             yield ok("audit log", "every record follows from the one before it")
         latest = audit.find_latest_change(database)
         if latest is not None and latest - case.at > SKEW:
-            yield failed(
+            yield failure(
                 "clock",
                 f"this host's clock is behind the last change, of {latest:%Y-%m-%d %H:%M} UTC",
                 "timedatectl set-ntp true; dsgserve will not start",
@@ -134,7 +134,7 @@ def _check_domains(config: Config, database: Database) -> Checks:
     ]
     if people and not admitted:
         count = format_count(len(people), "person", "people")
-        yield failed(
+        yield failure(
             "sign-in",
             f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in nobody of those here ({count})",
             "correct it: dsgctl user list shows their addresses",
@@ -186,15 +186,15 @@ def _check_room(name: str, use: str, directory: Path, *, least: int, better: int
     try:
         free, inodes = shutil.disk_usage(directory).free, os.statvfs(directory)
     except FileNotFoundError:
-        yield failed(name, f"there is no directory {directory}, which is for {use}", f"install -d {directory}")
+        yield failure(name, f"there is no directory {directory}, which is for {use}", f"install -d {directory}")
         return
     space = f"{free // 1024**2} MB are free at {directory}, for {use}"
     if free < least:
-        yield failed(
+        yield failure(
             name, f"the disk is full: {space}", f"make room: {better // 1024**2} MB; du -xh {directory} | sort -h"
         )
     elif inodes.f_files and inodes.f_favail < 100:
-        yield failed(name, f"{directory} takes no more files: {inodes.f_favail} inodes are free", "delete some there")
+        yield failure(name, f"{directory} takes no more files: {inodes.f_favail} inodes are free", "delete some there")
     elif free < better:
         yield warning(name, space, f"make room: {better // 1024**2} MB")
     else:

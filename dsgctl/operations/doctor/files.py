@@ -12,7 +12,7 @@ from dsgctl.operations.doctor.account import (
     find_account,
     is_open_to_all,
 )
-from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failure, ok, warning
 
 _HIDDEN = ("/home", "/root", "/run/user")  # ProtectHome= in systemd/*.service
 _KEY = b"AGE-SECRET-KEY-1"
@@ -23,18 +23,18 @@ def check_files(case: Case) -> Checks:
     """Whether the service user exists and can read the settings file."""
     account = case.account
     if find_account(case.host.service_user) is None and (case.host.units / "dsgserve.service").exists():
-        yield failed("service user", f"there is no user {case.host.service_user}", "make install makes it")
+        yield failure("service user", f"there is no user {case.host.service_user}", "make install makes it")
     path = case.settings_file
     if closed := explain_closed(account, path):
-        yield failed("settings file", *closed)
+        yield failure("settings file", *closed)
         return
     if not path.exists():
         yield warning("settings file", f"there is no {path}", "dsgctl setup writes one")
         return
     if is_open_to_all(path):
-        yield failed("settings file", f"everybody on this host can read {path}", f"chmod 640 {path}")
+        yield failure("settings file", f"everybody on this host can read {path}", f"chmod 640 {path}")
     elif refusal := explain_refusal(account, path, "r"):
-        yield failed("settings file", *refusal)
+        yield failure("settings file", *refusal)
     else:
         yield ok("settings file", f"{path}, {describe(path)}")
 
@@ -42,13 +42,13 @@ def check_files(case: Case) -> Checks:
 def check_secret_file(name: str, account: Account | None, path: Path, host: Host) -> Checks:
     """A file with a secret: it exists, the service can read it, and others cannot."""
     if closed := explain_closed(account, path):
-        yield failed(name, *closed)
+        yield failure(name, *closed)
     elif not path.exists():
         yield explain_missing(name, path)
     elif kind := describe_kind(path):
-        yield failed(name, f"{path} is {kind}, and no file", "correct the setting that names it")
+        yield failure(name, f"{path} is {kind}, and no file", "correct the setting that names it")
     elif is_open_to_all(path):
-        yield failed(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")
+        yield failure(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")
     else:
         yield from check_access(name, account, path, "r")
         yield from check_sandbox(name, path, host)
@@ -56,21 +56,21 @@ def check_secret_file(name: str, account: Account | None, path: Path, host: Host
 
 def explain_missing(name: str, path: Path) -> Check:
     if path.is_symlink():
-        return failed(name, f"{path} is a symbolic link to {path.readlink()}, which is not there", f"ls -l {path}")
-    return failed(name, f"there is no {path}", "put it there, or correct the setting that names it")
+        return failure(name, f"{path} is a symbolic link to {path.readlink()}, which is not there", f"ls -l {path}")
+    return failure(name, f"there is no {path}", "put it there, or correct the setting that names it")
 
 
 def check_access(name: str, account: Account | None, path: Path, access: Access) -> Checks:
     """A failed line if the service user does not have this access."""
     if refusal := explain_refusal(account, path, access):
-        yield failed(name, *refusal)
+        yield failure(name, *refusal)
 
 
 def check_sandbox(name: str, path: Path, host: Host) -> Checks:
     """A failed line for a path in a home: the units hide homes from the service, whatever the modes are."""
     absolute = path.absolute()
     if (host.units / "dsgserve.service").exists() and str(absolute).startswith(tuple(f"{place}/" for place in _HIDDEN)):
-        yield failed(
+        yield failure(
             name, f"{absolute} is hidden from the service: its unit has ProtectHome=yes", "move it to /etc/dsg"
         )
 
@@ -79,7 +79,7 @@ def check_secret_keys(case: Case) -> Checks:
     """Secret age keys must not be on this host: whoever has one can read all backups."""
     config = case.config
     if config.backup_identity is not None and config.backup_identity.exists():
-        yield failed(
+        yield failure(
             "age key",
             f"DSG_BACKUP_AGE_IDENTITY_FILE: {config.backup_identity} is on this host, which makes the backups",
             "keep it on another machine, and take the setting out",
@@ -97,7 +97,7 @@ def check_secret_keys(case: Case) -> Checks:
         except OSError:
             continue  # this user cannot read it
         if holds_key:
-            yield failed(
+            yield failure(
                 "age key",
                 f"{path} holds a secret age key; whoever takes this host reads the backups",
                 "keep it on another machine, and delete it here",

@@ -10,7 +10,7 @@ from dsgctl.core import buckets, locations, snapshots, validation
 from dsgctl.core.clock import now
 from dsgctl.core.rules.buckets import BucketReason, decide_bucket_access
 from dsgctl.operations.doctor import network
-from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Checks, failure, ok, warning
 from dsgctl.operations.doctor.files import check_secret_file
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
@@ -66,7 +66,7 @@ def _check_limits(database: Database, names: list[str]) -> Checks:
     """Locations that do not fit into Google's limits on a token, and principals whose locations are too many."""
     for unusable in locations.find_unusable(database):
         words = [unusable.dataset, unusable.location, *(("--version", unusable.version) if unusable.version else ())]
-        yield failed(
+        yield failure(
             "buckets",
             f"nobody gets a token for {unusable.dataset} at {unusable.location}: {unusable.problem}",
             f"dsgctl dataset location remove {shlex.join(words)}, and add the folder above it",
@@ -81,7 +81,7 @@ def _check_limits(database: Database, names: list[str]) -> Checks:
             ]
         if crowded:
             who = f"{crowded[0]} and {len(crowded) - 1} more" if len(crowded) > 1 else crowded[0]
-            yield failed(
+            yield failure(
                 "buckets",
                 f"{who} may view more folders of gs://{name} than one Google token can be limited to",
                 "give their datasets a location above those folders, or spread them over several buckets",
@@ -108,18 +108,18 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
         to_read, to_write = "storage.buckets.getIamPolicy", "storage.buckets.setIamPolicy"  # the policy
         permissions = bucket.test_iam_permissions((*to_view, to_read, to_write), timeout=SECONDS, retry=None)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
-        yield failed(check, *_explain_google(name, error))
+        yield failure(check, *_explain_google(name, error))
         return
     if missing := [permission for permission in to_view if permission not in permissions]:
-        yield failed(check, f"the gateway lacks {', '.join(missing)}", "give it roles/storage.objectViewer")
+        yield failure(check, f"the gateway lacks {', '.join(missing)}", "give it roles/storage.objectViewer")
     elif not bucket.iam_configuration.uniform_bucket_level_access_enabled:
-        yield failed(
+        yield failure(
             check,
             "uniform bucket-level access is off: Google makes no limited tokens for it",
             f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access",
         )
     elif iam and not {to_read, to_write} <= {*permissions}:
-        yield failed(
+        yield failure(
             check,
             "the gateway may not change its policy: dsgctl iam does nothing there",
             f"give it {to_read} and {to_write}, or dsgctl bucket set {name} --no-iam",
@@ -131,7 +131,7 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
             "give it roles/storage.legacyBucketReader or a role with that permission",
         )
     elif bucket.requester_pays:
-        yield failed(
+        yield failure(
             check,
             "whoever asks pays, and viewers name no project: they cannot read it",
             f"gcloud storage buckets update gs://{name} --no-requester-pays",

@@ -16,7 +16,7 @@ from dsgctl import __version__, probe
 from dsgctl.config import Config
 from dsgctl.operations.doctor import network
 from dsgctl.operations.doctor.answer import parse_answer
-from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Check, Checks, failure, ok, warning
 
 LOGS = "/var/log/nginx/dsg.access.log"  # each line ends with the reason: nginx/dsg.conf
 ENDS_SOON = 21  # days; certbot renews a certificate 30 days before its end
@@ -51,9 +51,9 @@ def _ask(name: str, url: str, **headers: str) -> Generator[Check, None, requests
         return network.get(url, headers)
     except requests.RequestException as error:
         cause, do = network.explain(url, error)
-        yield failed(name, f"{url.partition('?')[0]} does not answer: {cause}", _advise(do))
+        yield failure(name, f"{url.partition('?')[0]} does not answer: {cause}", _advise(do))
     except OSError as error:  # the file of certificates does not exist
-        yield failed(name, str(error), "correct REQUESTS_CA_BUNDLE")
+        yield failure(name, str(error), "correct REQUESTS_CA_BUNDLE")
     return None
 
 
@@ -74,25 +74,25 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
         do = "let nothing in front redirect: look at nginx's configuration"
         if parts.netloc and f"{parts.scheme}://{parts.netloc}" != config.origin:
             do = f"set DSG_ORIGIN={parts.scheme}://{parts.netloc}, if that is the gateway"
-        return failed("origin", f"{url} redirects to {target or 'nowhere'}", do)
+        return failure("origin", f"{url} redirects to {target or 'nowhere'}", do)
     if status == 503 and answer.error == "unavailable":
-        return failed("origin", f"{url} answers 503: the server cannot use its database", "dsgctl db check")
+        return failure("origin", f"{url} answers 503: the server cannot use its database", "dsgctl db check")
     if status in (502, 503, 504):
-        return failed(
+        return failure(
             "origin",
             f"{url} answers {status}: what is in front reaches no server{_socket_of_nginx()}",
             f"tail {LOGS}: nginx says why there; systemctl status dsgserve.socket dsgserve",
         )
     if status in (401, 403, 407) and answer.error is None:
-        return failed(
+        return failure(
             "origin",
             f"{url} answers {status}: something in front asks for a login of its own",
             "let it pass all requests of this host on",
         )
     if status == 429:
-        return failed("origin", f"{url} answers 429: something in front limits it", "do not limit /health")
+        return failure("origin", f"{url} answers 429: something in front limits it", "do not limit /health")
     if status != 200 or answer.version is None:
-        return failed(
+        return failure(
             "origin",
             f"{url} is answered by something else ({status}, {_server(reply)})",
             "look at nginx's server_name and at the DNS entry: nginx -T | grep server_name",
@@ -121,7 +121,7 @@ def _server(reply: requests.Response) -> str:
 def _check_release(config: Config, reply: requests.Response) -> Check:
     version = parse_answer(reply.content).version
     if version != __version__:
-        return failed(
+        return failure(
             "origin",
             f"the server runs release {version}, this is {__version__}",
             "systemctl restart 'dsgserve*.service'",
@@ -170,14 +170,14 @@ def _check_headers(config: Config) -> Checks:
         code = parse_answer(reply.content).error
         if code == "missing_token":
             arrived = False
-            yield failed(
+            yield failure(
                 check,
                 f"{part} does not arrive at the server: something in front takes it out",
                 f"look at nginx for {directive}; use nginx/dsg.conf as it is shipped",
             )
         elif code != "invalid_token":
             arrived = False
-            yield failed(
+            yield failure(
                 check,
                 f"a request with {part} is answered by something else ({reply.status_code}, {_server(reply)})",
                 f"tail {LOGS}; use nginx/dsg.conf as it is shipped",
@@ -191,7 +191,7 @@ def _check_long_header(config: Config) -> Checks:
     cookie = f"{config.token_names[0]}={_random_token()}; filler={'x' * LONG}"
     reply = yield from _ask("long headers", config.origin + USER_CACHE, Cookie=cookie)
     if reply is not None and parse_answer(reply.content).error != "invalid_token":
-        yield failed(
+        yield failure(
             "long headers",
             f"a header of {LONG} bytes is refused with {reply.status_code} before the server sees it",
             "large_client_header_buffers 4 32k; as in nginx/dsg.conf",
@@ -206,7 +206,7 @@ def _find_caching(config: Config, health: requests.Response) -> Generator[Check,
     bare = yield from _ask("cache", config.origin + USER_CACHE)
     again = yield from _ask("cache", f"{config.origin}/health")
     if bare is None or again is None:
-        return failed("cache", "it was not found out whether answers are kept in front", do)
+        return failure("cache", "it was not found out whether answers are kept in front", do)
     request_id = "X-Request-Id"
     marks = [
         name
@@ -214,18 +214,18 @@ def _find_caching(config: Config, health: requests.Response) -> Generator[Check,
         if _shows_a_hit(name, bare.headers.get(name))
     ]
     if bare.status_code == 200:
-        return failed(
+        return failure(
             "cache",
             f"{USER_CACHE} answers 200 without a token: what is in front keeps answers, and shows one person's to all",
             do,
         )
     if parse_answer(bare.content).error == "invalid_token" or marks:
         sign = f" ({marks[0]}: {bare.headers[marks[0]]})" if marks else ""
-        return failed("cache", f"{USER_CACHE} answers with what another request got: it is kept in front{sign}", do)
+        return failure("cache", f"{USER_CACHE} answers with what another request got: it is kept in front{sign}", do)
     if request_id in health.headers and health.headers[request_id] == again.headers.get(request_id):
-        return failed("cache", "/health is kept in front, and so may be user/cache: revoked people would go on", do)
+        return failure("cache", "/health is kept in front, and so may be user/cache: revoked people would go on", do)
     if "no-store" not in bare.headers.get("Cache-Control", ""):
-        return failed(
+        return failure(
             "cache",
             f"something in front takes Cache-Control: no-store out of {USER_CACHE}",
             "no proxy_hide_header, expires or add_header Cache-Control for this host",
@@ -255,7 +255,7 @@ def _check_address(config: Config, at: datetime) -> Checks:
             "systemctl restart dsgserve, if the key was changed; timedatectl",
         )
     elif address == FORGED:
-        yield failed(
+        yield failure(
             "address",
             "an X-Forwarded-For that a client makes up is believed: it is recorded as the address that accepts terms",
             "proxy_set_header X-Forwarded-For $remote_addr; as in nginx/dsg.conf",

@@ -12,7 +12,7 @@ from dsgctl.config import Config
 from dsgctl.core import clock
 from dsgctl.operations.doctor.account import describe, find_account
 from dsgctl.operations.doctor.answer import Answer, parse_answer
-from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Check, Checks, Host, failure, ok, warning
 from dsgctl.store import process_registry
 from dsgctl.store.process_registry import Process
 
@@ -58,7 +58,7 @@ def check_servers(case: Case) -> Checks:
     for unit in _list_enabled(case.host, "dsgserve*.socket"):
         path = case.host.sockets / f"{unit.removesuffix('.socket')}.sock"
         if not path.exists():
-            yield failed("server", f"{unit} is enabled, and {path} is not there", f"systemctl start {unit}")
+            yield failure("server", f"{unit} is enabled, and {path} is not there", f"systemctl start {unit}")
 
 
 def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
@@ -70,34 +70,34 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
         status, answer = ask(where)
     except ConnectionRefusedError:
         kind = "its file was left by a server that has ended" if where.startswith("unix:") else "no server runs there"
-        return failed("server", f"does not answer on {where}: connection refused, {kind}{_state(endpoint, case)}", do)
+        return failure("server", f"does not answer on {where}: connection refused, {kind}{_state(endpoint, case)}", do)
     except FileNotFoundError:
-        return failed("server", f"does not answer on {where}: there is no such socket{_state(endpoint, case)}", do)
+        return failure("server", f"does not answer on {where}: there is no such socket{_state(endpoint, case)}", do)
     except PermissionError:
-        return failed("server", f"this user may not ask {where}", "run it as root: sudo dsgctl doctor")
+        return failure("server", f"this user may not ask {where}", "run it as root: sudo dsgctl doctor")
     except TimeoutError:
-        return failed(
+        return failure(
             "server",
             f"does not answer on {where}: it took the connection and said nothing for {SECONDS} s",
             f"{do}; systemctl restart {endpoint.unit}" if case.host.has_systemd else "start it anew",
         )
     except OSError as error:
-        return failed("server", f"does not answer on {where}: {error.strerror or 'it hung up'}", do)
+        return failure("server", f"does not answer on {where}: {error.strerror or 'it hung up'}", do)
     version = answer.version
     if status == 503:
-        return failed(
+        return failure(
             "server",
             f"answers 503 on {where}: it cannot use the database, or another release migrated it",
             f"dsgctl db check; systemctl restart {endpoint.unit}",
         )
     if status != 200 or version is None:
-        return failed(
+        return failure(
             "server",
             f"something else than dsgserve answers on {where} ({status or 'no HTTP'})",
             "set DSG_PORT to another, or stop that program: ss -ltnp",
         )
     if version != __version__:
-        return failed(
+        return failure(
             "server",
             f"runs release {version} on {where}, this is {__version__}",
             f"systemctl restart {endpoint.unit}" if case.host.has_systemd else "start it anew",
@@ -152,7 +152,7 @@ def _check_proxy_access(endpoint: Endpoint, host: Host) -> Checks:
     path = Path(endpoint.address.removeprefix("unix:"))
     account = find_account(host.proxy_user) if endpoint.address.startswith("unix:") and os.geteuid() == 0 else None
     if account is not None and path.exists() and not account.may(path, "w"):
-        yield failed(
+        yield failure(
             "server",
             f"nginx ({host.proxy_user}) may not connect to {path} ({describe(path)})",
             f"set SocketGroup={host.proxy_user} and SocketMode=0660: systemctl edit {endpoint.unit}.socket",
@@ -167,7 +167,7 @@ def check_units(case: Case) -> Checks:
     host = case.host
     dangling = sorted(link.name for link in host.units.glob("*.wants/dsg*") if link.is_symlink() and not link.exists())
     for name in dangling:
-        yield failed("units", f"{name} is enabled, and its file is gone", f"make install, or systemctl disable {name}")
+        yield failure("units", f"{name} is enabled, and its file is gone", f"make install, or systemctl disable {name}")
     if not host.has_systemd:
         yield warning("units", "systemd does not run here", "something else must keep dsgserve running")
         return
@@ -186,7 +186,7 @@ def check_units(case: Case) -> Checks:
             yield warning("units", f"{name} is not enabled", f"systemctl enable --now {name}")
     for line in _systemctl("list-units", "dsg*", "--state=failed", "--plain", "--no-legend").splitlines():
         name = line.split()[0]
-        yield failed(
+        yield failure(
             "units", f"{name} failed when it last ran", f"journalctl -u {name} -n 20; systemctl restart {name}"
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsgctl.config import SETTINGS
-from dsgctl.operations.doctor.check import Case, Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Checks, failure, ok, warning
 from dsgctl.settings import Settings
 
 _SHORTEST_KEY = 32  # characters; the limit of config.py
@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"change.?(me|this)|your.?(own|secret|key|client)|plac
 def check_settings(settings: Settings) -> Checks:
     """Each bad setting with its file and line, duplicates, and names that this gateway does not use."""
     for problem in settings.problems:
-        yield failed(
+        yield failure(
             "settings", problem.text, problem.hint or "correct it; 'dsgctl help settings' shows what is allowed"
         )
     counts = Counter(line.name for line in settings.lines)
@@ -31,7 +31,7 @@ def check_settings(settings: Settings) -> Checks:
         if len({line.value for line in places}) == 1:
             yield warning("settings", finding, advice)
         else:
-            yield failed("settings", f"{finding}: the last one counts", advice)
+            yield failure("settings", f"{finding}: the last one counts", advice)
     for line in settings.lines:
         if re.search(r"\s#", line.value):
             yield warning(
@@ -57,7 +57,7 @@ def _check_paths(settings: Settings) -> Checks:
         path = getattr(settings.config, item.name)
         if name == "DSG_BACKUP_DIR" or not isinstance(path, Path) or path.is_absolute():
             continue  # the section on backups checks that directory
-        yield (warning if settings.config.is_local else failed)(
+        yield (warning if settings.config.is_local else failure)(
             "settings",
             f"{name} is {path} ({settings.sources[name]}), which is another file for each who runs it",
             f"name it from the root: {path.absolute()}",
@@ -76,18 +76,18 @@ def check_keys(case: Case) -> Checks:
     if not keys and config.is_local:
         yield warning("signing keys", "none: viewers sign in again after a restart", "set DSG_SECRET_KEY")
     elif not keys:
-        yield failed("signing keys", "DSG_SECRET_KEY is not set: dsgserve will not start", "dsgctl setup makes one")
+        yield failure("signing keys", "DSG_SECRET_KEY is not set: dsgserve will not start", "dsgctl setup makes one")
     for key in keys:
         parts = [part for part in re.split(r"[\s;:|]+", key) if part]
         if len(parts) > 1 and all(len(part) >= _SHORTEST_KEY for part in parts):
-            yield failed(
+            yield failure(
                 "signing keys",
                 f"one key of DSG_SECRET_KEY looks like {len(parts)}: only a comma separates keys",
                 "put commas between them; then viewers sign in again once",
             )
             return
     if any(map(is_placeholder, keys)):
-        yield failed(
+        yield failure(
             "signing keys",
             "a key of DSG_SECRET_KEY can be guessed: whoever does signs in to viewers as anybody",
             "take it out, and run dsgctl setup, which makes one",
@@ -114,7 +114,7 @@ def check_origin(case: Case) -> Checks:
     """DSG_ORIGIN: https, unless it is on this machine."""
     config = case.config
     if config.origin.startswith("http:") and not config.is_local:
-        yield failed(
+        yield failure(
             "origin",
             f"DSG_ORIGIN is {config.origin}: tokens go in clear, and browsers keep the cookie from viewers",
             f"serve TLS, and set DSG_ORIGIN={config.origin.replace('http:', 'https:', 1)}",
@@ -128,4 +128,4 @@ def check_left_from_tests(case: Case) -> Checks:
         host = urlsplit(url).hostname or ""
         if not host.endswith(".googleapis.com"):
             finding = f"{name} is {url}, which is not Google: buckets are asked for there"
-            yield (warning if config.is_local else failed)("google", finding, f"take {name} out")
+            yield (warning if config.is_local else failure)("google", finding, f"take {name} out")

@@ -12,7 +12,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.json_text import NotJson, parse, read_member
 from dsgctl.oauth_client import CALLBACK_PATH, read_oauth_client
 from dsgctl.operations.doctor import network
-from dsgctl.operations.doctor.check import Case, Check, Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Case, Check, Checks, failure, ok, warning
 from dsgctl.operations.doctor.database import SKEW
 from dsgctl.operations.doctor.files import check_secret_file
 from dsgctl.operations.doctor.settings import is_placeholder
@@ -31,7 +31,7 @@ def check_client(case: Case) -> Checks:
     if not both and (config.google_client_id or config.google_client_secret):
         present, missing = ("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET")[:: 1 if config.google_client_id else -1]
         use = f"so {path} counts" if path else "so nobody can sign in"
-        yield (warning if path else failed)(
+        yield (warning if path else failure)(
             "oauth client", f"{present} is set and {missing} is not, {use}", f"set {missing}"
         )
     if both and config.oidc_issuer == GOOGLE and not config.google_client_id.endswith(".apps.googleusercontent.com"):
@@ -41,7 +41,7 @@ def check_client(case: Case) -> Checks:
             "copy it from the provider's console, or set DSG_OIDC_ISSUER",
         )
     if both and is_placeholder(config.google_client_secret):
-        yield failed(
+        yield failure(
             "oauth client",
             "GOOGLE_CLIENT_SECRET is what a sample shows: nobody can sign in",
             "copy it from the provider's console",
@@ -60,12 +60,12 @@ def check_client(case: Case) -> Checks:
 def check_client_file(config: Config, path: Path) -> Checks:
     """The content of the file that Google offers for download."""
     if problem := find_client_problem(path):
-        yield failed("oauth client", *problem)
+        yield failure("oauth client", *problem)
         return
     redirect_uri = config.origin + CALLBACK_PATH
     uris = parse(path.read_bytes())["web"].get("redirect_uris")
     if isinstance(uris, list) and redirect_uri not in uris:
-        yield failed(
+        yield failure(
             "oauth client",
             f"the redirect URIs in {path} lack {redirect_uri}: Google answers redirect_uri_mismatch",
             "add it at Google, Credentials, and download the file again",
@@ -114,7 +114,7 @@ def check_provider(config: Config, at: datetime | None) -> Checks:
         yield warning("provider", "DSG_DEV_LOGIN: anybody on this machine signs in as anybody", "for trying out only")
         return
     if not (config.google_client_id and config.google_client_secret) and config.client_credentials is None:
-        yield failed(
+        yield failure(
             "provider", "no OAuth client: nobody can sign in", "dsgctl setup reads the file that Google offers"
         )
         return
@@ -127,9 +127,9 @@ def check_provider(config: Config, at: datetime | None) -> Checks:
     except NotJson:
         issuer = None
     if issuer is None:
-        yield failed("provider", f"{url} is no OpenID provider's description", "correct DSG_OIDC_ISSUER")
+        yield failure("provider", f"{url} is no OpenID provider's description", "correct DSG_OIDC_ISSUER")
     elif issuer != config.oidc_issuer:
-        yield failed("provider", f"{url} speaks of another issuer: {issuer!r}", f"set DSG_OIDC_ISSUER={issuer}")
+        yield failure("provider", f"{url} speaks of another issuer: {issuer!r}", f"set DSG_OIDC_ISSUER={issuer}")
     else:
         yield ok("provider", f"{config.oidc_issuer} answers")
     if at is not None:
@@ -142,15 +142,15 @@ def _ask(url: str) -> Request:
         reply = network.get(url)
     except (requests.RequestException, OSError) as error:
         cause, advice = network.explain(url, error)
-        yield failed("provider", f"{url} does not answer: {cause}", advice)
+        yield failure("provider", f"{url} does not answer: {cause}", advice)
         return None
     if 300 <= reply.status_code < 400:
-        yield failed(
+        yield failure(
             "provider", f"{url} redirects to {reply.headers.get('Location')}", "set DSG_OIDC_ISSUER as it says"
         )
         return None
     if reply.status_code != 200:
-        yield failed(
+        yield failure(
             "provider", f"{url} answers {reply.status_code}", "look at the network, or correct DSG_OIDC_ISSUER"
         )
         return None
@@ -166,7 +166,7 @@ def _check_clock(reply: requests.Response, at: datetime) -> Checks:
     except (ValueError, TypeError):
         return
     if away > SKEW:
-        yield failed(
+        yield failure(
             "clock",
             f"this host's clock is {away.total_seconds():.0f} s away from the provider's",
             "timedatectl set-ntp true",

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dsgctl.config import Config
-from dsgctl.operations.doctor.check import Checks, failed, ok, warning
+from dsgctl.operations.doctor.check import Checks, failure, ok, warning
 from dsgctl.setting_values import Pattern
 
 # Public Neuroglancers that many people use.
@@ -41,10 +41,10 @@ def check_viewers(config: Config) -> Checks:
     own = [_origin_of(url) for url in (config.viewer_url, *config.allowed_redirects) if url]
     problem = find_dead_part(pattern) or find_look_alike(pattern) or find_plain_http(pattern)
     if problem := problem or _find_slip(pattern, own):
-        yield failed("viewers", *problem)
+        yield failure("viewers", *problem)
         return
     if config.viewer_url and not pattern.fullmatch(own[0]):
-        yield failed(
+        yield failure(
             "viewers",
             f"DSG_VIEWER_URL leads to {own[0]}, which NGAUTH_ALLOWED_ORIGINS does not admit",
             "let the pattern match it, or correct DSG_VIEWER_URL",

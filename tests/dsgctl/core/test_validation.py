@@ -384,8 +384,8 @@ def test_a_refusal_names_the_kind_and_the_value() -> None:
     ],
 )
 def test_what_somebody_typed_is_shown_short_and_harmless(text: str, expected: str) -> None:
-    assert validation.quoted(text) == expected
-    assert validation.quoted(text).isprintable()
+    assert validation.quote(text) == expected
+    assert validation.quote(text).isprintable()
 
 
 @pytest.mark.parametrize("name", ["trailing ", " lead", "éditer ✓", "a/b%2F'\"", "x" * 300, "\u202eabc"])
