@@ -25,7 +25,7 @@ def _calls(path: Path) -> Iterator[tuple[int, str, ast.Call]]:
             yield node.lineno, ast.unparse(node.func), node
 
 
-# The one printer (commands/output.py) escapes what a terminal would act on. Who prints without it, and why.
+# The printers (commands/messages.py and output.py) escape what a terminal would act on. Who prints without it, and why.
 PRINTERS = {
     "click.echo",
     "click.secho",
@@ -38,7 +38,8 @@ PRINTERS = {
     "sys.stdout.writelines",
 }
 MAY_PRINT = {
-    "commands/output.py": "it is the printer",
+    "commands/messages.py": "it is the printer of lines for people",
+    "commands/output.py": "it is the printer of answers and errors",
     "commands/invocation.py": "a constant, before anything else is imported",
     "commands/exports.py": "a document for programs: its writer escapes as JSON and YAML have it",
     "commands/help.py": "a page of our own manual, with the colours that rich gave it",

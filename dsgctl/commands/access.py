@@ -2,8 +2,8 @@
 
 import click
 
+from dsgctl.commands.messages import echo
 from dsgctl.commands.options import subcommand
-from dsgctl.commands.output import echo
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
 from dsgctl.core import access_explanation, access_report, datasets, service_accounts, snapshots
@@ -41,7 +41,7 @@ def show(session: Session, who: str, service: str | None) -> None:
     if not principal.active and session.output.format == "table":
         parent = "" if principal.ended_by == principal.label else f" with {principal.ended_by}"
         echo(f"{who} is disabled{parent}: the server answers 401", err=True)
-    session.output.one(build_user_cache(principal, now()), value="permissions_v2")
+    session.output.print_record(build_user_cache(principal, now()), value="permissions_v2")
 
 
 @subcommand(command, "check", example="dsgctl access check ada@example.org fish2 view && echo in")
@@ -55,7 +55,7 @@ def check(session: Session, who: str, dataset: str, permission: str, *, service:
     decision = access.decide(principal, dataset, permission, now())
     if decision.reason is Reason.NO_SUCH_DATASET:
         datasets.find(session.database, dataset)
-    session.output.done(
+    session.output.print_result(
         "yes" if decision.allowed else f"no: {access_explanation.format_reason(principal, decision.reason)}",
         value="allowed",
         allowed=decision.allowed,
@@ -91,7 +91,7 @@ def explain(session: Session, who: str, dataset: str, permission: str, *, servic
         for line in _format_explanation(explanation, acceptor):
             echo(line)
     else:
-        session.output.one(explanation, value="allowed")
+        session.output.print_record(explanation, value="allowed")
     if decision.reason is Reason.NO_SUCH_DATASET:
         raise NotFound(f"there is no dataset {dataset!r}", "dsgctl dataset list")
 
@@ -147,4 +147,4 @@ def _format_grant(grant: ExplainedGrant) -> str:
 def who(session: Session, dataset: str, permission: str) -> None:
     """Everybody who has a permission on a dataset now."""
     rows = access_report.list_holders(session.database, dataset, permission, now(), delegate=session.delegate)
-    session.output.rows(rows, ("id", "who", "kind", "holds", "through"), value="who")
+    session.output.print_rows(rows, ("id", "who", "kind", "holds", "through"), value="who")

@@ -28,14 +28,14 @@ def list_(session: Session, actor: str | None, target: str | None, since: str | 
         since=validation.moment_before(since, now()) if since is not None else None,
         limit=limit,
     )
-    session.output.rows(rows, ("id", "at", "actor", "action", "target"), value="id")
+    session.output.print_rows(rows, ("id", "at", "actor", "action", "target"), value="id")
 
 
 @subcommand(command, "show", example="dsgctl audit show 42")
 @click.argument("record_id", metavar="ID", type=ID)
 def show(session: Session, record_id: int) -> None:
     """Show one change, with the values before and after it."""
-    session.output.one(audit.show(session.database, record_id), value="action")
+    session.output.print_record(audit.show(session.database, record_id), value="action")
 
 
 @subcommand(command, "verify", example="dsgctl audit verify\ndsgctl audit verify -o value")
@@ -47,7 +47,9 @@ def verify(session: Session, seen: str | None) -> None:
     also shows whether the whole log was written anew.
     """
     head = audit_chain.require_intact(session.database, seen)
-    session.output.done(f"every record follows from the one before it; the last is {head}", value="head", head=head)
+    session.output.print_result(
+        f"every record follows from the one before it; the last is {head}", value="head", head=head
+    )
 
 
 @subcommand(command, "export", example="dsgctl audit export -o jsonl --after 4200 >> audit.jsonl")
@@ -55,4 +57,4 @@ def verify(session: Session, seen: str | None) -> None:
 def export(session: Session, after: int) -> None:
     """Print whole records, the oldest first, with the values before and after, and the hash."""
     columns = ("id", "at", "actor", "action", "target", "before", "after", "imported_from", "hash")
-    session.output.rows(audit.export_records(session.database, after), columns, value="id")
+    session.output.print_rows(audit.export_records(session.database, after), columns, value="id")

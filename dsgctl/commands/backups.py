@@ -39,7 +39,7 @@ def list_(session: Session, directory: Path | None) -> None:
         }
         for row in describe_bundles(_directory(session, directory), Tiers.of(session.config))
     )
-    session.output.rows(rows, ["bundle", "created", "age", "bytes", "tier", "encrypted"], value="bundle")
+    session.output.print_rows(rows, ["bundle", "created", "age", "bytes", "tier", "encrypted"], value="bundle")
 
 
 @subcommand(command, "check", example="dsgctl backup check")
@@ -62,7 +62,7 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
         bundle = newest
     if identity is None and session.config.backup_identity is None and is_encrypted(bundle):
         whole = require_whole(bundle)
-        session.output.done(
+        session.output.print_result(
             f"{bundle.name} is whole: {whole} bytes, as it was made; with --identity its content is checked too",
             value="bundle",
             bundle=str(bundle),
@@ -72,7 +72,7 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
         return
     with open_bundle(bundle, session.config, identity=identity) as (_, manifest):
         rows = sum(manifest.rows.values())
-        session.output.done(
+        session.output.print_result(
             f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows",
             value="bundle",
             bundle=str(bundle),

@@ -2,8 +2,8 @@
 
 import click
 
+from dsgctl.commands.messages import echo
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
-from dsgctl.commands.output import echo
 from dsgctl.commands.session import Session
 from dsgctl.core import buckets, snapshots
 
@@ -16,7 +16,7 @@ def command() -> None:
 @subcommand(command, "list", example="dsgctl bucket list")
 def list_(session: Session) -> None:
     """List buckets. A bucket without a credential of its own is read with the machine's."""
-    session.output.rows(
+    session.output.print_rows(
         buckets.list_buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
     )
 
@@ -48,7 +48,7 @@ def set_(
     datasets = sorted({location.dataset for location in snapshots.read_bucket(session.database, name)})
     if iam and changed and len(datasets) > 1:
         echo(f"whoever may view one of {', '.join(datasets)} will read all of gs://{name}", err=True)
-    session.output.done(
+    session.output.print_result(
         f"changed bucket {name}" if changed else f"bucket {name} is unchanged", name=name, changed=changed
     )
 
@@ -68,4 +68,4 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         buckets.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed bucket {name}", name=name, changed=True)
+        session.output.print_result(f"removed bucket {name}", name=name, changed=True)

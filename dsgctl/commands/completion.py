@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from dsgctl.commands.output import echo
+from dsgctl.commands.messages import echo
 
 _EXAMPLE = """\b
 Example:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import click
 
+from dsgctl.commands.messages import format_holdings, warn
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
-from dsgctl.commands.output import format_holdings, warn
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
 from dsgctl.core import datasets, locations, versions
@@ -37,7 +37,7 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
     """Add a dataset. It is closed unless it is made public."""
     with session.change() as change:
         dataset, added = datasets.add(change, name, description=description, public=public)
-    session.output.done(
+    session.output.print_result(
         f"added dataset {name}, id {dataset.id}" if added else f"dataset {name} already exists, unchanged",
         value="id",
         id=dataset.id,
@@ -51,14 +51,14 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
 def list_(session: Session) -> None:
     """List datasets by name."""
     columns = ("id", "name", "access", "terms", "description")
-    session.output.rows(datasets.list_datasets(session.database), columns, value="name")
+    session.output.print_rows(datasets.list_datasets(session.database), columns, value="name")
 
 
 @subcommand(command, "show", example="dsgctl dataset show fish2")
 @click.argument("name", type=DATASET)
 def show(session: Session, name: str) -> None:
     """Versions, locations, grants and terms of a dataset."""
-    session.output.one(datasets.show(session.database, name), value="name")
+    session.output.print_record(datasets.show(session.database, name), value="name")
 
 
 @subcommand(command, "set", example="dsgctl dataset set fish2 --public")
@@ -69,7 +69,7 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
     """Change what is named; the rest stays."""
     with session.change() as change:
         changed = datasets.set_attributes(change, name, description=description, public=public)
-    session.output.done(
+    session.output.print_result(
         f"changed dataset {name}" if changed else f"dataset {name} is unchanged", name=name, changed=changed
     )
     if public:
@@ -88,7 +88,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         holdings = datasets.remove(change, name)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed dataset {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings
         )
 
@@ -106,7 +106,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
     """Add a version; again to change whether it is public."""
     with session.change() as change:
         changed = versions.add(change, dataset, version, public=public)
-    session.output.done(
+    session.output.print_result(
         f"added version {version} to dataset {dataset}"
         if changed
         else f"dataset {dataset} already has version {version}",
@@ -127,7 +127,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
 @click.argument("dataset", type=DATASET)
 def version_list(session: Session, dataset: str) -> None:
     """List the versions of a dataset."""
-    session.output.rows(versions.list_versions(session.database, dataset), ("id", "name", "public"), value="name")
+    session.output.print_rows(versions.list_versions(session.database, dataset), ("id", "name", "public"), value="name")
 
 
 @subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2 --dry-run")
@@ -144,7 +144,7 @@ def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_
     with session.change(dry_run=dry_run) as change:
         holdings = versions.remove(change, dataset, version)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed version {version} of {dataset}, with {format_holdings(holdings)}",
             dataset=dataset,
             version=version,
@@ -166,7 +166,7 @@ def location_add(session: Session, dataset: str, url: str, version: str | None) 
     """Add a location to a dataset, or to one version of it."""
     with session.change() as change:
         changed = locations.add(change, dataset, url, version=version)
-    session.output.done(
+    session.output.print_result(
         f"added location {url} to dataset {dataset}" if changed else f"dataset {dataset} already has location {url}",
         dataset=dataset,
         location=url,
@@ -180,7 +180,7 @@ def location_add(session: Session, dataset: str, url: str, version: str | None) 
 def location_list(session: Session, dataset: str) -> None:
     """List the locations of a dataset and of its versions."""
     rows = locations.list_locations(session.database, dataset)
-    session.output.rows(rows, ("id", "location", "version"), value="location")
+    session.output.print_rows(rows, ("id", "location", "version"), value="location")
 
 
 @subcommand(location, "remove", example="dsgctl dataset location remove fish2 gs://lab-data/fish2/ --dry-run")
@@ -197,6 +197,6 @@ def location_remove(session: Session, dataset: str, url: str, version: str | Non
     with session.change(dry_run=dry_run) as change:
         locations.remove(change, dataset, url, version=version)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed location {url} from dataset {dataset}", dataset=dataset, location=url, changed=True
         )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.messages import echo, printable
 from dsgctl.commands.options import subcommand, yes_option
-from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session
 from dsgctl.core import audit
 from dsgctl.core.clock import now
@@ -37,7 +37,7 @@ def migrate_(session: Session) -> None:
     sentence = f"{path} has schema {LATEST}{ran}"
     if upgrade.former:
         sentence += f"; to go back, stop the servers and: mv {upgrade.former} {path}"
-    session.output.done(
+    session.output.print_result(
         sentence,
         value="schema",
         path=str(path),
@@ -52,7 +52,9 @@ def migrate_(session: Session) -> None:
 def check(session: Session, mend: bool) -> None:
     """Check the file, its schema, its references, and the chain of audit records."""
     maintenance.require_sound(session.database, session.change, mend=mend)
-    session.output.done(f"{session.database.path} is sound", value="sound", path=session.database.path, sound=True)
+    session.output.print_result(
+        f"{session.database.path} is sound", value="sound", path=session.database.path, sound=True
+    )
 
 
 @subcommand(command, "clock", example="dsgctl db clock\ndsgctl db clock --accept")
@@ -68,7 +70,7 @@ def clock(session: Session, accept: bool) -> None:
     at, latest = now(), audit.find_latest_change(session.database)
     if not accept:
         require_clock(session.database, at)
-    session.output.done(
+    session.output.print_result(
         f"the clock says {at:%Y-%m-%d %H:%M} UTC; the latest change is of {latest:%Y-%m-%d %H:%M} UTC"
         if latest
         else f"the clock says {at:%Y-%m-%d %H:%M} UTC; nothing was changed here yet",
@@ -82,7 +84,7 @@ def clock(session: Session, accept: bool) -> None:
 @subcommand(command, "info", example="dsgctl db info")
 def info(session: Session) -> None:
     """Show the path of the database, its schema, its size, and the engine."""
-    session.output.one(maintenance.describe_database(session.config.database), value="schema")
+    session.output.print_record(maintenance.describe_database(session.config.database), value="schema")
 
 
 @subcommand(
@@ -131,10 +133,10 @@ def _ask(prompt: str) -> str | None:
 def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> None:
     answers = maintenance.run_sql(database, sql, session.change if write else None)
     if write and not answers:
-        session.output.done("done; the statements are in the audit log", changed=True)
+        session.output.print_result("done; the statements are in the audit log", changed=True)
     for answer in answers:
         rows = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows)
-        session.output.rows(rows, answer.columns, value=answer.columns[0])
+        session.output.print_rows(rows, answer.columns, value=answer.columns[0])
 
 
 @subcommand(command, "backup", example="dsgctl db backup\ndsgctl db backup --to-stdout > dsg.tar.gz.age")
@@ -165,7 +167,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
         echo(f"wrote {result.size} bytes, {rows} rows, SHA-256 {result.sha256}", err=True)
         return
     pruned = f"; deleted {format_count(len(result.pruned), 'older bundle')}" if result.pruned else ""
-    session.output.done(
+    session.output.print_result(
         f"{result.path}: {result.size} bytes, {rows} rows, verified{pruned}",
         value="path",
         path=str(result.path),
@@ -217,7 +219,7 @@ def restore(
             sentence = f"{path} is as it was at {manifest.created}"
             sentence += "; run 'dsgctl db migrate' next" if manifest.schema < LATEST else ""
             sentence += f"; the former one is {former}" if former else ""
-    session.output.done(
+    session.output.print_result(
         sentence,
         value="created",
         bundle=str(bundle),

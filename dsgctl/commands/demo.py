@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dsgctl.commands.output import echo
+from dsgctl.commands.messages import echo
 from dsgctl.operations import demo
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsgctl.commands.messages import echo, printable
 from dsgctl.commands.options import output_option
-from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
 
@@ -52,7 +52,7 @@ def print_checks(session: Session, checks: "Iterable[Check]") -> "list[Check]":
         if session.output.format == "table":
             _print(check)
     if session.output.format != "table":
-        session.output.rows(map(row_of, examined), COLUMNS, value="state")
+        session.output.print_rows(map(row_of, examined), COLUMNS, value="state")
     return examined
 
 

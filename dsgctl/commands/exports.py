@@ -105,4 +105,4 @@ def _list_grants(session: Session, datasets: tuple[str, ...]) -> None:
     from dsgctl.core import access_report  # which a document does not need
 
     rows = access_report.list_access(session.database, now(), names=datasets)
-    session.output.rows(rows, GRANT_COLUMNS, value="who")
+    session.output.print_rows(rows, GRANT_COLUMNS, value="who")

@@ -105,7 +105,7 @@ def add(
         subject = _require_subject(change, target, user, group, service_account)
         grant = grants.add(change, subject, target, expires=end, for_ever=for_ever)
     until = f" until {grant.expires:%Y-%m-%d %H:%M UTC}" if grant.expires is not None and grant.expires != end else ""
-    session.output.done(
+    session.output.print_result(
         f"granted {permission} on {dataset} to {subject.label}{until}"
         if grant.changed
         else f"{subject.label} already has {permission} on {dataset}{until}",
@@ -137,7 +137,7 @@ def revoke(
     with session.change() as change:
         subject = _require_subject(change, target, user, group, service_account)
         grants.revoke(change, subject, target)
-    session.output.done(
+    session.output.print_result(
         f"revoked {permission} on {dataset} from {subject.label}",
         dataset=dataset,
         permission=permission,
@@ -184,4 +184,4 @@ def list_(
     )
     if session.delegate is not None:
         rows = filter(session.delegate.may_see, rows)
-    session.output.rows(rows, columns, value="id")
+    session.output.print_rows(rows, columns, value="id")

@@ -2,8 +2,8 @@
 
 import click
 
+from dsgctl.commands.messages import format_holdings
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
-from dsgctl.commands.output import format_holdings
 from dsgctl.commands.parameters import GROUP
 from dsgctl.commands.session import Session
 from dsgctl.core import groups
@@ -20,7 +20,7 @@ def add(session: Session, name: str) -> None:
     """Add a group."""
     with session.change() as change:
         group, added = groups.add(change, name)
-    session.output.done(
+    session.output.print_result(
         f"added group {name}" if added else f"group {name} already exists",
         value="id",
         id=group.id,
@@ -32,7 +32,7 @@ def add(session: Session, name: str) -> None:
 @subcommand(command, "list", example="dsgctl group list")
 def list_(session: Session) -> None:
     """List groups, with the numbers of their members and leads."""
-    session.output.rows(groups.list_groups(session.database), ("id", "name", "members", "leads"), value="name")
+    session.output.print_rows(groups.list_groups(session.database), ("id", "name", "members", "leads"), value="name")
 
 
 @subcommand(command, "show", example="dsgctl group show lab-1")
@@ -43,7 +43,7 @@ def show(session: Session, name: str) -> None:
     if session.delegate is not None:
         record["grants"] = session.delegate.filter_known(record["grants"])
         record["scoped_grants"] = session.delegate.filter_known(record["scoped_grants"])
-    session.output.one(record, value="name")
+    session.output.print_record(record, value="name")
 
 
 @subcommand(command, "remove", example="dsgctl group remove lab-1 --dry-run")
@@ -58,7 +58,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         groups.remove(change, name)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed group {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings
         )
 
@@ -77,7 +77,7 @@ def member_add(session: Session, group: str, email: str, lead: bool | None) -> N
     with session.change() as change:
         changed = groups.add_member(change, group, email, leads=lead)
     role = "a lead" if lead else "a member"
-    session.output.done(
+    session.output.print_result(
         f"made {email} {role} of group {group}" if changed else f"{email} is already {role} of group {group}",
         group=group,
         email=email,
@@ -92,7 +92,7 @@ def member_remove(session: Session, group: str, email: str) -> None:
     """Remove a person from a group, and with it the permissions of the group."""
     with session.change() as change:
         changed = groups.remove_member(change, group, email)
-    session.output.done(
+    session.output.print_result(
         f"removed {email} from group {group}" if changed else f"{email} is not in group {group}",
         group=group,
         email=email,

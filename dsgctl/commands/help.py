@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsgctl import guide
-from dsgctl.commands.output import echo
+from dsgctl.commands.messages import echo
 from dsgctl.core.errors import Invalid, NotFound
 
 if TYPE_CHECKING:

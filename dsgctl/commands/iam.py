@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from dsgctl.commands.messages import echo, printable
 from dsgctl.commands.options import dry_run_option, subcommand
-from dsgctl.commands.output import echo, printable
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
 from dsgctl.core import datasets, iam_ledger
@@ -49,7 +49,7 @@ def show(session: Session, dataset: str | None) -> None:
     """The members that the gateway added to each policy; 'intended' until Google has confirmed it."""
     _require_dataset(session, dataset)
     rows = iam_ledger.list_ledger(session.database, dataset)
-    session.output.rows(rows, ("bucket", "member", "state", "since"), value="member")
+    session.output.print_rows(rows, ("bucket", "member", "state", "since"), value="member")
 
 
 def _require_dataset(session: Session, dataset: str | None) -> None:
@@ -72,7 +72,7 @@ def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
             for row in rows:
                 _print(row)
         else:
-            session.output.rows(rows, _COLUMNS, value="outcome")
+            session.output.print_rows(rows, _COLUMNS, value="outcome")
     if failed:
         raise DsgError(
             f"{len(failed)} of {len(buckets)} buckets failed: {', '.join(failed)}",

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from dsgctl.commands.messages import echo, format_holdings, printable
 from dsgctl.commands.options import dry_run_option, subcommand
-from dsgctl.commands.output import echo, format_holdings, printable
 from dsgctl.commands.parameters import DATASET, GROUP
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import Session
@@ -111,7 +111,7 @@ def _import(session: Session, importer: BaseImporter, source: str, *, dry_run: b
 
 def _print_report(session: Session, report: Report, label: str) -> None:
     added = format_holdings(report.added)
-    session.output.done(
+    session.output.print_result(
         f"{label}: added {added}" if report.changed else f"{label}: nothing to do, all of it is here already",
         source=label,
         changed=report.changed,

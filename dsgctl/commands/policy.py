@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dsgctl.commands.datasets import warn_of_missing_terms
+from dsgctl.commands.messages import echo, format_holdings, printable
 from dsgctl.commands.options import dry_run_option, output_option, yes_option
-from dsgctl.commands.output import echo, format_holdings, printable
 from dsgctl.commands.session import Session
 from dsgctl.core import datasets
 from dsgctl.core.audit import Record

@@ -2,8 +2,8 @@
 
 import click
 
+from dsgctl.commands.messages import format_holdings
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
-from dsgctl.commands.output import format_holdings
 from dsgctl.commands.parameters import SERVICE_ACCOUNT
 from dsgctl.commands.session import Session
 from dsgctl.core import service_accounts
@@ -21,7 +21,7 @@ def add(session: Session, name: str, description: str) -> None:
     """Add a service account."""
     with session.change() as change:
         account, added = service_accounts.add(change, name, description=description)
-    session.output.done(
+    session.output.print_result(
         f"added service account {name}, id {account.id}"
         if added
         else f"service account {name} already exists, unchanged",
@@ -36,14 +36,14 @@ def add(session: Session, name: str, description: str) -> None:
 def list_(session: Session) -> None:
     """List service accounts, with the number of their tokens."""
     columns = ("id", "name", "description", "active", "tokens", "last_used")
-    session.output.rows(service_accounts.list_service_accounts(session.database), columns, value="name")
+    session.output.print_rows(service_accounts.list_service_accounts(session.database), columns, value="name")
 
 
 @subcommand(command, "show", example="dsgctl service-account show nightly-export")
 @click.argument("name", type=SERVICE_ACCOUNT)
 def show(session: Session, name: str) -> None:
     """Grants and tokens of a service account."""
-    session.output.one(service_accounts.show(session.database, name), value="name")
+    session.output.print_record(service_accounts.show(session.database, name), value="name")
 
 
 @subcommand(command, "disable", example="dsgctl service-account disable nightly-export")
@@ -52,7 +52,7 @@ def disable(session: Session, name: str) -> None:
     """Refuse all its tokens from the next request on. Nothing is deleted."""
     with session.change() as change:
         changed = service_accounts.set_active(change, name, False)
-    session.output.done(
+    session.output.print_result(
         f"disabled service account {name}" if changed else f"service account {name} is already disabled",
         name=name,
         changed=changed,
@@ -65,7 +65,7 @@ def enable(session: Session, name: str) -> None:
     """Accept the tokens of a disabled service account again."""
     with session.change() as change:
         changed = service_accounts.set_active(change, name, True)
-    session.output.done(
+    session.output.print_result(
         f"enabled service account {name}" if changed else f"service account {name} is already enabled",
         name=name,
         changed=changed,
@@ -84,4 +84,6 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         service_accounts.remove(change, name)
     if not dry_run:
-        session.output.done(f"removed {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings)
+        session.output.print_result(
+            f"removed {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings
+        )

@@ -24,7 +24,7 @@ def add(session: Session, name: str, display_name: str, url: str) -> None:
     """Add a service under its name in ?service=, so that it can have terms."""
     with session.change() as change:
         service, added = services.add(change, name, display_name=display_name, url=url)
-    session.output.done(
+    session.output.print_result(
         f"added service {name}" if added else f"service {name} already exists, unchanged",
         value="id",
         id=service.id,
@@ -36,7 +36,9 @@ def add(session: Session, name: str, display_name: str, url: str) -> None:
 @subcommand(command, "list", example="dsgctl service list")
 def list_(session: Session) -> None:
     """List services."""
-    session.output.rows(services.list_services(session.database), ("id", "name", "display_name", "url"), value="name")
+    session.output.print_rows(
+        services.list_services(session.database), ("id", "name", "display_name", "url"), value="name"
+    )
 
 
 @subcommand(command, "remove", example="dsgctl service remove clio --dry-run")
@@ -51,7 +53,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         terms = services.remove(change, name)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed service {name}, with {format_count(terms, 'document')} of terms",
             name=name,
             terms=terms,
@@ -72,7 +74,7 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
     """Assign a table of a service to a dataset."""
     with session.change() as change:
         changed = services.add_table(change, service, table, dataset)
-    session.output.done(
+    session.output.print_result(
         f"added table {service}/{table} of dataset {dataset}"
         if changed
         else f"table {service}/{table} already belongs to dataset {dataset}",
@@ -88,7 +90,7 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
 def table_list(session: Session, service: str | None) -> None:
     """List tables and their datasets."""
     rows = services.list_tables(session.database, service)
-    session.output.rows(rows, ("id", "service", "table", "dataset"), value="table")
+    session.output.print_rows(rows, ("id", "service", "table", "dataset"), value="table")
 
 
 @subcommand(table, "remove", example="dsgctl service table remove datastack fish2_v1 --dry-run")
@@ -104,7 +106,7 @@ def table_remove(session: Session, service: str, table: str, yes: bool, dry_run:
     with session.change(dry_run=dry_run) as change:
         roots = services.remove_table(change, service, table)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed table {service}/{table}, with {format_count(roots, 'public root')}",
             service=service,
             table=table,
@@ -126,7 +128,7 @@ def root_add(session: Session, service: str, table: str, root_id: int) -> None:
     """Make a root public."""
     with session.change() as change:
         changed = services.add_root(change, service, table, root_id)
-    session.output.done(
+    session.output.print_result(
         f"made root {root_id} of {service}/{table} public"
         if changed
         else f"root {root_id} of {service}/{table} is already public",
@@ -142,7 +144,7 @@ def root_add(session: Session, service: str, table: str, root_id: int) -> None:
 @click.argument("table")
 def root_list(session: Session, service: str, table: str) -> None:
     """List the public roots of a table."""
-    session.output.rows(services.list_roots(session.database, service, table), ("root_id",), value="root_id")
+    session.output.print_rows(services.list_roots(session.database, service, table), ("root_id",), value="root_id")
 
 
 @subcommand(root, "remove", example="dsgctl service root remove datastack fish2_v1 720575940623636701")
@@ -153,7 +155,7 @@ def root_remove(session: Session, service: str, table: str, root_id: int) -> Non
     """Make a root private again."""
     with session.change() as change:
         services.remove_root(change, service, table, root_id)
-    session.output.done(
+    session.output.print_result(
         f"removed root {root_id} of {service}/{table} from the public roots",
         service=service,
         table=table,

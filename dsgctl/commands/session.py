@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsgctl.commands.output import Output, ask_yes, echo
+from dsgctl.commands.messages import ask_yes, echo
+from dsgctl.commands.output import Output
 from dsgctl.config import Config
 from dsgctl.core.audit import Record
 from dsgctl.core.change import Change
@@ -130,7 +131,7 @@ class Session:
             {"action": record.action, "target": record.target, "before": record.before, "after": record.after}
             for record in records
         ]
-        self.output.rows(rows, ["action", "target", "before", "after"], value="action")
+        self.output.print_rows(rows, ["action", "target", "before", "after"], value="action")
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something that cannot be undone, unless ``yes`` is set.

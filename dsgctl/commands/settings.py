@@ -23,7 +23,7 @@ def show(session: Session) -> None:
     Secrets are not shown. What is wrong with the settings is said afterwards, with exit code 2.
     """
     settings = session.settings
-    session.output.rows(_rows(settings), ("setting", "value", "source"), value="value")
+    session.output.print_rows(_rows(settings), ("setting", "value", "source"), value="value")
     require_valid(settings)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from dsgctl.commands.messages import echo, printable
 from dsgctl.commands.options import output_option
-from dsgctl.commands.output import echo, printable
 from dsgctl.commands.session import Session
 from dsgctl.config import Config
 from dsgctl.core import validation
@@ -116,7 +116,7 @@ def _report(session: Session, config: Config, path: Path, done: list[str]) -> No
 
     redirect_uri, commands = config.origin + CALLBACK_PATH, setup.next_commands(config, path)
     if session.output.format != "table":
-        session.output.done(
+        session.output.print_result(
             "",
             value="settings",
             settings=str(path),
@@ -143,7 +143,7 @@ def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
     settings_file.write_settings(path, {"DSG_SECRET_KEY": key})
     restart = "systemctl restart 'dsgserve*.service'"
     if session.output.format != "table":
-        session.output.done("", value="settings", settings=str(path), changed=True, next=[restart])
+        session.output.print_result("", value="settings", settings=str(path), changed=True, next=[restart])
         return
     echo(f"{path} has a new key in DSG_SECRET_KEY; the former one verifies what it signed until the next time")
     echo(f"next:\n  {restart}")

@@ -13,7 +13,7 @@ import click
 from dsgctl import guide
 from dsgctl.commands.help import show_page
 from dsgctl.commands.invocation import run_once
-from dsgctl.commands.output import echo
+from dsgctl.commands.messages import echo
 from dsgctl.commands.session import Session
 from dsgctl.core.errors import Invalid
 

@@ -4,7 +4,8 @@ from datetime import datetime
 
 import click
 
-from dsgctl.commands.output import FORMATS, Output, echo
+from dsgctl.commands.messages import echo
+from dsgctl.commands.output import FORMATS, Output
 from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
 from dsgctl.operations.status_report import StatusReport, build_report, format_prometheus, to_datetime
@@ -34,12 +35,12 @@ def command(session: Session, format: str) -> None:
     if format == "value":
         pids = " ".join(str(server.pid) for server in report.servers)
         for name, value in {**record, "servers": pids}.items():
-            Output("value").one({name: f"{name}={_format_value(value)}"}, value=name)
+            Output("value").print_record({name: f"{name}={_format_value(value)}"}, value=name)
     elif format == "table":
         record["servers"] = [_describe_server(server) for server in report.servers]
-        Output(format).one(record, value="users")
+        Output(format).print_record(record, value="users")
     else:
-        Output(format).one(record, value="users")
+        Output(format).print_record(record, value="users")
 
 
 def _build_record(report: StatusReport) -> dict[str, object]:

@@ -52,7 +52,7 @@ def add(
     start = validation.date(effective) if effective is not None else None
     with session.change() as change:
         found, added = terms.add(change, name, text, dataset=dataset, version=version, service=service, effective=start)
-    session.output.done(
+    session.output.print_result(
         f"added terms {found.id}" if added else f"terms {found.id} already exist, unchanged",
         value="id",
         id=found.id,
@@ -65,7 +65,7 @@ def add(
 def list_(session: Session) -> None:
     """List terms, with what they are for and how many have accepted them."""
     columns = ("id", "name", "dataset", "version", "service", "own", "effective", "retired", "accepted")
-    session.output.rows(terms.list_terms(session.database), columns, value="id")
+    session.output.print_rows(terms.list_terms(session.database), columns, value="id")
 
 
 @subcommand(command, "show", example="dsgctl terms show 3")
@@ -73,7 +73,7 @@ def list_(session: Session) -> None:
 def show(session: Session, terms_id: int) -> None:
     """The text, and where to accept it."""
     document = terms.show(session.database, terms_id)
-    session.output.one({**document, "accept_url": session.config.origin + accept_path(terms_id)}, value="text")
+    session.output.print_record({**document, "accept_url": session.config.origin + accept_path(terms_id)}, value="text")
 
 
 @subcommand(command, "retire", example="dsgctl terms retire 3")
@@ -85,7 +85,7 @@ def retire(session: Session, terms_id: int, on: str | None) -> None:
     of = terms.list_datasets_of(session.database, terms_id)
     with session.change() as change:
         changed = terms.retire(change, terms_id, on=end)
-    session.output.done(
+    session.output.print_result(
         f"retired terms {terms_id}" if changed else f"terms {terms_id} are already retired",
         id=terms_id,
         changed=changed,
@@ -100,7 +100,7 @@ def accept(session: Session, terms_id: int, email: str) -> None:
     """Record that a person has accepted terms, on their behalf; the record says that you did."""
     with session.change() as change:
         changed = acceptances.accept(change, terms_id, email)
-    session.output.done(
+    session.output.print_result(
         f"recorded that {email} accepted terms {terms_id}" if changed else f"{email} already accepted terms {terms_id}",
         id=terms_id,
         email=email,
@@ -118,4 +118,4 @@ def pending(session: Session, user: str | None, dataset: str | None) -> None:
         for row in acceptances.list_pending(session.database, now(), email=user, dataset=dataset)
         if session.delegate is None or session.delegate.oversees(row["dataset"], row["user"])
     )
-    session.output.rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")
+    session.output.print_rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")

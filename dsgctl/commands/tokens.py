@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import click
 
+from dsgctl.commands.messages import ask
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
-from dsgctl.commands.output import ask
 from dsgctl.commands.parameters import ID, SERVICE_ACCOUNT
 from dsgctl.commands.session import Session
 from dsgctl.core import principals, service_accounts, token_checks, token_format, tokens, users, validation
@@ -59,7 +59,7 @@ def _show_once(session: Session, change: Change, token: Token, secret: str, **mo
     end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
     record = {"id": token.id, "token": secret, "of": owner, "prefix": token.prefix, "expires": token.expires, **more}
     sentence = f"token {token.id} of {owner}, good {end}; it is not shown again:"
-    session.output.secret(record, value="token", sentence=sentence)
+    session.output.print_secret(record, value="token", sentence=sentence)
 
 
 @subcommand(command, "mint", example="dsgctl token mint --service-account nightly-export --expires 90d -o value")
@@ -100,14 +100,14 @@ def list_(session: Session, user: str | None, service_account: str | None, ended
     )
     owner = _owner(session.database, user, service_account)
     rows = tokens.list_tokens(session.database, principal=owner, at=now(), ended=ended)
-    session.output.rows(rows, columns if ended else columns[:-1], value="id")
+    session.output.print_rows(rows, columns if ended else columns[:-1], value="id")
 
 
 @subcommand(command, "show", example="dsgctl token show 17")
 @click.argument("token_id", metavar="ID", type=ID)
 def show(session: Session, token_id: int) -> None:
     """What is known of a token."""
-    session.output.one(tokens.show(session.database, token_id, now()), value="state")
+    session.output.print_record(tokens.show(session.database, token_id, now()), value="state")
 
 
 @subcommand(command, "revoke", example="dsgctl token revoke 17")
@@ -116,7 +116,7 @@ def revoke(session: Session, token_id: int) -> None:
     """End a token: the next request with it is refused."""
     with session.change() as change:
         changed = tokens.revoke(change, token_id)
-    session.output.done(
+    session.output.print_result(
         f"revoked token {token_id}" if changed else f"token {token_id} is already revoked", id=token_id, changed=changed
     )
 
@@ -140,7 +140,7 @@ def inspect(session: Session) -> None:
     if not presented:
         raise Invalid("there is no token on standard input", "dsgctl token inspect < FILE")
     status = token_checks.check(session.database, PresentedToken(presented), now())
-    session.output.one(tokens.describe(status), value="state")
+    session.output.print_record(tokens.describe(status), value="state")
     if status.problem is not None:
         reason = token_checks.BY_ERROR[status.problem].reason
         raise NotAllowed(f"this token is not valid: {reason}", "dsgctl token mint makes a new one")
@@ -158,6 +158,6 @@ def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
     with session.change(dry_run=dry_run) as change:
         count = tokens.prune(change, before=before)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"deleted {format_count(count, 'ended token')}", value="tokens", tokens=count, changed=bool(count)
         )

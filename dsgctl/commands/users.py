@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import click
 
+from dsgctl.commands.messages import ask, echo, format_holdings
 from dsgctl.commands.options import LIMIT, dry_run_option, last_admin_option, subcommand, yes_option
-from dsgctl.commands.output import ask, echo, format_holdings
 from dsgctl.commands.parameters import GROUP
 from dsgctl.commands.session import Session
 from dsgctl.core import addresses, groups, principals, user_queries, users, validation
@@ -51,7 +51,7 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
             err=True,
         )
     sentence = f"added user {user.email}, id {user.id}" if added else f"user {user.email} already exists, unchanged"
-    session.output.done(sentence, value="id", id=user.id, email=user.email, changed=added)
+    session.output.print_result(sentence, value="id", id=user.id, email=user.email, changed=added)
 
 
 @subcommand(command, "list", example="dsgctl user list --search lovelace\ndsgctl user list --inactive-for 90d -o csv")
@@ -67,7 +67,7 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
         groups.find(session.database, group)
     idle_since = now() - validation.duration(inactive_for) if inactive_for is not None else None
     rows = user_queries.list_users(session.database, idle_since=idle_since, group=group, **filters)
-    session.output.rows(rows, _COLUMNS, value="email")
+    session.output.print_rows(rows, _COLUMNS, value="email")
 
 
 @subcommand(command, "show", example="dsgctl user show ada@example.org")
@@ -78,7 +78,7 @@ def show(session: Session, email: str) -> None:
     if session.delegate is not None:
         del record["notes"]  # notes are for operators
         record["grants"] = session.delegate.filter_known(record["grants"])
-    session.output.one(record, value="email")
+    session.output.print_record(record, value="email")
 
 
 @subcommand(command, "set", example="dsgctl user set ada@example.org --email ada@lab.example.org --no-admin")
@@ -116,7 +116,9 @@ def set_(
             **_attributes(notes=note, **options),
         )
     name = new_email or email
-    session.output.done(f"changed user {name}" if changed else f"user {name} is unchanged", email=name, changed=changed)
+    session.output.print_result(
+        f"changed user {name}" if changed else f"user {name} is unchanged", email=name, changed=changed
+    )
 
 
 @subcommand(command, "disable", example="dsgctl user disable ada@example.org")
@@ -129,7 +131,7 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
     children = principals.list_descendants(session.database, users.find(session.database, email))
     if ended := [str(child.email) for child in children if child.active]:
         echo(f"{format_count(len(ended), 'child account')} ended with it: {', '.join(ended)}", err=True)
-    session.output.done(
+    session.output.print_result(
         f"disabled user {email}" if changed else f"user {email} is already disabled", email=email, changed=changed
     )
 
@@ -140,7 +142,7 @@ def enable(session: Session, email: str) -> None:
     """Let a disabled person in again."""
     with session.change() as change:
         changed = users.set_active(change, email, True)
-    session.output.done(
+    session.output.print_result(
         f"enabled user {email}" if changed else f"user {email} is already enabled", email=email, changed=changed
     )
 
@@ -202,7 +204,7 @@ def offboard(
         return
     ended = asdict(result)
     summary = format_holdings({key: ended[key] for key in ("tokens", "grants", "groups")})
-    session.output.done(
+    session.output.print_result(
         f"offboarded {user.email}: ended {summary}",
         email=user.email,
         changed=result.changed,
@@ -245,6 +247,6 @@ def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: b
     with session.change(dry_run=dry_run) as change:
         users.remove(change, email, last_admin=last_admin)
     if not dry_run:
-        session.output.done(
+        session.output.print_result(
             f"removed {user.email}, with {format_holdings(holdings)}", email=user.email, changed=True, **holdings
         )

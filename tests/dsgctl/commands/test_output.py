@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from dsgctl.commands.output import FORMATS
-from dsgctl.core import user_queries, users
+from dsgctl.core import user_queries
 from dsgctl.core.hidden_characters import has_hidden
 from tests.dsgctl.commands.running import Process, Quick, execute
 from tests.dsgctl.commands.terminal import on_a_terminal
@@ -326,7 +326,7 @@ def test_a_long_list_begins_before_it_is_all_there(
             first_written_after.append(rows_read)
             return super().write(data)
 
-    monkeypatch.setattr(users, "list_users", count_rows)
+    monkeypatch.setattr(user_queries, "list_users", count_rows)
     answer = Quick(crowd.directory, crowd.database)("user", "list", "-o", format_, stdout=Pipe()).ok().out
     assert rows_read == CROWD
     assert first_written_after[0] < CROWD / 2
