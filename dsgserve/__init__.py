@@ -1,1 +1,1 @@
-"""The data plane: a small Bottle app that reads the facts and answers."""
+"""The server: a small Bottle app that signs people in and answers who may read what, from the database."""

@@ -35,12 +35,14 @@ __all__ = ["ROUTES", "make_app"]
 _NOT_READ = {
     400: Refusal(400, "bad_request", "this request is malformed"),
     413: Refusal(413, "too_large", "the body of this request is too large"),
-    414: Refusal(414, "path_too_long", "there is nothing at so long an address"),
-    431: Refusal(431, "headers_too_large", "this request has too many or too long headers; clear this site's cookies"),
+    414: Refusal(414, "path_too_long", "this address is longer than any of this site"),
+    431: Refusal(
+        431, "headers_too_large", "this request has too many headers, or too long ones; clear this site's cookies"
+    ),
     500: Refusal(
         500,
         "internal_error",
-        "an error of this server, not of yours; try again, and if it happens again, ask for help",
+        "this server failed, through no fault of yours; try again, and if it happens again, ask for help",
     ),
     501: Refusal(501, "not_implemented", "this server does not support the transfer coding of this request"),
 }
@@ -56,7 +58,8 @@ _DATABASE_UNAVAILABLE = Refusal(
 def make_app(gateway: Gateway) -> WSGIApplication:
     """The WSGI application of this gateway (PEP 3333)."""
     pipeline = partial(_serve, gateway)
-    if log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login:  # which need a line, or a check, for every request
+    # The short cut neither logs requests nor checks the host.
+    if log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login:
         return pipeline
     return _add_short_cut(gateway, pipeline)
 
@@ -129,7 +132,7 @@ def _answer(gateway: Gateway, http: BaseRequest, target: Target) -> HTTPResponse
     method, route = http.environ["REQUEST_METHOD"], target.route
     origin = _read_origin(gateway, http, route)
     try:
-        answer = _pass(gateway, http, target, origin)
+        answer = _check_and_handle(gateway, http, target, origin)
         response = render(http, answer) if isinstance(answer, Refusal) else answer
     except StoreError as error:
         log.error("%s: %s", route and route.path, error.message)
@@ -167,7 +170,7 @@ def _read_origin(gateway: Gateway, http: BaseRequest, route: Route | None) -> Re
     return RequestOrigin.read(http.environ.get("HTTP_ORIGIN"), gateway.config.ngauth_origins)
 
 
-def _pass(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOrigin | None) -> Answer:
+def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origin: RequestOrigin | None) -> Answer:
     """Check a request against everything that its route declares, in this order, and call the handler.
 
     Raises:

@@ -29,7 +29,7 @@ class Gateway:
     """The state of one server process, shared by its threads.
 
     Attributes:
-        reader: a connection that never writes, so that it notices what others write (`Database.change_marker`).
+        reader: a connection that never writes, so its `Database.change_marker` shows what others write.
         writer: for the few requests that change data: sign-in, logout, accepting terms.
         response_cache: response bodies of user/cache.
         secret_keys: the first signs, all verify; at least one.

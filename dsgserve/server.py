@@ -1,4 +1,4 @@
-"""Runs the application on waitress: sockets, threads, signals, and an orderly stop."""
+"""Runs the application on waitress: sockets, threads, signals, and an orderly shutdown."""
 
 import logging
 import os
@@ -26,9 +26,9 @@ from dsgserve.http.wire import Channel
 from dsgserve.process import listeners, logs, systemd
 from dsgserve.process.dispatcher import Dispatcher
 
-GRACE_SECONDS = 0.3  # at a stop, for requests on connections that were accepted a moment ago
-LAST_SECONDS = 15.0  # at a stop, for requests under way; a call to another server takes 10 (dsgctl/bounded_http.py)
-CONNECTIONS = 1000  # at the same time; others wait to be accepted
+GRACE_SECONDS = 0.3  # at shutdown, for requests on connections that were accepted a moment ago
+LAST_SECONDS = 15.0  # at shutdown, for requests under way; a call to another server takes 10 (dsgctl/bounded_http.py)
+CONNECTIONS = 1000  # at the same time; more wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
 # Bytes of a response that are collected before they are sent. By default waitress sends headers and body in two system
 # calls, and after each of them the threads compete for the interpreter.
@@ -43,7 +43,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
     Args:
         addresses: ``HOST:PORT`` or ``unix:PATH``, in addition to the sockets that systemd passes. If there are neither,
             127.0.0.1 and the configured port.
-        threads: of each lane.
+        threads: of each of the two pools (process/dispatcher.py).
 
     Raises:
         Invalid: an address is malformed, or a secret is missing.
@@ -75,7 +75,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
         _drain(connections)
-        server.task_dispatcher.shutdown(timeout=1)  # requests that still wait for another server have had their time
+        server.task_dispatcher.shutdown(timeout=1)  # requests that still wait for another server get no more time
         stop.close()
         server.close()
     if gateway.reader.is_replaced:
@@ -89,7 +89,7 @@ def make_server(
     """waitress's server for these sockets; `wasyncore.loop` runs it.
 
     Args:
-        connections: filled by waitress: descriptor -> channel or listening server. They have no types.
+        connections: waitress fills it: file descriptor -> channel or listening server, which have no types.
     """
     server = create_server(
         app,
@@ -133,8 +133,8 @@ class _StopSignal:
 def _drain(connections: dict[int, Any]) -> None:
     """Stop accepting connections, and answer the requests on those that are accepted.
 
-    The next server gets the connections that wait to be accepted. `GRACE_SECONDS` are for requests that are still on
-    their way on a connection that was accepted a moment ago.
+    The next server gets the connections that wait to be accepted. `GRACE_SECONDS` are for requests that have not yet
+    arrived on a connection that was accepted a moment ago.
     """
     for listening in [server for server in connections.values() if getattr(server, "accepting", False)]:
         listening.del_channel(connections)

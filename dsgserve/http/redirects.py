@@ -1,7 +1,7 @@
 """Where a browser may be redirected to. Every ``next`` and ``redirect`` of a client is checked here.
 
 A value that is not plainly harmless is refused, not repaired (contract.md, "Redirects"). The one exception is the
-spelling of an address elsewhere: see `_DECODED`.
+spelling of an address on another server: see `_DECODED`.
 """
 
 import re
@@ -27,9 +27,9 @@ _ABSOLUTE = re.compile(
     r"(?P<origin>(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>[1-9][0-9]{0,4}))?)"
     rf"(?:/{_QUERY})?(?:\#{_QUERY})?"
 )
-# No address has these characters, but middle_auth_client sends Flask's request.url, in which they are decoded: unless
-# they are encoded again, nobody can sign in from a page with JSON or a name in its query. Encoded, they are what the
-# browser requested, and harmless: none of them has a meaning in an address.
+# No address has these characters, but middle_auth_client sends Flask's request.url, in which they are decoded. They are
+# encoded again: otherwise nobody could sign in from a page with JSON or a name in its query. The result is the address
+# that the browser requested, and harmless: none of these characters has a meaning in an address.
 _DECODED = '"<>[]^`{|}'  # and everything outside ASCII
 _UNCHANGED = "".join(chr(code) for code in range(128) if chr(code) not in _DECODED)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -38,14 +38,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class TargetRefused(Invalid):
-    """A client's address leads to a place to which this server sends nobody."""
+    """The address that a client sent is not an allowed redirect target."""
 
     code = "invalid_redirect"
     title = "That address is not allowed"  # of the page
 
 
 class TargetTooLong(TargetRefused):
-    """The address is longer than what carries it through the sign-in."""
+    """The address is too long to be kept during a sign-in."""
 
     code = "redirect_too_long"
     title = "That address is too long"
@@ -58,7 +58,7 @@ def read_target(config: Config, request: BaseRequest, names: Iterable[str]) -> s
         names: parameters, of which the first one that has a value counts. ``next`` is a path of this server only.
 
     Raises:
-        TargetRefused: the address is too long, or not one to which this server sends a browser.
+        TargetRefused: the address is too long, or not allowed.
         Invalid: the parameters cannot be read.
     """
     for name in names:
@@ -78,12 +78,12 @@ def require_target(config: Config, value: str, name: str, *, here: bool = False)
         TargetTooLong: the address is longer than `MAX_LENGTH`.
         TargetRefused: the address is not allowed.
     """
-    if len(value) > MAX_LENGTH or len(_in_ascii(value)) > MAX_LENGTH:
-        raise TargetTooLong(f"this link leads on to an address ('{name}') that is too long")
-    target = local_path(value) or (None if here else elsewhere(config, value))
+    if len(value) > MAX_LENGTH or len(_to_ascii(value)) > MAX_LENGTH:
+        raise TargetTooLong(f"this link redirects to an address ('{name}') that is too long")
+    target = local_path(value) or (None if here else external_url(config, value))
     if target is None:
         raise TargetRefused(
-            f"this link leads on to an address ('{name}') that this site sends nobody to; ask whoever gave you the link"
+            f"this link redirects to an address ('{name}') that this site does not allow; ask whoever gave you the link"
         )
     return target
 
@@ -121,7 +121,7 @@ def absolute_url(
     if value is None or len(value) > MAX_LENGTH:
         return None
     # Before the check, so that what is checked is what is sent. A host with "%" is refused.
-    value = _in_ascii(value)
+    value = _to_ascii(value)
     url = _ABSOLUTE.fullmatch(value)
     if len(value) > MAX_LENGTH or url is None or number(url["port"] or "1", most=65535) is None or ".." in url["host"]:
         return None
@@ -132,11 +132,11 @@ def absolute_url(
     return value if is_below and url["scheme"] in ("https", own_origin.partition(":")[0]) else None
 
 
-def _in_ascii(value: str) -> str:
+def _to_ascii(value: str) -> str:
     return value if _SURROGATE.search(value) else quote(value, safe=_UNCHANGED)
 
 
-def elsewhere(config: Config, value: str) -> str | None:
+def external_url(config: Config, value: str) -> str | None:
     """``value`` in ASCII, if it is an address on another server that the settings allow; else None."""
     return absolute_url(
         value, allowed=config.allowed_redirects, cookie_domain=config.cookie_domain, own_origin=config.origin

@@ -22,7 +22,7 @@ MAX_BODY = 16 * 1024  # bytes; the largest body is a form with an address to go 
 MAX_VALUE = 4096  # bytes of a parameter as sent: a token, a name, a code of the provider
 MAX_ADDRESS = 3 * 4096  # bytes of an address to go to: redirects.MAX_LENGTH, percent-encoded
 _ADDRESSES = ("next", "redirect")
-# Cookie values that are tried. A browser stores one of a name for each path and domain: our longest path has nine
+# Cookie values that are tried. A browser stores one cookie per name, path and domain: our longest path has nine
 # prefixes, and a host seldom has more than two parent domains.
 MAX_COOKIES = 32
 
@@ -92,7 +92,7 @@ def _cookie_pattern(name: str) -> re.Pattern[str]:
 def bearer_token(request: BaseRequest) -> str | None:
     """The token of ``Authorization: Bearer TOKEN``; the case of the scheme is ignored (RFC 9110, section 11.1)."""
     scheme, _, rest = header(request, "Authorization").partition(" ")
-    if scheme != "Bearer" and lower(scheme) != "bearer":  # most clients write it so, and save the second comparison
+    if scheme != "Bearer" and lower(scheme) != "bearer":  # "Bearer", as most clients write it, needs one comparison
         return None
     return trim(rest) or None
 
@@ -131,11 +131,8 @@ def is_deliberate(request: BaseRequest, own_origin: str) -> bool:
         if site == "same-origin":
             return True
         if not site and not mode and not destination:
-            return header(request, "Origin") in (
-                "",
-                "null",
-                own_origin,
-            )  # null: from a page without a referrer, as ours are
+            # null: from a page without a referrer, as ours are
+            return header(request, "Origin") in ("", "null", own_origin)
     return mode in ("", "navigate") and destination in ("", "document")
 
 

@@ -21,7 +21,7 @@ _PAGES = Path(__file__).parents[1] / "pages"
 
 CHALLENGE = 'Bearer realm="DatasetGateway"'  # contract.md, "The token on a request"
 
-# The error of an invalid token: nothing in it helps to guess one (contract.md, "The token on a request").
+# Code and message for a token that is not valid; they do not help to guess one (contract.md, "The token on a request").
 _CODES: Mapping[TokenError | None, tuple[str, str]] = {
     None: ("missing_token", "no token was sent"),
     **{check.error: (check.code, check.message) for check in CHECKS},
@@ -39,14 +39,14 @@ def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | Non
 
 
 class Audience(Enum):
-    """For whom a refusal is written, whatever the request accepts."""
+    """Who reads a refusal."""
 
     EITHER = "a page for a browser, JSON for a program"
     PEOPLE = "always a page"
     PROGRAMS = "always JSON"
 
 
-# What a page says in large letters, unless a refusal has its own title.
+# The title of a page by status, unless a refusal has its own.
 _TITLES = {
     403: "You may not do this",
     404: "Not found",
@@ -110,7 +110,7 @@ def page(name: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **
             `another_account`.
     """
     nonce, site = new_nonce(), CURRENT.get()
-    # On every error, and on nothing else, the id by which operators find the request in their log.
+    # Only an error page shows the id by which operators find the request in their log.
     error_id = request_id() if status >= 400 else None
     text = _template(name).render(nonce=nonce, site=site, request_id=error_id, **values)
     reply = HTTPResponse(text, status)

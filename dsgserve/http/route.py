@@ -31,6 +31,7 @@ class Request(Generic[Caller]):
         target: the validated address to go to afterwards; empty if the request names none.
         may_change: whether the guard lets this request change anything.
         caller: what the admission of the route returned.
+        carries: as the endpoint declares them.
     """
 
     http: BaseRequest
@@ -98,8 +99,8 @@ class Route:
         path: with ``<name:int>`` where a number stands.
         popup: on the way of the ngauth popup, whose window must not be isolated.
         cors: pages of allowed viewers send requests and read the responses, errors included. OPTIONS is answered.
-        waits: may have to wait for another server, so it gets a thread of the slow lane.
-        often: programs ask all the time, so requests are logged at DEBUG only.
+        waits: may have to wait for another server, so a thread of the slow pool answers it.
+        often: programs send requests all the time, so they are logged at DEBUG only.
         limited: nginx limits how often one client may ask (nginx/dsg.conf); tests/dsgserve/http/test_wire.py compares.
 
     Raises:
@@ -118,7 +119,7 @@ class Route:
         if any((endpoint.guard is Guard.ORIGIN) != self.cors for endpoint in self.endpoints):
             raise ValueError(f"{self.path}: a route has CORS if and only if each endpoint is guarded by the origin")
         if len({endpoint.method for endpoint in self.endpoints}) != len(self.endpoints):
-            raise ValueError(f"{self.path}: one endpoint a method")
+            raise ValueError(f"{self.path}: two endpoints have the same method")
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -110,11 +110,11 @@ def resolve(request_target: str) -> Target:
     """The route that a request target names. Nothing else reads the path of a request.
 
     Each segment is percent-decoded once, and nothing else is normalized: an empty segment, ``.`` and ``..``, an encoded
-    slash, a letter of the other case and an additional slash name no route. nginx applies its rate limits by its own
-    reading of the path: it reads every path that names a route here as that route.
+    slash, a letter of the other case and an additional slash name no route. For its rate limits, nginx parses the path
+    itself: every path that names a route here names the same route there.
 
     Args:
-        request_target: in origin-form or absolute-form, one character a byte.
+        request_target: in origin-form or absolute-form, one character per byte.
     """
     path, _, query = request_target.partition("?")
     route = _FIXED.get(path)

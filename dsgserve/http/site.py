@@ -23,7 +23,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One object a process.
+    """One object per process.
 
     Attributes:
         contact: an email or web address; empty if none is set. ``contact_url``: the same as a link.
@@ -51,8 +51,8 @@ class Site:
         return self.contact if "://" in self.contact else f"mailto:{self.contact}"
 
     @property
-    def helpers(self) -> str:
-        """The contact as a part of a sentence."""
+    def contact_name(self) -> str:
+        """The contact as part of a sentence, as in "Ask …"."""
         return self.contact or "the people who run this site"
 
     def viewer_link(self, name: str, source: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads requests from a connection: waitress's parser with tighter bounds. The app answers what it refuses, too."""
+"""Reads requests from a connection: waitress's parser with tighter bounds. The app also answers what it refuses."""
 
 import re
 from wsgiref.types import WSGIEnvironment

@@ -1,4 +1,4 @@
-"""Who may ask: admissions that routes declare (http/route.py). Each returns the caller, or the answer in its place."""
+"""The admissions that routes declare (http/route.py): who may ask. Each returns the caller, or an answer instead."""
 
 from urllib.parse import urlencode
 

@@ -44,7 +44,7 @@ class LoginFailed(Exception):
 class Provider:
     """One OpenID provider. Its metadata and its keys are fetched when they are first needed, and cached for an hour.
 
-    The methods may call the provider: hold a place of `outbound.ConcurrencyLimit` meanwhile.
+    The methods may call the provider, so call them within `outbound.ConcurrencyLimit.acquire`.
     """
 
     def __init__(self, issuer: str, client: OAuthClient) -> None:
@@ -96,7 +96,7 @@ class Provider:
             LoginFailed: the provider refuses the code, or its ID token is not valid.
             UpstreamUnavailable: the provider does not answer.
         """
-        # No scope here: a provider may spell the granted scope in another way, which is no failure.
+        # Without a scope: a provider may spell the granted scope in another way, which would count as an error.
         session = OAuth2Session(self._client.id, redirect_uri=redirect_uri)
         deadline = deadline or Deadline()
         limit_session(session, lambda: deadline)

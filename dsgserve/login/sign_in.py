@@ -33,14 +33,14 @@ MESSAGES = {
     "denied": "The sign-in was cancelled. Sign in again to continue.",
     "stale": "This sign-in took longer than ten minutes, was already finished, or was started in another browser. "
     "Sign in again.",
-    "refused": "The sign-in provider rejected this sign-in. Sign in again; if this page appears again, ask {helpers}.",
+    "refused": "The sign-in provider rejected this sign-in. Sign in again; if this page appears again, ask {contact}.",
     "bad_token": "The response of the sign-in provider could not be verified. Sign in again; if this page appears "
-    "again, ask {helpers}.",
+    "again, ask {contact}.",
     "unverified_email": "The sign-in provider has not verified your email address. Verify it there, and sign in again.",
     "other_identity": "{email} is registered here with another sign-in identity, perhaps because your account at the "
-    "provider was created again. Ask {helpers} to link your account to the new identity, or sign in with another "
+    "provider was created again. Ask {contact} to link your account to the new identity, or sign in with another "
     "account.",
-    "disabled": "The account {email} is disabled. Ask {helpers}, or sign in with another account.",
+    "disabled": "The account {email} is disabled. Ask {contact}, or sign in with another account.",
     "domain": "{email} cannot sign in: this site does not accept accounts of that domain. Sign in with another "
     "account.",
     "bad_email": "{email} cannot be used here. Sign in with another account.",
@@ -225,7 +225,7 @@ def _refuse_login(gateway: Gateway, reason: str, detail: str, target: str, *, em
     """
     gateway.metrics.add("logins_failed")
     log.warning("login failed: %s (%s)", reason, detail)
-    text = MESSAGES[reason].format(helpers=gateway.site.helpers, email=email or "This account")
+    text = MESSAGES[reason].format(contact=gateway.site.contact_name, email=email or "This account")
     return Refusal(403, reason, text, Audience.PEOPLE, "You are not signed in", _restart_link(target))
 
 

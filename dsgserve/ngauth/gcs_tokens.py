@@ -27,7 +27,7 @@ TOKENS_BYTES = 8 * 1024**2  # of issued tokens with their boundaries
 # three times in all (contract.md, "ngauth").
 REPEAT_INTERVAL = REFRESH_INTERVAL
 RENEWALS = 5  # of one boundary within that time; each client causes one at most
-CLIENTS_BYTES = 4 * 1024**2  # of what each client got last
+CLIENTS_BYTES = 4 * 1024**2  # of the records of what each client got last
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _IssuedToken:
     """A token that may be handed out again.
 
     Attributes:
-        renewals: when it, and those before it, replaced a token that storage had refused; within `REPEAT_INTERVAL`.
+        renewals: when this token and earlier ones replaced a token that storage had refused, within `REPEAT_INTERVAL`.
     """
 
     token: ExchangedToken

@@ -62,7 +62,9 @@ def admit(gateway: Gateway, request: Request[None]) -> Popup | Login | TokenErro
     if query_value(request.http, "token") is not None:
         raise Invalid("do not send 'token': this page issues one kind of token only")
     if not origins.is_allowed(origin, gateway.config.ngauth_origins):
-        text = f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.helpers} to allow it."
+        text = (
+            f"The viewer at {origin} may not open datasets of this site. Ask {gateway.site.contact_name} to allow it."
+        )
         return _message_page(origin, "badorigin", "This viewer is not allowed", text)
     login = sign_in_first(gateway, request)
     return Popup(origin, login) if isinstance(login, Login) else login

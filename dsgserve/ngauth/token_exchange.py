@@ -163,7 +163,7 @@ class TokenExchange:
         return _parse_response(response, started, source.expires)
 
     def _source_token(self, name: str | None, transport: Any, *, refresh: bool) -> ExchangedToken:
-        """The gateway's own token. A downscoped token does not outlive it."""
+        """The gateway's own token, which a downscoped token does not outlive."""
         now = self._clock()
         source = self._sources.get(name)
         if source is None:

@@ -1,4 +1,4 @@
-"""The user tokens of ngauth: signed, for at most an hour, and never valid longer than the login that they rest on."""
+"""The user tokens of ngauth: signed, for at most an hour, and never valid longer than the login that they are for."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ LIFE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class UserToken:
-    """The signed values: ids of the principal, and of the token that the user token rests on."""
+    """The signed values: the ids of the principal, and of the token that was exchanged for the user token."""
 
     principal: int
     token: int
@@ -34,7 +34,11 @@ def sign_user_token(gateway: Gateway, login: Login, at: datetime) -> str:
 
 
 def find_owner(gateway: Gateway, request: BaseRequest, presented: str, at: datetime) -> Principal | TokenError:
-    """The owner of a user token, if the token that it rests on and the account are still valid. Records the use."""
+    """The owner of a user token, if the token behind it and the account are still valid. Records the use.
+
+    Returns:
+        The principal, or why the user token is not valid.
+    """
     try:
         user_token = UserToken(**signing.verify(gateway.secret_keys, Purpose.USER_TOKEN, presented, at))
     except signing.Refused as error:

@@ -52,7 +52,7 @@ This page is empty: there are {{part.matching}} datasets. <a href="/">Go to the 
 % end
 </ul>
 % elif not words and not start:
-<p>You do not have access to any dataset yet. Ask {{site.helpers}} for access, and give the name of your account:
+<p>You do not have access to any dataset yet. Ask {{site.contact_name}} for access, and give the name of your account:
 <bdi dir="auto"><strong>{{account}}</strong></bdi>.
 % if public_datasets:
 The datasets below need no invitation: accept their terms to get access.

@@ -1,4 +1,4 @@
-% # What happened, and where to go from here.
+% # A message: what happened, with links to continue.
 % rebase("base.tpl")
 % sentence = text[:1].upper() + text[1:]
 <p>{{sentence if sentence.endswith((".", "!", "?")) else sentence + "."}}</p>

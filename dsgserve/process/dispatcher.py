@@ -1,4 +1,4 @@
-"""Threads for waitress in two lanes: requests that wait for other servers do not delay the others."""
+"""Two thread pools for waitress, so that requests that wait for other servers do not delay the others."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress comes without types
-    """The fast lane is waitress's own. The slow lane, for routes that declare ``waits``, has its own threads."""
+    """The fast pool is waitress's own. Routes that declare ``waits`` are answered by the threads of the slow pool."""
 
     def __init__(self, threads: int) -> None:
         super().__init__()
@@ -25,6 +25,6 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress come
             super().add_task(task)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
-        """Stop the threads of both lanes."""
+        """Stop the threads of both pools."""
         self.slow.shutdown(cancel_pending, timeout)
         return bool(super().shutdown(cancel_pending, timeout))

@@ -1,4 +1,4 @@
-"""GET /health: alive, and able to answer."""
+"""GET /health: whether the process runs, and whether it can answer."""
 
 from bottle import HTTPResponse
 
@@ -10,7 +10,11 @@ from dsgserve.http.route import Request
 
 
 def show(gateway: Gateway, request: Request[None]) -> HTTPResponse:
-    """200 if the database answers; the pipeline turns its failure into 503."""
+    """200 if the database answers.
+
+    Raises:
+        StoreError: it does not; the pipeline answers 503.
+    """
     gateway.reader.revision()
     body = {"status": "ok", "version": __version__}
     environ = request.http.environ

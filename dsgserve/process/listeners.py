@@ -12,7 +12,7 @@ from dsgctl.core.errors import DsgError, Invalid
 from dsgserve.http.ascii_text import number
 
 ANSWER_SECONDS = 5.0
-MODE = 0o660  # of a unix socket: for its owner and its group, of which nginx is a member
+MODE = 0o660  # of a unix socket: access for its owner and its group, which nginx belongs to
 
 
 @contextmanager
@@ -40,8 +40,8 @@ def bind(address: str) -> Iterator[socket.socket]:
 
 
 def _parse_host_and_port(address: str) -> tuple[str, int]:
-    host, _, written = address.rpartition(":")
-    port = number(written, most=65535)
+    host, _, port_text = address.rpartition(":")
+    port = number(port_text, most=65535)
     if not host or not port or " " in host:
         raise Invalid(
             f"{address!r} is not an address to listen on", "write HOST:PORT, such as 127.0.0.1:8200, or unix:PATH"
@@ -73,10 +73,10 @@ def _bind_unix(path: Path) -> socket.socket:
 
 
 def _remove_stale_socket(path: Path) -> None:
-    """Remove the socket that a killed server left.
+    """Remove the socket that a killed server left behind.
 
     Raises:
-        OSError: a server listens there, or the path is of another file.
+        OSError: a server listens there, or the path is not a socket.
     """
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):

@@ -1,4 +1,4 @@
-"""The log: one line of JSON an event, for journald. No token, cookie, code or email address is ever in it."""
+"""The log: one line of JSON per event, for journald. It never contains a token, cookie, code or email address."""
 
 import json
 import logging
@@ -26,8 +26,8 @@ def request_id() -> str | None:
     return str(request["request_id"]) if request else None
 
 
-# The forms of tokens and codes, ours and others'. The error of another server or of a library may repeat what it was
-# sent; because it is redacted here, no caller needs to think of it.
+# The forms of tokens and codes, ours and those of others. The error of another server or of a library may repeat what
+# it was sent. It is redacted here, so callers need not think of it.
 _SECRET = re.compile(
     r"(?<![A-Za-z0-9_/])(?:dsg_|ya29\.|1//|4/|eyJ)[A-Za-z0-9_.~+/=-]{8,}"  # ours; three of Google's; JSON web tokens
     r"|(?<=[Bb]earer )[^ \"',;]+"
@@ -36,7 +36,7 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """Replace whatever looks like a secret with "…"."""
+    """Replace everything that looks like a secret with "…"."""
     return _SECRET.sub("…", text)
 
 

@@ -16,13 +16,16 @@ CLOCK_BEHIND = 60.0  # seconds beyond which each report logs an error
 
 log = logging.getLogger("dsgserve.metrics")
 
-# The counters: requests; denied: 401 and 403; failed: 500 and above; answers_kept, answers_built: of user/cache;
-# logins, logins_failed; gcs_tokens, gcs_tokens_refused: for want of a token, a permission or terms;
-# calls: to the provider and Google; calls_refused: beyond the limit of calls at the same time
+# The counters; dsgctl/operations/status_report.py explains them.
+# requests; denied: 401 and 403; failed: 500 and above
+# answers_kept, answers_built: responses of user/cache from the cache, and built
+# logins, logins_failed
+# gcs_tokens, gcs_tokens_refused: the token was not valid, or a permission or accepted terms were missing
+# calls, calls_refused: to the provider and Google, and beyond the limit of calls at the same time
 
 
 class Metrics:
-    """Counters by name. One object a process."""
+    """Counters by name. One object per process."""
 
     def __init__(self) -> None:
         self._own = threading.local()
@@ -37,7 +40,7 @@ class Metrics:
             self._all.append(self._own.counts)
 
     def counts(self) -> dict[str, int]:
-        """The sums over all threads. What a thread adds meanwhile may be missing."""
+        """The sums over all threads. Increments during the call may be missing."""
         total: Counter[str] = Counter()
         for counts in list(self._all):
             total.update(dict(counts))
@@ -70,7 +73,7 @@ class StatusReporter:
         process_registry.forget(self._database, os.getpid())
 
     def report(self) -> None:
-        """Report now. If that fails, the next report has everything."""
+        """Report now. If that fails, nothing is lost: the counters only grow, and the next report has them."""
         behind = clock.behind()
         if behind > CLOCK_BEHIND:
             log.error("this host's clock was set back by %.0f s; the process ignores that until it restarts", behind)

@@ -1,4 +1,4 @@
-"""Calls of the server to other servers: a limit on how many run at the same time, and one call for the same thing.
+"""Limits how many outbound calls run at the same time, and shares one call between requests for the same thing.
 
 dsgctl/bounded_http.py bounds the time and the size of each call.
 """
@@ -32,10 +32,10 @@ class ConcurrencyLimit:
 
     @contextmanager
     def acquire(self, *, wait: float = 0.0) -> Iterator[None]:
-        """Take one of the calls while the context lasts.
+        """Count one call as running while the context lasts.
 
         Args:
-            wait: seconds to wait until another call ends.
+            wait: seconds to wait for another call to end, if the limit is reached.
 
         Raises:
             UpstreamUnavailable: no other call ended in time.
@@ -51,7 +51,7 @@ class ConcurrencyLimit:
 
 
 def deadline_of(request: BaseRequest) -> Deadline:
-    """The deadline of a request, counted from its arrival: time in the queue of the slow lane counts too."""
+    """The deadline of a request, counted from its arrival: time in the queue of the slow thread pool counts too."""
     return Deadline(since=request.environ.get(ARRIVED))
 
 

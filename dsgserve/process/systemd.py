@@ -42,7 +42,7 @@ class Watchdog:
     def __init__(self, environment: Mapping[str, str], alive: Callable[[], bool]) -> None:
         """
         Args:
-            alive: returns whether the server still answers; may take some seconds.
+            alive: returns whether the server still answers; it may take some seconds.
         """
         self._environment = environment
         self._alive = alive

@@ -55,6 +55,6 @@ def _verify(gateway: Gateway, proof: str, values: dict[str, Any]) -> bool:
 
 
 def _digest(terms_ids: Collection[int]) -> str:
-    """Of any number of ids, short enough for a link."""
+    """A hash of any number of ids, short enough for a link."""
     ids = " ".join(map(str, sorted(set(terms_ids))))
     return hashlib.sha256(ids.encode()).hexdigest()[:32]

@@ -235,5 +235,5 @@ def _nested_origin(gateway: Gateway, target: str) -> str | None:
     path, _, query = target.partition("?")
     if path != "/activate":
         return None
-    url = redirects.elsewhere(gateway.config, parse_qs(query).get("redirect", [""])[-1])
+    url = redirects.external_url(gateway.config, parse_qs(query).get("redirect", [""])[-1])
     return redirects.origin_of(url) if url else None

@@ -119,7 +119,7 @@ def accept(gateway: Gateway, request: Request[Acceptance]) -> HTTPResponse:
 
 
 def success(gateway: Gateway, request: Request[None]) -> HTTPResponse:
-    """GET /success"""
+    """GET /success: the page after terms are accepted."""
     return page("success", title="Thank you")
 
 

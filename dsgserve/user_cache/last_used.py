@@ -1,4 +1,4 @@
-"""Records when tokens were last used: to the minute, in batches, by a thread beside the requests."""
+"""Records when tokens were last used: to the minute, in batches, by a background thread."""
 
 import logging
 import threading
@@ -51,7 +51,7 @@ class LastUsed:
     def write(self) -> None:
         """Write the uses since the last write; uses that cannot be written are written the next time."""
         uses, self._unwritten = self._unwritten, {}
-        # Uses of earlier minutes are forgotten, so the memory is that of the tokens of one minute.
+        # Uses of earlier minutes are forgotten, so memory is needed for the tokens of one minute only.
         this_minute = int(clock.seconds()) // MINUTE
         self._minutes = {token_id: minute for token_id, minute in self._minutes.items() if minute == this_minute}
         if not uses:

@@ -56,8 +56,8 @@ _UNKNOWN, _MISTYPED = CachedResponse(TokenError.UNKNOWN), CachedResponse(TokenEr
 class _TokenFilter:
     """A one-hash Bloom filter: rejects most tokens that do not exist, without a query.
 
-    Each token sets the bit that its hash selects, and tokens can share a bit. Bits are never cleared, so a set bit says
-    nothing: then the database decides.
+    Each token sets the bit that its hash selects, and tokens can share a bit. Bits are never cleared. So a set bit
+    proves nothing: the database decides then.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class ResponseCache:
         self._responses: ByteCache[Key, CachedResponse] = ByteCache(MAX_BYTES, _size, max_entries=capacity)
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
-        self._seen = _ThreadMarker()
+        self._last_read = _ThreadMarker()
         self._revision = 0  # all changes up to it are applied
         self._everybody = 0  # the last revision that concerned everybody
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
@@ -108,7 +108,7 @@ class ResponseCache:
         """
         revision = self._refresh()
         digest = token_format.digest(token)
-        key = (digest, service if service and service in self._known_services() else None)
+        key = (digest, service if service and service in self._service_names() else None)
         cached = self._responses.get(key)
         if cached is not None and self._is_valid(cached, revision):
             self._metrics.add("answers_kept")
@@ -117,7 +117,7 @@ class ResponseCache:
             return _MISTYPED if token_format.is_malformed(token) else _UNKNOWN
         self._metrics.add("answers_built")
         response, cacheable = self._build(PresentedToken(token, find_address(), service), key[1])
-        # Only for tokens that exist: otherwise strangers could fill the cache, and push other responses out.
+        # Only for tokens that exist: otherwise strangers could fill the cache, and evict other responses.
         if response.token_id and cacheable:
             self._responses.put(key, response)
         return response
@@ -129,11 +129,11 @@ class ResponseCache:
             The revision up to which all changes are applied.
         """
         marker = self._database.change_marker()
-        if marker != self._seen.marker:
+        if marker != self._last_read.marker:
             require_latest(self._database)
             with self._lock:
                 self._apply_changes(self._database.changes_since(self._revision))
-            self._seen.marker = marker
+            self._last_read.marker = marker
         return self._revision
 
     def _apply_changes(self, changes: list[ChangeRecord] | None) -> None:
@@ -163,7 +163,7 @@ class ResponseCache:
             response.valid_at = revision
         return True
 
-    def _known_services(self) -> frozenset[str]:
+    def _service_names(self) -> frozenset[str]:
         revision, names = self._services
         if revision != self._everybody:  # a change of services concerns everybody
             revision = self._everybody

@@ -21,7 +21,7 @@ SECONDS = 30  # that an answer may take on a busy machine
 
 
 class CountingDispatcher(Dispatcher):
-    """Counts what each lane took."""
+    """Counts the tasks of all threads, and those of the slow pool."""
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)

@@ -117,7 +117,7 @@ def target(data: bytes) -> None:
         assert local.isascii()
         assert local[1:2] not in ("/", "\\")
         assert not re.search(r"[\x00-\x20\x7f\\]", local)
-    away = redirects.elsewhere(CONFIG, text)
+    away = redirects.external_url(CONFIG, text)
     if away is not None:
         parts = urlsplit(away)
         host = parts.hostname or ""

@@ -42,7 +42,7 @@ def test_fail_cors_and_guard_contradict_each_other(guard: Guard, cors: bool) -> 
 
 def test_fail_two_endpoints_for_one_method() -> None:
     endpoint = Endpoint("GET", answer_anybody, anybody, Guard.HARMLESS)
-    with pytest.raises(ValueError, match="one endpoint"):
+    with pytest.raises(ValueError, match="same method"):
         Route("/x", (endpoint, endpoint))
 
 
