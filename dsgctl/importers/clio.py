@@ -120,7 +120,7 @@ def _read_datasets(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[St
             yield ImportedGrant(subject, Target(name, "view"), "import", run.change.actor, run.change.at)
 
     yield Group(_EVERYBODY)
-    yield Rows("datasets", read_dataset)
+    yield Rows("datasets", read_dataset, batch=1)  # the grant on a dataset follows it in the audit log
     for key in sorted(ignored):
         run.note(f"{quote(key)} of datasets: there is no place for it here")
 
@@ -157,7 +157,7 @@ def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]
         for target in dict.fromkeys(targets):
             yield PersonGrant(person, target)
 
-    yield Rows("users", read_user)
+    yield Rows("users", read_user, counts="users")
     for key in sorted(ignored):
         run.note(f"{quote(key)} of users: there is no place for it here")
 

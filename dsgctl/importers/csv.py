@@ -93,7 +93,7 @@ class Importer(RecordImporter[ImportRun[CsvPeople]]):
                 yield PersonGrant(person, target)
 
         yield Group(_GROUP)
-        yield Rows("people", read_person)
+        yield Rows("people", read_person, batch=1000)
 
 
 def _read_person(row: Row) -> Person:

@@ -60,9 +60,9 @@ class Importer(RecordImporter[ImportRun[_Levels]]):
                 text = quote(level) if isinstance(level, str) else quote(json.dumps(level)).strip("'")
                 run.leave_out(f"{row.where}: {email} has {text} there, which is no level that is known here")
                 return
-            person = Person(email, admin=level == _ADMIN)
+            person = Person(email, admin=level == _ADMIN, active=True)
             yield person
             if level != _ADMIN:
                 yield from (PersonGrant(person, Target(name, _PERMISSIONS[level])) for name in names)
 
-        yield Rows("authorized.json", read_level)
+        yield Rows("authorized.json", read_level, counts="users")

@@ -114,5 +114,5 @@ def read_tokens(run: DatasetGatewayRun) -> Iterator[Step]:
     def read_account_token(row: Row) -> Iterator[Record]:
         yield read_token(row, run.service_account(row))
 
-    yield Rows("api_key", read_user_token)
-    yield Rows("service_account_token", read_account_token)
+    yield Rows("api_key", read_user_token, counts="tokens")
+    yield Rows("service_account_token", read_account_token, counts="tokens")

@@ -74,7 +74,7 @@ def read_acceptances(run: DatasetGatewayRun) -> Iterator[Step]:
         document = run.resolve(row, "tos_document_id", "tos_document", run.terms)
         yield ImportedAcceptance(document, user.id, user.email, row.moment("accepted_at"), address)
 
-    yield Rows("tos_acceptance", read_acceptance)
+    yield Rows("tos_acceptance", read_acceptance, counts="acceptances")
 
 
 def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
@@ -122,7 +122,7 @@ def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
 
     yield Rows("permission", read_permission)
     yield Rows("grant_buckets", read_bucket)
-    yield Rows("grant", read_user_grant)
-    yield Rows("group_dataset_permission", read_group_grant)
-    yield Rows("dataset_admin", read_dataset_admin)
-    yield Rows("service_account_grant", read_account_grant)
+    yield Rows("grant", read_user_grant, counts="grants")
+    yield Rows("group_dataset_permission", read_group_grant, counts="grants")
+    yield Rows("dataset_admin", read_dataset_admin, counts="grants")
+    yield Rows("service_account_grant", read_account_grant, counts="grants")

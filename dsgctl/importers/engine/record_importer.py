@@ -18,8 +18,6 @@ from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.importers.engine.writers import RowRecords, write_at_once, write_batch
 from dsgctl.store.models import Principal
 
-_BATCH = 1000  # rows
-
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -32,11 +30,16 @@ class Rows:
             once is written when ``read`` goes on after its ``yield``.
         checked: the rows were looked at before. Those that were lost then are skipped, and an error in another one
             means that the source contradicts itself.
+        counts: the kind of record that the report counts even if the rows have none, so that a program that reads
+            the answer finds a number.
+        batch: the number of rows whose records are written together, each kind in turn.
     """
 
     rows: str | Iterable[Row]
     read: Callable[[Row], Iterable[Record] | None]
     checked: bool = False
+    counts: str | None = None
+    batch: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,9 @@ def _import_rows(run: AnyRun, step: Rows) -> None:
         batch.clear()
 
     def take(row: Row) -> None:
-        records = [record for record in step.read(row) or () if not write_at_once(run, record)]
-        if records:
-            batch.append((row, records))
-            if len(batch) == _BATCH:
-                flush()
+        batch.append((row, [record for record in step.read(row) or () if not write_at_once(run, record)]))
+        if len(batch) == step.batch:
+            flush()
 
     def take_checked(row: Row) -> None:
         if isinstance(row.values["id"], int) and run.was_lost(row.table, row.values["id"]):
@@ -124,3 +125,5 @@ def _import_rows(run: AnyRun, step: Rows) -> None:
         for row in step.rows:
             run.attempt(row, take_checked if step.checked else take)
     flush()
+    if step.counts is not None:
+        run.report.count_many(step.counts, new=0, of=0)

@@ -111,4 +111,4 @@ def read_tokens(run: MiddleAuthRun) -> Iterator[Step]:
             expires=None,
         )
 
-    yield Rows("api_key", read_token)
+    yield Rows("api_key", read_token, counts="tokens")

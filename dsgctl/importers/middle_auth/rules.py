@@ -45,7 +45,7 @@ def read_acceptances(run: MiddleAuthRun) -> Iterator[Step]:
         at = row.moment_or_none("created") or run.change.at
         yield ImportedAcceptance(document, user.id, user.email, at, None)
 
-    yield Rows("user_tos", read_acceptance)
+    yield Rows("user_tos", read_acceptance, counts="acceptances")
 
 
 def read_grants(run: MiddleAuthRun) -> Iterator[Step]:
@@ -66,9 +66,9 @@ def read_grants(run: MiddleAuthRun) -> Iterator[Step]:
         yield ImportedGrant(subject, Target(run.dataset(row), "admin"), "import", change.actor, change.at)
 
     yield Rows("permission", read_permission)
-    yield Rows("group_dataset_permission", read_group_grant)
+    yield Rows("group_dataset_permission", read_group_grant, counts="grants")
     before = run.report.added["grants"]
-    yield Rows("dataset_admin", read_dataset_admin)
+    yield Rows("dataset_admin", read_dataset_admin, counts="grants")
     if admins := run.report.added["grants"] - before:
         run.remark(
             f"dataset_admin: {admins} new grants of admin, which, unlike there, bring manage, edit and view"

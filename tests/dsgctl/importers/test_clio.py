@@ -311,3 +311,16 @@ def test_a_file_of_500_mb_is_refused_without_reading_it_all(run: Run, source: Pa
         file.truncate(500 * 2**20)
     with refused(Invalid, "clio.json is longer than 64 MB"):
         run(clio.Importer().run, source)
+
+
+def test_the_grant_on_a_public_dataset_follows_the_dataset_in_the_audit_log(run: Run, source: Path) -> None:
+    write(source, {}, {"hemibrain": {"public": True}, "VNC": {"public": False}, "mb": True})
+    run(clio.Importer().run, source)
+    assert run.actions()[-6:] == [
+        "group.add group:user",
+        "dataset.add dataset:hemibrain",
+        "grant.add dataset:hemibrain group:user",
+        "dataset.add dataset:VNC",
+        "dataset.add dataset:mb",
+        "grant.add dataset:mb group:user",
+    ]

@@ -61,6 +61,18 @@ def test_who_is_here_keeps_what_they_have(run: Run, source: Path) -> None:
     assert users.find(run.database, "ada@example.org").admin
 
 
+def test_a_new_account_is_recorded_as_active_and_one_that_is_disabled_here_is_noted(run: Run, source: Path) -> None:
+    run(users.add, "ada@example.org")
+    run(users.set_active, "ada@example.org", False)
+    source.write_text('{"ada@example.org": "readonly", "bo@example.org": "admin"}')
+    report = run(neuprint.Importer(("fish2",)).run, source)
+    assert len(report.noted) == 1
+    assert "ada@example.org: active differs" in report.noted[0]
+    assert not users.find(run.database, "ada@example.org").active
+    added = [record for record in run.records() if record["action"] == "user.add"][-1]
+    assert (added["target"], added["after"]) == ("user:bo@example.org", {"active": True, "admin": True})
+
+
 def test_two_emails_that_differ_by_case_are_refused_or_the_second_left_out(run: Run, source: Path) -> None:
     source.write_text('{"ada@example.org": "readonly",\n "ADA@example.org": "admin"}')
     before = run.content()

@@ -1,5 +1,10 @@
 """What holds for every importer of `CASES`."""
 
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -52,6 +57,75 @@ def test_a_user_is_imported_and_a_second_run_changes_nothing(case: Case, run: Ru
     assert report.unchanged.total()
     assert run.content() == before
     assert audit_chain.verify(run.database) is None
+
+
+ZERO = {"acceptances": 0, "grants": 0, "tokens": 0}
+EMPTY: dict[str, dict[str, int]] = {  # importer -> what it adds of an empty source
+    "clio": {"groups": 1, "users": 0},
+    "csv": {"groups": 1},
+    "datasetgateway": ZERO,
+    "middle-auth": ZERO,
+    "neuprint": {"users": 0},
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_the_report_of_an_empty_source_has_a_zero_for_each_kind_of_its_batches(
+    name: str, run: Run, tmp_path: Path
+) -> None:
+    run(datasets.add, "fish2")
+    path = tmp_path / "source"
+    CASES[name].write(path)
+    _empty(path)
+    report = run(CASES[name].importer().run, str(path))
+    assert report.added == report.unchanged | EMPTY[name] == EMPTY[name]
+    assert report.added.keys() == report.unchanged.keys()
+
+
+def _empty(path: Path) -> None:
+    """Take everything out of a source but its form."""
+    if path.is_dir():
+        for table in path.glob("*.csv"):
+            table.write_text(table.read_text(encoding="utf-8").partition("\n")[0] + "\n", encoding="utf-8")
+    elif path.read_bytes().startswith(b"SQLite"):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            for (table,) in tables.fetchall():
+                if not table.startswith(("sqlite_", "django_")):
+                    connection.execute(f'DELETE FROM "{table}"')
+    elif path.read_bytes().startswith(b"{"):
+        content = json.loads(path.read_bytes())
+        path.write_text(json.dumps({key: {} for key in content} if "users" in content else {}))
+    else:
+        path.write_text("email\n")
+
+
+def _write_clio(path: Path, emails: list[str]) -> None:
+    path.write_text(json.dumps({"users": {email: {} for email in emails}, "datasets": {}}))
+
+
+def _write_neuprint(path: Path, emails: list[str]) -> None:
+    path.write_text(json.dumps(dict.fromkeys(emails, "readonly")))
+
+
+def _write_csv(path: Path, emails: list[str]) -> None:
+    path.write_text("email\n" + "".join(f"{email}\n" for email in emails))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "write"),
+    [("clio", 500, _write_clio), ("csv", 1000, _write_csv), ("neuprint", 500, _write_neuprint)],
+    ids=["clio", "csv", "neuprint"],
+)
+def test_people_are_written_in_batches_and_so_are_their_audit_records(
+    run: Run, tmp_path: Path, name: str, size: int, write: Callable[[Path, list[str]], None]
+) -> None:
+    run(datasets.add, "fish2")
+    write(tmp_path / "source", [f"p{number}@example.org" for number in range(size + 1)])
+    run(CASES[name].importer().run, str(tmp_path / "source"))
+    actions = [record.split()[0] for record in run.actions()]
+    batches = [(action, len(list(group))) for action, group in groupby(actions) if action == "user.add"]
+    assert batches == [("user.add", size), ("user.add", 1)]
 
 
 def test_a_dry_run_writes_nothing(case: Case, run: Run, source: str) -> None:
