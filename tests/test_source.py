@@ -1,4 +1,4 @@
-"""Rules about the source that no other tool checks: printing, comparing text, imports, and where a test is."""
+"""Rules about the source that no other tool checks: printing, comparing text, names, imports, and where a test is."""
 
 import ast
 import re
@@ -119,6 +119,29 @@ def test_nobody_is_compared_by_the_case_of_every_script() -> None:
             if called.rpartition(".")[2] in UNICODE and "." in called and (name, _unparse(called)) not in allowed:
                 found.append(f"{name}:{line} {called}")
     assert not found
+
+
+# A name says what the value is, and not how it came about.
+VAGUE_NAMES = {"asked", "found", "given", "held", "kept", "known", "made", "one", "opened", "seen", "taken", "them"}
+VAGUE_NAMES |= {"thing", "things", "told", "what", "whom"}
+
+
+def _local_names(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """The parameters and variables of a function, each with its line."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.arg):
+            yield inner.lineno, inner.arg
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            yield inner.lineno, inner.id
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=_short_name)
+def test_a_local_name_says_what_it_holds(path: Path) -> None:
+    # Fields of classes are left out: some are keys of ``-o json``.
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
+    names = {entry for function in functions for entry in _local_names(function)}
+    assert not sorted(entry for entry in names if entry[1] in VAGUE_NAMES)
 
 
 # What reads the host's clock without core/clock.py, which keeps a clock that is set back from reviving what has ended.

@@ -39,14 +39,19 @@ def show(session: Session, record_id: int) -> None:
 
 
 @subcommand(command, "verify", example="dsgctl audit verify\ndsgctl audit verify -o value")
-@click.option("--seen", metavar="ID:HASH", help="An earlier answer of this command, which the log must still have.")
-def verify(session: Session, seen: str | None) -> None:
+@click.option(
+    "--seen",
+    "earlier_head",
+    metavar="ID:HASH",
+    help="An earlier answer of this command, which the log must still have.",
+)
+def verify(session: Session, earlier_head: str | None) -> None:
     """Check that no record was changed, deleted or moved, and name the first one that was.
 
     Prints the id and the hash of the newest record. Keep them elsewhere, and give them with --seen later: that
     also shows whether the whole log was written anew.
     """
-    head = audit_chain.require_intact(session.database, seen)
+    head = audit_chain.require_intact(session.database, earlier_head)
     session.output.print_result(
         f"every record follows from the one before it; the last is {head}", value="head", head=head
     )

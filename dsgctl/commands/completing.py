@@ -26,62 +26,67 @@ from dsgctl.core.clock import now
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
-MAX_NAMES = 1000  # of one kind: more nobody reads
+MAX_NAMES = 1000  # of one kind: nobody reads more
 Parameters = dict[str, Any]
 Lister = Callable[[Database, Parameters], Iterable[object]]
 
 
-def _emails(database: Database, given: Parameters) -> list[str]:
+def _emails(database: Database, arguments: Parameters) -> list[str]:
     return [
-        row["email"] for row in user_queries.list_users(database, limit=MAX_NAMES, search=given["incomplete"] or None)
+        row["email"]
+        for row in user_queries.list_users(database, limit=MAX_NAMES, search=arguments["incomplete"] or None)
     ]
 
 
-def _accounts(database: Database, given: Parameters) -> list[str]:
+def _accounts(database: Database, arguments: Parameters) -> list[str]:
     return [row["name"] for row in service_accounts.list_service_accounts(database)]
 
 
-def _levels(database: Database, given: Parameters) -> list[str]:
+def _levels(database: Database, arguments: Parameters) -> list[str]:
     return list(levels.NAMES)
 
 
-def _versions(database: Database, given: Parameters) -> list[str]:
+def _versions(database: Database, arguments: Parameters) -> list[str]:
     # An option that waits for its value keeps click from the arguments before it: then those of all datasets.
-    of = [given["dataset"]] if given.get("dataset") else [row["name"] for row in datasets.list_datasets(database)]
+    of = (
+        [arguments["dataset"]]
+        if arguments.get("dataset")
+        else [row["name"] for row in datasets.list_datasets(database)]
+    )
     return list(dict.fromkeys(row["name"] for dataset in of for row in versions.list_versions(database, dataset)))
 
 
-def _tables(database: Database, given: Parameters) -> list[str]:
-    return [row["table"] for row in services.list_tables(database, given.get("service"))]
+def _tables(database: Database, arguments: Parameters) -> list[str]:
+    return [row["table"] for row in services.list_tables(database, arguments.get("service"))]
 
 
-def _locations(database: Database, given: Parameters) -> list[str]:
-    return list(dict.fromkeys(row["location"] for row in locations.list_locations(database, given["dataset"])))
+def _locations(database: Database, arguments: Parameters) -> list[str]:
+    return list(dict.fromkeys(row["location"] for row in locations.list_locations(database, arguments["dataset"])))
 
 
-# Ids stand in the order of their numbers, permissions from the lowest, names as their lists have them.
+# Ids are in numerical order, permissions from the lowest, names in the order of their lists.
 LISTERS: dict[str, Lister] = {
     "email": _emails,
     "user": _emails,
-    "who": lambda database, given: [*_emails(database, given), *_accounts(database, given)],
-    "service_accounts": lambda database, given: ["keep", "disable", *_emails(database, given)],
+    "who": lambda database, arguments: [*_emails(database, arguments), *_accounts(database, arguments)],
+    "service_accounts": lambda database, arguments: ["keep", "disable", *_emails(database, arguments)],
     "permission": _levels,
     "version": _versions,
-    "service": lambda database, given: [row["name"] for row in services.list_services(database)],
+    "service": lambda database, arguments: [row["name"] for row in services.list_services(database)],
     "table": _tables,
-    "root_id": lambda database, given: [
-        row["root_id"] for row in services.list_roots(database, given["service"], given["table"])
+    "root_id": lambda database, arguments: [
+        row["root_id"] for row in services.list_roots(database, arguments["service"], arguments["table"])
     ],
     "url": _locations,
-    "token_id": lambda database, given: [row["id"] for row in tokens.list_tokens(database, at=now())],
-    "terms_id": lambda database, given: [row["id"] for row in terms.list_terms(database)],
-    "record_id": lambda database, given: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
+    "token_id": lambda database, arguments: [row["id"] for row in tokens.list_tokens(database, at=now())],
+    "terms_id": lambda database, arguments: [row["id"] for row in terms.list_terms(database)],
+    "record_id": lambda database, arguments: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
 }
 # What a bare NAME is depends on the noun.
 NAMES: dict[tuple[str, str], Lister] = {
     ("service", "remove"): LISTERS["service"],
-    ("bucket", "set"): lambda database, given: [row["name"] for row in buckets.list_buckets(database)],
-    ("bucket", "remove"): lambda database, given: [row["name"] for row in buckets.list_buckets(database)],
+    ("bucket", "set"): lambda database, arguments: [row["name"] for row in buckets.list_buckets(database)],
+    ("bucket", "remove"): lambda database, arguments: [row["name"] for row in buckets.list_buckets(database)],
 }
 FILES = frozenset({"file", "source", "credential"})
 
@@ -98,8 +103,8 @@ class _Listed(Name):
         return self._inner.convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        given = {**ctx.params, "incomplete": incomplete}
-        self._list_names = lambda database: map(str, self._lister(database, given))
+        arguments = {**ctx.params, "incomplete": incomplete}
+        self._list_names = lambda database: map(str, self._lister(database, arguments))
         return super().shell_complete(ctx, param, incomplete)
 
 

@@ -16,44 +16,44 @@ from dsgctl.core.errors import NotAllowed
 Parameters = Mapping[str, Any]
 
 
-def _is_own(delegate: Delegate, given: Parameters) -> bool:
-    who = next((given[key] for key in ("email", "who", "user") if given.get(key) is not None), None)
+def _is_own(delegate: Delegate, arguments: Parameters) -> bool:
+    who = next((arguments[key] for key in ("email", "who", "user") if arguments.get(key) is not None), None)
     return who is not None and delegate.is_self(who)
 
 
-def _is_of_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return given.get("dataset") is not None and delegate.manages(given["dataset"])
+def _is_of_dataset(delegate: Delegate, arguments: Parameters) -> bool:
+    return arguments.get("dataset") is not None and delegate.manages(arguments["dataset"])
 
 
-def _of_whole_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return delegate.may_oversee_others(given["dataset"])
+def _of_whole_dataset(delegate: Delegate, arguments: Parameters) -> bool:
+    return delegate.may_oversee_others(arguments["dataset"])
 
 
-def _person_on_dataset(delegate: Delegate, given: Parameters) -> bool:
-    return _is_own(delegate, given) or delegate.oversees(given["dataset"], given["who"])
+def _person_on_dataset(delegate: Delegate, arguments: Parameters) -> bool:
+    return _is_own(delegate, arguments) or delegate.oversees(arguments["dataset"], arguments["who"])
 
 
-def _pending(delegate: Delegate, given: Parameters) -> bool:
-    if _is_own(delegate, given) or given["dataset"] is None:
-        return _is_own(delegate, given)
-    if given["user"] is not None:
-        return delegate.oversees(given["dataset"], given["user"])
-    return _of_whole_dataset(delegate, given)
+def _pending(delegate: Delegate, arguments: Parameters) -> bool:
+    if _is_own(delegate, arguments) or arguments["dataset"] is None:
+        return _is_own(delegate, arguments)
+    if arguments["user"] is not None:
+        return delegate.oversees(arguments["dataset"], arguments["user"])
+    return _of_whole_dataset(delegate, arguments)
 
 
-def _group(delegate: Delegate, given: Parameters) -> bool:
-    return delegate.leads(given["name"] if "name" in given else given["group"])
+def _group(delegate: Delegate, arguments: Parameters) -> bool:
+    return delegate.leads(arguments["name"] if "name" in arguments else arguments["group"])
 
 
-def _grants(delegate: Delegate, given: Parameters) -> bool:
-    dataset = given["dataset"]
-    if given["user"] is not None:
-        return _is_own(delegate, given) or (dataset is not None and delegate.oversees(dataset, given["user"]))
-    if given["group"] is not None and delegate.leads(given["group"]):
+def _grants(delegate: Delegate, arguments: Parameters) -> bool:
+    dataset = arguments["dataset"]
+    if arguments["user"] is not None:
+        return _is_own(delegate, arguments) or (dataset is not None and delegate.oversees(dataset, arguments["user"]))
+    if arguments["group"] is not None and delegate.leads(arguments["group"]):
         return True
-    if given["group"] is not None or given["service_account"] is not None:
+    if arguments["group"] is not None or arguments["service_account"] is not None:
         return dataset is not None and delegate.administers(dataset)
-    return _is_of_dataset(delegate, given)
+    return _is_of_dataset(delegate, arguments)
 
 
 # Command -> whether this person may run it so. What it then changes core decides once more.
@@ -101,10 +101,10 @@ def require_command(delegate: Delegate, context: click.Context) -> None:
         raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}' about that", yours)
 
 
-def _may_run(delegate: Delegate, command: str, given: Parameters) -> bool:
-    dataset = given.get("dataset")
+def _may_run(delegate: Delegate, command: str, arguments: Parameters) -> bool:
+    dataset = arguments.get("dataset")
     # A dataset that they may not know of is, to them, one that is not there.
-    return (dataset is None or delegate.may_know(dataset)) and _ALLOWED[command](delegate, given)
+    return (dataset is None or delegate.may_know(dataset)) and _ALLOWED[command](delegate, arguments)
 
 
 def may_type(delegate: Delegate, words: list[str]) -> bool:

@@ -113,8 +113,8 @@ def _confirm(session: Session, name: str, removals: list[Record]) -> None:
     for record in removals:
         sign, text = _line(record)
         echo(printable(f"{sign} {text}"), err=True)
-    things = format_count(len(removals), "thing")
-    session.confirm(f"{name}: {things} that it no longer declares, as above, will be taken away", yes=False)
+    count = format_count(len(removals), "thing")
+    session.confirm(f"{name}: {count} that it no longer declares, as above, will be taken away", yes=False)
 
 
 def _sign(record: Record) -> str:

@@ -33,7 +33,7 @@ def check(session: Session) -> int:
     from dsgctl.operations.doctor.settings import check_settings  # as doctor does
 
     checks = print_checks(session, check_settings(session.settings))
-    return 2 if any(str(one.status) == "failed" for one in checks) else 0
+    return 2 if any(str(result.status) == "failed" for result in checks) else 0
 
 
 def _rows(settings: Settings) -> list[dict[str, str]]:

@@ -24,8 +24,8 @@ def _text(file: str) -> str:
     try:
         if file == "-":
             return sys.stdin.read(validation.MAX_TEXT + 1)
-        with Path(file).open(encoding="utf-8") as opened:
-            return opened.read(validation.MAX_TEXT + 1)  # one more than is taken, so that a longer one is refused
+        with Path(file).open(encoding="utf-8") as stream:
+            return stream.read(validation.MAX_TEXT + 1)  # one more than the limit, so that a longer text is refused
     except UnicodeDecodeError:
         raise Invalid(f"{file} is not UTF-8 text", "save it as UTF-8") from None
 
@@ -51,11 +51,13 @@ def add(
     text = _text(file)
     start = validation.date(effective) if effective is not None else None
     with session.change() as change:
-        found, added = terms.add(change, name, text, dataset=dataset, version=version, service=service, effective=start)
+        document, added = terms.add(
+            change, name, text, dataset=dataset, version=version, service=service, effective=start
+        )
     session.output.print_result(
-        f"added terms {found.id}" if added else f"terms {found.id} already exist, unchanged",
+        f"added terms {document.id}" if added else f"terms {document.id} already exist, unchanged",
         value="id",
-        id=found.id,
+        id=document.id,
         name=name,
         changed=added,
     )

@@ -55,31 +55,31 @@ def is_storable(text: str, *, allowed: str = "") -> bool:
     return text.isprintable() or all(char in allowed for char in _UNSTORABLE.findall(text))
 
 
-def foreign(text: str, what: str, *, empty: bool = False) -> Foreign:
+def foreign(text: str, noun: str, *, empty: bool = False) -> Foreign:
     """A name of another system, of any script and punctuation, possibly with spaces at its ends.
 
     Raises:
         Invalid: it is empty, has a control character, or is longer than `MAX_FOREIGN` bytes.
     """
     if not is_storable(text):
-        raise _unfit(text, what, "it has a control character")
+        raise _unfit(text, noun, "it has a control character")
     if not text and not empty:
-        raise _unfit(text, what, "it is empty")
+        raise _unfit(text, noun, "it is empty")
     if len(text.encode()) > MAX_FOREIGN:
-        raise _unfit(text, what, f"it is longer than {MAX_FOREIGN} bytes")
+        raise _unfit(text, noun, f"it is longer than {MAX_FOREIGN} bytes")
     return Foreign(text)
 
 
-def _unfit(text: str, what: str, why: str) -> Invalid:
-    return Invalid(f"{quote(text)} is not {_a(what)}: {why}", "rename it there")
+def _unfit(text: str, noun: str, why: str) -> Invalid:
+    return Invalid(f"{quote(text)} is not {_with_article(noun)}: {why}", "rename it there")
 
 
-def foreign_paragraph(text: str, what: str) -> Foreign:
+def foreign_paragraph(text: str, noun: str) -> Foreign:
     """Text of several lines of another system; it may contain marks of the direction of writing."""
     if len(text) > MAX_TEXT:
-        raise Invalid(f"the {what} is longer than {MAX_TEXT} characters", "shorten it there")
+        raise Invalid(f"the {noun} is longer than {MAX_TEXT} characters", "shorten it there")
     if not is_storable(text, allowed="\n\t"):
-        raise Invalid(f"the {what} has a control character", "take it out there")
+        raise Invalid(f"the {noun} has a control character", "take it out there")
     return Foreign(text)
 
 
@@ -132,19 +132,19 @@ def twin_key(text: str) -> str:
     return f"{local.replace('.', '')}@gmail.com" if domain in _GMAIL else f"{local}@{domain}"
 
 
-def slug(text: str, what: str) -> str:
-    """A name for URLs and JSON keys; ``what`` is its kind, in the message."""
+def slug(text: str, noun: str) -> str:
+    """A name for URLs and JSON keys; ``noun`` is its kind, for the message."""
     if isinstance(text, Foreign):
         return text
     if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
         raise Invalid(
-            f"{quote(text)} is not a name for a {what}",
+            f"{quote(text)} is not a name for a {noun}",
             "use letters, digits, '.', '_' and '-', not '.' or '-' first, at most 255 characters",
         )
     return text
 
 
-def single_line(text: str, what: str, *, empty: bool = False) -> str:
+def single_line(text: str, noun: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
     if isinstance(text, Foreign):
         return text
@@ -152,22 +152,22 @@ def single_line(text: str, what: str, *, empty: bool = False) -> str:
     hidden = hidden_characters.has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
     if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or hidden:
         raise Invalid(
-            f"{quote(text)} is not {_a(what)}",
+            f"{quote(text)} is not {_with_article(noun)}",
             "use 1 to 255 characters, with no control characters, no invisible ones and no space at either end",
         )
     return text
 
 
-def _a(what: str) -> str:
-    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def multiline(text: str, what: str) -> str:
+def multiline(text: str, noun: str) -> str:
     """Text of several lines, such as notes or terms."""
     if isinstance(text, Foreign):
         return text
     if len(text) > MAX_TEXT or hidden_characters.has_control(text, allowed="\n\t"):
-        raise Invalid(f"the {what} cannot be stored", f"use at most {MAX_TEXT} characters and no control characters")
+        raise Invalid(f"the {noun} cannot be stored", f"use at most {MAX_TEXT} characters and no control characters")
     return text
 
 

@@ -77,7 +77,7 @@ def line_of(node: Node) -> int:
 class NodeReader:
     """Reads nodes of the expected type; any other node is a problem, and an empty value in its place.
 
-    ``what`` names the node in messages.
+    ``label`` names the node in messages.
     """
 
     def __init__(self, document: Document) -> None:
@@ -86,7 +86,7 @@ class NodeReader:
     def problem(self, node: Node, text: str) -> None:
         self._document.add_problem(line_of(node), text)
 
-    def mapping(self, node: Node, what: str, allowed: set[str] | None = None) -> dict[str, yaml.Node]:
+    def mapping(self, node: Node, label: str, allowed: set[str] | None = None) -> dict[str, yaml.Node]:
         """Name -> node.
 
         Args:
@@ -96,52 +96,52 @@ class NodeReader:
         if node is None or (isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")):
             return entries
         if not isinstance(node, yaml.MappingNode):
-            self.problem(node, f"{what} is no mapping of names to values")
+            self.problem(node, f"{label} is not a mapping of names to values")
             return entries
         for key, value in node.value:
             name = self.text(key, "a name")
             if name in entries:
-                self.problem(key, f"{validation.quote(name)} stands twice in {what}")
+                self.problem(key, f"{validation.quote(name)} is repeated in {label}")
             elif allowed is not None and name not in allowed:
                 near = get_close_matches(name, allowed, 1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(allowed))}"
-                self.problem(key, f"{validation.quote(name)} is not known in {what}; {hint}")
+                hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(sorted(allowed))}"
+                self.problem(key, f"{validation.quote(name)} is not known in {label}; {hint}")
             else:
                 entries[name] = value
         return entries
 
-    def sequence(self, node: Node, what: str) -> list[yaml.Node]:
+    def sequence(self, node: Node, label: str) -> list[yaml.Node]:
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
-            self.problem(node, f"{what} is no list: begin each line with '-'")
+            self.problem(node, f"{label} is not a list: begin each line with '-'")
             return []
         return list(node.value)
 
-    def text_list(self, node: Node, what: str) -> Iterator[tuple[str, yaml.Node]]:
+    def text_list(self, node: Node, label: str) -> Iterator[tuple[str, yaml.Node]]:
         """Each text of a list, with its node."""
-        for entry in self.sequence(node, what):
-            yield self.text(entry, what), entry
+        for entry in self.sequence(node, label):
+            yield self.text(entry, label), entry
 
-    def text_mapping(self, node: Node, what: str, allowed: set[str], *, needed: str = "") -> dict[str, str]:
+    def text_mapping(self, node: Node, label: str, allowed: set[str], *, needed: str = "") -> dict[str, str]:
         """Name -> text.
 
         Args:
             needed: a name that must be there.
         """
-        entries = self.mapping(node, what, allowed)
+        entries = self.mapping(node, label, allowed)
         if needed and needed not in entries:
-            self.problem(node, f"{what} has no {needed!r}")
+            self.problem(node, f"{label} has no {needed!r}")
         return {name: self.text(entry, name) for name, entry in entries.items()}
 
-    def text(self, node: Node, what: str) -> str:
+    def text(self, node: Node, label: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            self.problem(node, f"{what} is no text")
+            self.problem(node, f"{label} is not text")
             return ""
         return str(node.value)
 
-    def flag(self, node: Node, what: str) -> bool:
-        text = self.text(node, what)
+    def flag(self, node: Node, label: str) -> bool:
+        text = self.text(node, label)
         if text not in ("true", "false"):
-            self.problem(node, f"{what} is {validation.quote(text)}: say true or false")
+            self.problem(node, f"{label} is {validation.quote(text)}: say true or false")
         return text == "true"

@@ -152,12 +152,12 @@ def _accept_any(value: Any) -> Any:
     return value
 
 
-def _line(what: str, *, empty: bool = True) -> Form:
-    return lambda text: validation.foreign(text, what, empty=empty)
+def _line(noun: str, *, empty: bool = True) -> Form:
+    return lambda text: validation.foreign(text, noun, empty=empty)
 
 
-def _paragraph(what: str) -> Form:
-    return lambda text: validation.foreign_paragraph(text, what)
+def _paragraph(noun: str) -> Form:
+    return lambda text: validation.foreign_paragraph(text, noun)
 
 
 def _prefix(text: str) -> str:

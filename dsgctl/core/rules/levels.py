@@ -79,9 +79,9 @@ def find_highest(permissions: Iterable[str]) -> str:
     return max(permissions, key=lambda name: (BY_NAME[name].rank if name in BY_NAME else -1, name))
 
 
-def may_give(held: str, permission: str) -> bool:
+def may_give(permission_held: str, permission: str) -> bool:
     """Whether the holder of one permission may give another; version, scope and time aside."""
-    holder = BY_NAME.get(held)
+    holder = BY_NAME.get(permission_held)
     if holder is None or holder.gives is Gives.NOTHING:
         return False
     level = BY_NAME.get(permission)

@@ -44,7 +44,7 @@ FREE = frozenset(
         "pi",
         "project",
         "search",
-        "seen",
+        "earlier_head",
         "since",
         "statements",
         "target",

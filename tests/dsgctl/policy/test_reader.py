@@ -17,7 +17,7 @@ from tests.dsgctl.commands.world import World
 BAD = {
     "no YAML": ("name: [", ["line 1: not YAML"]),
     "no YAML, later": ("name: a\ngroups:\n\t- x\n", ["line 3: not YAML"]),
-    "a list": ("- a\n", ["line 1: the file is no mapping"]),
+    "a list": ("- a\n", ["line 1: the file is not a mapping"]),
     "nothing": ("", ["it has no 'name'"]),
     "no name": ("groups: {}\n", ["it has no 'name'"]),
     "an alias": ("name: a\ngroups: &g {}\ndatasets: *g\n", ["line 3: aliases (*name) are not read"]),
@@ -38,11 +38,11 @@ BAD = {
     "a billion laughs": ("name: a\na: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", ["line 3: aliases (*name)"]),
     "an alias of itself": ("name: a\ngroups: &a [*a]\n", ["line 2: aliases (*name) are not read"]),
     "two documents": ("name: a\n---\nname: b\n", ["not YAML"]),
-    "a tag": ("name: a\ngroups: !!python/object/apply:os.system ['id']\n", ["line 2: groups is no mapping"]),
+    "a tag": ("name: a\ngroups: !!python/object/apply:os.system ['id']\n", ["line 2: groups is not a mapping"]),
     "an unknown key": ("name: a\ngroup: {}\n", ["line 2: 'group' is not known in the file; did you mean groups?"]),
-    "twice": ("name: a\nname: b\n", ["line 2: 'name' stands twice"]),
-    "a group twice": ("name: a\ngroups:\n  b: {}\n  b: {}\n", ["line 4: 'b' stands twice in groups"]),
-    "members that are no list": ("name: a\ngroups:\n  b: {members: ada}\n", ["line 3: members of b is no list"]),
+    "twice": ("name: a\nname: b\n", ["line 2: 'name' is repeated"]),
+    "a group twice": ("name: a\ngroups:\n  b: {}\n  b: {}\n", ["line 4: 'b' is repeated in groups"]),
+    "members that are no list": ("name: a\ngroups:\n  b: {members: ada}\n", ["line 3: members of b is not a list"]),
     "access": ("name: a\ndatasets:\n  d:\n    access: open\n", ["line 4: access is 'open': say closed or public"]),
     "public": ("name: a\ndatasets:\n  d:\n    versions:\n      v: {public: maybe}\n", ["line 5: public is 'maybe'"]),
     "nobody": (
@@ -81,7 +81,7 @@ BAD = {
         "name: a\ndatasets:\n  fish2:\n    locations:\n      - {location: gs://x-y/, version: v9}\n",
         ["line 5: "],
     ),
-    "several": ("name: a\nx: 1\ny: 2\ngroups: []\n", ["line 2: 'x'", "line 3: 'y'", "line 4: groups is no mapping"]),
+    "several": ("name: a\nx: 1\ny: 2\ngroups: []\n", ["line 2: 'x'", "line 3: 'y'", "line 4: groups is not a mapping"]),
 }
 
 
