@@ -25,7 +25,7 @@ from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules.access import Reason
 from dsgctl.store.models import Principal
-from tests.level_table import NAMES, included
+from tests.level_table import FOREIGN, NAMES, included
 
 USER = "ana@example.org"
 PARENT = "parent@example.org"
@@ -117,7 +117,7 @@ _FOR_BOTH = [
         Reason.GRANTED,
         (Given("edit", ends=-DAY), Given("view")),
     ),
-    Case("ok/permission of another name", "annotate", Reason.GRANTED, _given("annotate")),
+    Case("ok/permission of another name", FOREIGN, Reason.GRANTED, _given(FOREIGN)),
     Case("ok/terms of a service that does not ask", "view", Reason.GRANTED, _given("view"), service_terms="missing"),
     Case(
         "ok/an unknown service adds nothing",
@@ -127,7 +127,7 @@ _FOR_BOTH = [
         service_terms="missing",
         service="nobody",
     ),
-    Case("fail/permission of another name brings no view", "view", Reason.LEVEL_TOO_LOW, _given("annotate")),
+    Case("fail/permission of another name brings no view", "view", Reason.LEVEL_TOO_LOW, _given(FOREIGN)),
     Case("fail/no grant", "view", Reason.NO_GRANT),
     Case("fail/public dataset without a grant", "view", Reason.NO_GRANT, public=True),
     Case("fail/grant that has ended", "view", Reason.GRANT_EXPIRED, (Given("view", ends=-DAY),)),

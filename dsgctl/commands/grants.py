@@ -16,6 +16,8 @@ from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
+_LEVEL_WIDTH = max(map(len, levels.NAMES)) + 2
+
 
 @click.group()
 def command() -> None:
@@ -82,7 +84,7 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     \b
     """
-    + "\n    ".join(f"{name:8}{levels.BY_NAME[name].meaning}" for name in levels.NAMES),
+    + "\n    ".join(f"{name:{_LEVEL_WIDTH}}{levels.BY_NAME[name].meaning}" for name in levels.NAMES),
 )
 @_target_options
 @click.option("--expires", metavar="90d|DATE|never", help="Ends by itself; a new one never does if not said.")

@@ -25,9 +25,9 @@ from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import AT, DAY
-from tests.level_table import NAMES, ROWS, TABLE, included
+from tests.level_table import FOREIGN, NAMES, ROWS, TABLE, included
 
-PERMISSIONS = [*NAMES, "annotate", "Zoom"]
+PERMISSIONS = [*NAMES, FOREIGN, "Zoom"]
 SERVICES = ["clio", "cave"]
 ASKING = [None, *SERVICES, "unknown"]
 
@@ -130,7 +130,7 @@ def oracle_datasets_admin(world: World, user: dict[str, Any], at: Any) -> list[s
         if any(
             grant["dataset"] == dataset["id"]
             and grant["principal"] == user["id"]
-            and grant["permission"] == "admin"
+            and "admin" in included(grant["permission"])
             and (grant["expires"] is None or at < grant["expires"])
             for grant in world["grants"]
         )

@@ -65,11 +65,11 @@ def may_know_of(snapshot: PrincipalSnapshot, dataset: str, at: datetime) -> bool
 
 
 def list_administered(snapshot: PrincipalSnapshot, at: datetime) -> list[str]:
-    """The names of the datasets with an ``admin`` grant to the user directly, whatever terms are missing; sorted."""
+    """The sorted names of the datasets with a direct grant of ``admin`` or more, whatever terms are missing."""
     if snapshot.service_account:
         return []
     direct = (grant for grant in snapshot.grants if grant.group is None and grant.is_active(at))
-    return sorted({grant.dataset for grant in direct if grant.permission == levels.ADMIN})
+    return sorted({grant.dataset for grant in direct if levels.ADMIN in expand(grant.permission)})
 
 
 def grant_reaches(snapshot: PrincipalSnapshot, dataset: str, version: str | None, at: datetime) -> bool:

@@ -24,7 +24,9 @@ class Level:
     Attributes:
         name: in commands, policy files and responses.
         rank: a level includes all levels of a lower rank. Only the order counts.
-        wire_number: stands for the level in ``permissions`` (contract.md, "GET /api/v1/user/cache").
+        wire_number: stands for the level in ``permissions`` (contract.md, "GET /api/v1/user/cache"). The numbers of
+            existing levels stay, since services compare with them; a level between two others has the number of the
+            lower one, and a level below ``view`` has 0.
         meaning: what the holder may do: ends the sentence "The holder may …".
         gives: what the holder may give to others.
         lost_if_read_only: a read-only account does not have this level.
@@ -46,7 +48,7 @@ LEVELS: Final = (
 )
 
 VIEW: Final = "view"  # what a bucket is read with, and what accepting a public dataset's terms gives
-ADMIN: Final = "admin"  # what ``datasets_admin`` lists (contract.md, "GET /api/v1/user/cache")
+ADMIN: Final = "admin"  # what ``datasets_admin`` requires (contract.md, "GET /api/v1/user/cache")
 
 BY_NAME: Final[Mapping[str, Level]] = {level.name: level for level in LEVELS}
 NAMES: Final = tuple(level.name for level in sorted(LEVELS, key=lambda level: level.rank))  # the lowest first

@@ -15,6 +15,7 @@ from dsgctl.commands.parameters import Name
 from tests.dsgctl.commands.running import Process
 from tests.dsgctl.commands.test_help import LEAVES, _all_commands
 from tests.dsgctl.commands.world import World
+from tests.level_table import NAMES
 from tests.patience import PATIENCE
 
 # What names nothing that is here already: new names, free text, moments, and what only its own system knows.
@@ -86,8 +87,8 @@ def _complete(run: Process, line: str) -> list[str]:
     [
         ("dsgctl user show a", ["ada@example.org"]),
         ("dsgctl user disable ", ["ada@example.org", "root@example.org", "bo@example.org", "old@example.org"]),
-        ("dsgctl grant add fish2 ", ["view", "edit", "manage", "admin"]),
-        ("dsgctl grant add fish2 m", ["manage"]),
+        ("dsgctl grant add fish2 ", [*NAMES]),
+        ("dsgctl grant add fish2 m", [name for name in NAMES if name.startswith("m")]),
         ("dsgctl grant add fish2 view --user b", ["bo@example.org"]),
         ("dsgctl grant add fish2 view --version ", ["v1.2"]),
         ("dsgctl access explain n", ["nightly-export"]),

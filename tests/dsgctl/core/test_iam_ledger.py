@@ -41,7 +41,7 @@ from dsgctl.core.snapshots import read_bucket
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY, Run
-from tests.level_table import NAMES
+from tests.level_table import FOREIGN, NAMES
 
 ADA, BO = "user:ada@example.org", "user:bo@example.org"
 CONDITION = {"title": "t", "expression": "true"}
@@ -141,7 +141,7 @@ def a_random_step(run: Run, chance: random.Random) -> None:
         )
     )
     folder = chance.choice(("a/", "a/b/", "a-b/", "o'neil/", "c/", ""))
-    target = Target(dataset, chance.choice(("view", "edit", "annotate")), version)
+    target = Target(dataset, chance.choice(("view", "edit", FOREIGN)), version)
     document = chance.randint(1, 6)
     chance.choice(
         (

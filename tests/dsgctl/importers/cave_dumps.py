@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import FIXTURES
+from tests.level_table import RECORDED
 
 DUMPS = FIXTURES / "middle_auth"
 ANSWERS: list[dict[str, Any]] = json.loads((DUMPS / "user_cache.json").read_text(encoding="utf-8"))
 LEFT_OUT = {7, 41}  # of two emails that differ in case the second, and its child
-_ALL_LEVELS = {"view", "edit", "manage", "admin"}
 
 
 def copy_dumps(to: Path, *, whole: bool = False) -> None:
@@ -82,7 +82,7 @@ def expected_here(user: str) -> dict[str, Any]:
     held = {name: names | ({"view"} if "edit" in names else set()) for name, names in raw_permissions(user).items()}
     for row in rows("dataset_admin"):
         if row["user_id"] == user:
-            held.setdefault(by_id("dataset")[row["dataset_id"]]["name"], set()).update(_ALL_LEVELS)
+            held.setdefault(by_id("dataset")[row["dataset_id"]]["name"], set()).update(RECORDED)
     if _is_read_only(user):
         held = {name: names - {"edit"} for name, names in held.items()}
     return _permissions(held, missing_terms(user, set(held)))

@@ -27,6 +27,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY
+from tests.level_table import FOREIGN
 
 GRANTED, UNKNOWN, NO, TOS = (
     BucketReason.GRANTED,
@@ -83,7 +84,7 @@ CASES = (
         grants=(("fish", None, "edit"),),
         settings={"read_only": True},
     ),
-    Case("a permission of another system is not view", NO, grants=(("fish", None, "annotate"),)),
+    Case("a permission of another system is not view", NO, grants=(("fish", None, FOREIGN),)),
     Case("no dataset lies in it", UNKNOWN, locations=()),
     Case("no grant", NO, grants=()),
     Case("a grant on another dataset", NO, grants=(("fly", None, "view"),)),

@@ -3,9 +3,7 @@
 import pytest
 
 from dsgctl.core.rules import levels
-from tests.level_table import NAMES, ROWS, TABLE, LevelRow, included
-
-FOREIGN = "annotate"
+from tests.level_table import FOREIGN, NAMES, ROWS, TABLE, LevelRow, included
 
 
 def test_the_levels_are_those_of_the_table_in_its_order() -> None:
@@ -29,7 +27,12 @@ def test_a_level_is_as_the_table_has_it(row: LevelRow) -> None:
 def test_a_higher_level_never_has_a_lower_number() -> None:
     numbers = [row.number for row in TABLE]
     assert numbers == sorted(numbers)
-    assert min(numbers) > levels.find_wire_number(FOREIGN) == 0
+
+
+@pytest.mark.parametrize("name", [*NAMES, FOREIGN])
+def test_the_number_is_0_without_view(name: str) -> None:
+    """Services that read ``permissions`` let everybody with 1 or more view the dataset."""
+    assert (levels.find_wire_number(name) > 0) == ("view" in included(name))
 
 
 @pytest.mark.parametrize("permission", [*NAMES, FOREIGN])
@@ -44,7 +47,7 @@ def test_a_name_that_is_no_level_includes_itself_alone_and_is_the_lowest() -> No
     assert levels.expand(FOREIGN) == {FOREIGN}
     for name in NAMES:
         assert levels.find_highest((FOREIGN, name)) == levels.find_highest((name, FOREIGN)) == name
-    assert levels.find_highest(("annotate", "zoom")) == "zoom"
+    assert levels.find_highest((FOREIGN, "zoom")) == "zoom"
 
 
 def test_the_highest_of_all_levels_is_the_last() -> None:

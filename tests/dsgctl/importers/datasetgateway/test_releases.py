@@ -31,6 +31,7 @@ from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run, refused
 from tests.dsgctl.importers.test_datasetgateway import ANSWERED, ANSWERS, ORIGINAL, as_sets, ids, spoil, there
+from tests.level_table import leave_out_unrecorded
 
 NEWEST = FIXTURES / "datasetgateway-newest.sqlite3"
 MIGRATIONS = {number: name for name, number in releases._MIGRATIONS.items()}
@@ -83,7 +84,7 @@ def test_the_newest_release_gives_the_answers_of_the_original(
             body["id"] = expected["json"]["id"]
         # The newest release has no children of users any more; the recorded answers are of one that had.
         if expected["json"]["parent_id"] is None:
-            assert as_sets(body) == as_sets(expected["json"])
+            assert as_sets(leave_out_unrecorded(body)) == as_sets(expected["json"])
 
 
 def older(source: Path, number: int) -> None:
