@@ -43,13 +43,13 @@ def show(session: Session, record_id: int) -> None:
     "--seen",
     "earlier_head",
     metavar="ID:HASH",
-    help="An earlier answer of this command, which the log must still have.",
+    help="An earlier result of this command, which the log must still have.",
 )
 def verify(session: Session, earlier_head: str | None) -> None:
     """Check that no record was changed, deleted or moved, and name the first one that was.
 
     Prints the id and the hash of the newest record. Keep them elsewhere, and give them with --seen later: that
-    also shows whether the whole log was written anew.
+    also shows whether the whole log was rewritten.
     """
     head = audit_chain.require_intact(session.database, earlier_head)
     session.output.print_result(

@@ -18,7 +18,7 @@ def warn_of_missing_terms(session: Session, names: Iterable[str]) -> None:
         if datasets.list_public_without_terms(session.database, name):
             quoted = shlex.quote(name)
             warn(
-                f"{name} is public, but it has no terms, and view comes with accepting them: nobody can open it "
+                f"{name} is public, but it has no terms, and people get view by accepting them: nobody can open it "
                 f"without a grant; add terms: dsgctl terms add {shlex.quote(f'{name} terms')} --file FILE "
                 f"--dataset {quoted}"
             )

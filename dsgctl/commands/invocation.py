@@ -94,7 +94,7 @@ def _refuse_empty(arguments: list[str]) -> None:
                 # Only needed to word an error.
                 from dsgctl.core.errors import NotAllowed
 
-                raise NotAllowed("nobody is let in as ''", "name a person, or leave out --as")
+                raise NotAllowed("nobody may act as ''", "name a person, or leave out --as")
             raise click.UsageError(f"{named}; leave it out, or write what it is to be: see 'dsgctl --help'")
         before = word
 

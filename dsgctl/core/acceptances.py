@@ -49,8 +49,8 @@ def _find(database: Database, terms_id: int, principal_id: int) -> Acceptance | 
 def accept(change: Change, terms_id: int, email: str, *, address: str | None = None) -> bool:
     """Record that a person accepts terms.
 
-    If the terms are a public dataset's own, the person also gets a grant of ``view`` on it, by self-service. They do
-    not get it back after it was withdrawn (`withdrawals`), whichever terms they accept: that takes a grant.
+    If the terms are a public dataset's own, the person also gets a grant of ``view`` on it, by self-service. If
+    it was withdrawn (withdrawals.py), accepting terms does not restore it: only a grant does.
 
     Args:
         address: the network address of the browser; None if an operator records it on the person's behalf.
@@ -110,7 +110,7 @@ class ImportedAcceptance:
 
 
 def import_acceptances(change: Change, acceptances: Iterable[ImportedAcceptance]) -> int:
-    """Import acceptances, at most some thousands at once. Existing ones are left unchanged.
+    """Import acceptances, at most a few thousand in one call. Existing ones are left unchanged.
 
     Returns:
         How many are new.
@@ -160,7 +160,7 @@ class PendingRow(TypedDict):
 def list_pending(
     database: Database, at: datetime, *, email: str | None = None, dataset: str | None = None
 ) -> Iterator[PendingRow]:
-    """The missing terms of everybody who has a permission that they withhold: a dataset's own, and of all services.
+    """For everybody who has a permission: the terms that withhold it, those of datasets and those of services.
 
     All of it is read in one state of the database.
 
@@ -197,7 +197,7 @@ def _read_pending(database: Database, at: datetime, email: str | None, dataset: 
 def _list_missing(
     database: Database, dataset: str, service: str | None, at: datetime
 ) -> Iterator[tuple[int, PendingRow]]:
-    """For each enabled holder of a permission on a dataset, the id and each missing term."""
+    """The id of each enabled holder of a permission on a dataset, with each of the missing terms."""
     for snapshot in snapshots.read_dataset_holders(database, dataset, service=service):
         if not snapshot.active or dataset not in access.granted_permissions(snapshot, at):
             continue

@@ -50,7 +50,7 @@ class ExplainedLocation(TypedDict):
 
 
 class Explanation(TypedDict):
-    """``reason`` is an `access.Reason`, and ``why`` the same in words; ``next`` is a command or an advice."""
+    """``reason`` is an `access.Reason`, and ``why`` the same in words; ``next`` is a command or advice."""
 
     allowed: bool
     reason: str
@@ -214,9 +214,9 @@ def _explain_public_dataset(
     dataset = principal.datasets[decision.dataset]
     own = dataset.own_terms
     if dataset.name in withdrawals.list_datasets(database, principal.id):
-        return ["public, but view was taken from them here: it comes back with a grant, and not with terms"]
+        return ["public, but their view was revoked here: only a grant restores it, not accepting terms"]
     if own is None:
-        note = "public, but without terms: view comes with accepting them, so nobody has it without a grant"
+        note = "public, but without terms: people get view by accepting terms, so nobody has it without a grant"
         if not reader.is_operator:  # only an operator can add terms
             return [note]
         return [f"{note}; dsgctl terms add NAME --file FILE --dataset {shlex.quote(dataset.name)}"]
@@ -247,7 +247,7 @@ def _next_command(principal: PrincipalSnapshot, decision: Decision, acceptor: st
 
 
 def _next_step(delegate: Delegate, principal: PrincipalSnapshot, decision: Decision, accept_url: AcceptUrl) -> str:
-    """What a delegate can do now themselves."""
+    """What a delegate can do next."""
     who, dataset, permission = shlex.quote(principal.label), shlex.quote(decision.dataset), decision.permission
     match decision.reason:
         case Reason.TERMS_MISSING:

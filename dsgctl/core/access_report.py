@@ -50,7 +50,7 @@ def list_access(database: Database, at: datetime, *, names: Sequence[str] = ()) 
         names: of datasets; empty for all.
 
     Raises:
-        NotFound: there is no dataset of such a name.
+        NotFound: there is no dataset of one of these names.
     """
     return start_reading(_read_access(database, at, names))
 

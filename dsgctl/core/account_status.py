@@ -1,7 +1,7 @@
 """Whether an account counts: it is enabled, and so is every account above it.
 
-A child ends with its parent: CAVE's service accounts are children of the people who made them. No other module may
-read ``active`` to decide what an account may do.
+A disabled parent disables its children: CAVE's service accounts are children of the people who created them. No other
+module may read ``active`` to decide what an account may do.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _ACCOUNT = Prepared(
 
 
 def find_disabled(database: Database, principal: Principal) -> str | None:
-    """The email or name of the account whose being disabled ends this one: itself, or one above it.
+    """The label of the disabled account that disables this one: itself, or an account above it.
 
     Returns:
         None if the account counts.

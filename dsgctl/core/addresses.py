@@ -1,7 +1,7 @@
 """Addresses of people: the one that the provider reports, if it differs, and those that likely reach the same person.
 
 An account has one email. A person whose email changes at the provider still signs in to it, because the identity
-binds them (logins.py); the new email is recorded here until an operator follows it.
+binds them (logins.py); the new email is recorded here until an operator changes the account's.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def suggest_following(user: Principal) -> str:
 
 
 def require_unclaimed(database: Database, email: str, *, by_other_than: Principal | None = None) -> None:
-    """Refuse an address with which the person of an account signs in: nobody would ever sign in to a second account.
+    """Refuse an address with which the owner of another account signs in: nobody could sign in to the new account.
 
     Raises:
         Conflict: the provider reports this address for a user other than ``by_other_than``.
@@ -39,7 +39,7 @@ def require_unclaimed(database: Database, email: str, *, by_other_than: Principa
 
 
 def record_provider_email(change: Change, user: Principal, email: str) -> bool:
-    """Record the address that the provider reports at a sign-in. Returns whether it is another one than before."""
+    """Record the address that the provider reports at a sign-in. Returns whether it changed."""
     provider_email = email if validation.email_key(email) != validation.email_key(user.email) else None
     if provider_email == user.seen_email:
         return False
@@ -49,7 +49,7 @@ def record_provider_email(change: Change, user: Principal, email: str) -> bool:
 
 
 def list_renamed(database: Database) -> Iterator[tuple[str, str]]:
-    """The address of each account for which the provider reports another one, and that other one."""
+    """Pairs of the address of an account and the different one that the provider reports, by id of the account."""
     query = Principal.select(Principal.email, Principal.seen_email).where(Principal.seen_email.is_null(False))
     return database.tuples(query.order_by(Principal.id))
 

@@ -15,7 +15,7 @@ from dsgctl.store.models import AuditRecord, utc_datetime, utc_text
 
 GENESIS = bytes(32)  # takes the place of the hash before the first record
 
-# What a change concerns, before or after it: a JSON object with keys of the entity; None if there is nothing.
+# The values that a change concerns, before or after it: a JSON object with keys of the entity; None if there are none.
 State = Mapping[str, Any] | None
 
 
@@ -43,11 +43,11 @@ class Record:
     """One change.
 
     Attributes:
-        at: the time of the change; for an imported record, as the other system has it.
+        at: the time of the change; for an imported record, as the other system recorded it.
         actor: ``os:NAME``, ``user:EMAIL`` or ``import:FILE``.
         action: noun and verb, as on the command line: ``grant.add``.
         target: the entity that was changed, as ``kind:name``; several are separated by a space.
-        before, after: what changed of it.
+        before, after: the values that changed.
         imported_from: identifies a record of another system; None for our own.
     """
 
@@ -61,7 +61,7 @@ class Record:
 
 
 def encode_state(state: State) -> str | None:
-    """The state as JSON text that is the same for the same value, so that its hash is stable."""
+    """The state as canonical JSON: equal states give equal text, so that the hash is stable."""
     if state is None:
         return None
     return _CANONICAL.encode(state)
@@ -113,7 +113,7 @@ def append(database: Database, records: list[Record]) -> None:
 
 
 def find_imported(database: Database, origins: list[str]) -> set[str]:
-    """Those of these records of another system, by `Record.imported_from`, that were imported before."""
+    """Those of these values of `Record.imported_from` that a record has: records that were imported before."""
     imported: set[str] = set()
     for start in range(0, len(origins), 500):  # SQLite binds a limited number of values in one query
         part = AuditRecord.imported_from.in_(origins[start : start + 500])
@@ -142,7 +142,7 @@ def find_latest_change(database: Database) -> datetime | None:
     If it is later than now, this host's clock was set back.
 
     Raises:
-        DsgError: the record was written by hand, and its time is not one.
+        DsgError: the record was written by hand, and has no valid time.
     """
     text = database.scalar(_LATEST)
     try:

@@ -1,4 +1,4 @@
-"""Checks the chain of the audit log: that no record was changed, deleted or moved, and the log not written anew."""
+"""Checks the chain of the audit log: that no record was changed, deleted or moved, and the log was not rewritten."""
 
 import re
 
@@ -38,7 +38,10 @@ def verify(database: Database) -> int | None:
 
 
 def read_head(database: Database) -> str:
-    """``ID:HASH`` of the newest record. It stands for all records: keep it where nobody on this host can change it."""
+    """``ID:HASH`` of the newest record.
+
+    The hash depends on all records: keep it where nobody on this host can change it.
+    """
     last = database.first(AuditRecord.select(AuditRecord.id, AuditRecord.hash).order_by(AuditRecord.id.desc()))
     return _format_head(last.id, last.hash) if last else _format_head(0, GENESIS)
 
@@ -50,10 +53,10 @@ def _format_head(record_id: int, digest: bytes) -> str:
 def contains(database: Database, head: str) -> bool:
     """Whether the log still has a record that was once its head.
 
-    `verify` alone does not notice that the whole log was written anew.
+    `verify` alone does not notice that the whole log was rewritten.
 
     Raises:
-        Invalid: ``head`` has not the form that `read_head` returns.
+        Invalid: ``head`` does not have the form that `read_head` returns.
     """
     if not re.fullmatch("[0-9]{1,18}:[0-9a-f]{64}", head):
         raise Invalid(
@@ -70,14 +73,14 @@ def require_intact(database: Database, head: str | None = None) -> str:
     """Check the whole log, in one state of the database.
 
     Args:
-        head: an earlier answer of this function, which the log must still have.
+        head: an earlier result of this function, which the log must still have.
 
     Returns:
         The head of the log, as `read_head` has it.
 
     Raises:
-        DsgError: a record was changed, deleted or moved, or the log was written anew.
-        Invalid: ``head`` has not the form of one.
+        DsgError: a record was changed, deleted or moved, or the log was rewritten.
+        Invalid: ``head`` is malformed.
     """
     with database.snapshot():
         broken = verify(database)
@@ -87,5 +90,5 @@ def require_intact(database: Database, head: str | None = None) -> str:
     if broken is not None:
         raise DsgError(f"audit record {broken} does not follow from the one before it: somebody changed the log", hint)
     if not has_head:
-        raise DsgError(f"the log has no record {head}: somebody wrote it anew", hint)
+        raise DsgError(f"the log has no record {head}: somebody rewrote it", hint)
     return newest

@@ -49,7 +49,7 @@ def set_attributes(
         Whether anything changed.
 
     Raises:
-        Invalid: the credential or the project has not the form of one.
+        Invalid: the credential or the project is malformed.
         NotFound: no dataset has a location in this bucket.
     """
     new: dict[str, str | bool | None] = {"credential": None, "project": None} if default else {}

@@ -14,7 +14,7 @@ from dsgctl.store import models as m
 from dsgctl.store.queries import JOIN, fn
 
 MAX_DESCRIPTION = 1000  # characters of a description that are searched and shown
-MAX_PARTS = 20  # versions, and locations, that are named of one dataset
+MAX_PARTS = 20  # versions, and locations, that are listed for one dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def read_catalogue(
 
     Left out are public datasets without terms (`datasets.list_public_without_terms`), and those on which this person
     has a withdrawal (withdrawals.py). Call it in a `Database.snapshot`. The cost grows with ``limit`` and the number of
-    names, not with what is stored of each dataset.
+    names, not with what is stored about each dataset.
 
     Args:
         words: only those with all of these words in their name or description; case is ignored.
@@ -88,9 +88,9 @@ def read_catalogue(
         and name not in withdrawn
         and _find_missing_own_terms(principal, name, at)
     )
-    chosen = _filter_names(database, principal, names, words.casefold().split()) if words.strip() else names
-    shown = chosen[start : start + limit]
-    return Part(tuple(_build_entries(database, principal, at, shown, permissions)), len(chosen), len(names))
+    matching = _filter_names(database, principal, names, words.casefold().split()) if words.strip() else names
+    page = matching[start : start + limit]
+    return Part(tuple(_build_entries(database, principal, at, page, permissions)), len(matching), len(names))
 
 
 def _find_missing_own_terms(principal: PrincipalSnapshot, name: str, at: datetime) -> Terms | None:

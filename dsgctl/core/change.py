@@ -34,7 +34,7 @@ class VisibleGrant(TypedDict):
 
 
 class Authorizer(Protocol):
-    """Decides what the person for whom a change is made (``--as``) may change and see."""
+    """Decides what the person behind a change (``--as``) may change and see."""
 
     @property
     def principal_id(self) -> int:
@@ -64,7 +64,7 @@ class Authorizer(Protocol):
         scope: str | None,
         subject: tuple[int | None, int | None],
     ) -> datetime:
-        """The latest end of a grant that they give; raises NotAllowed if they may not give it."""
+        """The latest end that they may give to a grant; raises NotAllowed if they may not give it."""
 
     def require_member(self, group: str, group_id: int, *, leads: bool, joins: bool) -> None:
         """Raise NotAllowed if they may not change who is in this group."""
@@ -79,8 +79,8 @@ class Change:
     Attributes:
         database: the database, in the transaction.
         actor: the person or program that makes the change, in the form of `audit.Record.actor`.
-        at: the time of the change; every row and audit record of it has the same.
-        delegate: the person for whom an operator's program makes the change; None for an operator.
+        at: the time of the change; every row and audit record of it has this time.
+        delegate: the person on whose behalf the change is made (``--as``); None for an operator.
         consequences: the number of grants and memberships that ended, or were shortened, because of the change
             (delegated_grants.py). Those that the delegate may not see are left out: their number alone reveals them.
     """
@@ -123,7 +123,7 @@ class Change:
         self.add_record(Record(self.at, self.actor, action, target, before, after))
 
     def add_record(self, record: Record) -> None:
-        """The same for a record that has its own time and actor, such as an imported one."""
+        """The same as `record`, for a record that has its own time and actor, such as an imported one."""
         if self.delegate is not None:
             self.delegate.require_action(record.action)
         if self._watch:
@@ -133,11 +133,12 @@ class Change:
             self.write_records()
 
     def write_records(self) -> None:
+        """Write the audit records that are still in memory."""
         audit.append(self.database, self._pending)
         self._pending.clear()
 
 
 def difference(old: Mapping[str, Value], new: Mapping[str, Value]) -> tuple[dict[str, Value | None], dict[str, Value]]:
-    """The entries of ``new`` that differ from ``old``: as they are in ``old``, and as they are in ``new``."""
+    """The entries of ``new`` that differ from ``old``: with their values in ``old``, and with those in ``new``."""
     keys = [key for key in new if old.get(key) != new[key]]
     return {key: old.get(key) for key in keys}, {key: new[key] for key in keys}

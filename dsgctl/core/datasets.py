@@ -82,7 +82,7 @@ def add(
         The dataset, and whether it is new.
 
     Raises:
-        Invalid: the name has not the form of a dataset's name, or the description is too long.
+        Invalid: the name is malformed, or the description is too long.
         Conflict: the dataset of this name has another description or access mode.
     """
     values = {"description": validation.multiline(description, "description"), "access": _access_mode(public)}

@@ -44,12 +44,12 @@ def _settle_once(change: Change) -> bool:
     too_long = [grant for grant in support.grants.values() if ends[grant.id] < grant.end]
     for grant in too_long:
         if ends[grant.id] <= change.at:
-            revoke_where(change, m.Grant.id == grant.id, because="who gave it may no longer")
+            revoke_where(change, m.Grant.id == grant.id, because="the person who gave it may no longer give it")
         else:
             _shorten(change, grant.id, ends[grant.id])
     ended = sorted(support.memberships.keys() - memberships)
     for principal_id, group_id in ended:
-        remove_member(change, principal_id, group_id, because="nobody who leads it may put them into it any more")
+        remove_member(change, principal_id, group_id, because="no lead of the group may add them any more")
     return bool(too_long or ended)
 
 
@@ -70,7 +70,9 @@ def revoke_where(change: Change, condition: Any, *, because: str) -> None:
 
 def revoke_given_by(change: Change, principal_id: int) -> None:
     """Revoke the delegated grants of a person whose account is about to be deleted."""
-    revoke_where(change, m.Grant.delegate_id == principal_id, because="the account of who gave it goes")
+    revoke_where(
+        change, m.Grant.delegate_id == principal_id, because="the account of the person who gave it is deleted"
+    )
 
 
 def remove_member(change: Change, principal_id: int, group_id: int, *, because: str | None = None) -> None:
@@ -80,7 +82,7 @@ def remove_member(change: Change, principal_id: int, group_id: int, *, because: 
         because: the reason, in the audit record; None if an operator or a delegate asked for it.
     """
     scoped = (m.Grant.principal == principal_id) & (m.Grant.scope_group == group_id)
-    revoke_where(change, scoped, because="it is scoped to a group that they are taken out of")
+    revoke_where(change, scoped, because="it is scoped to a group that they leave")
     membership = (m.Membership.principal == principal_id) & (m.Membership.group == group_id)
     query = (
         m.Membership.select(m.Group.name, m.Principal.email, m.Membership.leads)
@@ -101,7 +103,7 @@ def _shorten(change: Change, grant_id: int, end: datetime) -> None:
     for grant in list(_describe_grants(change.database, m.Grant.id == grant_id)):
         change.database.run(m.Grant.update(expires=end).where(m.Grant.id == grant_id))
         before = grant.state | {"expires": grant.expires}
-        after = grant.state | {"expires": end, "because": "what who gave it holds ends then"}
+        after = grant.state | {"expires": end, "because": "the permission of the person who gave it ends then"}
         change.record("grant.set", grant.label, before, after)
         change.count_grant(grant.visible)
 

@@ -33,7 +33,7 @@ ACTIONS = frozenset({"grant.add", "grant.set", "grant.revoke", "group.member.add
 
 @dataclass(frozen=True, slots=True)
 class Delegate:
-    """A person for whom a command is run: the `Authorizer` of their changes.
+    """A person on whose behalf a command is run: the `Authorizer` of their changes.
 
     Attributes:
         database: where other people and groups are looked up.
@@ -143,7 +143,7 @@ class Delegate:
         scope: str | None,
         subject: tuple[int | None, int | None],
     ) -> datetime:
-        """For giving a grant, changing its end, and revoking it.
+        """Check that they may give a grant, change its end, and revoke it.
 
         Args:
             subject: the id of the principal, or of the group; neither if there is no such subject.
@@ -180,7 +180,7 @@ class Delegate:
         self._refuse("decide about this grant", f"it is not for a member of the group {scope}")
 
     def require_member(self, group: str, group_id: int, *, leads: bool, joins: bool) -> None:
-        """For adding a member to a group, and removing one.
+        """Check that they may add a member to a group, and remove one.
 
         Args:
             leads: the member leads the group, or is about to.
@@ -192,7 +192,7 @@ class Delegate:
         if self.manages_gateway:
             return
         if not self.leads(group) or not any(self._held_grants(name) for name in self.snapshot.datasets):
-            self._refuse(f"decide who is in {group}", "its leads do who have manage on a dataset")
+            self._refuse(f"decide who is in {group}", "those of its leads with manage on a dataset do")
         if leads:
             self._refuse(f"decide who leads {group}", "an operator does: dsgctl group member add --lead")
         if joins:
@@ -212,10 +212,12 @@ class Delegate:
             end = self._find_latest_end(dataset, permission, version, levels.GIVES_SOMETHING)
             if end < (expires or NEVER):
                 grant = f"{permission} on {dataset}" if self.may_know(dataset) else "more than they have"
-                self._refuse(f"put anybody into {group}", f"it gives {grant}: not theirs to give, or not so long")
+                self._refuse(
+                    f"add anybody to {group}", f"it gives {grant}, which they may not give, or not for as long"
+                )
 
     def require_action(self, action: str) -> None:
-        """For every change: what no rule above decides about is refused.
+        """Refuse a change that none of the rules above decides about.
 
         Raises:
             NotAllowed: delegates may not make a change of this kind.
@@ -263,7 +265,7 @@ class Delegate:
 
 
 def find_delegate(email: str, database: Database, at: datetime) -> Delegate:
-    """The person for whom a command is run.
+    """The person on whose behalf a command is run.
 
     Raises:
         NotAllowed: there is no such account, or it is disabled.
@@ -271,5 +273,5 @@ def find_delegate(email: str, database: Database, at: datetime) -> Delegate:
     with database.snapshot():
         user = principals.find_by_email(database, email)
         if user is None or account_status.find_disabled(database, user) is not None:
-            raise NotAllowed(f"nobody is let in as {email}", "ask an operator")
+            raise NotAllowed(f"nobody may act as {email}", "ask an operator")
         return Delegate(database, snapshots.read_principal(database, user), at)

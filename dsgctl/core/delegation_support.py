@@ -235,7 +235,7 @@ class Support:
 
 
 def is_anything_delegated(database: Database) -> bool:
-    """Whether there is a delegated grant or membership: a quick look, for the many databases without."""
+    """Whether there is a delegated grant or membership: a cheap check, for the many databases without any."""
     grant = database.first(m.Grant.select(m.Grant.id).where(_IS_DELEGATED))
     return bool(grant or database.first(m.DelegatedMember.select()))
 

@@ -1,4 +1,4 @@
-"""Grants of other systems, which know by whom and when each was given."""
+"""Grants of other systems, which recorded who gave each, and when."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class ImportedGrant:
 
 
 def import_grants(change: Change, imported: Iterable[ImportedGrant]) -> int:
-    """Add grants of another system, at most some thousands at once.
+    """Add grants of another system, at most a few thousand in one call.
 
     A grant that an operator gave here is left unchanged. One that a delegate gave becomes the import's.
 
@@ -53,7 +53,7 @@ def import_grants(change: Change, imported: Iterable[ImportedGrant]) -> int:
 
 
 def list_ends(database: Database, target: Target, principal_ids: Iterable[int]) -> dict[int, datetime | None]:
-    """Those of these principals to whom an operator gave this very grant, with its end; at most some thousands at once.
+    """Those of these principals that have exactly this grant from an operator, with its end; at most a few thousand.
 
     Raises:
         NotFound: there is no such dataset, version or scoping group.

@@ -1,4 +1,4 @@
-"""The rows of new grants. A grant that a delegate gave before is taken over, not given twice."""
+"""Inserts grants. An existing grant that a delegate gave is changed into the new one, not duplicated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -81,7 +81,8 @@ class ResolvedTarget:
 
 
 def resolve(database: Database, target: Target) -> ResolvedTarget:
-    """
+    """Look up the dataset, the version and the scoping group of a target.
+
     Raises:
         NotFound: there is no such dataset, version or scoping group.
     """

@@ -19,7 +19,7 @@ from dsgctl.store.queries import JOIN
 
 @dataclass(frozen=True, slots=True)
 class AddedGrant:
-    """The result of `add`: whether anything changed, and the end of the grant as it is now; None for never."""
+    """The result of `add`: whether anything changed, and the resulting end of the grant; None for never."""
 
     changed: bool
     expires: datetime | None
@@ -69,7 +69,7 @@ def add(
         )
     columns: dict[str, str | int | datetime | None] = {"expires": end}
     if adopted or _last_moment(end) > _last_moment(grant.expires):
-        # It is given anew, also to those who have joined the group since.
+        # This gives it again, also to people who have joined the group since.
         columns |= {"delegate_id": giver, "granted_by": change.actor, "created": change.at}
     change.database.run(Grant.update(columns).where(Grant.id == grant.id))
     if source != "self-service" and target.version is None:
@@ -113,7 +113,7 @@ def _last_moment(expires: datetime | None) -> datetime:
 
 
 def _earlier(expires: datetime | None, latest: datetime) -> datetime | None:
-    """The end of a grant that is asked for until ``expires`` and may be given until ``latest``."""
+    """The requested end of a grant, but no later than ``latest``."""
     return expires if _last_moment(expires) <= latest else latest
 
 

@@ -66,7 +66,7 @@ def find(database: Database, name: str) -> Group:
 
 
 def add(change: Change, name: str) -> tuple[Group, bool]:
-    """Add a group; succeeds without a change if it is already there, under whatever name an importer gave it.
+    """Add a group. If there is one of this name, nothing changes, even if only an importer could add such a name.
 
     Returns:
         The group, and whether it was added.
@@ -117,7 +117,7 @@ def add_member(change: Change, name: str, email: str, *, leads: bool | None = No
     """Add a person to a group, or change whether they lead it.
 
     Args:
-        leads: whether they lead it; None leaves a member as they are, and adds one who does not lead it.
+        leads: whether they lead it; None leaves the role of a member unchanged, and adds one who does not lead it.
 
     Returns:
         Whether anything changed.
@@ -157,7 +157,7 @@ def add_members(
     rows = [{"principal": principal_id, "group": group.id, "leads": leads} for principal_id in ids]
     change.database.insert_many(m.Membership, rows)
     if change.giver_id is not None:
-        # No grant that the group has now counts as later, even if it bears the time of another system's clock.
+        # No grant that the group has now counts as later, even if its time is that of another system's clock.
         query = m.Grant.select(m.Grant.created).where(m.Grant.group == group.id)
         since = max((change.at, *(created for (created,) in change.database.tuples(query))))
         delegated = [{"principal_id": principal_id, "group_id": group.id, "since": since} for principal_id in ids]
@@ -171,7 +171,7 @@ def confirm_members(change: Change, group: Group, emails: Mapping[int, str]) -> 
     """Make the memberships that delegates gave to these users an operator's.
 
     Args:
-        emails: id of a user -> their email; at most some thousands.
+        emails: id of a user -> their email; at most a few thousand.
 
     Returns:
         The users who are members, by id, each with whether they lead the group.

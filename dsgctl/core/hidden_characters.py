@@ -1,4 +1,4 @@
-"""Characters that move the cursor, turn the direction of writing, or are invisible.
+"""Characters that move the cursor, change the direction of writing, or are invisible.
 
 On a terminal they can forge output, and in a name they can make it look like another one.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 # Control characters (Unicode categories Cc and Cs), separators of lines and paragraphs, and marks that
-# turn the direction of writing: on a terminal they move the cursor, or make one name look like another.
+# change the direction of writing: on a terminal they move the cursor, or make one name look like another.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # Invisible characters, which let two different names look the same: those of Unicode's category Cf and those with

@@ -66,7 +66,7 @@ def is_chosen(database: Database, bucket: str) -> bool:
 
 
 def member_of(email: str) -> str:
-    """A person as a member of a policy. Google has addresses in lower case."""
+    """A person as a member of a policy. Google stores addresses in lower case."""
     return f"user:{validation.email_key(email)}"
 
 

@@ -16,10 +16,10 @@ LOGIN_LIFE = timedelta(days=7)  # contract.md, "Login"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The person whom the provider has signed in, from a verified ID token.
+    """The person that the provider has signed in, from a verified ID token.
 
     Attributes:
-        issuer, subject: together they name one person for ever (OpenID Connect Core, 5.7).
+        issuer, subject: together they identify one person, permanently (OpenID Connect Core, 5.7).
         email: verified by the provider.
     """
 

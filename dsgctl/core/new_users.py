@@ -14,7 +14,7 @@ from dsgctl.store.queries import fn
 
 
 class Attributes(TypedDict, total=False):
-    """What an operator can say about a person. A key that is missing stands for an empty text, or False."""
+    """The attributes of a person that an operator can set. A missing key means an empty text, or False."""
 
     name: str
     display_name: str
@@ -39,7 +39,7 @@ _UNSET: Mapping[str, str | bool] = {key: check("") for key, check in _CHECKS.ite
 
 @dataclass(frozen=True, slots=True)
 class ForeignAccount:
-    """What an importer takes over of an account of another system; None where that system says nothing.
+    """The values that an account keeps from another system; None where that system has none.
 
     Attributes:
         parent: the id of the parent account.
@@ -78,7 +78,7 @@ def check_attributes(attributes: Attributes) -> dict[str, str | bool]:
 
 
 def check_affiliations(names: Iterable[str]) -> list[str]:
-    """The same names, each checked, and each once.
+    """The same names, checked and without duplicates.
 
     Raises:
         Invalid: a name is malformed.
@@ -94,7 +94,7 @@ def check(person: NewUser) -> None:
 
 
 def _check(person: NewUser) -> tuple[str, dict[str, str | bool], list[str], dict[str, int | str | datetime]]:
-    """The email, the attributes, the affiliations, and what is taken over from another system."""
+    """The email, the attributes, the affiliations, and the values kept from another system."""
     return (
         validation.email(person.email),
         check_attributes(person.attributes),

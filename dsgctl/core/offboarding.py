@@ -56,7 +56,7 @@ def offboard(
     """Disable a person and the children of their account, revoke every token and grant, and end memberships.
 
     Grants that they gave as an operator stay, and so do the audit records. Grants that they gave with ``--as`` end
-    (delegated_grants.py). To do it again changes nothing.
+    (delegated_grants.py). Doing it again changes nothing.
 
     Args:
         os_user: as in `list_service_accounts_made_by`.
@@ -85,7 +85,7 @@ def offboard(
 def _find_heir(database: Database, user: Principal, email: str) -> Principal:
     heir = users.find(database, email)
     if heir.id == user.id or account_status.find_disabled(database, heir) is not None:
-        raise Invalid(f"{heir.email} cannot take them over", "name another user, whose account is not disabled")
+        raise Invalid(f"{heir.email} cannot become their creator", "name another user, whose account is not disabled")
     return heir
 
 

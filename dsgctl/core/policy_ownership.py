@@ -32,7 +32,8 @@ def _parse_key(text: str) -> tuple[str, ...]:
         names = None
     if not isinstance(names, list):
         raise DsgError(
-            f"the table declared has {quote(text)}, which is not a list of names", "only the sqlite3 shell writes such"
+            f"the table declared has {quote(text)}, which is not a list of names",
+            "only the sqlite3 shell can write such a row: correct it there",
         )
     return tuple(map(str, names))
 
@@ -64,7 +65,7 @@ def claim(change: Change, file: str, kind: str, key: tuple[str, ...]) -> bool:
     if row.file != file:
         raise Conflict(
             f"the file {row.file} declares {kind} {' '.join(filter(None, key))} too",
-            "take it out of one, and apply that with --prune",
+            "remove it from one of the files, and apply that file with --prune",
         )
     return False
 

@@ -80,7 +80,7 @@ def add(
     """Add a service account; succeeds without a change if the same one is already there.
 
     Args:
-        active, created, created_by: what an importer takes over from another system.
+        active, created, created_by: the values that an importer keeps from another system.
 
     Returns:
         The service account, and whether it was added.

@@ -23,7 +23,7 @@ class ServiceRow(TypedDict):
 
 
 class TableRow(TypedDict):
-    """A row of `list_tables`; ``service`` and ``table`` are as CAVE has them, ``dataset`` is a dataset's name."""
+    """A row of `list_tables`; ``service`` and ``table`` are CAVE's names, ``dataset`` is a dataset's name."""
 
     id: int
     service: str
@@ -62,7 +62,7 @@ def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> 
         The service, and whether it is new.
 
     Raises:
-        Invalid: a value has not the form that it must have.
+        Invalid: a value is malformed.
         Conflict: the service of this name has another display name or URL.
     """
     values = {
@@ -209,7 +209,7 @@ def add_root(change: Change, service: str, table: str, number: int) -> bool:
 
 
 def add_roots(change: Change, service: str, table: str, numbers: Iterable[int]) -> int:
-    """Make roots public, at most some thousands at once.
+    """Make roots public, at most a few thousand in one call.
 
     Returns:
         How many were not before.

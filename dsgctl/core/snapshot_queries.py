@@ -62,7 +62,7 @@ AFFILIATIONS = Prepared(
 )
 ACCEPTED_BY = Prepared(m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == parameter("principal")))
 
-# Everybody whom a grant reaches.
+# Everybody that a grant reaches.
 ACCEPTORS_OF = Prepared(m.Acceptance.select(m.Acceptance.principal).where(m.Acceptance.terms == parameter("terms")))
 _DIRECT = (
     _select_grants(*HOLDER_COLUMNS)

@@ -116,14 +116,14 @@ def add(
 ) -> tuple[Terms, bool]:
     """Add terms. Terms of a dataset alone become its own, in place of those it had.
 
-    From then on nobody who has not accepted them has a permission on the dataset.
+    From then on, only people who have accepted them have permissions on the dataset.
 
     Args:
         text: Markdown.
         effective: the moment from which they are in force, if they are not a dataset's own; None for now.
 
     Returns:
-        The terms, and whether they are new. The same name and text for the same thing changes nothing.
+        The terms, and whether they are new. Terms of the same name and text, for the same thing, are not added again.
 
     Raises:
         Invalid: the name or the text cannot be stored, or there is a version or a service without a dataset.
@@ -211,7 +211,7 @@ def retire(change: Change, terms_id: int, *, on: datetime | None = None) -> bool
     Raises:
         NotFound: there are no such terms.
         Conflict: they are a dataset's own, and the date is later than now: such terms are in force whatever their
-            dates, and end when the dataset has them no longer (contract.md, "GET /api/v1/user/cache").
+            dates, and end when the dataset no longer has them (contract.md, "GET /api/v1/user/cache").
     """
     document = find(change.database, terms_id)
     dataset = _find_dataset_with(change.database, terms_id)

@@ -1,4 +1,4 @@
-"""Whose a presented token is, and the checks that it must pass.
+"""Finds the owner of a presented token, and runs the checks that it must pass.
 
 `CHECKS` is the list. To add a check, add a member of `TokenError` and a class to the list; for a new column of a token,
 also the column and a migration. Server and command line take the texts from here.
@@ -18,7 +18,7 @@ from dsgctl.store.prepared import Prepared, parameter
 
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
-    """A token, and what is known of the request that presents it.
+    """A token, and what is known about the request that presents it.
 
     Attributes:
         token: the text that a client sent; or the id of a token, from something that this program signed.
@@ -47,7 +47,7 @@ class TokenStatus:
 
     Attributes:
         token, principal: None if no such token is stored.
-        changes_at: the next moment at which a check decides otherwise by itself; None for never.
+        changes_at: the next moment at which the result may change although the data do not; None for never.
         cacheable: whether the result holds for every request with this token, until the data change.
     """
 
@@ -110,7 +110,7 @@ class TokenCheck:
         raise NotImplementedError
 
     def changes_at(self, evidence: Evidence) -> datetime | None:
-        """A moment at which the result becomes another without a change of the data. A past one is ignored."""
+        """A moment at which the result changes although the data do not. A past one is ignored."""
         return None
 
     def is_cacheable(self, evidence: Evidence) -> bool:
@@ -187,7 +187,7 @@ def check(database: Database, presented: PresentedToken, at: datetime) -> TokenS
     """Whose token this is, and whether it is valid now. Nothing else decides that.
 
     Args:
-        presented: with any text in the place of a token.
+        presented: its token may be any text.
         at: the moment for which the answer holds.
     """
     evidence = Evidence(database, presented, at)

@@ -1,4 +1,4 @@
-"""The form of a token: how one is generated, which texts cannot be one, and what is stored of it."""
+"""The form of a token: how one is generated, which texts cannot be one, and what is stored instead."""
 
 import hashlib
 import re

@@ -120,7 +120,7 @@ def import_token(change: Change, principal: Principal, secret: str, **values: An
 
 
 def import_tokens(change: Change, tokens: Iterable[ImportedToken]) -> int:
-    """Import tokens, at most some thousands at once. An existing token is left unchanged, even if it was revoked.
+    """Import tokens, at most a few thousand in one call. An existing token is left unchanged, even if it was revoked.
 
     Returns:
         How many are new.
@@ -181,9 +181,9 @@ def _format_target(database: Database, token: Token) -> str:
 
 
 def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) -> tuple[Token, str]:
-    """Make a token like this one, and end this one after ``overlap``.
+    """Mint a token with the attributes of an existing one, and end that one after ``overlap``.
 
-    The new token is valid for the same time, from now, as the old one was when it was made.
+    The new token has the lifetime of the old one, counted from now.
 
     Returns:
         As `mint`.
@@ -227,7 +227,7 @@ def record_uses(database: Database, uses: dict[int, datetime]) -> None:
     """Write when tokens were last used. This decides nothing, so there is no audit record and no new revision.
 
     Args:
-        uses: the moments by the ids of the tokens.
+        uses: id of a token -> the time of its last use.
     """
     with database.transaction():
         for token_id, moment in uses.items():

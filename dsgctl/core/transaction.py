@@ -35,9 +35,9 @@ def begin_change(
 
     Args:
         at: the time of the change; now, if not given.
-        dry_run: make the change, then roll it back; ``watch`` sees what a run would do.
+        dry_run: make the change, then roll it back; ``watch`` receives the records of what a run would do.
         watch: called with each audit record as it is added.
-        delegate: finds, in the same transaction, the person for whom the change is made (delegation.py).
+        delegate: finds, in the same transaction, the person on whose behalf the change is made (delegation.py).
     """
     try:
         with database.transaction():

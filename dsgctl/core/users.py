@@ -1,4 +1,4 @@
-"""People: who they are, and what becomes of their account."""
+"""People: their attributes, and the changes to their accounts."""
 
 from collections.abc import Iterable
 from typing import Unpack

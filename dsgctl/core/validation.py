@@ -51,7 +51,7 @@ MAX_FOREIGN: Final = 2048  # bytes of UTF-8: the most that PostgreSQL can index
 
 
 def is_storable(text: str, *, allowed: str = "") -> bool:
-    """Whether a database can store ``text`` as a name. Text that it cannot store is nobody's name."""
+    """Whether a database can store ``text`` as a name. Text that it cannot store names nothing."""
     return text.isprintable() or all(char in allowed for char in _UNSTORABLE.findall(text))
 
 
@@ -92,7 +92,7 @@ def foreign_email(text: str) -> Foreign:
 
 
 def email(text: str) -> str:
-    """The address of a user. It is stored as it is typed; comparisons ignore ASCII case (`email_key`)."""
+    """The address of a user. It is stored as typed; comparisons ignore ASCII case (`email_key`)."""
     if isinstance(text, Foreign):
         return text
     too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
@@ -148,7 +148,7 @@ def single_line(text: str, noun: str, *, empty: bool = False) -> str:
     """One line of any script: the name of a person, group, version or terms."""
     if isinstance(text, Foreign):
         return text
-    # A text that may be empty is no name that is compared: invisible operators of mathematics do no harm there.
+    # A text that may be empty is not a name that is compared: invisible operators of mathematics do no harm there.
     hidden = hidden_characters.has_hidden(text, allowed="\u2061\u2062\u2063\u2064" if empty else "")
     if (not text and not empty) or text != text.strip() or len(text) > MAX_NAME or hidden:
         raise Invalid(
@@ -266,7 +266,7 @@ def _moment(text: str, now: datetime, sign: int) -> datetime:
     try:
         return now + sign * duration(text) if _DURATION.fullmatch(text) else date(text)
     except (OverflowError, Invalid):
-        raise Invalid(f"{quote(text)} is no date or duration", "write it like 90d, 12h or 2027-01-31") from None
+        raise Invalid(f"{quote(text)} is not a date or duration", "write it like 90d, 12h or 2027-01-31") from None
 
 
 def quote(text: str) -> str:

@@ -14,7 +14,8 @@ from dsgctl.store.models import Dataset, Withdrawal
 def add(change: Change, principal_id: int, dataset: Dataset) -> None:
     """Note that a person's ``view`` was revoked, if the dataset is public.
 
-    Not if a lead revokes a grant that is scoped to their group: what everybody may have is not theirs to revoke.
+    Nothing is noted if a lead revokes a grant that is scoped to their group: what everybody may have is not theirs to
+    revoke.
     """
     if dataset.access == "public" and (change.delegate is None or change.delegate.administers(dataset.name)):
         row = {"principal": principal_id, "dataset": dataset.id, "withdrawn": change.at, "withdrawn_by": change.actor}
@@ -24,7 +25,7 @@ def add(change: Change, principal_id: int, dataset: Dataset) -> None:
 def end(change: Change, principal_ids: Iterable[int], dataset: Dataset) -> None:
     """End the withdrawals of people who are granted something on the whole dataset.
 
-    Not if a delegate grants it: such a grant ends with what the delegate holds, and must leave nothing behind.
+    A delegate's grant does not end them: it ends with what the delegate holds, and must leave nothing behind.
     """
     if change.giver_id is None:
         condition = (Withdrawal.dataset == dataset.id) & Withdrawal.principal.in_(list(principal_ids))

@@ -48,7 +48,7 @@ def require_policy(answer: object) -> Policy:
         UnknownPolicy: it has a form that cannot be changed and sent back without a loss.
     """
     if not isinstance(answer, dict):
-        raise UnknownPolicy("Google's answer is no policy", "try again; check the network in between")
+        raise UnknownPolicy("Google's answer is not a policy", "try again; check the network in between")
     version = answer.get("version", 0)
     if type(version) is not int or version not in VERSIONS:
         raise UnknownPolicy(
@@ -57,7 +57,7 @@ def require_policy(answer: object) -> Policy:
         )
     bindings = answer.get("bindings", [])
     if not (isinstance(answer.get("etag"), str) and answer["etag"] and isinstance(bindings, list)):
-        raise UnknownPolicy("Google's answer is no policy", "try again; check the network in between")
+        raise UnknownPolicy("Google's answer is not a policy", "try again; check the network in between")
     for binding in bindings:
         well_formed = (
             isinstance(binding, dict)
@@ -66,7 +66,7 @@ def require_policy(answer: object) -> Policy:
             and all(isinstance(member, str) for member in binding.get("members", []))
         )
         if not well_formed:
-            raise UnknownPolicy("Google's answer is no policy", "try again; check the network in between")
+            raise UnknownPolicy("Google's answer is not a policy", "try again; check the network in between")
     return answer
 
 

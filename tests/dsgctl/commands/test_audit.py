@@ -53,7 +53,7 @@ def test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere(filled:
     filled.quick("audit", "verify").ok()
     result = filled.quick("audit", "verify", "--seen", head)
     assert (result.code, result.out, is_one_line(result)) == (1, "", True)
-    assert "somebody wrote it anew" in result.err
+    assert "somebody rewrote it" in result.err
 
 
 @pytest.mark.parametrize(

@@ -76,5 +76,5 @@ def test_explain_says_that_it_opens_to_nobody_or_was_taken_away(filled: World) -
     assert "public, but without terms" in explained and "dsgctl terms add NAME --file FILE --dataset moth" in explained
     filled.quick("grant", "revoke", "fly", "view", "--user", BO).ok()
     explained = filled.quick("access", "explain", BO, "fly").ok().out
-    assert "view was taken from them here: it comes back with a grant" in explained
+    assert "their view was revoked here: only a grant restores it" in explained
     assert "view is theirs" not in explained

@@ -89,7 +89,7 @@ def test_every_check_says_the_same_of_a_child(family: Run, enabled: tuple[bool, 
     with pytest.raises(NotAllowed, match="disabled"):
         run(logins.sign_in, identity)
     run(users.add, "leaves@x.org")
-    with refused(Invalid, "cannot take them over"):
+    with refused(Invalid, "cannot become their creator"):
         run(offboarding.offboard, "leaves@x.org", heir=CHILD)
 
 

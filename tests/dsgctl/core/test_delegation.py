@@ -171,7 +171,7 @@ def test_what_one_may_decide_ends_with_what_one_may_do(run: Run) -> None:
 
 @pytest.mark.parametrize("email", [_email("gone"), _email("nobody"), "", "robot"])
 def test_who_has_no_account_that_counts_is_not_let_in(email: str, run: Run) -> None:
-    with refused(NotAllowed, "nobody is let in"):
+    with refused(NotAllowed, "nobody may act as"):
         delegation.find_delegate(email, run.database, AT)
 
 
