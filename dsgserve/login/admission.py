@@ -4,9 +4,9 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
-from dsgctl.core.token_checks import TokenError
+from dsgctl.core.token_checks import TokenError, TokenStatus
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import bearer_token, cookie_tokens
+from dsgserve.http.requests import bearer_token, cookie_tokens, present_token
 from dsgserve.http.responses import Refusal, redirect, unauthorized
 from dsgserve.http.route import Request
 from dsgserve.login import authentication
@@ -34,8 +34,8 @@ def sign_in_first(gateway: Gateway, request: Request[None]) -> Login | HTTPRespo
     return login if isinstance(login, Login) else redirect("/auth/login?" + urlencode({"next": request.here}))
 
 
-def every_token(gateway: Gateway, request: Request[None]) -> tuple[Login, ...]:
-    """Everybody; all valid tokens of the cookies and the header. Not of the query, since any link can carry one."""
+def every_token(gateway: Gateway, request: Request[None]) -> tuple[TokenStatus, ...]:
+    """Everybody; the tokens of the cookies and the header, valid or not. Not of the query: any link can carry one."""
     bearer = bearer_token(request.http)
     tokens = (*cookie_tokens(request.http, gateway.config.token_names), *((bearer,) if bearer else ()))
-    return authentication.authenticate_each(gateway, request.http, tokens)
+    return tuple(gateway.check(present_token(request.http, token)) for token in tokens)

@@ -31,11 +31,7 @@ def authenticate_cookie(gateway: Gateway, request: BaseRequest) -> Login | Token
 
 def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> tuple[Login, ...]:
     """The logins of all cookies. A page can have been shown to another than the first, because cookies have paths."""
-    return authenticate_each(gateway, request, cookie_tokens(request, gateway.config.token_names))
-
-
-def authenticate_each(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> tuple[Login, ...]:
-    """The logins of the valid ones among these tokens."""
+    presented = cookie_tokens(request, gateway.config.token_names)
     logins = (_check_token(gateway, request, token) for token in presented)
     return tuple(login for login in logins if isinstance(login, Login))
 

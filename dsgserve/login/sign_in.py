@@ -9,6 +9,7 @@ from bottle import BaseRequest, HTTPResponse
 from dsgctl.core import principals, tokens, validation
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
 from dsgctl.core.logins import Identity, sign_in
+from dsgctl.core.token_checks import TokenStatus
 from dsgctl.core.transaction import begin_change
 from dsgctl.oauth_client import CALLBACK_PATH
 from dsgserve.gateway import Gateway
@@ -186,12 +187,16 @@ def _sign_in(gateway: Gateway, identity: Identity, target: str) -> HTTPResponse 
     return response
 
 
-def logout(gateway: Gateway, request: Request[tuple[Login, ...]]) -> HTTPResponse:
-    """GET or POST /api/v1/logout, POST /logout: revoke every presented login, never an API token."""
-    for login in request.caller:
-        if login.token.kind == "login":
-            with begin_change(gateway.writer, principals.format_label(login.principal)) as change:
-                tokens.revoke(change, login.token.id)
+def logout(gateway: Gateway, request: Request[tuple[TokenStatus, ...]]) -> HTTPResponse:
+    """GET or POST /api/v1/logout, POST /logout: revoke every presented login, never an API token.
+
+    Also the login of an account that is disabled: it would be valid again once the account is enabled.
+    """
+    for status in request.caller:
+        token, principal = status.token, status.principal
+        if token is not None and principal is not None and token.kind == "login":
+            with begin_change(gateway.writer, principals.format_label(principal)) as change:
+                tokens.revoke(change, token.id)
     response = _after_logout(gateway, request.http)
     response.set_header("Cache-Control", "no-store")
     clear_login(response, gateway.config)

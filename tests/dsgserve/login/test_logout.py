@@ -140,6 +140,14 @@ def test_every_login_that_is_presented_ends_and_no_other_token(client: Client, l
         assert client.get("/api/v1/user/cache", cookie=token).status == status
 
 
+def test_the_login_of_a_disabled_account_ends_too(client: Client, lab: Lab) -> None:
+    client.post("/logout", cookie=lab.gone)
+    with lab.change() as change:
+        users.set_active(change, "gone@example.org", True)
+    reply = client.get("/api/v1/user/cache", cookie=lab.gone)
+    assert (reply.status, reply.json()["error"]) == (401, "invalid_token")
+
+
 # Where to afterwards (contract.md, "Logout")
 
 AFTERWARDS = {
