@@ -15,7 +15,6 @@ from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site
-from dsgserve.http.ascii_text import number
 from dsgserve.http.environ import BODY, REFUSAL
 from dsgserve.http.origins import RequestOrigin
 from dsgserve.http.proxy import trust_proxy
@@ -187,22 +186,18 @@ def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origi
     if method not in route.allowed_methods():
         text = "this address does not take such a request"
         return Refusal(405, "method_not_allowed", text, headers={"Allow": ", ".join(route.allowed_methods())})
-    gateway.require_our_schema()
     declared = route.find_endpoint(method)
+    may_change = declared is not None and _may_change(gateway, http, declared.guard)
+    if declared is not None and declared.guard is Guard.DELIBERATE and not may_change:
+        return _NOT_DELIBERATE
+    gateway.require_our_schema()
     if declared is None:  # OPTIONS, on a route with CORS alone
         assert origin is not None  # noqa: S101
         return origin.build_preflight()
-    may_change = declared.guard is not Guard.HARMLESS
-    if declared.guard in (Guard.DELIBERATE, Guard.LINK):
-        may_change = method != "HEAD" and is_deliberate(http, gateway.config.origin)
-        if declared.guard is Guard.DELIBERATE and not may_change:
-            return _NOT_DELIBERATE
     if origin and (refusal := origin.find_refusal()):
         return refusal
-    if not declared.body:
-        environ[BODY] = b""  # so that the handler reads none
-    elif number(environ.get("CONTENT_LENGTH") or "0", most=declared.body) is None:
-        return Refusal(400, "invalid_request", f"the body is longer than {declared.body} bytes")
+    if not declared.reads_body:
+        environ[BODY] = b""
     request: Request[None] = Request(
         http,
         target.path,
@@ -217,6 +212,13 @@ def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origi
     if isinstance(caller, Refusal | HTTPResponse):
         return caller
     return declared.handler(gateway, replace(request, caller=caller))
+
+
+def _may_change(gateway: Gateway, http: BaseRequest, guard: Guard) -> bool:
+    """Whether a request may change anything, as far as this guard decides it."""
+    if guard in (Guard.DELIBERATE, Guard.LINK):
+        return http.environ["REQUEST_METHOD"] != "HEAD" and is_deliberate(http, gateway.config.origin)
+    return guard is not Guard.HARMLESS
 
 
 def _finish(response: HTTPResponse, route: Route | None) -> None:

@@ -5,7 +5,7 @@ spelling of an address on another server: see `_DECODED`.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
 from bottle import BaseRequest
@@ -51,18 +51,24 @@ class TargetTooLong(TargetRefused):
     title = "That address is too long"
 
 
-def read_target(config: Config, request: BaseRequest, names: Iterable[str]) -> str:
+def read_target(
+    config: Config,
+    request: BaseRequest,
+    names: Iterable[str],
+    read: Callable[[BaseRequest, str], str | None] = parameter,
+) -> str:
     """The address to go to after this request; empty if it names none.
 
     Args:
         names: parameters, of which the first one that has a value counts. ``next`` is a path of this server only.
+        read: returns the value of a parameter of the request.
 
     Raises:
         TargetRefused: the address is too long, or not allowed.
         Invalid: the parameters cannot be read.
     """
     for name in names:
-        if value := parameter(request, name):
+        if value := read(request, name):
             return require_target(config, value, name, here=name == "next")
     return ""
 

@@ -208,6 +208,15 @@ def form(request: BaseRequest) -> dict[str, str]:
     return environ[FORM]  # type: ignore[no-any-return]
 
 
+def form_field(request: BaseRequest, name: str) -> str | None:
+    """A field of the form; None without one.
+
+    Raises:
+        Invalid: as `form`.
+    """
+    return form(request).get(name)
+
+
 def json_object(request: BaseRequest) -> Mapping[str, object]:
     """The body as a JSON object, whatever its content type.
 

@@ -71,7 +71,7 @@ class Endpoint(Generic[Caller]):
     Attributes:
         admits: decides who may ask; returns the caller for the handler, or an answer in its place.
         guard: against forged requests.
-        body: the most bytes of body that are read; 0 if none is.
+        reads_body: whether the handler gets the body, of which requests.py reads a bounded part; else it gets none.
         targets: parameters that name where to go afterwards; the first one that is sent counts, and is validated
             (redirects.py).
         carries: parameters of the query that survive a sign-in on the way (`Request.here`).
@@ -81,7 +81,7 @@ class Endpoint(Generic[Caller]):
     handler: Handler[Caller]
     admits: Admission[Caller]
     guard: Guard
-    body: int = 0
+    reads_body: bool = False
     targets: tuple[str, ...] = ()
     carries: tuple[str, ...] = ()
 

@@ -9,7 +9,6 @@ from wsgiref.types import WSGIEnvironment
 
 from dsgctl.oauth_client import CALLBACK_PATH
 from dsgserve.http.environ import TARGET
-from dsgserve.http.requests import MAX_BODY
 from dsgserve.http.route import Endpoint, Guard, Route
 from dsgserve.login import sign_in
 from dsgserve.login.admission import anybody, every_token, optional_token, require_cookie, sign_in_first
@@ -19,15 +18,20 @@ from dsgserve.terms import landing, terms_pages
 from dsgserve.user_cache import endpoint
 
 _HARMLESS, _DELIBERATE, _FORM, _ORIGIN = Guard.HARMLESS, Guard.DELIBERATE, Guard.FORM, Guard.ORIGIN
-_TARGETS = ("next", "redirect")  # where a page of terms leads
-_TERMS = (*_TARGETS, "service", "dataset", "invite", "token")  # what a page of terms still needs after a sign-in
+_TERMS = (
+    *terms_pages.TARGETS,
+    "service",
+    "dataset",
+    "invite",
+    "token",
+)  # what a page of terms still needs after a sign-in
 
-_LOG_OUT = Endpoint("POST", sign_in.logout, every_token, _DELIBERATE, body=MAX_BODY)
+_LOG_OUT = Endpoint("POST", sign_in.logout, every_token, _DELIBERATE, reads_body=True)
 _CALLBACK = Endpoint("GET", sign_in.finish, sign_in.require_login_state, _DELIBERATE)
 _AUTHORIZE = Endpoint("GET", sign_in.authorize, sign_in.require_provider, _HARMLESS, targets=("redirect",))
-_ACCEPT = Endpoint("POST", terms_pages.accept, terms_pages.require_form, _FORM, body=MAX_BODY, targets=_TARGETS)
-_READ_ALL = Endpoint("GET", terms_pages.activate, sign_in_first, _HARMLESS, targets=_TARGETS, carries=_TERMS)
-_READ_ONE = Endpoint("GET", terms_pages.show, sign_in_first, _HARMLESS, targets=_TARGETS, carries=_TERMS)
+_ACCEPT = Endpoint("POST", terms_pages.accept, terms_pages.require_form, _FORM, reads_body=True)
+_READ_ALL = Endpoint("GET", terms_pages.activate, sign_in_first, _HARMLESS, targets=terms_pages.TARGETS, carries=_TERMS)
+_READ_ONE = Endpoint("GET", terms_pages.show, sign_in_first, _HARMLESS, targets=terms_pages.TARGETS, carries=_TERMS)
 
 # The routes of contract.md, "Routes", and no others.
 ROUTES = (
@@ -43,13 +47,13 @@ ROUTES = (
     Route(CALLBACK_PATH, (_CALLBACK,), popup=True, waits=True, limited=True),
     Route(
         "/api/v1/authorize",
-        (_AUTHORIZE, replace(_AUTHORIZE, method="POST", body=MAX_BODY)),
+        (_AUTHORIZE, replace(_AUTHORIZE, method="POST", reads_body=True)),
         popup=True,
         waits=True,
         limited=True,
     ),
     Route("/api/v1/oauth2callback", (_CALLBACK,), popup=True, waits=True, limited=True),
-    Route("/api/v1/logout", (replace(_LOG_OUT, method="GET", body=0), _LOG_OUT)),
+    Route("/api/v1/logout", (replace(_LOG_OUT, method="GET", reads_body=False), _LOG_OUT)),
     Route("/logout", (_LOG_OUT,)),
     Route(
         "/login",
@@ -60,7 +64,7 @@ ROUTES = (
     Route("/token", (Endpoint("POST", endpoints.token, require_cookie, _ORIGIN),), cors=True, limited=True),
     Route(
         "/gcs_token",
-        (Endpoint("POST", endpoints.gcs_token, endpoints.require_user_token, _ORIGIN, body=MAX_BODY),),
+        (Endpoint("POST", endpoints.gcs_token, endpoints.require_user_token, _ORIGIN, reads_body=True),),
         cors=True,
         waits=True,
         limited=True,

@@ -14,8 +14,9 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Terms
 from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
+from dsgserve.http import redirects
 from dsgserve.http.ascii_text import number
-from dsgserve.http.requests import form, query_value
+from dsgserve.http.requests import form, form_field, query_value
 from dsgserve.http.responses import Audience, Refusal, message_page, page, redirect
 from dsgserve.http.route import Request
 from dsgserve.login import authentication
@@ -23,16 +24,18 @@ from dsgserve.login.authentication import Login
 from dsgserve.terms import form_proofs, page_content, pending_terms
 from dsgserve.terms.page_content import Navigation
 
+TARGETS = ("next", "redirect")  # where a page of terms leads
 _MAX_ID = 999_999_999
 _SELECTED = "accept-"  # begins the fields of a form that accepts several documents; the id follows
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """The terms that a login accepts with a form."""
+    """The terms that a login accepts with a form, and the address to go to afterwards; empty if the form names none."""
 
     login: Login
     terms_ids: tuple[int, ...]
+    target: str
 
 
 def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refusal:
@@ -40,11 +43,13 @@ def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refus
 
     Raises:
         Invalid: the form accepts no terms.
+        TargetRefused: it leads to where this server sends nobody.
     """
     fields = form(request.http)
     terms_id = request.numbers.get("terms_id")
     proofs = _read_proofs(fields) if terms_id is None else {terms_id: fields.get("form") or ""}
-    target = request.target
+    # Of the form alone: our pages send it there, so the query of a link, which no page of ours wrote, decides nothing.
+    target = redirects.read_target(gateway.config, request.http, TARGETS, form_field)
     page_path = accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
     again = page_path + (f"?{urlencode({page_content.target_field(target): target})}" if target else "")
     logins = authentication.authenticate_all_cookies(gateway, request.http)
@@ -58,7 +63,7 @@ def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refus
         text = "This page was opened too long ago, or with another account, so nothing was recorded."
         links = {"open_the_terms": again}
         return Refusal(403, "invalid_form", text, Audience.PEOPLE, "Please open the terms again", links)
-    return Acceptance(login, tuple(proofs))
+    return Acceptance(login, tuple(proofs), target)
 
 
 def _read_proofs(fields: Mapping[str, str]) -> dict[int, str]:
@@ -115,7 +120,8 @@ def accept(gateway: Gateway, request: Request[Acceptance]) -> HTTPResponse:
     with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
         for terms_id in readable_ids:
             acceptances.accept(change, terms_id, login.principal.email, address=request.http.environ.get("REMOTE_ADDR"))
-    return redirect((request.target or "/success") + _fragment(request.http, request.target))
+    target = request.caller.target
+    return redirect((target or "/success") + _fragment(request.http, target))
 
 
 def success(gateway: Gateway, request: Request[None]) -> HTTPResponse:

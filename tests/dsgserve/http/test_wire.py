@@ -246,6 +246,18 @@ def test_a_refused_body_to_an_ngauth_route_can_be_read_by_the_page_that_sent_it(
     assert (status, headers["access-control-allow-origin"]) == (413, "https://viewer.example")
 
 
+@pytest.mark.parametrize("length", [17_000, 65_535])
+def test_a_body_that_a_route_does_not_read_may_be_as_long_as_the_server_receives(
+    length: int, wire: Wire, lab: Lab
+) -> None:
+    cookie = b"Cookie: dsg_token=" + lab.ada.encode() + b"\r\n"
+    sent = cookie + b"Content-Length: %d\r\n\r\n" % length + b"x" * length
+    assert wire.ask(b"POST /token" + HEAD + sent)[0] == 200
+    status, _, body = wire.ask(b"POST /gcs_token" + HEAD + sent)
+    assert (status, json.loads(body)["error"]) == (400, "invalid_request")
+    assert wire.ask(b"POST /logout" + HEAD + sent)[0] == 200
+
+
 def test_a_head_that_cannot_be_read_has_no_body(wire: Wire) -> None:
     status, headers, body = wire.ask(b"HEAD /login" + HEAD + b"X: y\r\n" * (MAX_HEADERS + 1) + b"\r\n")
     assert (status, body) == (431, b"") and int(headers["content-length"]) > 0

@@ -61,6 +61,16 @@ def test_and_nowhere_else_400(client: Client, lab: Lab, word: str, target: str) 
     assert list_acceptances(lab) == []
 
 
+@pytest.mark.parametrize(
+    "query", ["next=/activate", "redirect=https://cave.example/", "next=//evil.example", "next=" + "x" * 5000]
+)
+def test_what_the_address_of_a_form_says_decides_nothing(client: Client, lab: Lab, query: str) -> None:
+    (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
+    for fields, location in (({}, "/success"), ({"redirect": "https://cave.example/x"}, "https://cave.example/x")):
+        reply = client.post(f"{form.action}?{query}", form=form.fields | fields, cookie=lab.bo, accept=PAGE)
+        assert (reply.status, reply.headers.get("location")) == (303, location)
+
+
 # Where a target leads, as it is said on the button -> the site; None if it is not one to which anybody may go on.
 PLACES: dict[str, str | None] = {
     "https://cave.example/x?y=1": "cave.example",
