@@ -47,6 +47,7 @@ class Case:
     Attributes:
         prepare: makes the data, and returns what is presented.
         code: of the response (contract.md, "The token on a request").
+        address: of the client that presents it.
         changes_at: when the result ends by itself.
     """
 
@@ -54,6 +55,7 @@ class Case:
     error: TokenError | None
     code: str = "invalid_token"
     at: datetime = AT
+    address: str | None = None
     changes_at: datetime | None = None
     cacheable: bool = True
 
@@ -80,13 +82,13 @@ def test_a_token_is_refused_for_the_first_reason(run: Run, name: str) -> None:
     case = CASES[name]
     owner, _ = run(users.add, "ana@x.org")
     secret = run(case.prepare, owner)
-    status = token_checks.check(run.database, PresentedToken(secret), case.at)
+    status = token_checks.check(run.database, PresentedToken(secret, case.address), case.at)
     assert (status.problem, status.changes_at, status.cacheable) == (case.error, case.changes_at, case.cacheable)
     assert name.startswith("ok/" if case.error is None else "fail/")
     if case.error is not None:
         assert token_checks.BY_ERROR[case.error].code == case.code
     if status.token is not None:
-        assert token_checks.check(run.database, PresentedToken(status.token.id), case.at) == status
+        assert token_checks.check(run.database, PresentedToken(status.token.id, case.address), case.at) == status
 
 
 def test_each_error_has_one_check_and_one_case() -> None:
