@@ -149,7 +149,7 @@ def quote_value(value: str) -> str:
         Invalid: a line cannot contain it.
     """
     if has_control(value):
-        raise Invalid("a value of several lines or with control characters", "say it again without them")
+        raise Invalid("a value of several lines or with control characters", "enter it again without them")
     if re.fullmatch(r"[A-Za-z0-9_.,:/@%+=~-]*", value):
         return value
     if "'" not in value:

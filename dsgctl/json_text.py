@@ -92,7 +92,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names: set[str] = set()
         for name, _ in pairs:
             if name in names:
-                raise NotJson(f"{_shorten(name)} stands twice in one object")
+                raise NotJson(f"{_shorten(name)} is repeated in one object")
             names.add(name)
     return members
 
@@ -119,7 +119,7 @@ def _refuse_half_characters(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise NotJson("a text in it has half a surrogate pair, which is no character") from None
+        raise NotJson("a text in it has half a surrogate pair, which is not a character") from None
     except RecursionError:
         raise NotJson("it is nested too deep") from None
 

@@ -39,7 +39,7 @@ class Unused:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was read, even where something is wrong with it.
+    """The settings as they were read, including any problems.
 
     Attributes:
         config: a setting with a bad value has its default here.

@@ -1,4 +1,4 @@
-"""What both programs write of the wire contract (dsgserve/contract.md): the server sends it, ``dsgctl`` shows it."""
+"""The parts of the wire contract (dsgserve/contract.md) that the server sends and ``dsgctl`` shows too."""
 
 from datetime import datetime
 from typing import NotRequired, TypedDict

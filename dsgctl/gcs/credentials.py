@@ -5,7 +5,7 @@ from typing import Any, cast
 from dsgctl.bounded_http import Deadline
 from dsgctl.core import validation
 
-LOOK_SECONDS = 3.0  # to find the machine's own credential: a metadata server answers at once, or there is none
+LOOK_SECONDS = 3.0  # to find the machine's own credential: a metadata server answers immediately, or there is none
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 

@@ -116,13 +116,13 @@ class Policies:
             reply = self._session.request(method, f"{self._base}/{quote(bucket, safe='')}/iam", **options)
         except exceptions.RefreshError as error:
             raise GoogleError(
-                "Google does not take the gateway's credential",
+                "Google does not accept the gateway's credential",
                 "dsgctl doctor",
                 error_code(error),
             ) from error
         except (RequestFailed, exceptions.GoogleAuthError, requests.RequestException, *MALFORMED_RESPONSE) as error:
             raise OutcomeUnknown(
-                f"Google does not answer ({type(error).__name__})", "look at the network, and run it again"
+                f"Google does not answer ({type(error).__name__})", "check the network, and run it again"
             ) from error
         try:
             answer = parse(reply.content)
@@ -141,7 +141,7 @@ def _explain_refusal(status: int, bucket: str, message: str) -> GoogleError:
     if status == 400:
         return InvalidMember(answers, "nothing was changed", message)
     if status == 401:
-        return GoogleError(answers, "the gateway's credential is no longer good: dsgctl doctor", message)
+        return GoogleError(answers, "the gateway's credential is no longer valid: dsgctl doctor", message)
     if status == 403:
         return GoogleError(answers, f"give the gateway's account {PERMISSIONS} on gs://{bucket}", message)
     if status == 404:
@@ -151,7 +151,7 @@ def _explain_refusal(status: int, bucket: str, message: str) -> GoogleError:
             message,
         )
     if status == 429:
-        return GoogleError(answers, "it was asked too often: run it again in a minute", message)
+        return GoogleError(answers, "there were too many requests: run it again in a minute", message)
     if status >= 500:
         return OutcomeUnknown(answers, "run it again later", message)
     return GoogleError(answers, "dsgctl doctor", message)

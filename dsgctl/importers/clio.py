@@ -43,7 +43,7 @@ class _Export(JsonFile):
         if strange:
             raise Invalid(
                 f"{path} has {quote(strange[0])}, which is not known here",
-                "it is of another system, or of a newer release than can be read here",
+                "it is from another system, or from a newer release than this one can read",
             )
 
     def rows(self, table: str) -> Iterator[Row]:
@@ -213,7 +213,7 @@ class _User:
         if strange:
             raise Damaged(
                 f"{email} has {quote(strange[0])}, which is not known here",
-                "it is of a newer release than can be read here",
+                "it is from a newer release than this one can read",
             )
         self.ignored = entry.values.keys() & (_LEFT_OUT - {"email"})
         self.name = words(entry.get("name", str, ""), "name")

@@ -1,7 +1,7 @@
 """People from a CSV file: columns email, name, affiliation, notes, in any order, their names in any case.
 
 Everybody joins the group ``user`` and gets ``view`` on one dataset. Existing accounts are only added to. A dataset
-that does not exist is an error: it is more likely a typing mistake than to be created.
+that does not exist is an error: more likely, its name is misspelled.
 """
 
 import hashlib
@@ -36,7 +36,8 @@ class CsvPeople:
         self._file = file
 
     def rows(self, table: str) -> Iterator[Row]:
-        """
+        """The rows, each with the number of its line, and with its problem if it cannot be read.
+
         Raises:
             Invalid: the file cannot be read as CSV with these columns, or it changed meanwhile.
         """
@@ -121,7 +122,7 @@ class _Repetitions:
         details = _short_hash(repr((person.name, person.affiliation, person.notes)))
         place, earlier = self._rows.setdefault(_short_hash(person.key), (where, details))
         if earlier != details:
-            raise Damaged(f"{person.email} stands on {place} too, with other details")
+            raise Damaged(f"{person.email} is on {place} too, with other details")
         return place != where
 
 

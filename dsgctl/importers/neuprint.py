@@ -50,7 +50,7 @@ class Importer(RecordImporter[ImportRun[_Levels]]):
         return nullcontext(_Levels(Path(source)))
 
     def read(self, run: ImportRun[_Levels]) -> Iterator[Step]:
-        # A dataset that does not exist is more likely a typing mistake than to be created.
+        # A dataset that does not exist is more likely misspelled than new.
         names = [datasets.find(run.change.database, name).name for name in dict.fromkeys(self.datasets)]
         emails = Emails()
 
@@ -58,7 +58,7 @@ class Importer(RecordImporter[ImportRun[_Levels]]):
             email, level = emails.require_unique(row.text("email"), row.where), row.values["level"]
             if level != _ADMIN and (not isinstance(level, str) or level not in _PERMISSIONS):
                 text = quote(level) if isinstance(level, str) else quote(json.dumps(level)).strip("'")
-                run.leave_out(f"{row.where}: {email} has {text} there, which is no level that is known here")
+                run.leave_out(f"{row.where}: {email} has {text} there, which is not a known level")
                 return
             person = Person(email, admin=level == _ADMIN, active=True)
             yield person

@@ -127,12 +127,14 @@ class Database(ABC):
     def compile(self, query: Any) -> Compiled:
         """A select as SQL of this engine."""
         columns = [getattr(column, "field", column) for column in query._returning]
-        conversions = [(at, field.python_value) for at, field in enumerate(columns) if type(field) not in UNCONVERTED]
+        conversions = [
+            (index, field.python_value) for index, field in enumerate(columns) if type(field) not in UNCONVERTED
+        ]
         sql, parameters = self._db.get_sql_context().sql(query).query()
         return Compiled(sql, parameters, conversions)
 
     def compile_once(self, key: object, query: Any) -> Compiled:
-        """The same, kept under a key for as long as this handle exists; see `prepared.Prepared`."""
+        """The same, cached under a key for the lifetime of this handle; see `prepared.Prepared`."""
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = self._compiled[key] = self.compile(query)
@@ -225,7 +227,7 @@ class Database(ABC):
 
     @abstractmethod
     def mend_dangling_rows(self) -> None:
-        """Do to these rows what the schema demands when the row that they refer to is deleted."""
+        """Delete these rows, or clear their references, as the schema demands when the other row is deleted."""
 
     @abstractmethod
     def table_sizes(self) -> dict[str, int]:
@@ -233,7 +235,7 @@ class Database(ABC):
 
     @abstractmethod
     def copy_to(self, path: str | Path) -> None:
-        """Copy the database as it is at one moment into a new file, while others read and write it."""
+        """Copy a snapshot of the database into a new file, while others read and write it."""
 
     @staticmethod
     @abstractmethod

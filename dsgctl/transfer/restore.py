@@ -24,7 +24,7 @@ class BadRow(Invalid):
 
     def __init__(self, index: int, table: str, row: Row, problem: str) -> None:
         super().__init__(
-            f"{table} row {_describe_key(table, row)}: {problem}", "nothing was imported; mend it there first"
+            f"{table} row {_describe_key(table, row)}: {problem}", "nothing was imported; correct it there first"
         )
         self.index = index
 
@@ -152,7 +152,7 @@ class Restore:
                 row_id = references[refused.index][0]
                 raise BadRow(refused.index, table, {"id": row_id}, refused.reason) from None
         for table in transfer_schema.list_numbered_tables():
-            if table != transfer_schema.AUDIT or self.counts[table]:  # a log that was left out begins anew
+            if table != transfer_schema.AUDIT or self.counts[table]:  # a log that was left out begins again
                 database.reserve_ids(transfer_schema.TABLES[table], next_ids[table] - 1)
         broken = audit_chain.verify(database)
         if broken is not None:

@@ -61,7 +61,7 @@ def export_rows(database: Database, table: str, *, without: str | None = None) -
             yield row
     except UnicodeDecodeError:
         raise DsgError(
-            f"{table}: the row after {last} holds text that is not UTF-8", "mend it with the sqlite3 shell"
+            f"{table}: the row after {last} has text that is not UTF-8", "correct it with the sqlite3 shell"
         ) from None
 
 
@@ -124,7 +124,7 @@ def _text(value: Any) -> str:
         raise Invalid(f"{_quote(value)} is not text")
     # Many programs end a text at NUL; half a surrogate pair cannot be stored as UTF-8.
     if not value.isprintable() and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
-        raise Invalid(f"{_quote(value)} holds a character that cannot be kept")
+        raise Invalid(f"{_quote(value)} has a character that cannot be stored")
     return value
 
 

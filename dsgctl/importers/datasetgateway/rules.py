@@ -57,7 +57,7 @@ def _resolve_subject(run: DatasetGatewayRun, row: Row, document: Terms) -> Terms
         version_id = versions.find(database, dataset, name).id if name is not None else None
         document = replace(document, dataset_id=dataset.id, version_id=version_id)
     elif row.values["service_id"] is not None:
-        run.note(f"terms {row.id} of a service but of no dataset: kept, but hold nothing back")
+        run.note(f"terms {row.id} of a service but of no dataset: imported, but they withhold nothing")
     if row.values["service_id"] is not None:
         document = replace(document, service_id=run.resolve(row, "service_id", "service", run.services))
     return document

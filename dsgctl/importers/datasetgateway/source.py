@@ -204,7 +204,7 @@ def _check(connection: apsw.Connection, path: Path) -> dict[str, list[str]]:
             if reference[2] in GIVING:
                 raise Invalid(
                     f"{path} has a table {_plain(table)} that is not known here and refers to {reference[2]}",
-                    "it may withhold what is given there: it is of a release that knows more than this one",
+                    "it may restrict grants: it is from a newer release than this one can read",
                 )
     problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
     if problems:
@@ -229,7 +229,7 @@ def _read_applied(connection: apsw.Connection, path: Path, tables: set[str]) -> 
     if unknown:
         raise Invalid(
             f"{path} has had the migration {_plain(unknown[0])}, which is not known here",
-            "it is of a newer release of DatasetGateway than can be read here",
+            "it is from a newer release of DatasetGateway than this one can read",
         )
     if not applied:
         raise Invalid(f"{path} has had no migration of core", "is it a database of the original DatasetGateway?")
@@ -249,6 +249,6 @@ def _columns_to_read(connection: apsw.Connection, path: Path, table: str, applie
         column, which = ("a column", "that is") if len(unknown) == 1 else ("columns", "that are")
         raise Invalid(
             f"{path}: the table {table} has {column} {names} {which} not known here",
-            "it is of a newer release of DatasetGateway than can be read here",
+            "it is from a newer release of DatasetGateway than this one can read",
         )
     return [name for name in expected.columns if name in columns]

@@ -16,7 +16,7 @@ _ELSEWHERE = "import into an empty database, or remove the account here first"
 
 
 def import_accounts(run: AnyRun, table: str, read: Callable[[Row], NewUser], imported: dict[int, Principal]) -> None:
-    """Import every row of a table of users, parents (``parent_id``) before their children, many at once.
+    """Import every row of a table of users, parents (``parent_id``) before their children, in batches.
 
     Args:
         read: reads the user of a row; its ``foreign`` has at least id and active.
@@ -34,7 +34,7 @@ def import_accounts(run: AnyRun, table: str, read: Callable[[Row], NewUser], imp
             children.setdefault(parent, []).append(row)
             return
         if row.id in pending or row.id in imported:
-            raise Conflict(f"the id {row.id} stands twice", "take one out there")
+            raise Conflict(f"the id {row.id} is repeated", "remove one of the rows there")
         email = row.text("email")
         other = places.setdefault(validation.email_key(email), row.where)
         if other != row.where:
@@ -124,7 +124,7 @@ def _refuse_orphan(run: AnyRun, orphans: Mapping[int, Row], row: Row) -> None:
         visited.add(ancestor.id)
     if not run.was_lost(ancestor.table, ancestor.number("parent_id")):
         raise Damaged(f"parent_id {ancestor.values['parent_id']} is no row of {ancestor.table}")
-    run.leave_out(f"{row.where}: {validation.quote(row.text('email'))} is the child of one that was left out")
+    run.leave_out(f"{row.where}: {validation.quote(row.text('email'))} is a child of a user who was left out")
     run.lose(row)
 
 

@@ -79,7 +79,7 @@ def read_state(file: BinaryIO) -> tuple[int, ...]:
 _EXPLANATIONS = {
     "unexpected end of data": "a quoted cell has no end",
     "',' expected after '\"'": "a quoted cell goes on after its closing quote",
-    "new-line character seen": "a carriage return stands in a cell without quotes",
+    "new-line character seen": "a carriage return is in a cell without quotes",
     "field larger than": f"a cell is longer than {csv.field_size_limit()} characters",
 }
 

@@ -34,7 +34,7 @@ class Emails:
         address = validation.foreign_email(email)
         other = self._places.setdefault(validation.email_key(address), where)
         if other != where:
-            raise Conflict(f"{email} is the email of {other} too, case aside", "take one out there")
+            raise Conflict(f"{email} is the email of {other} too, case aside", "remove one of the rows there")
         return address
 
 
@@ -52,7 +52,7 @@ class WrittenPeople:
 
 
 def write_people(run: AnyRun, rows: Sequence[tuple[Row, Person]]) -> WrittenPeople:
-    """Add people, or add to their accounts; at most some thousands at once, each email once."""
+    """Add people, or add to their accounts; at most a few thousand in one call, each email once."""
     if not rows:
         return WrittenPeople()
     by_key = {person.key: (row, person) for row, person in rows}
@@ -80,7 +80,7 @@ def _add_to(run: AnyRun, user: Principal, affiliations: list[str], person: Perso
 
 
 def write_grants(run: AnyRun, rows: Sequence[tuple[Row, PersonGrant]], people: WrittenPeople) -> None:
-    """Give people their permissions, many of one target at once."""
+    """Give people their permissions, many of one target together."""
     change = run.change
     by_target: dict[Target, dict[int, tuple[Row, Principal]]] = {}
     for row, grant in rows:

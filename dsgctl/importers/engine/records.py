@@ -72,7 +72,8 @@ class PersonGrant:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """
+    """A dataset.
+
     Attributes:
         id: kept for a new dataset; None if that system has no ids.
         compared: the fields that are compared with those of an existing dataset.
@@ -87,7 +88,8 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """
+    """A version of an existing dataset.
+
     Attributes:
         id: kept for a new version where it is free.
     """
@@ -121,7 +123,8 @@ class ServiceTable:
 
 @dataclass(frozen=True, slots=True)
 class PublicRoot:
-    """
+    """A public root of a service table.
+
     Attributes:
         root_id: checked by `services.parse_root_id`.
     """
@@ -133,9 +136,10 @@ class PublicRoot:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """
+    """A terms document.
+
     Attributes:
-        dataset_id, version_id, service_id: what new terms are of; ids here.
+        dataset_id, version_id, service_id: the ids here of what new terms are for.
         compared: the fields that are compared with those of existing terms.
     """
 

@@ -65,7 +65,7 @@ def write_at_once(run: AnyRun, record: Record) -> bool:
 
 
 def write_batch(run: AnyRun, batch: Sequence[RowRecords]) -> None:
-    """Write the other records of some hundred rows, each kind many at once."""
+    """Write the other records of a batch of rows, all of one kind together."""
     by_kind: dict[type, list[tuple[Row, Any]]] = {}  # Any: a record of the kind
     for row, records in batch:
         for record in records:
@@ -98,7 +98,7 @@ def _write_members(
     """
     Args:
         members: by id, each with whether they lead the group in the source; None if it has no leads.
-        new_ids: users who are known to be in no group.
+        new_ids: users who were just added, and so are in no group.
     """
     group = groups.find(run.change.database, name)
     emails = {number: user.email for number, (user, _) in members.items()}

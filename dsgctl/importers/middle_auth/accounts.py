@@ -85,7 +85,7 @@ def read_groups(run: MiddleAuthRun) -> Iterator[Step]:
     def read_group(row: Row) -> Iterator[Record]:
         name = row.name("name", "group name")
         if name in names:
-            raise Damaged(f"the group {validation.quote(name)} stands twice: it is unclear whose rights are whose")
+            raise Damaged(f"the group {validation.quote(name)} is repeated: it is unclear whose rights are whose")
         names.add(name)
         yield Group(name)
         run.groups[row.id] = name

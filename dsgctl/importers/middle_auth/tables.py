@@ -93,7 +93,7 @@ def map_columns(label: str, table: str, columns: Collection[str]) -> dict[str, s
     if unknown:
         raise Invalid(
             f"{label} has a column {quote(unknown[0])} that is not known here",
-            "it is not middle_auth's, or of a newer release than can be read here",
+            "it is not middle_auth's, or it is from a newer release than this one can read",
         )
     return names
 

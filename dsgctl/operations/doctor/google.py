@@ -163,7 +163,7 @@ def _explain_google(bucket: str, error: Exception) -> tuple[str, str]:
         )
     if isinstance(error, RefreshError):
         return (
-            f"Google does not let the gateway in: the credential is no longer good: {message}",
+            f"Google does not let the gateway in: the credential is no longer valid: {message}",
             "make another key for its account; timedatectl, if the clock is wrong",
         )
     if isinstance(error, requests.RequestException):

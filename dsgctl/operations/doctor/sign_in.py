@@ -150,9 +150,7 @@ def _ask(url: str) -> Request:
         )
         return None
     if reply.status_code != 200:
-        yield failure(
-            "provider", f"{url} answers {reply.status_code}", "look at the network, or correct DSG_OIDC_ISSUER"
-        )
+        yield failure("provider", f"{url} answers {reply.status_code}", "check the network, or correct DSG_OIDC_ISSUER")
         return None
     return reply
 

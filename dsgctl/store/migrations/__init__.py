@@ -152,5 +152,5 @@ def _refuse_newer(database: Database) -> None:
     if number > LATEST:
         raise StoreError(
             f"{database.path} has schema {number}; this program knows schema {LATEST}",
-            "a newer release has been here: use that one",
+            "a newer release has migrated it: use that release",
         )

@@ -87,10 +87,10 @@ class SqliteDatabase(Database):
                 )
 
     def enable_wal(self) -> None:
-        """Let readers and a writer work at once. The file keeps this mode. Not in a transaction.
+        """Let readers and a writer work at the same time. The file keeps this mode. Not in a transaction.
 
         Two processes that do this to a new file at the same moment both hold the lock that the other one needs.
-        SQLite then refuses at once, without the busy timeout, so the waiting is done here.
+        SQLite then refuses immediately, without the busy timeout, so the waiting is done here.
         """
         deadline = time.monotonic() + BUSY_TIMEOUT
         while self.scalar("PRAGMA journal_mode") != "wal":

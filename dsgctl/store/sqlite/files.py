@@ -1,4 +1,4 @@
-"""The file of a SQLite database: who may read it, how it is created, copied, and kept for one process alone."""
+"""The file of a SQLite database: who may read it, how it is created, copied, and locked for one process."""
 
 import fcntl
 import os
@@ -78,7 +78,7 @@ def write_private_copy(database: Database, target: Path) -> None:
                 write_file(target, source, mode=mode, owner=owner)
     except OSError as error:
         raise StoreError(
-            f"cannot create {target}: {error.strerror}", "check who may write there, and the room"
+            f"cannot create {target}: {error.strerror}", "check who may write there, and the free space"
         ) from error
 
 

@@ -83,8 +83,8 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "another system's": (lambda _: '{"users": {"ada@example.org": {}}, "datasets": {}}', ["not a document of dsgctl"]),
     "another system's in lines": (lambda _: '{\n "users": {}\n}\n', ["not a document of dsgctl"]),
     "no head": (lambda text: text.partition("\n")[2], ["is not a document of dsgctl"]),
-    "written anew": (lambda text: json.dumps(json.loads(text), indent=1), ["another program has", "original"]),
-    "written anew in one line": (lambda text: json.dumps(json.loads(text)), ["line 1", "not JSON"]),
+    "rewritten": (lambda text: json.dumps(json.loads(text), indent=1), ["another program has", "original"]),
+    "rewritten in one line": (lambda text: json.dumps(json.loads(text)), ["line 1", "not JSON"]),
     "cut off in the head": (lambda text: text[:70], ["is cut off in line 1"]),
     "cut off after the head": (lambda text: text.partition("\n")[0] + "\n", ["is cut off after line 1"]),
     "cut off in a row": (lambda text: text[: text.index('"email"') + 30], ["is cut off in line 4"]),
@@ -135,8 +135,8 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "no name": (row("groups", 1, name=None), ["groups row 1: name is missing"]),
     "a name of two lines": (row("groups", 1, name="a\nb"), ["groups row 1: name: 'a\\nb' is not a group name"]),
     "a name that moves the cursor": (row("groups", 1, name="a\x1b[2J"), ["groups row 1: name: 'a\\x1b[2J'"]),
-    "half a surrogate pair": (row("principals", 2, issuer="\ud800"), ["principals row 2: issuer", "cannot be kept"]),
-    "a NUL": (row("grants", 2, granted_by="os:\0"), ["grants row 2: granted_by", "cannot be kept"]),
+    "half a surrogate pair": (row("principals", 2, issuer="\ud800"), ["principals row 2: issuer", "cannot be stored"]),
+    "a NUL": (row("grants", 2, granted_by="os:\0"), ["grants row 2: granted_by", "cannot be stored"]),
     "a dataset of no name": (row("datasets", 1, name=""), ["datasets row 1: name: '' is not a dataset name"]),
     "a permission with a tab": (row("grants", 3, permission="x\ty"), ["grants row 3: permission: 'x\\ty' is not"]),
     "a source that is none": (row("grants", 3, source="magic"), ["grants row 3: it must hold that source IN"]),
@@ -196,7 +196,7 @@ def sealed(text: str) -> str:
     return re.sub(r'"end": \{"rows": \d+, "sha256": "[0-9a-f]+"\}', f'"end": {{"rows": {count}}}', text)
 
 
-UNSEALED = {"a letter changed", "a line taken out", "two in one", "written anew in one line", "written anew"}
+UNSEALED = {"a letter changed", "a line taken out", "two in one", "rewritten in one line", "rewritten"}
 
 
 @pytest.mark.parametrize("name", BAD)

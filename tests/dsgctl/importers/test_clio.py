@@ -186,7 +186,7 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "a byte of garbage": (b'{"users": {},\n "datasets": {"\xff": {}}}', "line 2: it is not UTF-8 text"),
     "a control character": ('{"users": {},\n "datasets": {"a\x01": {}}}', "line 2: not JSON"),
     "a number that is none": ('{"users": {}, "datasets": {"a": NaN}}', "NaN is not JSON"),
-    "a key twice": ('{"users": {"a@x.org": {}, "a@x.org": {}}, "datasets": {}}', "'a@x.org' stands twice"),
+    "a key twice": ('{"users": {"a@x.org": {}, "a@x.org": {}}, "datasets": {}}', "'a@x.org' is repeated"),
     "nested too deep": ("[" * 100_000, "nested too deep"),
     "of neuPrint": ('{"ada@example.org": "readwrite"}', "no object 'datasets'; is it an export of clio-store?"),
     "without users": ('{"datasets": {}}', "no object 'users'"),

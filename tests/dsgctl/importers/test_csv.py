@@ -215,7 +215,7 @@ ROWS: dict[str, tuple[str | bytes, dict[int, str]]] = {
     "a note too long": (f"a@example.org,,,{'n' * 100_001}\n", {2: "note"}),
     "too few cells": (f"{ROW}a@example.org,N\n", {3: "2 cells, where the header has 4"}),
     "too many cells": (f"{ROW}a@example.org,N,,,\n", {3: "5 cells, where the header has 4"}),
-    "twice with other details": (f"{ROW}{ROW}X@example.org,Y,,\n", {4: "stands on line 2 too"}),
+    "twice with other details": (f"{ROW}{ROW}X@example.org,Y,,\n", {4: "is on line 2 too"}),
     "not UTF-8": (b"a@example.org,Zo\xeb,,\nb@example.org,,,\n", {2: "not UTF-8"}),
     "not UTF-8 within a cell of two lines": (b'a@example.org,,,"one\ntw\xeb"\n', {3: "not UTF-8"}),
     "a quote in the middle": (f'{ROW}a@example.org,"N"M,,\n,B,,\n', {3: "not CSV", 4: "not an email"}),
@@ -270,7 +270,7 @@ FILES: dict[str, tuple[bytes, str]] = {
         b'email,name\ra@example.org,"A\r',
         "line 2: not CSV: a quoted cell has no",
     ),
-    "a CR in a cell without quotes": (b"email,name\na@example.org,A\rB\n", "line 2: not CSV: a carriage return stands"),
+    "a CR in a cell without quotes": (b"email,name\na@example.org,A\rB\n", "line 2: not CSV: a carriage return is in"),
     "old line ends and a line without end": (b"email\r" + b"x" * 2**21, "line 2: longer than"),
 }
 

@@ -118,7 +118,7 @@ class TestWhatIsTakenOver:
     def test_what_is_left_out_is_told_with_its_line(self, imported: tuple[Database, Report]) -> None:
         assert imported[1].left_out == [
             "user.csv line 8: 'case.twin@example.org' is the email of user.csv line 7 too, case aside",
-            "user.csv line 42: 'bot3@example.org' is the child of one that was left out",
+            "user.csv line 42: 'bot3@example.org' is a child of a user who was left out",
             "cell_temp: 3 public roots of 'fish_pcg_v2', which no row of service_table names",
             "cell_temp: 3 public roots of 'not_mapped_anywhere', which no row of service_table names",
             "user_group: 8 rows belong to what was left out",
@@ -369,7 +369,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "a quote too many": (_replace("user", "Bravo", '"Bra"vo'), ("user.csv line 10",)),
     "a line without end": (_write("group", b"id,name\n" + b"x" * 2**21 + b"\n"), ("group.csv, line 2", "longer")),
     "a cell too few": (_add("user_group", "99,1,2"), ("user_group.csv line 92", "3 cells")),
-    "a group twice": (_add("group", "99,kelp_team"), ("group.csv line 12", "'kelp_team' stands twice")),
+    "a group twice": (_add("group", "99,kelp_team"), ("group.csv line 12", "'kelp_team' is repeated")),
     "a flag that is none": (_add("user_group", "99,1,2,maybe"), ("user_group.csv line 92", "admin", "true nor false")),
     "a number that is none": (_add("user_group", "99,one,2,t"), ("user_group.csv line 92", "user_id is not a number")),
     "a number too large": (_add("user_group", "99,1,9999999999999999999,t"), ("group_id is not a number",)),

@@ -90,7 +90,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "5,000 digits": (b'{"a@x.org": ' + b"1" * 5000 + b"}", "authorized.json"),
     "a list": (b'["ada@example.org"]', "not an object"),
     "an email that is none": (b'{"a@example.org": "readonly",\n"ada": "readonly"}', "line 2: 'ada' is not an email"),
-    "somebody twice": (b'{"a@x.org": "readonly", "a@x.org": "admin"}', "'a@x.org' stands twice"),
+    "somebody twice": (b'{"a@x.org": "readonly", "a@x.org": "admin"}', "'a@x.org' is repeated"),
 }
 
 

@@ -19,7 +19,7 @@ from tests.patience import PATIENCE
 REFUSALS: dict[str, tuple[str, tuple[int, Any], str, bool]] = {
     "read 403": ("GET", error(403, "no getIamPolicy"), "403: no getIamPolicy|buckets.setIamPolicy", False),
     "read 404": ("GET", error(404, "no such bucket"), "answers 404: no such bucket|there is no bucket", False),
-    "read 401": ("GET", error(401, "Invalid Credentials"), "answers 401|no longer good", False),
+    "read 401": ("GET", error(401, "Invalid Credentials"), "answers 401|no longer valid", False),
     "read 429": ("GET", error(429, "rate limit"), "answers 429: rate limit|in a minute", False),
     "read 500": ("GET", error(500, "backendError"), "answers 500: backendError|run it again", False),
     "read 503, as a page": ("GET", (503, b"<html>"), "answers 503|run it again", False),
