@@ -1,4 +1,4 @@
-"""The command line: one module a noun, each loaded only when its noun is typed."""
+"""The command line: a module for each noun, which is imported only when its noun is typed."""
 
 import importlib
 import sys
@@ -13,34 +13,34 @@ from dsgctl.commands.invocation import INVOCATION, Invocation, run_once
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# Noun -> its module, and what `dsgctl --help` says of it without loading it.
+# Noun -> its module, and its line in `dsgctl --help`, which imports none of them.
 NOUNS = {
-    "user": ("users", "People: who they are, and their accounts."),
-    "group": ("groups", "Groups of people, and who leads them."),
-    "dataset": ("datasets", "Datasets, their versions, and where they lie."),
+    "user": ("users", "People and their accounts."),
+    "group": ("groups", "Groups of people, and their leads."),
+    "dataset": ("datasets", "Datasets, their versions and their locations."),
     "bucket": ("buckets", "Buckets, and the Google credential for each."),
-    "grant": ("grants", "Permissions on datasets: to users, groups and service accounts."),
+    "grant": ("grants", "Permissions of users, groups and service accounts on datasets."),
     "terms": ("terms", "Terms of service, and who has accepted them."),
-    "service": ("services", "Services that ask, CAVE's tables, public roots."),
+    "service": ("services", "Services that use the gateway, CAVE's tables, public roots."),
     "service-account": ("service_accounts", "Accounts of programs."),
     "token": ("tokens", "Tokens: mint, rotate, revoke, inspect."),
-    "access": ("access", "Who may what, and why."),
-    "iam": ("iam", "Buckets that people also read with their own Google accounts."),
-    "import": ("imports", "Take over people and facts from other systems."),
-    "export": ("exports", "Everything as one document, to move out; grants as a list."),
-    "apply": ("policy", "Bring the facts up to a file that people review."),
-    "diff": ("policy", "What 'dsgctl apply' would change."),
-    "audit": ("audit", "Who changed what, when."),
-    "db": ("db", "The database file: create, upgrade, check."),
-    "backup": ("backups", "The bundles that 'dsgctl db backup' has made: list, check."),
-    "setup": ("setup", "Settings, database and first admin of a new gateway."),
-    "config": ("settings", "The settings: what each is, where it comes from, what is wrong."),
-    "status": ("status", "What there is, on one screen."),
-    "doctor": ("doctor", "Everything that could be wrong, and what to do."),
-    "demo": ("demo", "A populated gateway in a temporary place, to try out."),
+    "access": ("access", "Who has which permission, and why."),
+    "iam": ("iam", "Bucket policies, for people who read with their own Google accounts."),
+    "import": ("imports", "Import people, permissions and datasets from other systems."),
+    "export": ("exports", "Export everything as one document, or grants as a list."),
+    "apply": ("policy", "Apply a policy file: groups, datasets, terms and grants."),
+    "diff": ("policy", "Show what 'dsgctl apply' would change."),
+    "audit": ("audit", "The audit log: who changed what, and when."),
+    "db": ("db", "The database: create, upgrade, check, back up, restore."),
+    "backup": ("backups", "Backups: list and check the bundles of 'dsgctl db backup'."),
+    "setup": ("setup", "Set up a new gateway: settings, database, first admin."),
+    "config": ("settings", "The settings: their values, sources and errors."),
+    "status": ("status", "The state of the gateway, on one screen."),
+    "doctor": ("doctor", "Check the whole installation, and say what to do."),
+    "demo": ("demo", "Try a populated gateway in a temporary directory."),
     "help": ("help", "The manual: a page for each task."),
-    "completion": ("completion", "Completion of commands and names, for your shell."),
-    "shell": ("shell", "One command after the other, without typing dsgctl."),
+    "completion": ("completion", "Completion of commands and names in your shell."),
+    "shell": ("shell", "Run several commands without typing dsgctl."),
 }
 
 
@@ -63,11 +63,11 @@ TOPICS = {
     "backup": "backup-and-restore",
     "config": "settings",
 }
-_SEVERAL = {"apply": "apply_", "diff": "diff"}  # of a module with more than one command
+_COMMANDS = {"apply": "apply_", "diff": "diff"}  # in a module with more than one noun
 
 
 class _Nouns(click.Group):
-    """Finds the command of a noun in `NOUNS`, so that a start imports one module and not all."""
+    """Finds the command of a noun in `NOUNS`, so that a start imports one module only."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(NOUNS)
@@ -76,7 +76,7 @@ class _Nouns(click.Group):
         if cmd_name not in NOUNS:
             return None
         module = importlib.import_module(f"dsgctl.commands.{NOUNS[cmd_name][0]}")
-        command: click.Command = getattr(module, _SEVERAL.get(cmd_name, "command"))
+        command: click.Command = getattr(module, _COMMANDS.get(cmd_name, "command"))
         if cmd_name in TOPICS:
             command.epilog = f"Manual: dsgctl help {TOPICS[cmd_name]}"
         return command
@@ -107,16 +107,16 @@ class _Nouns(click.Group):
 @click.group(
     cls=_Nouns,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflicts with what is there, 5 not allowed.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 not allowed.",
 )
-@click.option("--env-file", metavar="FILE", help="Settings, instead of $DSG_ENV_FILE or /etc/dsg/dsg.env.")
-@click.option("--as", "on_behalf", metavar="EMAIL", help="Only what this person may see and change.")
+@click.option("--env-file", metavar="FILE", help="Read settings from here, not from $DSG_ENV_FILE or /etc/dsg/dsg.env.")
+@click.option("--as", "on_behalf", metavar="EMAIL", help="Allow only what this person may see and change.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, message="dsgctl %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: bool) -> None:
     """Manage who may see which datasets."""
-    # Not at the top: `dsgctl --version` and `--help` need none of it.
+    # Not at the top: `dsgctl --version` and `--help` do not need it.
     from dsgctl.commands.session import Session
 
     if isinstance(ctx.obj, Invocation):
@@ -131,6 +131,6 @@ def cli(ctx: click.Context, env_file: str | None, on_behalf: str | None, debug: 
 
 def main() -> NoReturn:
     """Run one command and exit with its code."""
-    streams.open_closed()
+    streams.replace_closed()
     streams.use_utf8()
     sys.exit(run_once(cli, sys.argv[1:]))

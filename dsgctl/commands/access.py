@@ -18,10 +18,10 @@ from dsgctl.wire_contract import accept_path, build_user_cache
 
 @click.group()
 def command() -> None:
-    """Who may what, and why. The server decides by the same rules."""
+    """Who has which permission, and why. The server decides by the same rules."""
 
 
-_SERVICE = click.option("--service", metavar="NAME", help="As this service sees it.")
+_SERVICE = click.option("--service", metavar="NAME", help="For requests of this service.")
 
 
 def _read_principal(
@@ -36,7 +36,7 @@ def _read_principal(
 @click.argument("who", metavar="EMAIL|NAME")
 @_SERVICE
 def show(session: Session, who: str, service: str | None) -> None:
-    """What the server answers to GET /api/v1/user/cache for a person or service account."""
+    """Show what the server answers to GET /api/v1/user/cache for a person or a service account."""
     principal = _read_principal(session, who, service=service)
     if not principal.active and session.output.format == "table":
         parent = "" if principal.ended_by == principal.label else f" with {principal.ended_by}"
@@ -50,7 +50,7 @@ def show(session: Session, who: str, service: str | None) -> None:
 @click.argument("permission")
 @_SERVICE
 def check(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> int:
-    """Whether somebody has a permission: exit code 0 if so, 5 if not."""
+    """Check whether somebody has a permission: exit code 0 if so, 5 if not."""
     principal = _read_principal(session, who, service=service, also=dataset)
     decision = access.decide(principal, dataset, permission, now())
     if decision.reason is Reason.NO_SUCH_DATASET:
@@ -70,9 +70,9 @@ def check(session: Session, who: str, dataset: str, permission: str, *, service:
 @click.argument("permission", default="view")
 @_SERVICE
 def explain(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> None:
-    """Why somebody may or may not do something with a dataset, and what to type next.
+    """Explain why somebody has a permission or not, and what to type next.
 
-    The answer is the exit code of 'access check'; here it is 0 as long as there is an explanation.
+    The exit code is 0 in both cases; 'dsgctl access check' answers with its exit code.
     """
     at = now()
     with session.database.snapshot():
@@ -97,7 +97,7 @@ def explain(session: Session, who: str, dataset: str, permission: str, *, servic
 
 
 def _format_explanation(explanation: Explanation, acceptor: str) -> list[str]:
-    """The explanation in lines, for people.
+    """The lines of an explanation, for people.
 
     Args:
         acceptor: the person whose acceptance of terms counts.
@@ -114,7 +114,7 @@ def _format_explanation(explanation: Explanation, acceptor: str) -> list[str]:
         *(f"  bucket   {_format_location(location)}" for location in explanation["locations"]),
         *(f"  note     {note}" for note in explanation["notes"]),
     ]
-    if explanation["reason"] == Reason.TERMS_MISSING:  # nobody accepts for another person, unless it was on paper
+    if explanation["reason"] == Reason.TERMS_MISSING:  # operators record only what was accepted elsewhere
         link = explanation["missing_terms"][0]["accept_url"]
         lines.append(f"  next     send {acceptor} this link: {link}; only if they have accepted elsewhere:")
     lines.append(f"  next     {explanation['next']}")
@@ -137,7 +137,7 @@ def _format_grant(grant: ExplainedGrant) -> str:
         parts.append(f"scope {grant['scope']}")
     if grant["expires"]:
         parts.append(f"until {grant['expires']:%Y-%m-%d %H:%M UTC}")
-    parts.append(f"given by {grant['granted_by']} ({grant['source']})")
+    parts.append(f"granted by {grant['granted_by']} ({grant['source']})")
     return ", ".join(parts)
 
 
@@ -145,6 +145,6 @@ def _format_grant(grant: ExplainedGrant) -> str:
 @click.argument("dataset", type=DATASET)
 @click.argument("permission", default="view")
 def who(session: Session, dataset: str, permission: str) -> None:
-    """Everybody who has a permission on a dataset now."""
+    """List everybody who has a permission on a dataset now."""
     rows = access_report.list_holders(session.database, dataset, permission, now(), delegate=session.delegate)
     session.output.print_rows(rows, ("id", "who", "kind", "holds", "through"), value="who")

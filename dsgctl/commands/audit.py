@@ -11,16 +11,16 @@ from dsgctl.core.clock import now
 
 @click.group()
 def command() -> None:
-    """Who changed what, when."""
+    """The audit log: who changed what, and when."""
 
 
 @subcommand(command, "list", example="dsgctl audit list --target ada@example.org --since 7d")
-@click.option("--actor", help="Only records whose actor has this text.")
-@click.option("--target", help="Only records whose target has this text: an email, a group, a dataset.")
+@click.option("--actor", help="Only records whose actor contains this text.")
+@click.option("--target", help="Only records whose target contains this text: an email, a group, a dataset.")
 @click.option("--since", metavar="7d|DATE", help="Only records of this time or later.")
 @LIMIT
 def list_(session: Session, actor: str | None, target: str | None, since: str | None, limit: int | None) -> None:
-    """List changes, the newest first."""
+    """List changes, newest first."""
     rows = audit.list_records(
         session.database,
         actor=actor,
@@ -43,13 +43,13 @@ def show(session: Session, record_id: int) -> None:
     "--seen",
     "earlier_head",
     metavar="ID:HASH",
-    help="An earlier result of this command, which the log must still have.",
+    help="An earlier answer of this command: also check that the log still has it.",
 )
 def verify(session: Session, earlier_head: str | None) -> None:
     """Check that no record was changed, deleted or moved, and name the first one that was.
 
-    Prints the id and the hash of the newest record. Keep them elsewhere, and give them with --seen later: that
-    also shows whether the whole log was rewritten.
+    Prints the id and the hash of the newest record. Store them on another host and pass them to --seen later, to
+    detect that the whole log was written anew.
     """
     head = audit_chain.require_intact(session.database, earlier_head)
     session.output.print_result(
@@ -60,6 +60,6 @@ def verify(session: Session, earlier_head: str | None) -> None:
 @subcommand(command, "export", example="dsgctl audit export -o jsonl --after 4200 >> audit.jsonl")
 @click.option("--after", metavar="ID", type=Number(0), default=0, help="Only records after this one.")
 def export(session: Session, after: int) -> None:
-    """Print whole records, the oldest first, with the values before and after, and the hash."""
+    """Print whole records, oldest first, with the values before and after, and the hash."""
     columns = ("id", "at", "actor", "action", "target", "before", "after", "imported_from", "hash")
     session.output.print_rows(audit.export_records(session.database, after), columns, value="id")

@@ -15,15 +15,19 @@ from dsgctl.operations.backup.restore import open_bundle
 
 @click.group()
 def command() -> None:
-    """The bundles in DSG_BACKUP_DIR; 'dsgctl db backup' makes one, 'dsgctl db restore' restores one."""
+    """Backups: bundles in DSG_BACKUP_DIR. 'dsgctl db backup' makes one, 'dsgctl db restore' restores one."""
 
 
 @subcommand(command, "list", example="dsgctl backup list")
 @click.option(
-    "--dir", "directory", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Instead of DSG_BACKUP_DIR."
+    "--dir",
+    "directory",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path),
+    help="List the bundles here, not in DSG_BACKUP_DIR.",
 )
 def list_(session: Session, directory: Path | None) -> None:
-    """List the bundles, the newest first, with their age, size, and the tiers that keep them.
+    """List bundles, newest first, with their age, size, and the tiers that keep them.
 
     A bundle that no tier keeps is deleted when the next one is made.
     """
@@ -48,12 +52,12 @@ def list_(session: Session, directory: Path | None) -> None:
     "--identity",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.",
+    help="Read the secret age keys from here, not from DSG_BACKUP_AGE_IDENTITY_FILE.",
 )
 def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
     """Check a bundle, or the newest one.
 
-    With a secret key: whether it is sound and can be restored. Without: whether it is unchanged since it was made.
+    With a secret key, the check is that the bundle can be restored; without, that it is unchanged.
     """
     if bundle is None:
         newest = next(iter(list_bundles(_directory(session, None))), None)
@@ -84,14 +88,14 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
 def _directory(session: Session, directory: Path | None) -> Path:
     place = directory or session.config.backup_dir
     if place is None:
-        raise Invalid("there is no directory of backups", "set DSG_BACKUP_DIR, or say --dir DIRECTORY")
+        raise Invalid("there is no backup directory", "set DSG_BACKUP_DIR, or say --dir DIRECTORY")
     if not place.is_dir():
         raise NotFound(f"{place} is not a directory", "check DSG_BACKUP_DIR")
     return place
 
 
 def _age(seconds: float) -> str:
-    """``3 days``, ``5 hours``, ``12 min``: in the largest unit of which there are two."""
+    """``3 days``, ``5 hours``, ``12 min``: in the largest unit of which there are at least two."""
     for unit, length in (("day", 86400), ("hour", 3600)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}s"

@@ -15,7 +15,7 @@ def command() -> None:
 
 @subcommand(command, "list", example="dsgctl bucket list")
 def list_(session: Session) -> None:
-    """List buckets. A bucket without a credential of its own is read with the machine's."""
+    """List buckets. A bucket without a credential is read with the default credential of the host."""
     session.output.print_rows(
         buckets.list_buckets(session.database), ("name", "datasets", "iam", "credential", "project"), value="name"
     )
@@ -32,22 +32,23 @@ def list_(session: Session) -> None:
 @click.option(
     "--credential",
     metavar="FILE|impersonate:EMAIL",
-    help="A service account's key file on the server, or the account to act as.",
+    help="A key file on the server, or the Google service account to impersonate.",
 )
-@click.option("--project", metavar="ID", help="The project that the bucket belongs to.")
-@click.option("--default", is_flag=True, help="Clear what is not named, and use the machine's own credential.")
+@click.option("--project", metavar="ID", help="The Google Cloud project of the bucket.")
+@click.option("--default", is_flag=True, help="Clear the credential and the project, unless they are set here too.")
 @click.option(
-    "--iam/--no-iam", default=None, help="People read it with their own Google accounts too: see 'dsgctl iam'."
+    "--iam/--no-iam", default=None, help="Whether people also read it with their own Google accounts: see 'dsgctl iam'."
 )
 def set_(
     session: Session, name: str, *, credential: str | None, project: str | None, default: bool, iam: bool | None
 ) -> None:
-    """Set the credential and the project for a bucket; what is not named stays."""
+    """Set the credential and the project of a bucket; options that are left out change nothing."""
     with session.change() as change:
         changed = buckets.set_attributes(change, name, credential=credential, project=project, default=default, iam=iam)
     datasets = sorted({location.dataset for location in snapshots.read_bucket(session.database, name)})
     if iam and changed and len(datasets) > 1:
-        echo(f"whoever may view one of {', '.join(datasets)} will read all of gs://{name}", err=True)
+        readers = f"everybody who may view one of {', '.join(datasets)}"
+        echo(f"{readers} can read all of gs://{name} after the next sync", err=True)
     session.output.print_result(
         f"changed bucket {name}" if changed else f"bucket {name} is unchanged", name=name, changed=changed
     )
@@ -58,7 +59,7 @@ def set_(
 @yes_option
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
-    """Delete a bucket's settings, if no dataset has a location in it. Nothing at Google is touched.
+    """Delete the settings of a bucket in which no dataset has a location. Nothing at Google is changed.
 
     A bucket without settings is deleted with its last location.
     """

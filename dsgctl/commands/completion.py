@@ -16,7 +16,7 @@ Example:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that teaches your shell the commands, and the names of what is in the database."""
+    """Print the script that completes commands, and names in the database, in your shell."""
     shell_class = get_completion_class(shell)
     if shell_class is None:
         raise click.UsageError(f"there is no completion for {shell}")

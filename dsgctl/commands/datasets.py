@@ -18,8 +18,8 @@ def warn_of_missing_terms(session: Session, names: Iterable[str]) -> None:
         if datasets.list_public_without_terms(session.database, name):
             quoted = shlex.quote(name)
             warn(
-                f"{name} is public, but it has no terms, and people get view by accepting them: nobody can open it "
-                f"without a grant; add terms: dsgctl terms add {shlex.quote(f'{name} terms')} --file FILE "
+                f"{name} is public, but has no terms that people could accept to view it: nobody can open it without "
+                f"a grant; add terms: dsgctl terms add {shlex.quote(f'{name} terms')} --file FILE "
                 f"--dataset {quoted}"
             )
 
@@ -31,10 +31,10 @@ def command() -> None:
 
 @subcommand(command, "add", example="dsgctl dataset add fish2 --description 'Zebrafish brain'")
 @click.argument("name")
-@click.option("--description", default="", help="For people.")
+@click.option("--description", default="", help="Shown to people.")
 @click.option("--public", is_flag=True, help="Everybody who signs in and accepts its terms may view it.")
 def add(session: Session, name: str, description: str, public: bool) -> None:
-    """Add a dataset. It is closed unless it is made public."""
+    """Add a dataset. Without --public it is closed: only grants give access."""
     with session.change() as change:
         dataset, added = datasets.add(change, name, description=description, public=public)
     session.output.print_result(
@@ -57,16 +57,16 @@ def list_(session: Session) -> None:
 @subcommand(command, "show", example="dsgctl dataset show fish2")
 @click.argument("name", type=DATASET)
 def show(session: Session, name: str) -> None:
-    """Versions, locations, grants and terms of a dataset."""
+    """Show a dataset, with its versions, locations, grants and terms."""
     session.output.print_record(datasets.show(session.database, name), value="name")
 
 
 @subcommand(command, "set", example="dsgctl dataset set fish2 --public")
 @click.argument("name", type=DATASET)
-@click.option("--description", help="For people.")
-@click.option("--public/--closed", default=None, help="Whether everybody who accepts its terms gets 'view'.")
+@click.option("--description", help="Shown to people.")
+@click.option("--public/--closed", default=None, help="Whether everybody who accepts its terms may view it.")
 def set_(session: Session, name: str, description: str | None, public: bool | None) -> None:
-    """Change what is named; the rest stays."""
+    """Change a dataset; options that are left out change nothing."""
     with session.change() as change:
         changed = datasets.set_attributes(change, name, description=description, public=public)
     session.output.print_result(
@@ -81,7 +81,7 @@ def set_(session: Session, name: str, description: str | None, public: bool | No
 @yes_option
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
-    """Delete a dataset with its grants, terms and all else. Objects in buckets are not touched."""
+    """Delete a dataset, with its versions, locations, grants and terms. Objects in buckets are not changed."""
     holdings = datasets.list_holdings(session.database, datasets.find(session.database, name))
     if not dry_run:
         session.confirm(f"dataset {name} is deleted, with {format_holdings(holdings)}", yes=yes)
@@ -103,7 +103,7 @@ def version() -> None:
 @click.argument("version")
 @click.option("--public/--closed", default=False, help="Whether the version is public.")
 def version_add(session: Session, dataset: str, version: str, public: bool) -> None:
-    """Add a version; again to change whether it is public."""
+    """Add a version to a dataset, or change whether it is public."""
     with session.change() as change:
         changed = versions.add(change, dataset, version, public=public)
     session.output.print_result(
@@ -116,8 +116,8 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
     )
     if public and datasets.find(session.database, dataset).access != "public":
         warn(
-            f"{version} is public to services that ask, but {dataset} is closed: nobody reads its bucket without a "
-            f"grant; open the dataset too: dsgctl dataset set {shlex.quote(dataset)} --public"
+            f"services see {version} as public, but {dataset} is closed: nobody reads its bucket without a grant; "
+            f"make the dataset public too: dsgctl dataset set {shlex.quote(dataset)} --public"
         )
     elif public:
         warn_of_missing_terms(session, [dataset])
@@ -155,13 +155,13 @@ def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_
 
 @command.group()
 def location() -> None:
-    """Where in Google Cloud Storage a dataset is stored."""
+    """Where a dataset is stored in Google Cloud Storage."""
 
 
 @subcommand(location, "add", example="dsgctl dataset location add fish2 gs://lab-data/fish2/ --version v1.2")
 @click.argument("dataset", type=DATASET)
 @click.argument("url", metavar="gs://BUCKET[/PREFIX]")
-@click.option("--version", help="Of this version only.")
+@click.option("--version", help="Only of this version.")
 def location_add(session: Session, dataset: str, url: str, version: str | None) -> None:
     """Add a location to a dataset, or to one version of it."""
     with session.change() as change:
@@ -186,11 +186,11 @@ def location_list(session: Session, dataset: str) -> None:
 @subcommand(location, "remove", example="dsgctl dataset location remove fish2 gs://lab-data/fish2/ --dry-run")
 @click.argument("dataset", type=DATASET)
 @click.argument("url", metavar="gs://BUCKET[/PREFIX]")
-@click.option("--version", help="Of this version only.")
+@click.option("--version", help="Only of this version.")
 @yes_option
 @dry_run_option
 def location_remove(session: Session, dataset: str, url: str, version: str | None, *, yes: bool, dry_run: bool) -> None:
-    """Remove a location, so that nobody reads the dataset there. Nothing in the bucket is touched."""
+    """Remove a location: nobody gets tokens for it. Nothing in the bucket is changed."""
     locations.require(session.database, dataset, url, version=version)
     if not dry_run:
         session.confirm(f"{f'version {version} of ' if version else ''}{dataset} is no longer read at {url}", yes=yes)

@@ -22,14 +22,14 @@ from dsgctl.wording import format_count
 
 @click.group()
 def command() -> None:
-    """The database file: create, upgrade, check."""
+    """The database: create, upgrade, check, back up, restore."""
 
 
 @subcommand(command, "migrate", example="dsgctl db migrate")
 def migrate_(session: Session) -> None:
-    """Create the database, or bring it to the schema of this release; a copy of the former one is kept.
+    """Create the database, or upgrade it to the schema of this release. The former database is kept as a copy.
 
-    It is one transaction, and safe to repeat. Running servers of the former release answer 503 afterwards.
+    The upgrade is one transaction, and safe to repeat. Servers of the former release answer 503 afterwards.
     """
     path = session.config.database
     upgrade = maintenance.upgrade_database(path, now())
@@ -48,7 +48,7 @@ def migrate_(session: Session) -> None:
 
 
 @subcommand(command, "check", example="dsgctl db check\ndsgctl db check --mend")
-@click.option("--mend", is_flag=True, help="Delete what the sqlite3 shell left of deleted rows.")
+@click.option("--mend", is_flag=True, help="Delete rows that refer to rows which the sqlite3 shell deleted.")
 def check(session: Session, mend: bool) -> None:
     """Check the file, its schema, its references, and the chain of audit records."""
     maintenance.require_sound(session.database, session.change, mend=mend)
@@ -62,7 +62,7 @@ def check(session: Session, mend: bool) -> None:
 def clock(session: Session, accept: bool) -> None:
     """Show whether this host's clock is behind the latest change in the database.
 
-    If it is, no server starts and nothing is changed: tokens and grants that have ended would count again.
+    If it is, no server starts and every change is refused: tokens and grants that have ended would be valid again.
     """
     if accept:
         with session.change(any_clock=True) as change:
@@ -71,7 +71,7 @@ def clock(session: Session, accept: bool) -> None:
     if not accept:
         require_clock(session.database, at)
     session.output.print_result(
-        f"the clock says {at:%Y-%m-%d %H:%M} UTC; the latest change is of {latest:%Y-%m-%d %H:%M} UTC"
+        f"the clock says {at:%Y-%m-%d %H:%M} UTC; the latest change was made at {latest:%Y-%m-%d %H:%M} UTC"
         if latest
         else f"the clock says {at:%Y-%m-%d %H:%M} UTC; nothing was changed here yet",
         value="now",
@@ -94,12 +94,12 @@ def info(session: Session) -> None:
     """dsgctl db shell --write "UPDATE principals SET pi = 'Bo' WHERE email = 'ada@example.org'\"""",
 )
 @click.argument("statements", metavar="[SQL]...", nargs=-1)
-@click.option("--write", is_flag=True, help="Change rows too: all of it or nothing, with an audit record.")
+@click.option("--write", is_flag=True, help="Allow changes, in one transaction with an audit record.")
 def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
-    """Run SQL with dsgctl's own SQLite, from the arguments or from standard input. Without --write it only reads.
+    """Run SQL from the arguments or standard input with dsgctl's own SQLite. Without --write it only reads.
 
-    Use this and not the host's sqlite3 to change rows: versions before 3.51.3 can corrupt the file while a server
-    writes to it. Foreign keys count here, and rules of 'dsgctl' do not.
+    Do not change rows with the host's sqlite3: versions before 3.51.3 can corrupt the file while a server writes to
+    it. Foreign keys are enforced here, other rules of 'dsgctl' are not.
     """
     database = session.database if write else SqliteDatabase(session.config.database, read_only=True)
     if statements or not sys.stdin.isatty():
@@ -120,7 +120,7 @@ def shell(session: Session, statements: tuple[str, ...], write: bool) -> None:
 
 
 def _ask(prompt: str) -> str | None:
-    """A line from the terminal; empty after Ctrl-C, None at the end."""
+    """A line from the terminal; empty after Ctrl-C, None at the end of the input."""
     try:
         return input(prompt)
     except EOFError:
@@ -140,19 +140,21 @@ def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> 
 
 
 @subcommand(command, "backup", example="dsgctl db backup\ndsgctl db backup --to-stdout > dsg.tar.gz.age")
-@click.option("--to", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Instead of DSG_BACKUP_DIR.")
+@click.option(
+    "--to", metavar="DIRECTORY", type=click.Path(path_type=Path), help="Write the bundle here, not to DSG_BACKUP_DIR."
+)
 @click.option("--to-stdout", is_flag=True, help="Write the bundle to standard output, for a pipe over ssh.")
-@click.option("--in-clear", is_flag=True, help="Do not encrypt: the bundle shows who has which permissions.")
-@click.option("--no-prune", is_flag=True, help="Keep the older bundles, whatever their age.")
+@click.option("--in-clear", is_flag=True, help="Do not encrypt. The bundle shows who has which permissions.")
+@click.option("--no-prune", is_flag=True, help="Do not delete older bundles.")
 def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: bool, no_prune: bool) -> None:
     """Back up the database while it is in use: copy, verify, encrypt and ship it, and prune older bundles."""
     from dsgctl.operations.backup.create import create_backup  # tar, gzip and age, which few commands need
 
     if to and to_stdout:
-        raise Invalid("--to and --to-stdout are two places", "say one")
+        raise Invalid("--to and --to-stdout exclude each other", "leave out one of them")
     stdout = sys.stdout.buffer if to_stdout else None
     if to_stdout and sys.stdout.isatty():
-        raise Invalid("a bundle is not for a terminal", "pipe it: dsgctl db backup --to-stdout > FILE")
+        raise Invalid("a bundle cannot be written to a terminal", "pipe it: dsgctl db backup --to-stdout > FILE")
     result = create_backup(
         session.config,
         now(),
@@ -184,20 +186,22 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
     "--identity",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Secret age keys, instead of DSG_BACKUP_AGE_IDENTITY_FILE.",
+    help="Read the secret age keys from here, not from DSG_BACKUP_AGE_IDENTITY_FILE.",
 )
-@click.option("--apply", "apply_", is_flag=True, help="Replace the database; without this the bundle is only verified.")
+@click.option(
+    "--apply", "apply_", is_flag=True, help="Replace the database. Without this option the bundle is only verified."
+)
 @click.option(
     "--secrets-to",
     metavar="DIRECTORY",
     type=click.Path(path_type=Path),
-    help="Write settings, OAuth client and recipients there: on a new host, /etc/dsg.",
+    help="Write settings, OAuth client and age recipients there: on a new host, /etc/dsg.",
 )
 @yes_option
 def restore(
     session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
 ) -> None:
-    """Verify a bundle, and with --apply replace the database by its copy; the former one is kept beside it."""
+    """Verify a bundle. With --apply, replace the database by its copy; the former database is kept beside it."""
     from dsgctl.operations.backup import restore as operation  # as above
 
     path = session.config.database
@@ -213,12 +217,12 @@ def restore(
                 echo(printable(f"note: {problem}"), err=True)
         if apply_:
             session.confirm(
-                f"all changes since {manifest.created} are undone, revocations of tokens and access too", yes=yes
+                f"all changes since {manifest.created} are undone, also revocations of tokens and of access", yes=yes
             )
             former = operation.restore_database(files, manifest, path, now(), session.change)
-            sentence = f"{path} is as it was at {manifest.created}"
+            sentence = f"restored {path} to its state of {manifest.created}"
             sentence += "; run 'dsgctl db migrate' next" if manifest.schema < LATEST else ""
-            sentence += f"; the former one is {former}" if former else ""
+            sentence += f"; the former database is {former}" if former else ""
     session.output.print_result(
         sentence,
         value="created",

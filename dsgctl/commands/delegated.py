@@ -1,7 +1,7 @@
-"""Decides which commands ``--as`` lets a person run, and with which arguments; the rules are in core/delegation.py.
+"""Decides which commands a person may run with ``--as``, and with which arguments. The rules are in core/delegation.py.
 
-A command that is not listed here is refused, so a new command is open to operators only. A dataset that the person
-may not know of is refused in the same words as one that does not exist, before anything is looked up.
+A command that is not listed here is for operators only. A dataset that the person may not know of is refused in the
+same words as a dataset that does not exist, before anything is looked up.
 """
 
 import re
@@ -56,7 +56,7 @@ def _grants(delegate: Delegate, arguments: Parameters) -> bool:
     return _is_of_dataset(delegate, arguments)
 
 
-# Command -> whether this person may run it so. What it then changes core decides once more.
+# Command -> whether a person may run it with these parameters. For a change, core decides again.
 _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
     "user show": _is_own,
     "access show": _is_own,
@@ -73,7 +73,7 @@ _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
     "token list": _is_own,
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
-# Nouns of the database: open to those who manage the gateway. The others concern files and programs of the host.
+# Nouns that concern the database only, which admins of the gateway may use. Others concern files of the host.
 _DATA = _NOUNS | {"dataset", "service", "service-account", "audit", "shell", "help"}
 
 
@@ -91,24 +91,24 @@ def require_command(delegate: Delegate, context: click.Context) -> None:
     """
     command = context.command_path.partition(" ")[2]
     if context.params.get("file", "-") != "-":
-        raise NotAllowed("files of this host are not read for you", "say --file - and send it as standard input")
+        raise NotAllowed("with --as, no file of this host is read", "say --file - and send the file to standard input")
     if delegate.manages_gateway:
         return
-    yours = f"'dsgctl access show {delegate.email}' shows what is theirs"
+    hint = f"'dsgctl access show {delegate.email}' shows their permissions"
     if command not in _ALLOWED:
-        raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}'", yours)
+        raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}'", hint)
     if not _may_run(delegate, command, context.params):
-        raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}' about that", yours)
+        raise NotAllowed(f"{delegate.email} may not run 'dsgctl {command}' with these arguments", hint)
 
 
 def _may_run(delegate: Delegate, command: str, arguments: Parameters) -> bool:
     dataset = arguments.get("dataset")
-    # A dataset that they may not know of is, to them, one that is not there.
+    # Whether the dataset exists makes no difference: nobody may know of one that does not.
     return (dataset is None or delegate.may_know(dataset)) and _ALLOWED[command](delegate, arguments)
 
 
 def may_type(delegate: Delegate, words: list[str]) -> bool:
-    """Whether a command begins with these words that this person may run."""
+    """Whether this person may run a command that begins with these words."""
     if not words:
         return True
     if delegate.manages_gateway:
@@ -120,7 +120,7 @@ _COMMAND = re.compile(r"\bdsgctl ((?:[a-z][a-z-]* ?)+)")
 
 
 def hint_for(delegate: Delegate, hint: str) -> str:
-    """What to do next, if it names only commands that this person may run."""
+    """The hint, if this person may run every command that it names; else who can help."""
     for typed in _COMMAND.findall(hint):
         if not may_type(delegate, typed.split()):
             return "ask an operator"

@@ -24,15 +24,15 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl doctor -o json")
-@click.option("--strict", is_flag=True, help="End with 1 if there is a warning, too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 after a warning too.")
 @output_option
 @click.pass_obj
 def command(session: Session, *, strict: bool) -> int:
-    """Check everything that could be wrong here; exit code 1 if something is.
+    """Check the whole installation. The exit code is 1 if something failed.
 
-    As root it checks more: whether the service's user may read and write what it must.
+    As root it also checks whether the service's user may read and write the files that it needs.
     """
-    from dsgctl.operations import doctor  # its checks need much that no other command does
+    from dsgctl.operations import doctor  # slow to import
 
     settings = session.settings
     for name, value in settings.libraries.items():
@@ -43,7 +43,7 @@ def command(session: Session, *, strict: bool) -> int:
 
 
 def print_checks(session: Session, checks: "Iterable[Check]") -> "list[Check]":
-    """Print each check as soon as it is made, or all of them for a program. Returns them."""
+    """Print checks, each as soon as it is done in a table, and return them."""
     from dsgctl.operations.doctor.check import row_of  # as above
 
     examined = []
@@ -64,7 +64,7 @@ def _print(check: "Check") -> None:
 
 
 def _wrap(text: str) -> list[str]:
-    """The lines of a text on this terminal, broken between words: a path or a word of a command stays whole."""
+    """Break a text into lines for this terminal, between words: paths and options stay whole."""
     if not sys.stdout.isatty():
         return [text]
     width = max(30, shutil.get_terminal_size().columns - INDENT)

@@ -26,11 +26,11 @@ GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "
 @click.option(
     "--with-invitations",
     is_flag=True,
-    help="Include invitations, so that links to terms that were sent out go on working.",
+    help="Include invitations, so that links to terms that were sent still work after an import.",
 )
 @click.option("--without-audit", is_flag=True, help="Leave the audit log out.")
 @click.option(
-    "--grants", is_flag=True, help="Instead, list who holds which permission, through which grant, and until when."
+    "--grants", is_flag=True, help="List instead who has which permission, through which grant, and until when."
 )
 @click.option(
     "--dataset",
@@ -47,7 +47,7 @@ GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "
     default="table",
     expose_value=False,
     callback=choose_output,
-    help="yaml: a file for 'dsgctl apply'. Else of --grants.",
+    help="yaml: a file for 'dsgctl apply'. The others: with --grants.",
 )
 @click.pass_obj
 def command(
@@ -61,25 +61,25 @@ def command(
 ) -> None:
     """Print the whole database as one JSON document, for 'dsgctl import export'.
 
-    It has no secrets. Token hashes and invitations are included only on request.
+    The document has no secrets. Token hashes and invitations are included only on request.
     """
     if grants:
         if with_token_hashes or with_invitations or without_audit:
-            raise Invalid("--grants lists grants only", "leave --with-... and --without-audit out")
+            raise Invalid("--grants lists grants only", "leave out --with-... and --without-audit")
         _list_grants(session, datasets)
         return
     if session.output.format == "yaml":
         _write_policy(session, datasets)
         return
     if datasets:
-        raise Invalid("--dataset goes with --grants and with -o yaml", "a document holds all datasets")
+        raise Invalid("--dataset needs --grants or -o yaml", "leave it out: a document has all datasets")
     if session.output.format not in ("table", "json"):
-        raise Invalid(f"the document is JSON, not {session.output.format}", "leave -o out, or say --grants")
-    from dsgctl.transfer import export  # which --grants does not need
+        raise Invalid(f"the document is JSON, not {session.output.format}", "leave out -o, or say --grants")
+    from dsgctl.transfer import export  # --grants does not need it
 
-    # Bytes, whatever the locale: JSON is UTF-8 (RFC 8259, section 8.1).
+    # Bytes: JSON is UTF-8 in every locale (RFC 8259, section 8.1).
     out = sys.stdout.buffer
-    # On a terminal the lines themselves show the progress.
+    # On a terminal the lines of the document show the progress.
     with nullcontext(None) if out.isatty() else progress("export") as report:
         for line in export.build_document(
             session.database,
@@ -93,16 +93,16 @@ def command(
 
 
 def _write_policy(session: Session, datasets: tuple[str, ...]) -> None:
-    from dsgctl.policy.writing import write_policy  # YAML, which no other command needs
+    from dsgctl.policy.writing import write_policy  # slow to import: YAML
 
     if not datasets:
-        raise Invalid("a policy file is of some datasets", "say --dataset NAME")
+        raise Invalid("a policy file needs at least one dataset", "say --dataset NAME")
     with session.database.snapshot():
         click.echo(write_policy(session.database, [*dict.fromkeys(datasets)]), nl=False)
 
 
 def _list_grants(session: Session, datasets: tuple[str, ...]) -> None:
-    from dsgctl.core import access_report  # which a document does not need
+    from dsgctl.core import access_report  # a document does not need it
 
     rows = access_report.list_access(session.database, now(), names=datasets)
     session.output.print_rows(rows, GRANT_COLUMNS, value="who")

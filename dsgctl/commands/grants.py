@@ -21,7 +21,7 @@ _LEVEL_WIDTH = max(map(len, levels.NAMES)) + 2
 
 @click.group()
 def command() -> None:
-    """Permissions on datasets: to users, groups and service accounts."""
+    """Permissions of users, groups and service accounts on datasets."""
 
 
 def _subject_options(function: Function) -> Function:
@@ -55,7 +55,9 @@ def _require_subject(change: Change, target: Target, *options: str | None) -> Su
     def find() -> Subject:
         subject = _find_subject(change.database, *options)
         if subject is None:
-            raise Invalid("nobody is named", "say one of --user EMAIL, --group NAME and --service-account NAME")
+            raise Invalid(
+                "the grant has no subject", "say one of --user EMAIL, --group NAME and --service-account NAME"
+            )
         return subject
 
     return grants.find_subject(change, target, find)
@@ -63,8 +65,13 @@ def _require_subject(change: Change, target: Target, *options: str | None) -> Su
 
 def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--scope", type=GROUP, metavar="GROUP", help="Within the work of this group; revoked with it."),
-        click.option("--version", help="On this version only."),
+        click.option(
+            "--scope",
+            type=GROUP,
+            metavar="GROUP",
+            help="The group for whose work it is given; the grant ends with the group.",
+        ),
+        click.option("--version", help="Only on this version."),
         _subject_options,
         click.argument("permission"),
         click.argument("dataset", type=DATASET),
@@ -78,7 +85,7 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "add",
     example="dsgctl grant add fish2 view --group lab-1\n"
     "dsgctl grant add fish2 edit --user ada@example.org --expires 90d",
-    help=f"""Give {levels.enumerate_names("or")}; again with another --expires to change when it ends.
+    help=f"""Grant {levels.enumerate_names("or")}, or change when a grant ends.
 
     Each permission includes those before it:
 
@@ -87,7 +94,7 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     + "\n    ".join(f"{name:{_LEVEL_WIDTH}}{levels.BY_NAME[name].meaning}" for name in levels.NAMES),
 )
 @_target_options
-@click.option("--expires", metavar="90d|DATE|never", help="Ends by itself; a new one never does if not said.")
+@click.option("--expires", metavar="90d|DATE|never", help="When the grant ends. A new grant never ends by default.")
 def add(
     session: Session,
     *,
@@ -134,7 +141,7 @@ def revoke(
     version: str | None,
     scope: str | None,
 ) -> None:
-    """Take a grant away, in the words that gave it; the next request is answered without it."""
+    """Revoke a grant, named by the words that gave it. The next request is answered without it."""
     target = Target(dataset, permission, version, scope)
     with session.change() as change:
         subject = _require_subject(change, target, user, group, service_account)
@@ -151,9 +158,11 @@ def revoke(
 
 
 @subcommand(command, "list", example="dsgctl grant list --dataset fish2 --expiring 30d")
-@click.option("--dataset", type=DATASET, metavar="NAME", help="On this dataset.")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="Only grants on this dataset.")
 @_subject_options
-@click.option("--expiring", metavar="DURATION", help="That end within so long, such as 30d, or have ended.")
+@click.option(
+    "--expiring", metavar="DURATION", help="Only grants that end within this time, such as 30d, or have ended."
+)
 def list_(
     session: Session,
     *,
@@ -163,7 +172,7 @@ def list_(
     service_account: str | None,
     expiring: str | None,
 ) -> None:
-    """List grants as they were given; what a group has is listed under the group."""
+    """List grants. Grants to a group are listed once, under the group."""
     columns = (
         "id",
         "dataset",

@@ -11,7 +11,7 @@ from dsgctl.core import groups
 
 @click.group()
 def command() -> None:
-    """Groups of people, and who leads them."""
+    """Groups of people, and their leads."""
 
 
 @subcommand(command, "add", example="dsgctl group add lab-1")
@@ -38,7 +38,7 @@ def list_(session: Session) -> None:
 @subcommand(command, "show", example="dsgctl group show lab-1")
 @click.argument("name", type=GROUP)
 def show(session: Session, name: str) -> None:
-    """Members, leads and grants of a group."""
+    """Show a group, with its members, leads and grants."""
     record = groups.show(session.database, name)
     if session.delegate is not None:
         record["grants"] = session.delegate.filter_known(record["grants"])
@@ -65,15 +65,15 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
 
 @command.group()
 def member() -> None:
-    """Who is in a group."""
+    """The members of a group."""
 
 
 @subcommand(member, "add", example="dsgctl group member add lab-1 ada@example.org --lead")
 @click.argument("group", type=GROUP)
 @click.argument("email")
-@click.option("--lead/--no-lead", default=None, help="Leads the group.")
+@click.option("--lead/--no-lead", default=None, help="Whether the person leads the group.")
 def member_add(session: Session, group: str, email: str, lead: bool | None) -> None:
-    """Add a person to a group; run it again with --lead or --no-lead to change that."""
+    """Add a person to a group, or change whether they lead it."""
     with session.change() as change:
         changed = groups.add_member(change, group, email, leads=lead)
     role = "a lead" if lead else "a member"
@@ -89,7 +89,7 @@ def member_add(session: Session, group: str, email: str, lead: bool | None) -> N
 @click.argument("group", type=GROUP)
 @click.argument("email")
 def member_remove(session: Session, group: str, email: str) -> None:
-    """Remove a person from a group, and with it the permissions of the group."""
+    """Remove a person from a group. They lose the permissions of the group."""
     with session.change() as change:
         changed = groups.remove_member(change, group, email)
     session.output.print_result(

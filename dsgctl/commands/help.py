@@ -22,7 +22,7 @@ Example:
   dsgctl help
   dsgctl help troubleshooting
   dsgctl help --search clock"""
-_WIDEST = 100  # columns of a page on a terminal; longer lines are hard to read
+_WIDEST = 100  # columns of a page on a terminal: longer lines are hard to read
 _PAGE_LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md(?:#[a-z-]+)?\)")
 
 
@@ -41,7 +41,7 @@ class Topic(click.ParamType[str]):
 
 @click.command(epilog=_EXAMPLE)
 @click.argument("topic", nargs=-1, type=Topic())
-@click.option("--search", metavar="WORD", help="Show the lines of the manual that contain this.")
+@click.option("--search", metavar="WORD", help="Show the lines of the manual that contain this word.")
 @click.pass_context
 def command(ctx: click.Context, topic: tuple[str, ...], search: str | None) -> None:
     """Show a page of the manual, or the help of a command; without a topic, list the topics."""
@@ -96,7 +96,7 @@ def _command_help(root: click.Context, words: tuple[str, ...]) -> str:
 
 
 def show_page(topic: str, *, page: bool) -> None:
-    """Print a page: rendered on a terminal, as it is stored elsewhere.
+    """Print a page: rendered on a terminal, as Markdown elsewhere.
 
     Args:
         topic: one of `guide.TOPICS`.
@@ -118,8 +118,8 @@ def show_page(topic: str, *, page: bool) -> None:
 
 
 def _render(text: str) -> str:
-    """A page as it looks on this terminal, with its colours if the terminal has any."""
-    # Not at the top: only a terminal needs it, and it takes long to import.
+    """A page as text for this terminal, in colours if it has any."""
+    # Not at the top: slow to import, and only a terminal needs it.
     from rich.console import Console
     from rich.markdown import Markdown
 

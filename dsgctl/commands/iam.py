@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Buckets that people also read with their own Google accounts: 'dsgctl bucket set NAME --iam' chooses one.
+    """Policies of buckets that people also read with their own Google accounts.
 
-    Whoever may view something in such a bucket gets roles/storage.objectViewer in its policy, and loses it with
-    the permission. Members that somebody else added, other roles and conditions are not touched.
+    'dsgctl bucket set NAME --iam' chooses a bucket. Everybody who may view something in it gets the role
+    roles/storage.objectViewer in its policy, and loses it with the permission. Other members, other roles and
+    conditions are not changed.
     """
 
 
@@ -39,14 +40,14 @@ def plan(session: Session, dataset: str | None) -> None:
 @_DATASET
 @dry_run_option
 def sync(session: Session, dataset: str | None, dry_run: bool) -> None:
-    """Update the policies of the buckets. Goes on after a bucket that fails, and then fails itself."""
+    """Update the policies of the buckets. A bucket that fails does not stop the others; the command then fails."""
     _run(session, dataset, dry_run=dry_run)
 
 
 @subcommand(command, "show", example="dsgctl iam show --dataset fish2 -o csv")
 @_DATASET
 def show(session: Session, dataset: str | None) -> None:
-    """The members that the gateway added to each policy; 'intended' until Google has confirmed it."""
+    """List the members that the gateway added to each policy; 'intended' until Google confirms it."""
     _require_dataset(session, dataset)
     rows = iam_ledger.list_ledger(session.database, dataset)
     session.output.print_rows(rows, ("bucket", "member", "state", "since"), value="member")
@@ -58,7 +59,7 @@ def _require_dataset(session: Session, dataset: str | None) -> None:
 
 
 def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
-    from dsgctl.operations.iam_sync import open_sync  # the modules for requests to Google are slow to import
+    from dsgctl.operations.iam_sync import open_sync  # slow to import
 
     _require_dataset(session, dataset)
     buckets = iam_ledger.list_chosen_buckets(session.database, dataset)
@@ -76,7 +77,7 @@ def _run(session: Session, dataset: str | None, *, dry_run: bool) -> None:
     if failed:
         raise DsgError(
             f"{len(failed)} of {len(buckets)} buckets failed: {', '.join(failed)}",
-            "see the reason beside each; the next sync repairs the rest",
+            "see the reason of each; the next sync tries again",
         )
 
 
@@ -97,7 +98,7 @@ _COLUMNS = tuple(OutcomeRow.__annotations__)
 
 
 def _build_rows(outcomes: "Iterable[Outcome]", failed: list[str], *, dry_run: bool) -> Iterator[OutcomeRow]:
-    """A row for each outcome, as it comes; buckets that fail are added to ``failed``."""
+    """A row for each outcome, one at a time. Buckets that fail are added to ``failed``."""
     for outcome in outcomes:
         difference, trouble = outcome.difference, outcome.trouble
         state = "failed" if trouble else "same"

@@ -17,7 +17,7 @@ from dsgctl.importers.engine.importer import BaseImporter, list_names, load
 from dsgctl.importers.engine.report import Report
 from dsgctl.wording import format_count
 
-_LEFT_OUT = Conflict.exit_code  # a part of the source conflicts
+_LEFT_OUT = Conflict.exit_code  # rows conflict, and the others were imported
 _MOST_TWINS = 20
 _TYPES = {"dataset": DATASET, "group": GROUP}  # of an importer's option
 
@@ -39,8 +39,8 @@ def command() -> None:
     """Import people, permissions and datasets from other systems, in one transaction.
 
     \b
-    Exit codes: 0 done, 2 the source cannot be read or has bad rows, 4 something conflicts or was
-    left out. What is left out is named, and the rest is imported. After an error, nothing is.
+    Exit codes: 0 done, 2 the source cannot be read or has bad rows, 4 rows conflict or were left
+    out. Rows that are left out are named, and the others imported. After an error, nothing is.
     """
 
 
@@ -76,7 +76,7 @@ def _import_with(importer: type[BaseImporter]) -> Callable[..., int]:
             options: as `BaseImporter.options` names them, each with its text or texts.
 
         Returns:
-            The exit code: not 0 if something was left out, also in a dry run.
+            The exit code: not 0 if rows were left out, also in a dry run.
         """
         return _import(session, importer(**options), source, dry_run=dry_run, skip_conflicts=skip_conflicts)
 
@@ -101,7 +101,7 @@ def _import(session: Session, importer: BaseImporter, source: str, *, dry_run: b
     for line in report.left_out:
         echo(printable(f"left out: {line}"), err=True)
     for line in report.noted:
-        echo(printable(f"not taken over: {line}"), err=True)
+        echo(printable(f"not imported: {line}"), err=True)
     for line in report.remarks:
         echo(printable(f"note: {line}"), err=True)
     if not dry_run:
@@ -112,7 +112,7 @@ def _import(session: Session, importer: BaseImporter, source: str, *, dry_run: b
 def _print_report(session: Session, report: Report, label: str) -> None:
     added = format_holdings(report.added)
     session.output.print_result(
-        f"{label}: added {added}" if report.changed else f"{label}: nothing to do, all of it is here already",
+        f"{label}: added {added}" if report.changed else f"{label}: nothing to do, all of it exists already",
         source=label,
         changed=report.changed,
         added=report.added,

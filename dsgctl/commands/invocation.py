@@ -14,11 +14,11 @@ INVOCATION: Final = "dsgctl.commands.invocation"  # the key of the `Invocation` 
 
 @dataclass(slots=True)
 class Invocation:
-    """What `run_once` must know about a command line after it has failed.
+    """What `run_once` needs to report the error of a command line.
 
     Attributes:
         format: the value of ``-o``, once it is parsed.
-        debug: whether ``--debug`` precedes the noun. Behind it the word is an argument, possibly a stranger's.
+        debug: whether ``--debug`` precedes the noun. After the noun, the word can be the value of an argument.
     """
 
     format: str | None = None
@@ -39,7 +39,7 @@ def run_once(root: click.Command, arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("dsgctl: stopped", err=True)
         return 130
-    except BrokenPipeError:  # the reader of our output has closed it, such as head
+    except BrokenPipeError:  # the reader of the output, such as head, has closed it
         streams.drop_unwritten()
         return 1
     except Exception as error:
@@ -64,7 +64,7 @@ def _typed_format(arguments: list[str]) -> str:
 
 
 def _refuse_other_encodings(arguments: list[str]) -> None:
-    """Refuse bytes that are not UTF-8: Python turns them into lone surrogates, which no database can store."""
+    """Refuse bytes that are not UTF-8: Python makes them lone surrogates, which no database can store."""
     for argument in arguments:
         try:
             argument.encode()
@@ -72,7 +72,7 @@ def _refuse_other_encodings(arguments: list[str]) -> None:
             raise click.UsageError(f"{argument!a} is not UTF-8 text") from None
 
 
-# The options whose empty value has a meaning: it clears the text.
+# Options whose empty value clears the text.
 MAY_BE_EMPTY = frozenset({"--name", "--display-name", "--pi", "--note", "--description", "--url"})
 
 
@@ -89,19 +89,19 @@ def _refuse_empty(arguments: list[str]) -> None:
             next(words, None)
         option, equals, value = word.partition("=")
         if not word or (equals and not value and option.startswith("--") and option not in MAY_BE_EMPTY):
-            named = f"{option or before} is empty" if (option or before).startswith("-") else "an argument is empty"
+            subject = f"{option or before} is empty" if (option or before).startswith("-") else "an argument is empty"
             if (option or before) == "--as":
                 # Only needed to word an error.
                 from dsgctl.core.errors import NotAllowed
 
                 raise NotAllowed("nobody may act as ''", "name a person, or leave out --as")
-            raise click.UsageError(f"{named}; leave it out, or write what it is to be: see 'dsgctl --help'")
+            raise click.UsageError(f"{subject}; leave it out, or give it a value: see 'dsgctl --help'")
         before = word
 
 
 def _report(error: Exception, output_format: str) -> int:
     """Report an error in one line and return its exit code."""
-    # Not at the top: only needed when something failed.
+    # Not at the top: only errors need it.
     from dsgctl.commands.output import JSON, report_failure
     from dsgctl.core.errors import DsgError
     from dsgctl.store import StoreError
@@ -116,7 +116,7 @@ def _report(error: Exception, output_format: str) -> int:
         message, hint = f"{error.filename or 'the system'}: {error.strerror or error}", ""
     else:
         message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "report what 'dsgctl --debug ...' shows"
-    # A token typed in the wrong place must not reach a log; core/tokens.py defines its form.
+    # A token typed in the wrong place must not reach a log. core/token_format.py defines its form.
     message = re.sub("dsg_[0-9A-Za-z]{30,}", "dsg_(a token)", message)
     code = getattr(error, "exit_code", 1)
     report_failure(message, hint, code, as_json=output_format in JSON)

@@ -1,4 +1,4 @@
-"""Declares commands: the decorator of every verb, and the options that many of them share."""
+"""Declares commands: the decorator of every verb, and shared options."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _Once(click.Command):
-    """Refuses an option that is given twice: click would silently drop the first of two ``--user``."""
+    """Refuses an option that occurs twice: of two ``--user``, click would silently drop the first."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -32,12 +32,12 @@ class _Once(click.Command):
         for param in self.params:
             harmless = param.multiple or (getattr(param, "is_flag", False) and not param.secondary_opts)
             if not harmless and order.count(param) > 1 and not ctx.resilient_parsing:
-                ctx.fail(f"{'/'.join(param.opts[-1:] + param.secondary_opts)} is given twice; say it once")
+                ctx.fail(f"{'/'.join(param.opts[-1:] + param.secondary_opts)} occurs twice; say it once")
         return super().parse_args(ctx, args)
 
 
 def subcommand(group: click.Group, name: str, *, example: str, **settings: Any) -> Callable[[Function], click.Command]:
-    """Declare a verb of a noun: it prints its answer in the format of ``-o``, and its help shows an example."""
+    """Declare a verb of a noun. It gets the option ``-o``, and its help shows an example."""
 
     def decorate(function: Function) -> click.Command:
         function = _require_allowed(function)
@@ -48,7 +48,7 @@ def subcommand(group: click.Group, name: str, *, example: str, **settings: Any) 
 
 
 def _require_allowed(function: Function) -> Function:
-    """With ``--as``, first check whether this person may run this command (delegated.py)."""
+    """Check first, with ``--as``, whether this person may run this command (delegated.py)."""
 
     @wraps(function)
     def run(session: Session, /, *arguments: Any, **options: Any) -> Any:
@@ -70,7 +70,7 @@ def _require_allowed(function: Function) -> Function:
 
 
 def choose_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
-    """Print the answer in this format, and an error too."""
+    """Choose the format of the answer and of errors."""
     if INVOCATION in ctx.meta:
         ctx.meta[INVOCATION].format = value
     ctx.obj.output = Output(value)
@@ -84,10 +84,10 @@ output_option = click.option(
     expose_value=False,
     is_eager=True,  # an error in another option is reported in this format too
     callback=choose_output,
-    help="How to print the answer; table is for people, the others are stable.",
+    help="Format of the answer. table is for people; the others are stable.",
 )
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-last_admin_option = click.option("--last-admin", is_flag=True, help="Do it even to the last admin.")
-LIMIT = click.option("--limit", metavar="NUMBER", type=ID, help="At most so many.")
+last_admin_option = click.option("--last-admin", is_flag=True, help="Allow it although no admin remains.")
+LIMIT = click.option("--limit", metavar="NUMBER", type=ID, help="List at most this many.")

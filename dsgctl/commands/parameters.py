@@ -1,4 +1,4 @@
-"""The types of parameters that name something in the database, or number it."""
+"""Types of parameters: numbers, and names that the shell completes from the database."""
 
 import os
 import re
@@ -32,7 +32,7 @@ ID = Number()
 
 
 class Name(click.ParamType[str]):
-    """The name of something in the database, which the shell can complete."""
+    """A name in the database, which the shell completes."""
 
     def __init__(self, name: str, list_names: Callable[[Database], Iterator[str]]) -> None:
         self.name = name
@@ -52,11 +52,11 @@ class Name(click.ParamType[str]):
                 names = [name for name in names if delegate.manages_gateway or (may_know and may_know(name))]
             return [CompletionItem(_in_bash(name)) for name in names]
         except Exception:
-            return []  # a shell that completes must never show an error
+            return []  # completion must never show an error
 
 
 def _in_bash(name: str) -> str:
-    """A name, quoted for bash: unlike zsh and fish, bash puts it on the line without quoting it.
+    """A name, quoted for bash: zsh and fish quote completions themselves, bash does not.
 
     If the word begins with a quote, nothing in the name may end the quotation or be run.
     """
@@ -65,13 +65,13 @@ def _in_bash(name: str) -> str:
     words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
     begun = words[int(at)] if at.isdecimal() and int(at) < len(words) else ""
     if begun.startswith('"'):
-        # no backslash keeps an interactive bash from replacing a "!" between such quotes by a former command
+        # between these quotes no backslash keeps an interactive bash from replacing "!" by an earlier command
         name = re.sub(r'(["\\`$])', r"\\\1", name).replace("!", "\"'!'\"")
     elif begun.startswith("'"):
         name = name.replace("'", "'\"'\"'")
     else:
         name = shlex.quote(name)
-    return name.replace("\\", "\\\\")  # click's script reads it with `read`, which takes one of two away
+    return name.replace("\\", "\\\\")  # click's script reads it with `read`, which removes one of two
 
 
 def _dataset_names(database: Database) -> Iterator[str]:

@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
 _FILE = click.argument("file", metavar="FILE.yaml", type=click.Path(path_type=Path))  # "-" is standard input
 
-_PRUNE = click.option(
-    "--prune", is_flag=True, help="Take away what the file declared before and no longer does; nothing else."
-)
-_FILE_RECORD = "file.apply"  # of the file itself: it changes no permission
+_PRUNE = click.option("--prune", is_flag=True, help="Remove what the file declared earlier and no longer declares.")
+_FILE_RECORD = "file.apply"  # the audit record of the file itself, which changes no permission
 
 
 @click.command("apply", epilog="\b\nExample:\n  dsgctl apply policy.yaml --dry-run\n  dsgctl apply policy.yaml")
@@ -37,11 +35,11 @@ _FILE_RECORD = "file.apply"  # of the file itself: it changes no permission
 @output_option
 @click.pass_obj
 def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) -> None:
-    """Bring groups, datasets, terms and grants up to a file that people review ('-': standard input). All of it, or
-    nothing.
+    """Apply a policy file: make groups, datasets, terms and grants as it declares them, all or none. '-' is standard
+    input.
 
-    The file owns what it declares: with --prune, what it declared once and no longer does goes. What it never
-    declared is not touched.
+    The file owns what it declares: with --prune, what it declared earlier and no longer declares is removed. What it
+    never declared is not changed.
     """
     document = _read(session, file)
     if prune and not dry_run and not yes:
@@ -66,13 +64,13 @@ def apply_(session: Session, file: Path, prune: bool, dry_run: bool, yes: bool) 
 @output_option
 @click.pass_obj
 def diff(session: Session, file: Path, prune: bool) -> int:
-    """Show what 'dsgctl apply' would change: exit code 0 if nothing, 1 if something, as diff(1) has it. '-' is standard
-    input."""
+    """Show what 'dsgctl apply' would change. The exit code is 0 for no change and 1 for changes, as in diff(1). '-' is
+    standard input."""
     return 1 if _apply(session, _read(session, file), prune=prune, dry_run=True) else 0
 
 
 def _read(session: Session, file: Path) -> "Document":
-    from dsgctl.policy.reader import read_policy  # YAML, which no other command needs
+    from dsgctl.policy.reader import read_policy  # slow to import: YAML
 
     with _list_problems(session):
         return read_policy(file)
@@ -80,7 +78,7 @@ def _read(session: Session, file: Path) -> "Document":
 
 @contextmanager
 def _list_problems(session: Session) -> Iterator[None]:
-    """For people, print several problems of a file a line each; as JSON they are one object."""
+    """Print several problems of a file on a line each; as JSON they are one object."""
     from dsgctl.policy.document import BadFile
 
     try:
@@ -114,7 +112,7 @@ def _confirm(session: Session, name: str, removals: list[Record]) -> None:
         sign, text = _line(record)
         echo(printable(f"{sign} {text}"), err=True)
     count = format_count(len(removals), "thing")
-    session.confirm(f"{name}: {count} that it no longer declares, as above, will be taken away", yes=False)
+    session.confirm(f"{name}: {count} that it no longer declares, as above, will be removed", yes=False)
 
 
 def _sign(record: Record) -> str:
@@ -130,7 +128,7 @@ def _print(session: Session, records: list[Record], result: "ApplyResult") -> No
             sign, text = _line(record)
             echo(printable(f"{sign} {text}"), colour={"+": "green", "-": "red"}.get(sign, "yellow"))
     for resource in result.undeclared:
-        echo(printable(f"no longer declared, and still there: {resource}; --prune takes it away"), err=True)
+        echo(printable(f"no longer declared, but still there: {resource}; --prune removes it"), err=True)
 
 
 def _line(record: Record) -> tuple[str, str]:
@@ -150,7 +148,7 @@ def _line(record: Record) -> tuple[str, str]:
 
 
 def _word(value: object) -> str:
-    """A value for people: not in Python's notation."""
+    """A value for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""How far long work has come, on a terminal."""
+"""A progress bar on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, told how much of how much is done; nothing elsewhere."""
+    """A function that shows the part that is done and the total as a bar on a terminal; None elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return

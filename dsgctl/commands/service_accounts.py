@@ -11,7 +11,7 @@ from dsgctl.core import service_accounts
 
 @click.group()
 def command() -> None:
-    """Accounts of programs. Their grants: 'dsgctl grant'; their tokens: 'dsgctl token'."""
+    """Accounts of programs. 'dsgctl grant' gives them permissions, 'dsgctl token' tokens."""
 
 
 @subcommand(command, "add", example="dsgctl service-account add nightly-export --description 'exports synapses'")
@@ -34,7 +34,7 @@ def add(session: Session, name: str, description: str) -> None:
 
 @subcommand(command, "list", example="dsgctl service-account list")
 def list_(session: Session) -> None:
-    """List service accounts, with the number of their tokens."""
+    """List service accounts, with the numbers of their tokens."""
     columns = ("id", "name", "description", "active", "tokens", "last_used")
     session.output.print_rows(service_accounts.list_service_accounts(session.database), columns, value="name")
 
@@ -42,7 +42,7 @@ def list_(session: Session) -> None:
 @subcommand(command, "show", example="dsgctl service-account show nightly-export")
 @click.argument("name", type=SERVICE_ACCOUNT)
 def show(session: Session, name: str) -> None:
-    """Grants and tokens of a service account."""
+    """Show a service account, with its grants and tokens."""
     session.output.print_record(service_accounts.show(session.database, name), value="name")
 
 

@@ -13,15 +13,15 @@ ROOT = Number(least=0)
 
 @click.group()
 def command() -> None:
-    """Services that use the gateway, CAVE's tables, public roots."""
+    """Services that use the gateway, CAVE's tables, and public roots."""
 
 
 @subcommand(command, "add", example="dsgctl service add clio --display-name Clio --url https://clio.example.org")
 @click.argument("name")
-@click.option("--display-name", default="", help="For people.")
-@click.option("--url", default="", help="Its address.")
+@click.option("--display-name", default="", help="The name that people see.")
+@click.option("--url", default="", help="The address of the service.")
 def add(session: Session, name: str, display_name: str, url: str) -> None:
-    """Add a service under its name in ?service=, so that it can have terms."""
+    """Add a service, so that it can have terms. Its name is the one in ?service=."""
     with session.change() as change:
         service, added = services.add(change, name, display_name=display_name, url=url)
     session.output.print_result(
@@ -86,7 +86,7 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
 
 
 @subcommand(table, "list", example="dsgctl service table list --service datastack")
-@click.option("--service", help="Of this service.")
+@click.option("--service", help="Only tables of this service.")
 def table_list(session: Session, service: str | None) -> None:
     """List tables and their datasets."""
     rows = services.list_tables(session.database, service)

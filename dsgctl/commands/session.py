@@ -1,4 +1,4 @@
-"""What a command works with: settings, database, actor and output."""
+"""The session of a command: settings, database, actor and output."""
 
 import os
 import pwd
@@ -52,7 +52,7 @@ class Session:
 
     @property
     def settings(self) -> Settings:
-        """The settings, with every error in them, for commands that examine them."""
+        """The settings with their errors, for commands that examine them."""
         return read_settings(os.environ, self.env_file)
 
     @property
@@ -71,7 +71,7 @@ class Session:
         return f"user:{self.on_behalf} by {os_actor()}" if self.on_behalf is not None else os_actor()
 
     def find_delegate(self) -> "Delegate":
-        """The person for whom the commands of this session are run; from here on under the email as it is stored.
+        """The person for whom the commands of this session are run. Sets `on_behalf` to their email as stored.
 
         Raises:
             NotAllowed: there is no such account, or it is disabled.
@@ -119,12 +119,12 @@ class Session:
         if prints:
             self.print_plan(records)
         elif change.consequences and not dry_run and self.output.format == "table":
-            see = "" if self.on_behalf is not None else "; 'dsgctl audit list' names each"
-            ended = "grants and memberships that rested on this and ended, or end sooner now"
-            echo(f"{ended}: {change.consequences}{see}", err=True)
+            hint = "" if self.on_behalf is not None else "; 'dsgctl audit list' names each"
+            ended = f"grants and memberships that rested on this and ended, or end sooner now: {change.consequences}"
+            echo(f"{ended}{hint}", err=True)
 
     def print_plan(self, records: list[Record]) -> None:
-        """Print what a run would have changed."""
+        """Print what a run would change."""
         if self.output.format == "table":
             echo(f"dry run, nothing was changed; a run would make {format_count(len(records), 'change')}", err=True)
         rows = [
@@ -134,7 +134,7 @@ class Session:
         self.output.print_rows(rows, ["action", "target", "before", "after"], value="action")
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Ask before something that cannot be undone, unless ``yes`` is set.
+        """Ask before a change that cannot be undone, unless ``yes`` is set.
 
         Raises:
             Invalid: standard input or standard error is not a terminal.
@@ -143,7 +143,7 @@ class Session:
         if yes:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise Invalid(question, "say -y to do it without being asked")
+            raise Invalid(question, "say -y to skip the question")
         ask_yes(f"{question}; go on?")
 
 

@@ -13,14 +13,14 @@ from dsgctl.settings import ENVIRONMENT, Settings, require_valid
 
 @click.group()
 def command() -> None:
-    """The settings: what each is, where that comes from, and what is wrong with them."""
+    """The settings: their values, sources and errors."""
 
 
 @subcommand(command, "show", example="dsgctl config show\ndsgctl config show -o json")
 def show(session: Session) -> None:
-    """Show the value of each setting that counts, and whether the environment, the file or nobody sets it.
+    """Show the value of each setting, and whether the environment, the file or the default sets it.
 
-    Secrets are not shown. What is wrong with the settings is said afterwards, with exit code 2.
+    Secrets are not shown. Errors in the settings follow, with exit code 2.
     """
     settings = session.settings
     session.output.print_rows(_rows(settings), ("setting", "value", "source"), value="value")
@@ -29,8 +29,8 @@ def show(session: Session) -> None:
 
 @subcommand(command, "check", example="dsgctl config check")
 def check(session: Session) -> int:
-    """Say what is wrong with the settings, each with its file and line; exit code 2 if something is."""
-    from dsgctl.operations.doctor.settings import check_settings  # as doctor does
+    """Check the settings. Errors are shown with file and line; the exit code is then 2."""
+    from dsgctl.operations.doctor.settings import check_settings  # slow to import
 
     checks = print_checks(session, check_settings(session.settings))
     return 2 if any(str(result.status) == "failed" for result in checks) else 0

@@ -19,19 +19,19 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl setup --origin https://auth.example.org --admin ada@example.org")
-@click.option("--origin", metavar="URL", help="DSG_ORIGIN: where browsers reach this gateway.")
+@click.option("--origin", metavar="URL", help="DSG_ORIGIN: the address at which browsers reach this gateway.")
 @click.option("--client", metavar="FILE", type=_PATH, help="The OAuth client's JSON file; it is copied.")
-@click.option("--issuer", metavar="URL", help="DSG_OIDC_ISSUER, if it is not Google.")
+@click.option("--issuer", metavar="URL", help="DSG_OIDC_ISSUER, if the provider is not Google.")
 @click.option(
-    "--viewers", metavar="ORIGINS|PATTERN", help="NGAUTH_ALLOWED_ORIGINS: which Neuroglancers may ask for data."
+    "--viewers", metavar="ORIGINS|PATTERN", help="NGAUTH_ALLOWED_ORIGINS: the Neuroglancer sites that may ask for data."
 )
-@click.option("--backup-dir", metavar="DIRECTORY", help="DSG_BACKUP_DIR: where backups go.")
+@click.option("--backup-dir", metavar="DIRECTORY", help="DSG_BACKUP_DIR: the directory of backups.")
 @click.option(
     "--database", metavar="FILE", envvar="DATABASE_PATH", help="DATABASE_PATH, if it is not /var/lib/dsg/dsg.sqlite3."
 )
-@click.option("--admin", metavar="EMAIL", help="Who manages the gateway first.")
-@click.option("--offline", is_flag=True, help="Do not ask the provider whether it is there.")
-@click.option("--rotate-key", is_flag=True, help="Sign with a new key from now on, and do nothing else.")
+@click.option("--admin", metavar="EMAIL", help="The first admin of the gateway.")
+@click.option("--offline", is_flag=True, help="Do not check that the provider answers.")
+@click.option("--rotate-key", is_flag=True, help="Only add a new signing key, and use it from now on.")
 @output_option
 @click.pass_obj
 def command(
@@ -47,8 +47,8 @@ def command(
     offline: bool,
     rotate_key: bool,
 ) -> None:
-    """Ask what cannot be found out, check each answer, and write the settings; safe to run again."""
-    from dsgctl.operations import settings_file, setup  # the checks need much that no other command does
+    """Set up a new gateway: ask for what is missing, check each answer, write the settings. Safe to run again."""
+    from dsgctl.operations import settings_file, setup  # slow to import
 
     path = session.settings_file
     if not path.parent.is_dir():
@@ -56,7 +56,7 @@ def command(
     before = setup.read_settings_file(path)
     if session.output.format == "table":
         for unused in before.unused:
-            echo(f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used", err=True)
+            echo(f"{unused.name} ({unused.source}) is not a setting of this gateway: it has no effect", err=True)
     settings = setup.values_of(before)
     if rotate_key:
         _rotate_key(session, path, settings)
@@ -69,7 +69,7 @@ def command(
         "NGAUTH_ALLOWED_ORIGINS": viewers,
         "DSG_BACKUP_DIR": backup_dir,
     }
-    # Options are checked before anything is written; each answer to a question, when it is given.
+    # Options are checked before anything is written, answers to questions one by one.
     answers = {name: setup.check_answer(name, option) for name, option in options.items() if option}
     if admin is not None:
         validation.email(admin)
@@ -79,7 +79,7 @@ def command(
     ]
     asks = sys.stdin.isatty() and sys.stderr.isatty()
     if missing := [f"--{question.option}" for question in open_questions if question.needed and not asks]:
-        raise Invalid(f"nobody is there to be asked for {', '.join(missing)}", "say it as an option")
+        raise Invalid(f"{', '.join(missing)} must be set", "say it as an option, or run 'dsgctl setup' at a terminal")
     if answers or not asks:
         writer.accept(answers)
 
@@ -101,8 +101,8 @@ def command(
                 needed=False,
                 accept=validation.email,
             )
-    except (click.Abort, KeyboardInterrupt):  # Ctrl-C at the question, or before it
-        echo(f"\nwhat was answered is kept in {path}; run it again for the rest", err=True)
+    except (click.Abort, KeyboardInterrupt):  # Ctrl-C at a question, or before it
+        echo(f"\nyour answers are saved in {path}; run 'dsgctl setup' again for the rest", err=True)
         raise
     writer.accept({})
     config = writer.config
@@ -126,11 +126,11 @@ def _report(session: Session, config: Config, path: Path, done: list[str]) -> No
             next=commands,
         )
         return
-    for sentence in done or [f"{path} and the database are as they should be"]:
+    for sentence in done or [f"{path} and the database need no change"]:
         echo(sentence)
-    echo(f"register at the provider, as redirect URI: {redirect_uri}")
+    echo(f"at the provider, register the redirect URI: {redirect_uri}")
     if config.client_credentials is None and not config.google_client_id:
-        echo("nobody can sign in yet: run it again with --client FILE")
+        echo("nobody can sign in yet: run 'dsgctl setup' again with --client FILE")
     echo("next:")
     for line in commands:
         echo(f"  {line}")
@@ -145,12 +145,14 @@ def _rotate_key(session: Session, path: Path, settings: dict[str, str]) -> None:
     if session.output.format != "table":
         session.output.print_result("", value="settings", settings=str(path), changed=True, next=[restart])
         return
-    echo(f"{path} has a new key in DSG_SECRET_KEY; the former one verifies what it signed until the next time")
+    echo(
+        f"{path} has a new key in DSG_SECRET_KEY; the former key still verifies what it signed, until the next rotation"
+    )
     echo(f"next:\n  {restart}")
 
 
 def _ask(why: str, example: str, *, needed: bool, accept: Callable[[str], object]) -> str | None:
-    """Ask at the terminal until an answer is accepted. Returns it; None if it is left for later."""
+    """Ask at the terminal until an answer is accepted, and return it; None if it is left for later."""
     echo(f"{why}\n  for example  {example}", err=True)
     while True:
         answer = click.prompt(

@@ -1,4 +1,4 @@
-"""``dsgctl shell``: commands one after the other; over ssh, all that a delegate gets.
+"""``dsgctl shell``: several commands, one after another. Over ssh, a delegate gets nothing else.
 
 See delegation.md, "Give delegates ssh access".
 """
@@ -18,24 +18,24 @@ from dsgctl.commands.session import Session
 from dsgctl.core.errors import Invalid
 
 PROMPT = "dsgctl> "
-_OWN = ("help", "exit")  # words of the shell itself
-# Keys of readline that show what is on this host: its users' homes, and files to read settings from.
+_OWN = ("help", "exit")  # words of this shell
+# Keys of readline that show users and files of this host.
 _UNBOUND = (r"\e&", r"\e~", r"\C-x\C-r", r"\e\C-j", r"\e\C-m")
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl shell < commands.txt")
 @click.pass_context
 def command(ctx: click.Context) -> int:
-    """Read commands and run them, until 'exit' or Ctrl-D; whatever is said with --as holds for each.
+    """Read commands and run them, until 'exit' or Ctrl-D. The option --as applies to each.
 
-    At a terminal, 'help' lists the commands and TAB completes. From a file or a pipe, the first that fails ends it,
-    with its exit code. As the forced command of an ssh key it runs the one that ssh was given, or asks for several.
+    At a terminal, 'help' lists the commands and TAB completes. From a file or a pipe, the first command that fails
+    ends the shell, with its exit code. As the forced command of an ssh key, it runs the command of the ssh client.
     """
     shell = Shell(ctx.find_root().command, ctx.obj)
     ssh_command = os.environ.get("SSH_ORIGINAL_COMMAND")
     if ssh_command is not None:
         if not ssh_command.strip():
-            raise Invalid("the command is empty", "ssh HOST COMMAND, or ssh -t HOST to be asked for several")
+            raise Invalid("the command is empty", "ssh HOST COMMAND, or ssh -t HOST for several")
         return shell.run(ssh_command)
     asks = sys.stdin.isatty()
     if asks:
@@ -52,7 +52,7 @@ def command(ctx: click.Context) -> int:
 
 
 def _read(asks: bool) -> str | None:
-    """What was typed; None at its end."""
+    """One line of the input; empty after Ctrl-C, None at the end."""
     try:
         return input(PROMPT if asks else "").strip()
     except EOFError:
@@ -63,7 +63,7 @@ def _read(asks: bool) -> str | None:
 
 
 class Shell:
-    """The commands that one person may run, and how each is run.
+    """Runs commands, and lists those that a person may run.
 
     Attributes:
         delegate: the person for whom commands are run (``--as``); None for an operator.
@@ -76,7 +76,7 @@ class Shell:
         """
         self.delegate = session.find_delegate() if session.on_behalf is not None else None
         self._root = root
-        # The options before the noun stay those of this shell.
+        # The options before the noun are those of this shell.
         self._options = ["--env-file", session.env_file] if session.env_file is not None else []
         self._options += ["--as", session.on_behalf] if session.on_behalf is not None else []
 
@@ -104,20 +104,20 @@ class Shell:
         return run_once(self._root, [*self._options, *words])
 
     def complete(self, line: str, text: str) -> list[str]:
-        """The words that ``text``, typed after ``line``, may become, of commands that this person may run."""
+        """Complete ``text``, typed after ``line``, to words of commands that this person may run."""
         from click.shell_completion import ShellComplete  # only needed at a terminal
 
         try:
             words = shlex.split(line)
         except ValueError:
-            return []  # within quotes
+            return []  # an open quote
         words = words[1:] if words[:1] == ["dsgctl"] else words
         topics: list[str] = []
         if words[:1] == ["help"]:
             words = words[1:]
             topics = [topic for topic in guide.TOPICS if not words and topic.startswith(text)]
         items = ShellComplete(self._root, {}, "dsgctl", "").get_completions([*self._options, *words], text)
-        # Items of other types ask the shell for files and directories.
+        # Items of other types stand for files and directories.
         plain = [item.value for item in items if item.type == "plain" and (words or item.value not in _OWN)]
         if any(word.startswith("-") for word in (*words, text)) or not isinstance(self._find(words), click.Group):
             return [f"{word} " for word in plain if words and self._may_type(words)]
@@ -151,7 +151,7 @@ class Shell:
         width = max(len(name) for name, _ in rows)
         for name, summary in rows:
             echo(f"{name:<{width}}  {summary}")
-        echo("'help COMMAND' says more of one; 'exit' ends this.")
+        echo("'help COMMAND' shows the help of a command; 'exit' ends the shell.")
 
 
 def _walk(words: list[str], group: click.Command) -> Iterator[tuple[list[str], click.Command]]:
@@ -165,7 +165,7 @@ def _walk(words: list[str], group: click.Command) -> Iterator[tuple[list[str], c
 
 
 def _prepare_terminal(shell: Shell) -> None:
-    """Let TAB complete words of dsgctl only: by itself readline lists the files and users of this host."""
+    """Let TAB complete words of dsgctl only: by default, readline lists files and users of this host."""
     import readline  # only needed at a terminal
 
     readline.set_completer(_completer(shell))
@@ -176,7 +176,7 @@ def _prepare_terminal(shell: Shell) -> None:
 
 
 def _completer(shell: Shell) -> Callable[[str, int], str | None]:
-    """A function that readline calls for the first, second, … word that fits."""
+    """A function that readline calls with 0, 1, … for each word that fits."""
     import readline  # only needed at a terminal
 
     words: list[str] = []

@@ -19,12 +19,12 @@ from dsgctl.store.process_registry import Process
     "format",
     type=click.Choice([*FORMATS, "prometheus"]),
     default="table",
-    help="How to print the answer; value prints NAME=VALUE lines, prometheus is for the node exporter's "
-    "text-file collector.",
+    help="Format of the answer. value prints lines of NAME=VALUE; prometheus is for the text-file collector of the "
+    "node exporter.",
 )
 @click.pass_obj
 def command(session: Session, format: str) -> None:
-    """What is in the database, and what the servers have done since they started, on one screen."""
+    """Show the state of the gateway on one screen: the content of the database, and the servers' work."""
     config = session.config
     report = build_report(session.database, now(), origin=config.origin, backup_dir=config.backup_dir)
     if format == "prometheus":
@@ -72,7 +72,7 @@ def _describe_server(server: Process) -> str:
 
 
 def _format_value(value: object) -> str:
-    """A value in a line for shells."""
+    """A value in a line of ``-o value``."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%dT%H:%M:%SZ}"
     return "" if value is None else str(value)

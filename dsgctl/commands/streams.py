@@ -1,4 +1,4 @@
-"""The standard streams of ``dsgctl``: there although the caller closed them, and UTF-8 where programs read them."""
+"""The standard streams of ``dsgctl``: they exist even if the caller closed them, and programs read UTF-8 from them."""
 
 import contextlib
 import io
@@ -11,12 +11,14 @@ _PATIENCE = 5  # seconds that standard output may take to make room for a secret
 
 
 class ClosedStream(io.TextIOWrapper):
-    """What stands in for a standard stream that the caller closed (``>&-``): what is written to it is lost."""
+    """Replaces a standard stream that the caller closed (``>&-``). What is written to it is lost."""
 
 
-def open_closed() -> None:
-    """Put /dev/null where the caller closed a standard stream: Python leaves None there, and SQLite would
-    get the number of the stream for its file."""
+def replace_closed() -> None:
+    """Open /dev/null for each standard stream that the caller closed.
+
+    Python leaves None there, and the next file that SQLite opens would get the descriptor of the stream.
+    """
     for name, mode in (("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb")):
         if getattr(sys, name) is None:
             file = open(os.open(os.devnull, os.O_RDWR), mode, closefd=False)  # noqa: SIM115
@@ -26,27 +28,27 @@ def open_closed() -> None:
 def use_utf8() -> None:
     """Read arguments, names of files and standard input as UTF-8 in every locale.
 
-    Python decodes them before a line of ours runs, in the locale's encoding: in one that is not UTF-8 it starts
-    anew in UTF-8 mode (https://docs.python.org/3/library/os.html#utf8-mode). What people read stays in the
-    terminal's encoding.
+    Python decodes them in the locale's encoding before this code runs. If that is not UTF-8, Python is started again
+    in UTF-8 mode (https://docs.python.org/3/library/os.html#utf8-mode). Output for people keeps the encoding of the
+    terminal.
     """
     if sys.getfilesystemencoding().lower() != "utf-8" and sys.executable:
-        # surrogateescape gives the arguments back byte for byte
+        # surrogateescape restores the arguments byte for byte
         environment = {"PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace", **os.environ}
         os.execve(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]], environment)  # noqa: S606
     reconfigure(sys.stdin, encoding="utf-8", errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):
-        reconfigure(stream, errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+        reconfigure(stream, errors="backslashreplace")  # a name that the terminal cannot show is no error
 
 
 def reconfigure(stream: object, **settings: str) -> None:
-    """Give a stream another encoding, if it has one."""
+    """Change the encoding of a stream, if it has one."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(**settings)  # type: ignore[arg-type]
 
 
 def drop_unwritten() -> None:
-    """Empty the buffer of stdout: Python would complain once more of the same pipe or disk at exit."""
+    """Empty the buffer of stdout: otherwise Python reports the same pipe or disk again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -54,26 +56,26 @@ def drop_unwritten() -> None:
 
 
 def require_room() -> None:
-    """Find out whether standard output takes something now, before anything waits for it.
+    """Check that standard output can be written to now.
 
     Raises:
-        OSError: it is closed, or whoever reads it has not read for some seconds.
+        OSError: it is closed, or its reader has not read for some seconds.
     """
     if isinstance(sys.stdout, ClosedStream):
         raise OSError("it is closed")
-    with contextlib.suppress(io.UnsupportedOperation):  # no file: a buffer in this process
+    with contextlib.suppress(io.UnsupportedOperation):  # not a file: a buffer in this process
         if not select.select([], [sys.stdout.fileno()], [], _PATIENCE)[1]:
             raise OSError("nobody reads it")
 
 
 def write_through() -> None:
-    """Wait until what was printed has been taken by whoever reads it, or is on the disk.
+    """Wait until the output is in the pipe or on the disk.
 
     Raises:
-        OSError: it was not.
+        OSError: it cannot be written.
     """
     sys.stdout.flush()
     with contextlib.suppress(io.UnsupportedOperation):
         descriptor = sys.stdout.fileno()
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.fsync(descriptor)  # some disks find out only now that they are full
+            os.fsync(descriptor)  # some disks report only now that they are full

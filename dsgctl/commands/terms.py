@@ -20,7 +20,7 @@ def command() -> None:
     """Terms of service, and who has accepted them."""
 
 
-def _text(file: str) -> str:
+def _read_text(file: str) -> str:
     try:
         if file == "-":
             return sys.stdin.read(validation.MAX_TEXT + 1)
@@ -32,11 +32,11 @@ def _text(file: str) -> str:
 
 @subcommand(command, "add", example="dsgctl terms add 'fish2 terms' --file fish2.md --dataset fish2")
 @click.argument("name")
-@click.option("--file", required=True, metavar="FILE", help="The text, in Markdown; - for standard input.")
-@click.option("--dataset", type=DATASET, metavar="NAME", help="Whose terms they are.")
-@click.option("--version", help="Of this version of the dataset.")
-@click.option("--service", metavar="NAME", help="For those who come to the dataset through this service.")
-@click.option("--effective", metavar="DATE", help="From when they count, for terms of a service; now if not said.")
+@click.option("--file", required=True, metavar="FILE", help="The text, in Markdown; - is standard input.")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="The dataset that they are for.")
+@click.option("--version", help="Only for this version of the dataset.")
+@click.option("--service", metavar="NAME", help="Only for requests through this service.")
+@click.option("--effective", metavar="DATE", help="When terms of a service take effect; now by default.")
 def add(
     session: Session,
     *,
@@ -47,8 +47,8 @@ def add(
     service: str | None,
     effective: str | None,
 ) -> None:
-    """Add terms. For a dataset alone they become its own: nobody who has not accepted them gets in."""
-    text = _text(file)
+    """Add terms. With --dataset alone they become the dataset's own: nobody has access who has not accepted them."""
+    text = _read_text(file)
     start = validation.date(effective) if effective is not None else None
     with session.change() as change:
         document, added = terms.add(
@@ -65,7 +65,7 @@ def add(
 
 @subcommand(command, "list", example="dsgctl terms list")
 def list_(session: Session) -> None:
-    """List terms, with what they are for and how many have accepted them."""
+    """List terms, with what they are for and how many people have accepted them."""
     columns = ("id", "name", "dataset", "version", "service", "own", "effective", "retired", "accepted")
     session.output.print_rows(terms.list_terms(session.database), columns, value="id")
 
@@ -73,16 +73,16 @@ def list_(session: Session) -> None:
 @subcommand(command, "show", example="dsgctl terms show 3")
 @click.argument("terms_id", metavar="ID", type=ID)
 def show(session: Session, terms_id: int) -> None:
-    """The text, and where to accept it."""
+    """Show the text of terms, and where to accept them."""
     document = terms.show(session.database, terms_id)
     session.output.print_record({**document, "accept_url": session.config.origin + accept_path(terms_id)}, value="text")
 
 
 @subcommand(command, "retire", example="dsgctl terms retire 3")
 @click.argument("terms_id", metavar="ID", type=ID)
-@click.option("--on", metavar="DATE", help="The day on which they end, for terms of a service; now if not said.")
+@click.option("--on", metavar="DATE", help="When terms of a service end; now by default.")
 def retire(session: Session, terms_id: int, on: str | None) -> None:
-    """End terms. A dataset whose own they are has none from then on."""
+    """End terms. A dataset whose own terms they are has none afterwards."""
     end = validation.moment_after(on, now()) if on is not None else None
     of = terms.list_datasets_of(session.database, terms_id)
     with session.change() as change:
@@ -99,7 +99,7 @@ def retire(session: Session, terms_id: int, on: str | None) -> None:
 @click.argument("terms_id", metavar="ID", type=ID)
 @click.argument("email")
 def accept(session: Session, terms_id: int, email: str) -> None:
-    """Record that a person has accepted terms, on their behalf; the record says that you did."""
+    """Record that a person has accepted terms elsewhere. The record names you."""
     with session.change() as change:
         changed = acceptances.accept(change, terms_id, email)
     session.output.print_result(
@@ -111,10 +111,10 @@ def accept(session: Session, terms_id: int, email: str) -> None:
 
 
 @subcommand(command, "pending", example="dsgctl terms pending --dataset fish2")
-@click.option("--user", metavar="EMAIL", help="Of this person.")
-@click.option("--dataset", type=DATASET, metavar="NAME", help="Of this dataset.")
+@click.option("--user", metavar="EMAIL", help="Only terms of this person.")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="Only terms of this dataset.")
 def pending(session: Session, user: str | None, dataset: str | None) -> None:
-    """Who has a grant that only terms hold back, and where to accept them."""
+    """List people with a grant that has no effect until they accept terms, and where to accept them."""
     rows = (
         {**row, "accept_url": session.config.origin + accept_path(row["terms"])}
         for row in acceptances.list_pending(session.database, now(), email=user, dataset=dataset)

@@ -1,4 +1,4 @@
-"""``dsgctl token``. A token is read from standard input and never from an argument, which others could see in ps."""
+"""``dsgctl token``. Tokens are read from standard input, because other users can see arguments in ps."""
 
 import sys
 from collections.abc import Iterator
@@ -19,8 +19,10 @@ from dsgctl.store import Database, StoreError
 from dsgctl.store.models import Principal, Token
 from dsgctl.wording import format_count
 
-_USER = click.option("--user", metavar="EMAIL", help="Of a person.")
-_ACCOUNT = click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="Of a service account.")
+_USER = click.option("--user", metavar="EMAIL", help="The person who owns the token.")
+_ACCOUNT = click.option(
+    "--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="The service account that owns the token."
+)
 
 
 @click.group()
@@ -38,10 +40,10 @@ def _owner(database: Database, user: str | None, service_account: str | None) ->
 
 @contextmanager
 def _change_that_shows(session: Session) -> Iterator[Change]:
-    """A change in which a token is printed.
+    """A change that prints a token.
 
     Raises:
-        StoreError: the token was printed, and cannot be kept.
+        StoreError: the token was printed, but cannot be stored.
     """
     try:
         with session.change() as change:
@@ -53,29 +55,28 @@ def _change_that_shows(session: Session) -> Iterator[Change]:
 
 
 def _show_once(session: Session, change: Change, token: Token, secret: str, **more: object) -> None:
-    """Print a new token, in the change that makes it. The sentence about it goes to stderr, so that the answer is
-    the token."""
+    """Print a new token, in the change that makes it. The sentence goes to stderr, so that stdout is the token."""
     owner = principals.format_label(tokens.find_owner(change.database, token))
     end = f"until {token.expires:%Y-%m-%d %H:%M UTC}" if token.expires else "until it is revoked"
     record = {"id": token.id, "token": secret, "of": owner, "prefix": token.prefix, "expires": token.expires, **more}
-    sentence = f"token {token.id} of {owner}, good {end}; it is not shown again:"
+    sentence = f"token {token.id} of {owner}, valid {end}; it is not shown again:"
     session.output.print_secret(record, value="token", sentence=sentence)
 
 
 @subcommand(command, "mint", example="dsgctl token mint --service-account nightly-export --expires 90d -o value")
 @_USER
 @_ACCOUNT
-@click.option("--expires", metavar="90d|DATE", help="Ends by itself; never if not said.")
+@click.option("--expires", metavar="90d|DATE", help="When the token ends; never by default.")
 @click.option("--description", default="", help="What it is for.")
 def mint(
     session: Session, user: str | None, service_account: str | None, expires: str | None, description: str
 ) -> None:
-    """Make a token and print it, once. Only its hash is kept."""
+    """Make a token and print it. It is never shown again: only its hash is stored."""
     end = validation.moment_after(expires, now()) if expires is not None else None
     with _change_that_shows(session) as change:
         owner = _owner(change.database, user, service_account)
         if owner is None:
-            raise Invalid("nobody is named", "say --user EMAIL or --service-account NAME")
+            raise Invalid("the token has no owner", "say --user EMAIL or --service-account NAME")
         token, secret = tokens.mint(change, owner, description=description, expires=end)
         _show_once(session, change, token, secret)
 
@@ -83,9 +84,9 @@ def mint(
 @subcommand(command, "list", example="dsgctl token list --user ada@example.org")
 @_USER
 @_ACCOUNT
-@click.option("--all", "ended", is_flag=True, help="Expired and revoked ones too.")
+@click.option("--all", "ended", is_flag=True, help="Include expired and revoked tokens.")
 def list_(session: Session, user: str | None, service_account: str | None, ended: bool) -> None:
-    """List tokens by what may be shown of them."""
+    """List tokens, without the secrets."""
     columns = (
         "id",
         "user",
@@ -106,14 +107,14 @@ def list_(session: Session, user: str | None, service_account: str | None, ended
 @subcommand(command, "show", example="dsgctl token show 17")
 @click.argument("token_id", metavar="ID", type=ID)
 def show(session: Session, token_id: int) -> None:
-    """What is known of a token."""
+    """Show a token, without the secret."""
     session.output.print_record(tokens.show(session.database, token_id, now()), value="state")
 
 
 @subcommand(command, "revoke", example="dsgctl token revoke 17")
 @click.argument("token_id", metavar="ID", type=ID)
 def revoke(session: Session, token_id: int) -> None:
-    """End a token: the next request with it is refused."""
+    """Revoke a token. The next request with it is refused."""
     with session.change() as change:
         changed = tokens.revoke(change, token_id)
     session.output.print_result(
@@ -123,9 +124,9 @@ def revoke(session: Session, token_id: int) -> None:
 
 @subcommand(command, "rotate", example="dsgctl token rotate 17 --overlap 7d -o value")
 @click.argument("token_id", metavar="ID", type=ID)
-@click.option("--overlap", metavar="DURATION", help="The old one works for so long yet; it ends now if not said.")
+@click.option("--overlap", metavar="DURATION", help="How long the old token still works; it ends now by default.")
 def rotate(session: Session, token_id: int, overlap: str | None) -> None:
-    """Make a new token like this one, and end this one."""
+    """Replace a token by a new one with the same owner, description and lifetime."""
     with _change_that_shows(session) as change:
         pause = {"overlap": validation.duration(overlap)} if overlap is not None else {}
         token, secret = tokens.rotate(change, token_id, **pause)
@@ -134,7 +135,7 @@ def rotate(session: Session, token_id: int, overlap: str | None) -> None:
 
 @subcommand(command, "inspect", example="dsgctl token inspect < token.txt")
 def inspect(session: Session) -> None:
-    """Read a token from standard input: whose it is, and whether it is good or why not."""
+    """Read a token from standard input, and show its owner and whether it is valid."""
     presented = ask("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(token_format.MAX_LENGTH + 2)
     presented = presented.strip()
     if not presented:
@@ -147,11 +148,13 @@ def inspect(session: Session) -> None:
 
 
 @subcommand(command, "prune", example="dsgctl token prune --older-than 30d --dry-run")
-@click.option("--older-than", metavar="DURATION", default="30d", show_default=True, help="Ended so long ago.")
+@click.option(
+    "--older-than", metavar="DURATION", default="30d", show_default=True, help="Only tokens that ended this long ago."
+)
 @yes_option
 @dry_run_option
 def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
-    """Forget tokens that were revoked or expired some time ago."""
+    """Delete tokens that were revoked or expired some time ago."""
     before = now() - validation.duration(older_than)
     if not dry_run:
         session.confirm(f"tokens that ended more than {older_than} ago are deleted", yes=yes)

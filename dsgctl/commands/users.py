@@ -22,7 +22,7 @@ _COLUMNS = ("id", "email", "name", "display_name", "admin", "active", "read_only
 
 @click.group()
 def command() -> None:
-    """People: who they are, and their accounts."""
+    """People and their accounts."""
 
 
 def _attributes(**options: Any) -> Attributes:
@@ -33,21 +33,23 @@ def _attributes(**options: Any) -> Attributes:
 @subcommand(command, "add", example="dsgctl user add ada@example.org --name 'Ada Lovelace' --affiliation HHMI")
 @click.argument("email")
 @click.option("--name", help="Full name.")
-@click.option("--display-name", help="Shown instead of the name.")
-@click.option("--admin", is_flag=True, default=None, help="Manages the gateway; services may let admins do all.")
+@click.option("--display-name", help="The name that others see instead.")
+@click.option(
+    "--admin", is_flag=True, default=None, help="Manages the gateway; services may give admins every permission."
+)
 @click.option("--read-only", is_flag=True, default=None, help=f"Never gets {levels.enumerate_lost_if_read_only()}.")
 @click.option("--pi", help="Principal investigator.")
-@click.option("--affiliation", "affiliations", multiple=True, help="Institute; may be given several times.")
+@click.option("--affiliation", "affiliations", multiple=True, help="Institute; can be repeated.")
 @click.option("--note", help="For operators.")
 def add(session: Session, email: str, affiliations: tuple[str, ...], note: str | None, **options: Any) -> None:
-    """Add a person. Adding the same one again is no error."""
+    """Add a person. Adding an existing person changes nothing."""
     with session.change() as change:
         user, added = users.add(change, email, affiliations=affiliations, **_attributes(notes=note, **options))
         twins = addresses.list_twins(change.database, email) if added else []
     if twins:
         echo(
-            f"is it the same person as {', '.join(twins[0])}? An account is one address; 'dsgctl user set --email' "
-            "follows a person to another",
+            f"is this the same person as {', '.join(twins[0])}? A person has one account; 'dsgctl user set --email' "
+            "changes its address",
             err=True,
         )
     sentence = f"added user {user.email}, id {user.id}" if added else f"user {user.email} already exists, unchanged"
@@ -55,11 +57,11 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
 
 
 @subcommand(command, "list", example="dsgctl user list --search lovelace\ndsgctl user list --inactive-for 90d -o csv")
-@click.option("--search", metavar="TEXT", help="Part of the email or a name; case is ignored.")
-@click.option("--group", type=GROUP, help="Members of this group.")
-@click.option("--admin", is_flag=True, help="Admins.")
-@click.option("--disabled", is_flag=True, help="Disabled accounts.")
-@click.option("--inactive-for", metavar="DURATION", help="Used no token for this long, such as 90d.")
+@click.option("--search", metavar="TEXT", help="Only people whose email or name contains this; case is ignored.")
+@click.option("--group", type=GROUP, help="Only members of this group.")
+@click.option("--admin", is_flag=True, help="Only admins.")
+@click.option("--disabled", is_flag=True, help="Only disabled accounts.")
+@click.option("--inactive-for", metavar="DURATION", help="Only people who used no token for this long, such as 90d.")
 @LIMIT
 def list_(session: Session, inactive_for: str | None, group: str | None, **filters: Any) -> None:
     """List people, oldest account first."""
@@ -73,7 +75,7 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
 @subcommand(command, "show", example="dsgctl user show ada@example.org")
 @click.argument("email")
 def show(session: Session, email: str) -> None:
-    """Everything that is recorded about a person."""
+    """Show everything that is recorded about a person."""
     record = user_queries.show(session.database, email)
     if session.delegate is not None:
         del record["notes"]  # notes are for operators
@@ -83,15 +85,17 @@ def show(session: Session, email: str) -> None:
 
 @subcommand(command, "set", example="dsgctl user set ada@example.org --email ada@lab.example.org --no-admin")
 @click.argument("email")
-@click.option("--email", "new_email", metavar="NEW", help="The address from now on.")
-@click.option("--unbind", is_flag=True, help="Forget the sign-in identity: the next login binds a new one.")
+@click.option("--email", "new_email", metavar="NEW", help="The new address.")
+@click.option("--unbind", is_flag=True, help="Remove the sign-in identity; the next login binds a new one.")
 @click.option("--name", help="Full name.")
-@click.option("--display-name", help="Shown instead of the name.")
+@click.option("--display-name", help="The name that others see instead.")
 @click.option("--admin/--no-admin", default=None, help="Manages the gateway.")
 @click.option("--read-only/--no-read-only", default=None, help=f"Never gets {levels.enumerate_lost_if_read_only()}.")
 @click.option("--pi", help="Principal investigator.")
-@click.option("--affiliation", "affiliations", multiple=True, help="All institutes; they replace the present ones.")
-@click.option("--note", help="For operators; replaces the present one.")
+@click.option(
+    "--affiliation", "affiliations", multiple=True, help="Institute; can be repeated. Replaces all present ones."
+)
+@click.option("--note", help="For operators. Replaces the present note.")
 @last_admin_option
 def set_(
     session: Session,
@@ -104,7 +108,7 @@ def set_(
     last_admin: bool,
     **options: Any,
 ) -> None:
-    """Change what is recorded about a person; what is not named stays."""
+    """Change what is recorded about a person; options that are left out change nothing."""
     with session.change() as change:
         changed = users.set_attributes(
             change,
@@ -125,7 +129,7 @@ def set_(
 @click.argument("email")
 @last_admin_option
 def disable(session: Session, email: str, last_admin: bool) -> None:
-    """Refuse a person and the children of their account, from the next request on. Nothing is deleted."""
+    """Disable an account and its child accounts. The next request is refused; nothing is deleted."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
     children = principals.list_descendants(session.database, users.find(session.database, email))
@@ -139,7 +143,7 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
 @subcommand(command, "enable", example="dsgctl user enable ada@example.org")
 @click.argument("email")
 def enable(session: Session, email: str) -> None:
-    """Let a disabled person in again."""
+    """Enable a disabled account again."""
     with session.change() as change:
         changed = users.set_active(change, email, True)
     session.output.print_result(
@@ -155,12 +159,12 @@ def enable(session: Session, email: str) -> None:
 )
 @click.argument("email")
 @click.option(
-    "--os-user", metavar="NAME", help="Their user name on this host: finds the service accounts that they made here."
+    "--os-user", metavar="NAME", help="Their user name on this host, to find the service accounts that they made."
 )
 @click.option(
     "--service-accounts",
     metavar="keep|disable|EMAIL",
-    help="What to do with those that they made; EMAIL is the user who takes them over.",
+    help="What to do with the service accounts that they made; EMAIL is the user who takes them over.",
 )
 @yes_option
 @dry_run_option
@@ -179,7 +183,7 @@ def offboard(
 
     The account stays, because the audit log and the ids that services store refer to it.
     """
-    from dsgctl.core import offboarding  # imports grants and tokens, which no other command here needs
+    from dsgctl.core import offboarding  # no other command here needs it
     from dsgctl.operations.offboarding import remove_from_bucket_policies
 
     user = users.find(session.database, email)
@@ -212,7 +216,7 @@ def offboard(
     )
     buckets = remove_from_bucket_policies(session.database, session.config.storage_url, session.change, user.email)
     if buckets:
-        echo(f"taken out of the policies of {', '.join(buckets)}", err=True)
+        echo(f"removed {user.email} from the policies of {', '.join(buckets)}", err=True)
     for slug in slugs:
         echo(
             f"{slug}: the person who made it may know its tokens; dsgctl token list --service-account {slug}, "
@@ -239,7 +243,7 @@ def _ask_about_service_accounts(slugs: list[str]) -> str:
 @dry_run_option
 @last_admin_option
 def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: bool) -> None:
-    """Delete a person with grants, tokens and everything else. Usually 'disable' is the better choice."""
+    """Delete a person, with grants, tokens and everything else. 'disable' is usually the better choice."""
     user = users.find(session.database, email)
     holdings = principals.list_holdings(session.database, user)
     if not dry_run:

@@ -115,12 +115,12 @@ def test_next_is_a_command_that_a_shell_takes_whatever_the_names(filled: World) 
 def test_explain_names_grant_group_version_expiry_giver_and_scope(filled: World) -> None:
     through_group = filled.quick("access", "explain", ADA, "fish2", "view").ok().out
     assert f"{ADA} may view fish2: a grant gives it" in through_group
-    assert "1: view, through group lab-1, given by os:" in through_group
-    assert "2: edit, directly, given by os:" in through_group
+    assert "1: view, through group lab-1, granted by os:" in through_group
+    assert "2: edit, directly, granted by os:" in through_group
     expires = _explain(filled, BO, "fish2")["grants"][0]["expires"]
     direct = filled.quick("access", "explain", BO, "fish2").ok().out
     until = f"until {expires[:10]} {expires[11:16]} UTC"
-    assert f"5: view, directly, version v1.2, scope lab-1, {until}, given by os:" in direct
+    assert f"5: view, directly, version v1.2, scope lab-1, {until}, granted by os:" in direct
     assert "(manual)" in direct
     _expire(filled)
     expired = filled.quick("access", "explain", ADA, "fish2", "edit").ok().out

@@ -50,7 +50,7 @@ def test_without_a_terminal_it_is_refused_and_nothing_changes(filled: World, lin
         result = filled.quick(*line.split(), input=answer)
         assert (result.code, result.out, is_one_line(result)) == (2, "", True)
         assert ASKS[line] in result.err
-        assert "say -y to do it without being asked" in result.err
+        assert "say -y to skip the question" in result.err
     assert dump(filled.database) == before
 
 

@@ -44,7 +44,7 @@ def test_a_gateway_moves_with_all_its_tokens(filled: World, new: World) -> None:
 def test_a_second_import_changes_nothing_and_says_so(new: World) -> None:
     new.quick(*IMPORT).ok()
     before = dump(new.database)
-    assert "nothing to do, all of it is here already" in new.quick(*IMPORT).ok().out
+    assert "nothing to do, all of it exists already" in new.quick(*IMPORT).ok().out
     assert json.loads(new.quick(*IMPORT, "-o", "json").ok().out)["changed"] is False
     assert dump(new.database) == before
 
@@ -54,7 +54,7 @@ def test_a_document_comes_through_a_pipe(filled: World, new: World) -> None:
     result = new.run.shell(line)
     assert (result.code, "added 5 principals" in result.out) == (4, True), result
     assert "left out: 22 tokens: the document has no hashes" in result.err
-    assert "not taken over: invitations to 3 terms" in result.err
+    assert "not imported: invitations to 3 terms" in result.err
 
 
 def test_a_dry_run_shows_what_would_come_and_changes_nothing(new: World) -> None:
@@ -153,7 +153,7 @@ def test_grants_of_some_datasets_are_listed_in_every_format(filled: World) -> No
     ("words", "code", "part"),
     [
         (("--grants", "--dataset", "mouse"), 3, "mouse"),
-        (("--dataset", "fish2"), 2, "--dataset goes with --grants"),
+        (("--dataset", "fish2"), 2, "--dataset needs --grants"),
         (("--grants", "--with-token-hashes"), 2, "--grants lists grants"),
         (("--grants", "--without-audit"), 2, "--grants lists grants"),
         (("-o", "csv"), 2, "the document is JSON, not csv"),

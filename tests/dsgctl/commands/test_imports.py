@@ -50,7 +50,7 @@ def test_a_csv_file_is_taken_over_and_again_changes_nothing(people: World) -> No
     assert (ada["name"], ada["notes"], ada["affiliations"]) == ("Ada Lovelace", "met in Oslo", ["HHMI", "Janelia"])
     before = dump(people.database)
     again = people.quick(*CSV).ok()
-    assert "nothing to do, all of it is here already" in again.out
+    assert "nothing to do, all of it exists already" in again.out
     assert json.loads(people.quick(*CSV, "-o", "json").ok().out)["changed"] is False
     assert dump(people.database) == before
 
@@ -74,7 +74,7 @@ def test_a_gateway_s_database_is_taken_over_and_again_changes_nothing(gateway: W
     first = json.loads(gateway.run(*GATEWAY, "-o", "json").ok().out)
     assert list(first) == KEYS
     before = dump(gateway.database)
-    assert "nothing to do, all of it is here already" in gateway.quick(*GATEWAY).ok().out
+    assert "nothing to do, all of it exists already" in gateway.quick(*GATEWAY).ok().out
     assert dump(gateway.database) == before
     gateway.quick("db", "check").ok()
 
@@ -208,7 +208,7 @@ def test_middle_auth_s_tables_are_taken_over_and_again_changes_nothing(cave: Wor
     assert list(first) == KEYS
     assert first["added"]["users"] == 42
     before = dump(cave.database)
-    assert "nothing to do, all of it is here already" in cave.quick(*CAVE).ok().out
+    assert "nothing to do, all of it exists already" in cave.quick(*CAVE).ok().out
     assert dump(cave.database) == before
     cave.quick("db", "check").ok()
     cave.quick("access", "check", "sched uler@serviceaccount", "Kite Retina", "edit").ok()

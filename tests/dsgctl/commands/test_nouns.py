@@ -411,7 +411,7 @@ def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) ->
 def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: World) -> None:
     filled.quick("user", "add", "ken@gmail.com").ok()
     added = filled.quick("user", "add", "k.en+lab@googlemail.com").ok()
-    assert "is it the same person as ken@gmail.com?" in added.err
+    assert "is this the same person as ken@gmail.com?" in added.err
     assert filled.quick("user", "add", "k.en+lab@googlemail.com").ok().err == "", "it is there already"
     execute(filled.database, "UPDATE principals SET seen_email = 'ada@new.example.org' WHERE id = 1")
     shown = json.loads(filled.quick("user", "show", "ada@example.org", "-o", "json").ok().out)

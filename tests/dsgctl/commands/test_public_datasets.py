@@ -7,7 +7,7 @@ import pytest
 from tests.dsgctl.commands.world import World
 
 ADA, BO = "ada@example.org", "bo@example.org"
-SAYS = "warning: {} is public, but it has no terms"
+SAYS = "warning: {} is public, but has no terms"
 DO = "dsgctl terms add '{0} terms' --file FILE --dataset {0}"
 
 POLICY = "name: example\ndatasets:\n  brain:\n    access: {}\n    versions: {{v1: {{public: true}}}}\n{}"

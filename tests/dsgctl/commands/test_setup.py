@@ -27,7 +27,7 @@ def test_every_question_has_an_option(run: Run, etc: Path) -> None:
 def test_without_a_terminal_what_is_needed_is_named(run: Run, etc: Path) -> None:
     result = run("setup")
     assert result.code == 2
-    assert "nobody is there to be asked for --origin; say it as an option" in result.err
+    assert "--origin must be set; say it as an option" in result.err
     assert list(etc.iterdir()) == []
 
 
@@ -78,7 +78,7 @@ def test_each_answer_is_judged_when_it_is_given_and_kept_when_it_is_good(home: P
         terminal.wait_for("encrypted backups")
         terminal.press("\x03")
         assert terminal.end() == 130
-    assert f"what was answered is kept in {file}" in terminal.seen
+    assert f"your answers are saved in {file}" in terminal.seen
     config = load({}, str(file))
     assert config.ngauth_origins.pattern == r"https://viewer\.example\.org|https://b\.org"
     assert config.client_credentials == etc / "client_credentials.json" and config.secret_keys

@@ -25,7 +25,7 @@ def test_pruning_takes_what_the_file_declared_and_nothing_else(filled: World, po
     policy.write_text(text.replace("service-accounts:\n  render:\n    description: renders tiles\n", ""))
     result = filled.quick("diff", "policy.yaml")
     assert (result.code, result.out) == (0, "")
-    assert "no longer declared, and still there: member lab-7 bo@example.org; --prune takes it away" in result.err
+    assert "no longer declared, but still there: member lab-7 bo@example.org; --prune removes it" in result.err
     assert [line.partition(" (")[0] for line in read_plan(filled, "--prune")] == [
         "- grant dataset:brain service-account:render",
         "- grant dataset:brain user:bo@example.org",  # scoped to the group that they are taken out of

@@ -42,7 +42,7 @@ def test_a_sync_adds_who_may_view_and_keeps_what_others_put_there(do: Do, polici
 def test_who_is_offboarded_is_out_at_once_or_it_is_said_that_they_are_not(do: Do, policies: BucketPolicies) -> None:
     do("iam sync")
     offboarded = do("user offboard bo@example.org -y")
-    assert "taken out of the policies of lab-data" in offboarded.err
+    assert "removed bo@example.org from the policies of lab-data" in offboarded.err
     assert "user:bo@example.org" not in policies.members("lab-data")
     policies.instead["PUT lab-data"] = [error(403, "no")]
     failed = do("user offboard ada@example.org -y", code=1)
@@ -224,7 +224,7 @@ def test_who_reads_more_than_they_may_view_is_said_when_a_bucket_is_chosen(do: D
     do("dataset location add fly gs://lab-data/fly")
     do("bucket set lab-data --no-iam")
     output = do("bucket set lab-data --iam").err
-    assert output == "whoever may view one of fish2, fly will read all of gs://lab-data\n"
+    assert output == ("everybody who may view one of fish2, fly can read all of gs://lab-data after the next sync\n")
 
 
 def test_every_change_of_the_ledger_is_in_the_log(do: Do, policies: BucketPolicies) -> None:
