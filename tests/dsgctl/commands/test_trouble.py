@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
+from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.commands.running import Process, Quick, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
@@ -188,7 +188,7 @@ def test_a_locked_database_is_waited_for(dsgctl: Process) -> None:
 
 
 def test_locked_for_too_long_is_said_and_reading_goes_on(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(Database.__init__.__kwdefaults__, "busy_timeout", 0.2)  # its own is long for a test
+    monkeypatch.setitem(SqliteDatabase.__init__.__kwdefaults__, "busy_timeout", 0.2)  # its own is long for a test
     other = apsw.Connection(str(quick.database))
     other.execute("BEGIN IMMEDIATE")
     result = quick("user", "add", "ada@example.org")
