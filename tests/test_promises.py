@@ -31,7 +31,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "Every change is one transaction with its audit record": [
         "dsgctl/commands/test_nouns.py::test_what_a_command_did_is_in_the_log_once_with_before_and_after",
-        "dsgctl/core/test_audit.py::test_an_edited_record_is_found",
+        "dsgctl/core/test_audit_chain.py::test_an_edited_record_is_found",
         "dsgctl/commands/test_audit.py::test_a_cut_at_the_end_is_found",
         "dsgctl/commands/test_audit.py::test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere",
     ],

@@ -99,7 +99,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(quick: Quick) -> None:
     execute(quick.database, "INSERT INTO migrations VALUES (99, 'later', 'now')")
     for words in (("user", "list"), ("user", "add", "ada@example.org"), ("db", "migrate")):
         _fails(
-            quick, f"has schema 99; this program knows schema {LATEST}", "a newer release has been here", words=words
+            quick, f"has schema 99; this program knows schema {LATEST}", "a newer release has migrated it", words=words
         )
     assert '"schema": 99' in quick("db", "info", "-o", "json").ok().out
 

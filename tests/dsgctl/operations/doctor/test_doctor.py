@@ -43,7 +43,7 @@ def test_a_sound_installation_passes_but_for_what_a_test_lacks(
         ("headers", "cookie, Authorization and query arrive"),
         ("long headers", "8192 bytes pass"),
         ("cache", "nothing in front keeps answers"),
-        ("address", "the test_server sees 127.0.0.1"),
+        ("address", "the server sees 127.0.0.1"),
         ("backup", "hours old"),
     ):
         find_row(rows, check, "ok", part)
