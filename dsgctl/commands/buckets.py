@@ -65,7 +65,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """
     buckets.require_removable(session.database, name)
     if not dry_run:
-        session.confirm(f"bucket {name} is deleted, with its settings", yes=yes)
+        session.confirm(f"bucket {name} will be deleted, with its settings", yes=yes)
     with session.change(dry_run=dry_run) as change:
         buckets.remove(change, name)
     if not dry_run:

@@ -84,7 +84,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a dataset, with its versions, locations, grants and terms. Objects in buckets are not changed."""
     holdings = datasets.list_holdings(session.database, datasets.find(session.database, name))
     if not dry_run:
-        session.confirm(f"dataset {name} is deleted, with {format_holdings(holdings)}", yes=yes)
+        session.confirm(f"dataset {name} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         holdings = datasets.remove(change, name)
     if not dry_run:
@@ -140,7 +140,7 @@ def version_remove(session: Session, dataset: str, version: str, yes: bool, dry_
     row = versions.find(session.database, datasets.find(session.database, dataset), version)
     holdings = versions.list_holdings(session.database, row)
     if not dry_run:
-        session.confirm(f"version {version} of {dataset} is deleted, with {format_holdings(holdings)}", yes=yes)
+        session.confirm(f"version {version} of {dataset} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         holdings = versions.remove(change, dataset, version)
     if not dry_run:
@@ -193,7 +193,7 @@ def location_remove(session: Session, dataset: str, url: str, version: str | Non
     """Remove a location: nobody gets tokens for it. Nothing in the bucket is changed."""
     locations.require(session.database, dataset, url, version=version)
     if not dry_run:
-        session.confirm(f"{f'version {version} of ' if version else ''}{dataset} is no longer read at {url}", yes=yes)
+        session.confirm(f"{f'version {version} of ' if version else ''}{dataset} will no longer be read at {url}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         locations.remove(change, dataset, url, version=version)
     if not dry_run:

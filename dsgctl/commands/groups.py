@@ -54,7 +54,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a group, its grants, and the grants scoped to it."""
     holdings = groups.list_holdings(session.database, groups.find(session.database, name))
     if not dry_run:
-        session.confirm(f"group {name} is deleted, with {format_holdings(holdings)}", yes=yes)
+        session.confirm(f"group {name} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         groups.remove(change, name)
     if not dry_run:

@@ -80,7 +80,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a service account, with its grants and tokens."""
     holdings = service_accounts.list_holdings(session.database, service_accounts.find(session.database, name))
     if not dry_run:
-        session.confirm(f"service account {name} is deleted, with {format_holdings(holdings)}", yes=yes)
+        session.confirm(f"service account {name} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         service_accounts.remove(change, name)
     if not dry_run:

@@ -49,7 +49,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     """Delete a service, with its terms."""
     services.find(session.database, name)
     if not dry_run:
-        session.confirm(f"service {name} is deleted, with its terms", yes=yes)
+        session.confirm(f"service {name} will be deleted, with its terms", yes=yes)
     with session.change(dry_run=dry_run) as change:
         terms = services.remove(change, name)
     if not dry_run:
@@ -102,7 +102,7 @@ def table_remove(session: Session, service: str, table: str, yes: bool, dry_run:
     """Delete a table, with its public roots."""
     services.find_table(session.database, service, table)
     if not dry_run:
-        session.confirm(f"table {service}/{table} is deleted, with its public roots", yes=yes)
+        session.confirm(f"table {service}/{table} will be deleted, with its public roots", yes=yes)
     with session.change(dry_run=dry_run) as change:
         roots = services.remove_table(change, service, table)
     if not dry_run:

@@ -143,7 +143,7 @@ class Session:
         if yes:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise Invalid(question, "say -y to skip the question")
+            raise Invalid(f"not confirmed: {question}", "say -y to skip the question")
         ask_yes(f"{question}; go on?")
 
 

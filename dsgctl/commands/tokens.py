@@ -157,7 +157,7 @@ def prune(session: Session, older_than: str, yes: bool, dry_run: bool) -> None:
     """Delete tokens that were revoked or expired some time ago."""
     before = now() - validation.duration(older_than)
     if not dry_run:
-        session.confirm(f"tokens that ended more than {older_than} ago are deleted", yes=yes)
+        session.confirm(f"tokens that ended more than {older_than} ago will be deleted", yes=yes)
     with session.change(dry_run=dry_run) as change:
         count = tokens.prune(change, before=before)
     if not dry_run:

@@ -247,7 +247,7 @@ def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: b
     user = users.find(session.database, email)
     holdings = principals.list_holdings(session.database, user)
     if not dry_run:
-        session.confirm(f"{user.email} is deleted, with {format_holdings(holdings)}", yes=yes)
+        session.confirm(f"{user.email} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
         users.remove(change, email, last_admin=last_admin)
     if not dry_run:

@@ -21,12 +21,12 @@ ASKS = {
     "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
     "dataset remove fish2": "with 1 version, 2 locations, 4 grants and 1 service table",
     "dataset version remove fish2 v1.2": "with 1 grant and 1 location",
-    "dataset location remove fish2 gs://lab-data/fish2/": "fish2 is no longer read at gs://lab-data/fish2/",
+    "dataset location remove fish2 gs://lab-data/fish2/": "fish2 will no longer be read at gs://lab-data/fish2/",
     "bucket remove old-data": "with its settings",
     "service remove clio": "with its terms",
     "service table remove datastack fish2_v1": "with its public roots",
     "service-account remove nightly-export": "with 1 grant and 20 tokens",
-    "token prune": "ended more than 30d ago are deleted",
+    "token prune": "ended more than 30d ago will be deleted",
 }
 
 
