@@ -52,7 +52,7 @@ def command(
 
     path = session.settings_file
     if not path.parent.is_dir():
-        raise Invalid(f"there is no directory {path.parent}", "'make install' makes it, or name another --env-file")
+        raise Invalid(f"there is no directory {path.parent}", "'make install' creates it, or name another --env-file")
     before = setup.read_settings_file(path)
     if session.output.format == "table":
         for unused in before.unused:

@@ -91,7 +91,7 @@ def run_demo(port: int) -> Iterator[Demo]:
         demo_secrets = _populate(Path(place) / "dsg.sqlite3")
         origin = f"http://localhost:{port}"
         if _answers(origin):
-            raise Conflict(f"something answers on {origin} already", "stop it, or say another --port")
+            raise Conflict(f"something answers on {origin} already", "stop it, or choose another --port")
         server = subprocess.Popen([sys.executable, "-m", "dsgserve", "--env-file", str(env_file)])  # noqa: S603
         try:
             _wait_for(server, origin)

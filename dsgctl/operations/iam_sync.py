@@ -1,4 +1,4 @@
-"""Makes the policies of buckets at Google follow the database: one read and one write a bucket, repeated on conflict.
+"""Makes the policies of buckets at Google follow the database: one read and one write per bucket, repeated on conflict.
 
 core/iam_ledger.py decides which members a bucket should have and which are the gateway's own, and describes the
 recovery from a crash; core/rules/iam_policy.py computes the difference; gcs/policies.py sends the requests.

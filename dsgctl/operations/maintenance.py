@@ -108,7 +108,7 @@ def _require_support(database: Database, begin: Begin, *, mend: bool) -> None:
             pass  # every change ends what lacks support
     elif unsupported:
         raise DsgError(
-            f"{database.path}: what was given with --as reaches further than what its givers hold: "
+            f"{database.path}: delegated grants (--as) exceed what the people who gave them may give: "
             f"{unsupported} to take back or shorten",
             "the next change does it, or dsgctl db check --mend",
         )

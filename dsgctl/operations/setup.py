@@ -101,9 +101,7 @@ def check_answer(setting: str, answer: str) -> str:
             OAuth client, a relative directory.
     """
     if hidden_characters.has_control(answer):
-        raise Invalid(
-            f"{setting}: {validation.quote(answer)} is not one line", "say it again without control characters"
-        )
+        raise Invalid(f"{setting}: {validation.quote(answer)} is not one line", "write it without control characters")
     value = build_pattern(answer) if setting == "NGAUTH_ALLOWED_ORIGINS" else answer
     settings = read_settings({setting: value}, os.devnull)
     require_valid(settings)
@@ -114,7 +112,9 @@ def check_answer(setting: str, answer: str) -> str:
     if setting == "CLIENT_CREDENTIALS_PATH" and (problem := find_client_problem(Path(value))):
         raise Invalid(*problem)
     if setting == "DSG_BACKUP_DIR" and not Path(value).is_absolute():
-        raise Invalid(f"DSG_BACKUP_DIR: {value} is another directory for each who runs it", "name it from the root: /")
+        raise Invalid(
+            f"DSG_BACKUP_DIR: {value} is a relative path: it depends on the current directory", "use an absolute path"
+        )
     return value
 
 
@@ -173,7 +173,7 @@ def prepare_database(config: Config, admin: str | None, actor: str, at: datetime
     """Create or upgrade the database, and add the first admin. Returns a sentence for each thing that was done."""
     upgrade, done = upgrade_database(config.database, at), []
     if upgrade.migrations:
-        done.append(f"{'made' if upgrade.created else 'upgraded'} the database {config.database}")
+        done.append(f"{'created' if upgrade.created else 'upgraded'} the database {config.database}")
     if admin is None:
         return done
     database = open_current(config.database)

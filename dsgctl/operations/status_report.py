@@ -21,7 +21,7 @@ COUNTS = {
     "logins": "People who signed in.",
     "logins_failed": "Logins that were refused or not completed.",
     "gcs_tokens": "Google tokens that were issued.",
-    "gcs_tokens_refused": "Google tokens refused for want of a token, a permission or terms.",
+    "gcs_tokens_refused": "Google tokens refused because of the token, a permission or terms.",
     "calls": "Calls to the provider and to Google.",
     "calls_refused": "Calls that were refused because too many were running.",
 }
@@ -36,7 +36,7 @@ NUMBERS = {
     "datasets": "Datasets.",
     "grants": "Grants.",
     "grants_ending_within_30_days": "Grants that end within 30 days.",
-    "tokens": "Tokens that are good now.",
+    "tokens": "Tokens that are valid now.",
     "terms": "Documents of terms.",
     "audit_records": "Records in the audit log.",
     "pending_terms": "Pairs of a person and terms that they have not accepted.",

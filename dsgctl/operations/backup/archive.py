@@ -93,7 +93,7 @@ def unpack(packed: Path, name: str, directory: Path) -> Manifest:
         with packed.open("rb") as file, gzip.open(file) as stream:
             manifest = _read_bundle(_Bounded(stream, allowance), directory)
     except (_NotABundle, NotJson, tarfile.HeaderError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DsgError(f"{name} is damaged, or no backup of this program", "take another") from error
+        raise DsgError(f"{name} is damaged, or is not a backup of this program", "use another backup") from error
     except _TooMuch:
         if allowance == room:
             raise DsgError(
@@ -101,12 +101,13 @@ def unpack(packed: Path, name: str, directory: Path) -> Manifest:
                 "make room there, or set DSG_BACKUP_STAGING_DIR",
             ) from None
         raise DsgError(
-            f"{name} unpacks to more than {MAX_RATIO} times its size: it is no backup of this program", "take another"
+            f"{name} unpacks to more than {MAX_RATIO} times its size: it is not a backup of this program",
+            "use another backup",
         ) from None
     for file_name, digest in manifest.files.items():
         path = directory / file_name
         if not path.is_file() or hash_file(path) != digest:
-            raise DsgError(f"{name} is damaged: {file_name} is not what the manifest says", "take another")
+            raise DsgError(f"{name} is damaged: {file_name} does not match the manifest", "use another backup")
     return manifest
 
 

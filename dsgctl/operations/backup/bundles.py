@@ -141,10 +141,13 @@ def require_whole(bundle: Path) -> int:
         size, digest = read_member(content, "size", int), read_member(content, "sha256", str)
     except (FileNotFoundError, NotJson):
         raise NotFound(
-            f"there is no {meta.name} beside {bundle.name} to hold it against", "say --identity FILE to look inside"
+            f"there is no {meta.name} beside {bundle.name} to compare it with",
+            "use --identity FILE to verify the content",
         ) from None
     if bundle.stat().st_size != size or hash_file(bundle) != digest:
-        raise DsgError(f"{bundle.name} is damaged: it is not what was made", "take another: dsgctl backup list")
+        raise DsgError(
+            f"{bundle.name} is damaged: it differs from {meta.name}", "use another backup: dsgctl backup list"
+        )
     return size
 
 

@@ -62,7 +62,7 @@ def create_backup(
     if directory is None and stream is None:
         raise Invalid("there is nowhere to put a backup", "set DSG_BACKUP_DIR, or say --to DIRECTORY or --to-stdout")
     if stream is None and directory is not None and not directory.is_dir():
-        raise Invalid(f"{directory} is not a directory", "make it, writable for the service's user")
+        raise Invalid(f"{directory} is not a directory", "create it, writable for the service's user")
     with open_staging(config) as staging:
         manifest = _collect(config, staging, at, env_file, settings=config.backup_include_secrets and not in_clear)
         bundle = staging / bundle_name(at)
@@ -109,7 +109,7 @@ def _ship(bundle: Path, directory: Path, digest: str) -> Path:
         with bundle.open("rb") as source:
             write_file(target, source, sha256=digest)
     except FileExistsError:
-        raise Conflict(f"{target} is there already", "one backup a second will do: run it again") from None
+        raise Conflict(f"{target} exists already", "wait a second, and run it again") from None
     except OSError as error:
         raise explain_unwritable(directory, error) from error
     return target

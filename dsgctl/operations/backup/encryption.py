@@ -22,7 +22,7 @@ def read_recipients(path: Path) -> list[Recipient]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
-        raise Invalid(f"nobody to encrypt to: {path}: {error.strerror}", hint) from None
+        raise Invalid(f"no age recipients: {path}: {error.strerror}", hint) from None
     except UnicodeDecodeError:
         raise Invalid(f"{path} is not text", hint) from None
     recipients = []
@@ -35,7 +35,7 @@ def read_recipients(path: Path) -> list[Recipient]:
         except RecipientError:
             raise Invalid(f"{path}, line {number}: not an age recipient", hint) from None
     if not recipients:
-        raise Invalid(f"{path} names nobody to encrypt to", hint)
+        raise Invalid(f"{path} has no age recipient", hint)
     return recipients
 
 
@@ -82,7 +82,7 @@ def decrypt(bundle: Path, target: Path, identity: Path | None) -> None:
     except OSError as error:
         if error.errno is not None:
             raise  # an error of the disk; pyrage's own, of a truncated or altered bundle, has no number
-        raise DsgError(f"{bundle.name} is damaged: {error}", "take another") from None
+        raise DsgError(f"{bundle.name} is damaged: {error}", "use another backup") from None
 
 
 def _read_identities(bundle: Path, identity: Path | None) -> list[Any]:

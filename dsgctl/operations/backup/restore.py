@@ -51,10 +51,10 @@ def _verify_database(staging: Path, manifest: Manifest, name: str) -> None:
             f"install release {manifest.version} or later first",
         )
     if DATABASE not in manifest.files:
-        raise DsgError(f"{name} is damaged: there is no database in it", "take another")
+        raise DsgError(f"{name} is damaged: it contains no database", "use another backup")
     schema, rows = verify_copy(staging / DATABASE)
     if (schema, rows) != (manifest.schema, manifest.rows):
-        raise DsgError(f"{name} is damaged: its database is not what the manifest says", "take another")
+        raise DsgError(f"{name} is damaged: its database does not match the manifest", "use another backup")
 
 
 def restore_database(files: Path, manifest: Manifest, path: Path, at: datetime, begin: Begin) -> Path | None:
@@ -121,10 +121,10 @@ def restore_settings(files: Path, manifest: Manifest, directory: Path) -> list[P
     if not names:
         raise NotFound("the bundle has no settings", "it was made --in-clear, or with DSG_BACKUP_INCLUDE_SECRETS=0")
     if not directory.is_dir():
-        raise NotFound(f"there is no directory {directory}", "'make install' makes /etc/dsg")
+        raise NotFound(f"there is no directory {directory}", "'make install' creates /etc/dsg")
     for name in names:
         if os.path.lexists(directory / name):
-            raise Conflict(f"{directory / name} is there already", "name an empty directory")
+            raise Conflict(f"{directory / name} exists already", "name an empty directory")
     owner = (0, directory.stat().st_gid) if os.geteuid() == 0 else None
     try:
         for name in names:

@@ -55,7 +55,7 @@ def examine(case: Case) -> Checks:
     bad = {name for problem in case.settings.problems for name in problem.names}
     for section in SECTIONS:
         if unusable := sorted(bad.intersection(section.needs)):
-            yield warning(section.name, f"not looked at: {', '.join(unusable)} is bad", "correct it, and run it again")
+            yield warning(section.name, f"not checked: {', '.join(unusable)} is bad", "correct it, and run it again")
             continue
         yield from _run(section, case)
 

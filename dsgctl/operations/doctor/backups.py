@@ -29,8 +29,8 @@ def check_backups(case: Case) -> Checks:
     if not directory.is_absolute():
         yield failure(
             "backup",
-            f"DSG_BACKUP_DIR is {directory}, which is another directory for each who runs it",
-            "name it from the root: /var/backups/dsg",
+            f"DSG_BACKUP_DIR is {directory}, a relative path: it depends on the current directory",
+            "use an absolute path, such as /var/backups/dsg",
         )
         return
     yield from _check_recipients(case)
@@ -100,7 +100,7 @@ def _check_recipients(case: Case) -> Checks:
         yield (
             failure(
                 "backup",
-                f"nobody to encrypt to: there is no {path}",
+                f"no age recipients: there is no {path}",
                 "put the public keys there that age-keygen prints, one a line",
             )
             if not path.is_symlink()
@@ -127,7 +127,7 @@ def _check_bundle(path: Path) -> Checks:
             header = file.read(len(AGE_HEADER))
     except PermissionError as error:
         yield warning(
-            "backup", f"{path}: {error.strerror}, so it was not looked at", "run it as root: sudo dsgctl doctor"
+            "backup", f"{path}: {error.strerror}, so it was not checked", "run it as root: sudo dsgctl doctor"
         )
         return
     if path.suffix == ".age" and header != AGE_HEADER:
@@ -146,7 +146,7 @@ def _check_age(moment: datetime, at: datetime) -> Checks:
     age = at.astimezone(UTC) - moment
     finding = f"the last one is {age.total_seconds() / 3600:.1f} hours old"
     if age < -timedelta(minutes=5):
-        yield failure("backup", f"the last one is of {moment:%Y-%m-%d %H:%M} UTC, which is to come", "timedatectl")
+        yield failure("backup", f"the last one is of {moment:%Y-%m-%d %H:%M} UTC, in the future", "timedatectl")
     elif age < OLD:
         yield ok("backup", finding)
     else:

@@ -117,15 +117,15 @@ class Case:
 _HINTS = {
     errno.EACCES: "run it as root: sudo dsgctl doctor",
     errno.EPERM: "run it as root: sudo dsgctl doctor",
-    errno.ENOENT: "make it, or correct the setting that names it",
+    errno.ENOENT: "create it, or correct the setting that names it",
     errno.ENOTDIR: "correct the setting that names it: a part of the path is a file",
     errno.EISDIR: "correct the setting that names it: it is a directory",
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there, or raise the quota",
     errno.EROFS: "that file system is mounted read-only: see 'dmesg', and mount it for writing",
     errno.EIO: "that disk reports errors: see 'dmesg', and replace it",
-    errno.ESTALE: "mount that network file system anew",
-    errno.ENOTCONN: "mount that network file system anew",
+    errno.ESTALE: "mount that network file system again",
+    errno.ENOTCONN: "mount that network file system again",
     errno.ELOOP: "that symbolic link leads to itself",
     errno.EMFILE: "too many files are open: see 'ulimit -n'",
 }

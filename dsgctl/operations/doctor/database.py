@@ -115,7 +115,9 @@ def check_database(case: Case) -> Checks:
     journal = path.with_name(path.name + "-wal")
     if journal.exists() and journal.stat().st_size > case.host.long_journal:
         size = journal.stat().st_size // 1024**2
-        yield warning("journal", f"{journal} has {size} MB: something reads without end", "restart what has it open")
+        yield warning(
+            "journal", f"{journal} has {size} MB: a reader never ends", "restart the program that has it open"
+        )
 
 
 def _check_domains(config: Config, database: Database) -> Checks:
@@ -136,11 +138,11 @@ def _check_domains(config: Config, database: Database) -> Checks:
         count = format_count(len(people), "person", "people")
         yield failure(
             "sign-in",
-            f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in nobody of those here ({count})",
+            f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) admits none of the existing users ({count})",
             "correct it: dsgctl user list shows their addresses",
         )
     elif any(admin for _, admin in people) and not any(admin for _, admin in admitted):
-        yield warning("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) lets in no admin", "dsgctl user list --admin")
+        yield warning("sign-in", f"DSG_ALLOWED_EMAIL_DOMAINS ({domains}) admits no admin", "dsgctl user list --admin")
 
 
 def check_people(database: Database) -> Checks:

@@ -23,7 +23,7 @@ def check_files(case: Case) -> Checks:
     """Whether the service user exists and can read the settings file."""
     account = case.account
     if find_account(case.host.service_user) is None and (case.host.units / "dsgserve.service").exists():
-        yield failure("service user", f"there is no user {case.host.service_user}", "make install makes it")
+        yield failure("service user", f"there is no user {case.host.service_user}", "make install creates it")
     path = case.settings_file
     if closed := explain_closed(account, path):
         yield failure("settings file", *closed)
@@ -46,7 +46,7 @@ def check_secret_file(name: str, account: Account | None, path: Path, host: Host
     elif not path.exists():
         yield explain_missing(name, path)
     elif kind := describe_kind(path):
-        yield failure(name, f"{path} is {kind}, and no file", "correct the setting that names it")
+        yield failure(name, f"{path} is {kind}, not a file", "correct the setting that names it")
     elif is_open_to_all(path):
         yield failure(name, f"everybody on this host can read {path}, which holds a secret", f"chmod 640 {path}")
     else:
@@ -82,7 +82,7 @@ def check_secret_keys(case: Case) -> Checks:
         yield failure(
             "age key",
             f"DSG_BACKUP_AGE_IDENTITY_FILE: {config.backup_identity} is on this host, which makes the backups",
-            "keep it on another machine, and take the setting out",
+            "keep it on another machine, and remove the setting",
         )
     places = {
         *case.host.secret_places,

@@ -133,7 +133,7 @@ def _check_bucket(name: str, credential: str | None, *, iam: bool) -> Checks:
     elif bucket.requester_pays:
         yield failure(
             check,
-            "whoever asks pays, and viewers name no project: they cannot read it",
+            "requester pays is on, and viewers name no project to bill: they cannot read it",
             f"gcloud storage buckets update gs://{name} --no-requester-pays",
         )
     elif not bucket.cors:
@@ -158,18 +158,18 @@ def _explain_google(bucket: str, error: Exception) -> tuple[str, str]:
         return f"Google knows no bucket {bucket}", f"dsgctl bucket list: correct the locations in gs://{bucket}"
     if isinstance(error, DefaultCredentialsError):
         return (
-            f"Google does not let the gateway in: no credential: {message}",
+            f"Google denies access to the gateway: no credential: {message}",
             "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or dsgctl bucket set --credential",
         )
     if isinstance(error, RefreshError):
         return (
-            f"Google does not let the gateway in: the credential is no longer valid: {message}",
+            f"Google denies access to the gateway: the credential is no longer valid: {message}",
             "make another key for its account; timedatectl, if the clock is wrong",
         )
     if isinstance(error, requests.RequestException):
         cause, advice = network.explain("https://storage.googleapis.com", error)
-        return f"Google was not asked: {cause}", advice
+        return f"no request reached Google: {cause}", advice
     return (
-        f"Google does not let the gateway in: {message}",
+        f"Google denies access to the gateway: {message}",
         "give its account roles/storage.objectViewer and roles/storage.legacyBucketReader",
     )

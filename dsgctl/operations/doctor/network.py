@@ -46,13 +46,17 @@ def explain(url: str, error: Exception) -> tuple[str, str]:
     explanations: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str], ...] = (
         (requests.exceptions.ProxyError, f"the proxy for {where} does not answer", "look at HTTPS_PROXY and NO_PROXY"),
         (ssl.SSLError, f"{where} does not speak TLS", listening),
-        (socket.gaierror, f"the name {host} is not found", f"getent hosts {host}: correct the name, or make its entry"),
+        (
+            socket.gaierror,
+            f"the name {host} is not found",
+            f"getent hosts {host}: correct the name, or add its DNS entry",
+        ),
         (
             ConnectionRefusedError,
             f"connection refused by {host}, port {port}: nothing listens there",
-            "start what is to listen there",
+            "start the program that should listen there",
         ),
-        ((ConnectionResetError, BrokenPipeError), f"{where} hung up without an answer", listening),
+        ((ConnectionResetError, BrokenPipeError), f"{where} closed the connection without an answer", listening),
         (
             (TimeoutError, requests.Timeout),
             f"{where} did not answer in time",
@@ -65,7 +69,7 @@ def explain(url: str, error: Exception) -> tuple[str, str]:
         ),
         (
             (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema),
-            f"{where} is no address",
+            f"{where} is not an address",
             "correct the setting",
         ),
     )
@@ -73,14 +77,14 @@ def explain(url: str, error: Exception) -> tuple[str, str]:
         if any(isinstance(cause, kind) for cause in causes):
             return finding, advice
     if "CA certificate bundle" in str(error):
-        return "REQUESTS_CA_BUNDLE names no file with certificates", "correct it, or take it out"
+        return "REQUESTS_CA_BUNDLE names no file with certificates", "correct it, or remove it"
     system_errors = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror and cause.errno]
     if system_errors:
         return (
             f"{where} cannot be reached: {system_errors[0].strerror}",
             f"ip route get {host}; is a firewall in between?",
         )
-    return f"{where} hung up without an answer", listening
+    return f"{where} closed the connection without an answer", listening
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

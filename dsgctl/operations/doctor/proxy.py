@@ -38,7 +38,7 @@ def check_front(case: Case) -> Checks:
     if config.origin.startswith("https:"):
         yield from _check_certificate(config, case.at)
     problem = yield from _find_caching(config, reply)
-    yield problem or ok("cache", "nothing in front keeps answers")
+    yield problem or ok("cache", "nothing in front caches answers")
     if problem is None:  # a cached answer would show nothing about the request
         yield from _check_headers(config)
         yield from _check_long_header(config)
@@ -59,7 +59,7 @@ def _ask(name: str, url: str, **headers: str) -> Generator[Check, None, requests
 
 def _advise(do: str) -> str:
     """What to do if the proxy refuses connections."""
-    if "start what is to listen" in do:
+    if "start the program that should listen" in do:
         return "look at nginx: nginx -t; systemctl status nginx; journalctl -u nginx -n 20"
     return do
 
@@ -87,7 +87,7 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
         return failure(
             "origin",
             f"{url} answers {status}: something in front asks for a login of its own",
-            "let it pass all requests of this host on",
+            "let it pass on all requests for this host",
         )
     if status == 429:
         return failure("origin", f"{url} answers 429: something in front limits it", "do not limit /health")
@@ -172,7 +172,7 @@ def _check_headers(config: Config) -> Checks:
             arrived = False
             yield failure(
                 check,
-                f"{part} does not arrive at the server: something in front takes it out",
+                f"{part} does not arrive at the server: something in front removes it",
                 f"look at nginx for {directive}; use nginx/dsg.conf as it is shipped",
             )
         elif code != "invalid_token":
@@ -202,11 +202,11 @@ def _check_long_header(config: Config) -> Checks:
 
 def _find_caching(config: Config, health: requests.Response) -> Generator[Check, None, Check | None]:
     """Whether the proxy caches answers: a cached one may be another person's, or out of date."""
-    do = "no proxy_cache for this host, and no CDN that keeps answers"
+    do = "no proxy_cache for this host, and no CDN that caches answers"
     bare = yield from _ask("cache", config.origin + USER_CACHE)
     again = yield from _ask("cache", f"{config.origin}/health")
     if bare is None or again is None:
-        return failure("cache", "it was not found out whether answers are kept in front", do)
+        return failure("cache", "it is unknown whether something in front caches answers", do)
     request_id = "X-Request-Id"
     marks = [
         name
@@ -216,18 +216,22 @@ def _find_caching(config: Config, health: requests.Response) -> Generator[Check,
     if bare.status_code == 200:
         return failure(
             "cache",
-            f"{USER_CACHE} answers 200 without a token: what is in front keeps answers, and shows one person's to all",
+            f"{USER_CACHE} answers 200 without a token: what is in front caches answers, and shows one person's to all",
             do,
         )
     if parse_answer(bare.content).error == "invalid_token" or marks:
         sign = f" ({marks[0]}: {bare.headers[marks[0]]})" if marks else ""
-        return failure("cache", f"{USER_CACHE} answers with what another request got: it is kept in front{sign}", do)
+        return failure(
+            "cache", f"{USER_CACHE} answers with the response to another request: it is cached in front{sign}", do
+        )
     if request_id in health.headers and health.headers[request_id] == again.headers.get(request_id):
-        return failure("cache", "/health is kept in front, and so may be user/cache: revoked people would go on", do)
+        return failure(
+            "cache", "/health is cached in front, and user/cache may be too: revoked access would continue", do
+        )
     if "no-store" not in bare.headers.get("Cache-Control", ""):
         return failure(
             "cache",
-            f"something in front takes Cache-Control: no-store out of {USER_CACHE}",
+            f"something in front removes Cache-Control: no-store from {USER_CACHE}",
             "no proxy_hide_header, expires or add_header Cache-Control for this host",
         )
     return None
@@ -257,7 +261,7 @@ def _check_address(config: Config, at: datetime) -> Checks:
     elif address == FORGED:
         yield failure(
             "address",
-            "an X-Forwarded-For that a client makes up is believed: it is recorded as the address that accepts terms",
+            "an X-Forwarded-For that a client forges is believed, and recorded as the address that accepts terms",
             "proxy_set_header X-Forwarded-For $remote_addr; as in nginx/dsg.conf",
         )
     elif not _is_address(address):
@@ -267,7 +271,7 @@ def _check_address(config: Config, at: datetime) -> Checks:
             "proxy_set_header X-Forwarded-For $remote_addr; as in nginx/dsg.conf",
         )
     else:
-        yield ok("address", f"a forged X-Forwarded-For stays out: the server sees {address}")
+        yield ok("address", f"a forged X-Forwarded-For is ignored: the server sees {address}")
 
 
 def _is_address(text: str) -> bool:

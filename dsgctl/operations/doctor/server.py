@@ -74,15 +74,15 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
     except FileNotFoundError:
         return failure("server", f"does not answer on {where}: there is no such socket{_state(endpoint, case)}", do)
     except PermissionError:
-        return failure("server", f"this user may not ask {where}", "run it as root: sudo dsgctl doctor")
+        return failure("server", f"this user may not connect to {where}", "run it as root: sudo dsgctl doctor")
     except TimeoutError:
         return failure(
             "server",
-            f"does not answer on {where}: it took the connection and said nothing for {SECONDS} s",
-            f"{do}; systemctl restart {endpoint.unit}" if case.host.has_systemd else "start it anew",
+            f"does not answer on {where}: it accepted the connection, and sent nothing for {SECONDS} s",
+            f"{do}; systemctl restart {endpoint.unit}" if case.host.has_systemd else "restart it",
         )
     except OSError as error:
-        return failure("server", f"does not answer on {where}: {error.strerror or 'it hung up'}", do)
+        return failure("server", f"does not answer on {where}: {error.strerror or 'it closed the connection'}", do)
     version = answer.version
     if status == 503:
         return failure(
@@ -93,14 +93,14 @@ def _check_endpoint(endpoint: Endpoint, case: Case) -> Check:
     if status != 200 or version is None:
         return failure(
             "server",
-            f"something else than dsgserve answers on {where} ({status or 'no HTTP'})",
+            f"something other than dsgserve answers on {where} ({status or 'no HTTP'})",
             "set DSG_PORT to another, or stop that program: ss -ltnp",
         )
     if version != __version__:
         return failure(
             "server",
             f"runs release {version} on {where}, this is {__version__}",
-            f"systemctl restart {endpoint.unit}" if case.host.has_systemd else "start it anew",
+            f"systemctl restart {endpoint.unit}" if case.host.has_systemd else "restart it",
         )
     return ok("server", f"answers on {where}, release {version}")
 

@@ -25,8 +25,8 @@ def check_settings(settings: Settings) -> Checks:
         places = [line for line in settings.lines if line.name == name]
         numbers = ", ".join(str(line.number) for line in places)
         finding, advice = (
-            f"{name} is given {len(places)} times in {settings.file}, lines {numbers}",
-            "leave one of them",
+            f"{name} is set {len(places)} times in {settings.file}, lines {numbers}",
+            "remove all but one",
         )
         if len({line.value for line in places}) == 1:
             yield warning("settings", finding, advice)
@@ -45,7 +45,7 @@ def check_settings(settings: Settings) -> Checks:
         yield warning(
             "settings",
             f"{unused.name} ({unused.source}) is no setting of this gateway: it is not used",
-            unused.hint or "take it out, if it was meant for us",
+            unused.hint or "correct or remove it, if it was meant for this gateway",
         )
     if not settings.problems:
         yield ok("settings", f"{len(settings.sources)} of {len(SETTINGS)} are set, each well-formed")
@@ -59,8 +59,8 @@ def _check_paths(settings: Settings) -> Checks:
             continue  # the section on backups checks that directory
         yield (warning if settings.config.is_local else failure)(
             "settings",
-            f"{name} is {path} ({settings.sources[name]}), which is another file for each who runs it",
-            f"name it from the root: {path.absolute()}",
+            f"{name} is {path} ({settings.sources[name]}), a relative path: it depends on the current directory",
+            f"use an absolute path: {path.absolute()}",
         )
 
 
@@ -90,10 +90,10 @@ def check_keys(case: Case) -> Checks:
         yield failure(
             "signing keys",
             "a key of DSG_SECRET_KEY can be guessed: whoever does signs in to viewers as anybody",
-            "take it out, and run dsgctl setup, which makes one",
+            "remove it, and run dsgctl setup, which makes one",
         )
     elif len(set(keys)) < len(keys):
-        yield warning("signing keys", "DSG_SECRET_KEY has one key twice", "leave one of them")
+        yield warning("signing keys", "DSG_SECRET_KEY has the same key twice", "remove all but one")
     elif keys:
         more = f", {len(keys) - 1} for what was signed before" if len(keys) > 1 else ""
         yield ok("signing keys", f"one signs{more}")
@@ -128,4 +128,4 @@ def check_left_from_tests(case: Case) -> Checks:
         host = urlsplit(url).hostname or ""
         if not host.endswith(".googleapis.com"):
             finding = f"{name} is {url}, which is not Google: buckets are asked for there"
-            yield (warning if config.is_local else failure)("google", finding, f"take {name} out")
+            yield (warning if config.is_local else failure)("google", finding, f"remove {name}")

@@ -37,13 +37,13 @@ def check_client(case: Case) -> Checks:
     if both and config.oidc_issuer == GOOGLE and not config.google_client_id.endswith(".apps.googleusercontent.com"):
         yield warning(
             "oauth client",
-            "GOOGLE_CLIENT_ID is none of Google: they end with .apps.googleusercontent.com",
+            "GOOGLE_CLIENT_ID is not one of Google's, which end with .apps.googleusercontent.com",
             "copy it from the provider's console, or set DSG_OIDC_ISSUER",
         )
     if both and is_placeholder(config.google_client_secret):
         yield failure(
             "oauth client",
-            "GOOGLE_CLIENT_SECRET is what a sample shows: nobody can sign in",
+            "GOOGLE_CLIENT_SECRET is a placeholder: nobody can sign in",
             "copy it from the provider's console",
         )
     if path is not None:
@@ -53,7 +53,7 @@ def check_client(case: Case) -> Checks:
         yield warning(
             "oauth client",
             f"GOOGLE_CLIENT_ID is another client than that of {path}, which is not used",
-            "take one of them out",
+            "remove one of them",
         )
 
 
@@ -111,7 +111,11 @@ def check_provider(config: Config, at: datetime | None) -> Checks:
         at: the time of this host, to compare with the provider's clock; None for no comparison.
     """
     if config.dev_login:
-        yield warning("provider", "DSG_DEV_LOGIN: anybody on this machine signs in as anybody", "for trying out only")
+        yield warning(
+            "provider",
+            "DSG_DEV_LOGIN: anybody on this machine can sign in as anybody",
+            "unset it, except to try things out",
+        )
         return
     if not (config.google_client_id and config.google_client_secret) and config.client_credentials is None:
         yield failure(
@@ -127,9 +131,9 @@ def check_provider(config: Config, at: datetime | None) -> Checks:
     except NotJson:
         issuer = None
     if issuer is None:
-        yield failure("provider", f"{url} is no OpenID provider's description", "correct DSG_OIDC_ISSUER")
+        yield failure("provider", f"{url} is not the metadata of an OpenID provider", "correct DSG_OIDC_ISSUER")
     elif issuer != config.oidc_issuer:
-        yield failure("provider", f"{url} speaks of another issuer: {issuer!r}", f"set DSG_OIDC_ISSUER={issuer}")
+        yield failure("provider", f"{url} names another issuer: {issuer!r}", f"set DSG_OIDC_ISSUER={issuer}")
     else:
         yield ok("provider", f"{config.oidc_issuer} answers")
     if at is not None:

@@ -52,7 +52,7 @@ def check_viewers(config: Config) -> Checks:
         return
     admitted = [origin for origin in WELL_KNOWN if pattern.fullmatch(origin)]
     others = f"of the well-known viewers it admits {', '.join(admitted) or 'none'}"
-    yield ok("viewers", f"{pattern.pattern} lets none of the look-alikes in; {others}")
+    yield ok("viewers", f"{pattern.pattern} admits no look-alikes; {others}")
 
 
 def _origin_of(url: str) -> str:
@@ -90,7 +90,7 @@ def _is_origin(text: str) -> bool:
 
 def _reason(pattern: str, text: str) -> str:
     if "\\" in text:
-        return r"it asks for a backslash; one before a dot is enough: \."
+        return r"it matches a backslash; one before a dot is enough: \."
     if re.search(r"[,\s]", text):
         return "alternatives are separated by |, not by a comma or blank"
     if not re.match("https?://", text):
@@ -192,7 +192,7 @@ def find_look_alike(pattern: Pattern) -> tuple[str, str] | None:
     """An origin that a pattern matches although its hosts are others, and what to do; None if there is none."""
     for origin in list_look_alikes(pattern.pattern):
         if pattern.fullmatch(origin):
-            return f"NGAUTH_ALLOWED_ORIGINS also lets {origin} in", r"write dots as \. and no .* beside a name"
+            return f"NGAUTH_ALLOWED_ORIGINS also admits {origin}", r"write dots as \. and no .* beside a name"
     return None
 
 
@@ -218,15 +218,15 @@ def find_plain_http(pattern: Pattern) -> tuple[str, str] | None:
         near = host == "localhost" or re.fullmatch(r"127(\.\d+){3}", host)
         if host and not near and not any(origin.startswith("https:") for origin in origins):
             return (
-                f"NGAUTH_ALLOWED_ORIGINS admits {host} over http alone: whoever is between gets the tokens, and the "
-                "viewer on https is not admitted",
+                f"NGAUTH_ALLOWED_ORIGINS admits {host} over http alone: an attacker on the network gets the tokens, "
+                "and the viewer on https is not admitted",
                 f"dsgctl setup --viewers https://{host}",
             )
     return None
 
 
 def _find_slip(pattern: Pattern, own: list[str]) -> tuple[str, str] | None:
-    """A host of the pattern that nearly is a well-known viewer, or one in another setting."""
+    """A host of the pattern that looks like a typo of a well-known viewer, or of one in another setting."""
     # Only needed to word an error.
     from difflib import get_close_matches
 
@@ -235,7 +235,7 @@ def _find_slip(pattern: Pattern, own: list[str]) -> tuple[str, str] | None:
         for near in [] if host in viewers else get_close_matches(host, viewers, 1, cutoff=0.88):
             if not pattern.fullmatch(f"https://{near}"):
                 return (
-                    f"NGAUTH_ALLOWED_ORIGINS names {host}: a slip of {near}?",
+                    f"NGAUTH_ALLOWED_ORIGINS names {host}: a typo of {near}?",
                     f"dsgctl setup --viewers https://{near}",
                 )
     return None

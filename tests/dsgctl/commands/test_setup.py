@@ -99,7 +99,9 @@ def test_it_says_what_was_made_and_ends_with_what_to_type(run: Run, etc: Path, h
     assert any(
         line.startswith("wrote ") and "DSG_ORIGIN, " in line and line.endswith(str(etc / "dsg.env")) for line in lines
     )
-    assert f"made the database {etc}/dsg.sqlite3" in lines and "added ada@example.org, who manages the gateway" in lines
+    assert (
+        f"created the database {etc}/dsg.sqlite3" in lines and "added ada@example.org, who manages the gateway" in lines
+    )
     commands = [line.strip() for line in lines[lines.index("next:") + 1 :]]
     assert commands == [
         f"install -d -o dsg -g dsg -m 750 {home}/backups",

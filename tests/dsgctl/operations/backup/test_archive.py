@@ -34,18 +34,18 @@ def pack_members(home: Path, members: list[tuple[str, bytes]], **manifest: Any) 
 @pytest.mark.parametrize(
     ("members", "manifest", "expected"),
     [
-        ([], {"files": {"db.sqlite3": "00"}}, "db.sqlite3 is not what the manifest says"),
-        ([("../evil", b"x")], {"files": {"../evil": "00"}}, "no backup of this program"),
-        ([("/evil", b"x")], {"files": {"/evil": "00"}}, "no backup of this program"),
-        ([("other", b"x")], {}, "no backup of this program"),
-        ([("db.sqlite3", b"x")], {"files": {"db.sqlite3": "00"}}, "db.sqlite3 is not what the manifest says"),
+        ([], {"files": {"db.sqlite3": "00"}}, "db.sqlite3 does not match the manifest"),
+        ([("../evil", b"x")], {"files": {"../evil": "00"}}, "not a backup of this program"),
+        ([("/evil", b"x")], {"files": {"/evil": "00"}}, "not a backup of this program"),
+        ([("other", b"x")], {}, "not a backup of this program"),
+        ([("db.sqlite3", b"x")], {"files": {"db.sqlite3": "00"}}, "db.sqlite3 does not match the manifest"),
         (
             [],
             {"schema": LATEST + 1},
             f"has schema {LATEST + 1}; this program knows schema {LATEST}; install release 9.9.9",
         ),
-        ([], {"surplus": 1}, "no backup of this program"),
-        ([], {"files": []}, "no backup of this program"),
+        ([], {"surplus": 1}, "not a backup of this program"),
+        ([], {"files": []}, "not a backup of this program"),
     ],
 )
 def test_a_bundle_that_is_not_ours(
@@ -80,7 +80,7 @@ def test_a_name_leads_nowhere_else(run: Run, home: Path, name: str) -> None:
         bundle = make_tar(home, make_manifest(files=files), make_entry(member, b"x"))
         for words in ([], ["--secrets-to", str(home / "etc")], ["--apply", "-y"]):
             result = run("db", "restore", str(bundle), *words)
-            assert result.code == 1 and "no backup of this program" in result.err and result.err.count("\n") == 1
+            assert result.code == 1 and "not a backup of this program" in result.err and result.err.count("\n") == 1
     assert {path for path in home.parent.rglob("*") if path.name != "archive.tar.gz"} == before
     assert not Path("/tmp/evil-of-a-bundle").exists()
 
@@ -98,7 +98,7 @@ KINDS = {
 def test_only_plain_files_are_taken(run: Run, home: Path, kind: str) -> None:
     bundle = make_tar(home, make_manifest(), make_entry("db.sqlite3", **KINDS[kind]))
     result = run("db", "restore", str(bundle))
-    assert result.code == 1 and "no backup of this program" in result.err
+    assert result.code == 1 and "not a backup of this program" in result.err
 
 
 def make_bomb(home: Path, size: int, name: str = "db.sqlite3") -> Path:

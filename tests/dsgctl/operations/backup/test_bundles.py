@@ -132,5 +132,5 @@ def test_a_bundle_is_whole_without_the_key_and_sound_with_it(run: Run, home: Pat
     for text in ("", "[]", "{}", '{"size": "9"}', '{"size": %s}' % ("9" * 5000)):
         meta.write_text(text)
         result = run("backup", "check")
-        assert result.code == 3 and "to hold it against" in result.err
+        assert result.code == 3 and "to compare it with" in result.err
     assert run("backup", "check", str(home / "absent")).code == 3

@@ -11,9 +11,9 @@ from tests.dsgctl.operations.backup.conftest import Run, find_bundles
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "nobody to encrypt to"),
-        ("", "names nobody to encrypt to"),
-        ("# nobody yet\n\n", "names nobody"),
+        (None, "no age recipients"),
+        ("", "has no age recipient"),
+        ("# nobody yet\n\n", "has no age recipient"),
         ("# Ann\nage1qexample\n", "line 2: not an age recipient"),
         ("ssh-rsa AAAA\n", "line 1: not an age recipient"),
         ("AGE-SECRET-KEY-1QQQQ\n", "line 1: not an age recipient"),

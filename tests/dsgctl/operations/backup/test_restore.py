@@ -53,7 +53,7 @@ def test_the_drill(run: Run, home: Path, keys: Path, path: Path) -> None:
     assert SECRET in (home / "new" / "dsg.env").read_text()
     assert (home / "new" / "dsg.env").stat().st_mode & 0o777 == 0o640
     result = other("db", "restore", str(bundle), "--identity", str(keys), "--secrets-to", str(home / "new"))
-    assert result.code == 4 and "dsg.env is there already" in result.err
+    assert result.code == 4 and "dsg.env exists already" in result.err
 
 
 def test_without_saying_yes_nothing_is_replaced(run: Run, home: Path, keys: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_planted_link_is_written_through_by_nothing(run: Run, home: Path, keys
     (home / "etc").mkdir()
     (home / "etc" / "dsg.env").symlink_to(home / "absent")
     result = run("db", "restore", str(bundle), "--identity", str(keys), "--secrets-to", str(home / "etc"))
-    assert result.code == 4 and "dsg.env is there already" in result.err
+    assert result.code == 4 and "dsg.env exists already" in result.err
     assert victim.read_text() == "before" and not (home / "absent").exists()
 
 

@@ -35,8 +35,8 @@ FAULTS: list[Fault] = [
     ("recipients that all may write", set_mode("recipients", 0o666), "backup", "failed", ("can write", "chmod 640")),
     ("backups that all may write", set_mode("backups", 0o777), "backup", "failed", ("can write", "chmod 750")),
     ("recipients for nobody", close("recipients"), "backup", "failed", (REFUSED, "read")),
-    ("no recipients", delete("recipients"), "backup", "failed", ("nobody to encrypt to", "age-keygen")),
-    ("recipients are empty", write_text("recipients", "# none\n"), "backup", "failed", ("names nobody",)),
+    ("no recipients", delete("recipients"), "backup", "failed", ("no age recipients", "age-keygen")),
+    ("recipients are empty", write_text("recipients", "# none\n"), "backup", "failed", ("has no age recipient",)),
     (
         "recipient is nonsense",
         write_text("recipients", "age1x\n"),
@@ -45,10 +45,10 @@ FAULTS: list[Fault] = [
         ("line 1: not an age recipient",),
     ),
     ("none set", write_settings(DSG_BACKUP_DIR=""), "backup", "failed", ("DSG_BACKUP_DIR is not set",)),
-    ("relative", write_settings(DSG_BACKUP_DIR="backups"), "backup", "failed", ("is backups", "from the root")),
+    ("relative", write_settings(DSG_BACKUP_DIR="backups"), "backup", "failed", ("is backups", "absolute path")),
     ("none made", lambda here: None, "backup", "failed", ("there is none in", "dsgctl db backup")),
     ("an old one", partial(make_backup, hours=600), "backup", "failed", ("600.0 hours old", "dsg-backup.timer")),
-    ("one of tomorrow", partial(make_backup, hours=-20), "backup", "failed", ("which is to come", "timedatectl")),
+    ("one of tomorrow", partial(make_backup, hours=-20), "backup", "failed", ("in the future", "timedatectl")),
     ("an empty one", partial(make_backup, size=0), "backup", "failed", ("is empty",)),
     ("half a header", partial(make_backup, size=9), "backup", "failed", ("not encrypted with age, or damaged",)),
     (

@@ -12,7 +12,7 @@ def test_the_operating_systems_refusals_are_told_with_their_cause() -> None:
         (errno.EACCES, "sudo"),
         (errno.ENOSPC, "make room"),
         (errno.EROFS, "read-only"),
-        (errno.ENOENT, "make it"),
+        (errno.ENOENT, "create it"),
         (errno.EIO, "disk"),
         (9999, "ls -ld"),
     ):

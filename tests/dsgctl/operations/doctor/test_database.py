@@ -51,7 +51,7 @@ FAULTS: list[Fault] = [
         ),
         "sign-in",
         "failed",
-        ("lets in nobody", "1 person"),
+        ("admits none of the existing users", "1 person"),
     ),
     (
         "domains of no admin",
@@ -136,7 +136,7 @@ def test_a_journal_that_never_ends(here: Installation, examine: Examine) -> None
     try:
         with begin_change(database, "os:test") as change:
             datasets.add(change, "fish")
-        find_row(examine(host=replace(here.host, long_journal=10))[1], "journal", "warning", "reads without end")
+        find_row(examine(host=replace(here.host, long_journal=10))[1], "journal", "warning", "a reader never ends")
     finally:
         database.close()
 

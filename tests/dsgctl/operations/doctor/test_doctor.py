@@ -42,7 +42,7 @@ def test_a_sound_installation_passes_but_for_what_a_test_lacks(
         ("certificate", "good until"),
         ("headers", "cookie, Authorization and query arrive"),
         ("long headers", "8192 bytes pass"),
-        ("cache", "nothing in front keeps answers"),
+        ("cache", "nothing in front caches answers"),
         ("address", "the server sees 127.0.0.1"),
         ("backup", "hours old"),
     ):

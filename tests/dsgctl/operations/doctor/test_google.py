@@ -92,7 +92,7 @@ def test_what_google_says_of_each_bucket(here: Installation, examine: Examine, g
     find_row(rows, "bucket not-readable", "failed", "lacks storage.objects.get, storage.objects.list")
     find_row(rows, "bucket no-policy", "warning", "may not read its policy")
     find_row(rows, "bucket chosen", "failed", "may not change its policy", "storage.buckets.setIamPolicy", "--no-iam")
-    find_row(rows, "bucket unknown-bucket", "failed", "does not let the gateway in", "no storage.buckets.get access")
+    find_row(rows, "bucket unknown-bucket", "failed", "denies access to the gateway", "no storage.buckets.get access")
     find_row(rows, "bucket bad-key", "failed", "no credential", "/nowhere/key.json")
     find_row(rows, "credential", "failed", "there is no /nowhere/key.json")
     find_row(rows, "bucket requester-pays", "failed", "viewers name no project", "--no-requester-pays")

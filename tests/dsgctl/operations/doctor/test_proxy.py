@@ -104,7 +104,7 @@ FRONTS: list[tuple[str, Callable[[str], str], str, str, tuple[str, ...]]] = [
         _without("X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for"),
         "address",
         "failed",
-        ("that a client makes up is believed", "X-Forwarded-For $remote_addr"),
+        ("that a client forges is believed", "X-Forwarded-For $remote_addr"),
     ),
     (
         "no address",
@@ -120,8 +120,14 @@ FRONTS: list[tuple[str, Callable[[str], str], str, str, tuple[str, ...]]] = [
         "ok",
         ("127.0.0.1",),
     ),
-    ("cached", _cached, "cache", "failed", ("kept in front",)),
-    ("no Cache-Control", _in_location("proxy_hide_header Cache-Control;"), "cache", "failed", ("no-store out of",)),
+    ("cached", _cached, "cache", "failed", ("cached in front",)),
+    (
+        "no Cache-Control",
+        _in_location("proxy_hide_header Cache-Control;"),
+        "cache",
+        "failed",
+        ("removes Cache-Control: no-store",),
+    ),
     (
         "short headers",
         _without("large_client_header_buffers 4 32k;"),

@@ -49,9 +49,9 @@ def test_without_a_socket_the_port_is_asked(here: Installation, examine: Examine
         examine(host=host)[1], "server", "failed", "connection refused, no server runs there", "start it: dsgserve"
     )
     for answer, part in (
-        (b"SSH-2.0-x\r\n", "something else than dsgserve answers on"),
-        (None, "said nothing for 5 s"),
-        (b"HTTP/1.1 200 OK\r\n\r\n{}", "something else"),
+        (b"SSH-2.0-x\r\n", "something other than dsgserve answers on"),
+        (None, "sent nothing for 5 s"),
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", "something other"),
         (b"", "does not answer"),
     ):
         with listening_server(answer) as port:

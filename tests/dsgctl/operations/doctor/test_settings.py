@@ -23,14 +23,14 @@ FAULTS: list[Fault] = [
         write_settings("LOG_LEVEL=INFO", "LOG_LEVEL=DEBUG"),
         "settings",
         "failed",
-        ("LOG_LEVEL is given 2 times", "lines 11, 12", "the last one counts"),
+        ("LOG_LEVEL is set 2 times", "lines 11, 12", "the last one counts"),
     ),
     (
         "given twice, the same",
         write_settings("LOG_LEVEL=INFO", "LOG_LEVEL=INFO"),
         "settings",
         "warning",
-        ("given 2 times",),
+        ("set 2 times",),
     ),
     ("comment in a value", write_settings("GOOGLE_CLIENT_SECRET=a # ours"), "settings", "warning", ("has a '#'",)),
     (
@@ -67,7 +67,13 @@ FAULTS: list[Fault] = [
         )
         for mark in (" ", ";", ":", "; ", " : ")
     ),
-    ("one key twice", write_settings(DSG_SECRET_KEY=f"{KEY},{KEY}"), "signing keys", "warning", ("one key twice",)),
+    (
+        "one key twice",
+        write_settings(DSG_SECRET_KEY=f"{KEY},{KEY}"),
+        "signing keys",
+        "warning",
+        ("the same key twice",),
+    ),
     *(
         (
             f"key to guess: {key[:12]}",
@@ -92,7 +98,7 @@ FAULTS: list[Fault] = [
             write_settings(**{name: "here/it"}),
             "settings",
             "failed",
-            (f"{name} is here/it", "from the root"),
+            (f"{name} is here/it", "absolute path"),
         )
         for name in (
             "CLIENT_CREDENTIALS_PATH",
@@ -113,7 +119,7 @@ FAULTS: list[Fault] = [
         write_settings(DSG_STS_URL="https://localhost:1/token"),
         "google",
         "failed",
-        ("take DSG_STS_URL out",),
+        ("remove DSG_STS_URL",),
     ),
     (
         "storage of tests",

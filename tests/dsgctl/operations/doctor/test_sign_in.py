@@ -24,14 +24,14 @@ FAULTS: list[Fault] = [
         write_settings(GOOGLE_CLIENT_ID=CLIENT_ID, GOOGLE_CLIENT_SECRET="YOUR_CLIENT_SECRET"),
         "oauth client",
         "failed",
-        ("what a sample shows",),
+        ("is a placeholder",),
     ),
     (
         "client is a directory",
         write_settings(CLIENT_CREDENTIALS_PATH="/tmp"),
         "oauth client",
         "failed",
-        ("and no file",),
+        ("not a file",),
     ),
     (
         "id without secret",
@@ -53,7 +53,7 @@ FAULTS: list[Fault] = [
         write_settings(GOOGLE_CLIENT_ID="2-x", GOOGLE_CLIENT_SECRET="s"),
         "oauth client",
         "warning",
-        ("which is not used", "take one of them out"),
+        ("which is not used", "remove one of them"),
     ),
     ("no client", write_settings(CLIENT_CREDENTIALS_PATH=""), "provider", "failed", ("no OAuth client",)),
     (
@@ -89,14 +89,14 @@ FAULTS: list[Fault] = [
         lambda here: here.write(DSG_OIDC_ISSUER=f"{here.site.issuer}/else"),
         "provider",
         "failed",
-        ("speaks of another issuer", "set DSG_OIDC_ISSUER=https://id.example.org"),
+        ("names another issuer", "set DSG_OIDC_ISSUER=https://id.example.org"),
     ),
     (
         "no description",
         lambda here: here.write(DSG_OIDC_ISSUER=f"{here.site.issuer}/odd"),
         "provider",
         "failed",
-        ("no OpenID provider's description",),
+        ("not the metadata of an OpenID provider",),
     ),
     (
         "moved",

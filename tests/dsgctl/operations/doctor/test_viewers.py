@@ -18,11 +18,11 @@ from dsgctl.settings import load
         (r"http://127\.0\.0\.1:8080", None),
         (r"https://viewer\.example\.org(:8443)?", None),
         (r"https://\pL+\.example\.org", None),
-        (r"https://viewer.example.org", "also lets https://viewerxexample.org in"),
-        (r"https://viewer\.example\.org.*", "also lets https://viewer.example.org.attacker.example in"),
-        (r"https://.*viewer\.example\.org", "also lets https://attacker-viewer.example.org in"),
-        (r"https://.*\.example\.org|https://.*", "also lets https://attacker.example in"),
-        (r".*", "also lets https://attacker.example in"),
+        (r"https://viewer.example.org", "also admits https://viewerxexample.org"),
+        (r"https://viewer\.example\.org.*", "also admits https://viewer.example.org.attacker.example"),
+        (r"https://.*viewer\.example\.org", "also admits https://attacker-viewer.example.org"),
+        (r"https://.*\.example\.org|https://.*", "also admits https://attacker.example"),
+        (r".*", "also admits https://attacker.example"),
         (r"viewer\.example\.org", "an origin begins with https://"),
         (r"//viewer\.example\.org", "an origin begins with https://"),
         (r"https:/viewer\.example\.org", "an origin begins with https://"),
@@ -30,7 +30,7 @@ from dsgctl.settings import load
         (r"https://viewer\.example\.org/v/", "without a slash or path"),
         (r"https://viewer\.example\.org/?|https://b\.org/", "'https://b.org/': an origin ends"),
         (r"https://(a\.org/|b\.org)", "'https://a.org/': an origin ends"),
-        (r"https://viewer\\.example\\.org", "it asks for a backslash"),
+        (r"https://viewer\\.example\\.org", "it matches a backslash"),
         (r"https://a\.org,https://b\.org", "separated by |"),
         (r"https://a\.org https://b\.org", "separated by |"),
         (r"https://a\.org|b\.org", "'b.org': an origin begins with https://"),
@@ -41,9 +41,9 @@ from dsgctl.settings import load
         (r"HTTPS://viewer\.example\.org", "an origin begins with https://"),
         (r"https://viewer\.example\.org:443", "no origin has that form"),
         (r"https://viewer\.example\.org:99999", "no origin has that form"),
-        (r"https://neuroglancer-demo\.appsppot\.com", "a slip of neuroglancer-demo.appspot.com?"),
-        (r"https://neuroglancer-dem\.appspot\.com", "a slip of neuroglancer-demo.appspot.com?"),
-        (r"https://spelunker\.cave-explorer\.com", "a slip of spelunker.cave-explorer.org?"),
+        (r"https://neuroglancer-demo\.appsppot\.com", "a typo of neuroglancer-demo.appspot.com?"),
+        (r"https://neuroglancer-dem\.appspot\.com", "a typo of neuroglancer-demo.appspot.com?"),
+        (r"https://spelunker\.cave-explorer\.com", "a typo of spelunker.cave-explorer.org?"),
     ],
 )
 def test_a_pattern_of_viewers_is_tried(pattern: str, part: str | None) -> None:
@@ -66,4 +66,4 @@ def test_which_viewers_are_admitted_is_said() -> None:
     assert "DSG_VIEWER_URL leads to https://v.org, which" in describe(
         r"https://b\.org", DSG_VIEWER_URL="https://v.org/x"
     )
-    assert "a slip of viewer.lab.org?" in describe(r"https://viewr\.lab\.org", DSG_VIEWER_URL="https://viewer.lab.org/")
+    assert "a typo of viewer.lab.org?" in describe(r"https://viewr\.lab\.org", DSG_VIEWER_URL="https://viewer.lab.org/")
