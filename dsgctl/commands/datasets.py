@@ -193,7 +193,9 @@ def location_remove(session: Session, dataset: str, url: str, version: str | Non
     """Remove a location: nobody gets tokens for it. Nothing in the bucket is changed."""
     locations.require(session.database, dataset, url, version=version)
     if not dry_run:
-        session.confirm(f"{f'version {version} of ' if version else ''}{dataset} will no longer be read at {url}", yes=yes)
+        session.confirm(
+            f"{f'version {version} of ' if version else ''}{dataset} will no longer be read at {url}", yes=yes
+        )
     with session.change(dry_run=dry_run) as change:
         locations.remove(change, dataset, url, version=version)
     if not dry_run:

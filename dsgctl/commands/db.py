@@ -217,7 +217,8 @@ def restore(
                 echo(printable(f"note: {problem}"), err=True)
         if apply_:
             session.confirm(
-                f"all changes since {manifest.created} are undone, also revocations of tokens and of access", yes=yes
+                f"all changes since {manifest.created} will be undone, including revocations of tokens and of access",
+                yes=yes,
             )
             former = operation.restore_database(files, manifest, path, now(), session.change)
             sentence = f"restored {path} to its state of {manifest.created}"

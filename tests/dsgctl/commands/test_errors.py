@@ -20,7 +20,12 @@ ERRORS: list[tuple[int, str, str, str]] = [
     (2, "user list --limit", "Option '--limit' requires an argument", ""),
     (2, "user list -o xml", "'xml' is not one of 'table', 'json', 'jsonl', 'csv', 'value'", "--help"),
     (2, "user list --frobnicate", "No such option '--frobnicate'", "see 'dsgctl user list --help'"),
-    (2, "user remove ada@example.org", "not confirmed: ada@example.org will be deleted, with 1 grant, 1 group and 1 token", "say -y"),
+    (
+        2,
+        "user remove ada@example.org",
+        "not confirmed: ada@example.org will be deleted, with 1 grant, 1 group and 1 token",
+        "say -y",
+    ),
     (2, "grant add fish2 peek --user ada@example.org", "'peek' is not a permission", levels.enumerate_names("and")),
     (
         2,
