@@ -14,6 +14,7 @@ from dsgctl.store import Database
 from dsgctl.store.models import AuditRecord, utc_datetime, utc_text
 
 GENESIS = bytes(32)  # takes the place of the hash before the first record
+HASHED = ("at", "actor", "action", "target", "before", "after", "imported_from")  # the columns that the hash covers
 
 # The values that a change concerns, before or after it: a JSON object with keys of the entity; None if there are none.
 State = Mapping[str, Any] | None
@@ -107,8 +108,7 @@ def append(database: Database, records: list[Record]) -> None:
             record.imported_from,
         ]
         previous = chain_hash(previous, fields)
-        names = ("at", "actor", "action", "target", "before", "after", "imported_from")
-        rows.append({**dict(zip(names, fields, strict=True)), "hash": previous})
+        rows.append({**dict(zip(HASHED, fields, strict=True)), "hash": previous})
     database.insert_many(AuditRecord, rows)
 
 
@@ -151,17 +151,7 @@ def find_latest_change(database: Database) -> datetime | None:
         raise DsgError(f"an audit record has {validation.quote(text)} as its time", "dsgctl audit verify") from None
 
 
-_DETAILS = AuditRecord.select(
-    AuditRecord.id,
-    AuditRecord.at,
-    AuditRecord.actor,
-    AuditRecord.action,
-    AuditRecord.target,
-    AuditRecord.before,
-    AuditRecord.after,
-    AuditRecord.imported_from,
-    AuditRecord.hash,
-)
+_DETAILS = AuditRecord.select(AuditRecord.id, *(getattr(AuditRecord, name) for name in HASHED), AuditRecord.hash)
 
 
 def export_records(database: Database, after: int = 0) -> Iterator[AuditDetails]:

@@ -3,7 +3,7 @@
 import re
 
 from dsgctl.core import validation
-from dsgctl.core.audit import GENESIS, chain_hash
+from dsgctl.core.audit import GENESIS, HASHED, chain_hash
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store.models import AuditRecord
@@ -17,17 +17,8 @@ def verify(database: Database) -> int | None:
     """
     previous, last = GENESIS, 0
     # The time as text, as it was hashed: somebody may have changed it to something that is not a time.
-    query = AuditRecord.select(
-        AuditRecord.id,
-        AuditRecord.at.cast("TEXT"),
-        AuditRecord.actor,
-        AuditRecord.action,
-        AuditRecord.target,
-        AuditRecord.before,
-        AuditRecord.after,
-        AuditRecord.imported_from,
-        AuditRecord.hash,
-    ).order_by(AuditRecord.id)
+    columns = (AuditRecord.at.cast("TEXT") if name == "at" else getattr(AuditRecord, name) for name in HASHED)
+    query = AuditRecord.select(AuditRecord.id, *columns, AuditRecord.hash).order_by(AuditRecord.id)
     for record_id, *fields, digest in database.tuples(query):
         previous = chain_hash(previous, fields)
         last = int(record_id)
