@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsgctl.importers.datasetgateway.accounts import read_groups, read_service_accounts, read_tokens, read_users
+from dsgctl.importers.datasetgateway.accounts import read_service_accounts, read_tokens, read_users
 from dsgctl.importers.datasetgateway.check import lose_unusable
 from dsgctl.importers.datasetgateway.data import (
     read_datasets,
@@ -26,6 +26,7 @@ from dsgctl.importers.datasetgateway.history import read_history
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
 from dsgctl.importers.datasetgateway.rules import read_acceptances, read_grants, read_terms
 from dsgctl.importers.datasetgateway.source import Source, open_source
+from dsgctl.importers.engine.database_run import read_groups
 from dsgctl.importers.engine.record_importer import RecordImporter, Step
 
 __all__ = ["Importer"]

@@ -1,4 +1,4 @@
-"""Reads users, their groups, service accounts, and the tokens of both."""
+"""Reads users, service accounts, and the tokens of both."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,8 +6,8 @@ from dsgctl.core import new_users, service_accounts, tokens, validation
 from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place
 from dsgctl.importers.engine.record_importer import Accounts, Rows, Step
-from dsgctl.importers.engine.records import Group, Membership, Record, ServiceAccount
-from dsgctl.importers.engine.row import Damaged, Row
+from dsgctl.importers.engine.records import Record, ServiceAccount
+from dsgctl.importers.engine.row import Row
 from dsgctl.store.models import Principal
 
 GOOGLE = "https://accounts.google.com"  # the original signs in with Google alone
@@ -55,24 +55,6 @@ def _read_user(run: DatasetGatewayRun, row: Row, affiliations: Iterable[str]) ->
         created=row.moment("created"),
     )
     return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), foreign)
-
-
-def read_groups(run: DatasetGatewayRun) -> Iterator[Step]:
-    names: set[str] = set()
-
-    def read_group(row: Row) -> Iterator[Record]:
-        name = row.name("name", "group name")
-        if name in names:
-            raise Damaged(f"the group {validation.quote(name)} is repeated: it is unclear whose rights are whose")
-        names.add(name)
-        yield Group(name)
-        run.groups[row.id] = name
-
-    def read_member(row: Row) -> Iterator[Record]:
-        yield Membership(run.group(row), run.user(row), row.flag("is_admin"))
-
-    yield Rows("dsg_group", read_group)
-    yield Rows("user_group", read_member)
 
 
 def read_service_accounts(run: DatasetGatewayRun) -> Iterator[Step]:

@@ -5,37 +5,24 @@ from dataclasses import dataclass, field
 from dsgctl.core import validation
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers.datasetgateway.source import Source
-from dsgctl.importers.engine.import_run import ImportRun
+from dsgctl.importers.engine.database_run import DatabaseRun
 from dsgctl.importers.engine.row import Row
 from dsgctl.store.models import Principal
 
 
 @dataclass(slots=True)
-class DatasetGatewayRun(ImportRun[Source]):
+class DatasetGatewayRun(DatabaseRun[Source]):
     """What was imported, by the ids there."""
 
-    users: dict[int, Principal] = field(default_factory=dict)
-    groups: dict[int, str] = field(default_factory=dict)
-    datasets: dict[int, str] = field(default_factory=dict)
+    USER_TABLE = "dsg_user"
+    GROUP_TABLE = "dsg_group"
+    LEADS_COLUMN = "is_admin"
+
     versions: dict[int, Row] = field(default_factory=dict)
-    permissions: dict[int, str] = field(default_factory=dict)
     services: dict[int, int] = field(default_factory=dict)  # id there -> id here
-    terms: dict[int, int] = field(default_factory=dict)  # id there -> id here, which is the same
     tables: dict[int, Row] = field(default_factory=dict)
     accounts: dict[int, Principal] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)  # tokens, which must not be stored in clear anywhere
-
-    def user(self, row: Row) -> Principal:
-        """The user of a row's ``user_id``."""
-        return self.resolve(row, "user_id", "dsg_user", self.users)
-
-    def group(self, row: Row) -> str:
-        """The name of the group of a row's ``group_id``."""
-        return self.resolve(row, "group_id", "dsg_group", self.groups)
-
-    def dataset(self, row: Row) -> str:
-        """The name of the dataset of a row's ``dataset_id``."""
-        return self.resolve(row, "dataset_id", "dataset", self.datasets)
 
     def service_account(self, row: Row) -> Principal:
         """The service account of a row's ``service_account_id``."""

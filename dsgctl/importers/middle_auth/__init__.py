@@ -14,9 +14,10 @@ from pathlib import Path
 
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
+from dsgctl.importers.engine.database_run import read_groups
 from dsgctl.importers.engine.record_importer import RecordImporter, Step
 from dsgctl.importers.engine.report import Progress, Report
-from dsgctl.importers.middle_auth.accounts import read_groups, read_tokens, read_users
+from dsgctl.importers.middle_auth.accounts import read_tokens, read_users
 from dsgctl.importers.middle_auth.csv_source import CsvDumps
 from dsgctl.importers.middle_auth.data import read_datasets, read_public_roots, read_service_tables
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun

@@ -1,4 +1,4 @@
-"""Reads users, their groups and their tokens.
+"""Reads users and their tokens.
 
 There, a service account is a user who has a parent. It becomes the same here, with its id, and services get the same
 answers about it.
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dsgctl.core import new_users, tokens, validation
 from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
 from dsgctl.importers.engine.record_importer import Accounts, Rows, Step
-from dsgctl.importers.engine.records import Group, Membership, Record
-from dsgctl.importers.engine.row import Damaged, Row
+from dsgctl.importers.engine.records import Record
+from dsgctl.importers.engine.row import Row
 from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
 
 
@@ -77,24 +77,6 @@ def _read_user(run: MiddleAuthRun, row: Row, display_name: str, affiliations: li
         created=row.moment_or_none("created") or run.change.at,
     )
     return NewUser(validation.foreign_email(row.text("email")), attributes, tuple(dict.fromkeys(affiliations)), foreign)
-
-
-def read_groups(run: MiddleAuthRun) -> Iterator[Step]:
-    names: set[str] = set()
-
-    def read_group(row: Row) -> Iterator[Record]:
-        name = row.name("name", "group name")
-        if name in names:
-            raise Damaged(f"the group {validation.quote(name)} is repeated: it is unclear whose rights are whose")
-        names.add(name)
-        yield Group(name)
-        run.groups[row.id] = name
-
-    def read_member(row: Row) -> Iterator[Record]:
-        yield Membership(run.group(row), run.user(row), row.flag("admin"))
-
-    yield Rows("group", read_group)
-    yield Rows("user_group", read_member)
 
 
 def read_tokens(run: MiddleAuthRun) -> Iterator[Step]:
