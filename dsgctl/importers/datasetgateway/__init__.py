@@ -2,7 +2,7 @@
 
 releases.py  which tables and columns each release has
 source.py    the database file: opened, checked, read row by row
-accounts.py  users, groups, service accounts, tokens
+accounts.py  users, service accounts, tokens; the engine's database_run.py reads groups
 check.py     what cannot be imported, found before anything is written
 data.py      datasets, versions, locations, services
 rules.py     terms, acceptances, grants

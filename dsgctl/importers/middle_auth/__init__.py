@@ -2,7 +2,7 @@
 
 tables.py      which tables and columns are read
 csv_source.py  the tables as CSV dumps; sql_source.py: in the database itself
-accounts.py    users, groups, tokens
+accounts.py    users, tokens; the engine's database_run.py reads groups
 rules.py       terms, acceptances, permissions
 data.py        datasets, service tables, public roots
 """

@@ -10,20 +10,10 @@ import apsw
 import pytest
 
 from dsgctl.core import audit, audit_chain, users
-from dsgctl.core.audit import Record
 from dsgctl.core.errors import NotFound
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
-
-@pytest.fixture(autouse=True)
-def records(run: Run) -> None:
-    """Six records: 1 to 6."""
-    run(users.add, "ana@x.org", actor="os:eve", name="Zoë 陈", at=AT - DAY)
-    run(users.set_attributes, "ana@x.org", name="Ana")
-    run(users.add, "100%_sure@x.org", actor="user:ana@x.org")
-    run(users.set_active, "ana@x.org", False, actor="os:mallory as root", at=AT + DAY)
-    run(lambda change: change.add_record(Record(AT - 9 * DAY, "old", "did", "what", None, {"b": 1, "a": [2]}, "old:1")))
-    run(users.remove, "ana@x.org", at=AT + 2 * DAY)
+pytestmark = pytest.mark.usefixtures("six_records")
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'x'", "DELETE FROM audit", "UPDATE audit SET id = 9"])
