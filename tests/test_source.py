@@ -242,6 +242,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 SPANNING = {
     "dsgctl/commands/test_asking.py": "every command that asks before it deletes",
     "dsgctl/commands/test_bad_input.py": "the arguments of every command",
+    "dsgctl/commands/test_concurrent_changes.py": "changes of several commands, with another one just before or after",
     "dsgctl/commands/test_empty.py": "empty values of every option",
     "dsgctl/commands/test_errors.py": "the exit codes and messages of every command",
     "dsgctl/commands/test_foreign_names.py": "names from other systems in every command",

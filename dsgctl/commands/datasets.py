@@ -106,6 +106,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
     """Add a version to a dataset, or change whether it is public."""
     with session.change() as change:
         changed = versions.add(change, dataset, version, public=public)
+        closed = datasets.find(change.database, dataset).access != "public"
     session.output.print_result(
         f"added version {version} to dataset {dataset}"
         if changed
@@ -114,7 +115,7 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
         version=version,
         changed=changed,
     )
-    if public and datasets.find(session.database, dataset).access != "public":
+    if public and closed:
         warn(
             f"services see {version} as public, but {dataset} is closed: nobody reads its bucket without a grant; "
             f"make the dataset public too: dsgctl dataset set {shlex.quote(dataset)} --public"

@@ -82,7 +82,7 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
     if not dry_run:
         session.confirm(f"service account {name} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        service_accounts.remove(change, name)
+        holdings = service_accounts.remove(change, name)
     if not dry_run:
         session.output.print_result(
             f"removed {name}, with {format_holdings(holdings)}", name=name, changed=True, **holdings

@@ -132,9 +132,9 @@ def disable(session: Session, email: str, last_admin: bool) -> None:
     """Disable an account and its child accounts. The next request is refused; nothing is deleted."""
     with session.change() as change:
         changed = users.set_active(change, email, False, last_admin=last_admin)
-    children = principals.list_descendants(session.database, users.find(session.database, email))
-    if ended := [str(child.email) for child in children if child.active]:
-        echo(f"{format_count(len(ended), 'child account')} ended with it: {', '.join(ended)}", err=True)
+        children = users.list_enabled_children(change.database, email)
+    if children:
+        echo(f"{format_count(len(children), 'child account')} ended with it: {', '.join(children)}", err=True)
     session.output.print_result(
         f"disabled user {email}" if changed else f"user {email} is already disabled", email=email, changed=changed
     )
@@ -249,7 +249,7 @@ def remove(session: Session, email: str, yes: bool, dry_run: bool, last_admin: b
     if not dry_run:
         session.confirm(f"{user.email} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        users.remove(change, email, last_admin=last_admin)
+        holdings = users.remove(change, email, last_admin=last_admin)
     if not dry_run:
         session.output.print_result(
             f"removed {user.email}, with {format_holdings(holdings)}", email=user.email, changed=True, **holdings

@@ -207,6 +207,16 @@ def set_active(change: Change, email: str, active: bool, *, last_admin: bool = F
     return True
 
 
+def list_enabled_children(database: Database, email: str) -> list[str]:
+    """The emails of the accounts below an account, at any depth, that are not disabled themselves.
+
+    Raises:
+        NotFound: no user has this address.
+    """
+    descendants = principals.list_descendants(database, find(database, email))
+    return [str(child.email) for child in descendants if child.active]
+
+
 def remove(change: Change, email: str, *, last_admin: bool = False) -> Holdings:
     """Delete a person and everything that belongs to them. `set_active` is usually the better choice.
 
