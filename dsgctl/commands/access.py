@@ -6,13 +6,10 @@ from dsgctl.commands.messages import echo
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
-from dsgctl.core import access_explanation, access_report, datasets, service_accounts, snapshots
+from dsgctl.core import access_decisions, access_explanation, access_report, datasets
 from dsgctl.core.access_explanation import ExplainedGrant, ExplainedLocation, Explanation, Reader
 from dsgctl.core.clock import now
-from dsgctl.core.errors import NotFound
-from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
-from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.wire_contract import accept_path, build_user_cache
 
 
@@ -24,20 +21,12 @@ def command() -> None:
 _SERVICE = click.option("--service", metavar="NAME", help="For requests of this service.")
 
 
-def _read_principal(
-    session: Session, who: str, *, service: str | None = None, also: str | None = None
-) -> PrincipalSnapshot:
-    with session.database.snapshot():
-        principal = service_accounts.find_principal(session.database, who)
-        return snapshots.read_principal(session.database, principal, service=service, also=also)
-
-
 @subcommand(command, "show", example="dsgctl access show ada@example.org --service clio")
 @click.argument("who", metavar="EMAIL|NAME")
 @_SERVICE
 def show(session: Session, who: str, service: str | None) -> None:
     """Show what the server answers to GET /api/v1/user/cache for a person or a service account."""
-    principal = _read_principal(session, who, service=service)
+    principal = access_decisions.read_principal(session.database, who, service=service)
     if not principal.active and session.output.format == "table":
         parent = "" if principal.ended_by == principal.label else f" with {principal.ended_by}"
         echo(f"{who} is disabled{parent}: the server answers 401", err=True)
@@ -51,12 +40,10 @@ def show(session: Session, who: str, service: str | None) -> None:
 @_SERVICE
 def check(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> int:
     """Check whether somebody has a permission: exit code 0 if so, 5 if not."""
-    principal = _read_principal(session, who, service=service, also=dataset)
-    decision = access.decide(principal, dataset, permission, now())
-    if decision.reason is Reason.NO_SUCH_DATASET:
-        datasets.find(session.database, dataset)
+    result = access_decisions.check(session.database, who, dataset, permission, now(), service=service)
+    decision = result.decision
     session.output.print_result(
-        "yes" if decision.allowed else f"no: {access_explanation.format_reason(principal, decision.reason)}",
+        "yes" if decision.allowed else f"no: {access_explanation.format_reason(result.principal, decision.reason)}",
         value="allowed",
         allowed=decision.allowed,
         reason=str(decision.reason),
@@ -74,26 +61,23 @@ def explain(session: Session, who: str, dataset: str, permission: str, *, servic
 
     The exit code is 0 in both cases; 'dsgctl access check' answers with its exit code.
     """
-    at = now()
-    with session.database.snapshot():
-        principal = _read_principal(session, who, service=service, also=dataset)
-        decision = access.decide(principal, dataset, permission, at)
-        explanation = access_explanation.explain(
-            session.database,
-            principal,
-            decision,
-            at,
-            accept_url=lambda terms_id: session.config.origin + accept_path(terms_id),
-            reader=Reader(is_operator=session.on_behalf is None, delegate=session.delegate),
-        )
-        acceptor = access_explanation.find_acceptor(session.database, principal)
+    explanation, acceptor = access_explanation.explain(
+        session.database,
+        who,
+        dataset,
+        permission,
+        now(),
+        service=service,
+        accept_url=lambda terms_id: session.config.origin + accept_path(terms_id),
+        reader=Reader(is_operator=session.on_behalf is None, delegate=session.delegate),
+    )
     if session.output.format == "table":
         for line in _format_explanation(explanation, acceptor):
             echo(line)
     else:
         session.output.print_record(explanation, value="allowed")
-    if decision.reason is Reason.NO_SUCH_DATASET:
-        raise NotFound(f"there is no dataset {dataset!r}", "dsgctl dataset list")
+    if explanation["reason"] == Reason.NO_SUCH_DATASET:
+        raise datasets.no_such_dataset(dataset)
 
 
 def _format_explanation(explanation: Explanation, acceptor: str) -> list[str]:

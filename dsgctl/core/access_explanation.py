@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import locations, snapshots, withdrawals
+from dsgctl.core import access_decisions, locations, snapshots, withdrawals
 from dsgctl.core.access_report import may_see
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.rules import buckets, levels
@@ -113,40 +113,54 @@ class Reader:
 
 def explain(
     database: Database,
-    principal: PrincipalSnapshot,
-    decision: Decision,
+    who: str,
+    dataset: str,
+    permission: str,
     at: datetime,
     *,
+    service: str | None = None,
     accept_url: AcceptUrl,
     reader: Reader,
-) -> Explanation:
-    """Explain a decision about a principal. Call it in a `Database.snapshot`.
+) -> tuple[Explanation, str]:
+    """Decide as `access_decisions.decide` does, and explain the decision, in one state of the database.
 
     Args:
         accept_url: returns the address at which terms are accepted, by their id.
         reader: what they may not see is left out.
+
+    Returns:
+        The explanation, and the person whose acceptance of terms counts.
+
+    Raises:
+        NotFound: there is no such user or service account.
     """
-    acceptor = find_acceptor(database, principal)
-    return {
-        "allowed": decision.allowed,
-        "reason": str(decision.reason),
-        "why": format_reason(principal, decision.reason),
-        "who": principal.label,
-        "dataset": decision.dataset,
-        "permission": decision.permission,
-        "holds": sorted(decision.holds),
-        "grants": [_describe_grant(grant) for grant in decision.grants if reader.may_see(principal, grant)],
-        "expired_grants": [_describe_grant(grant) for grant in decision.expired if reader.may_see(principal, grant)],
-        "missing_terms": [
-            {"id": missing.id, "name": missing.name, "accept_url": accept_url(missing.id)}
-            for missing in decision.missing
-        ],
-        "locations": _list_locations(database, principal, decision.dataset, at, reader),
-        "notes": _list_notes(database, principal, decision, accept_url, reader),
-        "next": _next_command(principal, decision, acceptor)
-        if reader.delegate is None
-        else _next_step(reader.delegate, principal, decision, accept_url),
-    }
+    with database.snapshot():
+        result = access_decisions.decide(database, who, dataset, permission, at, service=service)
+        principal, decision = result.principal, result.decision
+        acceptor = find_acceptor(database, principal)
+        explanation: Explanation = {
+            "allowed": decision.allowed,
+            "reason": str(decision.reason),
+            "why": format_reason(principal, decision.reason),
+            "who": principal.label,
+            "dataset": dataset,
+            "permission": permission,
+            "holds": sorted(decision.holds),
+            "grants": [_describe_grant(grant) for grant in decision.grants if reader.may_see(principal, grant)],
+            "expired_grants": [
+                _describe_grant(grant) for grant in decision.expired if reader.may_see(principal, grant)
+            ],
+            "missing_terms": [
+                {"id": missing.id, "name": missing.name, "accept_url": accept_url(missing.id)}
+                for missing in decision.missing
+            ],
+            "locations": _list_locations(database, principal, dataset, at, reader),
+            "notes": _list_notes(database, principal, decision, accept_url, reader),
+            "next": _next_command(principal, decision, acceptor)
+            if reader.delegate is None
+            else _next_step(reader.delegate, principal, decision, accept_url),
+        }
+    return explanation, acceptor
 
 
 def _describe_grant(grant: Grant) -> ExplainedGrant:

@@ -64,8 +64,12 @@ def find(database: Database, name: str) -> Dataset:
     """
     dataset = find_by_name(database, name)
     if dataset is None:
-        raise NotFound(f"there is no dataset {validation.quote(name)}", "dsgctl dataset list")
+        raise no_such_dataset(name)
     return dataset
+
+
+def no_such_dataset(name: str) -> NotFound:
+    return NotFound(f"there is no dataset {validation.quote(name)}", "dsgctl dataset list")
 
 
 def add(

@@ -5,7 +5,6 @@ import pytest
 from dsgctl.core import access_explanation, datasets, grants, groups, users
 from dsgctl.core.access_explanation import Explanation, Reader, explain, find_acceptor, format_reason
 from dsgctl.core.grant_targets import Target, group_subject
-from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from dsgctl.store.models import Principal
 from tests.dsgctl.core.builders import AT, DAY, Run
@@ -24,9 +23,8 @@ def lab(run: Run) -> None:
 
 
 def explain_to(run: Run, reader: Reader, permission: str) -> Explanation:
-    principal = run.facts("ana@x.org")
-    decision = access.decide(principal, "fish2", permission, AT)
-    return explain(run.database, principal, decision, AT, accept_url=str, reader=reader)
+    explanation, _ = explain(run.database, "ana@x.org", "fish2", permission, AT, accept_url=str, reader=reader)
+    return explanation
 
 
 def test_every_reason_is_put_into_words(run: Run) -> None:
