@@ -270,9 +270,9 @@ def test_a_value_that_is_allowed_is_read_from_environment_and_file(
 
 @pytest.mark.parametrize(("name", "value", "allowed"), FAIL, ids=_id)
 def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: str, allowed: str) -> None:
-    said = refusal({name: value})
-    assert said.startswith(f"{name}: ")
-    assert allowed in said
+    message = refusal({name: value})
+    assert message.startswith(f"{name}: ")
+    assert allowed in message
 
 
 def test_every_setting_is_tried_and_each_with_a_form_is_refused_something() -> None:
@@ -333,8 +333,8 @@ def test_an_empty_setting_never_gives_more_than_was_meant(name: str, env_file: W
     if name not in NEVER_EMPTY:
         assert load({name: ""}) == load({}, env_file(f"{name}=\n")) == Config()
         return
-    for said in (refusal({name: ""}), refusal({}, env_file(f"{name}=\n")), refusal({}, env_file(f'{name}=""\n'))):
-        assert f"{name} is empty; leave it out" in said
+    for message in (refusal({name: ""}), refusal({}, env_file(f"{name}=\n")), refusal({}, env_file(f'{name}=""\n'))):
+        assert f"{name} is empty; leave it out" in message
 
 
 def test_what_may_be_empty_gives_nothing_by_default() -> None:

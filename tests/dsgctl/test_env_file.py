@@ -42,7 +42,7 @@ def test_a_line_of_the_file_is_read_as_systemd_reads_it(line: str, expected: str
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "part"),
     [
         ("GOOGLE_CLIENT_ID='a' b", "begins with a quote and does not end with it"),
         ("GOOGLE_CLIENT_ID='a' # comment", "begins with a quote"),
@@ -61,19 +61,19 @@ def test_a_line_of_the_file_is_read_as_systemd_reads_it(line: str, expected: str
         ("\u00a0GOOGLE_CLIENT_ID=a", "not NAME=value"),
     ],
 )
-def test_a_line_that_systemd_reads_in_another_way_is_refused(text: str, what: str, env_file: Write) -> None:
+def test_a_line_that_systemd_reads_in_another_way_is_refused(text: str, part: str, env_file: Write) -> None:
     file = env_file(f"LOG_LEVEL=INFO\n{text}")
-    said = refusal({}, file)
-    assert said.startswith(f"{file}, line 2: ") and what in said
+    message = refusal({}, file)
+    assert message.startswith(f"{file}, line 2: ") and part in message
 
 
 @pytest.mark.parametrize("name", ["GOOGLE_CLIENT_ID", "DSG_PORT", "DSG_SECRET_KEY", "REQUESTS_CA_BUNDLE", "X"])
 @pytest.mark.parametrize("value", ["a\0b", "\x1b[31m", "a\x85DSG_DEV_LOGIN=1", "'a\x0bb'", "a\x7f"])
 def test_a_value_with_control_characters_is_refused(name: str, value: str, env_file: Write) -> None:
     file = env_file(f"LOG_LEVEL=INFO\n{name}={value}\n")
-    said = refusal({}, file)
-    assert said.startswith(f"{name}: ") and "no control characters" in said and f"{file}, line 2" in said
-    assert name != "DSG_SECRET_KEY" or "31m" not in said
+    message = refusal({}, file)
+    assert message.startswith(f"{name}: ") and "no control characters" in message and f"{file}, line 2" in message
+    assert name != "DSG_SECRET_KEY" or "31m" not in message
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_file_of_any_line_ends_is_changed_without_another_line(end: str) -> No
 def test_a_file_that_leads_nowhere_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dsg.env").symlink_to(tmp_path / "elsewhere")
     monkeypatch.setattr(settings, "DEFAULT_ENV_FILE", str(tmp_path / "dsg.env"))
-    for said in (refusal({}), refusal({}, str(tmp_path / "dsg.env"))):
-        assert f"is a symbolic link to {tmp_path}/elsewhere, which does not exist" in said
+    for message in (refusal({}), refusal({}, str(tmp_path / "dsg.env"))):
+        assert f"is a symbolic link to {tmp_path}/elsewhere, which does not exist" in message
 
 
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_what_systemd_made_of_a_value_without_its_backslashes_is_refused(env_file: Write) -> None:
     file = env_file("NGAUTH_ALLOWED_ORIGINS=https://viewer\\.example\\.org\n")
     assert load({}, file).ngauth_origins.pattern == r"https://viewer\.example\.org"
-    said = refusal({"NGAUTH_ALLOWED_ORIGINS": "https://viewer.example.org"}, file)
-    assert "systemd, with EnvironmentFile=, dropped the backslashes of" in said and "single quotes" in said
+    message = refusal({"NGAUTH_ALLOWED_ORIGINS": "https://viewer.example.org"}, file)
+    assert "systemd, with EnvironmentFile=, dropped the backslashes of" in message and "single quotes" in message
     quoted = env_file("NGAUTH_ALLOWED_ORIGINS='https://viewer\\.example\\.org'\n")
     assert load({"NGAUTH_ALLOWED_ORIGINS": r"https://viewer\.example\.org"}, quoted)
 
@@ -189,8 +189,8 @@ def test_a_file_that_one_may_not_read_is_refused_with_who_may(env_file: Write) -
     if me == 0:  # root may read everything; nobody may not
         os.seteuid(65534)
     try:
-        said = refusal({}, file)
+        message = refusal({}, file)
     finally:
         os.seteuid(me)
-    assert "Permission denied" in said
-    assert "sudo -u dsg" in said
+    assert "Permission denied" in message
+    assert "sudo -u dsg" in message

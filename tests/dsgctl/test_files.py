@@ -166,9 +166,9 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", KINDS)
-def test_what_has_a_name(tmp_path: Path, what: str) -> None:
-    make, words = KINDS[what]
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_has_a_name(tmp_path: Path, kind: str) -> None:
+    make, words = KINDS[kind]
     make(tmp_path / "it")
     assert describe_kind(tmp_path / "it") == words
 
@@ -186,9 +186,9 @@ ALLOWED = {
 
 
 def test_everything_else_writes_through_it() -> None:
-    found = {
+    writers = {
         str(path.relative_to(ROOT))
         for path in [*(ROOT / "dsgctl").rglob("*.py"), *(ROOT / "dsgserve").rglob("*.py")]
         if WRITES.search(path.read_text(encoding="utf-8"))
     }
-    assert found == ALLOWED.keys()
+    assert writers == ALLOWED.keys()

@@ -71,9 +71,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_what_is_not_json_is_one_error_in_one_line(what: str) -> None:
-    content, part = BAD[what]
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_not_json_is_one_error_in_one_line(case: str) -> None:
+    content, part = BAD[case]
     with pytest.raises(NotJson) as caught:
         parse(content)
     message = str(caught.value)
@@ -130,5 +130,7 @@ def _reads_json(tree: ast.AST) -> bool:
 
 def test_everything_in_dsgctl_reads_through_it() -> None:
     paths = [path for path in (ROOT / "dsgctl").rglob("*.py") if path.name != "json_text.py"]
-    found = {str(path.relative_to(ROOT)) for path in paths if _reads_json(ast.parse(path.read_text(encoding="utf-8")))}
-    assert found == ALLOWED.keys()
+    readers = {
+        str(path.relative_to(ROOT)) for path in paths if _reads_json(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert readers == ALLOWED.keys()

@@ -75,5 +75,7 @@ def test_without_a_commit_it_is_the_version_alone(tmp_path: Path, content: str) 
 def test_it_is_what_the_programs_say() -> None:
     assert __version__ == name_release(find_commit(COMMIT_FILE.parent.parent)) and __version__.startswith(VERSION)
     for program in ("dsgctl", "dsgserve"):
-        done = subprocess.run([sys.executable, "-m", program, "--version"], capture_output=True, text=True, check=True)
-        assert done.stdout == f"{program} {__version__}\n"
+        process = subprocess.run(
+            [sys.executable, "-m", program, "--version"], capture_output=True, text=True, check=True
+        )
+        assert process.stdout == f"{program} {__version__}\n"

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (
             {"DSG_ORIGIN": "https://auth.x.org", "AUTH_COOKIE_DOMAIN": ".other.org"},
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
         ({"DSG_TOKEN_NAMES": "dsg_token,dsg_login"}, "but for dsg_login"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str], said: str) -> None:
-    assert said in refusal(settings)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str], message: str) -> None:
+    assert message in refusal(settings)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_of_the_environment_only_our_names_are_looked_at() -> None:
 
 
 def test_in_a_file_a_slip_stops_and_other_names_are_named(env_file: Write) -> None:
-    said = refusal({}, env_file("DATABASE_PATHS=/a\nPATH=/bin\n"))
-    assert "DATABASE_PATHS is not a setting (did you mean DATABASE_PATH?)" in said and "; PATH" not in said
-    assert [one.name for one in read_settings({}, env_file("PATH=/bin\nDJANGO_DEBUG=False\n")).unused] == [
+    message = refusal({}, env_file("DATABASE_PATHS=/a\nPATH=/bin\n"))
+    assert "DATABASE_PATHS is not a setting (did you mean DATABASE_PATH?)" in message and "; PATH" not in message
+    assert [setting.name for setting in read_settings({}, env_file("PATH=/bin\nDJANGO_DEBUG=False\n")).unused] == [
         "DJANGO_DEBUG",
         "PATH",
     ]
@@ -110,7 +110,7 @@ def test_what_is_good_is_read_beside_what_is_not(env_file: Write) -> None:
 
 def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
     file = env_file("DSG_PORT=none\nDSG_ORIGN=x\n")
-    said = refusal({"LOG_LEVEL": "loud", "DSG_SECRET_KEY": "short", "DSG_TOKEN_NAME": "1"}, file)
+    message = refusal({"LOG_LEVEL": "loud", "DSG_SECRET_KEY": "short", "DSG_TOKEN_NAME": "1"}, file)
     for part in (
         "DSG_PORT: 'none'",
         "DSG_ORIGN is not",
@@ -118,8 +118,8 @@ def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
         "DSG_SECRET_KEY: its value",
         "DSG_TOKEN_NAME is not",
     ):
-        assert part in said
-    assert f"the file is {file}" in said
+        assert part in message
+    assert f"the file is {file}" in message
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
     ids=["too short", "name mistyped", "something else is wrong"],
 )
 def test_no_secret_is_in_what_is_said(environment: dict[str, str]) -> None:
-    said = refusal(environment)
-    assert SECRET not in said
-    assert "hunter2" not in said
+    message = refusal(environment)
+    assert SECRET not in message
+    assert "hunter2" not in message
 
 
 def test_no_secret_is_in_what_is_said_of_a_line(env_file: Write) -> None:
@@ -177,9 +177,9 @@ def test_the_file_is_the_one_that_is_named(tmp_path: Path, env_file: Write, monk
 
 def test_a_file_that_is_named_is_to_be_there(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.env")
-    for said in (refusal({"DSG_ENV_FILE": missing}), refusal({}, missing)):
-        assert f"{missing} does not exist" in said
-        assert "--env-file" in said
+    for message in (refusal({"DSG_ENV_FILE": missing}), refusal({}, missing)):
+        assert f"{missing} does not exist" in message
+        assert "--env-file" in message
 
 
 def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,15 +39,15 @@ World = dict[str, list[dict[str, Any]]]
 def oracle(world: World, principal: dict[str, Any], service: str | None, at: Any) -> dict[str, Any]:
     """The body of contract.md, "GET /api/v1/user/cache", lists in any order."""
     is_account = principal["kind"] == "service_account"
-    held = oracle_permissions(world, principal, at)
+    all_permissions = oracle_permissions(world, principal, at)
     counting = {
         name: permissions
-        for name, permissions in held.items()
+        for name, permissions in all_permissions.items()
         if is_account or not oracle_missing(world, principal, dataset_of(world, name), service, at)
     }
     missing = []
     for dataset in world["datasets"]:
-        if not is_account and (dataset["name"] in held or dataset["access"] == "public"):
+        if not is_account and (dataset["name"] in all_permissions or dataset["access"] == "public"):
             missing += oracle_missing(world, principal, dataset, service, at)
     mine = [row for row in world["memberships"] if row["principal"] == principal["id"] and not is_account]
     return {
@@ -64,7 +64,7 @@ def oracle(world: World, principal: dict[str, Any], service: str | None, at: Any
         "groups_admin": [group_name(world, row["group"]) for row in mine if row["leads"]],
         "permissions": {name: highest(permissions) for name, permissions in counting.items()},
         "permissions_v2": counting,
-        "permissions_v2_ignore_tos": held,
+        "permissions_v2_ignore_tos": all_permissions,
         "missing_tos": missing,
         "datasets_admin": [] if is_account else oracle_datasets_admin(world, principal, at),
     }
@@ -306,9 +306,11 @@ def _grant_key(grant: dict[str, Any]) -> tuple[Any, ...]:
     return (*subject, grant["dataset"], grant["version"], grant["permission"], grant["scope_group"])
 
 
-def _pairs(one: str, ones: list[Any], other: str, others: list[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    pair = st.fixed_dictionaries({one: st.sampled_from(ones), other: st.sampled_from(others)})
-    return st.lists(pair, max_size=8, unique_by=lambda row: (row[one], row[other]))
+def _pairs(
+    key: str, values: list[Any], other_key: str, other_values: list[Any]
+) -> st.SearchStrategy[list[dict[str, Any]]]:
+    pair = st.fixed_dictionaries({key: st.sampled_from(values), other_key: st.sampled_from(other_values)})
+    return st.lists(pair, max_size=8, unique_by=lambda row: (row[key], row[other_key]))
 
 
 # ---------------------------------------------------------------- into a database and out

@@ -42,12 +42,12 @@ class Process:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a process gets: nothing of ours but what it needs."""
-        kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+        inherited = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         own = {"DATABASE_PATH": str(self.database), "PYTHONPATH": str(REPOSITORY), "HOME": str(self.directory)}
-        return {**kept, **own, "PYTHONWARNINGS": "error", **more}
+        return {**inherited, **own, "PYTHONWARNINGS": "error", **more}
 
     def __call__(self, *words: str, input: str = "", env: Mapping[str, str] | None = None) -> Result:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "dsgctl", *words],
             input=input.encode(),
             capture_output=True,
@@ -56,7 +56,7 @@ class Process:
             cwd=self.directory,
             env=self.environment(**(env or {})),
         )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Result(process.returncode, process.stdout.decode(), process.stderr.decode())
 
     def start(self, *words: str, **settings: Any) -> "subprocess.Popen[bytes]":
         """The process, running."""
@@ -74,7 +74,7 @@ class Process:
             program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m dsgctl "$@"\n')
             program.chmod(0o755)
         path = f"{program.parent}:{os.environ['PATH']}"
-        done = subprocess.run(
+        process = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -83,7 +83,7 @@ class Process:
             cwd=self.directory,
             env=self.environment(PATH=path, **env),
         )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Result(process.returncode, process.stdout.decode(), process.stderr.decode())
 
 
 class Quick:

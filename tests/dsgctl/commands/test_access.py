@@ -80,16 +80,16 @@ def test_next_commands_lead_to_may_one_after_the_other(filled: World) -> None:
     """Disabled, read-only, no grant, terms missing: one command mends one thing."""
     for line in (f"user set {BO} --read-only", f"user disable {BO}"):
         filled.quick(*line.split()).ok()
-    said = []
+    reasons = []
     for _ in range(6):
         explained = _explain(filled, BO, "fly", "edit")
         if explained["allowed"]:
             break
-        said.append(explained["reason"])
+        reasons.append(explained["reason"])
         filled.quick(*shlex.split(explained["next"])[1:]).ok()
     else:
-        pytest.fail(f"still not: {said}")
-    assert said == ["account_disabled", "level_too_low", "read_only", "terms_missing"]
+        pytest.fail(f"still not: {reasons}")
+    assert reasons == ["account_disabled", "level_too_low", "read_only", "terms_missing"]
 
 
 def test_next_of_a_service_account_leads_to_may(filled: World) -> None:

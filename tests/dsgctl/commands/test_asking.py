@@ -71,12 +71,12 @@ def test_a_dry_run_lists_what_would_change_and_changes_nothing(filled: World, li
     assert dump(filled.database) == before
     last = max(row[0] for row in before["audit"])
     filled.quick(*line.split(), "-y").ok()
-    made = [
+    records = [
         json.loads(filled.quick("audit", "show", str(row[0]), "-o", "json").out)
         for row in dump(filled.database)["audit"]
         if row[0] > last
     ]
-    assert [{key: record[key] for key in ("action", "target", "before", "after")} for record in made] == plan
+    assert [{key: record[key] for key in ("action", "target", "before", "after")} for record in records] == plan
 
 
 def test_a_process_is_refused_without_a_terminal(filled: World) -> None:

@@ -12,27 +12,27 @@ TRIGGERS = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete")
 
 
 def test_a_whole_log_is_said_to_be(filled: World) -> None:
-    told = filled.quick("audit", "verify").ok().out
+    message = filled.quick("audit", "verify").ok().out
     head = filled.quick("audit", "verify", "-o", "value").ok().out.strip()
-    assert told == f"every record follows from the one before it; the last is {head}\n"
+    assert message == f"every record follows from the one before it; the last is {head}\n"
     last = json.loads(filled.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
     assert head.startswith(f"{last['id']}:")
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"),
+    ("statement", "record_id"),
     [
         ("UPDATE audit SET actor = 'os:nobody' WHERE id = 7", 7),
         ("DELETE FROM audit WHERE id = 7", 8),
         ("UPDATE audit SET id = 0 WHERE id = 7", 0),
     ],
 )
-def test_what_was_changed_is_named(filled: World, statement: str, found: int) -> None:
+def test_what_was_changed_is_named(filled: World, statement: str, record_id: int) -> None:
     for step in (*TRIGGERS, statement):
         execute(filled.database, step)
     result = filled.quick("audit", "verify")
     assert (result.code, result.out, is_one_line(result)) == (1, "", True)
-    assert f"audit record {found} does not follow from the one before it" in result.err
+    assert f"audit record {record_id} does not follow from the one before it" in result.err
 
 
 def test_a_cut_at_the_end_is_found(filled: World) -> None:
@@ -57,10 +57,10 @@ def test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere(filled:
 
 
 @pytest.mark.parametrize(
-    "seen", ["1", "1:", ":", "1:xyz", "-1:" + "0" * 64, "1:" + "A" * 64, "9" * 19 + ":" + "0" * 64]
+    "head", ["1", "1:", ":", "1:xyz", "-1:" + "0" * 64, "1:" + "A" * 64, "9" * 19 + ":" + "0" * 64]
 )
-def test_what_is_no_head_is_refused(filled: World, seen: str) -> None:
-    result = filled.quick("audit", "verify", "--seen", seen)
+def test_what_is_no_head_is_refused(filled: World, head: str) -> None:
+    result = filled.quick("audit", "verify", "--seen", head)
     assert (result.code, result.out, is_one_line(result)) == (2, "", True)
     assert "is not ID:HASH" in result.err
 

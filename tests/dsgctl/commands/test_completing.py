@@ -79,7 +79,7 @@ def _complete(run: Process, line: str) -> list[str]:
         env={"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1), "_DSGCTL_COMPLETE": "bash_complete"}
     )
     assert result.err == ""
-    return [one.partition(",")[2] for one in result.out.splitlines() if one]
+    return [candidate.partition(",")[2] for candidate in result.out.splitlines() if candidate]
 
 
 @pytest.mark.parametrize(
@@ -205,9 +205,9 @@ def test_a_real_bash_completes_the_line(filled: World, typed: str, line: str) ->
         try:
             _say(ours, ". ./completion; bind 'set enable-bracketed-paste off'; echo read''y\n", "ready")
             part = typed.rstrip("\t")
-            seen = _say(ours, part, part)
+            output = _say(ours, part, part)
             os.write(ours, b"\t")
-            _say(ours, "", line, seen)
+            _say(ours, "", line, output)
         finally:
             bash.kill()
             os.close(ours)
@@ -216,9 +216,9 @@ def test_a_real_bash_completes_the_line(filled: World, typed: str, line: str) ->
 def _say(terminal: int, text: str, until: str, before: str = "") -> str:
     """Type something, and wait for what is shown then, after what was shown before; returns the new part."""
     os.write(terminal, text.encode())
-    seen, end = "", time.monotonic() + PATIENCE
-    while until not in before + seen:
-        assert time.monotonic() < end, seen
+    output, end = "", time.monotonic() + PATIENCE
+    while until not in before + output:
+        assert time.monotonic() < end, output
         if select.select([terminal], [], [], 1)[0]:
-            seen += os.read(terminal, 4096).decode()
-    return seen
+            output += os.read(terminal, 4096).decode()
+    return output

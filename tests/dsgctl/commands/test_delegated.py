@@ -123,9 +123,9 @@ def test_who_has_no_account_that_counts_may_nothing(filled: World, who: str) -> 
 
 
 def test_what_is_allowed_is_a_command_that_is_there() -> None:
-    known = {line.rpartition(" ")[0] for line in delegated._ALLOWED} and set(delegated._ALLOWED)
+    allowed = {line.rpartition(" ")[0] for line in delegated._ALLOWED} and set(delegated._ALLOWED)
     typed = {" ".join(line.split()[:size]) for line in COMMANDS for size in (2, 3)}
-    assert known <= typed
+    assert allowed <= typed
 
 
 # The shell
@@ -145,7 +145,7 @@ def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "said"),
+    ("line", "code", "message"),
     [
         ("user 'x", 2, "check the quotes"),
         ("user list", 5, "may not run"),
@@ -156,13 +156,13 @@ def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
     ],
 )
 def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(
-    led: World, line: str, code: int, said: str
+    led: World, line: str, code: int, message: str
 ) -> None:
     before = dump(led.database)
     after = f"group member add lab-1 {BO}"
-    for given in (f"{line}\n{after}\n", f"access check {ADA} fish2 view\n{line}\n{after}\n"):
-        result = led.run("--as", ADA, "shell", input=given)
-        assert result.code == code and said in result.err, result
+    for script in (f"{line}\n{after}\n", f"access check {ADA} fish2 view\n{line}\n{after}\n"):
+        result = led.run("--as", ADA, "shell", input=script)
+        assert result.code == code and message in result.err, result
     assert dump(led.database) == before
     lines = "user show nobody@example.org\ngroup add lab-9\n"  # an operator's too
     assert led.run("shell", input=lines).code == 3
@@ -180,8 +180,8 @@ def test_nobody_gets_out_of_it(led: World, line: str) -> None:
 
 
 def test_as_a_forced_command_it_runs_what_ssh_was_given(led: World) -> None:
-    given = {"SSH_ORIGINAL_COMMAND": f"access check {ADA} fish2 manage -o json"}
-    assert json.loads(led.run("--as", ADA, "shell", env=given).ok().out)["allowed"]
+    environment = {"SSH_ORIGINAL_COMMAND": f"access check {ADA} fish2 manage -o json"}
+    assert json.loads(led.run("--as", ADA, "shell", env=environment).ok().out)["allowed"]
     for bad in ("user list; id", "$(id)", "`id`", "--as root@example.org user list", "access show 'x", "| sh"):
         result = led.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": bad})
         assert result.code in (2, 5) and result.out == "", (bad, result)
@@ -203,8 +203,8 @@ def test_help_in_the_shell_lists_what_this_person_may_run(led: World) -> None:
     assert {line.split("  ")[0] for line in lines[:-1]} == set(delegated._ALLOWED)
     everything = led.run("shell", input="help\n").ok().out
     assert "\ndb backup " in everything and "\nshell " not in everything
-    one = led.run("--as", ADA, "shell", input="help grant add\n").ok().out
-    assert one.startswith("Usage: dsgctl grant add")
+    grant_add = led.run("--as", ADA, "shell", input="help grant add\n").ok().out
+    assert grant_add.startswith("Usage: dsgctl grant add")
 
 
 COMPLETED = [
@@ -395,8 +395,8 @@ def test_a_manager_of_a_version_sees_and_gives_that_version_alone(led: World) ->
         answer = json.loads(led.quick("--as", ADA, *line, "-o", "json").ok().out)
         assert answer["expires"] is not None
     assert " until 20" in led.quick("--as", ADA, *line).ok().out
-    seen = json.loads(led.quick("--as", ADA, "grant", "list", "--dataset", "fish2", "-o", "json").ok().out)
-    assert {(row["version"], row["user"]) for row in seen} == {("v1.2", ADA), ("v1.2", BO)}
+    rows = json.loads(led.quick("--as", ADA, "grant", "list", "--dataset", "fish2", "-o", "json").ok().out)
+    assert {(row["version"], row["user"]) for row in rows} == {("v1.2", ADA), ("v1.2", BO)}
     assert "v2-bucket" not in led.quick("--as", ADA, "access", "explain", ADA, "fish2").ok().out
     assert led.quick("--as", ADA, "access", "explain", BO, "fish2").code == 5
     led.quick("grant", "revoke", "fish2", "manage", "--user", ADA, "--version", "v1.2").ok()
@@ -426,7 +426,7 @@ def test_no_next_step_names_a_command_that_this_person_may_not_run(led: World, l
             r"dsgctl ([a-z-]+(?: [a-z-]+)*)", (result.out + result.err).replace("may not run 'dsgctl", "")
         ):
             words = typed.split()
-            assert any(one.split() == words[: len(one.split())] for one in delegated._ALLOWED), (typed, result)
+            assert any(entry.split() == words[: len(entry.split())] for entry in delegated._ALLOWED), (typed, result)
 
 
 DEBUGGING = ["user show -- --debug", "user show --debug", "--debug user show", "grant list --user --debug"]
@@ -454,8 +454,8 @@ def test_an_operator_hears_what_ends_with_a_change(led: World) -> None:
     plan = led.quick("user", "offboard", ADA, "--dry-run", "-o", "json").ok()
     assert {row["target"] for row in json.loads(plan.out)} >= {f"dataset:fish2 user:{BO}", f"group:lab-1 user:{BO}"}
     result = led.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
-    what = "grants and memberships that rested on this and ended, or end sooner now"
-    assert result.err == f"{what}: 3; 'dsgctl audit list' names each\n"
+    label = "grants and memberships that rested on this and ended, or end sooner now"
+    assert result.err == f"{label}: 3; 'dsgctl audit list' names each\n"
     assert led.quick("group", "show", "lab-1", "-o", "json").ok().out.count(BO) == 0
     led.quick("db", "check").ok()
 

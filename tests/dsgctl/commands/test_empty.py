@@ -17,9 +17,9 @@ def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tu
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from _commands(found, (*path, name))
+            subcommand = command.get_command(context, name)
+            assert subcommand is not None
+            yield from _commands(subcommand, (*path, name))
     else:
         yield path, command
 
@@ -66,7 +66,9 @@ def test_an_empty_value_is_refused(untouched: World, line: tuple[str, ...]) -> N
 
 
 def test_what_may_be_empty_is_text_for_people_of_one_command_at_least() -> None:
-    spellings = {spelling for _, command in _commands(cli) for one in command.params for spelling in one.opts}
+    spellings = {
+        spelling for _, command in _commands(cli) for parameter in command.params for spelling in parameter.opts
+    }
     assert spellings >= MAY_BE_EMPTY
     assert not MAY_BE_EMPTY & {"--user", "--group", "--dataset", "--version", "--scope", "--service", "--expires"}
 

@@ -102,15 +102,17 @@ def is_one_line(result: Result) -> bool:
     )
 
 
-@pytest.mark.parametrize(("code", "line", "what", "todo"), ERRORS, ids=[line for _, line, _, _ in ERRORS])
-def test_an_error_is_one_line_that_says_what_to_do(filled: World, code: int, line: str, what: str, todo: str) -> None:
+@pytest.mark.parametrize(("code", "line", "problem", "todo"), ERRORS, ids=[line for _, line, _, _ in ERRORS])
+def test_an_error_is_one_line_that_says_what_to_do(
+    filled: World, code: int, line: str, problem: str, todo: str
+) -> None:
     before = dump(filled.database)
     result = filled.quick(*shlex.split(line))
     assert result.code == code, result
     assert result.out == ""
     assert is_one_line(result), result
-    assert what in result.err
-    assert todo in result.err.split(what)[1]
+    assert problem in result.err
+    assert todo in result.err.split(problem)[1]
     assert "fault of dsgctl" not in result.err
     assert dump(filled.database) == before
 

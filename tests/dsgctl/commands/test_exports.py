@@ -132,10 +132,10 @@ def test_an_export_changes_nothing(filled: World) -> None:
 def test_grants_are_listed_for_people(filled: World) -> None:
     rows = list(csv.DictReader(io.StringIO(filled.run("export", "--grants", "-o", "csv").ok().out)))
     assert list(rows[0]) == COLUMNS
-    found = [(row["dataset"], row["who"], row["permission"], row["version"], row["through"]) for row in rows]
-    assert ("fish2", "ada@example.org", "view", "", "lab-1") in found
-    assert ("fish2", "ada@example.org", "edit", "", "direct") in found
-    assert ("fish2", "bo@example.org", "view", "v1.2", "direct") in found
+    grants = [(row["dataset"], row["who"], row["permission"], row["version"], row["through"]) for row in rows]
+    assert ("fish2", "ada@example.org", "view", "", "lab-1") in grants
+    assert ("fish2", "ada@example.org", "edit", "", "direct") in grants
+    assert ("fish2", "bo@example.org", "view", "v1.2", "direct") in grants
     assert [row["state"] for row in rows if row["dataset"] == "fly"] == ["terms_missing"]
     assert {bool(row["until"]) for row in rows if row["version"]} == {True}
     assert {row["kind"] for row in rows} == {"user", "service account"}

@@ -84,8 +84,8 @@ def world(imported: World, tmp_path: Path) -> World:
 
 
 def answer(quick: Quick, *words: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(quick(*words, "-o", "json").ok().out)
-    return found
+    document: dict[str, object] = json.loads(quick(*words, "-o", "json").ok().out)
+    return document
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -127,10 +127,10 @@ def test_lists_have_every_name_exactly_in_every_format_for_programs(imported: Wo
         lines = quick(noun, "list", "-o", "jsonl").ok().out.split("\n")
         assert {json.loads(line)["name"] for line in lines if line} >= {*names}
         rows = csv.DictReader(io.StringIO(quick(noun, "list", "-o", "csv").ok().out, newline=""))
-        seen = {row["name"] for row in rows}
+        listed_names = {row["name"] for row in rows}
         for name in names:
             if name.isprintable() and not name.startswith(("=", "-", " ")):
-                assert name in seen
+                assert name in listed_names
     table = quick("group", "list").ok().out
     assert "\u202e" not in table and "\u200b" not in table
 

@@ -26,12 +26,12 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 def _all_commands() -> list[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(cli)
-    found: list[tuple[tuple[str, ...], click.Command]] = []
+    commands: list[tuple[tuple[str, ...], click.Command]] = []
     for noun in TESTED:
         command = cli.get_command(context, noun)
         assert command is not None
-        found += _commands(command, (noun,))
-    return found
+        commands += _commands(command, (noun,))
+    return commands
 
 
 COMMANDS = [" ".join(path) for path, _ in _all_commands()]
@@ -40,8 +40,8 @@ LEAVES = [" ".join(path) for path, command in _all_commands() if not isinstance(
 
 def examples(text: str) -> list[str]:
     """The example lines at the end of a help text."""
-    _, found, lines = text.partition("Example:\n")
-    assert found, text
+    _, separator, lines = text.partition("Example:\n")
+    assert separator, text
     return [line.strip() for line in lines.strip().splitlines()]
 
 
@@ -109,8 +109,8 @@ def test_the_example_in_the_help_runs(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     if "db restore" in line or "dsgctl backup" in line:
-        made = Path(here.quick("db", "backup", "-o", "value").ok().out.strip())
-        made.rename(here.directory / "dsg-backup-20261123T010000Z.tar.gz.age" if "restore" in line else made)
+        bundle = Path(here.quick("db", "backup", "-o", "value").ok().out.strip())
+        bundle.rename(here.directory / "dsg-backup-20261123T010000Z.tar.gz.age" if "restore" in line else bundle)
     if "completion" in line:
         for folder in (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"):
             (here.directory / folder).mkdir(parents=True)

@@ -66,8 +66,8 @@ def test_a_dry_run_shows_each_change_and_makes_none(
     assert f"a run would make {len(plan)} changes" in shown.err
     assert dump(here.database) == before
     here.quick(*source).ok()
-    made = [row[3:5] for row in dump(here.database)["audit"]][len(before["audit"]) :]
-    assert [(change["action"], change["target"]) for change in plan] == made
+    records = [row[3:5] for row in dump(here.database)["audit"]][len(before["audit"]) :]
+    assert [(change["action"], change["target"]) for change in plan] == records
 
 
 def test_a_gateway_s_database_is_taken_over_and_again_changes_nothing(gateway: World) -> None:

@@ -66,8 +66,8 @@ def test_a_search_shows_page_heading_and_line(quick: Quick) -> None:
 def test_a_search_finds_headings_and_is_of_the_whole_manual(quick: Quick) -> None:
     lines = quick("help", "--search", "restore on a new host").ok().out.splitlines()
     assert lines == ["backup-and-restore: Restore on a new host"]
-    found = quick("help", "--search", "dsgctl").ok().out
-    assert all(f"{topic}: " in found for topic in ("install", "tokens", "commands", "settings"))
+    output = quick("help", "--search", "dsgctl").ok().out
+    assert all(f"{topic}: " in output for topic in ("install", "tokens", "commands", "settings"))
 
 
 def test_a_search_without_a_match_is_an_error(quick: Quick) -> None:

@@ -185,8 +185,8 @@ def _run(here: World, line: str, *more: str) -> Result:
 
 
 def _records(text: str) -> list[dict[str, Any]]:
-    found = json.loads(text)
-    return found if isinstance(found, list) else [found]
+    answer = json.loads(text)
+    return answer if isinstance(answer, list) else [answer]
 
 
 def without_warnings(text: str) -> str:
@@ -335,12 +335,12 @@ def test_a_token_is_shown_when_it_is_made_and_never_again(filled: World) -> None
     secret = answer["token"]
     inspected = filled.quick("token", "inspect", "-o", "json", input=secret + "\n").ok()
     assert json.loads(inspected.out)["id"] == answer["id"]
-    seen = [inspected]
+    results = [inspected]
     for line in ("token list --all", f"token show {answer['id']}", "audit list", "user show ada@example.org"):
-        seen += [_run(filled, line, "-o", format_) for format_ in ("table", "json", "csv")]
+        results += [_run(filled, line, "-o", format_) for format_ in ("table", "json", "csv")]
     last = _records(_run(filled, "audit list --limit 1 -o json").out)[0]["id"]
-    seen.append(_run(filled, f"audit show {last} -o json"))
-    assert not any(secret in answer.out + answer.err for answer in seen)
+    results.append(_run(filled, f"audit show {last} -o json"))
+    assert not any(secret in answer.out + answer.err for answer in results)
     for file in filled.database.parent.glob(filled.database.name + "*"):
         assert secret.encode() not in file.read_bytes()
         assert secret[8:].encode() not in file.read_bytes()
@@ -404,8 +404,8 @@ def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
 
 def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) -> None:
     execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
-    told = filled.quick("user", "disable", "ada@example.org").ok()
-    assert "1 child account ended with it: bo@example.org" in told.err
+    result = filled.quick("user", "disable", "ada@example.org").ok()
+    assert "1 child account ended with it: bo@example.org" in result.err
 
 
 def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: World) -> None:
@@ -419,8 +419,8 @@ def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: W
     refused = filled.quick("user", "add", "Ada@new.example.org")
     assert refused.code == 4
     assert "dsgctl user set ada@example.org --email ada@new.example.org" in refused.err
-    found = [check.finding for check in check_people(SqliteDatabase(filled.database))]
-    assert found == [
+    findings = [check.finding for check in check_people(SqliteDatabase(filled.database))]
+    assert findings == [
         "ada@example.org signs in as ada@new.example.org now",
         "ken@gmail.com and k.en+lab@googlemail.com are probably one person",
     ]

@@ -91,11 +91,11 @@ def test_a_table_on_a_terminal_breaks_no_word_and_keeps_ids_and_names_whole(fill
         rows = json.loads(filled.quick(*line.split(), "-o", "json").ok().out)
         with on_a_terminal(filled.run, *line.split(), COLUMNS=str(width), TERM="dumb") as terminal:
             assert terminal.end() == 0
-        shown = [one for one in terminal.seen.splitlines() if one and not one.startswith("not shown here: ")]
+        shown = [text for text in terminal.seen.splitlines() if text and not text.startswith("not shown here: ")]
         for row in rows:
             whole = [str(row[key]) for key in ("id", "email", "who", "user", "group", "location") if row.get(key)]
             whole = whole[: 1 if width == 40 else 2]  # of a grant, whom it is for has no room beside its dataset
-            assert any(all(part in one for part in whole) for one in shown), (line, whole, terminal.seen)
+            assert any(all(part in text for part in whole) for text in shown), (line, whole, terminal.seen)
         keys = max(
             sum(len(str(row[key])) + 2 for key in row if key in ("id", "email", "who", "location", "name"))
             for row in rows
@@ -199,8 +199,8 @@ def test_an_argument_that_is_not_utf_8_is_refused_in_every_locale(dsgctl: Proces
     for env in ({}, *ENCODINGS.values()):
         with dsgctl.start("group", "add", b"Zo\xeb", env=dsgctl.environment(**env)) as process:
             assert process.stderr
-            said = process.stderr.read()
-        assert (process.returncode, b"is not UTF-8 text" in said) == (2, True), (env, said)
+            message = process.stderr.read()
+        assert (process.returncode, b"is not UTF-8 text" in message) == (2, True), (env, message)
 
 
 def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(dsgctl: Process) -> None:
@@ -286,7 +286,7 @@ main()
 
 def _peak(here: Process, *words: str) -> int:
     """Megabytes."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "default", "-c", _MEASURED, *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -295,15 +295,15 @@ def _peak(here: Process, *words: str) -> int:
         env=here.environment(PYTHONWARNINGS=""),
         timeout=PATIENCE,
     )
-    return int(done.stderr.split(b"VmHWM:")[1].split()[0]) // 1024
+    return int(process.stderr.split(b"VmHWM:")[1].split()[0]) // 1024
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
 @pytest.mark.parametrize("format_", ["table", "json", "csv"])
 def test_a_list_of_everybody_takes_hardly_more_memory_than_of_one(crowd: Process, format_: str) -> None:
-    one = _peak(crowd, "user", "list", "--limit", "1", "-o", format_)
+    single = _peak(crowd, "user", "list", "--limit", "1", "-o", format_)
     everybody = _peak(crowd, "user", "list", "-o", format_)
-    assert everybody - one < 30
+    assert everybody - single < 30
 
 
 @pytest.mark.parametrize("format_", ["table", "json", "jsonl", "csv", "value"])

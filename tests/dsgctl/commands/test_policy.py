@@ -29,8 +29,8 @@ def test_a_plan_reads_like_a_diff_and_a_run_does_it(filled: World, policy: Path)
     assert dump(filled.database) == before
     assert filled.quick("apply", "policy.yaml", "--dry-run").ok().out.splitlines() == lines
     assert dump(filled.database) == before
-    done = filled.quick("apply", "policy.yaml").ok()
-    assert done.out.splitlines() == [*lines, f"zebrafish: made {len(lines)} changes"]
+    result = filled.quick("apply", "policy.yaml").ok()
+    assert result.out.splitlines() == [*lines, f"zebrafish: made {len(lines)} changes"]
     for line in ("access check bo@example.org brain view", "access check render brain view"):
         filled.quick(*line.split())
     answer = json.loads(filled.quick("dataset", "show", "brain", "-o", "json").ok().out)

@@ -62,9 +62,9 @@ def test_a_secret_for_a_reader_who_has_gone_is_not_made(filled: World, command: 
     with filled.run.start(*command.split(), stdout=writing) as process:
         os.close(writing)
         assert process.stderr
-        said = process.stderr.read().decode()
+        message = process.stderr.read().decode()
     assert process.returncode == 1
-    assert "Broken pipe; nothing was changed" in said
+    assert "Broken pipe; nothing was changed" in message
     assert dump(filled.database) == before
 
 
@@ -82,11 +82,11 @@ def test_a_reader_who_does_not_read_holds_nobody_up(filled: World, command: str)
     os.set_blocking(writing, True)
     with filled.run.start(*command.split(), stdout=writing) as process:
         assert process.stderr
-        said = process.stderr.read().decode()
+        message = process.stderr.read().decode()
     os.close(writing)
     os.close(reading)
     assert process.returncode == 1
-    assert "nobody reads it; nothing was changed" in said
+    assert "nobody reads it; nothing was changed" in message
     assert dump(filled.database) == before
 
 
@@ -104,9 +104,9 @@ def test_a_secret_that_finds_no_room_in_a_file_is_not_made(filled: World, comman
 
     with path.open("ab") as file, filled.run.start(*command.split(), stdout=file, preexec_fn=limit) as process:
         assert process.stderr
-        said = process.stderr.read().decode()
+        message = process.stderr.read().decode()
     assert process.returncode == 1
-    assert "File too large; nothing was changed" in said
+    assert "File too large; nothing was changed" in message
     assert dump(filled.database) == before
 
 
@@ -121,11 +121,11 @@ def test_a_secret_that_was_shown_and_not_kept_is_said_to_be_no_good(filled: Worl
     with filled.run.start(*command.split(), "-o", "value", preexec_fn=limit) as process:
         assert process.stdout
         assert process.stderr
-        shown, said = process.stdout.read().decode(), process.stderr.read().decode()
+        shown, message = process.stdout.read().decode(), process.stderr.read().decode()
     assert process.returncode == 1
     assert dump(filled.database) == before
     if SECRET.search(shown):
-        assert "the token that was printed does not work" in said
+        assert "the token that was printed does not work" in message
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -156,10 +156,10 @@ def test_no_program_is_given_the_memory_either(dsgctl: Process) -> None:
         "import ctypes; from dsgctl.memory import forbid_core_dumps; forbid_core_dumps();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=dsgctl.environment(), capture_output=True, check=True, text=True
     )
-    assert done.stdout == "0\n"
+    assert process.stdout == "0\n"
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -24,10 +24,10 @@ def test_version_and_help_import_nothing_heavy(dsgctl: Process, words: list[str]
         f"import sys; sys.argv = ['dsgctl', *{words}]; from dsgctl.commands import main\n"
         "try: main()\nexcept SystemExit: print(*sys.modules, sep='\\n', file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=dsgctl.environment())
-    loaded = {name.partition(".")[0] for name in done.stderr.decode().split()}
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=dsgctl.environment())
+    loaded = {name.partition(".")[0] for name in process.stderr.decode().split()}
     assert not loaded & set(HEAVY)
-    assert not any(f"dsgctl.commands.{module}" in done.stderr.decode().split() for module, _ in NOUNS.values())
+    assert not any(f"dsgctl.commands.{module}" in process.stderr.decode().split() for module, _ in NOUNS.values())
 
 
 def test_an_answer_for_a_program_does_not_wait_for_rich(filled: World) -> None:
@@ -35,8 +35,10 @@ def test_an_answer_for_a_program_does_not_wait_for_rich(filled: World) -> None:
         "import sys; sys.argv = ['dsgctl', 'user', 'list', '-o', 'json']; from dsgctl.commands import main\n"
         "try: main()\nexcept SystemExit: print(*sys.modules, sep='\\n', file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=filled.run.environment())
-    loaded = {name.partition(".")[0] for name in done.stderr.decode().split()}
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, env=filled.run.environment()
+    )
+    loaded = {name.partition(".")[0] for name in process.stderr.decode().split()}
     assert not loaded & {"rich", "requests", "google", "bottle", "waitress"}
 
 
@@ -82,7 +84,7 @@ def _complete(quick: Quick, words: str, *, monkeypatch: pytest.MonkeyPatch) -> l
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("words", "candidates"),
     [
         ("dsgctl us", ["user"]),
         ("dsgctl s", ["service", "service-account", "setup", "status", "shell"]),
@@ -103,9 +105,9 @@ def _complete(quick: Quick, words: str, *, monkeypatch: pytest.MonkeyPatch) -> l
     ],
 )
 def test_completion_yields_words_and_names(
-    filled: World, words: str, found: list[str], monkeypatch: pytest.MonkeyPatch
+    filled: World, words: str, candidates: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _complete(filled.quick, words, monkeypatch=monkeypatch) == found
+    assert _complete(filled.quick, words, monkeypatch=monkeypatch) == candidates
 
 
 def test_completion_yields_every_noun(filled: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,7 +228,7 @@ def test_a_full_disk_loses_nothing(filled: World) -> None:
         dsgctl db check
         dsgctl group add lab-9; echo "again: $?"
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [*mount, "bash", "-c", script],
         capture_output=True,
         check=False,
@@ -236,7 +236,7 @@ def test_a_full_disk_loses_nothing(filled: World) -> None:
         cwd=filled.directory,
         env=filled.run.environment(PATH=f"{filled.directory}/bin:{os.environ['PATH']}"),
     )
-    out, err = done.stdout.decode(), done.stderr.decode()
+    out, err = process.stdout.decode(), process.stderr.decode()
     assert "no room to begin: 1" in out, (out, err)
     assert "no room to end: 1" in out, (out, err)
     first, second = err.splitlines()

@@ -80,14 +80,14 @@ TWINS = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other", "alike"), TWINS)
+@pytest.mark.parametrize(("first", "other", "alike"), TWINS)
 def test_addresses_that_are_probably_one_person_are_pointed_out_and_stay_two(
-    run: Run, one: str, other: str, alike: bool
+    run: Run, first: str, other: str, alike: bool
 ) -> None:
-    assert (validation.twin_key(one) == validation.twin_key(other)) is alike
-    assert validation.twin_key(one) == validation.twin_key(one.upper()) or not one.isascii()
-    for email in (one, other):
+    assert (validation.twin_key(first) == validation.twin_key(other)) is alike
+    assert validation.twin_key(first) == validation.twin_key(first.upper()) or not first.isascii()
+    for email in (first, other):
         run(new_users.add_all, [new_users.NewUser(validation.foreign_email(email), {})])
-    assert addresses.list_twins(run.database) == ([[one, other]] if alike else [])
-    assert addresses.list_twins(run.database, other) == ([[one]] if alike else [])
-    assert users.find(run.database, one).id != users.find(run.database, other).id
+    assert addresses.list_twins(run.database) == ([[first, other]] if alike else [])
+    assert addresses.list_twins(run.database, other) == ([[first]] if alike else [])
+    assert users.find(run.database, first).id != users.find(run.database, other).id

@@ -37,7 +37,7 @@ def test_a_bucket_names_the_credential_with_which_it_is_asked_for(run: Run) -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "what"),
+    ("settings", "message"),
     [
         ({"credential": "key.json"}, "is not a credential"),
         ({"credential": "/etc/dsg/\x1bkey.json"}, "is not a credential"),
@@ -45,10 +45,10 @@ def test_a_bucket_names_the_credential_with_which_it_is_asked_for(run: Run) -> N
         ({"project": "Lab Project"}, "is not a project"),
     ],
 )
-def test_a_credential_that_cannot_be_is_refused(run: Run, settings: dict[str, Any], what: str) -> None:
+def test_a_credential_that_cannot_be_is_refused(run: Run, settings: dict[str, Any], message: str) -> None:
     run(datasets.add, "fish2")
     run(locations.add, "fish2", "gs://lab-data")
-    with refused(Invalid, what):
+    with refused(Invalid, message):
         run(buckets.set_attributes, "lab-data", **settings)
     with refused(NotFound, "no dataset has a location in the bucket", "dsgctl bucket list"):
         run(buckets.set_attributes, "nowhere")
@@ -112,8 +112,8 @@ def test_a_bucket_stays_while_members_of_ours_may_be_in_its_policy(run: Run) -> 
     assert bucket_names(run) == set()
 
 
-@pytest.mark.parametrize("what", ["gone", "refused"])
-def test_nor_longer_than_that(run: Run, what: str) -> None:
+@pytest.mark.parametrize("outcome", ["gone", "refused"])
+def test_nor_longer_than_that(run: Run, outcome: str) -> None:
     run(datasets.add, "fish")
     run(locations.add, "fish", "gs://lab-data/fish")
     run(buckets.set_attributes, "lab-data", iam=True)
@@ -122,7 +122,7 @@ def test_nor_longer_than_that(run: Run, what: str) -> None:
     run(locations.remove, "fish", "gs://lab-data/fish")
     run(buckets.set_attributes, "lab-data", iam=False)
     assert bucket_names(run) == {"lab-data"}
-    if what == "gone":
+    if outcome == "gone":
         run(iam_ledger.begin, "lab-data", Difference(vanished=member))
     else:
         run(iam_ledger.withdraw, "lab-data", new)

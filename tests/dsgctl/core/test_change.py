@@ -9,7 +9,7 @@ from tests.dsgctl.core.builders import Run
 
 
 def test_nothing_is_recorded_where_nothing_changes(run: Run) -> None:
-    run(lambda opened: None)
+    run(lambda change: None)
     assert run.actions() == []
 
 

@@ -61,30 +61,30 @@ def lab(run: Run) -> None:
     run(users.set_active, _email("gone"), False)
 
 
-def _do(opened: Change, what: str) -> None:
+def _decide(change: Change, command: str) -> None:
     """``grant PERMISSION DATASET [SCOPE] to WHO`` and ``revoke``; ``join GROUP WHO``, ``lead`` and ``leave``."""
-    verb, *words = what.split()
+    verb, *words = command.split()
     if verb in ("grant", "revoke"):
         *place, _, who = words
         subject = (
-            group_subject(opened.database, who)
+            group_subject(change.database, who)
             if who.startswith("lab")
-            else principal_subject(users.find(opened.database, _email(who)))
+            else principal_subject(users.find(change.database, _email(who)))
         )
         target = Target(place[1], place[0], scope=place[2] if len(place) > 2 else None)
         if verb == "grant":
-            grants.add(opened, subject, target)
+            grants.add(change, subject, target)
         else:
-            grants.revoke(opened, subject, target)
+            grants.revoke(change, subject, target)
     elif verb == "leave":
-        groups.remove_member(opened, words[0], _email(words[1]))
+        groups.remove_member(change, words[0], _email(words[1]))
     else:
-        groups.add_member(opened, words[0], _email(words[1]), leads=True if verb == "lead" else None)
+        groups.add_member(change, words[0], _email(words[1]), leads=True if verb == "lead" else None)
 
 
 def _as(run: Run, name: str, *, dry_run: bool = False) -> AbstractContextManager[Change]:
-    whom = partial(delegation.find_delegate, _email(name))
-    return begin_change(run.database, f"user:{_email(name)}", at=AT, dry_run=dry_run, delegate=whom)
+    delegate = partial(delegation.find_delegate, _email(name))
+    return begin_change(run.database, f"user:{_email(name)}", at=AT, dry_run=dry_run, delegate=delegate)
 
 
 # What is tried -> who may.
@@ -114,59 +114,59 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("what", TABLE)
-def test_each_may_decide_what_is_theirs(what: str, run: Run) -> None:
+@pytest.mark.parametrize("command", TABLE)
+def test_each_may_decide_what_is_theirs(command: str, run: Run) -> None:
     before = run.content()
     for name in PEOPLE:
-        allowed = name in TABLE[what].split()
+        allowed = name in TABLE[command].split()
         try:
-            with _as(run, name, dry_run=True) as opened:
-                _do(opened, what)
-            done = True
+            with _as(run, name, dry_run=True) as change:
+                _decide(change, command)
+            succeeded = True
         except NotAllowed as error:
             assert error.hint
-            done = False
-        assert done == allowed, name
+            succeeded = False
+        assert succeeded == allowed, name
     assert run.content() == before
 
 
 OTHER_CHANGES = {
-    "add a user": lambda opened: users.add(opened, "new@x.org"),
-    "become an admin": lambda opened: users.set_attributes(opened, _email("ada"), admin=True),
-    "disable somebody": lambda opened: users.set_active(opened, _email("bo"), False),
-    "remove somebody": lambda opened: users.remove(opened, _email("bo")),
-    "add a group": lambda opened: groups.add(opened, "lab-9"),
-    "remove a group": lambda opened: groups.remove(opened, "lab-1"),
-    "open a dataset": lambda opened: datasets.set_attributes(opened, "fish2", public=True),
-    "move a dataset": lambda opened: locations.add(opened, "fish2", "gs://other-bucket/"),
-    "change terms": lambda opened: terms.add(opened, "New", "x", dataset="fish2"),
-    "mint a token": lambda opened: tokens.mint(opened, users.find(opened.database, _email("root"))),
-    "make an account": lambda opened: service_accounts.add(opened, "bot"),
+    "add a user": lambda change: users.add(change, "new@x.org"),
+    "become an admin": lambda change: users.set_attributes(change, _email("ada"), admin=True),
+    "disable somebody": lambda change: users.set_active(change, _email("bo"), False),
+    "remove somebody": lambda change: users.remove(change, _email("bo")),
+    "add a group": lambda change: groups.add(change, "lab-9"),
+    "remove a group": lambda change: groups.remove(change, "lab-1"),
+    "open a dataset": lambda change: datasets.set_attributes(change, "fish2", public=True),
+    "move a dataset": lambda change: locations.add(change, "fish2", "gs://other-bucket/"),
+    "change terms": lambda change: terms.add(change, "New", "x", dataset="fish2"),
+    "mint a token": lambda change: tokens.mint(change, users.find(change.database, _email("root"))),
+    "make an account": lambda change: service_accounts.add(change, "bot"),
 }
 
 
-@pytest.mark.parametrize("what", OTHER_CHANGES)
-def test_every_other_change_is_refused(what: str, run: Run) -> None:
+@pytest.mark.parametrize("case", OTHER_CHANGES)
+def test_every_other_change_is_refused(case: str, run: Run) -> None:
     before = run.content()
     for name in ("ada", "lea", "cy"):
-        with refused(NotAllowed, _email(name), "an operator does"), _as(run, name) as opened:
-            OTHER_CHANGES[what](opened)
+        with refused(NotAllowed, _email(name), "an operator does"), _as(run, name) as change:
+            OTHER_CHANGES[case](change)
     assert run.content() == before
-    with _as(run, "root") as opened:
-        OTHER_CHANGES[what](opened)
+    with _as(run, "root") as change:
+        OTHER_CHANGES[case](change)
 
 
 def test_what_one_may_decide_ends_with_what_one_may_do(run: Run) -> None:
     ada = "grant view fish2 to cy"
-    with _as(run, "ada") as opened:
-        _do(opened, ada)
+    with _as(run, "ada") as change:
+        _decide(change, ada)
     document, _ = run(terms.add, "Rules", "x", dataset="fish2")  # which ada has not accepted
-    with refused(NotAllowed), _as(run, "ada") as opened:
-        _do(opened, "revoke view fish2 to cy")
+    with refused(NotAllowed), _as(run, "ada") as change:
+        _decide(change, "revoke view fish2 to cy")
     run(acceptances.accept, document.id, _email("ada"))
     run(groups.remove_member, "owners", _email("ada"))
-    with refused(NotAllowed), _as(run, "ada") as opened:
-        _do(opened, "revoke view fish2 to cy")
+    with refused(NotAllowed), _as(run, "ada") as change:
+        _decide(change, "revoke view fish2 to cy")
 
 
 @pytest.mark.parametrize("email", [_email("gone"), _email("nobody"), "", "robot"])
@@ -187,17 +187,17 @@ def _subject(run: Run, who: str) -> Subject:
     return principal_subject(users.find(run.database, _email(who)))
 
 
-def _give(run: Run, by: str, what: str, *, expires: datetime | None = None, at: datetime = AT) -> None:
+def _give(run: Run, by: str, grant: str, *, expires: datetime | None = None, at: datetime = AT) -> None:
     """``PERMISSION[@VERSION] [SCOPE] to WHO`` on fish2; by an operator for ``os``."""
-    *place, _, who = what.split()
+    *place, _, who = grant.split()
     permission, _, version = place[0].partition("@")
     target = Target("fish2", permission, version or None, place[1] if len(place) > 1 else None)
-    whom = None if by == "os" else partial(delegation.find_delegate, _email(by))
-    with begin_change(run.database, f"user:{by}", at=at, delegate=whom) as opened:
-        grants.add(opened, _subject(run, who), target, expires=expires, for_ever=True)
+    delegate = None if by == "os" else partial(delegation.find_delegate, _email(by))
+    with begin_change(run.database, f"user:{by}", at=at, delegate=delegate) as change:
+        grants.add(change, _subject(run, who), target, expires=expires, for_ever=True)
 
 
-def _held(run: Run, who: str) -> dict[str, datetime | None]:
+def _list_ends(run: Run, who: str) -> dict[str, datetime | None]:
     """The grants on fish2 that somebody has directly, and when each ends."""
     rows = grants.list_grants(run.database, dataset="fish2", subject=_subject(run, who))
     return {f"{row['permission']}@{row['version']}".removesuffix("@None"): row["expires"] for row in rows}
@@ -212,8 +212,8 @@ def two_versions(run: Run) -> None:
     _revoke(run, "manage to lea")
 
 
-def _revoke(run: Run, what: str) -> None:
-    permission, _, who = what.split()
+def _revoke(run: Run, grant: str) -> None:
+    permission, _, who = grant.split()
     permission, _, version = permission.partition("@")
     run(grants.revoke, _subject(run, who), Target("fish2", permission, version or None))
 
@@ -271,16 +271,18 @@ def test_a_read_only_account_passes_on_view_alone(permission: str, run: Run) -> 
             _give(run, "lea", f"{permission} lab-1 to bo")
 
 
-@pytest.mark.parametrize(("asked", "ends"), [(None, AT + HOUR), (AT + DAY, AT + HOUR), (AT + HOUR / 2, AT + HOUR / 2)])
+@pytest.mark.parametrize(
+    ("expires", "ends"), [(None, AT + HOUR), (AT + DAY, AT + HOUR), (AT + HOUR / 2, AT + HOUR / 2)]
+)
 @pytest.mark.parametrize("who", ["bo", "lea", "lab-1"])
 def test_what_is_given_ends_with_what_is_held(
-    who: str, asked: datetime | None, ends: datetime, run: Run, two_versions: None
+    who: str, expires: datetime | None, ends: datetime, run: Run, two_versions: None
 ) -> None:
     _give(run, "os", "manage to lea", expires=AT + HOUR)
-    _give(run, "lea", f"edit lab-1 to {who}", expires=asked)
-    assert _held(run, who)["edit"] == ends
-    _give(run, "lea", f"edit lab-1 to {who}", expires=asked)  # again: nothing changes
-    assert _held(run, who)["edit"] == ends
+    _give(run, "lea", f"edit lab-1 to {who}", expires=expires)
+    assert _list_ends(run, who)["edit"] == ends
+    _give(run, "lea", f"edit lab-1 to {who}", expires=expires)  # again: nothing changes
+    assert _list_ends(run, who)["edit"] == ends
 
 
 def test_a_delegate_neither_lengthens_nor_shortens_by_the_way_what_an_operator_gave(
@@ -289,11 +291,11 @@ def test_a_delegate_neither_lengthens_nor_shortens_by_the_way_what_an_operator_g
     _give(run, "os", "manage to lea", expires=AT + HOUR)
     _give(run, "os", "view lab-1 to bo", expires=AT + DAY)
     before = run.content()
-    for asked in (None, AT + 2 * DAY, AT + DAY):
-        _give(run, "lea", "view lab-1 to bo", expires=asked)
+    for expires in (None, AT + 2 * DAY, AT + DAY):
+        _give(run, "lea", "view lab-1 to bo", expires=expires)
         assert run.content() == before
     _give(run, "lea", "view lab-1 to bo", expires=AT + HOUR / 2)
-    assert _held(run, "bo")["view"] == AT + HOUR / 2
+    assert _list_ends(run, "bo")["view"] == AT + HOUR / 2
 
 
 # lea gives manage to bo, who then leads lab-1 too and gives view to cy, and cy's gives falls or ends with what is done.
@@ -317,26 +319,28 @@ FALLS = {
 }
 
 
-def _adopt(run: Run, what: str) -> None:
-    _give(run, "os", what)
+def _adopt(run: Run, grant: str) -> None:
+    _give(run, "os", grant)
     _revoke(run, "manage to lea")
 
 
-@pytest.mark.parametrize("what", FALLS)
-def test_it_falls_through_the_whole_chain_and_the_log_says_so(what: str, run: Run, two_versions: None) -> None:
+@pytest.mark.parametrize("event", FALLS)
+def test_it_falls_through_the_whole_chain_and_the_log_says_so(event: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     _give(run, "lea", "manage lab-1 to bo")
     run(groups.add_member, "lab-1", _email("bo"), leads=True)
     _give(run, "bo", "view lab-1 to cy")
-    do, ends = FALLS[what]
+    do, ends = FALLS[event]
     before = len(run.records())
     do(run)
-    held = _held(run, "cy")
-    assert held == ({"view": None} if ends == "stays" else {} if ends is None else {"view": ends})
-    told = [record for record in run.records()[before:] if record["target"] == f"dataset:fish2 user:{_email('cy')}"]
-    fell = what not in ("the group goes", "an operator gives cy the same") and ends != "stays"
-    assert [record["action"] for record in told if fell] == (["grant.set" if ends else "grant.revoke"] if fell else [])
-    assert all((record["after"] or {}).get("because") for record in told if fell)
+    ends_by_permission = _list_ends(run, "cy")
+    assert ends_by_permission == ({"view": None} if ends == "stays" else {} if ends is None else {"view": ends})
+    records = [record for record in run.records()[before:] if record["target"] == f"dataset:fish2 user:{_email('cy')}"]
+    fell = event not in ("the group goes", "an operator gives cy the same") and ends != "stays"
+    assert [record["action"] for record in records if fell] == (
+        ["grant.set" if ends else "grant.revoke"] if fell else []
+    )
+    assert all((record["after"] or {}).get("because") for record in records if fell)
     assert delegated_grants.count_unsupported(run.database) == 0
 
 
@@ -346,7 +350,7 @@ def test_two_who_gave_to_each_other_do_not_hold_each_other_up(run: Run, two_vers
     _give(run, "bo", "admin@v1 to lea")
     _give(run, "bo", "manage to lea")
     _revoke(run, "admin to lea")
-    assert (_held(run, "lea"), _held(run, "bo")) == ({}, {})
+    assert (_list_ends(run, "lea"), _list_ends(run, "bo")) == ({}, {})
 
 
 @pytest.mark.parametrize("how", ["removed", "offboarded", "by the shell", "by its lead"])
@@ -359,16 +363,16 @@ def test_who_leaves_a_group_keeps_nothing_scoped_to_it(how: str, run: Run, two_v
             run.database.script(shell)
     elif how == "by its lead":
         _give(run, "os", "manage to lea")
-        with _as(run, "lea") as opened:
-            groups.remove_member(opened, "lab-1", _email("bo"))
+        with _as(run, "lea") as change:
+            groups.remove_member(change, "lab-1", _email("bo"))
     elif how == "removed":
         run(groups.remove_member, "lab-1", _email("bo"))
     else:
         run(offboarding.offboard, _email("bo"))
-    assert "edit" not in _held(run, "bo")
+    assert "edit" not in _list_ends(run, "bo")
     if how == "removed":
         assert "grant.revoke dataset:fish2 user:bo@x.org" in run.actions()[-2:]
-        assert _held(run, "bo") == {"view@v1": None}
+        assert _list_ends(run, "bo") == {"view@v1": None}
 
 
 # What lab-1 has, in which lea is; what she holds besides; whether she may put somebody into it.
@@ -403,11 +407,11 @@ def test_a_lead_puts_in_nobody_who_would_get_more_than_they_may_give(
     _give(run, "os", f"{has} to lab-1", expires=AT + has_for if has_for else None)
     _give(run, "os", f"{holds} to lea", expires=AT + holds_for if holds_for else None)
     if may:
-        with _as(run, "lea") as opened:
-            assert groups.add_member(opened, "lab-1", _email("led"))
+        with _as(run, "lea") as change:
+            assert groups.add_member(change, "lab-1", _email("led"))
         return
-    with refused(NotAllowed, _email("lea")), _as(run, "lea") as opened:
-        groups.add_member(opened, "lab-1", _email("led"))
+    with refused(NotAllowed, _email("lea")), _as(run, "lea") as change:
+        groups.add_member(change, "lab-1", _email("led"))
 
 
 def _succeed(run: Run) -> None:
@@ -434,13 +438,13 @@ STAYS = {
 }
 
 
-@pytest.mark.parametrize("what", STAYS)
-def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(what: str, run: Run, two_versions: None) -> None:
+@pytest.mark.parametrize("event", STAYS)
+def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(event: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "view@v1 to lab-1", expires=AT + DAY)
     _give(run, "os", "manage to lea")
-    with _as(run, "lea") as opened:
-        groups.add_member(opened, "lab-1", _email("led"))
-    do, stays = STAYS[what]
+    with _as(run, "lea") as change:
+        groups.add_member(change, "lab-1", _email("led"))
+    do, stays = STAYS[event]
     do(run)
     assert ("lab-1" in run.facts(_email("led")).groups) == stays
     assert delegated_grants.count_unsupported(run.database) == 0
@@ -449,10 +453,10 @@ def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(what: str, run
 def test_a_lead_takes_out_no_other_lead(run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     run(groups.add_member, "lab-1", _email("bo"), leads=True)
-    with refused(NotAllowed, "decide who leads"), _as(run, "lea") as opened:
-        groups.remove_member(opened, "lab-1", _email("bo"))
-    with _as(run, "lea") as opened:
-        assert groups.remove_member(opened, "lab-1", _email("lea"))
+    with refused(NotAllowed, "decide who leads"), _as(run, "lea") as change:
+        groups.remove_member(change, "lab-1", _email("bo"))
+    with _as(run, "lea") as change:
+        assert groups.remove_member(change, "lab-1", _email("lea"))
 
 
 def test_a_change_by_the_shell_is_followed_at_the_next_one(run: Run, two_versions: None) -> None:
@@ -465,7 +469,7 @@ def test_a_change_by_the_shell_is_followed_at_the_next_one(run: Run, two_version
     assert delegated_grants.count_unsupported(run.database) == 1
     run(groups.add, "anything")
     assert delegated_grants.count_unsupported(run.database) == 0
-    assert _held(run, "bo") == {}
+    assert _list_ends(run, "bo") == {}
 
 
 def test_what_is_not_given_through_as_costs_two_looks_and_no_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -495,9 +499,9 @@ SELF_SERVICE = {
 }
 
 
-@pytest.mark.parametrize("what", SELF_SERVICE)
-def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, two_versions: None) -> None:
-    steps, comes_back = SELF_SERVICE[what]
+@pytest.mark.parametrize("case", SELF_SERVICE)
+def test_no_delegate_decides_what_everybody_may_have(case: str, run: Run, two_versions: None) -> None:
+    steps, comes_back = SELF_SERVICE[case]
     run(datasets.set_attributes, "fish2", public=True)
     _give(run, "os", "manage to lea")
     if steps[0][1].startswith("revoke"):
@@ -509,14 +513,14 @@ def test_no_delegate_decides_what_everybody_may_have(what: str, run: Run, two_ve
             continue
         place, _, who = words.rpartition(" to ")
         permission, _, scope = place.partition(" ")
-        whom = None if by == "os" else partial(delegation.find_delegate, _email(by))
-        with begin_change(run.database, f"user:{by}", at=AT, delegate=whom) as opened:
-            grants.revoke(opened, _subject(run, who), Target("fish2", permission, scope=scope or None))
+        delegate = None if by == "os" else partial(delegation.find_delegate, _email(by))
+        with begin_change(run.database, f"user:{by}", at=AT, delegate=delegate) as change:
+            grants.revoke(change, _subject(run, who), Target("fish2", permission, scope=scope or None))
     run(acceptances.accept, run(terms.add, "Rules", "Be kind.", dataset="fish2")[0].id, _email("bo"))
     _revoke(run, "manage to lea")
     run(users.remove, _email("ada"))
     run(grants.revoke, _subject(run, "lab-1"), Target("fish2", "view"))
-    assert ("view" in _held(run, "bo")) is comes_back
+    assert ("view" in _list_ends(run, "bo")) is comes_back
 
 
 @pytest.mark.parametrize("behind", [timedelta(), timedelta(minutes=4), -timedelta(minutes=4)])
@@ -525,9 +529,9 @@ def test_a_clock_that_goes_back_makes_no_grant_a_later_one(behind: timedelta, ru
     _give(run, "os", "manage to lea")
     _give(run, "os", "edit to lab-1", at=AT)
     run(users.add, _email("new"))
-    whom = partial(delegation.find_delegate, _email("lea"))
-    with begin_change(run.database, "user:lea", at=AT - behind, delegate=whom) as opened:
-        groups.add_member(opened, "lab-1", _email("new"))
+    delegate = partial(delegation.find_delegate, _email("lea"))
+    with begin_change(run.database, "user:lea", at=AT - behind, delegate=delegate) as change:
+        groups.add_member(change, "lab-1", _email("new"))
     _revoke(run, "manage to lea")
     assert _email("new") not in groups.show(run.database, "lab-1")["members"]
 
@@ -542,12 +546,12 @@ COUNTED = {
 }
 
 
-@pytest.mark.parametrize("what", COUNTED)
-def test_the_number_of_endings_tells_of_nothing_that_one_may_not_see(what: str, run: Run) -> None:
-    targets, told = COUNTED[what]
+@pytest.mark.parametrize("case", COUNTED)
+def test_the_number_of_endings_tells_of_nothing_that_one_may_not_see(case: str, run: Run) -> None:
+    targets, count = COUNTED[case]
     for target in targets:
         run(grants.add, _subject(run, "bo"), target)
-    with _as(run, "lea") as opened:
-        groups.remove_member(opened, "lab-1", _email("bo"))
-    assert opened.consequences == told
+    with _as(run, "lea") as change:
+        groups.remove_member(change, "lab-1", _email("bo"))
+    assert change.consequences == count
     assert not list(grants.list_grants(run.database, subject=_subject(run, "bo")))  # all of it ends

@@ -101,15 +101,17 @@ class Operators:
 
     def _passes(self, allowed: dict[str, set[Has]], lead: str, version: str | None, permission: str) -> bool:
         return any(
-            of == version and permission in self._gives(lead, held) for of, held in allowed[lead] if held in ROWS
+            of == version and permission in self._gives(lead, own_level)
+            for of, own_level in allowed[lead]
+            if own_level in ROWS
         )
 
-    def _gives(self, holder: str, held: str) -> set[str]:
+    def _gives(self, holder: str, own_level: str) -> set[str]:
         """The levels that one who holds a level may give, where and to whom they may."""
-        if ROWS[held].gives == "nothing":
+        if ROWS[own_level].gives == "nothing":
             return set()
         lost = {row.name for row in TABLE if row.lost_if_read_only}
-        return {level for level in included(held) if holder not in self.read_only or not included(level) & lost}
+        return {level for level in included(own_level) if holder not in self.read_only or not included(level) & lost}
 
     @staticmethod
     def _within(version: str | None) -> tuple[str | None, ...]:
@@ -119,7 +121,7 @@ class Operators:
         return [group for group in GROUPS if self.seats.get((holder, group))]
 
     def _people_of(self, group: str) -> list[str]:
-        return [who for who, one in (*self.seats, *self.by_leads) if one == group]
+        return [who for who, seat_group in (*self.seats, *self.by_leads) if seat_group == group]
 
 
 class Lab:
@@ -130,21 +132,21 @@ class Lab:
         self.operators = Operators()
         self.at = AT
         self.done = 0
-        with self.as_("os") as opened:
+        with self.as_("os") as change:
             for name in PEOPLE:
-                users.add(opened, f"{name}@x.org")
+                users.add(change, f"{name}@x.org")
             for name in GROUPS:
-                groups.add(opened, name)
-            datasets.add(opened, "fish2")
+                groups.add(change, name)
+            datasets.add(change, "fish2")
             for version in VERSIONS[1:]:
-                versions.add(opened, "fish2", version)
+                versions.add(change, "fish2", version)
 
     @contextmanager
     def as_(self, who: str) -> Iterator[Change]:
         self.at += timedelta(minutes=1)
         delegate = None if who == "os" else partial(delegation.find_delegate, f"{who}@x.org")
-        with begin_change(self.database, f"user:{who}", at=self.at, delegate=delegate) as opened:
-            yield opened
+        with begin_change(self.database, f"user:{who}", at=self.at, delegate=delegate) as change:
+            yield change
 
     def subject(self, who: str) -> Subject:
         if who in GROUPS:
@@ -159,36 +161,36 @@ class Lab:
             "again",
             "read-only",
         ):  # of what an operator gave, so that it is no blow in the air
-            given = sorted(self.operators.grants, key=str)
-            key = given[(PEOPLE.index(who) + len(key[1])) % len(given)] if given else key
+            keys = sorted(self.operators.grants, key=str)
+            key = keys[(PEOPLE.index(who) + len(key[1])) % len(keys)] if keys else key
             who = key[0] if key[0] in PEOPLE else "a"
             lasts = timedelta(hours=1) if verb == "shorten" else lasts
             verb = {"lose": "revoke", "shorten": "grant", "again": "grant"}.get(verb, verb)
         subject, permission, version, scope = key
         target = Target("fish2", permission, version, scope)
         try:
-            with self.as_(actor) as opened:
+            with self.as_(actor) as change:
                 end = self.at + lasts if lasts else None
                 if verb == "grant":
-                    grants.add(opened, self.subject(subject), target, expires=end, for_ever=True)
+                    grants.add(change, self.subject(subject), target, expires=end, for_ever=True)
                 elif verb == "revoke":
-                    grants.revoke(opened, self.subject(subject), target)
+                    grants.revoke(change, self.subject(subject), target)
                 elif verb == "leave":
-                    groups.remove_member(opened, group, f"{who}@x.org")
+                    groups.remove_member(change, group, f"{who}@x.org")
                 elif verb in ("join", "lead"):
-                    groups.add_member(opened, group, f"{who}@x.org", leads=True if verb == "lead" else None)
+                    groups.add_member(change, group, f"{who}@x.org", leads=True if verb == "lead" else None)
                 elif verb == "no lead":
-                    groups.add_member(opened, group, f"{who}@x.org", leads=False)
+                    groups.add_member(change, group, f"{who}@x.org", leads=False)
                 elif verb == "read-only":
-                    users.set_attributes(opened, f"{who}@x.org", read_only=True)
+                    users.set_attributes(change, f"{who}@x.org", read_only=True)
                 elif verb == "toggle":
-                    user = users.find(opened.database, f"{who}@x.org")
-                    users.set_active(opened, f"{who}@x.org", not user.active)
+                    user = users.find(change.database, f"{who}@x.org")
+                    users.set_active(change, f"{who}@x.org", not user.active)
                 elif verb == "offboard":
-                    offboarding.offboard(opened, f"{who}@x.org")
-                    users.set_active(opened, f"{who}@x.org", True)
+                    offboarding.offboard(change, f"{who}@x.org")
+                    users.set_active(change, f"{who}@x.org", True)
                 elif verb == "shell" and actor == "os":  # what somebody does with sqlite3, before anything else is done
-                    opened.database.run(m.Grant.delete().where(m.Grant.id == self._id_of(key)))
+                    change.database.run(m.Grant.delete().where(m.Grant.id == self._id_of(key)))
         except DsgError:
             return
         self.done += actor != "os"
@@ -198,39 +200,41 @@ class Lab:
         return next((number for number, row in self._rows() if row == key), 0)
 
     def _rows(self) -> list[tuple[int, Key]]:
-        found = []
+        rows = []
         for row in grants.list_grants(self.database):
             subject = row["group"] or row["user"][0]
-            found.append((row["id"], (subject, row["permission"], row["version"], row["scope"])))
-        return found
+            rows.append((row["id"], (subject, row["permission"], row["version"], row["scope"])))
+        return rows
 
     def _learn(self, actor: str, verb: str, who: str, group: str, key: Key, end: datetime | None) -> None:
-        told = self.operators
+        operators = self.operators
         there = {row for _, row in self._rows()}
-        told.grants = {one: how for one, how in told.grants.items() if one in there}
+        operators.grants = {grant: how for grant, how in operators.grants.items() if grant in there}
         query = (
             m.Membership.select(m.Principal.email, m.Group.name)
             .join_from(m.Membership, m.Principal)
             .join_from(m.Membership, m.Group)
         )
         seats = {(email[0], name) for email, name in self.database.tuples(query)}
-        told.seats = {seat: leads for seat, leads in told.seats.items() if seat in seats}
-        told.by_leads = {seat: since for seat, since in told.by_leads.items() if seat in seats}
+        operators.seats = {seat: leads for seat, leads in operators.seats.items() if seat in seats}
+        operators.by_leads = {seat: since for seat, since in operators.by_leads.items() if seat in seats}
         if actor != "os":
-            for seat in seats - told.seats.keys() - told.by_leads.keys():
-                told.by_leads[seat] = self.at
+            for seat in seats - operators.seats.keys() - operators.by_leads.keys():
+                operators.by_leads[seat] = self.at
         elif verb == "grant":
-            former, when = told.grants.get(key, (AT, self.at))
-            told.grants[key] = (end or NEVER, self.at if (end or NEVER) > former else when)
+            former, when = operators.grants.get(key, (AT, self.at))
+            operators.grants[key] = (end or NEVER, self.at if (end or NEVER) > former else when)
         elif verb in ("join", "lead", "no lead"):
-            told.by_leads.pop((who, group), None)
-            told.seats[who, group] = {"lead": True, "no lead": False}.get(verb, told.seats.get((who, group), False))
+            operators.by_leads.pop((who, group), None)
+            operators.seats[who, group] = {"lead": True, "no lead": False}.get(
+                verb, operators.seats.get((who, group), False)
+            )
         elif verb == "read-only":
-            told.read_only.add(who)
+            operators.read_only.add(who)
 
     def check(self) -> None:
         assert delegated_grants.count_unsupported(self.database) == 0
-        known = {
+        principals = {
             who: snapshots.read_principal(self.database, users.find(self.database, f"{who}@x.org")) for who in PEOPLE
         }
         for later in MOMENTS:
@@ -239,7 +243,7 @@ class Lab:
             for who in PEOPLE:
                 has = {
                     (grant.version, level)
-                    for grant in known[who].grants
+                    for grant in principals[who].grants
                     if grant.is_active(at)
                     for level in included(grant.permission)
                 }

@@ -75,8 +75,8 @@ def test_leading_changes_only_if_it_is_said(run: Run) -> None:
 
 def test_many_members_are_added_at_once(run: Run) -> None:
     group, _ = run(groups.add, "lab")
-    found = [users.find(run.database, email) for email in (ANA, BEA)]
-    run(groups.add_members, group, [user.id for user in found], [user.email for user in found])
+    members = [users.find(run.database, email) for email in (ANA, BEA)]
+    run(groups.add_members, group, [user.id for user in members], [user.email for user in members])
     assert groups.show(run.database, "lab")["members"] == [ANA, BEA]
     assert run.actions()[-2:] == [f"group.member.add group:lab user:{email}" for email in (ANA, BEA)]
 

@@ -187,8 +187,8 @@ def test_who_is_wanted_is_whom_the_gateway_gives_a_token_and_explains_so(run: Ru
         run(users.add, email, admin=email.startswith("admin"), read_only=email.startswith("reader"))
     run(grants.add, principal_subject(users.find(run.database, "reader@example.org")), Target("worm", "view"))
     parent = users.find(run.database, "bo@example.org").id
-    with begin_change(run.database, "os:test") as opened:  # only an import makes children
-        opened.database.run(Principal.update(parent=parent).where(Principal.email == "child@example.org"))
+    with begin_change(run.database, "os:test") as change:  # only an import makes children
+        change.database.run(Principal.update(parent=parent).where(Principal.email == "child@example.org"))
     reasons: Counter[BucketReason] = Counter()
     for _ in range(60):
         with suppress(DsgError):  # what is not there cannot be revoked
@@ -284,9 +284,9 @@ def test_what_is_done_about_a_member(there: bool, state: str | None, is_wanted: 
             {"role": "roles/storage.admin", "members": [ADA]},
         ],
     }
-    found = compare(policy, {ADA} if is_wanted else set(), {ADA: state} if state else {})
-    assert found == difference
-    after = apply_difference(policy, found)
+    actual = compare(policy, {ADA} if is_wanted else set(), {ADA: state} if state else {})
+    assert actual == difference
+    after = apply_difference(policy, actual)
     assert (ADA in list_viewers(after)) == ((there or is_wanted) and ADA not in difference.remove)
     assert after["bindings"][0]["members"][0] == "deleted:user:ada@example.org?uid=1"
     assert after["bindings"][1:] == policy["bindings"][1:]
@@ -317,7 +317,7 @@ def test_whatever_a_policy_holds_only_ours_change(bindings: list[Any], people: s
     }
 
     def others(of: dict[str, Any]) -> list[Any]:
-        return [one for one in of["bindings"] if one["role"] != ROLE or "condition" in one]
+        return [binding for binding in of["bindings"] if binding["role"] != ROLE or "condition" in binding]
 
     assert others(after) == others(policy)
     assert list_viewers(after) == list_viewers(policy) - set(difference.remove) | set(difference.add)

@@ -65,8 +65,8 @@ def test_all_that_they_may_do_ends_at_once_and_nothing_of_anybody_else(run: Run)
         assert (answer["permissions_v2"], answer["groups"], answer["datasets_admin"]) == ({}, [], [])
     assert {email: user_queries.show(run.database, email) for email in before} == before
     assert all(service_accounts.find(run.database, slug).active for slug in ("export", "nightly", "other"))
-    told = [(record["actor"], record["at"]) for record in run.records()[-14:]]
-    assert told == [("os:test", AT + DAY / 2)] * 14  # 2 accounts, each: disable, 2 tokens, 3 grants, 1 group
+    stamps = [(record["actor"], record["at"]) for record in run.records()[-14:]]
+    assert stamps == [("os:test", AT + DAY / 2)] * 14  # 2 accounts, each: disable, 2 tokens, 3 grants, 1 group
 
 
 def test_a_second_time_changes_nothing(run: Run) -> None:

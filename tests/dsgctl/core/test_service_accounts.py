@@ -104,8 +104,8 @@ def test_another_principal_is_not_found(run: Run, who: str) -> None:
 
 def test_the_address_that_user_cache_tells_names_the_account(run: Run) -> None:
     run(service_accounts.add, "bot")
-    told = build_user_cache(run.facts("bot"), AT)
-    assert service_accounts.find_principal(run.database, told["email"]).slug == told["name"] == "bot"
+    answer = build_user_cache(run.facts("bot"), AT)
+    assert service_accounts.find_principal(run.database, answer["email"]).slug == answer["name"] == "bot"
 
 
 def test_accounts_are_listed_by_name_with_their_live_tokens_and_last_use(run: Run) -> None:

@@ -56,10 +56,10 @@ def test_terms_have_what_was_said_and_a_token_that_nobody_guesses(run: Run) -> N
 
 
 def test_terms_are_found_by_their_invitation(run: Run) -> None:
-    one, _ = run(terms.add, "One", "Be kind.", dataset="fish2")
-    two, _ = run(terms.add, "Two", "Be kind.")
-    assert one.invite_token != two.invite_token
-    assert terms.find_by_invite(run.database, two.invite_token) == two
+    first, _ = run(terms.add, "One", "Be kind.", dataset="fish2")
+    second, _ = run(terms.add, "Two", "Be kind.")
+    assert first.invite_token != second.invite_token
+    assert terms.find_by_invite(run.database, second.invite_token) == second
     assert terms.find_by_invite(run.database, "") is None
 
 
@@ -83,8 +83,8 @@ def test_the_same_terms_for_the_same_thing_are_added_once(run: Run, where: dict[
 )
 def test_other_terms_stand_beside_those_there_are(run: Run, other: dict[str, Any]) -> None:
     first, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
-    said = {"name": "Terms", "text": "Be kind.", "dataset": "fish2", **other}
-    second, new = run(terms.add, said.pop("name"), said.pop("text"), **said)
+    fields = {"name": "Terms", "text": "Be kind.", "dataset": "fish2", **other}
+    second, new = run(terms.add, fields.pop("name"), fields.pop("text"), **fields)
     assert new
     assert second.id != first.id
 
@@ -141,9 +141,9 @@ def test_a_datasets_own_terms_count_before_they_are_effective(run: Run) -> None:
     ids=lambda value: ascii(value)[:40],
 )
 def test_terms_of_nothing_or_for_nothing_are_refused(run: Run, words: dict[str, str], kind: Any, part: str) -> None:
-    said = {"name": "Terms", "text": "Be kind.", **words}
+    fields = {"name": "Terms", "text": "Be kind.", **words}
     with refused(kind, part):
-        run(terms.add, said.pop("name"), said.pop("text"), **said)
+        run(terms.add, fields.pop("name"), fields.pop("text"), **fields)
     assert list(terms.list_terms(run.database)) == []
 
 

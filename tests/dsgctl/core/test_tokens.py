@@ -62,7 +62,7 @@ def test_a_service_account_has_tokens_as_a_person_has(run: Run) -> None:
 def test_the_token_itself_is_nowhere_in_the_database(run: Run, ana: Principal, path: Path) -> None:
     secrets = [run(tokens.mint, ana, description="secret")[1] for _ in range(3)]
     secrets.append("an-imported-token-of-another-form")
-    run(tokens.import_token, ana, secrets[-1], **_kept())
+    run(tokens.import_token, ana, secrets[-1], **_imported_fields())
     run(tokens.rotate, 1)
     files = [path, Path(f"{path}-wal")]
     stored = b"".join(file.read_bytes() for file in files)
@@ -195,9 +195,9 @@ def test_only_tokens_that_ended_before_the_moment_are_forgotten(run: Run, ana: P
 
     for expires, revoked in ((AT - DAY, None), (None, AT - DAY), (AT + DAY, AT - DAY), (AT - DAY, AT)):
         minted(expires, revoked)
-    kept = [minted(*dates) for dates in ((None, None), (AT, None), (None, AT), (AT + DAY, None))]
+    remaining = [minted(*dates) for dates in ((None, None), (AT, None), (None, AT), (AT + DAY, None))]
     assert run(tokens.prune, before=AT) == 4
-    assert [row["id"] for row in tokens.list_tokens(run.database, at=AT, ended=True)] == kept
+    assert [row["id"] for row in tokens.list_tokens(run.database, at=AT, ended=True)] == remaining
     assert run(tokens.prune, before=AT) == 0
     assert [action.split()[0] for action in run.actions()[-4:]] == ["token.prune"] * 4
 
@@ -205,7 +205,7 @@ def test_only_tokens_that_ended_before_the_moment_are_forgotten(run: Run, ana: P
 # Tokens of other systems
 
 
-def _kept(**more: Any) -> dict[str, Any]:
+def _imported_fields(**more: Any) -> dict[str, Any]:
     return {"kind": "api", "description": "", "created": AT - DAY, "expires": None, "last_used": None, **more}
 
 
@@ -224,7 +224,7 @@ def _kept(**more: Any) -> dict[str, Any]:
     ids=lambda text: ascii(text)[:30],
 )
 def test_a_token_of_another_system_keeps_working_whatever_its_form(run: Run, ana: Principal, secret: str) -> None:
-    assert run(tokens.import_token, ana, secret, **_kept(kind="login", expires=AT + DAY, last_used=AT))
+    assert run(tokens.import_token, ana, secret, **_imported_fields(kind="login", expires=AT + DAY, last_used=AT))
     checked = token_checks.check(run.database, PresentedToken(secret), AT)
     assert checked.problem is None
     described = tokens.describe(checked)
@@ -235,12 +235,12 @@ def test_a_token_of_another_system_keeps_working_whatever_its_form(run: Run, ana
         AT,
     )
     before = run.content()
-    assert not run(tokens.import_token, ana, secret, **_kept())
+    assert not run(tokens.import_token, ana, secret, **_imported_fields())
     assert run.content() == before
 
 
 def test_many_tokens_of_another_system_are_each_kept_once(run: Run, ana: Principal) -> None:
-    imported = [tokens.hash_imported(ana, f"secret {number % 700}", **_kept()) for number in range(1000)]
+    imported = [tokens.hash_imported(ana, f"secret {number % 700}", **_imported_fields()) for number in range(1000)]
     assert run(tokens.import_tokens, imported) == 700
     before = run.content()
     assert run(tokens.import_tokens, imported) == 0
@@ -307,5 +307,5 @@ def test_an_id_of_a_token_is_never_given_twice(run: Run, ana: Principal) -> None
 
 
 def test_a_hash_is_kept_once(run: Run, ana: Principal) -> None:
-    run(tokens.import_token, ana, "secret", **_kept())
+    run(tokens.import_token, ana, "secret", **_imported_fields())
     assert run.database.count(Token.select().where(m.Token.hash == token_format.digest("secret"))) == 1

@@ -29,46 +29,46 @@ from dsgctl.store import Database
 from tests.dsgctl.core.builders import AT, DAY, Run
 
 
-def everything(opened: Change) -> None:
+def everything(change: Change) -> None:
     """Every kind of change there is, each once."""
-    user, _ = users.add(opened, "ana@x.org", name="Ana", affiliations=["HHMI"])
-    users.set_attributes(opened, "ana@x.org", name="Ann")
-    users.bind(opened, user, "https://issuer.example", "1")
-    groups.add(opened, "lab")
-    groups.add_member(opened, "lab", "ana@x.org")
-    datasets.add(opened, "fish2")
-    versions.add(opened, "fish2", "v1")
-    locations.add(opened, "fish2", "gs://bucket/a", version="v1")
-    grants.add(opened, group_subject(opened.database, "lab"), Target("fish2", "edit"))
-    services.add(opened, "clio")
-    services.add_table(opened, "clio", "t", "fish2")
-    services.add_root(opened, "clio", "t", 1)
-    document, _ = terms.add(opened, "Terms", "Be kind.", dataset="fish2")
-    acceptances.accept(opened, document.id, "ana@x.org")
-    account, _ = service_accounts.add(opened, "bot")
-    token, _ = tokens.mint(opened, account)
-    tokens.rotate(opened, token.id, overlap=DAY)
-    tokens.prune(opened, before=AT + 2 * DAY)
-    terms.retire(opened, document.id)
-    versions.remove(opened, "fish2", "v1")
-    groups.remove(opened, "lab")
-    services.remove(opened, "clio")
-    service_accounts.set_active(opened, "bot", False)
-    service_accounts.remove(opened, "bot")
-    datasets.remove(opened, "fish2")
-    users.remove(opened, "ana@x.org")
-    new_users.add_all(opened, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
+    user, _ = users.add(change, "ana@x.org", name="Ana", affiliations=["HHMI"])
+    users.set_attributes(change, "ana@x.org", name="Ann")
+    users.bind(change, user, "https://issuer.example", "1")
+    groups.add(change, "lab")
+    groups.add_member(change, "lab", "ana@x.org")
+    datasets.add(change, "fish2")
+    versions.add(change, "fish2", "v1")
+    locations.add(change, "fish2", "gs://bucket/a", version="v1")
+    grants.add(change, group_subject(change.database, "lab"), Target("fish2", "edit"))
+    services.add(change, "clio")
+    services.add_table(change, "clio", "t", "fish2")
+    services.add_root(change, "clio", "t", 1)
+    document, _ = terms.add(change, "Terms", "Be kind.", dataset="fish2")
+    acceptances.accept(change, document.id, "ana@x.org")
+    account, _ = service_accounts.add(change, "bot")
+    token, _ = tokens.mint(change, account)
+    tokens.rotate(change, token.id, overlap=DAY)
+    tokens.prune(change, before=AT + 2 * DAY)
+    terms.retire(change, document.id)
+    versions.remove(change, "fish2", "v1")
+    groups.remove(change, "lab")
+    services.remove(change, "clio")
+    service_accounts.set_active(change, "bot", False)
+    service_accounts.remove(change, "bot")
+    datasets.remove(change, "fish2")
+    users.remove(change, "ana@x.org")
+    new_users.add_all(change, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
 
 
 def test_a_dry_run_tells_every_change_and_leaves_none(run: Run) -> None:
     run(users.add, "eve@x.org")
-    before, seen = run.content(), list[Record]()
-    with begin_change(run.database, "os:test", at=AT, dry_run=True, watch=seen.append) as opened:
-        everything(opened)
+    before, records = run.content(), list[Record]()
+    with begin_change(run.database, "os:test", at=AT, dry_run=True, watch=records.append) as change:
+        everything(change)
     assert run.content() == before
-    told = [f"{record.action} {record.target}" for record in seen]
+    planned = [f"{record.action} {record.target}" for record in records]
     run(everything)
-    assert run.actions()[1:] == told
+    assert run.actions()[1:] == planned
     assert audit_chain.verify(run.database) is None
 
 
@@ -84,25 +84,25 @@ CLOCKS: dict[str, tuple[list[float], bool]] = {
 }
 
 
-@pytest.mark.parametrize("what", CLOCKS)
-def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, what: str) -> None:
-    days, refused = CLOCKS[what]
+@pytest.mark.parametrize("case", CLOCKS)
+def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, case: str) -> None:
+    days, refused = CLOCKS[case]
     at = now()
     for number, day in enumerate(days):
-        with begin_change(database, "os:test", at=at + day * DAY) as opened:
-            users.add(opened, f"u{number}@x.org")
+        with begin_change(database, "os:test", at=at + day * DAY) as change:
+            users.add(change, f"u{number}@x.org")
     if not refused:
         require_clock(database, at)
         return
     with pytest.raises(DsgError, match="this host's clock says"):
         require_clock(database, at)
-    with begin_change(database, "os:test", at=at) as opened:
-        accept_clock(opened)
+    with begin_change(database, "os:test", at=at) as change:
+        accept_clock(change)
     require_clock(database, at)
     with pytest.raises(DsgError):
         require_clock(database, at - DAY)
-    with begin_change(database, "os:test", at=at + 2 * DAY) as opened:
-        users.add(opened, "later@x.org")
+    with begin_change(database, "os:test", at=at + 2 * DAY) as change:
+        users.add(change, "later@x.org")
     with pytest.raises(DsgError):
         require_clock(database, at)
 
@@ -132,12 +132,12 @@ def test_what_fails_in_the_middle_leaves_nothing(run: Run) -> None:
     run(users.add, "eve@x.org")
     before = run.content()
 
-    def half(opened: Change) -> None:
-        everything(opened)
-        users.add(opened, "eve@x.org", name="Eve")
+    def fail_halfway(change: Change) -> None:
+        everything(change)
+        users.add(change, "eve@x.org", name="Eve")
 
     with pytest.raises(Conflict):
-        run(half)
+        run(fail_halfway)
     assert run.content() == before
 
 
@@ -145,12 +145,12 @@ def test_what_fails_in_the_middle_leaves_nothing(run: Run) -> None:
 def test_whatever_stops_it_leaves_nothing(run: Run, stop: type[BaseException]) -> None:
     before = run.content()
 
-    def stopped(opened: Change) -> None:
-        everything(opened)
+    def stop_halfway(change: Change) -> None:
+        everything(change)
         raise stop()
 
     with pytest.raises(stop):
-        run(stopped)
+        run(stop_halfway)
     assert run.content() == before
     run(users.add, "eve@x.org")  # and the database can be written to
 
@@ -175,6 +175,6 @@ def test_a_change_has_one_actor_and_one_moment(run: Run) -> None:
 
 def test_a_change_happens_now_if_no_moment_is_said(database: Database) -> None:
     earlier = now()
-    with begin_change(database, "os:test") as opened:
-        assert earlier <= opened.at <= now()
+    with begin_change(database, "os:test") as change:
+        assert earlier <= change.at <= now()
     assert earlier.utcoffset() is not None

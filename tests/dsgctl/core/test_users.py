@@ -223,7 +223,7 @@ def test_unbinding_forgets_the_identity_and_nothing_else(run: Run) -> None:
     ("last", "settings"),
     [
         (users.set_attributes, {"admin": False}),
-        (lambda change, email, **said: users.set_active(change, email, False, **said), {}),
+        (lambda change, email, **options: users.set_active(change, email, False, **options), {}),
         (users.remove, {}),
     ],
     ids=["no longer admin", "disabled", "removed"],

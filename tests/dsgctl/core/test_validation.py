@@ -390,14 +390,16 @@ def test_what_somebody_typed_is_shown_short_and_harmless(text: str, expected: st
 
 @pytest.mark.parametrize("name", ["trailing ", " lead", "éditer ✓", "a/b%2F'\"", "x" * 300, "\u202eabc"])
 def test_what_another_system_holds_meets_every_rule_for_what_is_typed_and_nothing_typed_does(name: str) -> None:
-    kept = validation.foreign(name, "name")
+    foreign_name = validation.foreign(name, "name")
     rules: list[Callable[[str], str]] = [
         lambda text: validation.slug(text, "dataset"),
         lambda text: validation.single_line(text, "name"),
         validation.permission,
     ]
     for rule in rules:
-        assert rule(kept) == name
+        assert rule(foreign_name) == name
     with refused(Invalid):
         validation.slug(name, "dataset")
-    assert (type(kept + ""), type(f"{kept}"), type(kept.strip())) == (str, str, str), "what is made of it is typed"
+    assert (type(foreign_name + ""), type(f"{foreign_name}"), type(foreign_name.strip())) == (str, str, str), (
+        "what is made of it is typed"
+    )

@@ -104,7 +104,7 @@ def tables(path: Path) -> list[Table]:
         "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' "
         "AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
     )
-    found = []
+    schema = []
     for name, without_rowid in names:
         columns = with_apsw(path, f"SELECT name, pk FROM pragma_table_xinfo('{name}') ORDER BY cid")
         keys = [[column for column, pk in columns if pk]]
@@ -113,10 +113,12 @@ def tables(path: Path) -> list[Table]:
             f"SELECT l.name, s.sql FROM pragma_index_list('{name}') AS l LEFT JOIN sqlite_schema AS s "
             "ON s.name = l.name WHERE l.\"unique\" AND l.origin <> 'pk'",
         ):
-            held = [row[0] for row in with_apsw(path, f"SELECT name FROM pragma_index_info('{index}')")]
-            keys.append([column for column, _ in columns if column in (sql or "")] if None in held else held)
-        found.append(Table(name, [column for column, _ in columns], [key for key in keys if key], not without_rowid))
-    return found
+            index_columns = [row[0] for row in with_apsw(path, f"SELECT name FROM pragma_index_info('{index}')")]
+            keys.append(
+                [column for column, _ in columns if column in (sql or "")] if None in index_columns else index_columns
+            )
+        schema.append(Table(name, [column for column, _ in columns], [key for key in keys if key], not without_rowid))
+    return schema
 
 
 def where(table: Table, row: dict[str, str]) -> str:
@@ -135,12 +137,12 @@ def statements(path: Path, table: Table) -> Iterator[tuple[str, str]]:
     columns = ", ".join(table.columns)
     for first, second in [*pairwise(rows), *pairwise(reversed(rows))]:
         for key in table.keys:
-            taken = {column: first[column] for column in key}
-            if any(value == "NULL" for value in taken.values()) and len(key) == 1:
+            key_values = {column: first[column] for column in key}
+            if any(value == "NULL" for value in key_values.values()) and len(key) == 1:
                 continue
             # A new row, like the second but for the key, and with keys of its own for the rest.
             fresh = {other[0]: "NULL" for other in table.keys if other != key and other == ["id"]}
-            values = ", ".join(({**second, **fresh, **taken})[column] for column in table.columns)
+            values = ", ".join(({**second, **fresh, **key_values})[column] for column in table.columns)
             for verb in ("INSERT", "INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE"):
                 yield verb, f"{verb} INTO {table.name} ({columns}) VALUES ({values})"
             other = next((column for column in table.columns if column not in key), key[0])
@@ -151,7 +153,7 @@ def statements(path: Path, table: Table) -> Iterator[tuple[str, str]]:
                     f"ON CONFLICT DO UPDATE SET {other} = excluded.{other}"
                 ),
             )
-            settings = ", ".join(f"{column} = {value}" for column, value in taken.items())
+            settings = ", ".join(f"{column} = {value}" for column, value in key_values.items())
             for verb in ("UPDATE", "UPDATE OR REPLACE", "UPDATE OR IGNORE"):
                 yield verb, f"{verb} {table.name} SET {settings} WHERE {where(table, second)}"
         for column in (*table.columns, *(["rowid"] if table.has_rowid else [])):
@@ -175,7 +177,7 @@ def run_shell(path: Path, pragmas: tuple[int, int], tried: list[str], dump: list
     for statement in tried:
         # In a transaction that is undone: each begins from the same rows.
         script += ["BEGIN;", f"{statement};", ".print ~~~", *dump, "ROLLBACK;"]
-    done = subprocess.run(
+    process = subprocess.run(
         ["sqlite3", "-init", "/dev/null", str(path)],
         input="\n".join(script),
         capture_output=True,
@@ -183,8 +185,8 @@ def run_shell(path: Path, pragmas: tuple[int, int], tried: list[str], dump: list
         check=False,
         timeout=PATIENCE,
     )
-    assert "no such" not in done.stderr and "syntax error" not in done.stderr, done.stderr[:500]
-    return [part.splitlines() for part in done.stdout.split("~~~\n")]
+    assert "no such" not in process.stderr and "syntax error" not in process.stderr, process.stderr[:500]
+    return [part.splitlines() for part in process.stdout.split("~~~\n")]
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 shell")
@@ -199,9 +201,11 @@ def test_whatever_is_written_is_noted_or_refused(
     tried = list(statements(path, described[name]))
     dump = ["SELECT 'changed', principal_id, group_id, number FROM changes;"]
     for table, owner in OWNERS.items():
-        said = [column for column in described[table].columns if column not in QUIET.get(table, set())]
+        columns = [column for column in described[table].columns if column not in QUIET.get(table, set())]
         if owner is not None:
-            dump.append(f"SELECT '{table}', {owner}, {', '.join(f'quote({column})' for column in said)} FROM {table};")
+            dump.append(
+                f"SELECT '{table}', {owner}, {', '.join(f'quote({column})' for column in columns)} FROM {table};"
+            )
     dump.append("SELECT 'audit', id, quote(hash), actor, quote(imported_from) FROM audit;")
     before, *after = run_shell(path, pragmas, [statement for _, statement in tried], dump)
     assert len(after) == len(tried)
@@ -210,14 +214,14 @@ def test_whatever_is_written_is_noted_or_refused(
         changed = [line for line in (set(before) ^ set(lines)) if not line.startswith(("changed|", "audit|"))]
         effective[verb] += bool(changed)
         numbers = [int(line.rpartition("|")[2]) for line in before if line.startswith("changed|")]
-        told = {
+        noted_rows = {
             tuple(line.split("|")[1:3])
             for line in lines
             if line.startswith("changed|") and int(line.rpartition("|")[2]) > max(numbers)
         }
-        if ("", "") not in told:
+        if ("", "") not in noted_rows:
             concerned = {tuple(line.split("|")[1:3]) for line in changed}
-            assert concerned <= told, (statement, sorted(changed))
+            assert concerned <= noted_rows, (statement, sorted(changed))
         left = [line for line in lines if line.startswith("audit|")]
         assert left[: len(left)] and set(left) >= {line for line in before if line.startswith("audit|")}, statement
         newest = [int(line.rpartition("|")[2]) for line in lines if line.startswith("changed|")]

@@ -36,11 +36,11 @@ def test_the_number_is_0_without_view(name: str) -> None:
 
 
 @pytest.mark.parametrize("permission", [*NAMES, FOREIGN])
-@pytest.mark.parametrize("held", [*NAMES, FOREIGN])
-def test_who_may_give_what(held: str, permission: str) -> None:
-    gives = ROWS[held].gives if held in ROWS else "nothing"
-    expected = gives == "anything" or (gives == "scoped" and permission in included(held) & set(NAMES))
-    assert levels.may_give(held, permission) is expected
+@pytest.mark.parametrize("level", [*NAMES, FOREIGN])
+def test_who_may_give_what(level: str, permission: str) -> None:
+    gives = ROWS[level].gives if level in ROWS else "nothing"
+    expected = gives == "anything" or (gives == "scoped" and permission in included(level) & set(NAMES))
+    assert levels.may_give(level, permission) is expected
 
 
 def test_a_name_that_is_no_level_includes_itself_alone_and_is_the_lowest() -> None:

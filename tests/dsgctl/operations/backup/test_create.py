@@ -71,9 +71,9 @@ def test_in_clear_only_if_told(run: Run, home: Path) -> None:
 
 def test_to_a_pipe(path: Path, home: Path, keys: Path, settings: Path) -> None:
     command = [sys.executable, "-m", "dsgctl", "--env-file", str(settings), "db", "backup", "--to-stdout"]
-    done = subprocess.run(command, capture_output=True, check=True)
-    (home / "piped.age").write_bytes(done.stdout)
-    assert b"SHA-256" in done.stderr
+    process = subprocess.run(command, capture_output=True, check=True)
+    (home / "piped.age").write_bytes(process.stdout)
+    assert b"SHA-256" in process.stderr
     words = ["--env-file", str(settings), "db", "restore", str(home / "piped.age"), "--identity", str(keys)]
     assert "is sound" in Process(home, path)(*words).ok().out
     assert find_bundles(home) == []
@@ -97,9 +97,9 @@ def test_a_full_disk_leaves_the_older_ones_and_nothing_half(
             users.add(change, f"u{number}@example.org", notes="x" * 500)
     # A limit on the size of files is met like the end of a disk: the write fails.
     command = f'ulimit -f 100; exec "{sys.executable}" -m dsgctl --env-file {settings} db backup'
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    process = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert process.returncode == 1, process.stderr
+    assert process.stderr.count("\n") == 1 and "Traceback" not in process.stderr
     assert find_bundles(home) == before
     assert not [entry for entry in home.iterdir() if "dsg-backup" in entry.name]
     assert not [entry for entry in (home / "out").iterdir() if entry.name.startswith(".")]

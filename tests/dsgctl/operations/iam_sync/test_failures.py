@@ -198,7 +198,7 @@ def test_whatever_happens_in_between_the_next_run_mends_it(
 
     def in_doubt() -> set[str]:
         """Whom nobody can tell apart (core/iam_ledger.py)."""
-        return {str(one) for (one,) in execute(quick.database, "SELECT member FROM iam_members")}
+        return {str(member) for (member,) in execute(quick.database, "SELECT member FROM iam_members")}
 
     for _ in range(25):
         policies.instead.clear()
@@ -226,7 +226,7 @@ def test_whatever_happens_in_between_the_next_run_mends_it(
         "SELECT 'user:' || lower(email) FROM principals WHERE active AND email IN "
         "('Ada@example.org', 'bo@example.org', 'cy@example.org')",
     )
-    wanted = {str(one) for (one,) in active_ones}
+    wanted = {str(member) for (member,) in active_ones}
     assert set(policies.members("lab-data")) == theirs | wanted
     assert ledger(do) == dict.fromkeys(sorted(wanted - theirs), "held")
     assert policies.bindings["lab-data"][:1] == OTHERS[:1] and OTHERS[2] in policies.bindings["lab-data"]

@@ -160,23 +160,23 @@ except StoreError as error:
 """
 
 
-def nothing_acknowledged_is_lost(path: Path, done: int) -> None:
+def nothing_acknowledged_is_lost(path: Path, change_count: int) -> None:
     database = open_current(path)
-    assert emails(database) == [f"u{change}-{n}@x.org" for change in range(done) for n in range(10)]
+    assert emails(database) == [f"u{change}-{n}@x.org" for change in range(change_count) for n in range(10)]
     assert database.integrity_problems() == []
     assert audit_chain.verify(database) is None
     add(database, "later@x.org")
-    assert database.count(m.Principal.select()) == database.count(m.AuditRecord.select()) == done * 10 + 1
+    assert database.count(m.Principal.select()) == database.count(m.AuditRecord.select()) == change_count * 10 + 1
     database.close()
 
 
 def test_a_file_that_may_not_grow_loses_nothing(path: Path) -> None:
-    done, *words = python(FILLS_UP, path, 1_000_000).splitlines()
-    assert int(done) > 0
+    change_count, *words = python(FILLS_UP, path, 1_000_000).splitlines()
+    assert int(change_count) > 0
     assert words[0].startswith(f"{path} cannot ")
     assert "disk" in words[0]
     assert len(words) == 2
-    nothing_acknowledged_is_lost(path, int(done))
+    nothing_acknowledged_is_lost(path, int(change_count))
 
 
 @pytest.fixture
@@ -196,11 +196,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
     path = small_disk / "dsg.sqlite3"
     migrate(path, now=MOMENT)
-    done, *words = python(FILLS_UP, path, 0).splitlines()
-    assert int(done) > 0
+    change_count, *words = python(FILLS_UP, path, 0).splitlines()
+    assert int(change_count) > 0
     assert words == [f"{path} cannot grow: the disk is full", "free some space, then try again; nothing was changed"]
     (small_disk / "ballast").unlink()
-    nothing_acknowledged_is_lost(path, int(done))
+    nothing_acknowledged_is_lost(path, int(change_count))
 
 
 def test_one_big_change_that_does_not_fit_leaves_nothing(database: Database) -> None:

@@ -142,10 +142,10 @@ NO_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", NO_FILE)
+@pytest.mark.parametrize("kind", NO_FILE)
 @pytest.mark.parametrize("opens", [open_current, SqliteDatabase, lambda path: migrate(path, now=MOMENT)])
-def test_it_is_said_what_has_the_name(new: Path, what: str, opens: Callable[[Path], object]) -> None:
-    make, words = NO_FILE[what]
+def test_it_is_said_what_has_the_name(new: Path, kind: str, opens: Callable[[Path], object]) -> None:
+    make, words = NO_FILE[kind]
     make(new)
     before = sorted(new.parent.iterdir())
     with refused(str(new), words.format(place=new.parent), "set DATABASE_PATH to the file of the database"):
