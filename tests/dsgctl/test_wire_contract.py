@@ -337,7 +337,7 @@ _MODELS: list[tuple[str, Any]] = [
 ]
 
 
-class Stored:
+class WorldFiles:
     """A directory with the file of one world after the other."""
 
     def __init__(self, empty: Path, directory: Path) -> None:
@@ -370,8 +370,8 @@ class Stored:
 
 
 @pytest.fixture(scope="module")
-def stored(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return Stored(empty_database, tmp_path_factory.mktemp("worlds"))
+def files(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> WorldFiles:
+    return WorldFiles(empty_database, tmp_path_factory.mktemp("worlds"))
 
 
 def all_facts(database: Database, service: str | None = None, also: str | None = None) -> dict[int, PrincipalSnapshot]:
@@ -405,8 +405,8 @@ def examples(number: int) -> Any:
 
 @examples(80)
 @given(world=worlds())
-def test_user_cache_says_what_the_contract_says(stored: Stored, world: World) -> None:
-    with stored.holding(world) as database:
+def test_user_cache_says_what_the_contract_says(files: WorldFiles, world: World) -> None:
+    with files.holding(world) as database:
         for service in ASKING:
             by_id = all_facts(database, service)
             for principal in world["principals"]:
@@ -420,9 +420,9 @@ def test_user_cache_says_what_the_contract_says(stored: Stored, world: World) ->
 @examples(40)
 @given(world=worlds(), service=st.sampled_from(ASKING))
 def test_a_decision_allows_what_user_cache_lists_and_an_active_account(
-    stored: Stored, world: World, service: str | None
+    files: WorldFiles, world: World, service: str | None
 ) -> None:
-    with stored.holding(world) as database:
+    with files.holding(world) as database:
         for dataset in [*(row["name"] for row in world["datasets"]), "no such dataset"]:
             by_id = all_facts(database, service, dataset if dataset.startswith("data") else None)
             for principal in world["principals"]:
@@ -435,9 +435,9 @@ def test_a_decision_allows_what_user_cache_lists_and_an_active_account(
 @examples(40)
 @given(world=worlds(), service=st.sampled_from(ASKING))
 def test_the_facts_of_a_dataset_agree_with_those_of_each_principal(
-    stored: Stored, world: World, service: str | None
+    files: WorldFiles, world: World, service: str | None
 ) -> None:
-    with stored.holding(world) as database:
+    with files.holding(world) as database:
         for name in (row["name"] for row in world["datasets"]):
             by_dataset = {
                 snapshot.id: snapshot for snapshot in snapshots.read_dataset_holders(database, name, service=service)
@@ -458,13 +458,13 @@ def test_the_facts_of_a_dataset_agree_with_those_of_each_principal(
 
 @examples(40)
 @given(world=worlds())
-def test_nothing_changes_by_itself_before_the_moment_that_is_told(stored: Stored, world: World) -> None:
+def test_nothing_changes_by_itself_before_the_moment_that_is_told(files: WorldFiles, world: World) -> None:
     dates = {row["expires"] for row in world["grants"]}
     dates |= {row[key] for row in world["terms"] for key in ("effective", "retired")}
     moments = {AT, AT + 100 * DAY}
     for date in dates - {None}:
         moments |= {date - timedelta(microseconds=1), date, date + timedelta(microseconds=1)}
-    with stored.holding(world) as database:
+    with files.holding(world) as database:
         for service in ASKING:
             for snapshot in all_facts(database, service).values():
                 answers = {at: build_user_cache(snapshot, at) for at in moments}

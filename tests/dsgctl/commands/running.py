@@ -108,7 +108,7 @@ class Quick:
             except SystemExit as end:
                 code = end.code
         assert isinstance(code, int)
-        return Result(code, _written(out), _written(err))
+        return Result(code, _read_text(out), _read_text(err))
 
 
 def _text_stream(text: str = "", *, pipe: io.BytesIO | None = None) -> io.TextIOWrapper:
@@ -116,7 +116,7 @@ def _text_stream(text: str = "", *, pipe: io.BytesIO | None = None) -> io.TextIO
     return io.TextIOWrapper(stream, encoding="utf-8", newline="")
 
 
-def _written(stream: io.TextIOWrapper) -> str:
+def _read_text(stream: io.TextIOWrapper) -> str:
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)

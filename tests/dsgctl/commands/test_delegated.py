@@ -20,7 +20,7 @@ ADA, BO = "ada@example.org", "bo@example.org"
 
 
 @pytest.fixture
-def led(filled: World) -> World:
+def lab_world(filled: World) -> World:
     """ada leads lab-1 and has manage on fish2; bo is a dataset admin of fly."""
     filled.quick("grant", "add", "fish2", "manage", "--user", ADA).ok()
     filled.quick("grant", "add", "fly", "admin", "--user", BO).ok()
@@ -58,22 +58,22 @@ def test_everybody_sees_their_own(filled: World, line: str) -> None:
     assert filled.quick("--as", BO, *line.format(me=ADA).split()).code == 5
 
 
-def test_a_dataset_admin_gives_and_takes_and_the_log_says_who(led: World) -> None:
+def test_a_dataset_admin_gives_and_takes_and_the_log_says_who(lab_world: World) -> None:
     for line in ("grant add fly edit --user cy@example.org", "grant revoke fly edit --user cy@example.org"):
-        assert led.quick("--as", BO, *line.split()).code == 3  # nobody of that name
-    led.quick("user", "add", "cy@example.org").ok()
+        assert lab_world.quick("--as", BO, *line.split()).code == 3  # nobody of that name
+    lab_world.quick("user", "add", "cy@example.org").ok()
     for line in ("grant add fly edit --user cy@example.org", "access who fly", "grant list --dataset fly"):
-        led.quick("--as", BO, *line.split()).ok()
-    record = json.loads(led.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
+        lab_world.quick("--as", BO, *line.split()).ok()
+    record = json.loads(lab_world.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
     assert record["action"] == "grant.add"
     assert record["actor"].startswith(f"user:{BO} by os:")
-    assert led.quick("--as", BO, "grant", "add", "fish2", "view", "--user", "cy@example.org").code == 5
+    assert lab_world.quick("--as", BO, "grant", "add", "fish2", "view", "--user", "cy@example.org").code == 5
 
 
-def test_a_lead_decides_who_is_in_their_group_and_what_is_scoped_to_it(led: World) -> None:
-    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
-    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
-    led.quick("--as", ADA, "group", "show", "lab-1").ok()
+def test_a_lead_decides_who_is_in_their_group_and_what_is_scoped_to_it(lab_world: World) -> None:
+    lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    lab_world.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
+    lab_world.quick("--as", ADA, "group", "show", "lab-1").ok()
     refused = [
         f"grant add fish2 edit --user {BO}",
         f"grant add fish2 admin --user {BO} --scope lab-1",
@@ -83,23 +83,24 @@ def test_a_lead_decides_who_is_in_their_group_and_what_is_scoped_to_it(led: Worl
         "audit list",
     ]
     for line in refused:
-        assert led.quick("--as", ADA, *line.split()).code == 5, line
+        assert lab_world.quick("--as", ADA, *line.split()).code == 5, line
 
 
-def test_what_is_there_is_not_told_to_who_may_not_know(led: World) -> None:
+def test_what_is_there_is_not_told_to_who_may_not_know(lab_world: World) -> None:
     answers = {
-        led.quick("--as", BO, "grant", "add", dataset, "view", "--user", BO).err for dataset in ("fish2", "nothing")
+        lab_world.quick("--as", BO, "grant", "add", dataset, "view", "--user", BO).err
+        for dataset in ("fish2", "nothing")
     }
     assert len(answers) == 1
-    answers = {led.quick("--as", BO, "user", "show", email).err for email in (ADA, "nobody@example.org")}
+    answers = {lab_world.quick("--as", BO, "user", "show", email).err for email in (ADA, "nobody@example.org")}
     assert len(answers) == 1
 
 
-def test_who_manages_the_gateway_manages_facts_and_not_the_host(led: World) -> None:
+def test_who_manages_the_gateway_manages_facts_and_not_the_host(lab_world: World) -> None:
     root = ("--as", "root@example.org")
-    led.quick(*root, "user", "add", "new@example.org").ok()
-    led.quick(*root, "audit", "list").ok()
-    led.quick(*root, "terms", "add", "T", "--file", "-", "--dataset", "fly", input="be kind").ok()
+    lab_world.quick(*root, "user", "add", "new@example.org").ok()
+    lab_world.quick(*root, "audit", "list").ok()
+    lab_world.quick(*root, "terms", "add", "T", "--file", "-", "--dataset", "fly", input="be kind").ok()
     for line in (
         "db info",
         "db check",
@@ -113,7 +114,7 @@ def test_who_manages_the_gateway_manages_facts_and_not_the_host(led: World) -> N
         "completion bash",
         "demo",
     ):
-        result = led.quick(*root, *line.split())
+        result = lab_world.quick(*root, *line.split())
         assert (result.code, result.out) == (5, ""), (line, result)
 
 
@@ -131,7 +132,7 @@ def test_what_is_allowed_is_a_command_that_is_there() -> None:
 # The shell
 
 
-def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
+def test_the_shell_runs_one_command_after_the_other(lab_world: World) -> None:
     typed = [
         f"access check {ADA} fish2 view",
         "",
@@ -140,7 +141,7 @@ def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
         "exit",
         "user list",
     ]
-    result = led.run("--as", ADA, "shell", input="\n".join(typed))
+    result = lab_world.run("--as", ADA, "shell", input="\n".join(typed))
     assert (result.code, result.out, result.err) == (0, f"yes\n{ADA}\n", "")
 
 
@@ -156,40 +157,40 @@ def test_the_shell_runs_one_command_after_the_other(led: World) -> None:
     ],
 )
 def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(
-    led: World, line: str, code: int, message: str
+    lab_world: World, line: str, code: int, message: str
 ) -> None:
-    before = dump(led.database)
+    before = dump(lab_world.database)
     after = f"group member add lab-1 {BO}"
     for script in (f"{line}\n{after}\n", f"access check {ADA} fish2 view\n{line}\n{after}\n"):
-        result = led.run("--as", ADA, "shell", input=script)
+        result = lab_world.run("--as", ADA, "shell", input=script)
         assert result.code == code and message in result.err, result
-    assert dump(led.database) == before
+    assert dump(lab_world.database) == before
     lines = "user show nobody@example.org\ngroup add lab-9\n"  # an operator's too
-    assert led.run("shell", input=lines).code == 3
-    assert dump(led.database) == before
+    assert lab_world.run("shell", input=lines).code == 3
+    assert dump(lab_world.database) == before
 
 
 @pytest.mark.parametrize(
     "line",
     ["--as root@example.org user list", "--env-file /etc/passwd user list", "shell", "--debug user list", "-o json"],
 )
-def test_nobody_gets_out_of_it(led: World, line: str) -> None:
-    result = led.run("--as", ADA, "shell", input=line + "\n")
+def test_nobody_gets_out_of_it(lab_world: World, line: str) -> None:
+    result = lab_world.run("--as", ADA, "shell", input=line + "\n")
     assert (result.code, result.out) == (2, "")
     assert "cannot begin a line" in result.err
 
 
-def test_as_a_forced_command_it_runs_what_ssh_was_given(led: World) -> None:
+def test_as_a_forced_command_it_runs_what_ssh_was_given(lab_world: World) -> None:
     environment = {"SSH_ORIGINAL_COMMAND": f"access check {ADA} fish2 manage -o json"}
-    assert json.loads(led.run("--as", ADA, "shell", env=environment).ok().out)["allowed"]
+    assert json.loads(lab_world.run("--as", ADA, "shell", env=environment).ok().out)["allowed"]
     for bad in ("user list; id", "$(id)", "`id`", "--as root@example.org user list", "access show 'x", "| sh"):
-        result = led.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": bad})
+        result = lab_world.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": bad})
         assert result.code in (2, 5) and result.out == "", (bad, result)
         assert "uid=" not in result.err
 
 
-def test_on_a_terminal_it_prompts_and_ends_with_ctrl_d(led: World) -> None:
-    with on_a_terminal(led.run, "--as", ADA, "shell") as terminal:
+def test_on_a_terminal_it_prompts_and_ends_with_ctrl_d(lab_world: World) -> None:
+    with on_a_terminal(lab_world.run, "--as", ADA, "shell") as terminal:
         terminal.wait_for("dsgctl> ")
         terminal.type(f"access check {ADA} fish2 view\r")
         terminal.wait_for("yes")
@@ -198,12 +199,12 @@ def test_on_a_terminal_it_prompts_and_ends_with_ctrl_d(led: World) -> None:
     assert "Traceback" not in terminal.seen
 
 
-def test_help_in_the_shell_lists_what_this_person_may_run(led: World) -> None:
-    lines = led.run("--as", ADA, "shell", input="help\n").ok().out.splitlines()
+def test_help_in_the_shell_lists_what_this_person_may_run(lab_world: World) -> None:
+    lines = lab_world.run("--as", ADA, "shell", input="help\n").ok().out.splitlines()
     assert {line.split("  ")[0] for line in lines[:-1]} == set(delegated._ALLOWED)
-    everything = led.run("shell", input="help\n").ok().out
+    everything = lab_world.run("shell", input="help\n").ok().out
     assert "\ndb backup " in everything and "\nshell " not in everything
-    grant_add = led.run("--as", ADA, "shell", input="help grant add\n").ok().out
+    grant_add = lab_world.run("--as", ADA, "shell", input="help grant add\n").ok().out
     assert grant_add.startswith("Usage: dsgctl grant add")
 
 
@@ -240,18 +241,18 @@ COMPLETED = [
 
 @pytest.mark.parametrize(("line", "text", "words"), COMPLETED)
 def test_tab_completes_what_this_person_may_run_and_know(
-    led: World, line: str, text: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+    lab_world: World, line: str, text: str, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    led.quick("dataset", "add", "secret").ok()
-    led.quick("group", "add", "lab-2").ok()
-    monkeypatch.setenv("DATABASE_PATH", str(led.database))
+    lab_world.quick("dataset", "add", "secret").ok()
+    lab_world.quick("group", "add", "lab-2").ok()
+    monkeypatch.setenv("DATABASE_PATH", str(lab_world.database))
     session = Session(None, debug=False, on_behalf=ADA)
     assert Shell(cli, session).complete(line, text) == words
     session.database.close()
 
 
-def test_tab_on_a_terminal_shows_no_file_and_no_user_of_this_host(led: World) -> None:
-    with on_a_terminal(led.run, "--as", ADA, "shell") as terminal:
+def test_tab_on_a_terminal_shows_no_file_and_no_user_of_this_host(lab_world: World) -> None:
+    with on_a_terminal(lab_world.run, "--as", ADA, "shell") as terminal:
         terminal.wait_for("dsgctl> ")
         terminal.type("acc\t")
         terminal.wait_for("access ")
@@ -291,34 +292,34 @@ terms pending --user {me} --dataset {dataset}
 
 @pytest.mark.parametrize("line", CLOSED)
 @pytest.mark.parametrize("who", [ADA, BO])
-def test_a_closed_dataset_is_one_that_is_not_there(led: World, line: str, who: str) -> None:
+def test_a_closed_dataset_is_one_that_is_not_there(lab_world: World, line: str, who: str) -> None:
     """The same words and the same exit code, whether it is there, has terms or a bucket, or once was theirs."""
     for name in ("secret", "gone"):
-        led.quick("dataset", "add", name).ok()
-        led.quick("dataset", "version", "add", name, "v1").ok()
-        led.quick("dataset", "location", "add", name, f"gs://{name}-bucket/").ok()
-        led.quick("terms", "add", f"{name} terms", "--file", "fish2.md", "--dataset", name).ok()
-    led.quick("grant", "add", "gone", "admin", "--user", who, "--expires", "1h").ok()
-    led.quick("grant", "add", "gone", "view", "--group", "lab-1", "--expires", "1h").ok()
-    execute(led.database, "UPDATE grants SET expires = '2020-01-01T00:00:00.000000Z' WHERE expires IS NOT NULL")
-    before = dump(led.database)
+        lab_world.quick("dataset", "add", name).ok()
+        lab_world.quick("dataset", "version", "add", name, "v1").ok()
+        lab_world.quick("dataset", "location", "add", name, f"gs://{name}-bucket/").ok()
+        lab_world.quick("terms", "add", f"{name} terms", "--file", "fish2.md", "--dataset", name).ok()
+    lab_world.quick("grant", "add", "gone", "admin", "--user", who, "--expires", "1h").ok()
+    lab_world.quick("grant", "add", "gone", "view", "--group", "lab-1", "--expires", "1h").ok()
+    execute(lab_world.database, "UPDATE grants SET expires = '2020-01-01T00:00:00.000000Z' WHERE expires IS NOT NULL")
+    before = dump(lab_world.database)
     answers = set()
     for name in ("secret", "gone", "missing"):
-        result = led.quick("--as", who, *line.format(me=who, dataset=name).split())
+        result = lab_world.quick("--as", who, *line.format(me=who, dataset=name).split())
         answers.add((result.code, result.out, result.err.replace(name, "NAME")))
     assert len(answers) == 1, answers
     assert next(iter(answers))[0] == 5
-    assert dump(led.database) == before
+    assert dump(lab_world.database) == before
 
 
-def test_no_answer_about_oneself_names_a_dataset_that_one_may_not_know_of(led: World) -> None:
-    led.quick("dataset", "add", "secret").ok()
-    led.quick("dataset", "location", "add", "secret", "gs://secret-bucket/").ok()
-    led.quick("grant", "add", "secret", "admin", "--user", ADA, "--expires", "1h").ok()
-    led.quick("grant", "add", "secret", "view", "--group", "lab-1", "--expires", "1h").ok()
-    led.quick("group", "member", "add", "lab-1", BO).ok()
-    led.quick("grant", "add", "secret", "view", "--user", BO, "--scope", "lab-1").ok()
-    execute(led.database, "UPDATE grants SET expires = '2020-01-01T00:00:00.000000Z' WHERE expires IS NOT NULL")
+def test_no_answer_about_oneself_names_a_dataset_that_one_may_not_know_of(lab_world: World) -> None:
+    lab_world.quick("dataset", "add", "secret").ok()
+    lab_world.quick("dataset", "location", "add", "secret", "gs://secret-bucket/").ok()
+    lab_world.quick("grant", "add", "secret", "admin", "--user", ADA, "--expires", "1h").ok()
+    lab_world.quick("grant", "add", "secret", "view", "--group", "lab-1", "--expires", "1h").ok()
+    lab_world.quick("group", "member", "add", "lab-1", BO).ok()
+    lab_world.quick("grant", "add", "secret", "view", "--user", BO, "--scope", "lab-1").ok()
+    execute(lab_world.database, "UPDATE grants SET expires = '2020-01-01T00:00:00.000000Z' WHERE expires IS NOT NULL")
     of_theirs = (
         "user show {me}",
         "grant list --user {me}",
@@ -331,12 +332,12 @@ def test_no_answer_about_oneself_names_a_dataset_that_one_may_not_know_of(led: W
     )
     for line in (line.format(me=ADA) for line in of_theirs):
         for form in ("table", "json", "csv"):
-            result = led.quick("--as", ADA, *line.split(), "-o", form).ok()
+            result = lab_world.quick("--as", ADA, *line.split(), "-o", form).ok()
             assert "secret" not in result.out + result.err, (line, result)
 
 
-def test_notes_are_the_operators(led: World) -> None:
-    led.quick("user", "set", ADA, "--note", "on probation").ok()
+def test_notes_are_the_operators(lab_world: World) -> None:
+    lab_world.quick("user", "set", ADA, "--note", "on probation").ok()
     for line in (
         f"user show {ADA}",
         f"access show {ADA}",
@@ -347,10 +348,10 @@ def test_notes_are_the_operators(led: World) -> None:
         "access who fish2",
     ):
         for form in ("table", "json", "jsonl", "csv", "value"):
-            result = led.quick("--as", ADA, *line.split(), "-o", form).ok()
+            result = lab_world.quick("--as", ADA, *line.split(), "-o", form).ok()
             assert "probation" not in result.out, result
-    assert "notes" not in json.loads(led.quick("--as", ADA, "user", "show", ADA, "-o", "json").out)
-    assert "on probation" in led.quick("--as", "root@example.org", "user", "show", ADA).ok().out
+    assert "notes" not in json.loads(lab_world.quick("--as", ADA, "user", "show", ADA, "-o", "json").out)
+    assert "on probation" in lab_world.quick("--as", "root@example.org", "user", "show", ADA).ok().out
 
 
 OF_OTHERS = """
@@ -368,39 +369,39 @@ token list --user {x}
 
 
 @pytest.mark.parametrize("line", OF_OTHERS)
-def test_a_lead_does_not_learn_who_else_is_there(led: World, line: str) -> None:
+def test_a_lead_does_not_learn_who_else_is_there(lab_world: World, line: str) -> None:
     answers = set()
     for person in (BO, "old@example.org", "nobody@example.org"):
-        result = led.quick("--as", ADA, *line.format(x=person).split())
+        result = lab_world.quick("--as", ADA, *line.format(x=person).split())
         answers.add((result.code, result.out, result.err.replace(person, "X")))
     assert len(answers) == 1 and next(iter(answers))[0] == 5, answers
 
 
-def test_a_manager_of_a_version_sees_and_gives_that_version_alone(led: World) -> None:
-    led.quick("dataset", "version", "add", "fish2", "v2").ok()
-    led.quick("dataset", "location", "add", "fish2", "gs://v2-bucket/", "--version", "v2").ok()
-    led.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
-    led.quick("grant", "revoke", "fish2", "edit", "--user", ADA).ok()
-    led.quick("grant", "add", "fish2", "manage", "--user", ADA, "--version", "v1.2", "--expires", "1h").ok()
-    led.quick("grant", "add", "fish2", "edit", "--user", BO, "--version", "v2", "--scope", "lab-1").ok()
-    led.quick("grant", "revoke", "fish2", "view", "--group", "lab-1").ok()
-    led.quick("group", "member", "add", "lab-1", BO).ok()
+def test_a_manager_of_a_version_sees_and_gives_that_version_alone(lab_world: World) -> None:
+    lab_world.quick("dataset", "version", "add", "fish2", "v2").ok()
+    lab_world.quick("dataset", "location", "add", "fish2", "gs://v2-bucket/", "--version", "v2").ok()
+    lab_world.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
+    lab_world.quick("grant", "revoke", "fish2", "edit", "--user", ADA).ok()
+    lab_world.quick("grant", "add", "fish2", "manage", "--user", ADA, "--version", "v1.2", "--expires", "1h").ok()
+    lab_world.quick("grant", "add", "fish2", "edit", "--user", BO, "--version", "v2", "--scope", "lab-1").ok()
+    lab_world.quick("grant", "revoke", "fish2", "view", "--group", "lab-1").ok()
+    lab_world.quick("group", "member", "add", "lab-1", BO).ok()
     for version in ([], ["--version", "v2"], ["--version", "v3"]):
         for verb in ("add", "revoke"):
             line = ["grant", verb, "fish2", "edit", "--user", BO, "--scope", "lab-1", *version]
-            result = led.quick("--as", ADA, *line)
+            result = lab_world.quick("--as", ADA, *line)
             assert result.code == 5 and "--version v1.2" in result.err, result
     for end in ([], ["--expires", "90d"], ["--expires", "never"]):
         line = ["grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1", "--version", "v1.2", *end]
-        answer = json.loads(led.quick("--as", ADA, *line, "-o", "json").ok().out)
+        answer = json.loads(lab_world.quick("--as", ADA, *line, "-o", "json").ok().out)
         assert answer["expires"] is not None
-    assert " until 20" in led.quick("--as", ADA, *line).ok().out
-    rows = json.loads(led.quick("--as", ADA, "grant", "list", "--dataset", "fish2", "-o", "json").ok().out)
+    assert " until 20" in lab_world.quick("--as", ADA, *line).ok().out
+    rows = json.loads(lab_world.quick("--as", ADA, "grant", "list", "--dataset", "fish2", "-o", "json").ok().out)
     assert {(row["version"], row["user"]) for row in rows} == {("v1.2", ADA), ("v1.2", BO)}
-    assert "v2-bucket" not in led.quick("--as", ADA, "access", "explain", ADA, "fish2").ok().out
-    assert led.quick("--as", ADA, "access", "explain", BO, "fish2").code == 5
-    led.quick("grant", "revoke", "fish2", "manage", "--user", ADA, "--version", "v1.2").ok()
-    left = json.loads(led.quick("grant", "list", "--user", BO, "--dataset", "fish2", "-o", "json").ok().out)
+    assert "v2-bucket" not in lab_world.quick("--as", ADA, "access", "explain", ADA, "fish2").ok().out
+    assert lab_world.quick("--as", ADA, "access", "explain", BO, "fish2").code == 5
+    lab_world.quick("grant", "revoke", "fish2", "manage", "--user", ADA, "--version", "v1.2").ok()
+    left = json.loads(lab_world.quick("grant", "list", "--user", BO, "--dataset", "fish2", "-o", "json").ok().out)
     assert {(row["version"], row["permission"]) for row in left} == {("v1.2", "view"), ("v2", "edit")}  # operators'
 
 
@@ -419,9 +420,9 @@ user show {BO} --bad
 
 
 @pytest.mark.parametrize("line", FAILING)
-def test_no_next_step_names_a_command_that_this_person_may_not_run(led: World, line: str) -> None:
+def test_no_next_step_names_a_command_that_this_person_may_not_run(lab_world: World, line: str) -> None:
     for who in (ADA, BO):
-        result = led.quick("--as", who, *line.split())
+        result = lab_world.quick("--as", who, *line.split())
         for typed in re.findall(
             r"dsgctl ([a-z-]+(?: [a-z-]+)*)", (result.out + result.err).replace("may not run 'dsgctl", "")
         ):
@@ -433,62 +434,62 @@ DEBUGGING = ["user show -- --debug", "user show --debug", "--debug user show", "
 
 
 @pytest.mark.parametrize("line", DEBUGGING)
-def test_nobody_turns_on_tracebacks_from_within(led: World, line: str) -> None:
-    result = led.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": line})
+def test_nobody_turns_on_tracebacks_from_within(lab_world: World, line: str) -> None:
+    result = lab_world.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": line})
     assert "Traceback" not in result.err and is_one_line(result), result
-    result = led.run("user", "show", "--", "--debug")
+    result = lab_world.run("user", "show", "--", "--debug")
     assert "Traceback" not in result.err and result.code == 3
 
 
-def test_the_log_has_the_email_as_it_is_stored(led: World) -> None:
-    led.quick("--as", ADA.upper(), "group", "member", "add", "lab-1", BO).ok()
-    record = json.loads(led.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
+def test_the_log_has_the_email_as_it_is_stored(lab_world: World) -> None:
+    lab_world.quick("--as", ADA.upper(), "group", "member", "add", "lab-1", BO).ok()
+    record = json.loads(lab_world.quick("audit", "list", "--limit", "1", "-o", "json").ok().out)[0]
     assert record["actor"].startswith(f"user:{ADA} by os:")
     kelvin = ADA.replace("a", "\u212a")
-    assert led.quick("--as", kelvin, "access", "show", ADA).code == 5
+    assert lab_world.quick("--as", kelvin, "access", "show", ADA).code == 5
 
 
-def test_an_operator_hears_what_ends_with_a_change(led: World) -> None:
-    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
-    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
-    plan = led.quick("user", "offboard", ADA, "--dry-run", "-o", "json").ok()
+def test_an_operator_hears_what_ends_with_a_change(lab_world: World) -> None:
+    lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    lab_world.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
+    plan = lab_world.quick("user", "offboard", ADA, "--dry-run", "-o", "json").ok()
     assert {row["target"] for row in json.loads(plan.out)} >= {f"dataset:fish2 user:{BO}", f"group:lab-1 user:{BO}"}
-    result = led.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
+    result = lab_world.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
     label = "grants and memberships that rested on this and ended, or end sooner now"
     assert result.err == f"{label}: 3; 'dsgctl audit list' names each\n"
-    assert led.quick("group", "show", "lab-1", "-o", "json").ok().out.count(BO) == 0
-    led.quick("db", "check").ok()
+    assert lab_world.quick("group", "show", "lab-1", "-o", "json").ok().out.count(BO) == 0
+    lab_world.quick("db", "check").ok()
 
 
-def test_db_check_names_what_the_shell_left_and_mends_it(led: World) -> None:
-    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
-    execute(led.database, "DELETE FROM grants WHERE permission = 'manage'")
-    result = led.quick("db", "check")
+def test_db_check_names_what_the_shell_left_and_mends_it(lab_world: World) -> None:
+    lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    execute(lab_world.database, "DELETE FROM grants WHERE permission = 'manage'")
+    result = lab_world.quick("db", "check")
     assert result.code == 1 and "1 to take back or shorten" in result.err and "db check --mend" in result.err
-    led.quick("db", "check", "--mend").ok()
-    led.quick("db", "check").ok()
-    assert BO not in led.quick("group", "show", "lab-1", "-o", "json").ok().out
+    lab_world.quick("db", "check", "--mend").ok()
+    lab_world.quick("db", "check").ok()
+    assert BO not in lab_world.quick("group", "show", "lab-1", "-o", "json").ok().out
 
 
-def test_what_leads_gave_is_still_theirs_after_an_export_and_an_import(led: World, empty_database: Path) -> None:
-    led.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
-    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
-    document = led.quick("export", "--with-token-hashes").ok().out
-    (led.directory / "facts.json").write_text(document)
-    other = led.directory / "other.sqlite3"
+def test_what_leads_gave_is_still_theirs_after_an_export_and_an_import(lab_world: World, empty_database: Path) -> None:
+    lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
+    lab_world.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
+    document = lab_world.quick("export", "--with-token-hashes").ok().out
+    (lab_world.directory / "facts.json").write_text(document)
+    other = lab_world.directory / "other.sqlite3"
     other.write_bytes(empty_database.read_bytes())
-    there = Quick(led.directory, other)
+    there = Quick(lab_world.directory, other)
     there("import", "export", "facts.json").ok()
     there("db", "check").ok()
     for table in ("delegated_members", "grants", "memberships"):
-        assert dump(other)[table] == dump(led.database)[table]
+        assert dump(other)[table] == dump(lab_world.database)[table]
     there("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
     assert BO not in there("group", "show", "lab-1", "-o", "json").ok().out
 
 
-def test_a_policy_that_was_written_leaves_out_what_leads_gave(led: World) -> None:
-    before = led.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out
-    led.quick("user", "add", "cy@example.org").ok()
-    led.quick("--as", ADA, "group", "member", "add", "lab-1", "cy@example.org").ok()
-    led.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", "cy@example.org", "--scope", "lab-1").ok()
-    assert led.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out == before
+def test_a_policy_that_was_written_leaves_out_what_leads_gave(lab_world: World) -> None:
+    before = lab_world.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out
+    lab_world.quick("user", "add", "cy@example.org").ok()
+    lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", "cy@example.org").ok()
+    lab_world.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", "cy@example.org", "--scope", "lab-1").ok()
+    assert lab_world.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out == before

@@ -49,17 +49,17 @@ ROOT = [
 
 
 @pytest.fixture
-def untouched(built_world: World) -> Iterator[World]:
+def world(built_world: World) -> Iterator[World]:
     before = dump(built_world.database)
     yield built_world
     assert dump(built_world.database) == before
 
 
 @pytest.mark.parametrize("line", [*LINES, *ROOT], ids=" ".join)
-def test_an_empty_value_is_refused(untouched: World, line: tuple[str, ...]) -> None:
+def test_an_empty_value_is_refused(world: World, line: tuple[str, ...]) -> None:
     at = line.index("")
     for words in (line, (*line[: at - 1], f"{line[at - 1]}=", *line[at + 1 :]) if line[at - 1][:2] == "--" else line):
-        result = untouched.quick(*words, input="")
+        result = world.quick(*words, input="")
         code = 5 if "--as" in line else 2
         assert (result.code, result.out, is_one_line(result)) == (code, "", True), result
         assert " is empty; leave it out" in result.err or code == 5

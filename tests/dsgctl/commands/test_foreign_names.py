@@ -63,7 +63,7 @@ def write_dumps(to: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+def imported_world(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A database with all of them; not to be written to."""
     directory = tmp_path_factory.mktemp("foreign")
     database = directory / "dsg.sqlite3"
@@ -75,10 +75,10 @@ def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def world(imported: World, tmp_path: Path) -> World:
+def world(imported_world: World, tmp_path: Path) -> World:
     database = tmp_path / "dsg.sqlite3"
     for end in ("", "-wal"):  # what was written last may stand in the second alone
-        if (part := Path(f"{imported.database}{end}")).exists():
+        if (part := Path(f"{imported_world.database}{end}")).exists():
             Path(f"{database}{end}").write_bytes(part.read_bytes())
     return World(database, tmp_path, "")
 
@@ -120,8 +120,8 @@ def test_a_group_of_any_name_can_be_shown_and_joined_and_granted(world: World, n
     assert left >= {*GROUPS} - {name}
 
 
-def test_lists_have_every_name_exactly_in_every_format_for_programs(imported: World) -> None:
-    quick = imported.quick
+def test_lists_have_every_name_exactly_in_every_format_for_programs(imported_world: World) -> None:
+    quick = imported_world.quick
     for noun, names in (("group", GROUPS), ("dataset", DATASETS)):
         assert {row["name"] for row in json.loads(quick(noun, "list", "-o", "json").ok().out)} >= {*names}
         lines = quick(noun, "list", "-o", "jsonl").ok().out.split("\n")
@@ -135,8 +135,8 @@ def test_lists_have_every_name_exactly_in_every_format_for_programs(imported: Wo
     assert "\u202e" not in table and "\u200b" not in table
 
 
-def test_user_cache_has_them_exactly(imported: World) -> None:
-    cache = answer(imported.quick, "user", "show", PERSON)
+def test_user_cache_has_them_exactly(imported_world: World) -> None:
+    cache = answer(imported_world.quick, "user", "show", PERSON)
     assert set(GROUPS) <= set(cache["groups"])  # type: ignore[call-overload]
 
 
@@ -149,8 +149,8 @@ def test_a_policy_file_that_was_written_of_them_changes_nothing(world: World) ->
     world.quick("apply", "policy.yaml").ok()
 
 
-def test_an_export_and_its_import_keep_them(imported: World, empty_database: Path, tmp_path: Path) -> None:
-    document = imported.quick("export", "--with-token-hashes", "--with-invitations").ok().out
+def test_an_export_and_its_import_keep_them(imported_world: World, empty_database: Path, tmp_path: Path) -> None:
+    document = imported_world.quick("export", "--with-token-hashes", "--with-invitations").ok().out
     (tmp_path / "dsg.json").write_text(document, encoding="utf-8")
     other = tmp_path / "other.sqlite3"
     other.write_bytes(empty_database.read_bytes())
@@ -166,19 +166,19 @@ def test_an_export_and_its_import_keep_them(imported: World, empty_database: Pat
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if "\\" not in name])
-def test_bash_completes_them_so_that_the_line_runs(imported: World, name: str) -> None:
+def test_bash_completes_them_so_that_the_line_runs(imported_world: World, name: str) -> None:
     typed = name[0] if name[0].isalnum() else f"\\{name[0]}"
     line = (
         f"source <(dsgctl completion bash) && COMP_WORDS=(dsgctl dataset show -- {shlex.quote(typed)}) COMP_CWORD=4 && "
         '_dsgctl_completion dsgctl x show && printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    replies = Process(imported.directory, imported.database).shell(line).ok().out.splitlines()
+    replies = Process(imported_world.directory, imported_world.database).shell(line).ok().out.splitlines()
     assert name in [shlex.split(reply)[0] for reply in replies]
 
 
 @pytest.mark.parametrize("name", ["group list", "dataset list"])
-def test_a_space_at_an_end_is_seen_in_a_table(imported: World, name: str) -> None:
+def test_a_space_at_an_end_is_seen_in_a_table(imported_world: World, name: str) -> None:
     """Two names that differ only in it are not told apart otherwise."""
-    table = imported.quick(*name.split()).ok().out
+    table = imported_world.quick(*name.split()).ok().out
     shown = {"group list": "'trailing '", "dataset list": "' lead'"}[name]
     assert shown in table

@@ -20,7 +20,7 @@ def file(home: Path) -> Path:
     return home / "dsg.env"
 
 
-def shown(quick: Quick, file: Path) -> tuple[Result, dict[str, tuple[str, str]]]:
+def show_settings(quick: Quick, file: Path) -> tuple[Result, dict[str, tuple[str, str]]]:
     result = quick("--env-file", str(file), "config", "show", "-o", "json")
     return result, {row["setting"]: (row["value"], row["source"]) for row in json.loads(result.out)}
 
@@ -30,7 +30,7 @@ def test_each_setting_is_shown_with_its_value_and_where_that_comes_from(
 ) -> None:
     monkeypatch.setenv("DSG_PORT", "2")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
-    result, rows = shown(quick, file)
+    result, rows = show_settings(quick, file)
     assert result.ok().err == "" and rows.keys() == SETTINGS.keys() | LIBRARIES.keys()
     assert rows["DSG_PORT"] == ("2", "environment")
     assert rows["LOG_LEVEL"] == ("debug", f"{file}, line 4")
@@ -52,7 +52,7 @@ def test_no_secret_is_shown(quick: Quick, file: Path, format: str, verb: str, mo
 
 def test_what_is_wrong_is_said_and_the_rest_is_shown(quick: Quick, file: Path) -> None:
     file.write_text("DSG_PORT=none\nLOG_LEVEL=ERROR\nDSG_ORIGN=x\nDSG_URL=https://x.org\n")
-    result, rows = shown(quick, file)
+    result, rows = show_settings(quick, file)
     assert result.code == 2 and "DSG_PORT: 'none'" in result.err and "did you mean DSG_ORIGIN?" in result.err
     assert rows["LOG_LEVEL"][0] == "ERROR"
     result = quick("--env-file", str(file), "config", "check")

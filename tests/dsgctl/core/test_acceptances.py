@@ -25,7 +25,7 @@ def facts(run: Run) -> None:
     run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", "view"))
 
 
-def decided(run: Run, service: str | None = None, who: str = ANA) -> Reason:
+def decide(run: Run, service: str | None = None, who: str = ANA) -> Reason:
     return access.decide(run.facts(who, service, "fish2"), "fish2", "view", AT).reason
 
 
@@ -59,7 +59,7 @@ class TestAccept:
             "user:bea@x.org",
             None,
         )
-        assert decided(run, who="bea@x.org") is Reason.GRANTED
+        assert decide(run, who="bea@x.org") is Reason.GRANTED
 
     def test_what_was_taken_away_does_not_come_back_by_an_old_form(self, run: Run) -> None:
         bea, _ = run(users.add, "bea@x.org")
@@ -81,7 +81,7 @@ class TestAccept:
         run(grants.revoke, subject, Target("fish2", "view"))
         for text in ("Be kinder.", "Be kindest."):
             assert run(acceptances.accept, run(terms.add, "Terms", text, dataset="fish2")[0].id, by)
-            assert decided(run, who=by) is Reason.NO_GRANT
+            assert decide(run, who=by) is Reason.NO_GRANT
 
     @pytest.mark.parametrize(
         ("given_back", "by_accepting"),
@@ -104,14 +104,14 @@ class TestAccept:
             run(grants.add, subject, target)
             run(grants.add, subject, target, expires=AT, for_ever=True)  # it ends by itself: nobody takes it away
         run(acceptances.accept, run(terms.add, "Terms", "Be kinder.", dataset="fish2")[0].id, ANA)
-        assert (decided(run) is Reason.GRANTED) is by_accepting
+        assert (decide(run) is Reason.GRANTED) is by_accepting
 
     def test_what_was_taken_while_the_dataset_was_closed_is_open_to_everybody_once_it_is_public(self, run: Run) -> None:
         subject = principal_subject(users.find(run.database, ANA))
         run(grants.revoke, subject, Target("fish2", "view"))
         run(datasets.set_attributes, "fish2", public=True)
         run(acceptances.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, ANA)
-        assert decided(run) is Reason.GRANTED
+        assert decide(run) is Reason.GRANTED
 
     @pytest.mark.parametrize("target", [Target("fish2", "edit"), Target("fish2", "view", version="v1")], ids=repr)
     def test_less_than_view_of_the_whole_that_was_taken_stands_against_nothing(self, run: Run, target: Target) -> None:
@@ -121,7 +121,7 @@ class TestAccept:
         run(grants.add, bea, target)
         run(grants.revoke, bea, target)
         run(acceptances.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, "bea@x.org")
-        assert decided(run, who="bea@x.org") is Reason.GRANTED
+        assert decide(run, who="bea@x.org") is Reason.GRANTED
 
     def test_that_something_was_taken_goes_with_the_account_and_with_the_dataset(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
@@ -143,7 +143,7 @@ class TestAccept:
         run(grants.add, subject, Target("fish2", "view"), expires=AT - DAY)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         run(acceptances.accept, document.id, ANA)
-        assert decided(run) is Reason.GRANTED
+        assert decide(run) is Reason.GRANTED
 
     @pytest.mark.parametrize("where", [{"version": "v1"}, {"service": "clio"}], ids=repr)
     def test_other_terms_of_a_public_dataset_give_nothing(self, run: Run, where: dict[str, str]) -> None:
@@ -151,13 +151,13 @@ class TestAccept:
         run(datasets.set_attributes, "fish2", public=True)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", **where)
         run(acceptances.accept, document.id, "bea@x.org")
-        assert decided(run, who="bea@x.org") is Reason.NO_GRANT
+        assert decide(run, who="bea@x.org") is Reason.NO_GRANT
 
     def test_terms_of_a_closed_dataset_give_nothing(self, run: Run) -> None:
         run(users.add, "bea@x.org")
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         run(acceptances.accept, document.id, "bea@x.org")
-        assert decided(run, who="bea@x.org") is Reason.NO_GRANT
+        assert decide(run, who="bea@x.org") is Reason.NO_GRANT
 
     def test_a_child_cannot_accept(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
@@ -166,7 +166,7 @@ class TestAccept:
         with refused(NotAllowed, ANA, "parent"):
             run(acceptances.accept, document.id, ANA)
         run(acceptances.accept, document.id, "bea@x.org")
-        assert decided(run) is Reason.GRANTED
+        assert decide(run) is Reason.GRANTED
 
     def test_a_disabled_person_cannot_accept(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")

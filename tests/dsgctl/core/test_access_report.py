@@ -37,7 +37,7 @@ def give(run: Run, target: Target, *, to: str, days: int | None = None) -> None:
     run(grants.add, subject, target, expires=AT + days * DAY if days else None)
 
 
-def listed(run: Run, *names: str) -> list[tuple[object, ...]]:
+def list_rows(run: Run, *names: str) -> list[tuple[object, ...]]:
     keys = ("dataset", "who", "permission", "version", "through", "until", "state")
     return [tuple(row[key] for key in keys) for row in access_report.list_access(run.database, AT, names=names)]
 
@@ -45,19 +45,19 @@ def listed(run: Run, *names: str) -> list[tuple[object, ...]]:
 def test_a_grant_to_a_group_is_told_for_each_member(run: Run) -> None:
     run(groups.add_member, "lab", BO)
     give(run, Target("fish2", "view"), to="lab")
-    assert listed(run) == [("fish2", who, "view", None, "lab", None, "granted") for who in (ANA, BO)]
+    assert list_rows(run) == [("fish2", who, "view", None, "lab", None, "granted") for who in (ANA, BO)]
 
 
 def test_each_grant_has_a_row_with_its_version_and_its_end(run: Run) -> None:
     give(run, Target("fish2", "view"), to="lab")
     give(run, Target("fish2", "edit", version="v1"), to=ANA, days=3)
     give(run, Target("fly", "admin"), to=BO)
-    assert listed(run) == [
+    assert list_rows(run) == [
         ("fish2", ANA, "view", None, "lab", None, "granted"),
         ("fish2", ANA, "edit", "v1", "direct", AT + 3 * DAY, "granted"),
         ("fly", BO, "admin", None, "direct", None, "granted"),
     ]
-    assert listed(run, "fly") == listed(run)[2:]
+    assert list_rows(run, "fly") == list_rows(run)[2:]
 
 
 def test_what_does_not_count_says_why(run: Run) -> None:
@@ -66,7 +66,7 @@ def test_what_does_not_count_says_why(run: Run) -> None:
         give(run, Target("fish2", "edit"), to=who)
     run(users.set_active, BO, False)
     run(terms.add, "Terms", "Be kind.", dataset="fish2")
-    assert [(who, state) for _, who, *_, state in listed(run)] == [
+    assert [(who, state) for _, who, *_, state in list_rows(run)] == [
         (ANA, "terms_missing"),
         (BO, "account_disabled"),
         ("bot", "granted"),
@@ -75,12 +75,12 @@ def test_what_does_not_count_says_why(run: Run) -> None:
 
 def test_a_grant_that_has_ended_is_left_out(run: Run) -> None:
     give(run, Target("fish2", "edit"), to=ANA, days=-1)
-    assert listed(run) == []
+    assert list_rows(run) == []
 
 
 def test_a_dataset_that_is_not_there_is_an_error(run: Run) -> None:
     with refused(NotFound, "mouse"):
-        listed(run, "fish2", "mouse")
+        list_rows(run, "fish2", "mouse")
 
 
 READS: dict[str, Callable[[Database], Iterator[Any]]] = {

@@ -38,7 +38,7 @@ def family(run: Run) -> Run:
     return run
 
 
-def _ended_by(run: Run) -> str | None:
+def _find_disabled(run: Run) -> str | None:
     return account_status.find_disabled(run.database, users.find(run.database, CHILD))
 
 
@@ -62,7 +62,7 @@ def test_every_check_says_the_same_of_a_child(family: Run, enabled: tuple[bool, 
         run(users.set_active, email, active)
     child = users.find(run.database, CHILD)
     counts = ended_by is None
-    assert _ended_by(run) == ended_by
+    assert _find_disabled(run) == ended_by
     checked = token_checks.check(run.database, PresentedToken(secret), clock.now())
     assert checked.problem is (None if counts else TokenError.DISABLED)
     assert checked.token is not None
@@ -97,11 +97,11 @@ def test_a_parent_that_is_not_there_or_a_circle_is_no_fault(family: Run) -> None
     database = family.database
     top = users.find(database, TOP)
     database.script(f"UPDATE principals SET parent_id = {users.find(database, CHILD).id} WHERE id = {top.id}")
-    assert _ended_by(family) is None
+    assert _find_disabled(family) is None
     database.script(f"UPDATE principals SET active = 0 WHERE id = {top.id}")
-    assert _ended_by(family) == TOP
+    assert _find_disabled(family) == TOP
     database.script(f"PRAGMA foreign_keys = 0; DELETE FROM principals WHERE id = {top.id}")
-    assert _ended_by(family) == f"account {top.id}"
+    assert _find_disabled(family) == f"account {top.id}"
 
 
 def test_the_last_admin_does_not_end_unsaid_with_a_parent(run: Run) -> None:

@@ -17,15 +17,15 @@ def _sign_in(run: Run, email: str, subject: str = "1") -> Any:
 
 
 @pytest.fixture
-def renamed(run: Run) -> Run:
+def run_after_rename(run: Run) -> Run:
     """Ada has signed in, and then under another address."""
     _sign_in(run, OLD)
     assert _sign_in(run, NEW).email == OLD
     return run
 
 
-def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(renamed: Run) -> None:
-    run = renamed
+def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(run_after_rename: Run) -> None:
+    run = run_after_rename
     assert user_queries.show(run.database, OLD)["seen_email"] == NEW
     assert list(addresses.list_renamed(run.database)) == [(OLD, NEW)]
     before = [record for record in run.records() if record["action"] == "user.seen"]
@@ -42,14 +42,14 @@ def test_the_case_of_an_address_is_no_other_address(run: Run) -> None:
     assert "seen_email" not in user_queries.show(run.database, OLD)
 
 
-def test_the_old_address_again_is_no_longer_another(renamed: Run) -> None:
-    _sign_in(renamed, OLD)
-    assert not list(addresses.list_renamed(renamed.database))
+def test_the_old_address_again_is_no_longer_another(run_after_rename: Run) -> None:
+    _sign_in(run_after_rename, OLD)
+    assert not list(addresses.list_renamed(run_after_rename.database))
 
 
 @pytest.mark.parametrize("address", [NEW, NEW.upper()])
-def test_an_address_under_which_somebody_signs_in_makes_no_twin(renamed: Run, address: str) -> None:
-    run = renamed
+def test_an_address_under_which_somebody_signs_in_makes_no_twin(run_after_rename: Run, address: str) -> None:
+    run = run_after_rename
     with refused(Conflict, f"{OLD} signs in as {NEW} now", f"dsgctl user set {OLD} --email {NEW}"):
         run(users.add, address)
     run(users.add, "bo@example.org")
@@ -60,8 +60,8 @@ def test_an_address_under_which_somebody_signs_in_makes_no_twin(renamed: Run, ad
 
 
 @pytest.mark.parametrize("change", [{"new_email": NEW}, {"unbind": True}])
-def test_following_the_person_or_forgetting_the_identity_ends_it(renamed: Run, change: dict[str, Any]) -> None:
-    run = renamed
+def test_following_the_person_or_forgetting_the_identity_ends_it(run_after_rename: Run, change: dict[str, Any]) -> None:
+    run = run_after_rename
     assert run(users.set_attributes, OLD, **change)
     assert not list(addresses.list_renamed(run.database))
     run(users.add, NEW)  # there already, or nobody's

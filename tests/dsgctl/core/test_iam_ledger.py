@@ -48,7 +48,7 @@ CONDITION = {"title": "t", "expression": "true"}
 
 
 @pytest.fixture
-def lying(run: Run) -> Run:
+def run_with_bucket(run: Run) -> Run:
     """fish lies in lab-data, which is chosen; fly lies there too, and is public."""
     for name in ("fish", "fly"):
         run(datasets.add, name, public=name == "fly")
@@ -59,7 +59,7 @@ def lying(run: Run) -> Run:
     return run
 
 
-def wanted(run: Run, at: Any = AT) -> set[str]:
+def read_members(run: Run, at: Any = AT) -> set[str]:
     with run.database.snapshot():
         return set(iam_ledger.read_members(run.database, "lab-data", at))
 
@@ -69,61 +69,61 @@ def give(run: Run, email: str, permission: str = "view", **settings: Any) -> Non
     run(grants.add, principal_subject(principal), Target("fish", permission), **settings)
 
 
-def test_nobody_has_it_for_nothing_not_even_of_what_is_public(lying: Run) -> None:
-    assert wanted(lying) == set()
+def test_nobody_has_it_for_nothing_not_even_of_what_is_public(run_with_bucket: Run) -> None:
+    assert read_members(run_with_bucket) == set()
 
 
 @pytest.mark.parametrize("permission", NAMES)
-def test_any_permission_is_enough(lying: Run, permission: str) -> None:
-    give(lying, "ada@example.org", permission)
-    assert wanted(lying) == {ADA}
+def test_any_permission_is_enough(run_with_bucket: Run, permission: str) -> None:
+    give(run_with_bucket, "ada@example.org", permission)
+    assert read_members(run_with_bucket) == {ADA}
 
 
-def test_a_grant_counts_until_it_ends(lying: Run) -> None:
-    give(lying, "ada@example.org", expires=AT + DAY)
-    assert wanted(lying) == {ADA}
-    assert wanted(lying, AT + DAY) == set()
+def test_a_grant_counts_until_it_ends(run_with_bucket: Run) -> None:
+    give(run_with_bucket, "ada@example.org", expires=AT + DAY)
+    assert read_members(run_with_bucket) == {ADA}
+    assert read_members(run_with_bucket, AT + DAY) == set()
 
 
-def test_admins_service_accounts_and_the_disabled_are_left_out(lying: Run) -> None:
+def test_admins_service_accounts_and_the_disabled_are_left_out(run_with_bucket: Run) -> None:
     for email in ("ada@example.org", "bo@example.org", "cy@example.org"):
-        give(lying, email)
-    lying(users.set_attributes, "bo@example.org", admin=True)
-    lying(users.set_active, "cy@example.org", False)
-    lying(service_accounts.add, "robot")
-    robot = service_accounts.find(lying.database, "robot")
-    lying(grants.add, principal_subject(robot), Target("fish", "view"))
-    assert wanted(lying) == {ADA}
+        give(run_with_bucket, email)
+    run_with_bucket(users.set_attributes, "bo@example.org", admin=True)
+    run_with_bucket(users.set_active, "cy@example.org", False)
+    run_with_bucket(service_accounts.add, "robot")
+    robot = service_accounts.find(run_with_bucket.database, "robot")
+    run_with_bucket(grants.add, principal_subject(robot), Target("fish", "view"))
+    assert read_members(run_with_bucket) == {ADA}
 
 
-def test_terms_that_are_not_accepted_hold_back(lying: Run) -> None:
-    give(lying, "ada@example.org")
-    lying(terms.add, "T", "Be kind.", dataset="fish")
-    assert wanted(lying) == set()
+def test_terms_that_are_not_accepted_hold_back(run_with_bucket: Run) -> None:
+    give(run_with_bucket, "ada@example.org")
+    run_with_bucket(terms.add, "T", "Be kind.", dataset="fish")
+    assert read_members(run_with_bucket) == set()
 
 
-def test_a_bucket_that_was_not_chosen_has_no_members(lying: Run) -> None:
-    give(lying, "ada@example.org")
-    lying(buckets.set_attributes, "lab-data", iam=False)
-    assert wanted(lying) == set()
+def test_a_bucket_that_was_not_chosen_has_no_members(run_with_bucket: Run) -> None:
+    give(run_with_bucket, "ada@example.org")
+    run_with_bucket(buckets.set_attributes, "lab-data", iam=False)
+    assert read_members(run_with_bucket) == set()
 
 
-def test_accepted_terms_of_a_version_count(lying: Run) -> None:
-    lying(versions.add, "fish", "v1")
-    lying(locations.remove, "fish", "gs://lab-data/fish")
-    lying(locations.add, "fish", "gs://lab-data/fish", version="v1")
-    give(lying, "ada@example.org")
-    document, _ = lying(terms.add, "T", "Be kind.", dataset="fish", version="v1")
-    assert wanted(lying) == set()
-    lying(acceptances.accept, document.id, "ada@example.org")
-    assert wanted(lying) == {ADA}
+def test_accepted_terms_of_a_version_count(run_with_bucket: Run) -> None:
+    run_with_bucket(versions.add, "fish", "v1")
+    run_with_bucket(locations.remove, "fish", "gs://lab-data/fish")
+    run_with_bucket(locations.add, "fish", "gs://lab-data/fish", version="v1")
+    give(run_with_bucket, "ada@example.org")
+    document, _ = run_with_bucket(terms.add, "T", "Be kind.", dataset="fish", version="v1")
+    assert read_members(run_with_bucket) == set()
+    run_with_bucket(acceptances.accept, document.id, "ada@example.org")
+    assert read_members(run_with_bucket) == {ADA}
 
 
-def test_more_prefixes_than_a_token_takes_open_neither_door(lying: Run) -> None:
-    give(lying, "ada@example.org")
+def test_more_prefixes_than_a_token_takes_open_neither_door(run_with_bucket: Run) -> None:
+    give(run_with_bucket, "ada@example.org")
     for number in range(60):
-        lying(locations.add, "fish", f"gs://lab-data/more/{number}")
-    assert wanted(lying) == set()
+        run_with_bucket(locations.add, "fish", f"gs://lab-data/more/{number}")
+    assert read_members(run_with_bucket) == set()
 
 
 PEOPLE = tuple(f"{name}@example.org" for name in ("ada", "bo", "cy", "admin", "child", "reader"))
@@ -214,44 +214,44 @@ def compare_doors(run: Run, bucket: str, at: datetime) -> list[BucketReason]:
     return [decision.reason for decision in decisions.values()]
 
 
-def test_the_ledger_of_a_run_that_is_written(lying: Run) -> None:
-    assert lying(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO))) == {ADA, BO}
-    assert iam_ledger.read_ledger(lying.database, "lab-data") == {ADA: "intended", BO: "intended"}
-    lying(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
-    lying(iam_ledger.finish, "lab-data", Difference(remove=(BO,)))
-    assert iam_ledger.read_ledger(lying.database, "lab-data") == {ADA: "held"}
-    assert lying.actions()[-3:] == [
+def test_the_ledger_of_a_run_that_is_written(run_with_bucket: Run) -> None:
+    assert run_with_bucket(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO))) == {ADA, BO}
+    assert iam_ledger.read_ledger(run_with_bucket.database, "lab-data") == {ADA: "intended", BO: "intended"}
+    run_with_bucket(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
+    run_with_bucket(iam_ledger.finish, "lab-data", Difference(remove=(BO,)))
+    assert iam_ledger.read_ledger(run_with_bucket.database, "lab-data") == {ADA: "held"}
+    assert run_with_bucket.actions()[-3:] == [
         f"iam.add bucket:lab-data {ADA}",
         f"iam.add bucket:lab-data {BO}",
         f"iam.remove bucket:lab-data {BO}",
     ]
-    assert [row["member"] for row in iam_ledger.list_ledger(lying.database)] == [ADA]
-    assert list(iam_ledger.list_ledger(lying.database, "other")) == []
+    assert [row["member"] for row in iam_ledger.list_ledger(run_with_bucket.database)] == [ADA]
+    assert list(iam_ledger.list_ledger(run_with_bucket.database, "other")) == []
 
 
-def test_only_a_new_intention_is_withdrawn(lying: Run) -> None:
-    lying(iam_ledger.begin, "lab-data", Difference(add=(ADA,)))  # its answer may still be on its way
-    new = lying(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO)))
-    lying(iam_ledger.withdraw, "lab-data", new)
-    assert iam_ledger.read_ledger(lying.database, "lab-data") == {ADA: "intended"}
-    assert not any(action.startswith("iam_ledger.") for action in lying.actions()), "nothing has come about"
+def test_only_a_new_intention_is_withdrawn(run_with_bucket: Run) -> None:
+    run_with_bucket(iam_ledger.begin, "lab-data", Difference(add=(ADA,)))  # its answer may still be on its way
+    new = run_with_bucket(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO)))
+    run_with_bucket(iam_ledger.withdraw, "lab-data", new)
+    assert iam_ledger.read_ledger(run_with_bucket.database, "lab-data") == {ADA: "intended"}
+    assert not any(action.startswith("iam_ledger.") for action in run_with_bucket.actions()), "nothing has come about"
 
 
-def test_what_somebody_else_took_out_is_in_the_log_once(lying: Run) -> None:
-    lying(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
+def test_what_somebody_else_took_out_is_in_the_log_once(run_with_bucket: Run) -> None:
+    run_with_bucket(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
     for _ in range(2):
-        new = lying(iam_ledger.begin, "lab-data", Difference(add=(ADA,), vanished=(BO,)))
-        lying(iam_ledger.withdraw, "lab-data", new)
-    assert lying.actions()[-2:] == [f"iam.forget bucket:lab-data {BO}", f"iam.forget bucket:lab-data {ADA}"]
-    assert iam_ledger.read_ledger(lying.database, "lab-data") == {}
+        new = run_with_bucket(iam_ledger.begin, "lab-data", Difference(add=(ADA,), vanished=(BO,)))
+        run_with_bucket(iam_ledger.withdraw, "lab-data", new)
+    assert run_with_bucket.actions()[-2:] == [f"iam.forget bucket:lab-data {BO}", f"iam.forget bucket:lab-data {ADA}"]
+    assert iam_ledger.read_ledger(run_with_bucket.database, "lab-data") == {}
 
 
-def test_a_bucket_is_looked_after_as_long_as_members_are_left(lying: Run) -> None:
-    lying(iam_ledger.finish, "lab-data", Difference(add=(ADA,)))
-    lying(buckets.set_attributes, "lab-data", iam=False)
-    assert iam_ledger.list_chosen_buckets(lying.database) == ["lab-data"]
-    lying(iam_ledger.finish, "lab-data", Difference(remove=(ADA,)))
-    assert iam_ledger.list_chosen_buckets(lying.database) == []
+def test_a_bucket_is_looked_after_as_long_as_members_are_left(run_with_bucket: Run) -> None:
+    run_with_bucket(iam_ledger.finish, "lab-data", Difference(add=(ADA,)))
+    run_with_bucket(buckets.set_attributes, "lab-data", iam=False)
+    assert iam_ledger.list_chosen_buckets(run_with_bucket.database) == ["lab-data"]
+    run_with_bucket(iam_ledger.finish, "lab-data", Difference(remove=(ADA,)))
+    assert iam_ledger.list_chosen_buckets(run_with_bucket.database) == []
 
 
 # What is changed in a policy. Member spelled as Google might, in the ledger as, wanted -> what is done.

@@ -27,12 +27,12 @@ def facts(run: Run) -> None:
     run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", "view"))
 
 
-def own(run: Run, dataset: str = "fish2") -> int | None:
+def own_terms(run: Run, dataset: str = "fish2") -> int | None:
     terms_id: int | None = datasets.show(run.database, dataset)["own_terms"]
     return terms_id
 
 
-def decided(run: Run, service: str | None = None, who: str = ANA) -> Reason:
+def decide(run: Run, service: str | None = None, who: str = ANA) -> Reason:
     return access.decide(run.facts(who, service, "fish2"), "fish2", "view", AT).reason
 
 
@@ -91,13 +91,13 @@ def test_other_terms_stand_beside_those_there_are(run: Run, other: dict[str, Any
 
 def test_terms_of_a_dataset_alone_become_its_own_in_place_of_those_it_had(run: Run) -> None:
     first, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
-    assert own(run) == first.id
+    assert own_terms(run) == first.id
     run(acceptances.accept, first.id, ANA)
-    assert decided(run) is Reason.GRANTED
+    assert decide(run) is Reason.GRANTED
     second, _ = run(terms.add, "Terms", "Be kinder.", dataset="fish2")
-    assert own(run) == second.id
+    assert own_terms(run) == second.id
     assert run.records()[-1]["after"]["replaces"] == first.id
-    assert decided(run) is Reason.TERMS_MISSING
+    assert decide(run) is Reason.TERMS_MISSING
 
 
 def test_terms_that_were_replaced_can_be_put_in_place_again(run: Run) -> None:
@@ -106,21 +106,21 @@ def test_terms_that_were_replaced_can_be_put_in_place_again(run: Run) -> None:
     run(terms.add, "Terms", "Be kinder.", dataset="fish2")
     third, new = run(terms.add, "Terms", "Be kind.", dataset="fish2")
     assert new
-    assert own(run) == third.id
-    assert decided(run) is Reason.TERMS_MISSING
+    assert own_terms(run) == third.id
+    assert decide(run) is Reason.TERMS_MISSING
 
 
 @pytest.mark.parametrize("where", [{"version": "v1"}, {"service": "clio"}, {"version": "v1", "service": "clio"}])
 def test_terms_of_a_version_or_a_service_are_not_the_datasets_own(run: Run, where: dict[str, str]) -> None:
     run(terms.add, "Terms", "Be kind.", dataset="fish2", **where)
-    assert own(run) is None
-    assert decided(run) is Reason.GRANTED
-    assert decided(run, "clio") is (Reason.GRANTED if "version" in where else Reason.TERMS_MISSING)
+    assert own_terms(run) is None
+    assert decide(run) is Reason.GRANTED
+    assert decide(run, "clio") is (Reason.GRANTED if "version" in where else Reason.TERMS_MISSING)
 
 
 def test_a_datasets_own_terms_count_before_they_are_effective(run: Run) -> None:
     run(terms.add, "Terms", "Be kind.", dataset="fish2", effective=AT + DAY)
-    assert decided(run) is Reason.TERMS_MISSING
+    assert decide(run) is Reason.TERMS_MISSING
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ class TestRetire:
     def test_a_dataset_has_no_terms_of_its_own_afterwards(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         assert run(terms.retire, document.id)
-        assert own(run) is None
-        assert decided(run) is Reason.GRANTED
+        assert own_terms(run) is None
+        assert decide(run) is Reason.GRANTED
         assert not run(terms.retire, document.id, at=AT + DAY)
         assert terms.show(run.database, document.id)["retired"] == AT
         assert run.records()[-1]["after"] == {"retired": "2026-11-20T12:00:00.000000Z"}
@@ -163,7 +163,7 @@ class TestRetire:
         run(datasets.add, "fly")
         run.database.run(m.Dataset.update(own_terms_id=document.id).where(m.Dataset.name == "fly"))
         assert run(terms.retire, document.id)
-        assert (own(run), own(run, "fly")) == (None, None)
+        assert (own_terms(run), own_terms(run, "fly")) == (None, None)
 
     def test_a_datasets_own_terms_cannot_be_retired_in_advance(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
@@ -174,19 +174,19 @@ class TestRetire:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", effective=AT - 3 * DAY)
         run.database.run(m.Terms.update(retired=AT - DAY).where(m.Terms.id == document.id))
         assert run(terms.retire, document.id)
-        assert own(run) is None
+        assert own_terms(run) is None
         assert terms.show(run.database, document.id)["retired"] == AT - DAY
         assert run.records()[-1]["after"] == {"retired": "2026-11-19T12:00:00.000000Z"}
 
     def test_terms_of_a_service_end_on_a_date_which_can_be_brought_forward(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", service="clio")
         assert run(terms.retire, document.id, on=AT + 2 * DAY)
-        assert decided(run, "clio") is Reason.TERMS_MISSING
+        assert decide(run, "clio") is Reason.TERMS_MISSING
         assert not run(terms.retire, document.id, on=AT + 3 * DAY)
         assert run(terms.retire, document.id, on=AT + DAY)
         assert terms.show(run.database, document.id)["retired"] == AT + DAY
         assert run(terms.retire, document.id)
-        assert decided(run, "clio") is Reason.GRANTED
+        assert decide(run, "clio") is Reason.GRANTED
 
     @pytest.mark.parametrize("terms_id", [0, 7, -1, 2**63, 2**70])
     def test_unknown_terms_are_not_found(self, run: Run, terms_id: int) -> None:

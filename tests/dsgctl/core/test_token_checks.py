@@ -22,20 +22,20 @@ def _mint(change: Change, owner: Principal, **values: Any) -> str:
     return tokens.mint(change, owner, **values)[1]
 
 
-def _revoked(change: Change, owner: Principal) -> str:
+def _mint_then_revoke(change: Change, owner: Principal) -> str:
     token, secret = tokens.mint(change, owner)
     tokens.revoke(change, token.id)
     return secret
 
 
-def _disabled(change: Change, owner: Principal) -> str:
+def _mint_then_disable(change: Change, owner: Principal) -> str:
     secret = _mint(change, owner)
     users.set_active(change, owner.email, False)
     return secret
 
 
-def _revoked_of_a_disabled_account(change: Change, owner: Principal) -> str:
-    secret = _revoked(change, owner)
+def _mint_then_revoke_and_disable(change: Change, owner: Principal) -> str:
+    secret = _mint_then_revoke(change, owner)
     users.set_active(change, owner.email, False)
     return secret
 
@@ -60,20 +60,20 @@ class Case:
     cacheable: bool = True
 
 
-def _expiring(change: Change, owner: Principal) -> str:
+def _mint_expiring(change: Change, owner: Principal) -> str:
     return _mint(change, owner, expires=AT + DAY)
 
 
 CASES = {
     "ok/valid": Case(_mint, None),
-    "ok/until the moment it expires": Case(_expiring, None, changes_at=AT + DAY),
+    "ok/until the moment it expires": Case(_mint_expiring, None, changes_at=AT + DAY),
     "fail/mistyped": Case(lambda change, owner: TOKEN[:-1] + "0", TokenError.MISTYPED),
     "fail/too long": Case(lambda change, owner: "a" * 4097, TokenError.MISTYPED),
     "fail/unknown": Case(lambda change, owner: TOKEN, TokenError.UNKNOWN),
-    "fail/revoked": Case(_revoked, TokenError.REVOKED),
-    "fail/expired": Case(_expiring, TokenError.EXPIRED, "expired_token", at=AT + DAY),
-    "fail/owner disabled": Case(_disabled, TokenError.DISABLED, "account_disabled"),
-    "fail/revoked, of a disabled account": Case(_revoked_of_a_disabled_account, TokenError.REVOKED),
+    "fail/revoked": Case(_mint_then_revoke, TokenError.REVOKED),
+    "fail/expired": Case(_mint_expiring, TokenError.EXPIRED, "expired_token", at=AT + DAY),
+    "fail/owner disabled": Case(_mint_then_disable, TokenError.DISABLED, "account_disabled"),
+    "fail/revoked, of a disabled account": Case(_mint_then_revoke_and_disable, TokenError.REVOKED),
 }
 
 

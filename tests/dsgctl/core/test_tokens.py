@@ -187,15 +187,15 @@ def test_a_revoked_token_and_that_of_a_disabled_account_cannot_be_rotated(run: R
 
 
 def test_only_tokens_that_ended_before_the_moment_are_forgotten(run: Run, ana: Principal) -> None:
-    def minted(expires: datetime | None, revoked: datetime | None) -> int:
+    def mint(expires: datetime | None, revoked: datetime | None) -> int:
         token, _ = run(tokens.mint, ana, expires=expires)
         if revoked:
             run(tokens.revoke, token.id, at=revoked)
         return int(token.id)
 
     for expires, revoked in ((AT - DAY, None), (None, AT - DAY), (AT + DAY, AT - DAY), (AT - DAY, AT)):
-        minted(expires, revoked)
-    remaining = [minted(*dates) for dates in ((None, None), (AT, None), (None, AT), (AT + DAY, None))]
+        mint(expires, revoked)
+    remaining = [mint(*dates) for dates in ((None, None), (AT, None), (None, AT), (AT + DAY, None))]
     assert run(tokens.prune, before=AT) == 4
     assert [row["id"] for row in tokens.list_tokens(run.database, at=AT, ended=True)] == remaining
     assert run(tokens.prune, before=AT) == 0

@@ -91,12 +91,12 @@ def test_a_file_that_is_nested_too_deep_costs_little(fault: str, monkeypatch: py
     steps = 0
     fetch = yaml.SafeLoader.fetch_more_tokens
 
-    def counting(loader: yaml.SafeLoader) -> None:
+    def count_steps(loader: yaml.SafeLoader) -> None:
         nonlocal steps
         steps += 1 + len(loader.possible_simple_keys)
         fetch(loader)
 
-    monkeypatch.setattr(yaml.SafeLoader, "fetch_more_tokens", counting)
+    monkeypatch.setattr(yaml.SafeLoader, "fetch_more_tokens", count_steps)
     with pytest.raises(BadFile):
         parse_policy(Path("policy.yaml"), BAD[fault][0].encode(), Path())
     assert 0 < steps < 1_000_000  # a key may be 1,024 characters long: so far the scanner looks ahead
@@ -147,7 +147,7 @@ SECRET = "DSG_SECRET_KEY=very-secret"
 
 
 @pytest.fixture
-def tempting(filled: World) -> World:
+def linked_world(filled: World) -> World:
     """A policy's directory with every way out of it to a file of settings."""
     (filled.directory.parent / "dsg.env").write_text(SECRET)
     place = filled.directory / "policy"
@@ -194,20 +194,20 @@ def write_terms(world: World, name: str) -> str:
         "sub",
     ],
 )
-def test_terms_come_from_below_the_policy_and_through_no_link(tempting: World, name: str) -> None:
-    before = dump(tempting.database)
+def test_terms_come_from_below_the_policy_and_through_no_link(linked_world: World, name: str) -> None:
+    before = dump(linked_world.database)
     for words in (["diff"], ["apply", "--dry-run"], ["apply"]):
-        result = tempting.quick(words[0], write_terms(tempting, name), *words[1:])
+        result = linked_world.quick(words[0], write_terms(linked_world, name), *words[1:])
         assert result.code == 2 and result.out == "" and "very-secret" not in result.err
         assert "line 5: " in result.err and "nothing was changed" in result.err
-    assert dump(tempting.database) == before
+    assert dump(linked_world.database) == before
 
 
-def test_a_plan_shows_which_words_they_are(tempting: World) -> None:
+def test_a_plan_shows_which_words_they_are(linked_world: World) -> None:
     digest = hashlib.sha256(b"\n# Rules\n\nBe kind.\n").hexdigest()
-    result = tempting.quick("diff", write_terms(tempting, "rules.md"))
+    result = linked_world.quick("diff", write_terms(linked_world, "rules.md"))
     assert result.code == 1 and f"begins: # Rules, sha256: {digest}" in result.out
-    planned = json.loads(tempting.quick("apply", "policy/policy.yaml", "--dry-run", "-o", "json").ok().out)
+    planned = json.loads(linked_world.quick("apply", "policy/policy.yaml", "--dry-run", "-o", "json").ok().out)
     assert digest in [(row["after"] or {}).get("sha256") for row in planned]
-    tempting.quick("apply", "policy/policy.yaml").ok()
-    assert tempting.quick("diff", "policy/policy.yaml").code == 0
+    linked_world.quick("apply", "policy/policy.yaml").ok()
+    assert linked_world.quick("diff", "policy/policy.yaml").code == 0

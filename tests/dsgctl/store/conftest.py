@@ -19,7 +19,7 @@ for statement in sys.stdin:
 
 
 @pytest.fixture
-def elsewhere(path: Path) -> Iterator[Write]:
+def write_elsewhere(path: Path) -> Iterator[Write]:
     """Writes through another program, whose SQLite is not ours and has no pragmas set.
 
     In a process of its own: two libraries of SQLite in one process break each other's locks.

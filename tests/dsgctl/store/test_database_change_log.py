@@ -63,7 +63,7 @@ UPDATES = {
 
 
 @pytest.fixture
-def filled(path: Path) -> Iterator[Database]:
+def filled_database(path: Path) -> Iterator[Database]:
     database = open_current(path)
     database.script(fill_in(FILLED))
     yield database
@@ -98,7 +98,7 @@ def test_every_table_that_decides_access_is_tried() -> None:
 
 @pytest.mark.parametrize("table", ROWS)
 def test_every_insert_update_and_delete_moves_the_revision_also_from_elsewhere(
-    filled: Database, elsewhere: Write, table: str
+    filled_database: Database, write_elsewhere: Write, table: str
 ) -> None:
     row = ROW.get(table, "id = 1")
     for statement in (
@@ -106,10 +106,10 @@ def test_every_insert_update_and_delete_moves_the_revision_also_from_elsewhere(
         *(f"UPDATE {table} SET {update} WHERE {row}" for update in UPDATES[table]),
         f"DELETE FROM {table} WHERE {row}",
     ):
-        revision, marker = filled.revision(), filled.change_marker()
-        elsewhere(fill_in(statement))
-        assert filled.change_marker() != marker
-        assert filled.revision() > revision, statement
+        revision, marker = filled_database.revision(), filled_database.change_marker()
+        write_elsewhere(fill_in(statement))
+        assert filled_database.change_marker() != marker
+        assert filled_database.revision() > revision, statement
 
 
 QUIET = [
@@ -126,26 +126,28 @@ QUIET = [
 
 
 @pytest.mark.parametrize("statement", QUIET)
-def test_what_decides_nothing_moves_no_revision(filled: Database, elsewhere: Write, statement: str) -> None:
-    revision, marker = filled.revision(), filled.change_marker()
-    elsewhere(fill_in(statement))
-    assert filled.change_marker() != marker
-    assert filled.revision() == revision
+def test_what_decides_nothing_moves_no_revision(
+    filled_database: Database, write_elsewhere: Write, statement: str
+) -> None:
+    revision, marker = filled_database.revision(), filled_database.change_marker()
+    write_elsewhere(fill_in(statement))
+    assert filled_database.change_marker() != marker
+    assert filled_database.revision() == revision
 
 
-def test_what_goes_with_something_moves_the_revision_too(filled: Database) -> None:
-    before = filled.revision()
-    with filled.transaction():
-        filled.run(m.Group.delete().where(m.Group.id == 1))
-    assert filled.revision() == before + 2  # the group and its membership
+def test_what_goes_with_something_moves_the_revision_too(filled_database: Database) -> None:
+    before = filled_database.revision()
+    with filled_database.transaction():
+        filled_database.run(m.Group.delete().where(m.Group.id == 1))
+    assert filled_database.revision() == before + 2  # the group and its membership
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 shell")
-def test_a_change_with_the_shell_is_seen(filled: Database, path: Path) -> None:
-    revision, marker = filled.revision(), filled.change_marker()
+def test_a_change_with_the_shell_is_seen(filled_database: Database, path: Path) -> None:
+    revision, marker = filled_database.revision(), filled_database.change_marker()
     command = ["sqlite3", str(path), "UPDATE principals SET active = 0 WHERE email = 'a@x.org'"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         pytest.skip(f"the shell here cannot write to our tables: {process.stderr}")
-    assert filled.change_marker() != marker
-    assert filled.revision() == revision + 1
+    assert filled_database.change_marker() != marker
+    assert filled_database.revision() == revision + 1

@@ -29,7 +29,7 @@ def number(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def old(tmp_path: Path, number: int) -> Path:
+def old_path(tmp_path: Path, number: int) -> Path:
     """The file of a database with an old schema."""
     path = tmp_path / "old" / "dsg.sqlite3"
     path.parent.mkdir()
@@ -38,10 +38,10 @@ def old(tmp_path: Path, number: int) -> Path:
 
 
 @pytest.fixture
-def upgraded(old: Path) -> Iterator[Database]:
+def upgraded_database(old_path: Path) -> Iterator[Database]:
     """The same database, migrated and open."""
-    migrate(old, now=MOMENT)
-    database = open_current(old)
+    migrate(old_path, now=MOMENT)
+    database = open_current(old_path)
     yield database
     database.close()
 
@@ -74,30 +74,30 @@ def test_a_released_migration_is_not_edited(number: int) -> None:
     assert build_dump(number) == (DIRECTORY / f"{number:04}.sql").read_text(encoding="utf-8")
 
 
-def test_a_dump_has_rows_in_every_table(old: Path) -> None:
-    empty = {name for name, rows in _read_tables(old).items() if not rows}
+def test_a_dump_has_rows_in_every_table(old_path: Path) -> None:
+    empty = {name for name, rows in _read_tables(old_path).items() if not rows}
     assert empty == set()
 
 
-def test_an_old_database_is_whole_and_named_as_old(old: Path, number: int) -> None:
-    database = SqliteDatabase(old)
+def test_an_old_database_is_whole_and_named_as_old(old_path: Path, number: int) -> None:
+    database = SqliteDatabase(old_path)
     assert schema_number(database) == number
     assert schema_problems(database) == database.integrity_problems() == database.dangling_rows() == []
     database.close()
     if number < LATEST:
         with refused(f"has schema {number}; this program needs schema {LATEST}", "dsgctl db migrate"):
-            open_current(old)
+            open_current(old_path)
 
 
-def test_the_missing_migrations_run(old: Path, number: int) -> None:
-    assert migrate(old, now=MOMENT) == list_migrations()[number:]
-    assert migrate(old, now=MOMENT) == []
+def test_the_missing_migrations_run(old_path: Path, number: int) -> None:
+    assert migrate(old_path, now=MOMENT) == list_migrations()[number:]
+    assert migrate(old_path, now=MOMENT) == []
 
 
-def test_every_row_is_kept(old: Path) -> None:
-    before = _read_tables(old)
-    migrate(old, now=MOMENT)
-    after = _read_tables(old)
+def test_every_row_is_kept(old_path: Path) -> None:
+    before = _read_tables(old_path)
+    migrate(old_path, now=MOMENT)
+    after = _read_tables(old_path)
     for table in before.keys() - {"revision"}:  # migration 2 replaces it by the table changes
         columns = before[table][0].keys()
         rows = [{column: row[column] for column in columns} for row in after[table]]
@@ -106,32 +106,37 @@ def test_every_row_is_kept(old: Path) -> None:
         assert rows == before[table], table
 
 
-def test_the_upgraded_schema_is_that_of_a_new_database(upgraded: Database) -> None:
-    assert schema_number(upgraded) == LATEST
-    assert schema_problems(upgraded) == upgraded.integrity_problems() == upgraded.dangling_rows() == []
+def test_the_upgraded_schema_is_that_of_a_new_database(upgraded_database: Database) -> None:
+    assert schema_number(upgraded_database) == LATEST
+    assert (
+        schema_problems(upgraded_database)
+        == upgraded_database.integrity_problems()
+        == upgraded_database.dangling_rows()
+        == []
+    )
 
 
-def test_the_upgraded_database_is_found_by_search_and_by_email(upgraded: Database) -> None:
-    assert [row["email"] for row in user_queries.list_users(upgraded, search="EXAMPLE.ORG")] == [
+def test_the_upgraded_database_is_found_by_search_and_by_email(upgraded_database: Database) -> None:
+    assert [row["email"] for row in user_queries.list_users(upgraded_database, search="EXAMPLE.ORG")] == [
         "Ana@example.org",
         "bo@example.org",
     ]
-    assert users.find(upgraded, "ana@EXAMPLE.org").id == 1
+    assert users.find(upgraded_database, "ana@EXAMPLE.org").id == 1
 
 
-def test_ids_go_on_where_they_were(upgraded: Database) -> None:
-    tables = dict(with_apsw(Path(upgraded.path), "SELECT name, seq FROM sqlite_sequence"))
+def test_ids_go_on_where_they_were(upgraded_database: Database) -> None:
+    tables = dict(with_apsw(Path(upgraded_database.path), "SELECT name, seq FROM sqlite_sequence"))
     assert (tables["principals"], tables["tokens"], tables["groups"]) == (9, 5, 2)
 
 
-def test_doctor_is_content_with_the_upgraded_database(upgraded: Database) -> None:
-    case = Case(settings.read_settings({"DATABASE_PATH": upgraded.path}), Path("/etc/dsg/dsg.env"), now())
+def test_doctor_is_content_with_the_upgraded_database(upgraded_database: Database) -> None:
+    case = Case(settings.read_settings({"DATABASE_PATH": upgraded_database.path}), Path("/etc/dsg/dsg.env"), now())
     states = {check.name: check.status for check in check_database(case)}
     assert (states["database"], states["audit log"]) == (Status.OK, Status.OK)
 
 
-def test_commands_read_check_and_change_the_upgraded_database(upgraded: Database, home: Path) -> None:
-    run = Quick(home, Path(upgraded.path))
+def test_commands_read_check_and_change_the_upgraded_database(upgraded_database: Database, home: Path) -> None:
+    run = Quick(home, Path(upgraded_database.path))
     run("db", "check").ok()
     assert run("user", "list", "-o", "value").ok().out.split() == ["Ana@example.org", "bo@example.org"]
     run("user", "disable", "bo@example.org").ok()

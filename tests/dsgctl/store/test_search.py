@@ -113,7 +113,7 @@ def test_fewer_letters_are_found_so_too(people: Database, text: str, expected: l
     assert search(people, text) == expected
 
 
-def test_the_search_follows_every_change(people: Database, elsewhere: Write) -> None:
+def test_the_search_follows_every_change(people: Database, write_elsewhere: Write) -> None:
     with begin_change(people, "os:test") as change:
         users.set_attributes(change, "ana@example.org", name="Bettina", new_email="bet@example.org")
         users.remove(change, "zoe@example.org")
@@ -121,7 +121,7 @@ def test_the_search_follows_every_change(people: Database, elsewhere: Write) -> 
     assert search(people, "Łukasz") == search(people, "ana@") == search(people, "Zoë") == []
     assert search(people, "bettina") == search(people, "bet@") == ["bet"]
     assert search(people, "陈小明") == ["cn"]
-    elsewhere("UPDATE principals SET display_name = 'Anastasia' WHERE email = 'bet@example.org'")
+    write_elsewhere("UPDATE principals SET display_name = 'Anastasia' WHERE email = 'bet@example.org'")
     assert search(people, "nastas") == ["bet"]
     people.script("INSERT INTO principals_search (principals_search, rank) VALUES ('integrity-check', 1)")
 

@@ -124,13 +124,13 @@ def test_a_bomb_unpacks_to_no_more_than_its_size_allows(
     written = list[int]()
     copy = archive._copy
 
-    def counting(stream: Any, size: int, target: Any) -> None:
+    def count_bytes(stream: Any, size: int, target: Any) -> None:
         try:
             copy(stream, size, target)
         finally:
             written.append(target.tell())
 
-    monkeypatch.setattr("dsgctl.operations.backup.archive._copy", counting)
+    monkeypatch.setattr("dsgctl.operations.backup.archive._copy", count_bytes)
     bundle = make_bomb(home, 64 * 2**20)
     if where == "after the end":
         first, content = make_manifest()

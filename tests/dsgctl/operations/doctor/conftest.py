@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl.operations import doctor
-from tests.dsgctl.operations.doctor.installation import Installation, Site, installed, running_site
+from tests.dsgctl.operations.doctor.installation import Installation, Site, open_installation, running_site
 from tests.dsgctl.operations.doctor.planting import Examine, Rows, run_doctor, worst_state
 from tests.e2e.conftest import KEY
 
@@ -30,7 +30,7 @@ def here(site: Site, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> I
     for name in [name for name in os.environ if name.startswith("DSG_")] + ["REQUESTS_CA_BUNDLE", "NO_COLOR"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
-    with installed(site, empty_database) as installation:
+    with open_installation(site, empty_database) as installation:
         yield installation
 
 

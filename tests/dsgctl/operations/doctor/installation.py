@@ -181,7 +181,7 @@ class Installation:
 
 
 @contextmanager
-def installed(site: Site, empty_database: Path) -> Iterator[Installation]:
+def open_installation(site: Site, empty_database: Path) -> Iterator[Installation]:
     place = Path(tempfile.mkdtemp(prefix="dsg-installed-"))
     place.chmod(0o755)  # the service's user enters it
     try:

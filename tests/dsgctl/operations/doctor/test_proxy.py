@@ -74,7 +74,7 @@ def _without(line: str, instead: str = "") -> Callable[[str], str]:
     return alter
 
 
-def _cached(text: str) -> str:
+def _add_cache(text: str) -> str:
     zone = "proxy_cache_path CACHE keys_zone=k:1m;\n"
     return zone + _in_location(
         "proxy_cache k; proxy_cache_valid any 1m; proxy_cache_key $uri;",
@@ -120,7 +120,7 @@ FRONTS: list[tuple[str, Callable[[str], str], str, str, tuple[str, ...]]] = [
         "ok",
         ("127.0.0.1",),
     ),
-    ("cached", _cached, "cache", "failed", ("cached in front",)),
+    ("cached", _add_cache, "cache", "failed", ("cached in front",)),
     (
         "no Cache-Control",
         _in_location("proxy_hide_header Cache-Control;"),
@@ -255,7 +255,7 @@ def test_an_answer_that_is_cached_in_front_is_never_taken_for_a_login(
         _, token = tokens.mint(change, ada)
     database.close()
     with front(
-        here, tmp_path, lambda text: _cached(text).replace("proxy_cache_valid any", "proxy_cache_valid 200")
+        here, tmp_path, lambda text: _add_cache(text).replace("proxy_cache_valid any", "proxy_cache_valid 200")
     ) as url:
         reply = requests.get(
             f"{url}/api/v1/user/cache",

@@ -51,11 +51,11 @@ def test_the_engine_that_runs_is_a_good_one() -> None:
 def test_every_connection_is_set_for_safety(database: Database, pragma: str, value: Any) -> None:
     values = [database.scalar(f"PRAGMA {pragma}")]
 
-    def elsewhere() -> None:
+    def write_elsewhere() -> None:
         values.append(database.scalar(f"PRAGMA {pragma}"))
         database.close()
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=write_elsewhere)
     thread.start()
     thread.join()
     assert values == [value, value]
