@@ -192,7 +192,6 @@ def list_(
         dataset=dataset,
         subject=_find_subject(session.database, user, group, service_account),
         expiring_before=now() + validation.duration(expiring) if expiring is not None else None,
+        delegate=session.delegate,
     )
-    if session.delegate is not None:
-        rows = filter(session.delegate.may_see, rows)
     session.output.print_rows(rows, columns, value="id")

@@ -39,11 +39,7 @@ def list_(session: Session) -> None:
 @click.argument("name", type=GROUP)
 def show(session: Session, name: str) -> None:
     """Show a group, with its members, leads and grants."""
-    record = groups.show(session.database, name)
-    if session.delegate is not None:
-        record["grants"] = session.delegate.filter_known(record["grants"])
-        record["scoped_grants"] = session.delegate.filter_known(record["scoped_grants"])
-    session.output.print_record(record, value="name")
+    session.output.print_record(groups.show(session.database, name, delegate=session.delegate), value="name")
 
 
 @subcommand(command, "remove", example="dsgctl group remove lab-1 --dry-run")

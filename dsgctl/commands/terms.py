@@ -115,9 +115,8 @@ def accept(session: Session, terms_id: int, email: str) -> None:
 @click.option("--dataset", type=DATASET, metavar="NAME", help="Only terms of this dataset.")
 def pending(session: Session, user: str | None, dataset: str | None) -> None:
     """List people with a grant that has no effect until they accept terms, and where to accept them."""
-    rows = (
-        {**row, "accept_url": session.config.origin + accept_path(row["terms"])}
-        for row in acceptances.list_pending(session.database, now(), email=user, dataset=dataset)
-        if session.delegate is None or session.delegate.oversees(row["dataset"], row["user"])
+    pending_terms = acceptances.list_pending(
+        session.database, now(), email=user, dataset=dataset, delegate=session.delegate
     )
+    rows = ({**row, "accept_url": session.config.origin + accept_path(row["terms"])} for row in pending_terms)
     session.output.print_rows(rows, ("user", "dataset", "terms", "name", "service", "accept_url"), value="user")

@@ -76,11 +76,7 @@ def list_(session: Session, inactive_for: str | None, group: str | None, **filte
 @click.argument("email")
 def show(session: Session, email: str) -> None:
     """Show everything that is recorded about a person."""
-    record = user_queries.show(session.database, email)
-    if session.delegate is not None:
-        del record["notes"]  # notes are for operators
-        record["grants"] = session.delegate.filter_known(record["grants"])
-    session.output.print_record(record, value="email")
+    session.output.print_record(user_queries.show(session.database, email, delegate=session.delegate), value="email")
 
 
 @subcommand(command, "set", example="dsgctl user set ada@example.org --email ada@lab.example.org --no-admin")

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from dsgctl.core import datasets, grants, services, snapshots, terms, users, withdrawals
 from dsgctl.core.change import Change
+from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.grant_targets import Subject, Target, principal_subject
 from dsgctl.core.row_streams import start_reading
@@ -158,7 +159,12 @@ class PendingRow(TypedDict):
 
 
 def list_pending(
-    database: Database, at: datetime, *, email: str | None = None, dataset: str | None = None
+    database: Database,
+    at: datetime,
+    *,
+    email: str | None = None,
+    dataset: str | None = None,
+    delegate: Delegate | None = None,
 ) -> Iterator[PendingRow]:
     """For everybody who has a permission: the terms that withhold it, those of datasets and those of services.
 
@@ -167,11 +173,15 @@ def list_pending(
     Args:
         email: only the terms of this person.
         dataset: only the terms of this dataset.
+        delegate: only people whose access to the dataset they may see; None for an operator.
 
     Raises:
         NotFound: there is no such user or dataset.
     """
-    return start_reading(_read_pending(database, at, email, dataset))
+    rows = _read_pending(database, at, email, dataset)
+    if delegate is not None:
+        rows = (row for row in rows if delegate.oversees(row["dataset"], row["user"]))
+    return start_reading(rows)
 
 
 def _read_pending(database: Database, at: datetime, email: str | None, dataset: str | None) -> Iterator[PendingRow]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypedDict
 
 from dsgctl.core import datasets, delegation_support, withdrawals
-from dsgctl.core.change import Change
+from dsgctl.core.change import Authorizer, Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grant_insertion import NewGrant, Source, check_permission, insert
 from dsgctl.core.grant_targets import Subject, Target, belongs_to, list_principal_ids, resolve
@@ -219,12 +219,14 @@ def list_grants(
     subject: Subject | None = None,
     expiring_before: datetime | None = None,
     by_operators: bool = False,
+    delegate: Authorizer | None = None,
 ) -> Iterator[GrantRow]:
     """Grants as they were given, by dataset and id. A grant of a group is the group's, not its members'.
 
     Args:
         expiring_before: only those that end before then, or have ended.
         by_operators: only those that nobody gave with ``--as``.
+        delegate: only those that they may see; None for an operator.
 
     Raises:
         NotFound: there is no such dataset.
@@ -260,4 +262,5 @@ def list_grants(
         query = query.where(Grant.expires < expiring_before)
     if by_operators:
         query = query.where(Grant.delegate_id.is_null())
-    return database.rows(query, GrantRow)
+    rows = database.rows(query, GrantRow)
+    return rows if delegate is None else filter(delegate.may_see, rows)

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from dsgctl.core import delegated_grants, users, validation
 from dsgctl.core.change import Change
+from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -242,8 +243,11 @@ def list_groups(database: Database) -> Iterator[GroupRow]:
     return database.rows(query, GroupRow)
 
 
-def show(database: Database, name: str) -> GroupDetails:
+def show(database: Database, name: str, *, delegate: Delegate | None = None) -> GroupDetails:
     """Everything that is recorded about a group.
+
+    Args:
+        delegate: leave out grants on datasets that they may not know of; None for an operator.
 
     Raises:
         NotFound: there is none of this name.
@@ -255,10 +259,14 @@ def show(database: Database, name: str) -> GroupDetails:
             .join(m.Principal)
             .where(m.Membership.group == group.id, m.Membership.leads == True)
         )
-        return {
+        details: GroupDetails = {
             "id": group.id,
             "name": group.name,
             "created": group.created,
             "leads": sorted(email for (email,) in database.tuples(leads)),
             **list_holdings(database, group),
         }
+    if delegate is not None:
+        details["grants"] = delegate.filter_known(details["grants"])
+        details["scoped_grants"] = delegate.filter_known(details["scoped_grants"])
+    return details

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from dsgctl.core import hidden_characters, principals, users, validation
+from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import Invalid
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -117,8 +118,11 @@ class UserDetails(TypedDict):
     last_used: datetime | None
 
 
-def show(database: Database, email: str) -> UserDetails:
+def show(database: Database, email: str, *, delegate: Delegate | None = None) -> UserDetails:
     """Everything that is recorded about a person.
+
+    Args:
+        delegate: leave out what they may not see; None for an operator.
 
     Raises:
         NotFound: no user has this address.
@@ -133,7 +137,7 @@ def show(database: Database, email: str) -> UserDetails:
             .where(m.Membership.principal == user.id, m.Membership.leads == True)
         )
         provider_email: _ProviderEmail = {"seen_email": user.seen_email} if user.seen_email else {}
-        return UserDetails(
+        details = UserDetails(
             id=user.id,
             email=user.email,
             name=user.name,
@@ -155,3 +159,7 @@ def show(database: Database, email: str) -> UserDetails:
             **principals.list_holdings(database, user),
             last_used=next((moment for (moment,) in database.tuples(last_used)), None),
         )
+    if delegate is not None:
+        del details["notes"]
+        details["grants"] = delegate.filter_known(details["grants"])
+    return details
