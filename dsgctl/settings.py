@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from dsgctl import env_file
-from dsgctl.config import LIBRARIES, REPLACEMENTS, SETTINGS, Config
+from dsgctl.config import LIBRARIES, REPLACEMENTS, SETTINGS, Config, format_default
 from dsgctl.core.errors import Invalid
 from dsgctl.setting_values import BadValue
 
@@ -132,6 +132,37 @@ def require_valid(settings: Settings) -> None:
         hints = [problem.hint for problem in settings.problems if problem.hint]
         see = f"see 'dsgctl help settings'{f'; the file is {settings.file}' if settings.file else ''}"
         raise Invalid("; ".join(problem.text for problem in settings.problems), "; ".join(dict.fromkeys(hints)) or see)
+
+
+class SettingRow(TypedDict):
+    """A setting: its name, its value as text, and ``environment``, ``default`` or its file and line."""
+
+    setting: str
+    value: str
+    source: str
+
+
+def list_values(settings: Settings, environment: Mapping[str, str]) -> Iterator[SettingRow]:
+    """Every setting and the variables of `LIBRARIES`, with their values as they were typed. Secrets are ``(set)``.
+
+    Args:
+        environment: the one that the settings were read from.
+    """
+    values = {line.name: line.value for line in settings.lines}
+    for name, item in SETTINGS.items():
+        source = settings.sources.get(name, "default")
+        value = environment[name] if source == ENVIRONMENT else values.get(name, "")
+        if source == "default":
+            value = format_default(item)
+        elif item.metadata["secret"]:
+            value = "(set)"
+        yield {"setting": name, "value": value, "source": source}
+    for name in LIBRARIES:
+        source = ENVIRONMENT if environment.get(name) else "default"
+        lines = [line for line in settings.lines if line.name == name and line.value]
+        if lines and source == "default":
+            source = f"{settings.file}, line {lines[-1].number}"
+        yield {"setting": name, "value": environment.get(name) or values.get(name, ""), "source": source}
 
 
 def find_settings_file(environment: Mapping[str, str], named_file: str | None = None) -> tuple[str, bool]:

@@ -7,10 +7,8 @@ import click
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
-from dsgctl.core.errors import Invalid, NotFound
-from dsgctl.operations.backup.bundles import Tiers, describe_bundles, list_bundles, require_whole
-from dsgctl.operations.backup.encryption import is_encrypted
-from dsgctl.operations.backup.restore import open_bundle
+from dsgctl.operations.backup.bundles import Tiers, describe_bundles, find_directory
+from dsgctl.operations.backup.check import check_bundle
 
 
 @click.group()
@@ -41,7 +39,7 @@ def list_(session: Session, directory: Path | None) -> None:
             "tier": row.tiers,
             "encrypted": row.encrypted,
         }
-        for row in describe_bundles(_directory(session, directory), Tiers.of(session.config))
+        for row in describe_bundles(find_directory(session.config, directory), Tiers.of(session.config))
     )
     session.output.print_rows(rows, ["bundle", "created", "age", "bytes", "tier", "encrypted"], value="bundle")
 
@@ -59,39 +57,20 @@ def check(session: Session, bundle: Path | None, identity: Path | None) -> None:
 
     With a secret key, the check is that the bundle can be restored; without, that it is unchanged.
     """
-    if bundle is None:
-        newest = next(iter(list_bundles(_directory(session, None))), None)
-        if newest is None:
-            raise NotFound(f"there is no bundle in {session.config.backup_dir}", "dsgctl db backup makes one")
-        bundle = newest
-    if identity is None and session.config.backup_identity is None and is_encrypted(bundle):
-        whole = require_whole(bundle)
-        session.output.print_result(
-            f"{bundle.name} is whole: {whole} bytes, as it was made; with --identity its content is checked too",
-            value="bundle",
-            bundle=str(bundle),
-            whole=True,
-            sound=None,
-        )
-        return
-    with open_bundle(bundle, session.config, identity=identity) as (_, manifest):
-        rows = sum(manifest.rows.values())
-        session.output.print_result(
-            f"{bundle.name} is sound: made {manifest.created} by {manifest.version}, {rows} rows",
-            value="bundle",
-            bundle=str(bundle),
-            whole=True,
-            sound=True,
-        )
-
-
-def _directory(session: Session, directory: Path | None) -> Path:
-    place = directory or session.config.backup_dir
-    if place is None:
-        raise Invalid("there is no backup directory", "set DSG_BACKUP_DIR, or say --dir DIRECTORY")
-    if not place.is_dir():
-        raise NotFound(f"{place} is not a directory", "check DSG_BACKUP_DIR")
-    return place
+    result = check_bundle(bundle, session.config, identity=identity)
+    name = result.path.name
+    if result.manifest is None:
+        sentence = f"{name} is whole: {result.size} bytes, as it was made; with --identity its content is checked too"
+    else:
+        rows = sum(result.manifest.rows.values())
+        sentence = f"{name} is sound: made {result.manifest.created} by {result.manifest.version}, {rows} rows"
+    session.output.print_result(
+        sentence,
+        value="bundle",
+        bundle=str(result.path),
+        whole=True,
+        sound=None if result.manifest is None else True,
+    )
 
 
 def _age(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """``dsgctl import``: one command for each importer in dsgctl/importers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,12 @@ from dsgctl.commands.options import dry_run_option, subcommand
 from dsgctl.commands.parameters import DATASET, GROUP
 from dsgctl.commands.progress import progress
 from dsgctl.commands.session import Session
-from dsgctl.core import addresses
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.importers.engine.importer import BaseImporter, list_names, load
 from dsgctl.importers.engine.report import Report
-from dsgctl.wording import format_count
+from dsgctl.operations.imports import run_import
 
 _LEFT_OUT = Conflict.exit_code  # rows conflict, and the others were imported
-_MOST_TWINS = 20
 _TYPES = {"dataset": DATASET, "group": GROUP}  # of an importer's option
 
 
@@ -88,10 +86,7 @@ def _import(session: Session, importer: BaseImporter, source: str, *, dry_run: b
     actor = f"import:{label if '://' in label else Path(label).name} by {session.actor}"
     try:
         with progress(label) as show_progress, session.change(dry_run=dry_run, actor=actor) as change:
-            twins = addresses.list_twins(change.database)
-            report = importer.run(change, source, skip_conflicts=skip_conflicts, progress=show_progress)
-            if report.added["users"]:
-                report.remarks.extend(_describe_new_twins(twins, addresses.list_twins(change.database)))
+            report = run_import(importer, change, source, skip_conflicts=skip_conflicts, progress=show_progress)
     except (Invalid, Conflict) as error:
         problems = getattr(error, "problems", ())
         if len(problems) > 1 and not session.output.is_json:  # as JSON, an error is one object
@@ -119,14 +114,3 @@ def _print_report(session: Session, report: Report, label: str) -> None:
         unchanged=report.unchanged,
         skipped=report.skipped,
     )
-
-
-def _describe_new_twins(before: list[list[str]], after: list[list[str]]) -> Iterator[str]:
-    """Addresses that most likely reach one person and that became several accounts with this import."""
-    former = set(map(frozenset, before))
-    new = [twins for twins in after if frozenset(twins) not in former]
-    for twins in new[:_MOST_TWINS]:
-        accounts = format_count(len(twins), "account")
-        yield f"{' and '.join(twins)} most likely reach the same person, and are {accounts}"
-    if len(new) > _MOST_TWINS:
-        yield f"and {len(new) - _MOST_TWINS} more such people: dsgctl doctor"

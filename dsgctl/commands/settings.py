@@ -7,8 +7,7 @@ import click
 from dsgctl.commands.doctor import print_checks
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.session import Session
-from dsgctl.config import LIBRARIES, SETTINGS, format_default
-from dsgctl.settings import ENVIRONMENT, Settings, require_valid
+from dsgctl.settings import list_values, require_valid
 
 
 @click.group()
@@ -23,7 +22,8 @@ def show(session: Session) -> None:
     Secrets are not shown. Errors in the settings follow, with exit code 2.
     """
     settings = session.settings
-    session.output.print_rows(_rows(settings), ("setting", "value", "source"), value="value")
+    rows = list_values(settings, os.environ)
+    session.output.print_rows(rows, ("setting", "value", "source"), value="value")
     require_valid(settings)
 
 
@@ -34,23 +34,3 @@ def check(session: Session) -> int:
 
     checks = print_checks(session, check_settings(session.settings))
     return 2 if any(str(result.status) == "failed" for result in checks) else 0
-
-
-def _rows(settings: Settings) -> list[dict[str, str]]:
-    values = {line.name: line.value for line in settings.lines}
-    rows = []
-    for name, item in SETTINGS.items():
-        source = settings.sources.get(name, "default")
-        value = os.environ[name] if source == ENVIRONMENT else values.get(name, "")
-        if source == "default":
-            value = format_default(item)
-        elif item.metadata["secret"]:
-            value = "(set)"
-        rows.append({"setting": name, "value": value, "source": source})
-    for name in LIBRARIES:
-        source = ENVIRONMENT if os.environ.get(name) else "default"
-        places = [line for line in settings.lines if line.name == name and line.value]
-        if places and source == "default":
-            source = f"{settings.file}, line {places[-1].number}"
-        rows.append({"setting": name, "value": os.environ.get(name) or values.get(name, ""), "source": source})
-    return rows

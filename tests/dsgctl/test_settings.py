@@ -7,7 +7,7 @@ import pytest
 
 from dsgctl import settings
 from dsgctl.config import Config
-from dsgctl.settings import load, load_from_environment, read_settings
+from dsgctl.settings import list_values, load, load_from_environment, read_settings
 from tests.dsgctl.refused_settings import SECRET, Write, refusal
 
 pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
@@ -187,3 +187,19 @@ def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(name)
     monkeypatch.setenv("DSG_PORT", "1234")
     assert load_from_environment().port == 1234
+
+
+def test_values_are_listed_with_their_sources_and_without_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "dsg.env"
+    file.write_text(f"GOOGLE_CLIENT_SECRET={SECRET}\nLOG_LEVEL=debug\nREQUESTS_CA_BUNDLE=/etc/ca.pem\n")
+    environment = {"DSG_PORT": "2", "GOOGLE_APPLICATION_CREDENTIALS": "/etc/key.json"}
+    rows = {
+        row["setting"]: (row["value"], row["source"])
+        for row in list_values(read_settings(environment, str(file)), environment)
+    }
+    assert rows["DSG_PORT"] == ("2", "environment")
+    assert rows["GOOGLE_APPLICATION_CREDENTIALS"] == ("/etc/key.json", "environment")
+    assert rows["GOOGLE_CLIENT_SECRET"] == ("(set)", f"{file}, line 1")
+    assert rows["LOG_LEVEL"] == ("debug", f"{file}, line 2")
+    assert rows["REQUESTS_CA_BUNDLE"] == ("/etc/ca.pem", f"{file}, line 3")
+    assert rows["DSG_BACKUP_DIR"] == ("", "default")

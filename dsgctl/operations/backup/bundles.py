@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dsgctl.config import Config
-from dsgctl.core.errors import DsgError, NotFound
+from dsgctl.core.errors import DsgError, Invalid, NotFound
 from dsgctl.files import hash_file, write_file
 from dsgctl.json_text import NotJson, parse, read_member
 from dsgctl.operations.backup.archive import Manifest
@@ -73,6 +73,21 @@ class Tiers:
 def bundle_name(at: datetime) -> str:
     """The name of an unencrypted bundle."""
     return f"dsg-backup-{at.astimezone(UTC):{TIME_FORMAT}}.tar.gz"
+
+
+def find_directory(config: Config, directory: Path | None = None) -> Path:
+    """The directory of bundles: the given one, or that of the settings.
+
+    Raises:
+        Invalid: neither is set.
+        NotFound: it is not a directory.
+    """
+    path = directory or config.backup_dir
+    if path is None:
+        raise Invalid("there is no backup directory", "set DSG_BACKUP_DIR, or say --dir DIRECTORY")
+    if not path.is_dir():
+        raise NotFound(f"{path} is not a directory", "check DSG_BACKUP_DIR")
+    return path
 
 
 def list_bundles(directory: Path) -> dict[Path, datetime]:

@@ -114,23 +114,3 @@ def test_there_is_nothing_to_look_at(quick: Quick, run: Run, home: Path, words: 
     assert quick(*words).code == 2
     (home / "out").rmdir()
     assert run(*words).code == 3
-
-
-def test_a_bundle_is_whole_without_the_key_and_sound_with_it(run: Run, home: Path, keys: Path) -> None:
-    result = run("backup", "check")
-    assert result.code == 3 and "dsgctl db backup makes one" in result.err
-    answer = Path(run("db", "backup", "-o", "value").ok().out.strip())
-    assert f"{answer.name} is whole" in run("backup", "check").ok().out
-    assert f"{answer.name} is sound" in run("backup", "check", str(answer), "--identity", str(keys)).ok().out
-    content = bytearray(answer.read_bytes())
-    content[len(content) // 2] ^= 1
-    answer.write_bytes(content)
-    for words in ([], ["--identity", str(keys)]):
-        result = run("backup", "check", *words)
-        assert result.code in (1, 2) and result.out == "" and result.err.count("\n") == 1
-    (meta,) = (home / "out").glob("*.meta.json")
-    for text in ("", "[]", "{}", '{"size": "9"}', '{"size": %s}' % ("9" * 5000)):
-        meta.write_text(text)
-        result = run("backup", "check")
-        assert result.code == 3 and "to compare it with" in result.err
-    assert run("backup", "check", str(home / "absent")).code == 3
