@@ -43,6 +43,6 @@ def path(tmp_path: Path, empty_database: Path) -> Path:
 @pytest.fixture
 def database(path: Path) -> Iterator[Database]:
     """A handle on `path`."""
-    opened = open_current(path)
-    yield opened
-    opened.close()
+    current = open_current(path)
+    yield current
+    current.close()

@@ -25,7 +25,7 @@ from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.rules.access import Reason
 from dsgctl.store.models import Principal
-from tests.level_table import FOREIGN, NAMES, included
+from tests.level_table import FOREIGN, NAMES, included_levels
 
 USER = "ana@example.org"
 PARENT = "parent@example.org"
@@ -94,20 +94,20 @@ class Case:
         return USER if self.kind == "user" else SERVICE_ACCOUNT
 
 
-def _given(*permissions: str) -> tuple[Given, ...]:
+def _grants(*permissions: str) -> tuple[Given, ...]:
     return tuple(map(Given, permissions))
 
 
 # What holds for people and for service accounts alike; `CASES` has each row for both.
 _FOR_BOTH = [
     *(
-        Case(f"ok/{held} grant: {level}", level, Reason.GRANTED, _given(held))
-        if level in included(held)
-        else Case(f"fail/{held} grant: {level}", level, Reason.LEVEL_TOO_LOW, _given(held))
-        for held in NAMES
+        Case(f"ok/{permission} grant: {level}", level, Reason.GRANTED, _grants(permission))
+        if level in included_levels(permission)
+        else Case(f"fail/{permission} grant: {level}", level, Reason.LEVEL_TOO_LOW, _grants(permission))
+        for permission in NAMES
         for level in NAMES
     ),
-    Case("ok/the highest of two grants counts", "edit", Reason.GRANTED, _given("view", "edit")),
+    Case("ok/the highest of two grants counts", "edit", Reason.GRANTED, _grants("view", "edit")),
     Case("ok/grant of one version", "view", Reason.GRANTED, (Given("view", version=VERSION),)),
     Case("ok/grant given within a group's work", "view", Reason.GRANTED, (Given("view", scope=GROUP),)),
     Case("ok/grant that ends tomorrow", "view", Reason.GRANTED, (Given("view", ends=DAY),)),
@@ -117,17 +117,17 @@ _FOR_BOTH = [
         Reason.GRANTED,
         (Given("edit", ends=-DAY), Given("view")),
     ),
-    Case("ok/permission of another name", FOREIGN, Reason.GRANTED, _given(FOREIGN)),
-    Case("ok/terms of a service that does not ask", "view", Reason.GRANTED, _given("view"), service_terms="missing"),
+    Case("ok/permission of another name", FOREIGN, Reason.GRANTED, _grants(FOREIGN)),
+    Case("ok/terms of a service that does not ask", "view", Reason.GRANTED, _grants("view"), service_terms="missing"),
     Case(
         "ok/an unknown service adds nothing",
         "view",
         Reason.GRANTED,
-        _given("view"),
+        _grants("view"),
         service_terms="missing",
         service="nobody",
     ),
-    Case("fail/permission of another name brings no view", "view", Reason.LEVEL_TOO_LOW, _given(FOREIGN)),
+    Case("fail/permission of another name brings no view", "view", Reason.LEVEL_TOO_LOW, _grants(FOREIGN)),
     Case("fail/no grant", "view", Reason.NO_GRANT),
     Case("fail/public dataset without a grant", "view", Reason.NO_GRANT, public=True),
     Case("fail/grant that has ended", "view", Reason.GRANT_EXPIRED, (Given("view", ends=-DAY),)),
@@ -138,21 +138,21 @@ _FOR_BOTH = [
         Reason.GRANT_EXPIRED,
         (Given("edit", ends=-DAY), Given("view")),
     ),
-    Case("fail/permission that nobody knows", "fly", Reason.NO_SUCH_PERMISSION, _given("admin")),
-    Case("fail/permission in capitals", "View", Reason.NO_SUCH_PERMISSION, _given("admin")),
-    Case("fail/no such dataset", "view", Reason.NO_SUCH_DATASET, _given("admin"), dataset="fish3"),
-    Case("fail/dataset in capitals", "view", Reason.NO_SUCH_DATASET, _given("admin"), dataset="FISH2"),
-    Case("fail/disabled account", "view", Reason.ACCOUNT_DISABLED, _given("admin"), disabled=True),
+    Case("fail/permission that nobody knows", "fly", Reason.NO_SUCH_PERMISSION, _grants("admin")),
+    Case("fail/permission in capitals", "View", Reason.NO_SUCH_PERMISSION, _grants("admin")),
+    Case("fail/no such dataset", "view", Reason.NO_SUCH_DATASET, _grants("admin"), dataset="fish3"),
+    Case("fail/dataset in capitals", "view", Reason.NO_SUCH_DATASET, _grants("admin"), dataset="FISH2"),
+    Case("fail/disabled account", "view", Reason.ACCOUNT_DISABLED, _grants("admin"), disabled=True),
     Case("fail/disabled account without a grant", "view", Reason.ACCOUNT_DISABLED, disabled=True),
 ]
 
 _FOR_SERVICE_ACCOUNTS = [
-    Case("ok/terms do not hold back", "view", Reason.GRANTED, _given("view"), own_terms="missing"),
+    Case("ok/terms do not hold back", "view", Reason.GRANTED, _grants("view"), own_terms="missing"),
     Case(
         "ok/terms of a service do not hold back",
         "view",
         Reason.GRANTED,
-        _given("view"),
+        _grants("view"),
         service_terms="missing",
         service=SERVICE,
     ),
@@ -164,26 +164,28 @@ _FOR_PEOPLE = [
     Case("ok/through a group, one version", "view", Reason.GRANTED, (Given("view", to_group=True, version=VERSION),)),
     Case("ok/directly and through a group", "edit", Reason.GRANTED, (Given("view"), Given("edit", to_group=True))),
     Case("fail/grant of the group has ended", "view", Reason.GRANT_EXPIRED, (Given("view", to_group=True, ends=-DAY),)),
-    Case("ok/read-only: view", "view", Reason.GRANTED, _given("edit"), read_only=True),
-    Case("ok/read-only: manage, as only edit is taken out", "manage", Reason.GRANTED, _given("manage"), read_only=True),
-    Case("fail/read-only: edit", "edit", Reason.READ_ONLY, _given("edit"), read_only=True),
-    Case("fail/read-only: edit, though admin here", "edit", Reason.READ_ONLY, _given("admin"), read_only=True),
+    Case("ok/read-only: view", "view", Reason.GRANTED, _grants("edit"), read_only=True),
+    Case(
+        "ok/read-only: manage, as only edit is taken out", "manage", Reason.GRANTED, _grants("manage"), read_only=True
+    ),
+    Case("fail/read-only: edit", "edit", Reason.READ_ONLY, _grants("edit"), read_only=True),
+    Case("fail/read-only: edit, though admin here", "edit", Reason.READ_ONLY, _grants("admin"), read_only=True),
     Case("fail/global admin without a grant", "view", Reason.NO_GRANT, admin=True),
     Case(
         "fail/global admin without the terms",
         "view",
         Reason.TERMS_MISSING,
-        _given("view"),
+        _grants("view"),
         admin=True,
         own_terms="missing",
     ),
-    Case("ok/own terms accepted", "view", Reason.GRANTED, _given("view"), own_terms="accepted"),
-    Case("fail/own terms missing", "view", Reason.TERMS_MISSING, _given("view"), own_terms="missing"),
+    Case("ok/own terms accepted", "view", Reason.GRANTED, _grants("view"), own_terms="accepted"),
+    Case("fail/own terms missing", "view", Reason.TERMS_MISSING, _grants("view"), own_terms="missing"),
     Case(
         "fail/own terms missing, on a higher permission",
         "edit",
         Reason.TERMS_MISSING,
-        _given("edit"),
+        _grants("edit"),
         own_terms="missing",
     ),
     Case("fail/own terms missing and no grant", "view", Reason.NO_GRANT, own_terms="missing"),
@@ -199,7 +201,7 @@ _FOR_PEOPLE = [
         "ok/terms of the asking service accepted",
         "view",
         Reason.GRANTED,
-        _given("view"),
+        _grants("view"),
         service_terms="accepted",
         service=SERVICE,
     ),
@@ -207,7 +209,7 @@ _FOR_PEOPLE = [
         "ok/terms of the asking service not yet effective",
         "view",
         Reason.GRANTED,
-        _given("view"),
+        _grants("view"),
         service_terms="future",
         service=SERVICE,
     ),
@@ -215,7 +217,7 @@ _FOR_PEOPLE = [
         "ok/terms of the asking service retired",
         "view",
         Reason.GRANTED,
-        _given("view"),
+        _grants("view"),
         service_terms="retired",
         service=SERVICE,
     ),
@@ -223,7 +225,7 @@ _FOR_PEOPLE = [
         "fail/terms of the asking service missing",
         "view",
         Reason.TERMS_MISSING,
-        _given("view"),
+        _grants("view"),
         service_terms="missing",
         service=SERVICE,
     ),
@@ -231,7 +233,7 @@ _FOR_PEOPLE = [
         "fail/own terms accepted, those of the asking service missing",
         "view",
         Reason.TERMS_MISSING,
-        _given("view"),
+        _grants("view"),
         own_terms="accepted",
         service_terms="missing",
         service=SERVICE,
@@ -240,7 +242,7 @@ _FOR_PEOPLE = [
         "ok/child whose parent has accepted",
         "view",
         Reason.GRANTED,
-        _given("view"),
+        _grants("view"),
         own_terms="missing",
         parent="accepted",
     ),
@@ -248,7 +250,7 @@ _FOR_PEOPLE = [
         "fail/child who has accepted, but not the parent",
         "view",
         Reason.TERMS_MISSING,
-        _given("view"),
+        _grants("view"),
         own_terms="accepted",
         parent="missing",
     ),
@@ -276,10 +278,10 @@ def build(change: Change, case: Case) -> Built:
     versions.add(change, DATASET, VERSION)
     groups.add(change, GROUP)
     asks = _principal(change, case)
-    for given in case.grants:
-        target = Target(DATASET, given.permission, given.version, given.scope)
-        subject = group_subject(change.database, GROUP) if given.to_group else principal_subject(asks)
-        grants.add(change, subject, target, expires=None if given.ends is None else change.at + given.ends)
+    for grant in case.grants:
+        target = Target(DATASET, grant.permission, grant.version, grant.scope)
+        subject = group_subject(change.database, GROUP) if grant.to_group else principal_subject(asks)
+        grants.add(change, subject, target, expires=None if grant.ends is None else change.at + grant.ends)
     _terms(change, case)
     if case.parent != "none":
         _make_child(change, asks, accepted=case.parent == "accepted")
@@ -301,16 +303,16 @@ def _principal(change: Change, case: Case) -> Principal:
 
 def _terms(change: Change, case: Case) -> None:
     services.add(change, SERVICE)
-    found = []
+    documents = []
     if case.own_terms != "none":
-        found.append((case.own_terms, terms.add(change, "its own", "Be kind.", dataset=DATASET)[0]))
+        documents.append((case.own_terms, terms.add(change, "its own", "Be kind.", dataset=DATASET)[0]))
     if case.service_terms != "none":
         effective = change.at + (DAY if case.service_terms == "future" else -DAY)
         of_service, _ = terms.add(
             change, "the service's", "Cite us.", dataset=DATASET, service=SERVICE, effective=effective
         )
-        found.append((case.service_terms, of_service))
-    for state, document in found:
+        documents.append((case.service_terms, of_service))
+    for state, document in documents:
         if state == "accepted":
             acceptances.accept(change, document.id, USER)
         elif state == "retired":

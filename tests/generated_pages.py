@@ -88,7 +88,7 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def updated(page: str, text: str) -> str:
+def update_page(page: str, text: str) -> str:
     """The text of a page with its generated part as the program has it now."""
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
@@ -100,7 +100,7 @@ def main() -> None:
     """Write the pages."""
     for page in PAGES:
         path = ROOT / page
-        path.write_text(updated(page, path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(update_page(page, path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

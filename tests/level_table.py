@@ -38,7 +38,7 @@ FOREIGN: Final = "legacy"  # a permission of another system, which is no level h
 RECORDED: Final = ("view", "edit", "manage", "admin")
 
 
-def included(name: str) -> set[str]:
+def included_levels(name: str) -> set[str]:
     """A level and those that it includes; of another name, the name alone."""
     return set(NAMES[: NAMES.index(name) + 1]) if name in NAMES else {name}
 

@@ -70,7 +70,7 @@ def _names(node: ast.expr | None) -> set[str]:
 
 def _broad_handlers(tree: ast.AST, function: str = "") -> set[str]:
     """The innermost functions that have one, ``except`` or ``suppress``."""
-    found: set[str] = set()
+    functions: set[str] = set()
     for node in ast.iter_child_nodes(tree):
         inside = node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
         caught: set[str] = set()
@@ -79,19 +79,19 @@ def _broad_handlers(tree: ast.AST, function: str = "") -> set[str]:
         elif isinstance(node, ast.Call) and _names(node.func) == {"suppress"}:
             caught = set().union(*map(_names, node.args))
         if caught & BROAD:
-            found.add(function)
-        found |= _broad_handlers(node, inside)
-    return found
+            functions.add(function)
+        functions |= _broad_handlers(node, inside)
+    return functions
 
 
 def test_no_handler_is_broad_but_those_that_say_why() -> None:
-    found = {
+    handlers = {
         (str(path.relative_to(ROOT)), function)
         for top in ("dsgctl", "dsgserve")
         for path in (ROOT / top).rglob("*.py")
         for function in _broad_handlers(ast.parse(path.read_text(encoding="utf-8")))
     }
-    assert found == ALLOWED.keys()
+    assert handlers == ALLOWED.keys()
 
 
 @pytest.mark.parametrize(
@@ -149,15 +149,15 @@ def test_a_mistake_in_the_program_is_told_as_one(
     place: str,
     kind: type[Exception],
 ) -> None:
-    def broken(*arguments: object, **options: object) -> None:
+    def raise_mistake(*arguments: object, **options: object) -> None:
         raise kind("a mistake")
 
     here = filled.directory
     if "bundle" in PLACES[place]:
         with tarfile.open(here / "bundle.tar.gz", "w:gz"):
             pass
-        made = Path(filled.quick("db", "backup", "--in-clear", "--to", ".", "-o", "value").ok().out.strip())
-        (here / made).rename(here / "bundle.tar.gz")
+        bundle = Path(filled.quick("db", "backup", "--in-clear", "--to", ".", "-o", "value").ok().out.strip())
+        (here / bundle).rename(here / "bundle.tar.gz")
     (here / "clio.json").write_text('{"users": {}, "datasets": {}}')
     (here / "authorized.json").write_text("{}")
     (here / "terms.yaml").write_text("name: t\ndatasets:\n  fish2:\n    terms:\n      - {name: x, file: fish2.md}\n")
@@ -165,7 +165,7 @@ def test_a_mistake_in_the_program_is_told_as_one(
         (here / "dsg.json").write_text(filled.quick("export", "--with-token-hashes").ok().out)
     if place == "dsgctl.store.process_registry._read":
         filled.database.with_name(f"{filled.database.name}.server-1.json").write_text(json.dumps({"pid": 1}))
-    monkeypatch.setattr(place, broken)
+    monkeypatch.setattr(place, raise_mistake)
     result = filled.quick(*shlex.split(PLACES[place]))
     assert result.code == 1
     assert result.err == f"dsgctl: this is a fault of dsgctl: {kind.__name__}; report what 'dsgctl --debug ...' shows\n"

@@ -16,7 +16,7 @@ from dsgctl.config import LIBRARIES, REPLACEMENTS, SETTINGS
 from dsgserve.http.routing import ROUTES
 from tests.conftest import FIXTURES
 from tests.dsgctl.importers.cave_dumps import copy_dumps
-from tests.generated_pages import BEGIN, END, PAGES, updated
+from tests.generated_pages import BEGIN, END, PAGES, update_page
 from tests.guide_run import FIRST_DATASET, run_script, shell_blocks
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +46,7 @@ def test_a_page_begins_with_what_it_is_for_and_ends_with_what_to_read_next(topic
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_generated_part_of_a_page_is_that_of_the_program(page: str) -> None:
-    assert updated(page, TEXTS[page]) == TEXTS[page], "run: make guide"
+    assert update_page(page, TEXTS[page]) == TEXTS[page], "run: make guide"
 
 
 # What it names
@@ -122,8 +122,8 @@ def _code(text: str) -> str:
 def test_every_setting_that_it_names_exists(name: str) -> None:
     names = set(re.findall(r"\b(?:DSG|NGAUTH|GOOGLE|AUTH)_[A-Z_]+[A-Z]\b", TEXTS[name]))
     elsewhere = {"DSG_ENV_FILE", "AUTH_URL", *REPLACEMENTS, *LIBRARIES}  # AUTH_URL: of CAVE's services
-    known = {*SETTINGS, *elsewhere}
-    assert {each for each in names if not any(setting.startswith(each) for setting in known)} == set()
+    settings = {*SETTINGS, *elsewhere}
+    assert {each for each in names if not any(setting.startswith(each) for setting in settings)} == set()
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -112,13 +112,13 @@ def _unparse(text: str) -> str:
 
 def test_nobody_is_compared_by_the_case_of_every_script() -> None:
     allowed = {(name, _unparse(called)) for name, called in NO_IDENTITY}
-    found = []
+    comparisons = []
     for path in DSGCTL:
         name = str(path.relative_to(REPOSITORY / "dsgctl"))
         for line, called, _ in _calls(path):
             if called.rpartition(".")[2] in UNICODE and "." in called and (name, _unparse(called)) not in allowed:
-                found.append(f"{name}:{line} {called}")
-    assert not found
+                comparisons.append(f"{name}:{line} {called}")
+    assert not comparisons
 
 
 # A name says what the value is, and not how it came about.

@@ -15,42 +15,42 @@ UNITS = [file for file in sorted((ROOT / "systemd").iterdir()) if file.suffix !=
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="apt-get install systemd")
 
 
-def analyzed(place: Path, *words: str) -> str:
+def analyze_units(place: Path, *words: str) -> str:
     """What ``systemd-analyze`` says of the units; only the paths of programs are replaced: none is installed."""
     for unit in UNITS:
         # A template is tried as its first instance too.
         for name in {unit.name, unit.name.replace("@", "@1")}:
             text = unit.read_text()
             (place / name).write_text(re.sub(r"/opt/dsg/bin/\w+", "/bin/true", text))
-    done = subprocess.run(
+    process = subprocess.run(
         ["systemd-analyze", *words], cwd=place, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + "".join(line for line in done.stderr.splitlines(True) if "dsg" in line)
+    assert process.returncode == 0, process.stderr
+    return process.stdout + "".join(line for line in process.stderr.splitlines(True) if "dsg" in line)
 
 
 def test_systemd_has_nothing_to_say_of_the_units(tmp_path: Path) -> None:
     names = [f"./{unit.name.replace('@', '@1')}" for unit in UNITS]
-    assert analyzed(tmp_path, "verify", "--man=no", *names) == ""
+    assert analyze_units(tmp_path, "verify", "--man=no", *names) == ""
 
 
 @pytest.mark.parametrize("unit", [unit.name for unit in UNITS if unit.suffix == ".service"])
 def test_a_service_may_do_little(tmp_path: Path, unit: str) -> None:
-    said = analyzed(tmp_path, "security", "--offline=true", "--no-pager", f"./{unit.replace('@', '@1')}")
-    rated = re.search(r"Overall exposure level for \S+ (\d+\.\d)", said)
-    assert rated is not None and float(rated[1]) <= 1.5, said
+    report = analyze_units(tmp_path, "security", "--offline=true", "--no-pager", f"./{unit.replace('@', '@1')}")
+    rated = re.search(r"Overall exposure level for \S+ (\d+\.\d)", report)
+    assert rated is not None and float(rated[1]) <= 1.5, report
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:
     (tmp_path / "bad.service").write_text("[Service]\nExecStart=/bin/true\nProtectSystm=yes\n")
-    done = subprocess.run(
+    process = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "./bad.service"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "ProtectSystm" in done.stderr
+    assert "ProtectSystm" in process.stderr
 
 
 def test_several_processes_are_each_as_the_one() -> None:

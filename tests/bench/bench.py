@@ -78,7 +78,7 @@ class Bench:
         self.stack.callback(process.wait)
         self.stack.callback(process.terminate)
         url = f"http://127.0.0.1:{port}{PATH}"
-        wait_until(lambda: _is_ready(url), what="the bare server")
+        wait_until(lambda: _is_ready(url), event="the bare server")
         return url
 
     def compare_with_bare(self, url: str, token_file: Path) -> list[tuple[load.Load, load.Load]]:

@@ -133,7 +133,7 @@ def processes(bench: Bench) -> Iterator[Row]:
             server = stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
             stack.callback(server.terminate)
         for path in sockets:
-            wait_until(lambda path=path: is_listening(path), what="a server")
+            wait_until(lambda path=path: is_listening(path), event="a server")
         ports = []
         for number in (1, 2):
             proxy = directory / str(number)

@@ -25,7 +25,7 @@ from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import AT, DAY
-from tests.level_table import FOREIGN, NAMES, ROWS, TABLE, included
+from tests.level_table import FOREIGN, NAMES, ROWS, TABLE, included_levels
 
 PERMISSIONS = [*NAMES, FOREIGN, "Zoom"]
 SERVICES = ["clio", "cave"]
@@ -85,7 +85,7 @@ def oracle_permissions(world: World, principal: dict[str, Any], at: Any) -> dict
             if to_me or to_my_group:
                 names.add(grant["permission"])
         # "A permission includes those above it in the table, and itself"
-        names = set().union(*map(included, names))
+        names = set().union(*map(included_levels, names))
         # "A read-only user loses edit, and nothing else"
         if principal["read_only"]:
             names -= {row.name for row in TABLE if row.lost_if_read_only}
@@ -130,7 +130,7 @@ def oracle_datasets_admin(world: World, user: dict[str, Any], at: Any) -> list[s
         if any(
             grant["dataset"] == dataset["id"]
             and grant["principal"] == user["id"]
-            and "admin" in included(grant["permission"])
+            and "admin" in included_levels(grant["permission"])
             and (grant["expires"] is None or at < grant["expires"])
             for grant in world["grants"]
         )

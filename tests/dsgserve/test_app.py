@@ -168,8 +168,8 @@ def test_a_link_changes_something_only_if_it_is_deliberate_and_has_the_proof_of_
     assert state(lab) != before
 
 
-def _sign_form(presented: str, key: str) -> str:
-    values = signing.verify((KEY,), Purpose.FORM, presented, now())
+def _sign_form(form_token: str, key: str) -> str:
+    values = signing.verify((KEY,), Purpose.FORM, form_token, now())
     return signing.sign((key,), Purpose.FORM, values, now() + timedelta(hours=1))
 
 
@@ -252,7 +252,7 @@ ADMISSIONS: dict[Callable[..., object], Admits] = {
 }
 
 
-def presented(lab: Lab) -> Iterator[tuple[str, dict[str, Any], str]]:
+def each_token(lab: Lab) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Each kind of presented token: the column of `Admits`, the options of a request, and its query."""
     yield "nothing", {}, ""
     yield "cookie", {"cookie": lab.bo}, ""
@@ -266,7 +266,7 @@ def presented(lab: Lab) -> Iterator[tuple[str, dict[str, Any], str]]:
 def test_who_may_ask(route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab) -> None:
     expected = ADMISSIONS[endpoint.admits]  # a new admission needs a row there
     options = body_of(route, endpoint, client, lab)
-    for kind, token, query in presented(lab):
+    for kind, token, query in each_token(lab):
         reply = client.request(endpoint.method, fill(route, lab) + query, accept="*/*", **token, **options)
         status = getattr(expected, kind)
         if status == PASS:

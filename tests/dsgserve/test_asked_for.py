@@ -75,19 +75,19 @@ def test_one_that_is_not_allowed_is_called_that(value: str, login: Client) -> No
 JSON = "application/json"
 
 
-def posted(login: Client, body: object, kind: str = JSON) -> tuple[int, str]:
+def post_authorize(login: Client, body: object, kind: str = JSON) -> tuple[int, str]:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     reply = login.post("/api/v1/authorize", body=sent, content_type=kind, x_requested_with="x")
     return reply.status, reply.json().get("authorization_url", reply.json().get("error"))
 
 
 def test_a_json_body_is_read(login: Client) -> None:
-    status, url = posted(login, {"redirect": "https://cave.example/x", "service": "clio", "dataset": "fish"})
+    status, url = post_authorize(login, {"redirect": "https://cave.example/x", "service": "clio", "dataset": "fish"})
     assert status == 200
     assert url.endswith("?redirect=https%3A%2F%2Fcave.example%2Fx&service=clio&dataset=fish")
-    assert posted(login, {"redirect": "https://evil.example/"}) == (400, "invalid_redirect")
-    assert posted(login, {})[1].endswith("?redirect=%2F")
-    assert posted(login, {"redirect": None})[1].endswith("?redirect=%2F")
+    assert post_authorize(login, {"redirect": "https://evil.example/"}) == (400, "invalid_redirect")
+    assert post_authorize(login, {})[1].endswith("?redirect=%2F")
+    assert post_authorize(login, {"redirect": None})[1].endswith("?redirect=%2F")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_json_body_is_read(login: Client) -> None:
     ],
 )
 def test_a_json_body_that_cannot_be_read_is_refused(body: object, login: Client) -> None:
-    assert posted(login, body) == (400, "invalid")
+    assert post_authorize(login, body) == (400, "invalid")
 
 
 # GET /login?token=
@@ -127,7 +127,7 @@ def test_a_kind_of_token_that_is_not_given_is_refused(mode: str, origin: str, cl
 
 
 @pytest.mark.parametrize(
-    ("asked", "shown"),
+    ("dataset", "shown"),
     [
         ("fish", {"fish terms", "fish v2 terms", "fish v3 terms"}),
         ("fish:v2", {"fish terms", "fish v2 terms"}),
@@ -142,7 +142,7 @@ def test_a_kind_of_token_that_is_not_given_is_refused(mode: str, origin: str, cl
     ],
 )
 def test_the_terms_of_a_version_are_those_of_its_dataset_too(
-    asked: str, shown: set[str], client: Client, lab: Lab
+    dataset: str, shown: set[str], client: Client, lab: Lab
 ) -> None:
     with lab.change() as change:
         versions.add(change, "fish", "v3")
@@ -150,7 +150,7 @@ def test_the_terms_of_a_version_are_those_of_its_dataset_too(
         terms.add(change, "fish v3 terms", "x", dataset="fish", version="v3")
         ada = users.find(lab.database, "ada@example.org")
         grants.add(change, principal_subject(ada), Target("fly", "view"))
-    page = client.get(f"/activate?dataset={asked}&next=/success", cookie=lab.ada, accept=PAGE)
+    page = client.get(f"/activate?dataset={dataset}&next=/success", cookie=lab.ada, accept=PAGE)
     assert set(re.findall("<h2 id=[^>]*><bdi[^>]*>([^<]*)</bdi></h2>", page.text)) == shown
     assert (page.status == 303) is (not shown)
 

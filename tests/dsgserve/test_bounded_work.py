@@ -146,7 +146,7 @@ BODIES: list[tuple[str, bytes]] = [
 
 
 @pytest.fixture
-def counted(client: Client, lab: Lab) -> Iterator[Callable[..., int]]:
+def count_calls(client: Client, lab: Lab) -> Iterator[Callable[..., int]]:
     """Counts the calls that a request to a route makes beyond those of a plain one."""
 
     def paths() -> Iterator[tuple[str, str]]:
@@ -166,14 +166,14 @@ def counted(client: Client, lab: Lab) -> Iterator[Callable[..., int]]:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
-def test_no_query_costs_more(query: str, counted: Callable[..., int], lab: Lab) -> None:
-    assert counted(query) < MOST_CALLS
-    assert counted(query, cookie=lab.bo, accept=PAGE) < MOST_CALLS
+def test_no_query_costs_more(query: str, count_calls: Callable[..., int], lab: Lab) -> None:
+    assert count_calls(query) < MOST_CALLS
+    assert count_calls(query, cookie=lab.bo, accept=PAGE) < MOST_CALLS
 
 
 @pytest.mark.parametrize("headers", HEADERS, ids=range(len(HEADERS)))
-def test_no_header_costs_more(headers: dict[str, str], counted: Callable[..., int]) -> None:
-    assert counted(**headers) < MOST_CALLS
+def test_no_header_costs_more(headers: dict[str, str], count_calls: Callable[..., int]) -> None:
+    assert count_calls(**headers) < MOST_CALLS
 
 
 @pytest.mark.parametrize(("kind", "body"), BODIES, ids=range(len(BODIES)))

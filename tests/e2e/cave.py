@@ -147,7 +147,7 @@ def run_cave(
         with subprocess.Popen(command, env=environment, cwd=ROOT) as service:
             cave = Cave(tls, provider.certificate, secrets)
             try:
-                wait_until(lambda: _is_alive(port) or service.poll() is not None, what="the service")
+                wait_until(lambda: _is_alive(port) or service.poll() is not None, event="the service")
                 assert service.poll() is None, "the service has stopped"
                 yield cave
             finally:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,25 @@ class Server:
 
 
 @contextmanager
+def run_process(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Server]:
+    """Run a command that starts dsgserve, and yield it once it is ready or has ended; stop it at the end.
+
+    Args:
+        environment: all of its environment; ``DSG_PORT`` is where it listens.
+        log: the file for its output.
+    """
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, text=True)
+    server = Server(f"http://127.0.0.1:{environment['DSG_PORT']}", process, log)
+    try:
+        wait_until(lambda: server.is_ready() or process.poll() is not None, event="the server")
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=PATIENCE)
+
+
+@contextmanager
 def run_server(path: Path, directory: Path, *words: str, **settings: str) -> Iterator[Server]:
     """Start dsgserve on a free port with the database at ``path``; stop it at the end.
 
@@ -57,23 +76,10 @@ def run_server(path: Path, directory: Path, *words: str, **settings: str) -> Ite
         "DSG_SECRET_KEY": KEY,
         **settings,
     }
-    log = directory / f"dsgserve-{port}.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dsgserve", *(word.format(port=port) for word in words)],
-            env=environment,
-            stdout=stream,
-            stderr=stream,
-            text=True,
-        )
-        server = Server(f"http://127.0.0.1:{port}", process, log)
-        try:
-            wait_until(lambda: server.is_ready() or process.poll() is not None, what="the server")
-            assert process.poll() is None, log.read_text()
-            yield server
-        finally:
-            process.terminate()
-            process.wait(timeout=PATIENCE)
+    command = [sys.executable, "-m", "dsgserve", *(word.format(port=port) for word in words)]
+    with run_process(command, environment, directory / f"dsgserve-{port}.log") as server:
+        assert server.process.poll() is None, server.log.read_text()
+        yield server
 
 
 @pytest.fixture

@@ -173,8 +173,8 @@ def run_google(directory: Path, certificate: Path) -> Iterator[Google]:
             elif permissions is None:
                 self._json(200, {"name": name, **metadata})
             else:
-                held = metadata.get("held", permissions)
-                self._json(200, {"permissions": [name for name in permissions if name in held]})  # type: ignore[operator]
+                granted = metadata.get("held", permissions)
+                self._json(200, {"permissions": [name for name in permissions if name in granted]})  # type: ignore[operator]
 
         def _listing(self, bucket: str, prefix: str, delimiter: str) -> None:
             """https://cloud.google.com/storage/docs/json_api/v1/objects/list"""

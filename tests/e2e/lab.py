@@ -173,9 +173,9 @@ def _add_data(change: Change) -> None:
     terms.add(change, "fish2 terms", "# Be kind\n", dataset="fish2")
 
 
-def wait_in_browser(page: Any, ready: Callable[[], bool], what: str) -> None:
+def wait_in_browser(page: Any, ready: Callable[[], bool], event: str) -> None:
     """`wait_until`, while playwright handles the browser's events."""
-    wait_until(lambda: ready() or page.wait_for_timeout(100), seconds=PATIENCE / 1000, what=what)
+    wait_until(lambda: ready() or page.wait_for_timeout(100), seconds=PATIENCE / 1000, event=event)
 
 
 def shows_pattern(page: Any) -> bool:

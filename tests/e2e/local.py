@@ -22,11 +22,11 @@ def is_listening(path: Path) -> bool:
         return client.connect_ex(str(path)) == 0
 
 
-def wait_until(ready: Callable[[], bool], *, seconds: float = PATIENCE, what: str = "the condition") -> None:
+def wait_until(ready: Callable[[], bool], *, seconds: float = PATIENCE, event: str = "the condition") -> None:
     """Wait until ``ready`` returns true; fail after ``seconds``, naming ``what`` was awaited."""
     end = time.monotonic() + seconds
     while not ready():
-        assert time.monotonic() < end, f"{what} did not occur within {seconds} s"
+        assert time.monotonic() < end, f"{event} did not occur within {seconds} s"
         time.sleep(0.02)
 
 

@@ -76,7 +76,7 @@ def run_nginx(
     assert check.returncode == 0 and "warn" not in check.stderr, check.stderr
     process = subprocess.Popen(command)
     try:
-        wait_until(lambda: (directory / "pid").exists() and (directory / "pid").read_text() != "", what="nginx")
+        wait_until(lambda: (directory / "pid").exists() and (directory / "pid").read_text() != "", event="nginx")
         yield tls
     finally:
         process.terminate()

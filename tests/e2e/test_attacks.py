@@ -64,11 +64,11 @@ class Front:
 def _exchange(wire: socket.socket, request: bytes) -> bytes:
     wire.settimeout(1)  # a request that is not at its end is answered by nothing; less time would only hear less
     wire.sendall(request)
-    said = b""
+    answers = b""
     with suppress(TimeoutError, ConnectionError):
         while got := wire.recv(65536):
-            said += got
-    return said
+            answers += got
+    return answers
 
 
 @pytest.fixture
@@ -109,10 +109,10 @@ def test_nothing_is_smuggled_past_nginx(way: str, front: Front, token: str) -> N
     second = SECOND.format(token=token)
     head = FIRST + SMUGGLED[way].format(length=len(second) + 5)
     # One that is rightly answered, as the next on the same connection, is no smuggling: nginx sees two too.
-    said = front.say(head.encode() + second.encode())
+    answers = front.say(head.encode() + second.encode())
     logged = (front.certificate.parent / "dsg.access.log").read_text().splitlines()
     seen_by_nginx = sum('"GET /api/v1/user/cache"' in line for line in logged)
-    assert said.count(b'"email":"ada@example.org"') <= seen_by_nginx
+    assert answers.count(b'"email":"ada@example.org"') <= seen_by_nginx
     # And nothing is left over for whoever comes next on the connections that nginx keeps.
     with front.session() as session:
         for _ in range(6):
@@ -125,9 +125,9 @@ def test_nor_does_the_server_itself_take_what_is_not_plain(way: str, serve: Serv
     server, second = serve(), SECOND.format(token=token)
     head = FIRST + SMUGGLED[way].format(length=len(second) + 5)
     with socket.create_connection(("127.0.0.1", int(server.origin.rpartition(":")[2]))) as wire:
-        said = _exchange(wire, head.encode() + second.encode())
-    assert said.count(b"HTTP/1.") <= 2
-    assert b"500 " not in said and b"Traceback" not in said
+        answers = _exchange(wire, head.encode() + second.encode())
+    assert answers.count(b"HTTP/1.") <= 2
+    assert b"500 " not in answers and b"Traceback" not in answers
     assert server.ask(token).status_code == 200
 
 

@@ -30,16 +30,16 @@ def bench(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_it_measures_prints_and_judges(tmp_path: Path) -> None:
-    done = bench("--quick", "--json", str(tmp_path / "rows.json"), "warm", "next_request")
+    process = bench("--quick", "--json", str(tmp_path / "rows.json"), "warm", "next_request")
     rows = {row["what"].strip(): row for row in json.loads((tmp_path / "rows.json").read_text())}
     assert rows["user/cache, over bare waitress"]["value"] > 0
     assert rows["answers that do not show a change by dsgctl, of 40 in two processes"]["value"] == 0
     for row in rows.values():
-        assert row["what"] in done.stdout
-    assert done.returncode == (0 if all(row["reached"] for row in rows.values()) else 1), done.stderr
+        assert row["what"] in process.stdout
+    assert process.returncode == (0 if all(row["reached"] for row in rows.values()) else 1), process.stderr
 
 
 def test_a_measurement_that_is_not_there_is_refused() -> None:
-    done = bench("nonsense")
-    assert done.returncode == 1
-    assert done.stderr.startswith("there is no measurement nonsense; there are warm")
+    process = bench("nonsense")
+    assert process.returncode == 1
+    assert process.stderr.startswith("there is no measurement nonsense; there are warm")

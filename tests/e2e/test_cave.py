@@ -116,7 +116,7 @@ def test_the_client_asks_again_when_its_own_time_is_over(cave: Cave, database: D
     assert cave.ask("/view", "ada").status_code == 200
     with begin_change(database, "os:test") as change:
         users.set_active(change, "ada@example.org", False)
-    wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, what="the refusal")
+    wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, event="the refusal")
 
 
 def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(

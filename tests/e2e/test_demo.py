@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from tests.e2e.local import free_port, wait_until
-from tests.level_table import included
+from tests.level_table import included_levels
 from tests.patience import PATIENCE
 
-EDIT = json.dumps(sorted(included("edit")))
+EDIT = json.dumps(sorted(included_levels("edit")))
 
 
 @contextmanager
@@ -37,9 +37,9 @@ def run_demo(place: Path, port: int, *words: str) -> Iterator["subprocess.Popen[
 
 
 def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Path) -> None:
-    with run_demo(tmp_path, free_port(), "--once") as done:
-        text, _ = done.communicate(timeout=PATIENCE)
-    assert done.returncode == 0, text
+    with run_demo(tmp_path, free_port(), "--once") as demo:
+        text, _ = demo.communicate(timeout=PATIENCE)
+    assert demo.returncode == 0, text
     lines = [line.strip() for line in text.splitlines()]
     assert f'200 {{"name": "Ada Lovelace", "permissions_v2": {{"fish2": {EDIT}, "fly": ["view"]}}}}' in lines
     assert '401 {"error": "account_disabled", "message": "this account is disabled"}' in lines
@@ -64,7 +64,7 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
                 break
         tries = text.split("Try it yourself")[1]
         script = "\n".join(line for line in tries.splitlines()[1:] if line.startswith("  "))
-        done = subprocess.run(
+        process = subprocess.run(
             ["bash", "-euc", script],
             env={"PATH": os.environ["PATH"]},
             capture_output=True,
@@ -72,8 +72,8 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
             timeout=PATIENCE,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert f'"permissions_v2":{{"fish2":{EDIT.replace(" ", "")},"fly":["view"]}}' in done.stdout
+        assert process.returncode == 0, process.stdout + process.stderr
+        assert f'"permissions_v2":{{"fish2":{EDIT.replace(" ", "")},"fly":["view"]}}' in process.stdout
         tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsg_\w+)$", tries, re.MULTILINE))
         statuses = {
             name: requests.get(

@@ -44,7 +44,7 @@ def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callab
 def test_the_server_does_not_start_with_it_where_others_could_use_it(
     settings: dict[str, str], words: list[str], path: Path
 ) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "dsgserve", *words],
         env={"DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY, "DSG_DEV_LOGIN": "1", **settings},
         capture_output=True,
@@ -52,6 +52,6 @@ def test_the_server_does_not_start_with_it_where_others_could_use_it(
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == 2
-    assert done.stderr.strip().count("\n") == 0
-    assert "DSG_DEV_LOGIN" in done.stderr
+    assert process.returncode == 2
+    assert process.stderr.strip().count("\n") == 0
+    assert "DSG_DEV_LOGIN" in process.stderr

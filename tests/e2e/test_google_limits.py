@@ -68,7 +68,7 @@ class Lab:
         rules = self.google.tokens[answer.json()["token"]]
         return [allows(rules, bucket, path, "") for path in objects]
 
-    def explained(self, name: str, dataset: str) -> list[tuple[bool, str]]:
+    def explain(self, name: str, dataset: str) -> list[tuple[bool, str]]:
         result = self.dsgctl("access", "explain", f"{name}@example.org", dataset, "-o", "json")
         return [(row["may_read"], row["reason"]) for row in json.loads(result.stdout)["locations"]]
 
@@ -93,7 +93,7 @@ def test_long_prefixes_are_packed_so_that_google_takes_them(lab: Lab) -> None:
     lab.person("bo", *names)
     objects = [f"{FOLDER.format(number)}info" for number in range(9)]
     assert lab.reads("bo", "long-data", *objects) == [True] * 8 + [False]
-    assert lab.explained("bo", "release3") == [(True, "granted")]
+    assert lab.explain("bo", "release3") == [(True, "granted")]
 
 
 def test_more_prefixes_than_a_token_takes_cost_that_person_alone(lab: Lab) -> None:
@@ -102,9 +102,9 @@ def test_more_prefixes_than_a_token_takes_cost_that_person_alone(lab: Lab) -> No
     lab.person("cy", *names[:60])
     answer = lab.ask("bo", "many-data")
     assert (answer.status_code, answer.json()["error"]) == (403, "too_many_prefixes")
-    assert lab.explained("bo", "many7") == [(False, "too_many_prefixes")]
+    assert lab.explain("bo", "many7") == [(False, "too_many_prefixes")]
     assert lab.reads("cy", "many-data", "m7/info", "m59/info", "m60/info") == [True, True, False]
-    assert lab.explained("cy", "many7") == [(True, "granted")]
+    assert lab.explain("cy", "many7") == [(True, "granted")]
     # The folder above is theirs as soon as a dataset of theirs lies there, and not before.
     lab.person("di", *names, lab.dataset("all", "gs://many-data/"))
     assert lab.reads("di", "many-data", "m61/info", "other") == [True, True]
@@ -115,9 +115,9 @@ BAD = ("o'neil", 'a"b', "a[b", "a\\b", "a`b", "a{b}", "a\u2028b", "a\u200bb", "x
 
 @pytest.mark.parametrize("folder", BAD, ids=ascii)
 def test_a_location_that_no_condition_can_name_is_refused_when_added(lab: Lab, folder: str) -> None:
-    done = lab.dsgctl("dataset", "location", "add", "fish2", f"gs://fish-bucket/{folder}")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) <= 2
+    command = lab.dsgctl("dataset", "location", "add", "fish2", f"gs://fish-bucket/{folder}")
+    assert (command.returncode, command.stdout) == (2, "")
+    assert len(command.stderr.splitlines()) <= 2
     assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
 
 
@@ -129,8 +129,8 @@ def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> No
     assert lab.reads("ada", "fish-bucket", "v1/info", "o'neil/info") == [True, False]
     answer = lab.ask("bo", "fish-bucket")
     assert (answer.status_code, answer.json()["error"]) == (403, "unusable_location")
-    assert {*lab.explained("ada", "bad"), *lab.explained("bo", "bad")} == {(False, "unusable_location")}
-    assert lab.explained("ada", "fish2") == [(True, "granted")]
+    assert {*lab.explain("ada", "bad"), *lab.explain("bo", "bad")} == {(False, "unusable_location")}
+    assert lab.explain("ada", "fish2") == [(True, "granted")]
     assert lab.dsgctl("dataset", "location", "remove", "bad", "gs://fish-bucket/o'neil", "-y").returncode == 0
 
 
@@ -140,7 +140,7 @@ def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab
     lab.dataset("inner", "gs://fish-bucket/v1/inner/o'neil", any_prefix=True)
     lab.person("bo", "fish2", "inner")
     assert lab.reads("bo", "fish-bucket", "v1/inner/o'neil/info") == [True]
-    assert lab.explained("bo", "inner") == [(True, "granted")]
+    assert lab.explain("bo", "inner") == [(True, "granted")]
 
 
 def test_a_second_request_with_the_same_user_token_gets_a_new_google_token_once(lab: Lab) -> None:

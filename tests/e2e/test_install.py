@@ -32,11 +32,11 @@ def clone(place: Path) -> Path:
 def run(*words: object, cwd: Path, **more: str) -> str:
     # Not as a part of the make that may run these tests: it would print which directory it enters.
     outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    done = subprocess.run(
+    process = subprocess.run(
         [str(word) for word in words], cwd=cwd, env={**outer, **more}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def checkout(tmp_path: Path) -> Path:
 def test_install_and_uninstall(checkout: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     arguments = [f"DESTDIR={dest}", "PREFIX=/srv/dsg", f"PYTHON={sys.executable}"]
-    said = run("make", "install", *arguments, cwd=checkout).splitlines()
-    assert said[0] == f"installing into {dest}/srv/dsg ..." and said[-1] == "next: dsgctl setup"
-    assert said[-2].startswith("installed dsgctl 0.1.0") and len(said) == 3  # no command is echoed
+    lines = run("make", "install", *arguments, cwd=checkout).splitlines()
+    assert lines[0] == f"installing into {dest}/srv/dsg ..." and lines[-1] == "next: dsgctl setup"
+    assert lines[-2].startswith("installed dsgctl 0.1.0") and len(lines) == 3  # no command is echoed
     # The programs name the place where they will be; here they are run from where they are now.
     assert (dest / "srv/dsg/bin/dsgctl").read_text().startswith("#!/srv/dsg/bin/python")
     assert (dest / "usr/local/bin/dsgserve").readlink() == Path("/srv/dsg/bin/dsgserve")

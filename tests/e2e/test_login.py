@@ -32,7 +32,7 @@ def browse(serve: Callable[..., Server], provider: Provider) -> Callable[..., Br
     return start
 
 
-def another(browser: Browser, provider: Provider) -> Browser:
+def another_browser(browser: Browser, provider: Provider) -> Browser:
     """A second browser before the same server."""
     return Browser(browser.origin, provider.certificate)
 
@@ -54,7 +54,7 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
     assert user["groups"] == ["user"]
 
     provider.configure(claims={**ADA, "email": "renamed@example.org"})
-    second = another(browser, provider)
+    second = another_browser(browser, provider)
     second.get("/auth/login")
     assert second.signed_in_email() == "ada@example.org"
     assert browser.signed_in_email() == "ada@example.org", "a login on a second browser ended the first"
@@ -140,7 +140,7 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     assert user_queries.show(database, "ada@example.org")["name"] == "Countess"
 
     provider.configure(claims={**ADA, "sub": "somebody-else"})
-    second = another(browser, provider)
+    second = another_browser(browser, provider)
     reply = second.get("/auth/login")
     assert (reply.status_code, "another sign-in identity" in reply.text) == (403, True)
     with begin_change(database, "os:test") as change:
@@ -168,7 +168,7 @@ def test_a_login_is_finished_once_by_the_browser_that_began_it(
     browser = browse()
     to_provider = browser.get("/auth/login", follow=False).headers["Location"]
     callback = browser.get(to_provider, follow=False).headers["Location"]
-    victim = another(browser, provider)
+    victim = another_browser(browser, provider)
     assert victim.get(callback).status_code == 403, "somebody else's login was finished"
     assert victim.cookie("dsg_token") is None
     assert browser.get(callback).status_code == 200
@@ -257,7 +257,7 @@ def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
 ) -> None:
     browser = browse()
     browser.get("/auth/login")
-    second = another(browser, provider)
+    second = another_browser(browser, provider)
     second.get("/auth/login")
     presented = browser.cookie("dsg_token") or ""
     browser.get("/api/v1/logout")
@@ -276,8 +276,8 @@ def test_the_login_token_lasts_a_week_and_the_cookie_is_closed_to_scripts(
     browser = browse()
     reply = browser.get("/auth/login", follow=False)
     callback = browser.get(reply.headers["Location"], follow=False).headers["Location"]
-    done = browser.get(callback, follow=False)
-    cookies = [value for name, value in done.raw.headers.items() if name.lower() == "set-cookie"]
+    last_reply = browser.get(callback, follow=False)
+    cookies = [value for name, value in last_reply.raw.headers.items() if name.lower() == "set-cookie"]
     login = next(value for value in cookies if value.startswith("dsg_token="))
     assert "HttpOnly" in login and "samesite=lax" in login.lower() and "Domain" not in login
     row = next(iter(tokens.list_tokens(database, at=now())))

@@ -16,12 +16,12 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.visitor import Visitor
-from tests.level_table import included
+from tests.level_table import included_levels
 
 WRITERS, LOGINS, READERS = 20, 3, 4
 EACH = 3  # commands or logins of each
 EMAIL = "shared@example.org"
-STATES = ({"groups": ["inside"], "fish2": sorted(included("edit"))}, {"groups": ["outside"], "fly": ["view"]})
+STATES = ({"groups": ["inside"], "fish2": sorted(included_levels("edit"))}, {"groups": ["outside"], "fly": ["view"]})
 
 
 def test_twenty_writers(serve: Callable[..., Server], database: Database, path: Path, tmp_path: Path) -> None:
@@ -50,21 +50,21 @@ def test_twenty_writers(serve: Callable[..., Server], database: Database, path: 
         writers = [several.submit(_write, path, tmp_path, number) for number in range(WRITERS)]
         logins = [several.submit(_sign_in, server.origin) for _ in range(LOGINS)]
         try:
-            said = [line for writer in writers for line in writer.result()]
+            errors = [line for writer in writers for line in writer.result()]
             login_tokens = [login for login in logins for login in login.result()]
         finally:
             stop.set()
         for job in background:
             job.result()
 
-    assert said == []
+    assert errors == []
     assert mixed == []
     assert all(server.ask(login).status_code == 200 for login in login_tokens)
     shared = user_queries.show(database, EMAIL)
     everybody = [f"{number}-{time}" for number in range(WRITERS) for time in range(EACH)]
     # Each added to what the others had written: a lost update would lack a line.
-    assert sorted(shared["notes"].splitlines()) == sorted(f"note {one}" for one in everybody)
-    assert shared["affiliations"] == sorted(f"Institute {one}" for one in everybody)
+    assert sorted(shared["notes"].splitlines()) == sorted(f"note {write}" for write in everybody)
+    assert shared["affiliations"] == sorted(f"Institute {write}" for write in everybody)
     assert audit_chain.verify(database) is None
     assert database.integrity_problems() == []
     assert "locked" not in server.log.read_text()
@@ -105,20 +105,20 @@ def _to_inside(change: Change) -> None:
 
 def _write(path: Path, place: Path, number: int) -> list[str]:
     """Commands one after the other, each a process that adds to one person. What they said of failures."""
-    said = []
+    errors = []
     for time in range(EACH):
         source = place / f"{number}-{time}.csv"
         source.write_text(f"email,affiliation,notes\n{EMAIL},Institute {number}-{time},note {number}-{time}\n")
-        done = subprocess.run(
+        command = subprocess.run(
             [sys.executable, "-m", "dsgctl", "import", "csv", source, "--dataset", "crowd"],
             env={"PATH": os.environ["PATH"], "DATABASE_PATH": str(path)},
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            said.append(done.stderr)
-    return said
+        if command.returncode:
+            errors.append(command.stderr)
+    return errors
 
 
 def _sign_in(origin: str) -> list[Any]:

@@ -48,8 +48,8 @@ def allowed() -> bool:
 def lab(
     site: Site, allowed: bool, serve: Callable[..., Server], provider: Provider, database: Database
 ) -> Iterator[Lab]:
-    with run_lab(site, serve, provider, database, allowed=allowed) as found:
-        yield found
+    with run_lab(site, serve, provider, database, allowed=allowed) as running_lab:
+        yield running_lab
 
 
 @pytest.mark.parametrize("site", Site)

@@ -63,8 +63,8 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
 """)
     migrate(old / "lib" / "dsg.sqlite3", now=MOMENT)
     database = open_current(old / "lib" / "dsg.sqlite3")
-    with begin_change(database, "os:test") as opened:
-        token = tokens.mint(opened, users.add(opened, "ada@example.org")[0])[1]
+    with begin_change(database, "os:test") as change:
+        token = tokens.mint(change, users.add(change, "ada@example.org")[0])[1]
     database.close()
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": programs, "DSG_ENV_FILE": str(settings)}
@@ -80,7 +80,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     lines = commands.splitlines()
     script = ["set -eu", f'BUNDLE="{result.stdout.strip()}"', *lines]
     # Until the settings are there, none are named: as on a host where /etc/dsg is empty.
-    done = subprocess.run(
+    setup = subprocess.run(
         ["bash", "-c", "\n".join([*script[:2], lines[0], f"export DSG_ENV_FILE={settings}", *lines[1:3]])],
         cwd=tmp_path,
         env={"PATH": programs},
@@ -88,28 +88,28 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert setup.returncode == 0, setup.stderr
     for name in ("dsg.env", "client_credentials.json", "age-recipients.txt"):
-        assert f"wrote {old / 'etc' / name}" in done.stderr
+        assert f"wrote {old / 'etc' / name}" in setup.stderr
         state = (old / "etc" / name).stat()
         assert (state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)) == (0, SOMEBODY, 0o640)
     assert {(entry.stat().st_uid, entry.stat().st_gid) for entry in (old / "lib").iterdir()} == {(SOMEBODY, SOMEBODY)}
     assert lines[3:] == ["dsgctl config check"]  # of nginx and the rest, which are not here
 
     # The service's user can read all of that, and write what it must.
-    said = as_somebody(
+    output = as_somebody(
         "config = load({}, path)\n"
         "print(read_oauth_client(config.client_credentials).id, len(read_recipients(config.backup_recipients)))\n"
         "database = open_current(config.database)\n"
-        "with begin_change(database, 'os:dsg') as opened:\n"
-        "    users.set_attributes(opened, 'ada@example.org', name='Ada')\n"
+        "with begin_change(database, 'os:dsg') as change:\n"
+        "    users.set_attributes(change, 'ada@example.org', name='Ada')\n"
         "database.close()\n",
         settings,
         needs="import encodings.utf_8_sig, pyrage\n"
         "from dsgctl.operations.backup.encryption import read_recipients; from dsgctl.settings import load\n"
         "from dsgctl.oauth_client import read_oauth_client; from dsgctl.core import delegated_grants",
     )
-    assert said == "i 1\n"
+    assert output == "i 1\n"
     server = subprocess.Popen(
         [sys.executable, "-m", "dsgserve", "--env-file", str(settings)],
         env={"PATH": programs},
@@ -126,7 +126,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
                 return False
             return reply.status_code == 200 and reply.json()["name"] == "Ada"
 
-        wait_until(answers, seconds=60, what="the answer")
+        wait_until(answers, seconds=60, event="the answer")
     finally:
         server.terminate()
         server.wait(30)

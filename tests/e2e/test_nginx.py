@@ -107,7 +107,7 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
             headers = {"Authorization": f"Bearer {token}"}
             return session.get(f"https://{HOST}/api/v1/user/cache", headers=headers, timeout=PATIENCE).status_code
 
-        wait_until(lambda: [ask() for _ in range(4)] == [200] * 4, what="both processes")
+        wait_until(lambda: [ask() for _ in range(4)] == [200] * 4, event="both processes")
         assert [ask() for _ in range(10)] == [200] * 10
         counts = [Path(log.name).read_text().count('"route": "/api/v1/user/cache", "status": 200') for log in logs]
         assert min(counts) >= 5
@@ -129,8 +129,8 @@ def test_the_first_certificate_and_the_site_are_made_as_the_manual_has_it(tmp_pa
     script = script.replace("/opt/", f"{tmp_path}/opt/")
     test = f"sed -i -e 's,/etc/ssl,{tmp_path}/etc/ssl,' -e 's,/var/log,{tmp_path}/var/log,' {site}\n"
     test += f"nginx -t -p {tmp_path} -c {tmp_path}/nginx.conf -e {tmp_path}/log\n"
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-euc", script.replace("nginx -t\n", test)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0 and "test is successful" in done.stderr, done.stderr
+    assert process.returncode == 0 and "test is successful" in process.stderr, process.stderr
     assert "server_name auth.example.net;" in site.read_text() and "auth.example.org" not in site.read_text()

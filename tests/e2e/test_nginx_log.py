@@ -46,7 +46,7 @@ class Nginx:
     def lines(self) -> list[str]:
         return (self.place / "dsg.access.log").read_text().splitlines()
 
-    def written(self) -> bytes:
+    def read_output(self) -> bytes:
         """All that nginx has written, anywhere."""
         files = [file for file in self.place.rglob("*") if file.is_file() and file.suffix not in (".key", ".pem")]
         return b"".join(file.read_bytes() for file in files)
@@ -171,7 +171,7 @@ def test_the_reason_is_written_and_no_query_at_any_level(
         address = server if isinstance(server, str) else stack.enter_context(upstream(server))
         site = start(address, debug=True, alter=make_replacement(soon))
         answer = site.send(sent)
-        wait_until(lambda: len(site.lines()) > 0, what="the line")
+        wait_until(lambda: len(site.lines()) > 0, event="the line")
     if status != 408:  # who is too slow is hung up on
         assert answer.startswith(b"HTTP/1.1 %d " % status)
     (line,) = site.lines()
@@ -180,26 +180,26 @@ def test_the_reason_is_written_and_no_query_at_any_level(
     if status not in (503, 408):
         for header in (b"nosniff", b"X-Frame-Options: DENY", b"default-src 'none'", b"no-referrer"):
             assert header in answer
-    assert SECRET not in site.written()
+    assert SECRET not in site.read_output()
 
 
 def test_whom_it_rations_and_who_goes_away_are_written_without_a_query(start: Callable[..., Nginx]) -> None:
     with upstream(keep_silent) as server:
         few = {"limit_conn dsg_address 200": "limit_conn dsg_address 2", "burst=100 delay=50": "burst=1 nodelay"}
         site = start(server, debug=True, alter=make_replacement(few))
-        with site.connect() as one, site.connect() as two:
-            one.sendall(request())
-            two.sendall(request())
-            wait_until(lambda: b" 429 " in site.send(request()), what="a refusal")  # each takes a moment to arrive
-        wait_until(lambda: sum('" 499 ' in line for line in site.lines()) >= 2, what="both lines")
+        with site.connect() as first, site.connect() as second:
+            first.sendall(request())
+            second.sendall(request())
+            wait_until(lambda: b" 429 " in site.send(request()), event="a refusal")  # each takes a moment to arrive
+        wait_until(lambda: sum('" 499 ' in line for line in site.lines()) >= 2, event="both lines")
         for _ in range(4):
             with site.connect() as logging_in:
                 logging_in.sendall(request(b"/auth/login"))
-        wait_until(lambda: any("REJECTED,-" in line for line in site.lines()), what="a refusal of a login")
+        wait_until(lambda: any("REJECTED,-" in line for line in site.lines()), event="a refusal of a login")
     lines = site.lines()
     assert any("REJECTED" in line and "too many requests of this address" in line for line in lines)
     assert all("the client went away" in line for line in lines if '" 499 ' in line)
-    assert SECRET not in site.written()
+    assert SECRET not in site.read_output()
 
 
 def test_the_site_without_tls_writes_no_query_either(start: Callable[..., Nginx], tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def test_the_site_without_tls_writes_no_query_either(start: Callable[..., Nginx]
                 answer = wire.recv(65536)
                 assert re.match(rb"HTTP/1.1 (301|404|400) ", answer)
                 assert b"X-Frame-Options: DENY" in answer
-    wait_until(lambda: len(site.lines()) == 4, what="the lines")
-    assert SECRET not in site.written()
+    wait_until(lambda: len(site.lines()) == 4, event="the lines")
+    assert SECRET not in site.read_output()
 
 
 def test_who_begins_requests_without_end_shuts_nobody_else_out(start: Callable[..., Nginx]) -> None:
@@ -227,13 +227,13 @@ def test_who_begins_requests_without_end_shuts_nobody_else_out(start: Callable[.
         begun = [stack.enter_context(site.connect()) for _ in range(20)]
         for wire in begun:
             wire.sendall(request(b"/token", b"POST", b"Content-Length: 9\r\n"))
-        wait_until(lambda: b" 429 " in site.send(request()), what="a refusal")
+        wait_until(lambda: b" 429 " in site.send(request()), event="a refusal")
         with site.connect("127.0.0.2") as other:
             other.sendall(request())
             assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
         # They are hung up on after their time, and the address may come again.
         assert all(not _rest(wire) for wire in begun)
-        wait_until(lambda: b" 200 " in site.send(request()), what="an answer")
+        wait_until(lambda: b" 200 " in site.send(request()), event="an answer")
 
 
 def _rest(wire: ssl.SSLSocket) -> bytes:

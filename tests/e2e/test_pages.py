@@ -105,7 +105,9 @@ def visit(serve: Callable[..., Server], database: Database) -> Iterator[Open]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
 
-        def open_(name: str, width: int = 1280, height: int = 800, scheme: str = "light", *, free: bool = False) -> Any:
+        def open_page(
+            name: str, width: int = 1280, height: int = 800, scheme: str = "light", *, free: bool = False
+        ) -> Any:
             """
             Args:
                 free: without the page's own policy, so that a test can run scripts of its own.
@@ -118,12 +120,14 @@ def visit(serve: Callable[..., Server], database: Database) -> Iterator[Open]:
                 context.add_cookies([{"name": "dsg_token", "value": secrets[who], "url": origin}])
             page = context.new_page()
             page.complaints = []
-            page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
+            page.on(
+                "console", lambda message: page.complaints.append(message.text) if message.type == "error" else None
+            )
             page.goto(origin + path)
             return page
 
         try:
-            yield open_
+            yield open_page
         finally:
             browser.close()
 
@@ -149,7 +153,8 @@ def test_no_page_breaks_its_own_policy_or_loads_anything(visit: Open) -> None:
         page = visit(name)
         complaints = [text for text in page.complaints if "Failed to load resource" not in text]
         loaded = page.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
-        assert (name, complaints, [one for one in loaded if not one.endswith("/favicon.ico")]) == (name, [], [])
+        outside = [address for address in loaded if not address.endswith("/favicon.ico")]
+        assert (name, complaints, outside) == (name, [], [])
         page.context.close()
 
 

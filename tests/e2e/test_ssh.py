@@ -54,7 +54,7 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
     )
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.DEVNULL)
-    wait_until((tmp_path / "pid").exists, what="sshd")
+    wait_until((tmp_path / "pid").exists, event="sshd")
 
     def run(
         *words: str, options: tuple[str, ...] = (), input: str = "", key: str = "ada"
@@ -94,8 +94,8 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
 
 
 def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, database: Database) -> None:
-    done = ssh("group member add lab-1 bo@example.org")
-    assert (done.returncode, done.stdout) == (0, "made bo@example.org a member of group lab-1\n"), done
+    command = ssh("group member add lab-1 bo@example.org")
+    assert (command.returncode, command.stdout) == (0, "made bo@example.org a member of group lab-1\n"), command
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
     answer = json.loads(ssh("access check", ADA, "fish2 manage -o json").stdout)
     assert answer == {"allowed": True, "reason": "granted"}
@@ -105,8 +105,8 @@ def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, data
 
 @pytest.mark.parametrize("words", ["user list", "db info", "", f"user show {ADA}"])
 def test_an_empty_name_in_the_forced_command_lets_nobody_in(ssh: Ssh, words: str) -> None:
-    done = ssh(*filter(None, [words]), key="nobody", input="user list\n")
-    assert (done.returncode, done.stdout) == (5, ""), done
+    command = ssh(*filter(None, [words]), key="nobody", input="user list\n")
+    assert (command.returncode, command.stdout) == (5, ""), command
 
 
 def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database) -> None:
@@ -132,16 +132,16 @@ def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database)
     ],
 )
 def test_and_nothing_else(ssh: Ssh, words: str) -> None:
-    done = ssh(words)
-    assert done.returncode in (2, 5) and done.stdout == "", done
-    assert "uid=" not in done.stderr
+    command = ssh(words)
+    assert command.returncode in (2, 5) and command.stdout == "", command
+    assert "uid=" not in command.stderr
 
 
 def test_no_tunnel_and_no_other_environment(ssh: Ssh) -> None:
     port = free_port()
-    done = ssh(
+    command = ssh(
         "access check", ADA, "fish2 manage", options=("-o", "ExitOnForwardFailure=yes", "-R", f"{port}:127.0.0.1:1")
     )
-    assert done.returncode != 0 and done.stdout == ""
-    done = ssh(f"access check {ADA} fish2 manage", options=("-o", "SetEnv=DATABASE_PATH=/nowhere PYTHONSTARTUP=/x"))
-    assert done.stdout == "yes\n"
+    assert command.returncode != 0 and command.stdout == ""
+    command = ssh(f"access check {ADA} fish2 manage", options=("-o", "SetEnv=DATABASE_PATH=/nowhere PYTHONSTARTUP=/x"))
+    assert command.stdout == "yes\n"

@@ -38,7 +38,7 @@ def test_what_two_servers_have_done_is_added_up(
             assert server.ask(token).status_code == 200
         assert server.ask("nobodys").status_code == 401
     read_status = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
-    wait_until(lambda: read_status()["denied"] == 2, what="what they tell")
+    wait_until(lambda: read_status()["denied"] == 2, event="what they tell")
     answer = read_status()
     assert answer["answers_built"] == 2 and answer["answers_kept"] == 4
     assert answer["requests"] >= 8 and answer["failed"] == answer["calls"] == 0
@@ -66,10 +66,10 @@ def require_metrics(text: str) -> None:
     sample = r'dsg_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? \d+'
     assert all(re.fullmatch(rf"# (HELP|TYPE) dsg_\w+ .+|{sample}", line) for line in text.splitlines())
     if shutil.which("promtool"):
-        done = subprocess.run(
+        process = subprocess.run(
             ["promtool", "check", "metrics"], input=f"{text}\n", capture_output=True, text=True, check=False
         )
-        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+        assert (process.returncode, process.stdout + process.stderr) == (0, "")
 
 
 def test_moments_are_given_and_no_ages(dsgctl: Callable[..., str], path: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
         body = {"token": presented, "bucket": "lab-data"}
         assert requests.post(f"{server.origin}/gcs_token", json=body, timeout=PATIENCE).status_code == code
     read_status = lambda: json.loads(dsgctl("status", "-o", "json"))  # noqa: E731
-    wait_until(lambda: read_status()["gcs_tokens_refused"] == 2, what="what it tells")
+    wait_until(lambda: read_status()["gcs_tokens_refused"] == 2, event="what it tells")
     assert (read_status()["logins"], read_status()["logins_failed"], read_status()["gcs_tokens"]) == (1, 1, 0)
     logged = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert [line["message"] for line in logged if line["logger"] == "dsgserve.login"] == [

@@ -68,10 +68,10 @@ def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody
         with run_supervised(path, listening):
             for client in clients:
                 client.start()
-            wait_until(lambda: len(good) > 20, what="answers")
+            wait_until(lambda: len(good) > 20, event="answers")
         answered = len(good)  # the first has ended by now
         with run_supervised(path, listening):
-            wait_until(lambda: len(good) > answered + 20, what="answers of the second")
+            wait_until(lambda: len(good) > answered + 20, event="answers of the second")
             stop.set()
             for client in clients:
                 client.join()
@@ -135,10 +135,10 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         client = threading.Thread(target=ask)
         client.start()
         slow.settimeout(PATIENCE)
-        asked, _ = slow.accept()
+        connection, _ = slow.accept()
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        asked.close()
+        connection.close()
         client.join(timeout=PATIENCE)
         assert got == [503]
         assert server.process.wait(timeout=PATIENCE) == 0
@@ -164,7 +164,7 @@ def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{tmp_path}/s"]
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
     with subprocess.Popen(command, env=environment) as server:
-        wait_until(lambda: is_listening(tmp_path / "s"), what="the socket")
+        wait_until(lambda: is_listening(tmp_path / "s"), event="the socket")
         page = ask("GET /api/v1/tos/1/accept")
         form = page.partition('name="form" value="')[2].partition('"')[0]
         assert ask("POST /api/v1/tos/1/accept", f"form={form}").startswith("HTTP/1.1 303")
@@ -184,9 +184,9 @@ def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None
         f"127.0.0.1:{free_port()}",
     ]
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_SECRET_KEY": KEY}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 2
-    assert done.stderr == (
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert process.returncode == 2
+    assert process.stderr == (
         "dsgserve: a server listens on unix sockets or on ports, not on both; start two servers, or remove one kind\n"
     )
 

@@ -17,7 +17,7 @@ from dsgctl.core import tokens, users
 from dsgctl.core.clock import now
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
-from tests.e2e.conftest import KEY, Server
+from tests.e2e.conftest import KEY, Server, run_process
 from tests.e2e.local import free_port, wait_until
 from tests.e2e.visitor import Visitor
 from tests.patience import PATIENCE
@@ -73,7 +73,6 @@ def on_a_small_disk(path: Path, place: Path) -> Iterator[tuple[Server, Path]]:
     small, port = place / "small", free_port()
     small.mkdir()
     mount = f"mount -t tmpfs -o size=3m none {small} && cp {path} {path}-wal {small}/"
-    log = place / "small.log"
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_PATH": f"{small}/dsg.sqlite3",
@@ -82,23 +81,11 @@ def on_a_small_disk(path: Path, place: Path) -> Iterator[tuple[Server, Path]]:
         "DSG_ORIGIN": f"http://localhost:{port}",
         "DSG_DEV_LOGIN": "1",
     }
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", f"{mount} && exec {sys.executable} -m dsgserve"],
-            env=environment,
-            stdout=stream,
-            stderr=stream,
-            text=True,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log)
-    try:
-        wait_until(lambda: server.is_ready() or process.poll() is not None, what="the server")
-        if process.poll() is not None and "mount" in log.read_text():
+    command = ["unshare", "--mount", "sh", "-c", f"{mount} && exec {sys.executable} -m dsgserve"]
+    with run_process(command, environment, place / "small.log") as server:
+        if server.process.poll() is not None and "mount" in server.log.read_text():
             pytest.skip("no file systems can be mounted here")
-        yield server, Path(f"/proc/{process.pid}/root{small}")
-    finally:
-        process.terminate()
-        process.wait(timeout=PATIENCE)
+        yield server, Path(f"/proc/{server.process.pid}/root{small}")
 
 
 def fill(disk: Path) -> None:
@@ -145,7 +132,7 @@ dsgserve.__main__.main()
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a read-only disk, and become somebody else")
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "message"),
     [
         ("mount --bind {here} {here} && mount -o remount,bind,ro {here}", "cannot be opened"),
         ("chown 65534 {here} {here}/dsg.sqlite3 && chmod 400 {here}/dsg.sqlite3", "cannot be written to"),
@@ -153,13 +140,13 @@ dsgserve.__main__.main()
     ],
     ids=["a read-only disk", "a file that may only be read", "a directory of somebody else"],
 )
-def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, before: str, said: str) -> None:
+def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, before: str, message: str) -> None:
     here = Path(tempfile.mkdtemp(dir="/var/tmp"))  # whose parents everybody may enter
     try:
         here.chmod(0o755)
         shutil.copy(path, here / "dsg.sqlite3")
         script = f'{before.format(here=here)} && exec {sys.executable} -c "$0"'
-        done = subprocess.run(
+        process = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, AS_NOBODY],
             capture_output=True,
             text=True,
@@ -169,12 +156,18 @@ def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, be
         )
     finally:
         shutil.rmtree(here)
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"dsgserve: {here}/dsg.sqlite3 ") and said in last
+    assert process.returncode == 1, process.stderr
+    last = process.stderr.splitlines()[-1]
+    assert last.startswith(f"dsgserve: {here}/dsg.sqlite3 ") and message in last
 
 
 # The clock
+
+
+def _run_to_its_end(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Start a server that is expected to end by itself."""
+    words = [sys.executable, "-m", "dsgserve"]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs Debian's faketime")
@@ -201,20 +194,13 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     at.write_text("-30d")
     assert server.ask(ending).status_code == 401
     assert server.ask(lasting).status_code == 200
-    wait_until(lambda: "clock was set back by 2599" in server.log.read_text(), what="the warning")
+    wait_until(lambda: "clock was set back by 2599" in server.log.read_text(), event="the warning")
 
     # Nor does a new start: the last change is in its future.
     environment = {"PATH": os.environ["PATH"], "DATABASE_PATH": str(path), "DSG_PORT": str(free_port()), **settings}
-    started = subprocess.run(
-        [sys.executable, "-m", "dsgserve"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert started.returncode == 1
-    last = started.stderr.splitlines()[-1]
+    refusal = _run_to_its_end(environment)
+    assert refusal.returncode == 1
+    last = refusal.stderr.splitlines()[-1]
     assert last.startswith("dsgserve: this host's clock says ") and "set the clock: timedatectl" in last
 
     # Nor does a command by the same clock lift that.
@@ -223,15 +209,8 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     assert command.returncode == 1 and "dsgctl: this host's clock says " in command.stderr
     with begin_change(database, "os:test", at=now() - timedelta(days=30)) as change:
         users.add(change, "bob@example.org")
-    again = subprocess.run(
-        [sys.executable, "-m", "dsgserve"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert again.returncode == 1
+    refusal = _run_to_its_end(environment)
+    assert refusal.returncode == 1
 
 
 def test_an_operator_puts_right_what_was_changed_by_a_clock_that_was_ahead(

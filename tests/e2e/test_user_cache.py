@@ -22,15 +22,15 @@ from dsgctl.store import Database
 from tests.conftest import FIXTURES
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
-from tests.level_table import TABLE, included
+from tests.level_table import TABLE, included_levels
 from tests.patience import PATIENCE
 
 Serve = Callable[..., Server]
 Dsgctl = Callable[..., str]
 
 
-EDIT, MANAGE = sorted(included("edit")), sorted(included("manage"))
-READ_ONLY_MANAGE = sorted(included("manage") - {row.name for row in TABLE if row.lost_if_read_only})
+EDIT, MANAGE = sorted(included_levels("edit")), sorted(included_levels("manage"))
+READ_ONLY_MANAGE = sorted(included_levels("manage") - {row.name for row in TABLE if row.lost_if_read_only})
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def lab(database: Database) -> dict[str, str]:
         return {"ada": tokens.mint(change, ada)[1], "bot": tokens.mint(change, bot)[1]}
 
 
-def as_sets(held: Any) -> Any:
+def as_sets(answer: Any) -> Any:
     """Lists compared as sets: their order is no promise."""
-    if isinstance(held, dict):
-        return {key: as_sets(value) for key, value in held.items()}
-    return frozenset(json.dumps(part, sort_keys=True) for part in held) if isinstance(held, list) else held
+    if isinstance(answer, dict):
+        return {key: as_sets(value) for key, value in answer.items()}
+    return frozenset(json.dumps(part, sort_keys=True) for part in answer) if isinstance(answer, list) else answer
 
 
 def test_the_server_answers_as_the_original_did_from_an_imported_database(database: Database, serve: Serve) -> None:
@@ -76,33 +76,33 @@ def test_each_change_by_dsgctl_is_seen_by_the_next_request_in_every_process(
 ) -> None:
     servers = [serve(), serve()]
 
-    def seen(name: str = "ada") -> list[Any]:
+    def ask_servers(name: str = "ada") -> list[Any]:
         replies = [server.ask(lab[name]) for server in servers for _ in range(2)]
         permissions = [reply.json().get("permissions_v2", reply.json().get("error")) for reply in replies]
         assert all(answer == permissions[0] for answer in permissions)
         return [replies[0].status_code, permissions[0]]
 
-    assert seen() == [200, {"fish2": EDIT}]
+    assert ask_servers() == [200, {"fish2": EDIT}]
     dsgctl("grant", "revoke", "fish2", "edit", "--group", "lab-1")
-    assert seen() == [200, {}]
+    assert ask_servers() == [200, {}]
     dsgctl("grant", "add", "fish2", "manage", "--user", "ada@example.org")
-    assert seen() == [200, {"fish2": MANAGE}]
+    assert ask_servers() == [200, {"fish2": MANAGE}]
     dsgctl("user", "set", "ada@example.org", "--read-only")
-    assert seen() == [200, {"fish2": READ_ONLY_MANAGE}]
+    assert ask_servers() == [200, {"fish2": READ_ONLY_MANAGE}]
     (path.parent / "terms.md").write_text("Be kind.")
     dsgctl("terms", "add", "fish2 terms", "--file", str(path.parent / "terms.md"), "--dataset", "fish2")
-    assert seen() == [200, {}]
+    assert ask_servers() == [200, {}]
     dsgctl("terms", "accept", "1", "ada@example.org")
-    assert seen() == [200, {"fish2": READ_ONLY_MANAGE}]
+    assert ask_servers() == [200, {"fish2": READ_ONLY_MANAGE}]
     dsgctl("user", "disable", "ada@example.org")
-    assert seen() == [401, "account_disabled"]
+    assert ask_servers() == [401, "account_disabled"]
     dsgctl("user", "enable", "ada@example.org")
-    assert seen() == [200, {"fish2": READ_ONLY_MANAGE}]
+    assert ask_servers() == [200, {"fish2": READ_ONLY_MANAGE}]
     dsgctl("token", "revoke", "1")
-    assert seen() == [401, "invalid_token"]
-    assert seen("bot") == [200, {"fish2": ["view"]}]
+    assert ask_servers() == [401, "invalid_token"]
+    assert ask_servers("bot") == [200, {"fish2": ["view"]}]
     dsgctl("service-account", "remove", "bot", "-y")
-    assert seen("bot") == [401, "invalid_token"]
+    assert ask_servers("bot") == [401, "invalid_token"]
 
 
 def test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request(
@@ -116,32 +116,32 @@ def test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request(
     assert server.ask(lab["ada"]).json()["permissions_v2"] == {}
 
 
-@pytest.mark.parametrize("what", ["token", "grant", "terms begin", "terms end"])
+@pytest.mark.parametrize("ending", ["token", "grant", "terms begin", "terms end"])
 def test_an_answer_ends_by_itself_at_the_next_date_that_matters(
-    what: str, lab: dict[str, str], database: Database, serve: Serve
+    ending: str, lab: dict[str, str], database: Database, serve: Serve
 ) -> None:
     """Where the machine is too slow to ask before that date, it is tried again with a later one."""
     server = serve()
     for seconds in (2, 10, 60, 300):
-        if _differs_at(server, database, lab["ada"], what, now() + timedelta(seconds=seconds)):
+        if _differs_at(server, database, lab["ada"], ending, now() + timedelta(seconds=seconds)):
             return
     raise AssertionError("this machine takes minutes for one request")
 
 
-def _differs_at(server: Server, database: Database, token: str, what: str, moment: datetime) -> bool:
+def _differs_at(server: Server, database: Database, token: str, ending: str, moment: datetime) -> bool:
     """Whether both questions were asked in time; then both answers were right."""
     service = f"clio-{moment:%H%M%S}"  # new at each try: earlier terms hold nothing back
     with begin_change(database, "os:test") as change:
-        if what == "token":
+        if ending == "token":
             token = tokens.mint(change, users.find(database, "ada@example.org"), expires=moment)[1]
-        elif what == "grant":
+        elif ending == "grant":
             grants.add(change, group_subject(database, "lab-1"), Target("fish2", "edit"), expires=moment)
         else:
             services.add(change, service)
-            start = moment if what == "terms begin" else now()
-            made, _ = terms.add(change, "clio terms", "Be kind.", dataset="fish2", service=service, effective=start)
-            if what == "terms end":
-                terms.retire(change, made.id, on=moment)
+            start = moment if ending == "terms begin" else now()
+            document, _ = terms.add(change, "clio terms", "Be kind.", dataset="fish2", service=service, effective=start)
+            if ending == "terms end":
+                terms.retire(change, document.id, on=moment)
 
     def read_answer() -> Any:
         reply = server.ask(token, service=service)
@@ -153,12 +153,12 @@ def _differs_at(server: Server, database: Database, token: str, what: str, momen
         "grant": (with_it, {}),
         "terms begin": (with_it, {}),
         "terms end": ({}, with_it),
-    }[what]
+    }[ending]
     first = read_answer()
     if now() >= moment:
         return False
     assert first == before
-    wait_until(lambda: now() >= moment, what="the date")
+    wait_until(lambda: now() >= moment, event="the date")
     assert read_answer() == after
     return True
 

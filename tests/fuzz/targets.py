@@ -279,13 +279,13 @@ def whole(data: bytes) -> None:
         "wsgi.errors": StringIO(),
     }
     environ |= {name: _text(value) for name, value in zip(HEADERS, headers, strict=True) if value}
-    said: list[tuple[str, list[tuple[str, str]]]] = []
+    responses: list[tuple[str, list[tuple[str, str]]]] = []
     logging.disable(logging.CRITICAL)
     try:
-        list(_app()(environ, lambda status, sent, *_: said.append((status, sent))))
+        list(_app()(environ, lambda status, sent, *_: responses.append((status, sent))))
     finally:
         logging.disable(logging.NOTSET)
-    status, sent = said[-1]
+    status, sent = responses[-1]
     assert status[:3] in {"200", "204", "302", "303", "400", "401", "403", "404", "405", "413", "503"}, status
     assert dict(sent)["X-Frame-Options"] == "DENY"
     assert not [value for _, value in sent if re.search(r"[\x00-\x08\x0a-\x1f]", value)], sent

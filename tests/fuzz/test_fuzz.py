@@ -46,6 +46,6 @@ def test_what_a_search_once_found(case: str) -> None:
 @pytest.mark.skipif(find_spec("atheris") is None, reason="there is no atheris for this machine")
 def test_the_search_that_is_led_by_the_code_that_it_reaches_runs() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "origin", "-runs=200", "-seed=1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-3000:]
-    assert b"Done 200 runs" in done.stderr
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert process.returncode == 0, process.stderr.decode("utf-8", "replace")[-3000:]
+    assert b"Done 200 runs" in process.stderr

@@ -13,7 +13,7 @@ from tests.decision_table import CASES, Case, build
 from tests.dsgctl.commands.running import Quick, Result, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
-from tests.level_table import NAMES, ROWS, included
+from tests.level_table import NAMES, ROWS, included_levels
 
 BO, ADA, OLD = "bo@example.org", "ada@example.org", "old@example.org"
 
@@ -200,7 +200,7 @@ def test_explain_of_a_dataset_that_is_not_there_is_not_found(filled: World) -> N
 def test_show_is_what_user_cache_answers(filled: World) -> None:
     answer = json.loads(filled.quick("access", "show", ADA, "--service", "clio", "-o", "json").ok().out)
     assert answer["permissions"] == {"fish2": ROWS["edit"].number}
-    assert answer["permissions_v2"] == {"fish2": sorted(included("edit"))}
+    assert answer["permissions_v2"] == {"fish2": sorted(included_levels("edit"))}
     assert [(row["tos_id"], row.get("service")) for row in answer["missing_tos"]] == [(3, None), (2, "clio")]
 
 
@@ -229,7 +229,7 @@ def test_who_tells_through_what(filled: World) -> None:
     rows = json.loads(filled.quick("access", "who", "fish2", "-o", "json").ok().out)
     ada = next(row for row in rows if row["who"] == ADA)
     assert ada["through"] == ["direct", "lab-1"]
-    assert ada["holds"] == sorted(included("edit"))
+    assert ada["holds"] == sorted(included_levels("edit"))
 
 
 def test_questions_change_nothing(filled: World) -> None:

@@ -24,7 +24,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.core.builders import AT
-from tests.level_table import NAMES, ROWS, TABLE, included
+from tests.level_table import NAMES, ROWS, TABLE, included_levels
 
 PEOPLE = ("a", "b", "c", "d")
 GROUPS = ("g", "h")
@@ -88,7 +88,7 @@ class Operators:
     def _give(
         self, allowed: dict[str, set[Has]], subject: str, version: str | None, permission: str, when: datetime
     ) -> None:
-        brought = {(of, level) for of in self._within(version) for level in included(permission)}
+        brought = {(of, level) for of in self._within(version) for level in included_levels(permission)}
         allowed[subject] |= brought
         for (who, group), since in (*((seat, None) for seat in self.seats), *self.by_leads.items()):
             if group != subject:
@@ -111,7 +111,11 @@ class Operators:
         if ROWS[own_level].gives == "nothing":
             return set()
         lost = {row.name for row in TABLE if row.lost_if_read_only}
-        return {level for level in included(own_level) if holder not in self.read_only or not included(level) & lost}
+        return {
+            level
+            for level in included_levels(own_level)
+            if holder not in self.read_only or not included_levels(level) & lost
+        }
 
     @staticmethod
     def _within(version: str | None) -> tuple[str | None, ...]:
@@ -245,7 +249,7 @@ class Lab:
                     (grant.version, level)
                     for grant in principals[who].grants
                     if grant.is_active(at)
-                    for level in included(grant.permission)
+                    for level in included_levels(grant.permission)
                 }
                 assert has <= allowed[who], (who, later, has - allowed[who])
 

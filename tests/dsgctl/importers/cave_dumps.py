@@ -46,12 +46,12 @@ def owner(token: str) -> int:
 def raw_permissions(user: str) -> dict[str, set[str]]:
     """The names of the permissions that a user's groups have, by dataset."""
     groups = {row["group_id"] for row in rows("user_group") if row["user_id"] == user}
-    found: dict[str, set[str]] = {}
+    permissions: dict[str, set[str]] = {}
     for row in rows("group_dataset_permission"):
         if row["group_id"] in groups:
             name = by_id("permission")[row["permission_id"]]["name"]
-            found.setdefault(by_id("dataset")[row["dataset_id"]]["name"], set()).add(name)
-    return found
+            permissions.setdefault(by_id("dataset")[row["dataset_id"]]["name"], set()).add(name)
+    return permissions
 
 
 def missing_terms(user: str, reached: set[str]) -> list[dict[str, Any]]:
@@ -72,32 +72,38 @@ def missing_terms(user: str, reached: set[str]) -> list[dict[str, Any]]:
 def answered_there(user: str) -> dict[str, Any]:
     """What that server's rules make of its tables, as far as permissions go."""
     raw = raw_permissions(user)
-    held = {name: names - ({"edit"} if _is_read_only(user) else set()) for name, names in raw.items()}
-    return _permissions({name: names for name, names in held.items() if names}, missing_terms(user, set(raw)))
+    permissions = {name: names - ({"edit"} if _is_read_only(user) else set()) for name, names in raw.items()}
+    return _permissions({name: names for name, names in permissions.items() if names}, missing_terms(user, set(raw)))
 
 
 def expected_here(user: str) -> dict[str, Any]:
     """The same with what differs here: permissions bring those below them, then ``edit`` goes by its name for a
     read-only user, and who administers a dataset has ``admin`` on it."""
-    held = {name: names | ({"view"} if "edit" in names else set()) for name, names in raw_permissions(user).items()}
+    permissions = {
+        name: names | ({"view"} if "edit" in names else set()) for name, names in raw_permissions(user).items()
+    }
     for row in rows("dataset_admin"):
         if row["user_id"] == user:
-            held.setdefault(by_id("dataset")[row["dataset_id"]]["name"], set()).update(RECORDED)
+            permissions.setdefault(by_id("dataset")[row["dataset_id"]]["name"], set()).update(RECORDED)
     if _is_read_only(user):
-        held = {name: names - {"edit"} for name, names in held.items()}
-    return _permissions(held, missing_terms(user, set(held)))
+        permissions = {name: names - {"edit"} for name, names in permissions.items()}
+    return _permissions(permissions, missing_terms(user, set(permissions)))
 
 
 def _is_read_only(user: str) -> bool:
     return by_id("user")[user]["read_only"] == "t"
 
 
-def _permissions(held: dict[str, set[str]], missing: list[dict[str, Any]]) -> dict[str, Any]:
-    open_ = {name: names for name, names in held.items() if name not in {one["dataset_name"] for one in missing}}
+def _permissions(permissions: dict[str, set[str]], missing: list[dict[str, Any]]) -> dict[str, Any]:
+    accessible = {
+        name: names for name, names in permissions.items() if name not in {row["dataset_name"] for row in missing}
+    }
     levels = {"view": 1, "edit": 2, "manage": 3, "admin": 4}
     return {
-        "permissions": {name: max(levels.get(one, 0) for one in names) for name, names in open_.items()},
-        "permissions_v2": {name: sorted(names) for name, names in open_.items()},
-        "permissions_v2_ignore_tos": {name: sorted(names) for name, names in held.items()},
+        "permissions": {
+            name: max(levels.get(permission, 0) for permission in names) for name, names in accessible.items()
+        },
+        "permissions_v2": {name: sorted(names) for name, names in accessible.items()},
+        "permissions_v2_ignore_tos": {name: sorted(names) for name, names in permissions.items()},
         "missing_tos": missing,
     }

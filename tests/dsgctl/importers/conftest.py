@@ -10,6 +10,7 @@ import pytest
 from dsgctl.core import buckets, iam_ledger
 from dsgctl.core.rules.iam_policy import Difference
 from dsgctl.importers import datasetgateway
+from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgctl.transfer import export
@@ -29,7 +30,7 @@ def gateway(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """A gateway with something of everything; not to be written to."""
     path = tmp_path_factory.mktemp("gateway") / "dsg.sqlite3"
     path.write_bytes(empty_database.read_bytes())
-    with opened(path) as database:
+    with open_database(path) as database:
         run = Run(database)
         run(datasetgateway.Importer().run, FIXTURES / "datasetgateway.sqlite3")
         bucket = next(row["name"] for row in buckets.list_buckets(database))
@@ -40,7 +41,7 @@ def gateway(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Database]:
+def open_database(path: Path) -> Iterator[Database]:
     database = open_current(path)
     try:
         yield database
@@ -51,12 +52,17 @@ def opened(path: Path) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def document(gateway: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of that gateway."""
-    return exported(gateway, tmp_path_factory.mktemp("document") / "dsg.json", **WHOLE)
+    return write_export(gateway, tmp_path_factory.mktemp("document") / "dsg.json", **WHOLE)
 
 
-def exported(database: Database, path: Path, **settings: Any) -> Path:
+def write_export(database: Database, path: Path, **settings: Any) -> Path:
     path.write_bytes(b"".join(export.build_document(database, AT, **settings)))
     return path
+
+
+def count_added(report: Report) -> dict[str, int]:
+    """How many of each kind an import added, without the kinds of which it added none."""
+    return {kind: count for kind, count in report.added.items() if count}
 
 
 @pytest.fixture
@@ -64,5 +70,5 @@ def other(tmp_path: Path, empty_database: Path) -> Iterator[Run]:
     """A second gateway, without facts."""
     path = tmp_path / "other.sqlite3"
     path.write_bytes(empty_database.read_bytes())
-    with opened(path) as database:
+    with open_database(path) as database:
         yield Run(database)

@@ -28,7 +28,7 @@ class Server:
         return f"postgresql://postgres{':' if password else ''}{password}@127.0.0.1:{self.port}/{database}"
 
     def psql(self, database: str, *words: str) -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             [
                 PROGRAMS / "psql",
                 "-qAtX",
@@ -50,7 +50,7 @@ class Server:
             check=True,
             timeout=PATIENCE,
         )
-        return done.stdout
+        return process.stdout
 
 
 @contextmanager

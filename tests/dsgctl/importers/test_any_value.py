@@ -133,8 +133,8 @@ def _value(dice: random.Random, depth: int = 0) -> Any:
         if dice.random() < 0.5:
             return {key: _value(dice, depth + 1) for key in keys}
         return [_value(dice, depth + 1) for _ in keys]
-    found = dice.choice([*VALUES, True, False, "clio_write", "clio_general", "dataset_admin"])
-    return "bytes" if isinstance(found, bytes) else None if found == float("inf") else found
+    value = dice.choice([*VALUES, True, False, "clio_write", "clio_general", "dataset_admin"])
+    return "bytes" if isinstance(value, bytes) else None if value == float("inf") else value
 
 
 @pytest.mark.parametrize("seed", SEEDS)

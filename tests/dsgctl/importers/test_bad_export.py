@@ -53,19 +53,19 @@ def row(table: str, number: int, **values: Any) -> Change:
     def change(text: str) -> str:
         lines = text.split("\n")
         at = lines.index(f'"{table}": [') + number
-        found = json.loads(lines[at].removesuffix(","))
+        row_values = json.loads(lines[at].removesuffix(","))
         for key, value in values.items():
             if key.startswith("no_"):
-                del found[key.removeprefix("no_")]
+                del row_values[key.removeprefix("no_")]
             else:
-                found[key] = value
-        lines[at] = json.dumps(found) + ("," if lines[at].endswith(",") else "")
+                row_values[key] = value
+        lines[at] = json.dumps(row_values) + ("," if lines[at].endswith(",") else "")
         return "\n".join(lines)
 
     return change
 
 
-def twice(table: str, number: int) -> Change:
+def repeat_row(table: str, number: int) -> Change:
     def change(text: str) -> str:
         lines = text.split("\n")
         at = lines.index(f'"{table}": [') + number
@@ -159,14 +159,14 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "a prefix without its slash": (row("locations", 1, prefix="a/b"), ["locations row 1: prefix: 'a/b' is not a"]),
     "a root below zero": (row("public_roots", 1, root_id=-1), ["root_id: -1 is not a whole number from 0"]),
     # Rows and each other
-    "an id twice": (twice("groups", 1), ["groups row 1: there is another row of the same id"]),
+    "an id twice": (repeat_row("groups", 1), ["groups row 1: there is another row of the same id"]),
     "an email twice": (
         row("principals", 2, email="FIRST.last+0@example.org"),
         ["principals row 2: there is another row of the same email"],
     ),
-    "a membership twice": (twice("memberships", 1), ["there is another row of the same principal_id, group_id"]),
+    "a membership twice": (repeat_row("memberships", 1), ["there is another row of the same principal_id, group_id"]),
     "a grant twice": (
-        lambda text: twice("grants", 1)(text).replace('"grants": [\n{"id": 1,', '"grants": [\n{"id": 999,', 1),
+        lambda text: repeat_row("grants", 1)(text).replace('"grants": [\n{"id": 1,', '"grants": [\n{"id": 999,', 1),
         ["grants row 1: another row says the same"],
     ),
     "a grant on no dataset": (
@@ -188,7 +188,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
 }
 
 
-def sealed(text: str) -> str:
+def seal(text: str) -> str:
     """The text as if it had been written so: its last line counts rows, and has no hash that gives the change away."""
     if '"end": {"rows"' not in text:
         return text
@@ -206,7 +206,7 @@ def test_a_bad_document_is_refused_in_one_line_and_nothing_is_written(
     spoil, parts = BAD[name]
     text = spoil(document.read_text(encoding="utf-8"))
     source = tmp_path / "bad.json"
-    source.write_text(text if name in UNSEALED else sealed(text), encoding="utf-8")
+    source.write_text(text if name in UNSEALED else seal(text), encoding="utf-8")
     before = run.content()
     with refused(Invalid, "bad.json", *parts):
         run(export_importer.Importer().run, source)
@@ -216,7 +216,7 @@ def test_a_bad_document_is_refused_in_one_line_and_nothing_is_written(
 def test_a_change_that_was_wanted_can_be_imported(document: Path, run: Run, tmp_path: Path) -> None:
     source = tmp_path / "dsg.json"
     changed = sub('"notes": "imported"', '"notes": "moved"')(document.read_text(encoding="utf-8"))
-    source.write_text(sealed(changed), encoding="utf-8")
+    source.write_text(seal(changed), encoding="utf-8")
     run(export_importer.Importer().run, source)
     assert user_queries.show(run.database, "First.Last+0@Example.ORG")["notes"] == "moved"
 
@@ -284,8 +284,8 @@ WORDS = [
 def test_whatever_somebody_writes_into_it_is_refused_or_imported_whole(other: Run, run: Run, tmp_path: Path) -> None:
     """Never a traceback, and never a part."""
     make_some_facts(run)
-    text = sealed(b"".join(export.build_document(run.database, AT, **WHOLE)).decode())
-    values = [found.span() for found in re.finditer(r'(?<=: )("([^"\\]|\\.)*"|-?[0-9]+|null|true|false)', text)]
+    text = seal(b"".join(export.build_document(run.database, AT, **WHOLE)).decode())
+    values = [match.span() for match in re.finditer(r'(?<=: )("([^"\\]|\\.)*"|-?[0-9]+|null|true|false)', text)]
     chance = random.Random(7)
     source, before = tmp_path / "dsg.json", other.content()
     outcomes: Counter[str] = Counter()

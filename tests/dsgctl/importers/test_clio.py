@@ -12,8 +12,9 @@ from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
 from dsgctl.importers import clio
-from dsgctl.importers.engine.report import BadRows, Report
+from dsgctl.importers.engine.report import BadRows
 from tests.dsgctl.core.builders import AT, Run, refused
+from tests.dsgctl.importers.conftest import count_added
 
 DATASETS = {
     "hemibrain": {"public": True, "description": "A fly", "tags": ["x"]},
@@ -32,11 +33,7 @@ def write(source: Path, users: dict[str, Any], datasets: dict[str, Any] | None =
     source.write_text(json.dumps(content, indent=1, ensure_ascii=False))
 
 
-def added(report: Report) -> dict[str, int]:
-    return {kind: count for kind, count in report.added.items() if count}
-
-
-def direct(run: Run, email: str) -> set[tuple[str, str]]:
+def direct_grants(run: Run, email: str) -> set[tuple[str, str]]:
     subject = principal_subject(users.find(run.database, email))
     return {(row["dataset"], row["permission"]) for row in grants.list_grants(run.database, subject=subject)}
 
@@ -67,7 +64,7 @@ ROLES: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
 def test_what_becomes_of_a_role(run: Run, source: Path, entry: dict[str, Any], expected: set[tuple[str, str]]) -> None:
     write(source, {"Ada@example.org": {"name": "Ada", **entry}})
     report = run(clio.Importer().run, source)
-    assert direct(run, "ada@example.org") == expected
+    assert direct_grants(run, "ada@example.org") == expected
     assert not report.left_out
     ada = user_queries.show(run.database, "ada@example.org")
     assert (ada["email"], ada["name"], ada["admin"], ada["active"]) == ("Ada@example.org", "Ada", False, True)
@@ -85,12 +82,12 @@ def test_a_global_admin_becomes_an_admin_and_a_disabled_account_stays_one(run: R
     run(clio.Importer().run, source)
     assert users.find(run.database, "root@example.org").admin
     assert not users.find(run.database, "old@example.org").active
-    assert direct(run, "root@example.org") == set()
+    assert direct_grants(run, "root@example.org") == set()
 
 
 def test_groups_are_made_and_what_is_public_is_seen_by_everybody(run: Run, source: Path) -> None:
     write(source, {"ada@example.org": {"groups": ["lab one", "proofreaders"]}, "bo@example.org": {}})
-    assert added(run(clio.Importer().run, source)) == {
+    assert count_added(run(clio.Importer().run, source)) == {
         "groups": 3,
         "datasets": 3,
         "users": 2,
@@ -119,15 +116,15 @@ def test_who_is_here_is_added_to_and_nothing_is_taken_away(run: Run, source: Pat
         },
     )
     report = run(clio.Importer().run, source)
-    assert added(report) == {"datasets": 2, "memberships": 1, "grants": 1, "people added to": 1, "admins": 1}
+    assert count_added(report) == {"datasets": 2, "memberships": 1, "grants": 1, "people added to": 1, "admins": 1}
     ada, root = users.find(run.database, "ada@example.org"), users.find(run.database, "root@example.org")
     assert (ada.name, ada.admin) == ("Ada Lovelace", True)
     assert (root.name, root.admin, root.active) == ("R", True, True)
     assert groups.show(run.database, "user")["leads"] == ["root@example.org"]
     assert datasets.show(run.database, "VNC")["description"] == "ours"
-    told = "\n".join(report.noted)
-    assert "root@example.org: active differs" in told
-    assert "ada@example.org has view on VNC already, until 2026-11-23" in told
+    notes = "\n".join(report.noted)
+    assert "root@example.org: active differs" in notes
+    assert "ada@example.org has view on VNC already, until 2026-11-23" in notes
 
 
 def test_a_second_run_changes_nothing(run: Run, source: Path) -> None:
@@ -159,10 +156,10 @@ def test_what_is_not_known_is_left_out_and_told_with_its_line(run: Run, source: 
         "users, line 9: bo@example.org has the role 'janitor' on 'VNC', which is not known here",
     ]
     assert report.noted == [
-        f"{what}: there is no place for it here" for what in ("'tags' of datasets", "'org' of users")
+        f"{column}: there is no place for it here" for column in ("'tags' of datasets", "'org' of users")
     ]
     assert datasets.show(run.database, "hemibrain")["description"] == "A fly"
-    assert direct(run, "bo@example.org") == {("VNC", "view")}
+    assert direct_grants(run, "bo@example.org") == {("VNC", "view")}
 
 
 def test_two_emails_that_differ_by_case_are_refused_or_the_second_left_out(run: Run, source: Path) -> None:
@@ -246,7 +243,7 @@ def test_an_entry_that_cannot_be_kept_is_named_and_may_be_left_out(
 def test_who_has_a_role_on_what_was_left_out_is_still_taken_over(run: Run, source: Path) -> None:
     write(source, {"ada@example.org": {"datasets": {"": ["admin"], "VNC": ["clio_read"]}}}, {"": {}, "VNC": {}})
     report = run(clio.Importer().run, source, skip_conflicts=True)
-    assert direct(run, "ada@example.org") == {("VNC", "view")}
+    assert direct_grants(run, "ada@example.org") == {("VNC", "view")}
     assert not users.find(run.database, "ada@example.org").admin
     assert report.left_out[-1] == "users, line 3: the roles of ada@example.org on '', which was left out"
 
@@ -288,8 +285,8 @@ def test_a_dataset_that_only_a_role_names_is_made_closed_and_reported(run: Run, 
     )
     report = run(clio.Importer().run, source)
     assert not report.left_out
-    assert direct(run, "ada@example.org") == {("VNC", "view"), (" fly", "edit")}
-    assert direct(run, "bo@example.org") == {(" fly", "view")}
+    assert direct_grants(run, "ada@example.org") == {("VNC", "view"), (" fly", "edit")}
+    assert direct_grants(run, "bo@example.org") == {(" fly", "view")}
     assert datasets.show(run.database, " fly")["access"] == "closed"
     assert report.remarks == ["users, line 3: the export does not list ' fly'; it is here, and closed if new"]
 

@@ -11,8 +11,9 @@ from dsgctl.core import audit_chain, datasets, grants, groups, user_queries, use
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import csv
-from dsgctl.importers.engine.report import BadRows, Report
+from dsgctl.importers.engine.report import BadRows
 from tests.dsgctl.core.builders import AT, Run, refused
+from tests.dsgctl.importers.conftest import count_added
 
 HEAD = "email,name,affiliation,notes\n"
 
@@ -28,15 +29,11 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "people.csv"
 
 
-def added(report: Report) -> dict[str, int]:
-    return {kind: count for kind, count in report.added.items() if count}
-
-
 class TestNewPeople:
     def test_they_are_added_join_the_group_and_may_view(self, run: Run, source: Path) -> None:
         source.write_text(HEAD + "Ada@example.org,Ada Lovelace,HHMI,met in Oslo\nbo@example.org,,,\n")
         report = run(csv.Importer("fish2").run, source)
-        assert added(report) == {"groups": 1, "users": 2, "memberships": 2, "grants": 2}
+        assert count_added(report) == {"groups": 1, "users": 2, "memberships": 2, "grants": 2}
         ada = user_queries.show(run.database, "ada@example.org")
         assert [ada[key] for key in ("email", "name", "affiliations", "notes", "groups", "leads", "grants")] == [
             "Ada@example.org",
@@ -85,7 +82,7 @@ class TestNewPeople:
     )
     def test_however_the_file_is_written(self, run: Run, source: Path, content: bytes) -> None:
         source.write_bytes(content)
-        assert added(run(csv.Importer("fish2").run, source))["users"] == 1
+        assert count_added(run(csv.Importer("fish2").run, source))["users"] == 1
         assert [(row["email"], row["name"]) for row in user_queries.list_users(run.database)] == [
             ("zoe@example.org", "Zoë")
         ]
@@ -98,13 +95,13 @@ class TestNewPeople:
 
     def test_a_file_with_a_header_alone_adds_nobody(self, run: Run, source: Path) -> None:
         source.write_text(HEAD)
-        assert added(run(csv.Importer("fish2").run, source)) == {"groups": 1}
+        assert count_added(run(csv.Importer("fish2").run, source)) == {"groups": 1}
 
     def test_through_a_pipe(self, run: Run, source: Path) -> None:
         os.mkfifo(source)
         writer = threading.Thread(target=source.write_text, args=(HEAD + "ada@example.org,,,\n",))
         writer.start()
-        assert added(run(csv.Importer("fish2").run, source))["users"] == 1
+        assert count_added(run(csv.Importer("fish2").run, source))["users"] == 1
         writer.join()
 
 
@@ -128,7 +125,7 @@ class TestKnownPeople:
         self, run: Run, source: Path, row: str, expected: tuple[str, str, list[str]]
     ) -> None:
         source.write_text(HEAD + row + "\n")
-        assert "users" not in added(run(csv.Importer("fish2").run, source))
+        assert "users" not in count_added(run(csv.Importer("fish2").run, source))
         ada = user_queries.show(run.database, "ada@example.org")
         assert (ada["name"], ada["notes"], ada["affiliations"]) == expected
         assert (ada["admin"], ada["groups"], ada["grants"]) == (True, ["user"], ["fish2 view"])
@@ -137,14 +134,14 @@ class TestKnownPeople:
     def test_a_blank_name_is_filled(self, run: Run, source: Path) -> None:
         run(users.add, "bo@example.org")
         source.write_text(HEAD + "bo@example.org,Bo Ek,,\n")
-        assert added(run(csv.Importer("fish2").run, source))["people added to"] == 1
+        assert count_added(run(csv.Importer("fish2").run, source))["people added to"] == 1
         assert users.find(run.database, "bo@example.org").name == "Bo Ek"
 
     def test_who_leads_the_group_still_does(self, run: Run, source: Path) -> None:
         run(groups.add, "user")
         run(groups.add_member, "user", "ada@example.org", leads=True)
         source.write_text(HEAD + "ada@example.org,,,\n")
-        assert added(run(csv.Importer("fish2").run, source)) == {"grants": 1}
+        assert count_added(run(csv.Importer("fish2").run, source)) == {"grants": 1}
         assert groups.show(run.database, "user")["leads"] == ["ada@example.org"]
 
     def test_a_grant_of_one_version_is_not_enough_and_one_that_ends_is_told(self, run: Run, source: Path) -> None:
@@ -153,7 +150,7 @@ class TestKnownPeople:
         run(grants.add, subject, Target("fish2", "view", "v1"))
         source.write_text(HEAD + "ada@example.org,,,\n")
         report = run(csv.Importer("fish2").run, source)
-        assert added(report)["grants"] == 1
+        assert count_added(report)["grants"] == 1
         assert report.skipped == []
         run(grants.add, subject, Target("fish2", "view"), expires=AT + timedelta(days=3))
         again = run(csv.Importer("fish2").run, source)
@@ -176,7 +173,7 @@ class TestAgain:
         rows = "".join(f"p{number}@example.org,P {number},Lab {number % 7},n\n" for number in range(2500))
         source.write_text(HEAD + rows)
         first = run(csv.Importer("fish2").run, source)
-        assert added(first) == {"groups": 1, "users": 2500, "memberships": 2500, "grants": 2500}
+        assert count_added(first) == {"groups": 1, "users": 2500, "memberships": 2500, "grants": 2500}
         before = run.content()
         second = run(csv.Importer("fish2").run, source)
         assert run.content() == before  # no audit record either, and the same revision
@@ -187,7 +184,7 @@ class TestAgain:
     def test_a_row_that_stands_twice_far_apart(self, run: Run, source: Path) -> None:
         others = "".join(f"p{number}@example.org,,,\n" for number in range(1500))
         source.write_text(f"{HEAD}ada@example.org,A,,\n{others}ADA@example.org,A,,\n")
-        assert added(run(csv.Importer("fish2").run, source))["users"] == 1501
+        assert count_added(run(csv.Importer("fish2").run, source))["users"] == 1501
 
     def test_a_dry_run_writes_nothing(self, run: Run, source: Path) -> None:
         source.write_text(HEAD + "ada@example.org,Ada,,\n")
@@ -233,10 +230,10 @@ def test_every_bad_row_is_told_with_its_line_and_nothing_is_written(
     before = run.content()
     with pytest.raises(BadRows) as caught:
         run(csv.Importer("fish2").run, source)
-    told = dict(problem.split(": ", 1) for problem in caught.value.problems)
-    assert list(told) == [f"line {number}" for number in expected]
+    problems = dict(problem.split(": ", 1) for problem in caught.value.problems)
+    assert list(problems) == [f"line {number}" for number in expected]
     for number, part in expected.items():
-        assert part in told[f"line {number}"]
+        assert part in problems[f"line {number}"]
     assert run.content() == before
 
 
@@ -302,10 +299,10 @@ def test_a_file_that_cannot_be_opened_is_for_the_caller_to_tell(run: Run, source
 def test_thousands_are_imported_in_batches_and_progress_is_reported(run: Run, source: Path) -> None:
     rows = "".join(f"p{number}@example.org,Person {number},Lab,note {number}\n" for number in range(5000))
     source.write_text(HEAD + rows)
-    seen: list[tuple[int, int]] = []
-    run(csv.Importer("fish2").run, source, progress=lambda done, total: seen.append((done, total)))
-    assert seen[0] == (100, 5000)
-    assert seen[-1] == (5000, 5000)
+    steps: list[tuple[int, int]] = []
+    run(csv.Importer("fish2").run, source, progress=lambda count, total: steps.append((count, total)))
+    assert steps[0] == (100, 5000)
+    assert steps[-1] == (5000, 5000)
 
 
 NOTED = (b"email,notes", b'a@example.org,"one\ntwo"', b'b@example.org,"x\ry"', b"c@example.org,")

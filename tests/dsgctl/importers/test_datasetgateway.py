@@ -57,7 +57,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Report]]:
+def import_result(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Report]]:
     """The original's database, imported into an empty one; not to be written to."""
     path = tmp_path_factory.mktemp("imported") / "dsg.sqlite3"
     shutil.copyfile(empty_database, path)
@@ -67,11 +67,11 @@ def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def here(imported: tuple[Database, Report]) -> Database:
-    return imported[0]
+def target(import_result: tuple[Database, Report]) -> Database:
+    return import_result[0]
 
 
-def there(sql: str, source: Path = ORIGINAL) -> list[tuple[Any, ...]]:
+def query_original(sql: str, source: Path = ORIGINAL) -> list[tuple[Any, ...]]:
     """Rows of the original's database."""
     connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
     try:
@@ -112,18 +112,18 @@ class TestWhatIsTakenOver:
             ("audit records", ["audit_log"]),
         ],
     )
-    def test_every_row_is_counted(self, imported: tuple[Database, Report], kind: str, tables: list[str]) -> None:
-        rows = sum(there(f'SELECT count(*) FROM "{table}"')[0][0] for table in tables)
-        assert imported[1].added[kind] == rows
-        assert imported[1].unchanged.get(kind, 0) == 0
+    def test_every_row_is_counted(self, import_result: tuple[Database, Report], kind: str, tables: list[str]) -> None:
+        rows = sum(query_original(f'SELECT count(*) FROM "{table}"')[0][0] for table in tables)
+        assert import_result[1].added[kind] == rows
+        assert import_result[1].unchanged.get(kind, 0) == 0
 
-    def test_people(self, here: Database) -> None:
-        expected = there(
+    def test_people(self, target: Database) -> None:
+        expected = query_original(
             "SELECT id, email, name, display_name, admin, is_active, read_only, pi, notes, picture_url, parent_id,"
             " iif(google_sub IS NULL, NULL, 'https://accounts.google.com'), google_sub, created FROM dsg_user"
         )
         p = m.Principal
-        found = here.tuples(
+        rows = target.tuples(
             p.select(
                 p.id,
                 p.email,
@@ -143,32 +143,34 @@ class TestWhatIsTakenOver:
             .where(p.kind == "user")
             .order_by(p.id)
         )
-        assert list(found) == [(*row[:-1], moment(row[-1])) for row in expected]
+        assert list(rows) == [(*row[:-1], moment(row[-1])) for row in expected]
 
-    def test_affiliations_and_groups(self, here: Database) -> None:
+    def test_affiliations_and_groups(self, target: Database) -> None:
         affiliations = m.Affiliation.select(m.Affiliation.principal, m.Affiliation.name)
-        assert sorted(here.tuples(affiliations)) == sorted(there("SELECT user_id, name FROM affiliation"))
+        assert sorted(target.tuples(affiliations)) == sorted(query_original("SELECT user_id, name FROM affiliation"))
         members = m.Membership.select(m.Membership.principal, m.Group.name, m.Membership.leads).join(m.Group)
-        assert sorted(here.tuples(members)) == sorted(
-            there("SELECT user_id, name, is_admin FROM user_group JOIN dsg_group ON dsg_group.id = group_id")
+        assert sorted(target.tuples(members)) == sorted(
+            query_original("SELECT user_id, name, is_admin FROM user_group JOIN dsg_group ON dsg_group.id = group_id")
         )
 
-    def test_datasets_and_versions(self, here: Database) -> None:
+    def test_datasets_and_versions(self, target: Database) -> None:
         d, v = m.Dataset, m.Version
-        found = here.tuples(d.select(d.id, d.name, d.description, d.access, d.own_terms_id).order_by(d.id))
-        assert list(found) == there("SELECT id, name, description, access_mode, tos_id FROM dataset ORDER BY id")
-        rows = here.tuples(v.select(v.dataset, v.name, v.public).order_by(v.id))
-        assert list(rows) == there("SELECT dataset_id, version, is_public FROM dataset_version ORDER BY id")
+        datasets = target.tuples(d.select(d.id, d.name, d.description, d.access, d.own_terms_id).order_by(d.id))
+        assert list(datasets) == query_original(
+            "SELECT id, name, description, access_mode, tos_id FROM dataset ORDER BY id"
+        )
+        rows = target.tuples(v.select(v.dataset, v.name, v.public).order_by(v.id))
+        assert list(rows) == query_original("SELECT dataset_id, version, is_public FROM dataset_version ORDER BY id")
 
-    def test_buckets_lie_where_versions_say_or_belong_to_the_whole_dataset(self, here: Database) -> None:
-        expected = there(
+    def test_buckets_lie_where_versions_say_or_belong_to_the_whole_dataset(self, target: Database) -> None:
+        expected = query_original(
             "SELECT b.dataset_id, v.version, b.name, v.prefix"
             " FROM dataset_bucket b LEFT JOIN dataset_version_buckets l ON l.datasetbucket_id = b.id"
             " LEFT JOIN dataset_version v ON v.id = l.datasetversion_id"
         )
         query = m.Location.select(m.Location.dataset, m.Version.name, m.Location.bucket, m.Location.prefix)
-        found = list(here.tuples(query.join(m.Version, "LEFT OUTER JOIN")))
-        assert sorted(found, key=repr) == sorted(
+        rows = list(target.tuples(query.join(m.Version, "LEFT OUTER JOIN")))
+        assert sorted(rows, key=repr) == sorted(
             (
                 (dataset, version, bucket, prefix.rstrip("/") + "/" if prefix else "")
                 for dataset, version, bucket, prefix in expected
@@ -176,20 +178,22 @@ class TestWhatIsTakenOver:
             key=repr,
         )
 
-    def test_a_prefix_without_a_bucket_is_told(self, imported: tuple[Database, Report]) -> None:
-        lost = there(
+    def test_a_prefix_without_a_bucket_is_told(self, import_result: tuple[Database, Report]) -> None:
+        lost = query_original(
             "SELECT name, version, prefix FROM dataset_version v JOIN dataset d ON d.id = dataset_id"
             " WHERE prefix <> '' AND v.id NOT IN (SELECT datasetversion_id FROM dataset_version_buckets)"
         )
         assert lost
         for dataset, version, prefix in lost:
             assert [
-                line for line in imported[1].skipped if f"version {version} of {dataset}:" in line and prefix in line
+                line
+                for line in import_result[1].skipped
+                if f"version {version} of {dataset}:" in line and prefix in line
             ], (dataset, version)
 
-    def test_terms_and_who_accepted_them(self, here: Database) -> None:
+    def test_terms_and_who_accepted_them(self, target: Database) -> None:
         t, a = m.Terms, m.Acceptance
-        found = here.tuples(
+        rows = target.tuples(
             t.select(
                 t.id, t.name, t.text, t.dataset, m.Version.name, m.Service.name, t.invite_token, t.effective, t.retired
             )
@@ -197,17 +201,17 @@ class TestWhatIsTakenOver:
             .join_from(t, m.Service, "LEFT OUTER JOIN")
             .order_by(t.id)
         )
-        expected = there(
+        expected = query_original(
             "SELECT t.id, t.name, text, t.dataset_id, v.version, s.name, invite_token, effective_date, retired_date"
             " FROM tos_document t LEFT JOIN dataset_version v ON v.id = dataset_version_id"
             " LEFT JOIN service s ON s.id = service_id ORDER BY t.id"
         )
-        assert list(found) == [(*row[:-2], moment(row[-2]), moment(row[-1])) for row in expected]
-        accepted = here.tuples(a.select(a.principal, a.terms, a.accepted, a.address, a.recorded_by))
+        assert list(rows) == [(*row[:-2], moment(row[-2]), moment(row[-1])) for row in expected]
+        accepted = target.tuples(a.select(a.principal, a.terms, a.accepted, a.address, a.recorded_by))
         assert sorted(accepted, key=repr) == sorted(
             (
                 (user, document, moment(at), address, f"user:{email}")
-                for user, document, at, address, email in there(
+                for user, document, at, address, email in query_original(
                     "SELECT user_id, tos_document_id, accepted_at, ip_address, email"
                     " FROM tos_acceptance JOIN dsg_user u ON u.id = user_id"
                 )
@@ -215,9 +219,9 @@ class TestWhatIsTakenOver:
             key=repr,
         )
 
-    def test_grants_to_people(self, here: Database) -> None:
+    def test_grants_to_people(self, target: Database) -> None:
         g, scope = m.Grant, m.Group.alias()
-        found = here.tuples(
+        rows = target.tuples(
             g.select(
                 g.principal, m.Dataset.name, m.Version.name, g.permission, scope.name, g.source, g.granted_by, g.created
             )
@@ -227,35 +231,35 @@ class TestWhatIsTakenOver:
             .join_from(g, m.Principal)
             .where(m.Principal.kind == "user")
         )
-        expected = there(
+        expected = query_original(
             "SELECT g.user_id, d.name, v.version, p.name, s.name, replace(g.source, '_', '-'),"
             " coalesce('user:' || by.email, 'os:test'),"
             ' g.created FROM "grant" g JOIN dataset d ON d.id = g.dataset_id'
             " LEFT JOIN dataset_version v ON v.id = g.dataset_version_id JOIN permission p ON p.id = g.permission_id"
             " LEFT JOIN dsg_group s ON s.id = g.group_id LEFT JOIN dsg_user by ON by.id = g.granted_by_id"
         )
-        assert sorted(found, key=repr) == sorted(((*row[:-1], moment(row[-1])) for row in expected), key=repr)
+        assert sorted(rows, key=repr) == sorted(((*row[:-1], moment(row[-1])) for row in expected), key=repr)
 
-    def test_grants_to_groups(self, here: Database) -> None:
+    def test_grants_to_groups(self, target: Database) -> None:
         g = m.Grant
-        found = here.tuples(
+        rows = target.tuples(
             g.select(m.Group.name, m.Dataset.name, g.permission, g.source)
             .join_from(g, m.Group, on=(g.group == m.Group.id))
             .join_from(g, m.Dataset)
         )
-        expected = there(
+        expected = query_original(
             "SELECT s.name, d.name, p.name, 'import' FROM group_dataset_permission g"
             " JOIN dsg_group s ON s.id = group_id JOIN dataset d ON d.id = dataset_id"
             " JOIN permission p ON p.id = permission_id"
         )
-        assert sorted(found) == sorted(expected)
+        assert sorted(rows) == sorted(expected)
 
-    def test_service_accounts(self, here: Database) -> None:
+    def test_service_accounts(self, target: Database) -> None:
         accounts = {
-            row["name"]: service_accounts.show(here, row["name"])
-            for row in service_accounts.list_service_accounts(here)
+            row["name"]: service_accounts.show(target, row["name"])
+            for row in service_accounts.list_service_accounts(target)
         }
-        expected = there(
+        expected = query_original(
             "SELECT a.name, description, a.is_active, a.created, 'user:' || email,"
             " (SELECT count(*) FROM service_account_token t WHERE t.service_account_id = a.id),"
             " (SELECT count(*) FROM service_account_grant g WHERE g.service_account_id = a.id)"
@@ -264,39 +268,41 @@ class TestWhatIsTakenOver:
         assert {
             (
                 name,
-                one["description"],
-                one["active"],
-                one["created"],
-                one["created_by"],
-                len(one["tokens"]),
-                len(one["grants"]),
+                account["description"],
+                account["active"],
+                account["created"],
+                account["created_by"],
+                len(account["tokens"]),
+                len(account["grants"]),
             )
-            for name, one in accounts.items()
+            for name, account in accounts.items()
         } == {(*row[:3], moment(row[3]), *row[4:]) for row in expected}
 
-    def test_services_their_tables_and_roots(self, here: Database) -> None:
+    def test_services_their_tables_and_roots(self, target: Database) -> None:
         s, t, r = m.Service, m.ServiceTable, m.PublicRoot
-        services = here.tuples(s.select(s.name, s.display_name, s.url))
-        assert sorted(services) == sorted(there("SELECT name, display_name, base_url FROM service"))
-        tables = here.tuples(t.select(t.service, t.name, t.dataset))
-        assert sorted(tables) == sorted(there("SELECT service_name, table_name, dataset_id FROM service_table"))
-        roots = here.tuples(r.select(t.service, t.name, r.root_id).join(t))
+        services = target.tuples(s.select(s.name, s.display_name, s.url))
+        assert sorted(services) == sorted(query_original("SELECT name, display_name, base_url FROM service"))
+        tables = target.tuples(t.select(t.service, t.name, t.dataset))
+        assert sorted(tables) == sorted(
+            query_original("SELECT service_name, table_name, dataset_id FROM service_table")
+        )
+        roots = target.tuples(r.select(t.service, t.name, r.root_id).join(t))
         assert sorted(roots) == sorted(
-            there(
+            query_original(
                 "SELECT service_name, table_name, root_id FROM public_root"
                 " JOIN service_table t ON t.id = service_table_id"
             )
         )
 
-    def test_tokens_keep_working_and_are_not_kept_in_clear(self, here: Database) -> None:
-        expected = there(
+    def test_tokens_keep_working_and_are_not_kept_in_clear(self, target: Database) -> None:
+        expected = query_original(
             "SELECT key, u.email, description, k.created, expires_at, k.last_used FROM api_key k"
             " JOIN dsg_user u ON u.id = user_id UNION ALL"
             " SELECT key, a.name, t.description, t.created, NULL, last_used FROM service_account_token t"
             " JOIN service_account a ON a.id = service_account_id"
         )
         for key, owner, description, created, expires, last_used in expected:
-            token = token_checks.check(here, PresentedToken(key), ANSWERED)
+            token = token_checks.check(target, PresentedToken(key), ANSWERED)
             assert token.token is not None
             assert token.principal is not None
             assert token.principal.label == owner
@@ -307,23 +313,23 @@ class TestWhatIsTakenOver:
                 moment(expires),
                 moment(last_used),
             ]
-        kept = b"".join(Path(here.path + end).read_bytes() for end in ("", "-wal"))
-        assert not [key for key, *_ in expected if key.encode() in kept]
+        content = b"".join(Path(target.path + end).read_bytes() for end in ("", "-wal"))
+        assert not [key for key, *_ in expected if key.encode() in content]
 
-    def test_audit_records(self, here: Database) -> None:
-        records = [audit.show(here, row["id"]) for row in audit.list_records(here)]
-        kept = [record for record in records if record["imported_from"] is not None]
+    def test_audit_records(self, target: Database) -> None:
+        records = [audit.show(target, row["id"]) for row in audit.list_records(target)]
+        from_source = [record for record in records if record["imported_from"] is not None]
         assert sorted(
-            (r["action"], r["target"], r["at"], r["actor"], r["before"], json.dumps(r["after"])) for r in kept
+            (r["action"], r["target"], r["at"], r["actor"], r["before"], json.dumps(r["after"])) for r in from_source
         ) == sorted(
             (f"datasetgateway.{action}", f"{kind}:{number}", moment(at), f"user:{email}", None, after)
-            for action, kind, number, at, email, after in there(
+            for action, kind, number, at, email, after in query_original(
                 "SELECT action, target_type, target_id, timestamp, email, after_state FROM audit_log"
                 " JOIN dsg_user u ON u.id = actor_id"
             )
         )
-        assert audit_chain.verify(here) is None
-        assert len(records) > len(kept)  # what the import itself did stands beside them
+        assert audit_chain.verify(target) is None
+        assert len(records) > len(from_source)  # what the import itself did stands beside them
 
     def test_other_permissions_pass_through(self, run: Run, source: Path) -> None:
         spoil(source, f"UPDATE permission SET name = '{FOREIGN}' WHERE name = 'manage'")
@@ -331,12 +337,12 @@ class TestWhatIsTakenOver:
         assert {row["permission"] for row in grants.list_grants(run.database)} == {"view", "edit", FOREIGN, "admin"}
 
     def test_progress_ends_with_all_rows(self, run: Run) -> None:
-        seen: list[tuple[int, int]] = []
-        run(datasetgateway.Importer().run, ORIGINAL, progress=lambda done, total: seen.append((done, total)))
-        assert seen
-        assert seen == sorted(seen)
-        assert len({total for _, total in seen}) == 1
-        assert seen[-1][0] == seen[-1][1]
+        steps: list[tuple[int, int]] = []
+        run(datasetgateway.Importer().run, ORIGINAL, progress=lambda count, total: steps.append((count, total)))
+        assert steps
+        assert steps == sorted(steps)
+        assert len({total for _, total in steps}) == 1
+        assert steps[-1][0] == steps[-1][1]
 
 
 def ids() -> list[str]:
@@ -354,14 +360,14 @@ def as_sets(value: Any) -> Any:
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=ids())
 @pytest.mark.parametrize("service", ["", "celltyping", "nosuch"])
-def test_user_cache_is_what_the_original_answered(here: Database, answer: dict[str, Any], service: str) -> None:
+def test_user_cache_is_what_the_original_answered(target: Database, answer: dict[str, Any], service: str) -> None:
     expected = answer["responses"][service]
-    token = token_checks.check(here, PresentedToken(answer["token"]), ANSWERED)
+    token = token_checks.check(target, PresentedToken(answer["token"]), ANSWERED)
     assert (token.problem is None) == (expected["status"] == 200)
     if expected["status"] == 200:
         assert token.principal is not None
-        known = snapshots.read_principal(here, token.principal, service=service or None)
-        body = json.loads(json.dumps(build_user_cache(known, ANSWERED)))
+        snapshot = snapshots.read_principal(target, token.principal, service=service or None)
+        body = json.loads(json.dumps(build_user_cache(snapshot, ANSWERED)))
         if answer["kind"] == "service-account":
             body["id"] = expected["json"]["id"]
         assert as_sets(leave_out_unrecorded(body)) == as_sets(expected["json"])
@@ -393,7 +399,9 @@ class TestAgain:
 
     def test_what_was_decided_here_since_stays(self, run: Run) -> None:
         run(datasetgateway.Importer().run, ORIGINAL)
-        key, email = there("SELECT key, email FROM api_key k JOIN dsg_user u ON u.id = user_id WHERE u.id = 6")[0]
+        key, email = query_original(
+            "SELECT key, email FROM api_key k JOIN dsg_user u ON u.id = user_id WHERE u.id = 6"
+        )[0]
         token = token_checks.check(run.database, PresentedToken(key), ANSWERED).token
         assert token is not None
         run(tokens.revoke, token.id)
@@ -413,16 +421,16 @@ class TestAgain:
         assert "fish2" in skipped
 
     def test_a_dry_run_writes_nothing_and_shows_what_a_run_does(self, run: Run) -> None:
-        def watched(*, dry_run: bool) -> list[Record]:
-            seen: list[Record] = []
-            with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=seen.append) as opened:
-                datasetgateway.Importer().run(opened, ORIGINAL)
-            return seen
+        def list_records(*, dry_run: bool) -> list[Record]:
+            records: list[Record] = []
+            with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=records.append) as change:
+                datasetgateway.Importer().run(change, ORIGINAL)
+            return records
 
         before = run.content()
-        planned = watched(dry_run=True)
+        planned = list_records(dry_run=True)
         assert run.content() == before
-        assert planned == watched(dry_run=False)
+        assert planned == list_records(dry_run=False)
         assert planned
 
     def test_into_a_database_that_is_in_use(self, run: Run) -> None:
@@ -503,9 +511,9 @@ def test_a_conflict_that_is_skipped_is_left_out_with_all_that_hangs_on_it(
 ) -> None:
     prepare(run)
     report = run(datasetgateway.Importer().run, ORIGINAL, skip_conflicts=True)
-    told = "\n".join(report.left_out)
+    left_out = "\n".join(report.left_out)
     for part in parts:
-        assert part in told
+        assert part in left_out
     assert report.added["users"] >= 40
     assert audit_chain.verify(run.database) is None
     before = run.content()
@@ -525,10 +533,10 @@ def test_of_two_emails_that_differ_in_case_the_first_is_kept_and_the_children_of
         run(datasetgateway.Importer().run, source)
     report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
     assert [run.principal(number) is None for number in (3, 4, 5)] == [False, True, True]
-    told = "\n".join(report.left_out)
-    assert "dsg_user row 4: 'USER2@example.org'" in told
-    assert "dsg_user row 5: " in told
-    assert "api_key: " in told
+    left_out = "\n".join(report.left_out)
+    assert "dsg_user row 4: 'USER2@example.org'" in left_out
+    assert "dsg_user row 5: " in left_out
+    assert "api_key: " in left_out
 
 
 # Values that cannot be kept: what is done to the source, and what the error must say.
@@ -621,7 +629,7 @@ def _cut(size: int) -> Callable[[Path], Any]:
     return lambda path: path.write_bytes(ORIGINAL.read_bytes()[:size])
 
 
-def _written(content: bytes) -> Callable[[Path], Any]:
+def _writer_of(content: bytes) -> Callable[[Path], Any]:
     return lambda path: path.write_bytes(content)
 
 
@@ -652,8 +660,8 @@ def _directory(path: Path) -> None:
 FILES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "missing": (Path.unlink, ()),
     "a directory": (_directory, ()),
-    "empty": (_written(b""), ()),
-    "a text file": (_written(b"email,name\na@x.org,A\n" * 500), ()),
+    "empty": (_writer_of(b""), ()),
+    "a text file": (_writer_of(b"email,name\na@x.org,A\n" * 500), ()),
     "cut off in the header": (_cut(50), ()),
     "cut off after the header": (_cut(100), ()),
     "cut off after a page": (_cut(4096), ()),
@@ -765,7 +773,7 @@ class TestTheSourceIsLeftAlone:
 
 class TestHistory:
     @pytest.mark.parametrize(
-        ("state", "kept"),
+        ("state", "expected"),
         [
             ('{"a": 1}', {"a": 1}),
             ("[1, 2]", {"value": [1, 2]}),
@@ -775,31 +783,32 @@ class TestHistory:
             ('{"a": "\\ud800"}', {"text": '{"a": "\\ud800"}'}),
         ],
     )
-    def test_any_json_is_kept(self, run: Run, source: Path, state: str, kept: Any) -> None:
+    def test_any_json_is_kept(self, run: Run, source: Path, state: str, expected: Any) -> None:
         spoil(source, f"UPDATE audit_log SET after_state = '{state}' WHERE id = 4")
         run(datasetgateway.Importer().run, source)
-        assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [kept]
+        assert [record["after"] for record in run.records() if record["target"] == "Grant:3"] == [expected]
         assert audit_chain.verify(run.database) is None
         assert not run(datasetgateway.Importer().run, source).changed
 
     def test_a_token_in_it_is_not(self, run: Run, source: Path) -> None:
-        key = there("SELECT key FROM api_key WHERE id = 1")[0][0]
+        key = query_original("SELECT key FROM api_key WHERE id = 1")[0][0]
         spoil(source, f"""UPDATE audit_log SET after_state = '{{"old": "key {key}."}}' WHERE id = 4""")
         run(datasetgateway.Importer().run, source)
-        assert [one["after"] for one in run.records() if one["target"] == "Grant:3"] == [{"old": "key (a token)."}]
+        states = [record["after"] for record in run.records() if record["target"] == "Grant:3"]
+        assert states == [{"old": "key (a token)."}]
 
     def test_a_record_without_an_actor(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE audit_log SET actor_id = NULL WHERE id = 4")
         run(datasetgateway.Importer().run, source)
-        assert [one["actor"] for one in run.records() if one["target"] == "Grant:3"] == ["unknown"]
+        assert [record["actor"] for record in run.records() if record["target"] == "Grant:3"] == ["unknown"]
 
 
 class TestSmallThings:
     """What a real database may hold though ours of the tests does not."""
 
-    def test_versions_keep_their_ids_where_they_are_free(self, run: Run, here: Database) -> None:
-        expected = there("SELECT id, version FROM dataset_version ORDER BY id")
-        assert list(here.tuples(m.Version.select(m.Version.id, m.Version.name).order_by(m.Version.id))) == expected
+    def test_versions_keep_their_ids_where_they_are_free(self, run: Run, target: Database) -> None:
+        expected = query_original("SELECT id, version FROM dataset_version ORDER BY id")
+        assert list(target.tuples(m.Version.select(m.Version.id, m.Version.name).order_by(m.Version.id))) == expected
         run(datasets.add, "ours", imported_id=900)
         run(versions.add, "ours", "v9")  # it has the id 1
         run(datasetgateway.Importer().run, ORIGINAL)
@@ -828,7 +837,7 @@ class TestSmallThings:
     def test_a_grant_of_an_unknown_source_counts_as_imported(self, run: Run, source: Path) -> None:
         spoil(source, "UPDATE \"grant\" SET source = 'script' WHERE id = 1")
         run(datasetgateway.Importer().run, source)
-        first = there("SELECT email FROM dsg_user WHERE id = 1")[0][0]
+        first = query_original("SELECT email FROM dsg_user WHERE id = 1")[0][0]
         subject = principal_subject(users.find(run.database, first))
         assert "import" in {row["source"] for row in grants.list_grants(run.database, subject=subject)}
 
@@ -900,13 +909,13 @@ def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
     assert run.content() == after
 
 
-@pytest.mark.parametrize(("column", "kept"), [("name", "a b"), ("display_name", "a b"), ("pi", "a b")])
+@pytest.mark.parametrize(("column", "expected"), [("name", "a b"), ("display_name", "a b"), ("pi", "a b")])
 def test_a_control_character_in_what_people_read_is_a_space_here(
-    run: Run, source: Path, column: str, kept: str
+    run: Run, source: Path, column: str, expected: str
 ) -> None:
     spoil(source, f"UPDATE dsg_user SET {column} = ' a' || char(10) || 'b ' WHERE id = 3")
     report = run(datasetgateway.Importer().run, source)
-    assert getattr(run.principal(3), column) == kept
+    assert getattr(run.principal(3), column) == expected
     assert report.remarks == [f"dsg_user row 3: {column} is kept as 'a b'"]
     assert not run(datasetgateway.Importer().run, source).changed
 

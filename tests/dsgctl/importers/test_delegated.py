@@ -28,9 +28,9 @@ def run(run: Run) -> Run:
     run(groups.add, "user")
     run(groups.add_member, "user", ADA, leads=True)
     run(grants.add, principal_subject(users.find(run.database, ADA)), Target("fish2", "admin"), expires=AT + HOUR)
-    with begin_change(run.database, f"user:{ADA}", at=AT, delegate=partial(delegation.find_delegate, ADA)) as opened:
-        grants.add(opened, principal_subject(users.find(run.database, BO)), Target("fish2", "view"))
-        groups.add_member(opened, "user", BO)
+    with begin_change(run.database, f"user:{ADA}", at=AT, delegate=partial(delegation.find_delegate, ADA)) as change:
+        grants.add(change, principal_subject(users.find(run.database, BO)), Target("fish2", "view"))
+        groups.add_member(change, "user", BO)
     return run
 
 
@@ -51,8 +51,8 @@ def _neuprint(run: Run, path: Path) -> None:
 
 def _core(run: Run, path: Path) -> None:
     bo = principal_subject(users.find(run.database, BO))
-    kept = ImportedGrant(bo, Target("fish2", "view"), "import", "os:test", AT)
-    run(grant_import.import_grants, [kept])
+    grant = ImportedGrant(bo, Target("fish2", "view"), "import", "os:test", AT)
+    run(grant_import.import_grants, [grant])
 
 
 IMPORTS: dict[str, Callable[[Run, Path], None]] = {"csv": _csv, "clio": _clio, "neuprint": _neuprint, "core": _core}

@@ -32,7 +32,7 @@ from dsgctl.transfer import export
 from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run, refused
-from tests.dsgctl.importers.conftest import WHOLE, exported
+from tests.dsgctl.importers.conftest import WHOLE, write_export
 from tests.dsgctl.test_wire_contract import Stored, World, all_facts, examples, worlds
 
 ANSWERS = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text(encoding="utf-8"))
@@ -43,8 +43,8 @@ OF_THE_FILE = {"migrations", "changes", "sqlite_sequence", "audit"}
 
 def rows_of(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """Of all tables, but for those and the search index, which lies as it was written."""
-    found = Run(database).content()
-    return {table: found[table] for table in found if table not in OF_THE_FILE and "_search" not in table}
+    content = Run(database).content()
+    return {table: content[table] for table in content if table not in OF_THE_FILE and "_search" not in table}
 
 
 class TestTheSame:
@@ -61,8 +61,8 @@ class TestTheSame:
                 continue
             for service in (None, "celltyping", "nosuch"):
                 bodies = [
-                    json.dumps(build_user_cache(snapshots.read_principal(database, found, service=service), ANSWERED))
-                    for database, found in ((gateway, first.principal), (run.database, second.principal))
+                    json.dumps(build_user_cache(snapshots.read_principal(database, owner, service=service), ANSWERED))
+                    for database, owner in ((gateway, first.principal), (run.database, second.principal))
                 ]
                 assert bodies[0] == bodies[1]
 
@@ -77,9 +77,9 @@ class TestTheSame:
 
     def test_every_row_is_counted(self, document: Path, run: Run) -> None:
         report: Report = run(export_importer.Importer().run, document)
-        held = json.loads(document.read_bytes())
-        assert report.added.total() == held["end"]["rows"]
-        assert report.added["service tables"] == len(held["service_tables"])
+        exported_document = json.loads(document.read_bytes())
+        assert report.added.total() == exported_document["end"]["rows"]
+        assert report.added["service tables"] == len(exported_document["service_tables"])
         assert report.skipped == []
 
     def test_the_audit_log_goes_on_where_it_ended(self, gateway: Database, document: Path, run: Run) -> None:
@@ -96,7 +96,7 @@ class TestTheSame:
         self, document: Path, run: Run, tmp_path: Path
     ) -> None:
         run(export_importer.Importer().run, document)
-        again = exported(run.database, tmp_path / "again.json", **WHOLE)
+        again = write_export(run.database, tmp_path / "again.json", **WHOLE)
         first, second = (json.loads(path.read_bytes()) for path in (document, again))
         assert second["audit"].pop()["action"] == "import.export"
         for key in ("next_ids", "end"):
@@ -109,7 +109,7 @@ class TestTheSame:
         run(groups.add, "lab")
         run(groups.remove, "lab")
         run(users.remove, "cy@example.org")
-        other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
+        other(export_importer.Importer().run, write_export(run.database, tmp_path / "dsg.json"))
         for here in (run, other):
             here(users.add, "dee@example.org")
             here(groups.add, "lab-2")
@@ -119,23 +119,23 @@ class TestTheSame:
     @examples(25)
     @given(world=worlds())
     def test_whatever_the_facts_are(
-        self, stored: Stored, world: World, tmp_path_factory: pytest.TempPathFactory
+        self, world_store: Stored, world: World, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         source = tmp_path_factory.mktemp("world") / "dsg.json"
         nothing: World = {key: [] for key in world}
-        with stored.holding(world) as first, stored.holding(nothing) as second:
-            exported(first, source, **WHOLE)
+        with world_store.holding(world) as first, world_store.holding(nothing) as second:
+            write_export(first, source, **WHOLE)
             Run(second)(export_importer.Importer().run, source)
             assert rows_of(second) == rows_of(first)
             for service in (None, "clio"):
-                known, copied = all_facts(first, service), all_facts(second, service)
-                assert [build_user_cache(copied[number], AT) for number in known] == [
-                    build_user_cache(found, AT) for found in known.values()
+                originals, copied = all_facts(first, service), all_facts(second, service)
+                assert [build_user_cache(copied[number], AT) for number in originals] == [
+                    build_user_cache(snapshot, AT) for snapshot in originals.values()
                 ]
 
 
 @pytest.fixture(scope="module")
-def stored(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+def world_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
     return Stored(empty_database, tmp_path_factory.mktemp("worlds"))
 
 
@@ -143,7 +143,7 @@ class TestWhatWasLeftOut:
     def test_tokens_without_a_hash_are_told_and_their_ids_stay_used(
         self, gateway: Database, run: Run, tmp_path: Path
     ) -> None:
-        report: Report = run(export_importer.Importer().run, exported(gateway, tmp_path / "dsg.json"))
+        report: Report = run(export_importer.Importer().run, write_export(gateway, tmp_path / "dsg.json"))
         count = len(list(tokens.list_hashes(gateway)))
         assert f"{count} tokens: the document has no hashes" in report.skipped[0]
         assert list(tokens.list_hashes(run.database)) == []
@@ -152,14 +152,14 @@ class TestWhatWasLeftOut:
 
     def test_terms_get_new_invitations(self, run: Run, other: Run, tmp_path: Path) -> None:
         former, _ = run(terms.add, "Terms", "Be kind.")
-        report: Report = other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
+        report: Report = other(export_importer.Importer().run, write_export(run.database, tmp_path / "dsg.json"))
         assert "invitations to 1 terms" in report.skipped[0]
         new = terms.find(other.database, former.id)
         assert new.invite_token != former.invite_token
         assert len(new.invite_token) == len(former.invite_token)
 
     def test_an_audit_log_that_was_left_behind_begins_anew(self, gateway: Database, run: Run, tmp_path: Path) -> None:
-        run(export_importer.Importer().run, exported(gateway, tmp_path / "dsg.json", audit_log=False))
+        run(export_importer.Importer().run, write_export(gateway, tmp_path / "dsg.json", audit_log=False))
         assert [record["id"] for record in run.records()] == [1]
         assert audit_chain.verify(run.database) is None
 
@@ -203,13 +203,13 @@ def test_what_the_sqlite3_shell_left_dangling_is_named(run: Run, other: Run, tmp
     connection.execute("DELETE FROM groups")
     connection.close()
     with refused(Invalid, "memberships row 1, 1: group_id 1: there is no such row of groups", "correct it"):
-        other(export_importer.Importer().run, exported(run.database, tmp_path / "dsg.json"))
+        other(export_importer.Importer().run, write_export(run.database, tmp_path / "dsg.json"))
 
 
 def test_progress_ends_with_the_file(document: Path, run: Run) -> None:
-    seen: list[tuple[int, int]] = []
-    run(export_importer.Importer().run, document, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (document.stat().st_size, document.stat().st_size)
+    steps: list[tuple[int, int]] = []
+    run(export_importer.Importer().run, document, progress=lambda count, total: steps.append((count, total)))
+    assert steps[-1] == (document.stat().st_size, document.stat().st_size)
 
 
 def test_the_hash_is_that_of_the_lines_between(document: Path) -> None:

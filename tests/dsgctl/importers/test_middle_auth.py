@@ -34,7 +34,7 @@ from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import Run, refused
-from tests.dsgctl.importers import cave_dumps as there
+from tests.dsgctl.importers import cave_dumps
 from tests.dsgctl.importers.test_datasetgateway import as_sets
 from tests.level_table import leave_out_unrecorded
 
@@ -43,25 +43,25 @@ SAME = ("id", "email", "admin", "pi", "parent_id", "service_account", "groups", 
 
 
 @pytest.fixture(scope="module")
-def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Report]]:
+def import_result(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Report]]:
     """The dumps, imported into an empty database; not to be written to."""
     path = tmp_path_factory.mktemp("imported") / "dsg.sqlite3"
     shutil.copyfile(empty_database, path)
     database = open_current(path)
-    yield database, Run(database)(middle_auth.Importer().run, str(there.DUMPS), skip_conflicts=True)
+    yield database, Run(database)(middle_auth.Importer().run, str(cave_dumps.DUMPS), skip_conflicts=True)
     database.close()
 
 
 @pytest.fixture
-def here(imported: tuple[Database, Report]) -> Database:
-    return imported[0]
+def target(import_result: tuple[Database, Report]) -> Database:
+    return import_result[0]
 
 
 @pytest.fixture
 def dumps(tmp_path: Path) -> Path:
     """A copy of the dumps in which nothing stands against anything, to be spoilt."""
     copy = tmp_path / "dumps"
-    there.copy_dumps(copy)
+    cave_dumps.copy_dumps(copy)
     return copy
 
 
@@ -73,50 +73,50 @@ def rewrite(dumps: Path, table: str, old: str, new: str) -> None:
 
 
 class TestAnswers:
-    @pytest.mark.parametrize("answer", there.ANSWERS, ids=lambda one: f"{one['kind']}-{one['token'][:6]}")
+    @pytest.mark.parametrize("answer", cave_dumps.ANSWERS, ids=lambda answer: f"{answer['kind']}-{answer['token'][:6]}")
     def test_user_cache_is_what_that_server_answered_save_what_is_known_to_differ(
-        self, here: Database, answer: dict[str, Any]
+        self, target: Database, answer: dict[str, Any]
     ) -> None:
-        token = token_checks.check(here, PresentedToken(answer["token"]), ANSWERED)
+        token = token_checks.check(target, PresentedToken(answer["token"]), ANSWERED)
         if answer["status"] != 200:
             assert token.problem is not None
             return
-        user = there.owner(answer["token"])
-        if user in there.LEFT_OUT:
+        user = cave_dumps.owner(answer["token"])
+        if user in cave_dumps.LEFT_OUT:
             assert token.problem is TokenError.UNKNOWN
             return
         assert token.problem is None
         assert token.principal is not None
-        body = json.loads(json.dumps(build_user_cache(snapshots.read_principal(here, token.principal), ANSWERED)))
+        body = json.loads(json.dumps(build_user_cache(snapshots.read_principal(target, token.principal), ANSWERED)))
         body, expected = as_sets(leave_out_unrecorded(body)), as_sets(answer["json"])
         assert {key: body[key] for key in SAME} == {key: expected[key] for key in SAME}
         assert body["name"] == " ".join(expected["name"].split()) or not expected["name"]
-        assert body["affiliations"] == sorted({one["name"] for one in answer["json"]["affiliations"][0]})
-        answered = as_sets(there.answered_there(str(user)))
+        assert body["affiliations"] == sorted({row["name"] for row in answer["json"]["affiliations"][0]})
+        answered = as_sets(cave_dumps.answered_there(str(user)))
         assert answered == {key: expected[key] for key in answered}  # what differs is judged from the same tables
-        assert {key: body[key] for key in answered} == as_sets(there.expected_here(str(user)))
+        assert {key: body[key] for key in answered} == as_sets(cave_dumps.expected_here(str(user)))
 
     def test_some_answers_do_differ(self) -> None:
         """Or the test above would compare little."""
-        known = {str(there.owner(answer["token"])) for answer in there.ANSWERS if answer["status"] == 200}
-        differing = [user for user in known if there.answered_there(user) != there.expected_here(user)]
-        assert 5 < len(differing) < len(known)
+        users = {str(cave_dumps.owner(answer["token"])) for answer in cave_dumps.ANSWERS if answer["status"] == 200}
+        differing = [user for user in users if cave_dumps.answered_there(user) != cave_dumps.expected_here(user)]
+        assert 5 < len(differing) < len(users)
 
 
 class TestWhatIsTakenOver:
-    def test_every_row_is_counted(self, imported: tuple[Database, Report]) -> None:
-        added = imported[1].added
-        assert added["users"] == len(there.rows("user")) - len(there.LEFT_OUT)
-        assert added["groups"] == len(there.rows("group"))
-        assert added["datasets"] == len(there.rows("dataset"))
-        assert added["terms"] == len(there.rows("tos"))
-        assert added["service tables"] == len(there.rows("service_table"))
-        kept = [row for row in there.rows("api_key") if int(row["user_id"]) not in there.LEFT_OUT]
-        assert added["tokens"] == len(kept)
-        assert not any(imported[1].unchanged.values())
+    def test_every_row_is_counted(self, import_result: tuple[Database, Report]) -> None:
+        added = import_result[1].added
+        assert added["users"] == len(cave_dumps.rows("user")) - len(cave_dumps.LEFT_OUT)
+        assert added["groups"] == len(cave_dumps.rows("group"))
+        assert added["datasets"] == len(cave_dumps.rows("dataset"))
+        assert added["terms"] == len(cave_dumps.rows("tos"))
+        assert added["service tables"] == len(cave_dumps.rows("service_table"))
+        rows = [row for row in cave_dumps.rows("api_key") if int(row["user_id"]) not in cave_dumps.LEFT_OUT]
+        assert added["tokens"] == len(rows)
+        assert not any(import_result[1].unchanged.values())
 
-    def test_what_is_left_out_is_told_with_its_line(self, imported: tuple[Database, Report]) -> None:
-        assert imported[1].left_out == [
+    def test_what_is_left_out_is_told_with_its_line(self, import_result: tuple[Database, Report]) -> None:
+        assert import_result[1].left_out == [
             "user.csv line 8: 'case.twin@example.org' is the email of user.csv line 7 too, case aside",
             "user.csv line 42: 'bot3@example.org' is a child of a user who was left out",
             "cell_temp: 3 public roots of 'fish_pcg_v2', which no row of service_table names",
@@ -126,26 +126,26 @@ class TestWhatIsTakenOver:
             "api_key: 4 rows belong to what was left out",
         ]
 
-    def test_what_has_no_place_here_is_told(self, imported: tuple[Database, Report]) -> None:
-        told = "\n".join(imported[1].noted)
+    def test_what_has_no_place_here_is_told(self, import_result: tuple[Database, Report]) -> None:
+        notes = "\n".join(import_result[1].noted)
         for part in ("gdpr_consent", "start of 17 rows", "DSG_ALLOWED_REDIRECTS"):
-            assert part in told
+            assert part in notes
 
-    def test_what_became_of_something_is_told(self, imported: tuple[Database, Report]) -> None:
-        name, other, admins = imported[1].remarks
+    def test_what_became_of_something_is_told(self, import_result: tuple[Database, Report]) -> None:
+        name, other, admins = import_result[1].remarks
         assert name == "user.csv line 20: name is kept as 'tab here'"
         assert other.endswith("name is kept as 'line one line two'")
         assert admins.startswith("dataset_admin: 20 new grants of admin, which, unlike there, bring manage, edit")
 
-    def test_tokens_are_not_kept_in_clear(self, here: Database) -> None:
-        kept = b"".join(Path(here.path + end).read_bytes() for end in ("", "-wal"))
-        assert not [row for row in there.rows("api_key") if row["key"].encode() in kept]
+    def test_tokens_are_not_kept_in_clear(self, target: Database) -> None:
+        content = b"".join(Path(target.path + end).read_bytes() for end in ("", "-wal"))
+        assert not [row for row in cave_dumps.rows("api_key") if row["key"].encode() in content]
 
-    def test_when_tokens_were_made_and_used(self, here: Database) -> None:
-        for row in there.rows("api_key"):
-            if int(row["user_id"]) in there.LEFT_OUT:
+    def test_when_tokens_were_made_and_used(self, target: Database) -> None:
+        for row in cave_dumps.rows("api_key"):
+            if int(row["user_id"]) in cave_dumps.LEFT_OUT:
                 continue
-            token = token_checks.check(here, PresentedToken(row["key"]), ANSWERED).token
+            token = token_checks.check(target, PresentedToken(row["key"]), ANSWERED).token
             assert token is not None
             assert (token.kind, token.expires) == ("api", None)
             assert token.description == " ".join(row["description"].split())
@@ -153,37 +153,40 @@ class TestWhatIsTakenOver:
             used = row["last_used"]
             assert token.last_used == (datetime.fromisoformat(used).replace(tzinfo=UTC) if used else None)
 
-    def test_terms_keep_their_ids_and_their_text(self, here: Database) -> None:
-        for row in there.rows("tos"):
-            found = terms.find(here, int(row["id"]))
-            assert (found.name, found.text) == (row["name"], row["text"].replace("\r\n", "\n"))
-        own = {row["name"]: datasets.show(here, row["name"])["own_terms"] for row in datasets.list_datasets(here)}
-        assert own == {row["name"]: int(row["tos_id"]) if row["tos_id"] else None for row in there.rows("dataset")}
+    def test_terms_keep_their_ids_and_their_text(self, target: Database) -> None:
+        for row in cave_dumps.rows("tos"):
+            document = terms.find(target, int(row["id"]))
+            assert (document.name, document.text) == (row["name"], row["text"].replace("\r\n", "\n"))
+        own = {row["name"]: datasets.show(target, row["name"])["own_terms"] for row in datasets.list_datasets(target)}
+        assert own == {row["name"]: int(row["tos_id"]) if row["tos_id"] else None for row in cave_dumps.rows("dataset")}
 
-    def test_grants_are_those_of_groups_and_administrators(self, here: Database) -> None:
+    def test_grants_are_those_of_groups_and_administrators(self, target: Database) -> None:
         admins = {
-            (there.by_id("user")[row["user_id"]]["email"], there.by_id("dataset")[row["dataset_id"]]["name"])
-            for row in there.rows("dataset_admin")
-            if int(row["user_id"]) not in there.LEFT_OUT
+            (cave_dumps.by_id("user")[row["user_id"]]["email"], cave_dumps.by_id("dataset")[row["dataset_id"]]["name"])
+            for row in cave_dumps.rows("dataset_admin")
+            if int(row["user_id"]) not in cave_dumps.LEFT_OUT
         }
-        listed = list(grants.list_grants(here))
+        listed = list(grants.list_grants(target))
         assert {(row["user"], row["dataset"]) for row in listed if row["permission"] == "admin"} == admins
         assert {row["source"] for row in listed} == {"import"}
-        assert {row["permission"] for row in listed} == {"admin", *(row["name"] for row in there.rows("permission"))}
+        assert {row["permission"] for row in listed} == {
+            "admin",
+            *(row["name"] for row in cave_dumps.rows("permission")),
+        }
 
-    def test_a_public_root_is_one_of_that_table_in_every_service(self, here: Database) -> None:
+    def test_a_public_root_is_one_of_that_table_in_every_service(self, target: Database) -> None:
         public = {
             int(row["root_id"])
-            for row in there.rows("cell_temp")
+            for row in cave_dumps.rows("cell_temp")
             if row["public"] == "t" and row["table_id"] == "kelp_seg_v1"
         }
         for service in ("pychunkedgraph", "datastack"):
-            assert {row["root_id"] for row in services.list_roots(here, service, "kelp_seg_v1")} == public
+            assert {row["root_id"] for row in services.list_roots(target, service, "kelp_seg_v1")} == public
 
-    def test_an_address_that_nobody_could_be_given_here_finds_its_user(self, here: Database) -> None:
-        assert users.find(here, "ZOë@example.ORG").id == 10
-        assert users.find(here, "sched uler@serviceaccount").id == 42
-        assert principals.find_by_email(here, "ZOË@example.org") is None
+    def test_an_address_that_nobody_could_be_given_here_finds_its_user(self, target: Database) -> None:
+        assert users.find(target, "ZOë@example.ORG").id == 10
+        assert users.find(target, "sched uler@serviceaccount").id == 42
+        assert principals.find_by_email(target, "ZOË@example.org") is None
 
     def test_columns_may_stand_in_any_order_and_one_has_two_names(self, run: Run, dumps: Path) -> None:
         (dumps / "user_group.csv").write_text("is_admin,group_id,user_id,id\nt,2,3,1\nf,2,7,2\n")
@@ -214,17 +217,19 @@ class TestAgain:
         assert audit_chain.verify(run.database) is None
 
     def test_a_dry_run_writes_nothing_and_shows_what_a_run_does(self, run: Run, dumps: Path) -> None:
-        def watched(*, dry_run: bool) -> list[Any]:
-            seen: list[Any] = []
-            with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=seen.append) as opened:
-                middle_auth.Importer().run(opened, str(dumps))
-            return seen
+        def list_changes(*, dry_run: bool) -> list[Any]:
+            changes: list[Any] = []
+            with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=changes.append) as change:
+                middle_auth.Importer().run(change, str(dumps))
+            return changes
 
         before = run.content()
-        planned = watched(dry_run=True)
+        planned = list_changes(dry_run=True)
         assert run.content() == before
-        assert planned == watched(dry_run=False)
-        admin = next(one for one in planned if one.action == "grant.add" and one.after == {"permission": "admin"})
+        assert planned == list_changes(dry_run=False)
+        admin = next(
+            record for record in planned if record.action == "grant.add" and record.after == {"permission": "admin"}
+        )
         assert "user:" in admin.target  # the plan lists what becomes of dataset_admin
 
     def test_what_was_decided_here_since_stays_and_is_told(self, run: Run, dumps: Path) -> None:
@@ -235,16 +240,16 @@ class TestAgain:
         before = run.content()
         report = run(middle_auth.Importer().run, str(dumps))
         assert run.content() == before
-        told = "\n".join(report.noted)
+        notes = "\n".join(report.noted)
         for part in ("user kelkel0@example.org: active", "in group default: leads", "dataset kelp_forest: own terms"):
-            assert part in told
+            assert part in notes
 
     def test_progress_ends_with_all_rows(self, run: Run, dumps: Path) -> None:
-        seen: list[tuple[int, int]] = []
-        run(middle_auth.Importer().run, str(dumps), progress=lambda done, total: seen.append((done, total)))
-        assert seen == sorted(seen)
-        assert len({total for _, total in seen}) == 1
-        assert seen[-1][0] == seen[-1][1]
+        steps: list[tuple[int, int]] = []
+        run(middle_auth.Importer().run, str(dumps), progress=lambda count, total: steps.append((count, total)))
+        assert steps == sorted(steps)
+        assert len({total for _, total in steps}) == 1
+        assert steps[-1][0] == steps[-1][1]
 
 
 CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
@@ -296,9 +301,9 @@ class TestConflicts:
     ) -> None:
         prepare(run)
         report = run(middle_auth.Importer().run, str(dumps), skip_conflicts=True)
-        told = "\n".join(report.left_out)
+        left_out = "\n".join(report.left_out)
         for part in parts:
-            assert part in told
+            assert part in left_out
         assert report.added["users"] > 30
         before = run.content()
         assert not run(middle_auth.Importer().run, str(dumps), skip_conflicts=True).changed
@@ -312,9 +317,9 @@ def _cut(table: str, size: int) -> Callable[[Path], Any]:
 
 def _cut_after(table: str, text: str) -> Callable[[Path], Any]:
     def cut(dumps: Path) -> None:
-        before, found, _ = (dumps / f"{table}.csv").read_bytes().partition(text.encode())
-        assert found
-        (dumps / f"{table}.csv").write_bytes(before + found)
+        before, cut_text, _ = (dumps / f"{table}.csv").read_bytes().partition(text.encode())
+        assert cut_text
+        (dumps / f"{table}.csv").write_bytes(before + cut_text)
 
     return cut
 
@@ -476,7 +481,7 @@ def test_a_large_file_of_bad_rows_is_not_read_to_its_end(run: Run, dumps: Path) 
 
 
 def test_a_dump_that_is_written_to_meanwhile_is_refused(run: Run, dumps: Path) -> None:
-    def write(done: int, total: int) -> None:
+    def write(count: int, total: int) -> None:
         _add("user_tos", "99,1,2,,")(dumps)
 
     before = run.content()

@@ -139,6 +139,6 @@ def test_text_that_is_not_utf_8_is_told_with_its_row(run: Run, path: Path) -> No
 
 def test_progress_ends_with_all_rows(run: Run) -> None:
     run(users.add, "ada@example.org")
-    seen: list[tuple[int, int]] = []
-    document = read_document(run.database, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (document["end"]["rows"], document["end"]["rows"])
+    steps: list[tuple[int, int]] = []
+    document = read_document(run.database, progress=lambda count, total: steps.append((count, total)))
+    assert steps[-1] == (document["end"]["rows"], document["end"]["rows"])

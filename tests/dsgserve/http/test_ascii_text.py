@@ -133,11 +133,12 @@ def _is_of_pattern(call: ast.Call) -> bool:
     written = "".join(text for text in texts if isinstance(text, str))
     flags = ast.unparse(call)
     return "re.ASCII" not in flags and (
-        "re.IGNORECASE" in flags or any(one in written for one in ("\\d", "\\w", "\\s", "\\b", "\\D", "\\W", "\\S"))
+        "re.IGNORECASE" in flags
+        or any(character_class in written for character_class in ("\\d", "\\w", "\\s", "\\b", "\\D", "\\W", "\\S"))
     )
 
 
-def found_in_dsgserve() -> set[str]:
+def calls_in_dsgserve() -> set[str]:
     return {
         f"{module.relative_to(DSGSERVE).with_suffix('')}: {call}"
         for module in sorted(DSGSERVE.rglob("*.py"))
@@ -146,7 +147,7 @@ def found_in_dsgserve() -> set[str]:
 
 
 def test_nothing_in_dsgserve_goes_by_unicode_but_for_a_reason() -> None:
-    assert found_in_dsgserve() - ALLOWED.keys() == set(), "use dsgserve/http/ascii_text.py, or say here why not"
+    assert calls_in_dsgserve() - ALLOWED.keys() == set(), "use dsgserve/http/ascii_text.py, or say here why not"
 
 
 def test_the_look_finds_each_kind(tmp_path: Path) -> None:

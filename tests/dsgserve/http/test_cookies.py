@@ -16,7 +16,7 @@ from tests.dsgserve.conftest import PAGE, VIEWER, Client, Lab
 STALE = "dsg_" + "x" * 38
 
 
-def beside(good: str, lab: Lab) -> list[str]:
+def build_cookie_headers(good: str, lab: Lab) -> list[str]:
     """Cookie headers in which a good token stands among others of its name."""
     gone = lab.gone
     return [
@@ -37,7 +37,7 @@ def test_a_good_token_counts_whatever_stands_before_it(client: Client, lab: Lab)
     with lab.change() as change:
         for waiting in (lab.fish_v2_terms, lab.fly_terms):
             acceptances.accept(change, waiting, "ada@example.org")
-    for cookie in beside(lab.ada, lab):
+    for cookie in build_cookie_headers(lab.ada, lab):
         assert client.request("GET", "/api/v1/user/cache", COOKIE=cookie).json()["email"] == "ada@example.org", cookie
         assert client.request("HEAD", "/api/v1/user/cache", COOKIE=cookie).status == 200
         assert client.request("GET", "/login", COOKIE=cookie).json()["email"] == "ada@example.org"

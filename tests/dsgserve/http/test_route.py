@@ -70,7 +70,7 @@ def test_the_type_checker_refuses_a_route_whose_handler_gets_less_than_it_needs(
     )
     module = tmp_path / "rows.py"
     module.write_text(head + "".join(f"{row}\n" for row, _ in ROWS.values()))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--no-error-summary", str(module)],
         cwd=REPOSITORY,
         capture_output=True,
@@ -78,5 +78,5 @@ def test_the_type_checker_refuses_a_route_whose_handler_gets_less_than_it_needs(
         check=False,
     )
     for number, (name, (_, error)) in enumerate(ROWS.items(), head.count("\n") + 1):
-        lines = [line for line in done.stdout.splitlines() if f"rows.py:{number}: error" in line]
-        assert [line for line in lines if f"[{error}]" in line] if error else not lines, (name, done.stdout)
+        lines = [line for line in process.stdout.splitlines() if f"rows.py:{number}: error" in line]
+        assert [line for line in lines if f"[{error}]" in line] if error else not lines, (name, process.stdout)

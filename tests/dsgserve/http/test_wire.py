@@ -57,7 +57,7 @@ def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_ration
                 client.settimeout(SECONDS)
                 client.sendall(b"GET " + raw + HEAD + b"\r\n")
                 status = int(client.recv(65536).split(b" ")[1])
-            wait_until(partial(_has_lines, log, number), what="the line")
+            wait_until(partial(_has_lines, log, number), event="the line")
             if not wire.dispatcher.took:
                 assert status in (400, 404, 405, 414), raw  # nginx's own answer
                 continue

@@ -24,7 +24,7 @@ from tests.e2e.local import make_certificate
 Say = Callable[[BaseHTTPRequestHandler], None]
 
 
-def _said(body: bytes, status: int = 200, **headers: str) -> Say:
+def _reply_with(body: bytes, status: int = 200, **headers: str) -> Say:
     def say(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
@@ -67,21 +67,21 @@ def _no_http(handler: BaseHTTPRequestHandler) -> None:
 
 BOMB = gzip.compress(b" " * 200_000_000)
 LIES: dict[str, Say] = {
-    "no JSON": _said(b"<html>Sign in to the hotel's network</html>", Content_Type="text/html"),
-    "nothing": _said(b""),
-    "a list": _said(b"[]"),
-    "a text": _said(b'"https://id.example"'),
-    "nested without end": _said(b"[" * 400_000),
-    "not UTF-8": _said(b'{"issuer": "\xff\xfe"}'),
-    "another issuer": _said(json.dumps({"issuer": "https://evil.example"}).encode()),
-    "a number for its issuer": _said(b'{"issuer": 1e400}'),
-    "moved": _said(b"", 302, Location="/.well-known/moved"),
-    "moved to a file": _said(b"", 302, Location="file:///etc/passwd"),
-    "no": _said(b"{}", 403),
-    "broken": _said(b"{}", 500),
-    "cut off": _said(b'{"issuer"', Content_Length="1000"),
-    "a bomb": _said(BOMB, Content_Encoding="gzip"),
-    "said to be zipped": _said(b"{}", Content_Encoding="gzip"),
+    "no JSON": _reply_with(b"<html>Sign in to the hotel's network</html>", Content_Type="text/html"),
+    "nothing": _reply_with(b""),
+    "a list": _reply_with(b"[]"),
+    "a text": _reply_with(b'"https://id.example"'),
+    "nested without end": _reply_with(b"[" * 400_000),
+    "not UTF-8": _reply_with(b'{"issuer": "\xff\xfe"}'),
+    "another issuer": _reply_with(json.dumps({"issuer": "https://evil.example"}).encode()),
+    "a number for its issuer": _reply_with(b'{"issuer": 1e400}'),
+    "moved": _reply_with(b"", 302, Location="/.well-known/moved"),
+    "moved to a file": _reply_with(b"", 302, Location="file:///etc/passwd"),
+    "no": _reply_with(b"{}", 403),
+    "broken": _reply_with(b"{}", 500),
+    "cut off": _reply_with(b'{"issuer"', Content_Length="1000"),
+    "a bomb": _reply_with(BOMB, Content_Encoding="gzip"),
+    "said to be zipped": _reply_with(b"{}", Content_Encoding="gzip"),
     "without end": _endless,
     "a drop at a time": _drip,
     "a drop of a header at a time": _drip_headers,
@@ -160,7 +160,7 @@ def test_keys_that_are_none_verify_nothing(
     address = provider.issuer
     provider._endpoints = {"jwks_uri": f"{address}/keys", "issuer": address}
     provider._endpoints_until = float("inf")
-    handler.say = staticmethod(_said(keys.encode()))  # type: ignore[assignment]
+    handler.say = staticmethod(_reply_with(keys.encode()))  # type: ignore[assignment]
     part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()  # noqa: E731
     token = f"{part(header)}.{part({'iss': address, 'aud': 'id', 'sub': 's', 'exp': 9e9, 'iat': 1, 'nonce': 'n'})}."
     with pytest.raises((UpstreamUnavailable, LoginFailed)):
@@ -172,14 +172,14 @@ def test_keys_that_are_none_verify_nothing(
 @pytest.mark.parametrize("endpoint", ["http://id.example/auth", "javascript:alert(1)", "", None, 7, ["https://a"]])
 def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
-    said = {"issuer": provider.issuer, "authorization_endpoint": endpoint}
-    handler.say = staticmethod(_said(json.dumps(said).encode()))  # type: ignore[assignment]
+    discovery = {"issuer": provider.issuer, "authorization_endpoint": endpoint}
+    handler.say = staticmethod(_reply_with(json.dumps(discovery).encode()))  # type: ignore[assignment]
     with pytest.raises(UpstreamUnavailable):
         provider.authorization_url("https://auth.example.org/cb", state="s", nonce="n", challenge="c")
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("claim", "picture"),
     [
         ("https://a.example/me.png", "https://a.example/me.png"),
         ("data:image/png;base64,AA", ""),
@@ -190,8 +190,8 @@ def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tu
         ("javascript:alert(1)", ""),
     ],
 )
-def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(said: object, kept: str) -> None:
-    assert _picture_claim(said) == kept
+def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(claim: object, picture: str) -> None:
+    assert _picture_claim(claim) == picture
 
 
 def start_login(provider: Provider, deadline: Deadline | None = None) -> str:
@@ -202,7 +202,7 @@ def start_login(provider: Provider, deadline: Deadline | None = None) -> str:
 
 def test_a_login_that_has_waited_too_long_asks_nobody(liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
-    handler.say = staticmethod(_said(b"{}"))  # type: ignore[assignment]
+    handler.say = staticmethod(_reply_with(b"{}"))  # type: ignore[assignment]
     with pytest.raises(UpstreamUnavailable):
         start_login(provider, Deadline(0))
     with pytest.raises(UpstreamUnavailable):
@@ -219,7 +219,7 @@ def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
 
     def say(request: BaseHTTPRequestHandler) -> None:
         answer.wait(30)
-        _said(b"{}", 503)(request)
+        _reply_with(b"{}", 503)(request)
 
     handler.say = staticmethod(say)  # type: ignore[assignment]
     failures: list[Exception] = []
@@ -255,7 +255,7 @@ def test_nothing_of_a_providers_refusal_is_logged_but_a_code(liar: tuple[type[Li
     provider._endpoints = {"token_endpoint": f"{provider.issuer}/token", "issuer": provider.issuer}
     provider._endpoints_until = float("inf")
     body = json.dumps({"error": error, "error_description": "code=secret"}).encode()
-    handler.say = staticmethod(_said(body, 400))  # type: ignore[assignment]
+    handler.say = staticmethod(_reply_with(body, 400))  # type: ignore[assignment]
     with pytest.raises(LoginFailed) as failed:
         provider.identify("code", "https://auth.example.org/cb", verifier="v", nonce="n")
     assert failed.value.detail == f"token endpoint: {error if error == 'invalid_grant' else ''}"

@@ -239,7 +239,7 @@ def test_where_to_accept_the_terms(client: Client, lab: Lab) -> None:
     assert body["missing_tos"] == [{"tos_id": lab.fly_terms, "tos_name": "fly terms", "url": url}]
     several = exchange_user_token(client, request_user_token(client, lab.ada), "shared-bucket").json()
     assert several["url"] == "https://auth.example.org/activate"
-    assert {one["tos_id"] for one in several["missing_tos"]} == {lab.fly_terms, lab.fish_v2_terms}
+    assert {document["tos_id"] for document in several["missing_tos"]} == {lab.fly_terms, lab.fish_v2_terms}
 
 
 def test_google_out_of_reach_503(client: Client, lab: Lab, issuer: FakeIssuer) -> None:

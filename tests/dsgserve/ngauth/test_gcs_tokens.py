@@ -32,8 +32,8 @@ def test_never_for_another_boundary(gcs_issuer: GcsTokenIssuer, source: Source) 
 
 def test_one_exchange_at_a_time_for_one_boundary(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
     exchange.hold.clear()
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(gcs_issuer.issue("lab", ("",)))) for _ in range(2)]
+    issued_tokens: list[str] = []
+    threads = [threading.Thread(target=lambda: issued_tokens.append(gcs_issuer.issue("lab", ("",)))) for _ in range(2)]
     for thread in threads:
         thread.start()
     # Two places are taken: one asks, one waits for its answer. A third fails at once.
@@ -44,15 +44,15 @@ def test_one_exchange_at_a_time_for_one_boundary(gcs_issuer: GcsTokenIssuer, exc
     exchange.hold.set()
     for thread in threads:
         thread.join()
-    assert found == ["downscoped-1", "downscoped-1"]
+    assert issued_tokens == ["downscoped-1", "downscoped-1"]
     assert gcs_issuer.issue("lab", ("",)) == "downscoped-1"
 
 
 def test_who_asks_again_within_a_minute_gets_a_new_token_once(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock, source: Source
 ) -> None:
-    given = [gcs_issuer.issue("lab", ("",), client="ada") for _ in range(20)]
-    assert given == ["downscoped-1", *["downscoped-2"] * 19]
+    issued_tokens = [gcs_issuer.issue("lab", ("",), client="ada") for _ in range(20)]
+    assert issued_tokens == ["downscoped-1", *["downscoped-2"] * 19]
     assert len(exchange.requests) == 2
     assert source.refreshed == 1, "it was a moment old"
     clock.now += 2 * MINUTE  # that was all the time that storage needed

@@ -32,13 +32,13 @@ def test_its_script_runs_under_its_own_policy_and_nothing_else_does(client: Clie
     nonces = []
     for reply in (first, second):
         policy = reply.headers["content-security-policy"]
-        found = re.search(r"script-src 'nonce-([^']+)'", policy)
-        assert found
-        assert re.findall(r"<script[^>]*>", reply.text) == [f'<script nonce="{found[1]}">']
-        assert re.findall(r"<style[^>]*>", reply.text) == [f'<style nonce="{found[1]}">']
+        nonce = re.search(r"script-src 'nonce-([^']+)'", policy)
+        assert nonce
+        assert re.findall(r"<script[^>]*>", reply.text) == [f'<script nonce="{nonce[1]}">']
+        assert re.findall(r"<style[^>]*>", reply.text) == [f'<style nonce="{nonce[1]}">']
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
-        nonces.append(found[1])
+        nonces.append(nonce[1])
     assert nonces[0] != nonces[1]
 
 
@@ -86,9 +86,9 @@ def test_terms_that_wait_come_first(client: Client, lab: Lab) -> None:
     assert reply.status == 200
     assert "data-message" not in reply.text
     (form,) = reply.forms()
-    done = client.post(form.action, form=form.fields, cookie=lab.bo)
-    assert done.status == 303
-    after = client.get(done.headers["location"], cookie=lab.bo, accept=PAGE)
+    postponed = client.post(form.action, form=form.fields, cookie=lab.bo)
+    assert postponed.status == 303
+    after = client.get(postponed.headers["location"], cookie=lab.bo, accept=PAGE)
     origin, message = read_message(after)
     assert origin == VIEWER
     assert exchange_user_token(client, message["token"], "fly-bucket").status == 200

@@ -43,9 +43,9 @@ def test_reading_and_listing_are_limited_to_the_prefixes(gcs_issuer: GcsTokenIss
 
 def test_a_boundary_takes_sixty_prefixes_and_no_more() -> None:
     prefixes = tuple(f"p{number}/" for number in range(61))
-    made = build_conditions("lab", prefixes[:60])
-    assert len(made) == 10
-    for expression in made:
+    conditions = build_conditions("lab", prefixes[:60])
+    assert len(conditions) == 10
+    for expression in conditions:
         assert expression
         assert expression.count("||") <= 12
     with pytest.raises(GoogleRefused):

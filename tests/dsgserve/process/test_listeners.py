@@ -64,10 +64,10 @@ def test_a_port_that_is_taken() -> None:
 def test_each_kind_of_host(host: str, named: str, loopback: bool) -> None:
     port = free_port()
     try:
-        with listeners.bind(f"{host}:{port}") as opened:
-            name = listeners.format_address(opened)
+        with listeners.bind(f"{host}:{port}") as listener:
+            name = listeners.format_address(listener)
             assert name == named.format(port) or (host, name) == ("localhost", f"[::1]:{port}")
-            assert listeners.is_loopback(opened) is loopback
+            assert listeners.is_loopback(listener) is loopback
     except DsgError:
         assert host in ("*", "[::1]") and not _has_ipv6()
 
@@ -82,10 +82,10 @@ def _has_ipv6() -> bool:
 
 def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_server(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    with listeners.bind(f"unix:{path}") as opened:
+    with listeners.bind(f"unix:{path}") as listener:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        assert listeners.format_address(opened) == f"unix:{path}"
-        assert not listeners.is_loopback(opened)
+        assert listeners.format_address(listener) == f"unix:{path}"
+        assert not listeners.is_loopback(listener)
     assert not path.exists()
 
 
@@ -93,8 +93,8 @@ def test_the_socket_of_a_server_that_was_killed_is_replaced(tmp_path: Path) -> N
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
-    with listeners.bind(f"unix:{path}") as opened:
-        opened.listen()
+    with listeners.bind(f"unix:{path}") as listener:
+        listener.listen()
         assert path.is_socket()
 
 
@@ -113,7 +113,7 @@ def test_the_socket_of_another_server_and_another_file_stay(tmp_path: Path) -> N
 
 def test_where_nobody_listens_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listeners, "ANSWER_SECONDS", 0.2)
-    with listeners.bind(f"127.0.0.1:{free_port()}") as opened:
-        assert not listeners.is_answering(opened)
-        opened.listen()
-        assert not listeners.is_answering(opened)  # it is accepted by the kernel, but no word comes back
+    with listeners.bind(f"127.0.0.1:{free_port()}") as listener:
+        assert not listeners.is_answering(listener)
+        listener.listen()
+        assert not listeners.is_answering(listener)  # it is accepted by the kernel, but no word comes back

@@ -16,7 +16,7 @@ from tests.dsgserve.conftest import PAGE, Client, Lab
 
 
 @pytest.fixture
-def written() -> Iterator[io.StringIO]:
+def log_stream() -> Iterator[io.StringIO]:
     """What is logged, as it would stand in the journal."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -29,8 +29,8 @@ def written() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-def lines(written: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in written.getvalue().splitlines()]
+def lines(log_stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log_stream.getvalue().splitlines()]
 
 
 def test_libraries_tell_only_what_is_wrong_whatever_the_level() -> None:
@@ -41,42 +41,42 @@ def test_libraries_tell_only_what_is_wrong_whatever_the_level() -> None:
         "    logging.getLogger(name).info('a secret')\n"
         "logging.getLogger('dsgserve.login').debug('ours')"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == ["ours"]
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["message"] for line in process.stderr.splitlines()] == ["ours"]
 
 
 def test_a_request_is_a_line_with_its_number_which_the_answer_has_too(
-    client: Client, lab: Lab, written: io.StringIO
+    client: Client, lab: Lab, log_stream: io.StringIO
 ) -> None:
     reply = client.get("/", cookie=lab.ada)
-    (line,) = lines(written)
+    (line,) = lines(log_stream)
     assert reply.headers["x-request-id"] == line["request_id"]
     assert (line["route"], line["method"], line["status"]) == ("/", "GET", 200)
     assert isinstance(line["principal"], int) and line["ms"] >= 0 and line["level"] == "INFO"
     assert logs.REQUEST.get() is None
 
 
-def test_user_cache_and_health_are_not_worth_a_line(client: Client, lab: Lab, written: io.StringIO) -> None:
+def test_user_cache_and_health_are_not_worth_a_line(client: Client, lab: Lab, log_stream: io.StringIO) -> None:
     client.get("/api/v1/user/cache", authorization=f"Bearer {lab.ada}")
     client.get("/api/v1/user/cache")
     client.get("/health")
-    assert lines(written) == []
+    assert lines(log_stream) == []
 
 
-def test_an_error_page_shows_the_number(client: Client, written: io.StringIO) -> None:
+def test_an_error_page_shows_the_number(client: Client, log_stream: io.StringIO) -> None:
     reply = client.get("/login?origin=nonsense", accept=PAGE)
     assert reply.status == 400
-    assert lines(written)[-1]["request_id"] in reply.text
+    assert lines(log_stream)[-1]["request_id"] in reply.text
 
 
 def test_a_fault_is_one_line_with_its_traceback(
-    client: Client, gateway: Gateway, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    client: Client, gateway: Gateway, log_stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dsgserve.terms.terms_pages.pending_terms.list_pending", lambda *_, **__: 1 / 0)
     monkeypatch.setattr("dsgserve.login.sign_in.authentication.authenticate_cookie", lambda *_: 1 / 0)
     reply = client.get("/activate")
     assert reply.status == 500
-    fault, answered = lines(written)
+    fault, answered = lines(log_stream)
     assert fault["request_id"] == answered["request_id"] == reply.headers["x-request-id"]
     assert "ZeroDivisionError" in fault["traceback"] and fault["level"] == "ERROR"
 
@@ -104,16 +104,16 @@ REPEATED = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_what_another_server_repeats_of_a_secret_is_not_written(secret: str, written: io.StringIO) -> None:
-    for said in REPEATED:
-        text = said.format(secret)
+def test_what_another_server_repeats_of_a_secret_is_not_written(secret: str, log_stream: io.StringIO) -> None:
+    for message in REPEATED:
+        text = message.format(secret)
         logging.getLogger("dsgserve.x").warning("Google says %s", text)
         try:
             raise RuntimeError(text)
         except RuntimeError:
             logging.getLogger("dsgserve.x").exception("it failed: %s", text)
-    assert len(lines(written)) == 2 * len(REPEATED)
-    assert secret not in written.getvalue() and secret[10:] not in written.getvalue()
+    assert len(lines(log_stream)) == 2 * len(REPEATED)
+    assert secret not in log_stream.getvalue() and secret[10:] not in log_stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_what_is_no_secret_is_written_whole(text: str) -> None:
     assert logs.redact(text) == text
 
 
-def test_no_token_and_no_address_of_a_person_is_in_it(client: Client, lab: Lab, written: io.StringIO) -> None:
+def test_no_token_and_no_address_of_a_person_is_in_it(client: Client, lab: Lab, log_stream: io.StringIO) -> None:
     logging.getLogger().setLevel(logging.DEBUG)
     for path in ("/", "/login", "/activate", "/token", "/nowhere", "/api/v1/user/cache"):
         client.get(f"{path}?dsg_token={lab.ada}&code=the-code&state=the-state", cookie=lab.ada)
     client.post("/token", cookie=lab.ada)
-    text = written.getvalue()
+    text = log_stream.getvalue()
     assert '"route": "/token"' in text
     assert not any(secret in text for secret in (lab.ada, "the-code", "the-state", "ada@example.org"))

@@ -59,12 +59,12 @@ def test_post_to_activate_is_the_same(client: Client, lab: Lab) -> None:
     assert len(list_acceptances(lab)) == 1
 
 
-@pytest.mark.parametrize("given", ["", "x", "-1", "1.5", "٣", "1" * 30])
-def test_post_to_activate_names_its_terms(client: Client, lab: Lab, given: str) -> None:
-    assert client.post("/activate", form={"terms": given}, cookie=lab.bo).status == 400
+@pytest.mark.parametrize("document_id", ["", "x", "-1", "1.5", "٣", "1" * 30])
+def test_post_to_activate_names_its_terms(client: Client, lab: Lab, document_id: str) -> None:
+    assert client.post("/activate", form={"terms": document_id}, cookie=lab.bo).status == 400
 
 
-def forged(client: Client, lab: Lab) -> dict[str, tuple[str, Form]]:
+def build_forged_forms(client: Client, lab: Lab) -> dict[str, tuple[str, Form]]:
     (good,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     (other,) = open_page(client, lab.ada, path(lab.fish_v2_terms)).forms()
     (cys,) = open_page(client, lab.cy, path(lab.fly_terms)).forms()
@@ -72,7 +72,7 @@ def forged(client: Client, lab: Lab) -> dict[str, tuple[str, Form]]:
     assert bo
     values = {"token": bo.id, "terms": lab.fly_terms}
 
-    def signed(keys: tuple[str, ...], purpose: Purpose, hours: int) -> Form:
+    def sign_form(keys: tuple[str, ...], purpose: Purpose, hours: int) -> Form:
         return Form(good.action, {"form": signing.sign(keys, purpose, values, now() + timedelta(hours=hours))})
 
     return {
@@ -82,9 +82,9 @@ def forged(client: Client, lab: Lab) -> dict[str, tuple[str, Form]]:
         "somebody else's": (lab.bo, Form(good.action, cys.fields)),
         "for other terms": (lab.ada, Form(good.action, other.fields)),
         "another login of the same person": (_second_login(lab), good),
-        "of another key": (lab.bo, signed(("x" * 32,), Purpose.FORM, 1)),
-        "of another kind": (lab.bo, signed((KEY,), Purpose.USER_TOKEN, 1)),
-        "too old": (lab.bo, signed((KEY,), Purpose.FORM, -1)),
+        "of another key": (lab.bo, sign_form(("x" * 32,), Purpose.FORM, 1)),
+        "of another kind": (lab.bo, sign_form((KEY,), Purpose.USER_TOKEN, 1)),
+        "too old": (lab.bo, sign_form((KEY,), Purpose.FORM, -1)),
     }
 
 
@@ -94,7 +94,7 @@ def _second_login(lab: Lab) -> str:
 
 
 def test_a_forged_form_403(client: Client, lab: Lab) -> None:
-    for name, (cookie, form) in forged(client, lab).items():
+    for name, (cookie, form) in build_forged_forms(client, lab).items():
         assert (name, send(client, cookie, form).status) == (name, 403)
     assert list_acceptances(lab) == []
 

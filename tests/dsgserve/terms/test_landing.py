@@ -31,7 +31,7 @@ def permissions(text: str) -> dict[str, str]:
     return dict(names)
 
 
-def named(text: str) -> list[str]:
+def dataset_names(text: str) -> list[str]:
     """All datasets on the page, in their order."""
     return re.findall(r'<h[23]><bdi dir="auto">([^<]*)</bdi></h[23]>', text)
 
@@ -182,7 +182,7 @@ def test_many_versions_and_places_are_cut_short_and_counted(client: Client, lab:
 def test_a_public_dataset_that_opens_to_nobody_is_not_offered(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         datasets.add(change, "moth", public=True)
-    assert named(client.get("/", cookie=lab.cy).text) == ["fly"]
+    assert dataset_names(client.get("/", cookie=lab.cy).text) == ["fly"]
 
 
 def test_nor_one_on_which_view_was_taken_from_this_person(client: Client, lab: Lab) -> None:
@@ -237,7 +237,7 @@ def test_from_15_datasets_on_there_is_a_filter(client: Client, lab: Lab) -> None
 )
 def test_it_finds_words_in_names_and_descriptions(client: Client, many: Lab, words: str, shown: list[str]) -> None:
     text = client.get(f"/?q={words}", cookie=many.ada).text
-    assert named(text) == shown
+    assert dataset_names(text) == shown
     assert "<script" not in text
     assert 'name="q"' in text and 'href="/">Show all' in text
 
@@ -247,8 +247,8 @@ def test_a_page_has_fifty_and_leads_on_to_the_next(client: Client, many: Lab) ->
     where = "/?q=set"
     while where:
         text = client.get(where, cookie=many.ada).text
-        assert len(named(text)) <= 50
-        names += named(text)
+        assert len(dataset_names(text)) <= 50
+        names += dataset_names(text)
         following = re.search(r'href="([^"]*)" rel="next"', text)
         where = html.unescape(following[1]) if following else ""
     assert names == [f"set-{number:03}" for number in range(200)]

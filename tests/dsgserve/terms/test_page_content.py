@@ -133,8 +133,8 @@ def test_several_that_are_selected_are_accepted_at_once(client: Client, lab: Lab
     assert " checked" not in reply.text
     (several,) = [form for form in reply.forms() if form.action == "/activate"]
     chosen = dict(list(boxes.items())[1:4])
-    done = client.post("/activate", form=several.fields | chosen, cookie=lab.ada, address="198.51.100.9")
-    assert (done.status, done.headers["location"]) == (303, "/activate?next=%2Fsuccess")
+    accepted = client.post("/activate", form=several.fields | chosen, cookie=lab.ada, address="198.51.100.9")
+    assert (accepted.status, accepted.headers["location"]) == (303, "/activate?next=%2Fsuccess")
     assert [f"accept-{row[1]}" for row in list_acceptances(lab)] == sorted(chosen, key=lambda name: int(name[7:]))
     assert {row[2] for row in list_acceptances(lab)} == {"198.51.100.9"}
 

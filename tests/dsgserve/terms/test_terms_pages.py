@@ -46,8 +46,8 @@ def test_terms_are_shown_with_their_accept(client: Client, lab: Lab) -> None:
 def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
     client: Client, lab: Lab, where: str, who: str | None
 ) -> None:
-    asked = f"{where}?redirect={quote(CAVE, safe='')}&service=clio&junk=1"
-    reply = open_page(client, lab.gone if who == "gone" else who, asked)
+    address = f"{where}?redirect={quote(CAVE, safe='')}&service=clio&junk=1"
+    reply = open_page(client, lab.gone if who == "gone" else who, address)
     assert reply.status == 303
     target = urlsplit(reply.headers["location"])
     assert (target.netloc, target.path) == ("", "/auth/login")
@@ -105,17 +105,17 @@ def test_a_child_sees_that_its_parent_accepts(client: Client, lab: Lab) -> None:
 
 def test_activate_shows_all_that_waits_and_then_goes_on(client: Client, lab: Lab) -> None:
     where = f"/activate?redirect={quote(CAVE, safe='')}"
-    seen = []
+    actions = []
     for _ in range(5):
         reply = open_page(client, lab.ada, where)
         if reply.status == 303:
             break
         form = reply.forms()[0]
-        seen.append(form.action)
+        actions.append(form.action)
         where = send(client, lab.ada, form).headers["location"]
         assert where.startswith("/activate?")
     assert reply.headers["location"] == CAVE
-    assert sorted(seen) == sorted([path(lab.fly_terms), path(lab.fish_v2_terms)])
+    assert sorted(actions) == sorted([path(lab.fly_terms), path(lab.fish_v2_terms)])
 
 
 def test_activate_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
@@ -123,15 +123,15 @@ def test_activate_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
         services.add(change, "clio")
         of_clio = terms.add(change, "clio terms", "Text", dataset="fish", service="clio")[0].id
 
-    def shown(query: str) -> list[str]:
+    def form_actions(query: str) -> list[str]:
         forms = open_page(client, lab.ada, f"/activate?{query}").forms()
         return [form.action for form in forms if form.action != "/activate"]
 
-    assert shown("dataset=fly") == [path(lab.fly_terms)]
-    assert shown("dataset=fish") == [path(lab.fish_v2_terms)]
-    assert shown("dataset=fish&service=clio") == [path(of_clio), path(lab.fish_v2_terms)]
-    assert shown("dataset=nothing") == []
-    assert shown("dataset=fish&service=nothing") == [path(lab.fish_v2_terms)]
+    assert form_actions("dataset=fly") == [path(lab.fly_terms)]
+    assert form_actions("dataset=fish") == [path(lab.fish_v2_terms)]
+    assert form_actions("dataset=fish&service=clio") == [path(of_clio), path(lab.fish_v2_terms)]
+    assert form_actions("dataset=nothing") == []
+    assert form_actions("dataset=fish&service=nothing") == [path(lab.fish_v2_terms)]
 
 
 def test_nothing_waits(client: Client, lab: Lab) -> None:
@@ -231,7 +231,7 @@ def test_every_page_names_the_account_and_offers_another(client: Client, lab: La
 
 
 def test_only_errors_have_a_number_and_all_errors_do(client: Client, lab: Lab) -> None:
-    seen = {}
+    statuses = {}
     for cookie in (None, lab.ada, lab.gone, lab.robot):
         for where in (
             "/",
@@ -255,8 +255,8 @@ def test_only_errors_have_a_number_and_all_errors_do(client: Client, lab: Lab) -
             if "text/html" in reply.headers["content-type"]:
                 number = re.findall(r"Request number: ([0-9a-f]{16})", reply.text)
                 assert number == ([reply.headers["x-request-id"]] if reply.status >= 400 else []), where
-                seen[reply.status] = True
-    assert {200, 400, 403, 404, 405, 503} <= seen.keys()
+                statuses[reply.status] = True
+    assert {200, 400, 403, 404, 405, 503} <= statuses.keys()
 
 
 def test_a_name_is_text_and_nothing_else(client: Client, lab: Lab) -> None:

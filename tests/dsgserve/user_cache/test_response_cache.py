@@ -156,9 +156,9 @@ def test_who_is_displaced_by_an_update_is_noticed(database: Database, path: Path
     cache = ResponseCache(database)
     elsewhere = open_current(path)
     elsewhere.script(WORLD)
-    asked(cache)
+    ask_all(cache)
     elsewhere.script("PRAGMA foreign_keys = 0; PRAGMA recursive_triggers = 0;" + DISPLACED[assignment])
-    assert asked(cache) == asked(ResponseCache(database))
+    assert ask_all(cache) == ask_all(ResponseCache(database))
     elsewhere.close()
 
 
@@ -173,7 +173,7 @@ def test_who_is_replaced_is_noticed(database: Database, path: Path) -> None:
         f"REPLACE INTO principals (id, kind, email, created, created_by) VALUES (77, 'user', 'ANA@x.org', '{T}', 'x');"
         f"REPLACE INTO groups (id, name, created) VALUES (8, 'lab', '{T}')"
     )
-    assert asked(cache) == asked(ResponseCache(database))
+    assert ask_all(cache) == ask_all(ResponseCache(database))
     assert cache.get("ana", None).problem is TokenError.UNKNOWN
     assert b'"groups":[]' in cache.get("bea", None).body
     elsewhere.close()
@@ -193,7 +193,7 @@ def cache(database: Database) -> ResponseCache:
     return ResponseCache(database)
 
 
-def asked(cache: ResponseCache) -> dict[tuple[str, str | None], tuple[TokenError | None, bytes]]:
+def ask_all(cache: ResponseCache) -> dict[tuple[str, str | None], tuple[TokenError | None, bytes]]:
     """What each token gets from each service."""
     responses = {}
     for name in (*SECRETS, SPARE):
@@ -208,12 +208,12 @@ def test_no_change_in_any_order_leaves_an_answer_that_would_be_another_now(
     world: Callable[[str], None], cache: ResponseCache, database: Database, seed: int
 ) -> None:
     chosen = random.Random(seed).sample(STATEMENTS, len(STATEMENTS))
-    asked(cache)
+    ask_all(cache)
     for statement in chosen:
         world(statement)
         if seed % 2:  # several changes between two questions, too
             world(random.Random(statement).choice(chosen))
-        assert asked(cache) == asked(ResponseCache(database)), statement
+        assert ask_all(cache) == ask_all(ResponseCache(database)), statement
 
 
 def test_the_statements_of_this_test_move_what_they_should(world: Callable[[str], None], database: Database) -> None:
@@ -221,9 +221,9 @@ def test_the_statements_of_this_test_move_what_they_should(world: Callable[[str]
     moved = set()
     for seed in range(3):
         for statement in random.Random(seed).sample(STATEMENTS, len(STATEMENTS)):
-            before = asked(ResponseCache(database))
+            before = ask_all(ResponseCache(database))
             world(statement)
-            if asked(ResponseCache(database)) != before:
+            if ask_all(ResponseCache(database)) != before:
                 moved.add(statement)
     assert len(moved) > len(STATEMENTS) / 2
 
@@ -254,7 +254,7 @@ def test_a_change_that_concerns_others_keeps_the_answer(cache: ResponseCache, da
 def test_a_server_that_missed_too_many_changes_starts_anew(
     world: Callable[[str], None], cache: ResponseCache, database: Database, path: Path
 ) -> None:
-    before = asked(cache)
+    before = ask_all(cache)
     world("UPDATE principals SET name = 'Ana' WHERE id = 1")
     writer = open_current(path)
     with begin_change(writer, "os:test"):  # what no audit record tells of is a change all the same
@@ -262,8 +262,8 @@ def test_a_server_that_missed_too_many_changes_starts_anew(
         writer.script(f"UPDATE tokens SET hash = x'{sha256(b'spare').hexdigest()}' WHERE id = 1")
     assert database.changes_since(0) is None
     assert len(database.changes_since(database.revision() - CHANGES_KEPT) or []) == CHANGES_KEPT
-    after = asked(cache)
-    assert after == asked(ResponseCache(database)) != before
+    after = ask_all(cache)
+    assert after == ask_all(ResponseCache(database)) != before
     writer.close()
 
 
@@ -271,11 +271,11 @@ def test_what_is_remembered_of_changes_is_bounded(
     world: Callable[[str], None], cache: ResponseCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(response_cache, "MAX_CONCERNED", 3)
-    asked(cache)
+    ask_all(cache)
     for number in range(10):
         world(f"INSERT INTO groups (name, created) VALUES ('g{number}', '{T}')")
         world("UPDATE principals SET name = name || 'y' WHERE id = 2")
-        assert asked(cache) == asked(ResponseCache(database))
+        assert ask_all(cache) == ask_all(ResponseCache(database))
         assert len(cache._concerned) <= 3 + 2
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dsgctl.core.rules import levels
-from tests.level_table import FOREIGN, NAMES, ROWS, TABLE, LevelRow, included
+from tests.level_table import FOREIGN, NAMES, ROWS, TABLE, LevelRow, included_levels
 
 
 def test_the_levels_are_those_of_the_table_in_its_order() -> None:
@@ -20,7 +20,7 @@ def test_a_level_is_as_the_table_has_it(row: LevelRow) -> None:
         row.lost_if_read_only,
     )
     assert level.meaning
-    assert levels.expand(row.name) == included(row.name)
+    assert levels.expand(row.name) == included_levels(row.name)
     assert levels.find_wire_number(row.name) == row.number
 
 
@@ -32,14 +32,14 @@ def test_a_higher_level_never_has_a_lower_number() -> None:
 @pytest.mark.parametrize("name", [*NAMES, FOREIGN])
 def test_the_number_is_0_without_view(name: str) -> None:
     """Services that read ``permissions`` let everybody with 1 or more view the dataset."""
-    assert (levels.find_wire_number(name) > 0) == ("view" in included(name))
+    assert (levels.find_wire_number(name) > 0) == ("view" in included_levels(name))
 
 
 @pytest.mark.parametrize("permission", [*NAMES, FOREIGN])
 @pytest.mark.parametrize("level", [*NAMES, FOREIGN])
 def test_who_may_give_what(level: str, permission: str) -> None:
     gives = ROWS[level].gives if level in ROWS else "nothing"
-    expected = gives == "anything" or (gives == "scoped" and permission in included(level) & set(NAMES))
+    expected = gives == "anything" or (gives == "scoped" and permission in included_levels(level) & set(NAMES))
     assert levels.may_give(level, permission) is expected
 
 

@@ -44,7 +44,7 @@ def source(tmp_path: Path) -> Path:
     return copy
 
 
-def migrated(*numbers: int) -> list[str]:
+def migration_rows(*numbers: int) -> list[str]:
     """Statements that say that these migrations were applied."""
     return [
         f"INSERT INTO django_migrations (app, name, applied) VALUES ('core', '{MIGRATIONS[number]}', '2026-10-01')"
@@ -53,7 +53,7 @@ def migrated(*numbers: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def imported_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     path = tmp_path_factory.mktemp("newest") / "dsg.sqlite3"
     shutil.copyfile(empty_database, path)
     database = open_current(path)
@@ -64,22 +64,22 @@ def imported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def reach_of_whole(imported: Database) -> set[tuple[Any, ...]]:
-    return _reach(Run(imported))
+def reach_of_whole(imported_database: Database) -> set[tuple[Any, ...]]:
+    return _reach(Run(imported_database))
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=ids())
 @pytest.mark.parametrize("service", ["", "celltyping", "nosuch"])
 def test_the_newest_release_gives_the_answers_of_the_original(
-    imported: Database, answer: dict[str, Any], service: str
+    imported_database: Database, answer: dict[str, Any], service: str
 ) -> None:
     expected = answer["responses"][service]
-    token = token_checks.check(imported, PresentedToken(answer["token"]), ANSWERED)
+    token = token_checks.check(imported_database, PresentedToken(answer["token"]), ANSWERED)
     assert (token.problem is None) == (expected["status"] == 200)
     if expected["status"] == 200:
         assert token.principal is not None
-        known = snapshots.read_principal(imported, token.principal, service=service or None)
-        body = json.loads(json.dumps(build_user_cache(known, ANSWERED)))
+        principal_snapshot = snapshots.read_principal(imported_database, token.principal, service=service or None)
+        body = json.loads(json.dumps(build_user_cache(principal_snapshot, ANSWERED)))
         if answer["kind"] == "service-account":
             body["id"] = expected["json"]["id"]
         # The newest release has no children of users any more; the recorded answers are of one that had.
@@ -87,7 +87,7 @@ def test_the_newest_release_gives_the_answers_of_the_original(
             assert as_sets(leave_out_unrecorded(body)) == as_sets(expected["json"])
 
 
-def older(source: Path, number: int) -> None:
+def make_older_source(source: Path, number: int) -> None:
     """Undo the migrations above a number in a database of migration 9, as far as tables and columns go."""
     shutil.copyfile(ORIGINAL, source)
     spoil(source, f"DELETE FROM django_migrations WHERE app = 'core' AND CAST(name AS INTEGER) > {number}")
@@ -123,7 +123,7 @@ def older(source: Path, number: int) -> None:
 
 @pytest.mark.parametrize("number", range(1, 10))
 def test_each_older_release_is_read(run: Run, source: Path, number: int) -> None:
-    older(source, number)
+    make_older_source(source, number)
     report = run(datasetgateway.Importer().run, source)
     assert not report.left_out
     rows = there('SELECT count(*) FROM "grant"', source)[0][0]
@@ -141,11 +141,11 @@ def test_each_older_release_is_read(run: Run, source: Path, number: int) -> None
 
 
 def test_the_first_release_had_administrators_of_datasets(run: Run, source: Path) -> None:
-    older(source, 3)
+    make_older_source(source, 3)
     spoil(
         source,
         "DELETE FROM django_migrations WHERE app = 'core'",
-        *migrated(1, 2),
+        *migration_rows(1, 2),
         "INSERT INTO django_migrations (app, name, applied) VALUES ('core', '0003_grant_group_fk', '2026-02-23')",
         "CREATE TABLE dataset_admin (id integer PRIMARY KEY, dataset_id bigint REFERENCES dataset(id),"
         " user_id bigint REFERENCES dsg_user(id))",
@@ -177,7 +177,7 @@ def test_each_newer_release_is_read(run: Run, source: Path, upto: int) -> None:
     }
     for step in range(17, upto, -1):
         spoil(source, *undo.get(step, ()))
-    spoil(source, *migrated(*range(10, upto + 1)))
+    spoil(source, *migration_rows(*range(10, upto + 1)))
     report = run(datasetgateway.Importer().run, source)
     assert not report.left_out
     assert report.added["users"] == 43
@@ -217,11 +217,11 @@ UNKNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("table grant_prefixes that is not known here and refers to grant",),
     ),
     "a column that its migration made is missing": (
-        (*migrated(10), "ALTER TABLE dataset_version DROP COLUMN branch"),
+        (*migration_rows(10), "ALTER TABLE dataset_version DROP COLUMN branch"),
         ("dataset_version has no column branch",),
     ),
     "a table that its migration made is missing": (
-        (*migrated(10), "DROP TABLE grant_buckets"),
+        (*migration_rows(10), "DROP TABLE grant_buckets"),
         ("no table grant_buckets, which its migrations made",),
     ),
     "a virtual table": (
@@ -246,8 +246,8 @@ def test_what_is_not_known_is_refused_by_its_name(
 Check = Callable[[Run], object]
 
 
-def _granted(run: Run, *what: str) -> set[tuple[str | None, ...]]:
-    return {tuple(row[key] for key in what) for row in grants.list_grants(run.database)}
+def _grant_columns(run: Run, *columns: str) -> set[tuple[str | None, ...]]:
+    return {tuple(row[key] for key in columns) for row in grants.list_grants(run.database)}
 
 
 CLIENT = "INSERT INTO core_registeredclient VALUES (1, 'https://a.example', 'A', 'o', 1, '[]', '2026-10-01')"
@@ -276,12 +276,12 @@ NARROWING: dict[str, tuple[tuple[str, ...], tuple[str, ...], Check]] = {
     "a version of a branch": (
         ("UPDATE dataset_version SET branch = 'dev'",),
         ("dataset_version row 1:", "is on the branch 'dev'"),
-        lambda run: not _granted(run, "version") - {(None,)},
+        lambda run: not _grant_columns(run, "version") - {(None,)},
     ),
     "a version with an ordinal": (
         ("UPDATE dataset_version SET ordinal = id",),
         ("dataset_version row 3:", "has the ordinal 3"),
-        lambda run: not _granted(run, "version") - {(None,)},
+        lambda run: not _grant_columns(run, "version") - {(None,)},
     ),
     "a translation": (
         ("INSERT INTO dataset_translation (client_name, dataset_id, service_id) VALUES ('fish', 1, 1)",),
@@ -330,7 +330,7 @@ def test_what_has_no_place_here_is_refused_or_left_out_and_never_widened(
 
 def _reach(run: Run) -> set[tuple[Any, ...]]:
     """Whatever gives anything: grants, public datasets and versions, and where what lies."""
-    given = {
+    reach = {
         (
             "grant",
             *(row[key] for key in ("dataset", "version", "permission", "user", "service_account", "group", "scope")),
@@ -339,12 +339,12 @@ def _reach(run: Run) -> set[tuple[Any, ...]]:
     }
     for dataset in list(datasets.list_datasets(run.database)):
         name = dataset["name"]
-        given |= {("public", name)} if dataset["access"] == "public" else set()
-        given |= {("public", name, row["name"]) for row in versions.list_versions(run.database, name) if row["public"]}
-        given |= {
+        reach |= {("public", name)} if dataset["access"] == "public" else set()
+        reach |= {("public", name, row["name"]) for row in versions.list_versions(run.database, name) if row["public"]}
+        reach |= {
             ("location", name, row["location"], row["version"]) for row in locations.list_locations(run.database, name)
         }
-    return given
+    return reach
 
 
 class TestTerms:

@@ -154,6 +154,6 @@ def test_another_source_is_refused_in_one_line(case: Case, run: Run, tmp_path: P
 
 def test_progress_ends_with_the_total(case: Case, run: Run, source: str) -> None:
     progress: list[tuple[int, int]] = []
-    run(case.importer().run, source, progress=lambda done, total: progress.append((done, total)))
-    done, total = progress[-1]
-    assert done == total > 0
+    run(case.importer().run, source, progress=lambda count, total: progress.append((count, total)))
+    count, total = progress[-1]
+    assert count == total > 0

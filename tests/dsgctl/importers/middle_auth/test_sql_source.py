@@ -253,8 +253,8 @@ def test_a_driver_is_loaded_only_when_it_is_asked_for() -> None:
         "import psycopg, pymysql  # nothing stands in the way of whoever wants one\n"
         "print(psycopg.__name__, pymysql.__name__)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
-    assert done.stdout == "True\npsycopg pymysql\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert process.stdout == "True\npsycopg pymysql\n"
 
 
 def test_without_the_driver_it_says_what_to_install(home: Path, path: Path, tmp_path: Path) -> None:

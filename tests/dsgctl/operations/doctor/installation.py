@@ -99,7 +99,7 @@ def running_server(listen: Path, database: Path, origin: str) -> Iterator[None]:
     command = [sys.executable, "-m", "dsgserve", "--listen", f"unix:{listen}"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
         try:
-            wait_until(lambda: is_listening(listen) or server.poll() is not None, what="the server")
+            wait_until(lambda: is_listening(listen) or server.poll() is not None, event="the server")
             assert server.poll() is None
             yield
         finally:

@@ -73,7 +73,7 @@ def test_several_processes_are_each_found_and_asked(
             (wants / f"dsgserve@{number}.socket").symlink_to(here.units / "dsgserve.socket")
         wait_until(
             lambda: len(process_registry.list_running(here.database, now=time.time())) == 2,
-            what="both processes are registered",
+            event="both processes are registered",
         )
         _, rows = examine(host=host)
         for number in (1, 2):
@@ -94,7 +94,7 @@ def test_a_server_on_another_port_is_found_by_what_it_tells(
     with run_server(here.database, tmp_path) as server:
         wait_until(
             lambda: bool(process_registry.list_running(here.database, now=time.time())),
-            what="the process is registered",
+            event="the process is registered",
         )
         _, rows = examine(host=replace(here.host, sockets=tmp_path))
         find_row(rows, "server", "ok", f"answers on {server.origin.removeprefix('http://')}")
