@@ -36,15 +36,18 @@ def list_accepted_by(database: Database, principal_id: int) -> Iterator[Accepted
     return database.rows(query, AcceptedRow)
 
 
-def find_date(database: Database, terms_id: int, principal_id: int) -> datetime | None:
-    """When a person accepted terms; None if they have not."""
-    acceptance = _find(database, terms_id, principal_id)
-    return acceptance.accepted if acceptance is not None else None
+def find_date(database: Database, terms_id: int, principal_id: int, at: datetime) -> datetime | None:
+    """When a person accepted terms; None if they have not, or if the acceptance does not count at a moment.
 
-
-def _find(database: Database, terms_id: int, principal_id: int) -> Acceptance | None:
+    Raises:
+        NotFound: the terms were deleted in the meantime.
+    """
     where = (Acceptance.principal == principal_id) & (Acceptance.terms == terms_id)
-    return database.first(Acceptance.select().where(where))
+    acceptance = database.first(Acceptance.select().where(where))
+    if acceptance is None:
+        return None
+    accepted: datetime = acceptance.accepted
+    return accepted if terms.read_rule(database, terms_id).counts(accepted, at) else None
 
 
 def accept(change: Change, terms_id: int, email: str, *, address: str | None = None) -> bool:
@@ -71,11 +74,12 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
             f"for {user.email} the acceptances of its parent count",
             f"dsgctl user show {user.email} names the parent",
         )
-    if _find(change.database, terms_id, user.id) is not None:
+    if find_date(change.database, terms_id, user.id, change.at) is not None:
         return False
+    columns = {"accepted": change.at, "address": address, "recorded_by": change.actor}
     change.database.run(
-        Acceptance.insert(
-            principal=user.id, terms=terms_id, accepted=change.at, address=address, recorded_by=change.actor
+        Acceptance.insert(principal=user.id, terms=terms_id, **columns).on_conflict(
+            conflict_target=[Acceptance.principal, Acceptance.terms], update=columns
         )
     )
     after = {"name": document.name, "address": address}
@@ -90,8 +94,8 @@ def accept(change: Change, terms_id: int, email: str, *, address: str | None = N
 
 
 def _give_view(change: Change, dataset: str, subject: Subject) -> None:
-    # Nobody can accept twice, so a grant of one version, one that expires, and one that rests on a delegate's grants
-    # are not enough.
+    # Nobody can accept again while the acceptance counts, so a grant of one version, one that expires, and one that
+    # rests on a delegate's grants are not enough.
     for row in grants.list_grants(change.database, dataset=dataset, subject=subject, by_operators=True):
         lasting = row["expires"] is None or row["expires"] > change.at
         if row["permission"] == levels.VIEW and row["version"] is None and lasting:

@@ -60,10 +60,16 @@ MEMBERSHIPS = Prepared(
 AFFILIATIONS = Prepared(
     m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == parameter("principal"))
 )
-ACCEPTED_BY = Prepared(m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == parameter("principal")))
+ACCEPTED_BY = Prepared(
+    m.Acceptance.select(m.Acceptance.terms, m.Acceptance.accepted).where(
+        m.Acceptance.principal == parameter("principal")
+    )
+)
 
 # Everybody that a grant reaches.
-ACCEPTORS_OF = Prepared(m.Acceptance.select(m.Acceptance.principal).where(m.Acceptance.terms == parameter("terms")))
+ACCEPTORS_OF = Prepared(
+    m.Acceptance.select(m.Acceptance.principal, m.Acceptance.accepted).where(m.Acceptance.terms == parameter("terms"))
+)
 _DIRECT = (
     _select_grants(*HOLDER_COLUMNS)
     .join_from(m.Grant, m.Principal, on=(m.Grant.principal == m.Principal.id))

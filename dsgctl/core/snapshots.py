@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -47,7 +48,7 @@ def read_principal(
         groups=tuple(name for _, name, _ in memberships),
         leads=tuple(name for _, name, leads in memberships if leads),
         grants=tuple(Grant(*row) for row in queries.GRANTS(database, principal=principal.id, member=member)),
-        accepted=frozenset(terms_id for (terms_id,) in queries.ACCEPTED_BY(database, principal=acceptor)),
+        accepted=dict(queries.ACCEPTED_BY(database, principal=acceptor)),
         datasets=_read_datasets(database, service, principal=principal.id, member=member, also=also),
     )
 
@@ -97,10 +98,10 @@ def read_bucket_holders(database: Database, bucket: str) -> Iterator[PrincipalSn
     yield from _build_holders(database, holders, datasets, _read_acceptors(database, terms))
 
 
-def _read_acceptors(database: Database, documents: Iterable[Terms]) -> dict[int, set[int]]:
-    """The ids of the principals that have accepted each of these terms, by the id of the terms."""
+def _read_acceptors(database: Database, documents: Iterable[Terms]) -> dict[int, dict[int, datetime]]:
+    """When each principal accepted each of these terms, by the ids of the terms and of the principals."""
     return {
-        terms_id: {principal_id for (principal_id,) in queries.ACCEPTORS_OF(database, terms=terms_id)}
+        terms_id: dict(queries.ACCEPTORS_OF.stream(database, terms=terms_id))
         for terms_id in {terms.id for terms in documents}
     }
 
@@ -109,7 +110,7 @@ def _build_holders(
     database: Database,
     holders: Iterable[Any],
     datasets: dict[str, Dataset],
-    accepted: dict[int, set[int]],
+    accepted: dict[int, dict[int, datetime]],
 ) -> Iterator[PrincipalSnapshot]:
     """Snapshots from rows of a principal and a grant, sorted by principal."""
     columns = len(queries.HOLDER_COLUMNS)
@@ -127,7 +128,7 @@ def _build_holders(
             read_only=read_only,
             parent_id=parent_id,
             grants=tuple(Grant(*row[columns:]) for row in rows),
-            accepted=frozenset(terms_id for terms_id, principals in accepted.items() if acceptor in principals),
+            accepted={terms_id: moments[acceptor] for terms_id, moments in accepted.items() if acceptor in moments},
             datasets=datasets,
         )
 
@@ -192,8 +193,8 @@ def _read_datasets(
 
 def _build_dataset(row: Any, service_terms: Iterable[Any] = (), service: str | None = None) -> Dataset:
     dataset_id, name, access, *own = row
-    own_terms = [_build_terms(own, name, own=True)] if own[0] is not None else []
-    terms = [*own_terms, *(_build_terms(columns, name, service=service) for columns in service_terms)]
+    terms = [_build_terms(own, name, own=True)] if own[0] is not None else []
+    terms += [_build_terms(columns, name, service=service) for columns in service_terms]
     return Dataset(dataset_id, name, access == "public", tuple(terms))
 
 

@@ -242,8 +242,17 @@ def find_status(database: Database, document: Terms, at: datetime) -> TermsStatu
     Raises:
         NotFound: they were deleted in the meantime.
     """
-    own = _find_dataset_with(database, document.id) is not None
-    return _as_rule(_find_row(database, document.id), own=own).status(at)
+    return read_rule(database, document.id).status(at)
+
+
+def read_rule(database: Database, terms_id: int) -> rule.Terms:
+    """Terms, as the rules take them.
+
+    Raises:
+        NotFound: there are none.
+    """
+    own = _find_dataset_with(database, terms_id) is not None
+    return _as_rule(_find_row(database, terms_id), own=own)
 
 
 class TermsRow(TypedDict):

@@ -34,18 +34,26 @@ class Prepared:
         Args:
             values: one for each `parameter`, by name.
         """
-        return list(self.stream(database, **values))
+        rows, conversions = self._execute(database, values)
+        return [_convert(row, conversions) for row in rows] if conversions else list(rows)
 
     def stream(self, database: Database, **values: Any) -> Iterator[tuple[Any, ...]]:
         """The rows, one at a time: a long result is never held in memory."""
+        rows, conversions = self._execute(database, values)
+        return (_convert(row, conversions) for row in rows) if conversions else rows
+
+    def _execute(
+        self, database: Database, values: dict[str, Any]
+    ) -> tuple[Iterator[tuple[Any, ...]], list[tuple[int, Any]]]:
+        """The rows as stored, and how to convert them."""
         sql, parameters, conversions = database.compile_once(self, self._query)
         bindings = [values[item.name] if isinstance(item, _Parameter) else item for item in parameters]
-        rows = database.execute(sql, bindings)
-        return (_convert(row, conversions) for row in rows) if conversions else rows
+        return database.execute(sql, bindings), conversions
 
 
 def _convert(row: tuple[Any, ...], conversions: list[tuple[int, Any]]) -> tuple[Any, ...]:
     cells = list(row)
     for column, to_python in conversions:
-        cells[column] = to_python(cells[column])
+        if cells[column] is not None:
+            cells[column] = to_python(cells[column])
     return tuple(cells)

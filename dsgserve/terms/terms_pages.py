@@ -144,7 +144,8 @@ def _show_document(
 
 
 def _format_acceptance(gateway: Gateway, login: Login, terms_id: int) -> str:
-    when = acceptances.find_date(gateway.reader, terms_id, login.principal.parent_id or login.principal.id)
+    acceptor = login.principal.parent_id or login.principal.id
+    when = acceptances.find_date(gateway.reader, terms_id, acceptor, clock.now())
     return f"{when:%Y-%m-%d %H:%M} UTC" if when else ""
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from dsgctl.core.rules import levels
 from dsgctl.core.rules.levels import expand
 from dsgctl.core.rules.principal_snapshot import Dataset, Grant, PrincipalSnapshot
-from dsgctl.core.rules.terms import Terms, list_missing
+from dsgctl.core.rules.terms import Terms, list_changes, list_missing
 
 Permissions = dict[str, frozenset[str]]  # by dataset
 
@@ -22,7 +22,9 @@ def granted_permissions(snapshot: PrincipalSnapshot, at: datetime) -> Permission
     permissions: Permissions = {}
     for grant in snapshot.grants:
         if grant.is_active(at):
-            permissions[grant.dataset] = permissions.get(grant.dataset, frozenset()) | expand(grant.permission)
+            names = expand(grant.permission)
+            others = permissions.get(grant.dataset)
+            permissions[grant.dataset] = names if others is None else others | names
     if snapshot.read_only:
         permissions = {dataset: names - levels.LOST_IF_READ_ONLY for dataset, names in permissions.items()}
     return {dataset: names for dataset, names in permissions.items() if names}
@@ -87,8 +89,7 @@ def next_change(snapshot: PrincipalSnapshot, at: datetime) -> datetime | None:
     """The next moment at which the same snapshot gives other permissions or terms; None for never."""
     moments: list[datetime | None] = [grant.expires for grant in snapshot.grants]
     for dataset in snapshot.datasets.values():
-        for terms in dataset.terms:
-            moments += terms.changes
+        moments += list_changes(snapshot, dataset.terms)
     return earliest(moments, at)
 
 

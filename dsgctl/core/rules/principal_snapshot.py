@@ -62,7 +62,7 @@ class PrincipalSnapshot:
         ended_by: the label of the disabled account that disables this one: itself, or an account above it
             (account_status.py); None if it is enabled.
         leads: the groups that it leads.
-        accepted: the ids of the terms accepted by it, or by its parent if it has one.
+        accepted: when it, or its parent if it has one, accepted terms, by the ids of the terms.
         datasets: by name: those that a grant reaches, and every public one.
     """
 
@@ -81,7 +81,7 @@ class PrincipalSnapshot:
     groups: tuple[str, ...] = ()
     leads: tuple[str, ...] = ()
     grants: tuple[Grant, ...] = ()
-    accepted: frozenset[int] = frozenset()
+    accepted: Mapping[int, datetime] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
 
     @property

@@ -1,9 +1,11 @@
-"""Terms: when they are in force, and who has yet to accept them. Nothing else compares their dates.
+"""Terms: when they are in force, how long an acceptance counts, and who has yet to accept them.
+
+Nothing else compares the dates of terms and of acceptances.
 
 The source of the rule is contract.md, "GET /api/v1/user/cache".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +66,25 @@ class Terms:
         """The moments at which the status changes by itself."""
         return () if self.own else (self.effective, self.retired)
 
+    def acceptance_end(self, accepted: datetime) -> datetime | None:
+        """The first moment at which an acceptance no longer counts; None for never.
+
+        Args:
+            accepted: the moment of the acceptance.
+        """
+        return None
+
+    def counts(self, accepted: datetime | None, at: datetime) -> bool:
+        """Whether an acceptance counts at a moment.
+
+        Args:
+            accepted: the moment of the acceptance; None if there is none.
+        """
+        if accepted is None:
+            return False
+        end = self.acceptance_end(accepted)
+        return end is None or at < end
+
 
 class Acceptor(Protocol):
     """Who accepts terms: a `PrincipalSnapshot`."""
@@ -73,12 +94,26 @@ class Acceptor(Protocol):
         """Service accounts need accept no terms."""
 
     @property
-    def accepted(self) -> frozenset[int]:
-        """The ids of the terms that were accepted."""
+    def accepted(self) -> Mapping[int, datetime]:
+        """The moments of acceptance, by the ids of the terms."""
 
 
 def list_missing(acceptor: Acceptor, documents: Iterable[Terms], at: datetime) -> list[Terms]:
     """Those of some terms that are in force and that the principal has yet to accept."""
     if acceptor.service_account:
         return []
-    return [terms for terms in documents if terms.id not in acceptor.accepted and terms.is_active(at)]
+    accepted = acceptor.accepted
+    return [terms for terms in documents if not terms.counts(accepted.get(terms.id), at) and terms.is_active(at)]
+
+
+def list_changes(acceptor: Acceptor, documents: Iterable[Terms]) -> list[datetime | None]:
+    """The moments at which `list_missing` gives another result for the same acceptances."""
+    if acceptor.service_account:
+        return []
+    moments: list[datetime | None] = []
+    for terms in documents:
+        accepted = acceptor.accepted.get(terms.id)
+        end = terms.acceptance_end(accepted) if accepted is not None else None
+        if accepted is None or end is not None:  # otherwise the acceptance counts for ever
+            moments += (*terms.changes, end)
+    return moments

@@ -8,6 +8,7 @@ from dsgctl.core import acceptances, datasets, grants, services, terms, users, v
 from dsgctl.core.errors import NotAllowed, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
+from dsgctl.core.rules import terms as terms_rule
 from dsgctl.core.rules.access import Reason
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
@@ -234,5 +235,28 @@ def test_what_a_person_has_accepted_is_listed_the_latest_first(run: Run) -> None
         {"id": 2, "name": "Second", "accepted": AT + DAY},
         {"id": 1, "name": "First", "accepted": AT},
     ]
-    assert acceptances.find_date(run.database, 2, ana) == AT + DAY
-    assert acceptances.find_date(run.database, 3, ana) is None
+    assert acceptances.find_date(run.database, 2, ana, AT + DAY) == AT + DAY
+    assert acceptances.find_date(run.database, 3, ana, AT + DAY) is None
+
+
+def test_terms_whose_acceptance_has_ended_are_missing_until_they_are_accepted_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, _ = run(terms.add, "Rules", "Be kind.", dataset="fish2")
+    run(acceptances.accept, document.id, ANA, address="10.0.0.1")
+    assert access.next_change(run.facts(ANA), AT) is None
+    monkeypatch.setattr(terms_rule.Terms, "acceptance_end", lambda _terms, accepted: accepted + 365 * DAY)
+    end = AT + 365 * DAY
+    snapshot = run.facts(ANA)
+    assert access.next_change(snapshot, AT) == end
+    assert access.decide(snapshot, "fish2", "view", end - DAY).reason is Reason.GRANTED
+    assert access.decide(snapshot, "fish2", "view", end).reason is Reason.TERMS_MISSING
+    assert [row["user"] for row in acceptances.list_pending(run.database, end)] == [ANA]
+    assert acceptances.find_date(run.database, document.id, snapshot.id, end) is None
+    assert not run(acceptances.accept, document.id, ANA, at=end - DAY)
+    assert run(acceptances.accept, document.id, ANA, at=end)
+    assert not run(acceptances.accept, document.id, ANA, at=end)
+    assert access.decide(run.facts(ANA), "fish2", "view", end).reason is Reason.GRANTED
+    [accepted] = run.database.objects(m.Acceptance.select())
+    assert (accepted.accepted, accepted.address) == (end, None)
+    assert run.actions().count(f"terms.accept terms:{document.id} user:{ANA}") == 2

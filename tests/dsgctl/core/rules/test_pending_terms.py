@@ -36,7 +36,7 @@ CASES: dict[str, tuple[PrincipalSnapshot, list[tuple[int, bool]]]] = {
         [(1, True), (2, True), (3, False), (5, False)],
     ),
     "no active grant": (replace(ANA, grants=(Grant(1, "fish2", "view", expires=AT),)), [(3, False), (5, False)]),
-    "some are accepted": (replace(ANA, accepted=frozenset({1, 3, 4})), [(2, True), (5, False)]),
+    "some are accepted": (replace(ANA, accepted=dict.fromkeys((1, 3, 4), AT)), [(2, True), (5, False)]),
     "a disabled account": (replace(ANA, ended_by="ana@x.org"), []),
     "a service account": (replace(ANA, service_account=True), []),
 }

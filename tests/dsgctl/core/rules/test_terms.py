@@ -1,11 +1,13 @@
-"""The rule about terms, as one table: when they are in force, and for whom they are missing."""
+"""The rule about terms, as two tables: when they are in force, and for whom they are missing."""
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import pytest
 
-from dsgctl.core.rules.terms import Terms, TermsStatus, list_missing
+from dsgctl.core.rules.terms import Terms, TermsStatus, list_changes, list_missing
 from tests.dsgctl.core.builders import AT, DAY
 
 FUTURE, IN_FORCE, RETIRED, REPLACED = TermsStatus
@@ -70,23 +72,34 @@ def test_each_status_is_in_the_table() -> None:
 @dataclass(frozen=True)
 class Acceptor:
     service_account: bool = False
-    accepted: frozenset[int] = frozenset()
+    accepted: Mapping[int, datetime] = field(default_factory=dict)
+
+
+# Who may have accepted the terms, and whether they are missing while they are in force.
+ACCEPTORS: dict[str, tuple[Acceptor, bool]] = {
+    "accepted nothing": (Acceptor(), True),
+    "accepted others": (Acceptor(accepted={8: AT - DAY}), True),
+    "accepted them yesterday": (Acceptor(accepted={7: AT - DAY}), False),
+    "accepted them ten years ago": (Acceptor(accepted={7: AT - 3653 * DAY}), False),
+    "a service account": (Acceptor(service_account=True), False),
+}
 
 
 @pytest.mark.parametrize("name", STATUSES)
-@pytest.mark.parametrize(
-    ("acceptor", "may_miss"),
-    [
-        (Acceptor(), True),
-        (Acceptor(accepted=frozenset({8})), True),
-        (Acceptor(accepted=frozenset({7})), False),
-        (Acceptor(service_account=True), False),
-    ],
-    ids=["accepted nothing", "accepted others", "accepted them", "service account"],
-)
-def test_terms_in_force_are_missing_for_a_person_who_has_not_accepted_them(
-    name: str, acceptor: Acceptor, may_miss: bool
-) -> None:
+@pytest.mark.parametrize("who", ACCEPTORS)
+def test_terms_in_force_are_missing_for_a_person_who_has_not_accepted_them(name: str, who: str) -> None:
     document, status = STATUSES[name]
+    acceptor, may_miss = ACCEPTORS[who]
     expected = [document] if may_miss and status is IN_FORCE else []
     assert list_missing(acceptor, [document], AT) == expected
+
+
+@pytest.mark.parametrize("name", STATUSES)
+@pytest.mark.parametrize("who", ACCEPTORS)
+def test_terms_become_missing_only_at_the_moments_that_are_listed(name: str, who: str) -> None:
+    documents, acceptor = [STATUSES[name][0]], ACCEPTORS[who][0]
+    changes = set(filter(None, list_changes(acceptor, documents)))
+    moments = sorted({AT + days * DAY / 2 for days in (*range(-6, 7), 800, 7000)} | changes)
+    for before, after in itertools.pairwise(moments):
+        if list_missing(acceptor, documents, before) != list_missing(acceptor, documents, after):
+            assert after in changes
