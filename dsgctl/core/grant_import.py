@@ -1,12 +1,12 @@
 """Grants of other systems, which recorded who gave each, and when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from dsgctl.core.change import Change
 from dsgctl.core.grant_insertion import NewGrant, Source, insert
-from dsgctl.core.grant_targets import Subject, Target, belongs_to, resolve
+from dsgctl.core.grant_targets import ResolvedTarget, Subject, Target, belongs_to, resolve
 from dsgctl.store import Database
 from dsgctl.store.models import Grant
 
@@ -22,10 +22,13 @@ class ImportedGrant:
     created: datetime
 
 
-def import_grants(change: Change, imported: Iterable[ImportedGrant]) -> int:
+def import_grants(change: Change, imported: Iterable[ImportedGrant], *, new_ids: Set[int] = frozenset()) -> int:
     """Add grants of another system, at most a few thousand in one call.
 
     A grant that an operator gave here is left unchanged. One that a delegate gave becomes the import's.
+
+    Args:
+        new_ids: principals that this change has added. They have no grant, so none is looked up.
 
     Returns:
         How many are new.
@@ -40,16 +43,24 @@ def import_grants(change: Change, imported: Iterable[ImportedGrant]) -> int:
     count = 0
     for target, of_subjects in by_target.items():
         place = resolve(change.database, target)
-        query = place.select(Grant.principal, Grant.group).where(belongs_to(of_subjects), Grant.delegate_id.is_null())
-        existing = set(change.database.tuples(query))
+        former = [subject for subject in of_subjects if subject.principal_id not in new_ids]
+        existing = _find_holders(change.database, place, former) if former else set()
         new = [
             NewGrant(subject, None, grant.source, grant.granted_by, grant.created)
             for subject, grant in of_subjects.items()
             if (subject.principal_id, subject.group_id) not in existing
         ]
-        insert(change, place, new)
+        insert(change, place, new, new_ids=new_ids)
         count += len(new)
     return count
+
+
+def _find_holders(
+    database: Database, place: ResolvedTarget, subjects: Iterable[Subject]
+) -> set[tuple[int | None, int | None]]:
+    """Those of some subjects that have the grant from an operator: the id of the principal, and of the group."""
+    query = place.select(Grant.principal, Grant.group).where(belongs_to(subjects), Grant.delegate_id.is_null())
+    return set(database.tuples(query))
 
 
 def list_ends(database: Database, target: Target, principal_ids: Iterable[int]) -> dict[int, datetime | None]:

@@ -1,6 +1,6 @@
 """Inserts grants. An existing grant that a delegate gave is changed into the new one, not duplicated."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -27,17 +27,26 @@ class NewGrant:
     delegate_id: int | None = None
 
 
-def insert(change: Change, place: ResolvedTarget, grants: Sequence[NewGrant]) -> None:
+def insert(
+    change: Change, place: ResolvedTarget, grants: Sequence[NewGrant], *, new_ids: Set[int] = frozenset()
+) -> None:
     """Give grants for one target to subjects who have none yet, or have it only from a delegate.
+
+    Args:
+        new_ids: principals that this change has added. They have no grant and no withdrawal, so none is looked up.
 
     Raises:
         Invalid: the permission has not the form of one.
     """
     check_permission(change.database, place.target.permission)
-    if place.version_id is None:
-        by_others = [grant.subject for grant in grants if grant.source != "self-service"]
-        withdrawals.end(change, list_principal_ids(by_others), place.dataset)
-    new = _adopt(change, place, grants)
+    former = [grant for grant in grants if grant.subject.principal_id not in new_ids]
+    adopted: Set[Subject] = frozenset()
+    if former:
+        if place.version_id is None:
+            by_others = [grant.subject for grant in former if grant.source != "self-service"]
+            withdrawals.end(change, list_principal_ids(by_others), place.dataset)
+        adopted = _adopt(change, place, former)
+    new = [grant for grant in grants if grant.subject not in adopted] if adopted else grants
     target_columns = {
         "dataset": place.dataset.id,
         "version": place.version_id,
@@ -72,26 +81,24 @@ def _grant_columns(grant: NewGrant) -> dict[str, str | int | datetime | None]:
     }
 
 
-def _adopt(change: Change, place: ResolvedTarget, grants: Sequence[NewGrant]) -> list[NewGrant]:
-    """Turn existing grants of delegates into these. Returns the others, whose subjects have no such grant."""
+def _adopt(change: Change, place: ResolvedTarget, grants: Sequence[NewGrant]) -> set[Subject]:
+    """Turn existing grants of delegates into these. Returns the subjects of those grants."""
     condition = belongs_to(grant.subject for grant in grants) & Grant.delegate_id.is_null(False)
     delegated = {
         (row.principal_id, row.group_id): row for row in change.database.objects(place.select(Grant).where(condition))
     }
-    if not delegated:
-        return list(grants)
-    new = []
+    adopted = set()
     for grant in grants:
         row = delegated.get((grant.subject.principal_id, grant.subject.group_id))
         if row is None:
-            new.append(grant)
             continue
+        adopted.add(grant.subject)
         change.database.run(Grant.update(_grant_columns(grant)).where(Grant.id == row.id))
         before, after = (
             {**place.state, "expires": state.expires, "granted_by": state.granted_by} for state in (row, grant)
         )
         change.record("grant.set", place.label(grant.subject), before, after)
-    return new
+    return adopted
 
 
 def check_permission(database: Database, name: str) -> None:

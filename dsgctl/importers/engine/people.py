@@ -99,4 +99,5 @@ def write_grants(run: AnyRun, rows: Sequence[tuple[Row, PersonGrant]], people: W
             ImportedGrant(principal_subject(user), target, "import", change.actor, change.at)
             for _, user in holders.values()
         ]
-        run.report.count_many("grants", new=grant_import.import_grants(change, imported), of=len(imported))
+        new = grant_import.import_grants(change, imported, new_ids=people.new_ids)
+        run.report.count_many("grants", new=new, of=len(imported))

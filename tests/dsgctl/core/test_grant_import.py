@@ -1,5 +1,8 @@
 """Grants of other systems: new ones are added, and those that operators gave stay as they are."""
 
+import apsw
+import pytest
+
 from dsgctl.core import datasets, grants, service_accounts, users
 from dsgctl.core.grant_import import ImportedGrant, import_grants, list_ends
 from dsgctl.core.grant_targets import Target, principal_subject
@@ -28,3 +31,14 @@ def test_only_what_is_new_is_added(run: Run) -> None:
     assert run(import_grants, imported) == 0
     assert run.content() == before
     assert list_ends(run.database, TARGET, [ana.id, bea.id, 999]) == {ana.id: AT + DAY, bea.id: None}
+
+
+def test_the_grants_of_accounts_that_are_new_are_not_looked_up(run: Run) -> None:
+    run(datasets.add, "fish2")
+    ana, bea = (run(users.add, email)[0] for email in ("ana@x.org", "bea@x.org"))
+    run(grants.add, principal_subject(ana), TARGET, expires=AT + DAY)
+    imported = [ImportedGrant(principal_subject(user), TARGET, "import", "import:old", AT) for user in (ana, bea)]
+    assert run(import_grants, imported, new_ids={bea.id}) == 1
+    assert list_ends(run.database, TARGET, [ana.id, bea.id]) == {ana.id: AT + DAY, bea.id: None}
+    with pytest.raises(apsw.ConstraintError, match="UNIQUE"):  # not looked up, and so refused by the engine
+        run(import_grants, imported, new_ids={bea.id})
