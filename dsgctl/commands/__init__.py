@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
@@ -13,57 +13,51 @@ from dsgctl.commands.invocation import INVOCATION, Invocation, run_once
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# Noun -> its module, and its line in `dsgctl --help`, which imports none of them.
+
+class Noun(NamedTuple):
+    """The first word of a command.
+
+    Attributes:
+        module: the module of dsgctl/commands that has its click command.
+        help: its line in ``dsgctl --help``, which imports no module of a noun.
+        topic: the page of the manual (dsgctl/guide) that its help names.
+        attribute: the name of the click command in the module.
+    """
+
+    module: str
+    help: str
+    topic: str | None = None
+    attribute: str = "command"
+
+
 NOUNS = {
-    "user": ("users", "People and their accounts."),
-    "group": ("groups", "Groups of people, and their leads."),
-    "dataset": ("datasets", "Datasets, their versions and their locations."),
-    "bucket": ("buckets", "Buckets, and the Google credential for each."),
-    "grant": ("grants", "Permissions of users, groups and service accounts on datasets."),
-    "terms": ("terms", "Terms of service, and who has accepted them."),
-    "service": ("services", "Services that use the gateway, CAVE's tables, public roots."),
-    "service-account": ("service_accounts", "Accounts of programs."),
-    "token": ("tokens", "Tokens: mint, rotate, revoke, inspect."),
-    "access": ("access", "Who has which permission, and why."),
-    "iam": ("iam", "Bucket policies, for people who read with their own Google accounts."),
-    "import": ("imports", "Import people, permissions and datasets from other systems."),
-    "export": ("exports", "Export everything as one document, or grants as a list."),
-    "apply": ("policy", "Apply a policy file: groups, datasets, terms and grants."),
-    "diff": ("policy", "Show what 'dsgctl apply' would change."),
-    "audit": ("audit", "The audit log: who changed what, and when."),
-    "db": ("db", "The database: create, upgrade, check, back up, restore."),
-    "backup": ("backups", "Backups: list and check the bundles of 'dsgctl db backup'."),
-    "setup": ("setup", "Set up a new gateway: settings, database, first admin."),
-    "config": ("settings", "The settings: their values, sources and errors."),
-    "status": ("status", "The state of the gateway, on one screen."),
-    "doctor": ("doctor", "Check the whole installation, and say what to do."),
-    "demo": ("demo", "Try a populated gateway in a temporary directory."),
-    "help": ("help", "The manual: a page for each task."),
-    "completion": ("completion", "Completion of commands and names in your shell."),
-    "shell": ("shell", "Run several commands without typing dsgctl."),
+    "user": Noun("users", "People and their accounts.", topic="people-and-groups"),
+    "group": Noun("groups", "Groups of people, and their leads.", topic="people-and-groups"),
+    "dataset": Noun("datasets", "Datasets, their versions and their locations.", topic="first-dataset"),
+    "bucket": Noun("buckets", "Buckets, and the Google credential for each.", topic="neuroglancer"),
+    "grant": Noun("grants", "Permissions of users, groups and service accounts on datasets.", topic="first-dataset"),
+    "terms": Noun("terms", "Terms of service, and who has accepted them.", topic="terms"),
+    "service": Noun("services", "Services that use the gateway, CAVE's tables, public roots.", topic="cave"),
+    "service-account": Noun("service_accounts", "Accounts of programs.", topic="tokens"),
+    "token": Noun("tokens", "Tokens: mint, rotate, revoke, inspect.", topic="tokens"),
+    "access": Noun("access", "Who has which permission, and why.", topic="troubleshooting"),
+    "iam": Noun("iam", "Bucket policies, for people who read with their own Google accounts.", topic="buckets"),
+    "import": Noun("imports", "Import people, permissions and datasets from other systems.", topic="import"),
+    "export": Noun("exports", "Export everything as one document, or grants as a list."),
+    "apply": Noun("policy", "Apply a policy file: groups, datasets, terms and grants.", attribute="apply_"),
+    "diff": Noun("policy", "Show what 'dsgctl apply' would change.", attribute="diff"),
+    "audit": Noun("audit", "The audit log: who changed what, and when.", topic="operate-and-upgrade"),
+    "db": Noun("db", "The database: create, upgrade, check, back up, restore.", topic="operate-and-upgrade"),
+    "backup": Noun("backups", "Backups: list and check the bundles of 'dsgctl db backup'.", topic="backup-and-restore"),
+    "setup": Noun("setup", "Set up a new gateway: settings, database, first admin."),
+    "config": Noun("settings", "The settings: their values, sources and errors.", topic="settings"),
+    "status": Noun("status", "The state of the gateway, on one screen."),
+    "doctor": Noun("doctor", "Check the whole installation, and suggest what to do."),
+    "demo": Noun("demo", "Try a populated gateway in a temporary directory."),
+    "help": Noun("help", "The manual: a page for each task."),
+    "completion": Noun("completion", "Completion of commands and names in your shell."),
+    "shell": Noun("shell", "Run several commands without typing dsgctl."),
 }
-
-
-# Noun -> the page of the manual (dsgctl/guide) that its help names.
-TOPICS = {
-    "user": "people-and-groups",
-    "group": "people-and-groups",
-    "dataset": "first-dataset",
-    "bucket": "neuroglancer",
-    "grant": "first-dataset",
-    "terms": "terms",
-    "service": "cave",
-    "service-account": "tokens",
-    "token": "tokens",
-    "access": "troubleshooting",
-    "iam": "buckets",
-    "import": "import",
-    "audit": "operate-and-upgrade",
-    "db": "operate-and-upgrade",
-    "backup": "backup-and-restore",
-    "config": "settings",
-}
-_COMMANDS = {"apply": "apply_", "diff": "diff"}  # in a module with more than one noun
 
 
 class _Nouns(click.Group):
@@ -75,10 +69,10 @@ class _Nouns(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in NOUNS:
             return None
-        module = importlib.import_module(f"dsgctl.commands.{NOUNS[cmd_name][0]}")
-        command: click.Command = getattr(module, _COMMANDS.get(cmd_name, "command"))
-        if cmd_name in TOPICS:
-            command.epilog = f"Manual: dsgctl help {TOPICS[cmd_name]}"
+        noun = NOUNS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"dsgctl.commands.{noun.module}"), noun.attribute)
+        if noun.topic is not None:
+            command.epilog = f"Manual: dsgctl help {noun.topic}"
         return command
 
     def resolve_command(
@@ -96,12 +90,12 @@ class _Nouns(click.Group):
         # Only needed when a shell asks.
         from click.shell_completion import CompletionItem
 
-        nouns = [CompletionItem(noun, help=text) for noun, (_, text) in NOUNS.items() if noun.startswith(incomplete)]
+        nouns = [CompletionItem(name, help=noun.help) for name, noun in NOUNS.items() if name.startswith(incomplete)]
         return nouns + click.Command.shell_complete(self, ctx, incomplete)  # its options
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(noun, text) for noun, (_, text) in NOUNS.items()])
+            formatter.write_dl([(name, noun.help) for name, noun in NOUNS.items()])
 
 
 @click.group(

@@ -160,7 +160,7 @@ def enable(session: Session, email: str) -> None:
 @click.option(
     "--service-accounts",
     metavar="keep|disable|EMAIL",
-    help="What to do with the service accounts that they made; EMAIL is the user who takes them over.",
+    help="What to do with the service accounts that they made; EMAIL gives them to that user.",
 )
 @yes_option
 @dry_run_option
@@ -229,8 +229,8 @@ def _ask_about_service_accounts(slugs: list[str]) -> str:
     """
     accounts = f"they made {format_holdings({'service_accounts': slugs})}: {', '.join(slugs)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Invalid(accounts, "say --service-accounts keep, disable, or the EMAIL of a user who takes them over")
-    return ask(f"{accounts}; keep, disable, or the EMAIL of a user who takes them over", default="keep")
+        raise Invalid(accounts, "say --service-accounts keep, disable, or the EMAIL of the user who gets them")
+    return ask(f"{accounts}; keep, disable, or the EMAIL of the user who gets them", default="keep")
 
 
 @subcommand(command, "remove", example="dsgctl user remove ada@example.org --dry-run")

@@ -127,7 +127,7 @@ def test_who_leaves_is_offered_what_becomes_of_their_service_accounts(
     assert (refused.code, refused.out) == (2, "")
     assert "1 service account: nightly-export; say --service-accounts keep, disable" in refused.err
     with on_a_terminal(filled.run, *words) as terminal:
-        terminal.wait_for("who takes them over [keep]: ")
+        terminal.wait_for("who gets them [keep]: ")
         terminal.type(f"{answer}\r")
         terminal.wait_for("go on? [y/N]")
         terminal.type("y\r")

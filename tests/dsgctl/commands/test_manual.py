@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dsgctl import guide
-from dsgctl.commands import TOPICS
+from dsgctl.commands import NOUNS
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
@@ -47,6 +47,9 @@ def test_an_unknown_topic_is_one_line_with_the_nearest(quick: Quick, words: list
     assert (result.code, result.out, is_one_line(result)) == (3, "", True), result
     assert f"did you mean {nearest}?" in result.err if nearest else "'dsgctl help' lists the topics" in result.err
     assert "\x1b" not in result.err
+
+
+TOPICS = {name: noun.topic for name, noun in NOUNS.items() if noun.topic is not None}
 
 
 @pytest.mark.parametrize("noun", TOPICS)
