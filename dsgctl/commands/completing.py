@@ -4,6 +4,7 @@ Datasets, groups and service accounts have types of their own (parameters.py), w
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -27,68 +28,92 @@ from dsgctl.core.rules import levels
 from dsgctl.store import Database
 
 MAX_NAMES = 1000  # of one kind: nobody reads more
-Parameters = dict[str, Any]
-Lister = Callable[[Database, Parameters], Iterable[object]]
 
 
-def _emails(database: Database, arguments: Parameters) -> list[str]:
-    return [
-        row["email"]
-        for row in user_queries.list_users(database, limit=MAX_NAMES, search=arguments["incomplete"] or None)
-    ]
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The part of a line on which completions depend.
+
+    Attributes:
+        incomplete: the beginning of the word to complete.
+        dataset, service, table: the names that the line has before it; None if it has none.
+    """
+
+    incomplete: str
+    dataset: str | None
+    service: str | None
+    table: str | None
 
 
-def _accounts(database: Database, arguments: Parameters) -> list[str]:
+Lister = Callable[[Database, Typed], Iterable[object]]
+
+
+def _emails(database: Database, typed: Typed) -> list[str]:
+    return [row["email"] for row in user_queries.list_users(database, limit=MAX_NAMES, search=typed.incomplete or None)]
+
+
+def _accounts(database: Database, typed: Typed) -> list[str]:
     return [row["name"] for row in service_accounts.list_service_accounts(database)]
 
 
-def _levels(database: Database, arguments: Parameters) -> list[str]:
+def _levels(database: Database, typed: Typed) -> list[str]:
     return list(levels.NAMES)
 
 
-def _versions(database: Database, arguments: Parameters) -> list[str]:
+def _versions(database: Database, typed: Typed) -> list[str]:
     # An option that waits for its value keeps click from the arguments before it: then those of all datasets.
-    of = (
-        [arguments["dataset"]]
-        if arguments.get("dataset")
-        else [row["name"] for row in datasets.list_datasets(database)]
-    )
-    return list(dict.fromkeys(row["name"] for dataset in of for row in versions.list_versions(database, dataset)))
+    names = [typed.dataset] if typed.dataset else [row["name"] for row in datasets.list_datasets(database)]
+    return list(dict.fromkeys(row["name"] for name in names for row in versions.list_versions(database, name)))
 
 
-def _tables(database: Database, arguments: Parameters) -> list[str]:
-    return [row["table"] for row in services.list_tables(database, arguments.get("service"))]
+def _services(database: Database, typed: Typed) -> list[str]:
+    return [row["name"] for row in services.list_services(database)]
 
 
-def _locations(database: Database, arguments: Parameters) -> list[str]:
-    return list(dict.fromkeys(row["location"] for row in locations.list_locations(database, arguments["dataset"])))
+def _tables(database: Database, typed: Typed) -> list[str]:
+    return [row["table"] for row in services.list_tables(database, typed.service)]
+
+
+def _roots(database: Database, typed: Typed) -> list[object]:
+    if typed.service is None or typed.table is None:
+        return []
+    return [row["root_id"] for row in services.list_roots(database, typed.service, typed.table)]
+
+
+def _locations(database: Database, typed: Typed) -> list[str]:
+    if typed.dataset is None:
+        return []
+    return list(dict.fromkeys(row["location"] for row in locations.list_locations(database, typed.dataset)))
+
+
+def _buckets(database: Database, typed: Typed) -> list[str]:
+    return [row["name"] for row in buckets.list_buckets(database)]
 
 
 # Ids are in numerical order, permissions from the lowest, names in the order of their lists.
 LISTERS: dict[str, Lister] = {
     "email": _emails,
     "user": _emails,
-    "who": lambda database, arguments: [*_emails(database, arguments), *_accounts(database, arguments)],
-    "service_accounts": lambda database, arguments: ["keep", "disable", *_emails(database, arguments)],
+    "who": lambda database, typed: [*_emails(database, typed), *_accounts(database, typed)],
+    "service_accounts": lambda database, typed: ["keep", "disable", *_emails(database, typed)],
     "permission": _levels,
     "version": _versions,
-    "service": lambda database, arguments: [row["name"] for row in services.list_services(database)],
+    "service": _services,
     "table": _tables,
-    "root_id": lambda database, arguments: [
-        row["root_id"] for row in services.list_roots(database, arguments["service"], arguments["table"])
-    ],
+    "root_id": _roots,
     "url": _locations,
-    "token_id": lambda database, arguments: [row["id"] for row in tokens.list_tokens(database, at=now())],
-    "terms_id": lambda database, arguments: [row["id"] for row in terms.list_terms(database)],
-    "record_id": lambda database, arguments: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
+    "token_id": lambda database, typed: [row["id"] for row in tokens.list_tokens(database, at=now())],
+    "terms_id": lambda database, typed: [row["id"] for row in terms.list_terms(database)],
+    "record_id": lambda database, typed: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
 }
-# What a bare NAME is depends on the noun.
-NAMES: dict[tuple[str, str], Lister] = {
-    ("service", "remove"): LISTERS["service"],
-    ("bucket", "set"): lambda database, arguments: [row["name"] for row in buckets.list_buckets(database)],
-    ("bucket", "remove"): lambda database, arguments: [row["name"] for row in buckets.list_buckets(database)],
-}
+# What the argument NAME is depends on the noun. The verb `add` has none: it takes a new name.
+NAMES: dict[str, Lister] = {"service": _services, "bucket": _buckets}
 FILES = frozenset({"file", "source", "credential"})
+
+
+def takes_existing_name(command: click.Command, param: click.Parameter) -> bool:
+    """Whether a parameter is the argument NAME of something that exists, so that the noun decides what completes it."""
+    return isinstance(param, click.Argument) and param.name == "name" and command.name != "add"
 
 
 class _Listed(Name):
@@ -102,9 +127,9 @@ class _Listed(Name):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return self._inner.convert(value, param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        arguments = {**ctx.params, "incomplete": incomplete}
-        self._list_names = lambda database: map(str, self._lister(database, arguments))
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        typed = Typed(incomplete, *(ctx.params.get(name) for name in ("dataset", "service", "table")))
+        self._list_names = lambda database: map(str, self._lister(database, typed))
         return super().shell_complete(ctx, param, incomplete)
 
 
@@ -113,16 +138,16 @@ class _File(click.ParamType[str]):
 
     name = "text"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(incomplete, type="file")]
 
 
 def let_complete(command: click.Command, noun: str) -> None:
     """Give each parameter of a command that names something a type that completes it."""
     for param in command.params:
-        lister = NAMES.get((noun, command.name or "")) if param.name == "name" else LISTERS.get(param.name or "")
         if type(param.type) not in (click.types.StringParamType, Number):
             continue
+        lister = NAMES.get(noun) if takes_existing_name(command, param) else LISTERS.get(param.name or "")
         if param.name in FILES:
             param.type = _File()
         elif lister is not None:

@@ -10,12 +10,12 @@ import time
 import click
 import pytest
 
-from dsgctl.commands.completing import FILES, LISTERS, let_complete
+from dsgctl.commands.completing import FILES, LISTERS, NAMES, let_complete, takes_existing_name
 from dsgctl.commands.parameters import Name
 from tests.dsgctl.commands.running import Process
 from tests.dsgctl.commands.test_help import LEAVES, _all_commands
 from tests.dsgctl.commands.world import World
-from tests.level_table import NAMES
+from tests.level_table import NAMES as LEVELS
 from tests.patience import PATIENCE
 
 # What names nothing that is here already: new names, free text, moments, and what only its own system knows.
@@ -72,6 +72,18 @@ def test_every_parameter_that_names_something_completes() -> None:
     assert not FREE & LISTERS.keys() & FILES
 
 
+def test_the_argument_name_of_every_noun_completes() -> None:
+    """A noun without a row in `NAMES` fails, unless its names have a type that completes itself."""
+    nouns = set()
+    for path, command in _all_commands():
+        for param in command.params:
+            if takes_existing_name(command, param):
+                let_complete(command, path[-2])
+                assert isinstance(param.type, Name), f"{' '.join(path)}: NAMES has no row for {path[-2]}"
+                nouns.add(path[-2])
+    assert NAMES.keys() <= nouns
+
+
 def _complete(run: Process, line: str) -> list[str]:
     """What bash is offered at the end of a line."""
     words = line.split(" ")
@@ -87,8 +99,8 @@ def _complete(run: Process, line: str) -> list[str]:
     [
         ("dsgctl user show a", ["ada@example.org"]),
         ("dsgctl user disable ", ["ada@example.org", "root@example.org", "bo@example.org", "old@example.org"]),
-        ("dsgctl grant add fish2 ", [*NAMES]),
-        ("dsgctl grant add fish2 m", [name for name in NAMES if name.startswith("m")]),
+        ("dsgctl grant add fish2 ", [*LEVELS]),
+        ("dsgctl grant add fish2 m", [name for name in LEVELS if name.startswith("m")]),
         ("dsgctl grant add fish2 view --user b", ["bo@example.org"]),
         ("dsgctl grant add fish2 view --version ", ["v1.2"]),
         ("dsgctl access explain n", ["nightly-export"]),
