@@ -14,7 +14,7 @@ ALLOWED = {
     "dsgctl/commands/terminal.py: wait_for": "the end of what hangs",
     "dsgctl/commands/test_secrets.py: wait_until": "the end of what hangs",
     "dsgctl/commands/test_completing.py: _say": "the end of what hangs",
-    "dsgctl/store/sqlite/test_database.py: test_a_locked_file_is_waited_for_and_then_told": "a least, on any machine",
+    "dsgctl/store/sqlite/test_database.py: test_a_locked_file_is_an_error_after_the_timeout": "a least, on any machine",
     "dsgserve/process/test_outbound.py: test_a_deadline_counts_from_when_the_request_arrived": "a moment that is past",
 }
 

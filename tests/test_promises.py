@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # The words in bold -> the tests that hold them.
 PROMISES: dict[str, list[str]] = {
     "A child account ends with its parent": (
-        "dsgctl/core/test_account_status.py::test_every_check_says_the_same_of_a_child",
+        "dsgctl/core/test_account_status.py::test_every_check_agrees_on_the_status_of_a_child",
         "dsgctl/commands/test_access.py::test_a_child_ends_with_its_parent_and_explain_says_so",
     ),
     "The next request sees every change": [
@@ -26,14 +26,14 @@ PROMISES: dict[str, list[str]] = {
         "dsgctl/commands/test_nouns.py::test_a_token_is_not_accepted_as_an_argument_nor_repeated",
     ],
     "A revoked permission on a public dataset does not come back": [
-        "dsgctl/core/test_acceptances.py::test_what_was_taken_away_does_not_come_back_with_other_terms",
-        "dsgctl/core/test_acceptances.py::test_it_comes_back_once_somebody_grants_it_again",
+        "dsgctl/core/test_acceptances.py::test_accepting_other_terms_does_not_give_a_withdrawn_view_back",
+        "dsgctl/core/test_acceptances.py::test_accepting_gives_a_withdrawn_view_back_after_it_was_granted_again",
     ],
     "Every change is one transaction with its audit record": [
-        "dsgctl/commands/test_nouns.py::test_what_a_command_did_is_in_the_log_once_with_before_and_after",
+        "dsgctl/commands/test_nouns.py::test_each_change_is_recorded_once_with_before_and_after",
         "dsgctl/core/test_audit_chain.py::test_an_edited_record_is_found",
-        "dsgctl/commands/test_audit.py::test_a_cut_at_the_end_is_found",
-        "dsgctl/commands/test_audit.py::test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere",
+        "dsgctl/commands/test_audit.py::test_verify_detects_records_cut_off_at_the_end",
+        "dsgctl/commands/test_audit.py::test_verify_detects_a_rewritten_log_by_a_head_noted_elsewhere",
     ],
     "Every decision can be explained": [
         "dsgctl/core/rules/test_access.py::test_",
@@ -41,7 +41,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "The default is no": [
         "dsgctl/core/rules/test_access.py::test_",
-        "dsgctl/test_settings.py::test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest",
+        "dsgctl/test_settings.py::test_an_unknown_setting_is_an_error_that_names_the_nearest",
     ],
     "An acknowledged change is durable, and no partial change is visible": [
         "e2e/test_killed.py::test_programs_killed_at_any_moment_lose_nothing_and_leave_no_half",
@@ -69,7 +69,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "A Google token reaches only the folders that its owner may read": [
         "dsgserve/ngauth/test_token_exchange.py::test_reading_and_listing_are_limited_to_the_prefixes",
-        "dsgctl/core/rules/test_boundary.py::test_a_boundary_opens_what_is_asked_and_nothing_else",
+        "dsgctl/core/rules/test_boundary.py::test_a_boundary_opens_the_given_prefixes_and_nothing_else",
         "e2e/test_google_limits.py::test_long_prefixes_are_packed_so_that_google_takes_them",
         "e2e/test_neuroglancer.py::test_only_what_lies_below_the_prefix_can_be_read_and_listed",
     ],
@@ -125,7 +125,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "Bundles are encrypted to keys that are not on the host": [
         "dsgctl/operations/backup/test_create.py::test_a_bundle_is_encrypted_for_its_owner_alone_and_tells_no_secret",
-        "dsgctl/operations/backup/test_encryption.py::test_nobody_to_encrypt_to_is_no_backup_in_clear",
+        "dsgctl/operations/backup/test_encryption.py::test_a_backup_without_recipients_is_refused_and_not_made_in_clear",
     ],
     "Logs contain no token, key, code or address of a person": [
         "dsgserve/process/test_logs.py::test_what_another_server_repeats_of_a_secret_is_not_written",
@@ -141,11 +141,11 @@ PROMISES: dict[str, list[str]] = {
     ],
     "Stored text cannot act in a terminal or a spreadsheet": [
         "dsgctl/commands/test_output.py::test_control_characters_in_the_database_are_shown_escaped",
-        "dsgctl/commands/test_output.py::test_a_spreadsheet_runs_nothing_that_somebody_stored",
+        "dsgctl/commands/test_output.py::test_stored_text_is_no_formula_in_a_spreadsheet",
     ],
     "Arguments are text": [
-        "dsgctl/commands/test_bad_input.py::test_what_is_kept_is_kept_as_text",
-        "dsgctl/commands/test_bad_input.py::test_what_is_sought_is_sought_as_text",
+        "dsgctl/commands/test_bad_input.py::test_commands_that_store_text_do_not_interpret_it",
+        "dsgctl/commands/test_bad_input.py::test_commands_that_look_up_text_do_not_interpret_it",
     ],
 }
 

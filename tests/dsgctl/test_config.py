@@ -304,7 +304,7 @@ def test_every_setting_is_tried_and_each_with_a_form_is_refused_something() -> N
         ("http://notlocalhost", False),
     ],
 )
-def test_only_plain_localhost_is_somebodys_own_machine(origin: str, local: bool) -> None:
+def test_only_plain_localhost_is_local(origin: str, local: bool) -> None:
     assert load({"DSG_ORIGIN": origin}).is_local == local
 
 
@@ -329,7 +329,7 @@ NEVER_EMPTY = {
 
 
 @pytest.mark.parametrize("name", [row["name"] for row in describe_settings()])
-def test_an_empty_setting_never_gives_more_than_was_meant(name: str, env_file: Write) -> None:
+def test_an_empty_setting_is_refused_where_it_would_allow_more(name: str, env_file: Write) -> None:
     if name not in NEVER_EMPTY:
         assert load({name: ""}) == load({}, env_file(f"{name}=\n")) == Config()
         return
@@ -337,7 +337,7 @@ def test_an_empty_setting_never_gives_more_than_was_meant(name: str, env_file: W
         assert f"{name} is empty; leave it out" in message
 
 
-def test_what_may_be_empty_gives_nothing_by_default() -> None:
+def test_a_setting_that_may_be_empty_allows_nothing_by_default() -> None:
     """A new setting whose default gives something is to be thought about: it belongs to one of the two."""
     harmless = {
         "DSG_ORIGIN",

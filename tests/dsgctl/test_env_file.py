@@ -106,7 +106,7 @@ def test_a_file_of_any_line_ends_is_changed_without_another_line(end: str) -> No
     assert replace_values("", {"DSG_PORT": "1"}) == "DSG_PORT=1\n"
 
 
-def test_a_file_that_leads_nowhere_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dangling_link_is_an_error_and_not_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dsg.env").symlink_to(tmp_path / "elsewhere")
     monkeypatch.setattr(settings, "DEFAULT_ENV_FILE", str(tmp_path / "dsg.env"))
     for message in (refusal({}), refusal({}, str(tmp_path / "dsg.env"))):
@@ -120,7 +120,7 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
     assert "longer than a megabyte" in refusal({}, "/dev/zero")
 
 
-def test_what_systemd_made_of_a_value_without_its_backslashes_is_refused(env_file: Write) -> None:
+def test_a_value_whose_backslashes_systemd_dropped_is_refused(env_file: Write) -> None:
     file = env_file("NGAUTH_ALLOWED_ORIGINS=https://viewer\\.example\\.org\n")
     assert load({}, file).ngauth_origins.pattern == r"https://viewer\.example\.org"
     message = refusal({"NGAUTH_ALLOWED_ORIGINS": "https://viewer.example.org"}, file)
@@ -146,7 +146,7 @@ def test_what_systemd_made_of_a_value_without_its_backslashes_is_refused(env_fil
         "a\\",
     ],
 )
-def test_what_is_written_is_read_again_and_systemd_reads_the_same(value: str, env_file: Write) -> None:
+def test_a_written_value_is_read_back_and_systemd_reads_the_same(value: str, env_file: Write) -> None:
     text = replace_values(
         "# ours\r\nDSG_PORT = 1\nGOOGLE_CLIENT_ID=old\n\nLOG_LEVEL=INFO\n",
         {"GOOGLE_CLIENT_ID": value, "DATABASE_PATH": value},
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
     assert "Is a directory" in refusal({})
 
 
-def test_a_file_that_one_may_not_read_is_refused_with_who_may(env_file: Write) -> None:
+def test_an_unreadable_file_is_refused_with_the_user_who_may_read_it(env_file: Write) -> None:
     file = env_file("DSG_PORT=1\n")
     Path(file).chmod(0)
     me = os.geteuid()

@@ -41,7 +41,7 @@ def test_a_planted_link_is_not_followed(place: Path, victim: Path, replace: bool
     assert [entry.name for entry in place.iterdir()] == ["file"]
 
 
-def test_a_link_that_leads_nowhere_is_something_too(place: Path, tmp_path: Path) -> None:
+def test_a_dangling_link_counts_as_an_existing_file(place: Path, tmp_path: Path) -> None:
     (place / "file").symlink_to(tmp_path / "nowhere")
     with pytest.raises(FileExistsError):
         write_file(place / "file", b"new")
@@ -50,7 +50,7 @@ def test_a_link_that_leads_nowhere_is_something_too(place: Path, tmp_path: Path)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_what_is_written_is_whole_or_not_there(place: Path) -> None:
+def test_a_file_is_written_whole_or_not_at_all(place: Path) -> None:
     class Broken:
         def read(self, size: int = -1) -> bytes:
             raise OSError(5, "the disk is gone")
@@ -67,7 +67,7 @@ def test_what_is_written_is_whole_or_not_there(place: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o077])
-def test_its_mode_is_the_one_that_was_said(place: Path, mask: int) -> None:
+def test_a_written_file_has_the_given_mode(place: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         write_file(place / "file", b"", mode=0o640)
@@ -95,7 +95,7 @@ def tree(place: Path, victim: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.md", "./a.md", "sub/b.md", "sub//b.md", "sub/./b.md"])
-def test_a_file_below_is_opened(tree: Path, name: str) -> None:
+def test_open_below_opens_a_file_inside_the_directory(tree: Path, name: str) -> None:
     with open_below(tree, name) as file:
         assert file.read() == b"inside"
 
@@ -127,7 +127,7 @@ def test_a_file_below_is_opened(tree: Path, name: str) -> None:
         "x/" * 3000,
     ],
 )
-def test_nothing_else_is(tree: Path, name: str) -> None:
+def test_open_below_refuses_any_other_path(tree: Path, name: str) -> None:
     with pytest.raises(OSError) as caught, open_below(tree, name) as file:
         pytest.fail(file.read().decode())
     assert caught.value.strerror
@@ -167,7 +167,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_has_a_name(tmp_path: Path, kind: str) -> None:
+def test_describe_kind_names_the_kind_of_a_file(tmp_path: Path, kind: str) -> None:
     make, words = KINDS[kind]
     make(tmp_path / "it")
     assert describe_kind(tmp_path / "it") == words
@@ -185,7 +185,7 @@ ALLOWED = {
 }
 
 
-def test_everything_else_writes_through_it() -> None:
+def test_no_other_module_writes_files_directly() -> None:
     writers = {
         str(path.relative_to(ROOT))
         for path in [*(ROOT / "dsgctl").rglob("*.py"), *(ROOT / "dsgserve").rglob("*.py")]

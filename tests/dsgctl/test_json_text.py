@@ -72,7 +72,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_not_json_is_one_error_in_one_line(case: str) -> None:
+def test_malformed_json_is_one_error_in_one_line(case: str) -> None:
     content, part = BAD[case]
     with pytest.raises(NotJson) as caught:
         parse(content)
@@ -80,7 +80,7 @@ def test_what_is_not_json_is_one_error_in_one_line(case: str) -> None:
     assert part in message and message.isprintable() and len(message) < 120
 
 
-def test_the_line_is_named() -> None:
+def test_the_error_has_the_line_number() -> None:
     for content, line in ((b'{\n"a":\n}', 3), (b'{\n"a": "\xff"}', 2), (b"", 1)):
         with pytest.raises(NotJson) as caught:
             parse(content)
@@ -98,13 +98,13 @@ def test_the_line_is_named() -> None:
         ("null", "null"),
     ],
 )
-def test_an_object_is_no_other_value(text: str, kind: str) -> None:
+def test_a_value_that_is_not_an_object_is_refused(text: str, kind: str) -> None:
     with pytest.raises(NotJson, match=f"it is {kind} and not an object"):
         parse_object(text)
 
 
 @pytest.mark.parametrize("holder", [None, [], "a", {}, {"a": None}, {"a": "1"}, {"a": True}, {"a": 1.0}, {"b": 1}])
-def test_a_member_is_there_and_of_its_type(holder: object) -> None:
+def test_a_missing_member_or_one_of_another_type_is_refused(holder: object) -> None:
     assert read_member({"a": 1}, "a", int) == 1
     with pytest.raises(NotJson):
         read_member(holder, "a", int)
@@ -128,7 +128,7 @@ def _reads_json(tree: ast.AST) -> bool:
     )
 
 
-def test_everything_in_dsgctl_reads_through_it() -> None:
+def test_no_other_module_reads_json_directly() -> None:
     paths = [path for path in (ROOT / "dsgctl").rglob("*.py") if path.name != "json_text.py"]
     readers = {
         str(path.relative_to(ROOT)) for path in paths if _reads_json(ast.parse(path.read_text(encoding="utf-8")))

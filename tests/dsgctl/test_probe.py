@@ -10,7 +10,7 @@ KEYS = ("0123456789abcdef" * 2, "another-key-another-key-another-key")
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def test_what_a_key_signed_is_good_for_a_minute() -> None:
+def test_a_signature_is_valid_for_a_minute() -> None:
     for keys in (KEYS, KEYS[::-1]):
         assert probe.is_valid(KEYS, probe.sign(keys, NOW), NOW + timedelta(seconds=59))
         assert not probe.is_valid(KEYS, probe.sign(keys, NOW), NOW + timedelta(seconds=61))
@@ -38,5 +38,5 @@ def test_what_a_key_signed_is_good_for_a_minute() -> None:
         " " + probe.sign(KEYS, NOW),
     ],
 )
-def test_nothing_else_is(presented: str) -> None:
+def test_any_other_signature_is_invalid(presented: str) -> None:
     assert not probe.is_valid(KEYS, presented, NOW)

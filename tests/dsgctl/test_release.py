@@ -63,7 +63,7 @@ def test_a_wheel_is_of_the_commit_that_it_was_made_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "$Format:%H$", "main", "0" * 39, "g" * 40, "../../etc/passwd"])
-def test_without_a_commit_it_is_the_version_alone(tmp_path: Path, content: str) -> None:
+def test_a_release_without_a_commit_is_the_version_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "dsgctl").mkdir()
     (tmp_path / "dsgctl" / "COMMIT").write_text(content)
     (tmp_path / ".git").mkdir()  # of somebody else: it has no pyproject.toml beside it
@@ -72,7 +72,7 @@ def test_without_a_commit_it_is_the_version_alone(tmp_path: Path, content: str) 
     assert name_release(None) == VERSION
 
 
-def test_it_is_what_the_programs_say() -> None:
+def test_the_programs_print_the_release() -> None:
     assert __version__ == name_release(find_commit(COMMIT_FILE.parent.parent)) and __version__.startswith(VERSION)
     for program in ("dsgctl", "dsgserve"):
         process = subprocess.run(

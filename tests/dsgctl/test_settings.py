@@ -36,7 +36,7 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str
     ("name", "meant"),
     [("DSG_ORIGN", "DSG_ORIGIN"), ("DSG_SECRET_KEYS", "DSG_SECRET_KEY"), ("DSG_TOKEN_NAME", "DSG_TOKEN_NAMES")],
 )
-def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(name: str, meant: str) -> None:
+def test_an_unknown_setting_is_an_error_that_names_the_nearest(name: str, meant: str) -> None:
     assert f"{name} is not a setting (did you mean {meant}?) (in the environment)" in refusal({name: SECRET})
 
 
@@ -60,7 +60,7 @@ def test_an_error_says_where_the_setting_stands(name: str, value: str, env_file:
         ("DSG_X", ""),
     ],
 )
-def test_a_name_that_means_something_else_stops_nothing_and_is_named(name: str, instead: str, env_file: Write) -> None:
+def test_a_setting_of_another_program_is_reported_as_unused(name: str, instead: str, env_file: Write) -> None:
     assert load({name: "x"}) == load({}, env_file(f"{name}=x\n")) == Config()
     (here,) = read_settings({name: "x"}).unused
     (there,) = read_settings({}, env_file(f"# first\n{name}=x\n")).unused
@@ -68,12 +68,12 @@ def test_a_name_that_means_something_else_stops_nothing_and_is_named(name: str, 
     assert there.source.endswith("dsg.env, line 2") and instead in here.hint
 
 
-def test_of_the_environment_only_our_names_are_looked_at() -> None:
+def test_other_names_in_the_environment_are_ignored() -> None:
     environment = {"PATH": "/bin", "DATABASE_PATHS": "a", "dsg_port": "a", "GOOGLE_APPLICATION_CREDENTIALS": "a"}
     assert load(environment) == Config() and read_settings(environment).unused == ()
 
 
-def test_in_a_file_a_slip_stops_and_other_names_are_named(env_file: Write) -> None:
+def test_a_mistyped_name_in_the_file_is_an_error_and_other_names_are_unused(env_file: Write) -> None:
     message = refusal({}, env_file("DATABASE_PATHS=/a\nPATH=/bin\n"))
     assert "DATABASE_PATHS is not a setting (did you mean DATABASE_PATH?)" in message and "; PATH" not in message
     assert [setting.name for setting in read_settings({}, env_file("PATH=/bin\nDJANGO_DEBUG=False\n")).unused] == [
@@ -82,7 +82,7 @@ def test_in_a_file_a_slip_stops_and_other_names_are_named(env_file: Write) -> No
     ]
 
 
-def test_what_libraries_read_may_be_in_the_file_and_the_environment_wins(
+def test_settings_of_libraries_may_be_in_the_file_and_the_environment_wins(
     env_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = env_file("GOOGLE_APPLICATION_CREDENTIALS=/etc/dsg/google.json\nREQUESTS_CA_BUNDLE=/etc/dsg/ca.pem\n")
@@ -102,13 +102,13 @@ def test_where_each_setting_comes_from_is_known(env_file: Write) -> None:
     )
 
 
-def test_what_is_good_is_read_beside_what_is_not(env_file: Write) -> None:
+def test_valid_settings_are_read_beside_invalid_ones(env_file: Write) -> None:
     settings = read_settings({"LOG_LEVEL": "loud"}, env_file("DSG_PORT=7\nnonsense\nDSG_ORIGN=x\n"))
     assert settings.config.port == 7 and settings.config.log_level == "INFO"
     assert [problem.names for problem in settings.problems] == [(), ("DSG_ORIGIN",), ("LOG_LEVEL",)]
 
 
-def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
+def test_all_errors_are_reported_at_once(env_file: Write) -> None:
     file = env_file("DSG_PORT=none\nDSG_ORIGN=x\n")
     message = refusal({"LOG_LEVEL": "loud", "DSG_SECRET_KEY": "short", "DSG_TOKEN_NAME": "1"}, file)
     for part in (
@@ -131,13 +131,13 @@ def test_all_that_is_wrong_is_said_at_once(env_file: Write) -> None:
     ],
     ids=["too short", "name mistyped", "something else is wrong"],
 )
-def test_no_secret_is_in_what_is_said(environment: dict[str, str]) -> None:
+def test_no_secret_is_in_an_error(environment: dict[str, str]) -> None:
     message = refusal(environment)
     assert SECRET not in message
     assert "hunter2" not in message
 
 
-def test_no_secret_is_in_what_is_said_of_a_line(env_file: Write) -> None:
+def test_no_secret_is_in_an_error_about_a_line(env_file: Write) -> None:
     for line in (f"DSG_SECRET_KEY {SECRET}", f"export DSG_SECRET_KEY={SECRET}", SECRET):
         assert SECRET not in refusal({}, env_file(line))
 
@@ -148,7 +148,7 @@ def test_the_environment_comes_before_the_file_and_the_file_before_the_default(e
     assert (settings.port, settings.log_level, settings.origin) == (2, "ERROR", Config().origin)
 
 
-def test_an_empty_variable_says_nothing(env_file: Write) -> None:
+def test_an_empty_variable_counts_as_unset(env_file: Write) -> None:
     assert load({"DSG_PORT": ""}, env_file("DSG_PORT=1\n")).port == 1
     assert load({"DSG_PORT": ""}) == Config()
 
@@ -164,7 +164,7 @@ def test_a_bad_value_in_the_file_is_no_matter_where_the_environment_has_another(
     assert load({"DSG_PORT": "2"}, env_file("DSG_PORT=none\n")).port == 2
 
 
-def test_the_file_is_the_one_that_is_named(tmp_path: Path, env_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_settings_file_is_read(tmp_path: Path, env_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     default, other = tmp_path / "default.env", tmp_path / "other.env"
     default.write_text("DSG_PORT=1\n")
     other.write_text("DSG_PORT=2\n")
@@ -175,7 +175,7 @@ def test_the_file_is_the_one_that_is_named(tmp_path: Path, env_file: Write, monk
     assert load({"DSG_ENV_FILE": str(other)}, named).port == 3
 
 
-def test_a_file_that_is_named_is_to_be_there(tmp_path: Path) -> None:
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.env")
     for message in (refusal({"DSG_ENV_FILE": missing}), refusal({}, missing)):
         assert f"{missing} does not exist" in message

@@ -458,7 +458,7 @@ def test_the_facts_of_a_dataset_agree_with_those_of_each_principal(
 
 @examples(40)
 @given(world=worlds())
-def test_nothing_changes_by_itself_before_the_moment_that_is_told(files: WorldFiles, world: World) -> None:
+def test_no_answer_changes_before_its_stated_time(files: WorldFiles, world: World) -> None:
     dates = {row["expires"] for row in world["grants"]}
     dates |= {row[key] for row in world["terms"] for key in ("effective", "retired")}
     moments = {AT, AT + 100 * DAY}

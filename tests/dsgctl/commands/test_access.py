@@ -66,7 +66,7 @@ def test_check_and_explain_give_the_same_reason(filled: World, reason: str) -> N
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS.keys() - {"granted", "no_such_permission"}))
-def test_the_next_command_leads_to_may(filled: World, reason: str) -> None:
+def test_the_next_command_that_explain_names_grants_the_access(filled: World, reason: str) -> None:
     question = _make(filled, reason)
     explained = _explain(filled, *question)
     assert not explained["allowed"]
@@ -76,7 +76,7 @@ def test_the_next_command_leads_to_may(filled: World, reason: str) -> None:
     assert filled.quick("access", "check", *question).ok().out == "yes\n"
 
 
-def test_next_commands_lead_to_may_one_after_the_other(filled: World) -> None:
+def test_each_next_command_removes_one_reason_until_access_is_granted(filled: World) -> None:
     """Disabled, read-only, no grant, terms missing: one command mends one thing."""
     for line in (f"user set {BO} --read-only", f"user disable {BO}"):
         filled.quick(*line.split()).ok()
@@ -92,7 +92,7 @@ def test_next_commands_lead_to_may_one_after_the_other(filled: World) -> None:
     assert reasons == ["account_disabled", "level_too_low", "read_only", "terms_missing"]
 
 
-def test_next_of_a_service_account_leads_to_may(filled: World) -> None:
+def test_the_next_command_for_a_service_account_grants_the_access(filled: World) -> None:
     for permission in ("view", "edit", "admin"):
         explained = _explain(filled, "nightly-export", "fly", permission)
         filled.quick(*shlex.split(explained["next"])[1:]).ok()
@@ -104,7 +104,7 @@ def test_next_of_a_service_account_leads_to_may(filled: World) -> None:
     assert _explain(filled, "nightly-export", "fly", "view")["allowed"]
 
 
-def test_next_is_a_command_that_a_shell_takes_whatever_the_names(filled: World) -> None:
+def test_the_next_command_is_quoted_for_the_shell_for_any_names(filled: World) -> None:
     filled.quick("user", "add", "o'brien&co@example.org").ok()
     explained = _explain(filled, "o'brien&co@example.org", "fish2")
     assert shlex.split(explained["next"])[-1] == "o'brien&co@example.org"
@@ -141,7 +141,7 @@ def test_explain_names_missing_terms_and_where_to_accept_them(filled: World) -> 
     assert "accept at https://dsg.example.org/api/v1/tos/3/accept" in elsewhere
 
 
-def test_explain_tells_how_a_public_dataset_opens(filled: World) -> None:
+def test_explain_says_how_to_get_access_to_a_public_dataset(filled: World) -> None:
     shown = filled.quick("access", "explain", ADA, "fly").ok().out
     assert "public: view is theirs once they accept at http://localhost:8200/api/v1/tos/3/accept" in shown
 
@@ -197,7 +197,7 @@ def test_explain_of_a_dataset_that_is_not_there_is_not_found(filled: World) -> N
     assert f"{ADA} may not view fish9: there is no dataset of this name" in result.out
 
 
-def test_show_is_what_user_cache_answers(filled: World) -> None:
+def test_show_prints_the_answer_of_user_cache(filled: World) -> None:
     answer = json.loads(filled.quick("access", "show", ADA, "--service", "clio", "-o", "json").ok().out)
     assert answer["permissions"] == {"fish2": ROWS["edit"].number}
     assert answer["permissions_v2"] == {"fish2": sorted(included_levels("edit"))}
@@ -215,7 +215,7 @@ def test_show_of_a_disabled_account_says_that_the_server_refuses_it(filled: Worl
     assert "old@example.org is disabled: the server answers 401" in result.err
 
 
-def test_who_lists_exactly_those_whom_check_lets_in(filled: World) -> None:
+def test_who_lists_exactly_the_principals_that_check_allows(filled: World) -> None:
     people = [ADA, BO, OLD, "root@example.org", "nightly-export"]
     for dataset in ("fish2", "fly"):
         for permission in NAMES:
@@ -225,14 +225,14 @@ def test_who_lists_exactly_those_whom_check_lets_in(filled: World) -> None:
             assert set(checks.values()) <= {0, 5}
 
 
-def test_who_tells_through_what(filled: World) -> None:
+def test_who_names_the_grant_behind_each_access(filled: World) -> None:
     rows = json.loads(filled.quick("access", "who", "fish2", "-o", "json").ok().out)
     ada = next(row for row in rows if row["who"] == ADA)
     assert ada["through"] == ["direct", "lab-1"]
     assert ada["holds"] == sorted(included_levels("edit"))
 
 
-def test_questions_change_nothing(filled: World) -> None:
+def test_access_commands_change_nothing(filled: World) -> None:
     before = dump(filled.database)
     answers: list[Result] = [
         filled.quick("access", verb, *words)
@@ -259,14 +259,14 @@ def test_check_answers_as_the_decision_table_demands(database: Database, quick: 
     assert result.code == (0 if case.allowed else 5)
 
 
-def test_check_is_for_scripts(filled: World) -> None:
+def test_check_answers_with_one_word_and_an_exit_code(filled: World) -> None:
     assert filled.run.shell(f"dsgctl access check {ADA} fish2 edit && echo in").out == "yes\nin\n"
     refused = filled.run.shell(f"dsgctl access check {BO} fly view || echo out")
     assert refused.out == "no: terms are not accepted\nout\n"
     assert refused.err == ""
 
 
-def test_an_explanation_says_of_each_location_what_neuroglancer_would_be_told(filled: World) -> None:
+def test_an_explanation_says_which_locations_neuroglancer_may_read(filled: World) -> None:
     """bo may view one version: not where the whole dataset lies, although services that know no versions let him."""
     explanation = json.loads(filled.quick("access", "explain", "bo@example.org", "fish2", "-o", "json").ok().out)
     assert [(row["version"], row["may_read"], row["reason"]) for row in explanation["locations"]] == [

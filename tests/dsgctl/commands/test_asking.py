@@ -44,7 +44,7 @@ def test_every_command_that_deletes_asks() -> None:
 
 
 @pytest.mark.parametrize("line", ASKS)
-def test_without_a_terminal_it_is_refused_and_nothing_changes(filled: World, line: str) -> None:
+def test_a_deletion_without_a_terminal_is_refused_and_changes_nothing(filled: World, line: str) -> None:
     before = dump(filled.database)
     for answer in ("", "y\n", "yes\n"):  # a pipe is nobody who could be asked
         result = filled.quick(*line.split(), input=answer)
@@ -56,7 +56,7 @@ def test_without_a_terminal_it_is_refused_and_nothing_changes(filled: World, lin
 
 @pytest.mark.parametrize("line", [line for line in ASKS if " remove " in line])
 @pytest.mark.parametrize("yes", ["-y", "--yes"])
-def test_said_yes_it_is_done(filled: World, line: str, yes: str) -> None:
+def test_a_confirmed_deletion_runs(filled: World, line: str, yes: str) -> None:
     answer = filled.quick(*line.split(), yes).ok()
     assert answer.out.startswith(("removed ", "deleted "))
     assert filled.quick(*line.split(), yes).code == 3
@@ -101,7 +101,7 @@ def test_on_a_terminal_any_answer_but_yes_changes_nothing(filled: World, keys: s
     assert dump(filled.database) == before
 
 
-def test_on_a_terminal_yes_does_it(filled: World) -> None:
+def test_on_a_terminal_the_answer_yes_confirms(filled: World) -> None:
     with on_a_terminal(filled.run, "user", "remove", "ada@example.org") as terminal:
         terminal.wait_for("go on? [y/N]")
         terminal.type("y\r")
@@ -118,7 +118,7 @@ def test_on_a_terminal_yes_does_it(filled: World) -> None:
         ("bo@example.org", True, "user:bo@example.org"),
     ],
 )
-def test_who_leaves_is_offered_what_becomes_of_their_service_accounts(
+def test_offboarding_asks_what_to_do_with_the_persons_service_accounts(
     filled: World, answer: str, active: bool, maker: str
 ) -> None:
     execute(filled.database, "UPDATE principals SET created_by = 'user:ada@example.org' WHERE slug = 'nightly-export'")
@@ -138,7 +138,7 @@ def test_who_leaves_is_offered_what_becomes_of_their_service_accounts(
     assert (account["active"], account["created_by"]) == (active, maker)
 
 
-def test_what_is_asked_goes_to_stderr_so_that_the_answer_stays_clean(filled: World) -> None:
+def test_the_question_goes_to_stderr(filled: World) -> None:
     shell = 'dsgctl group remove lab-1 -o json > answer.json; echo "code $?"'
     filled.run.shell("true")  # puts dsgctl on a path
     ours, theirs = pty.openpty()
@@ -161,7 +161,7 @@ def test_what_is_asked_goes_to_stderr_so_that_the_answer_stays_clean(filled: Wor
     assert json.loads((filled.directory / "answer.json").read_text())["name"] == "lab-1"
 
 
-def test_a_token_is_asked_for_unseen_on_a_terminal(filled: World) -> None:
+def test_a_token_typed_on_a_terminal_is_not_echoed(filled: World) -> None:
     with on_a_terminal(filled.run, "token", "inspect") as terminal:
         terminal.wait_for("Token: ")
         terminal.type(filled.token + "\r")
@@ -170,7 +170,7 @@ def test_a_token_is_asked_for_unseen_on_a_terminal(filled: World) -> None:
     assert filled.token not in terminal.seen
 
 
-def test_killed_while_it_waits_for_the_answer_nothing_is_half_done(filled: World) -> None:
+def test_a_process_killed_at_the_question_has_changed_nothing(filled: World) -> None:
     before = dump(filled.database)
     with on_a_terminal(filled.run, "dataset", "remove", "fish2") as terminal:
         terminal.wait_for("go on? [y/N]")
@@ -196,7 +196,7 @@ LAST_ADMIN = [
 
 
 @pytest.mark.parametrize("line", LAST_ADMIN)
-def test_the_last_admin_goes_only_if_it_is_said_twice(filled: World, line: str) -> None:
+def test_removing_the_last_admin_needs_an_option_of_its_own(filled: World, line: str) -> None:
     before = dump(filled.database)
     result = filled.quick(*line.split())
     assert (result.code, is_one_line(result)) == (5, True)
@@ -208,7 +208,7 @@ def test_the_last_admin_goes_only_if_it_is_said_twice(filled: World, line: str) 
 
 
 @pytest.mark.parametrize("line", LAST_ADMIN)
-def test_an_admin_who_is_not_the_last_goes_as_anybody(filled: World, line: str) -> None:
+def test_removing_one_of_several_admins_needs_no_further_option(filled: World, line: str) -> None:
     filled.quick("user", "set", "bo@example.org", "--admin").ok()
     filled.quick(*line.split()).ok()
 
@@ -219,6 +219,6 @@ def test_a_disabled_admin_does_not_count_as_another(filled: World, line: str) ->
     assert filled.quick(*line.split()).code == 5
 
 
-def test_a_dry_run_says_too_that_it_is_the_last_admin(filled: World) -> None:
+def test_a_dry_run_also_warns_that_it_is_the_last_admin(filled: World) -> None:
     result = filled.quick("user", "remove", "root@example.org", "--dry-run")
     assert (result.code, is_one_line(result)) == (5, True)

@@ -11,7 +11,7 @@ from tests.dsgctl.commands.world import World
 TRIGGERS = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete")
 
 
-def test_a_whole_log_is_said_to_be(filled: World) -> None:
+def test_verify_reports_an_intact_log_and_its_head(filled: World) -> None:
     message = filled.quick("audit", "verify").ok().out
     head = filled.quick("audit", "verify", "-o", "value").ok().out.strip()
     assert message == f"every record follows from the one before it; the last is {head}\n"
@@ -27,7 +27,7 @@ def test_a_whole_log_is_said_to_be(filled: World) -> None:
         ("UPDATE audit SET id = 0 WHERE id = 7", 0),
     ],
 )
-def test_what_was_changed_is_named(filled: World, statement: str, record_id: int) -> None:
+def test_verify_names_the_first_record_that_was_changed(filled: World, statement: str, record_id: int) -> None:
     for step in (*TRIGGERS, statement):
         execute(filled.database, step)
     result = filled.quick("audit", "verify")
@@ -35,13 +35,13 @@ def test_what_was_changed_is_named(filled: World, statement: str, record_id: int
     assert f"audit record {record_id} does not follow from the one before it" in result.err
 
 
-def test_a_cut_at_the_end_is_found(filled: World) -> None:
+def test_verify_detects_records_cut_off_at_the_end(filled: World) -> None:
     for step in (*TRIGGERS, "DELETE FROM audit WHERE id > 30"):
         execute(filled.database, step)
     assert "audit record 31 does not follow" in filled.quick("audit", "verify").err
 
 
-def test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere(filled: World) -> None:
+def test_verify_detects_a_rewritten_log_by_a_head_noted_elsewhere(filled: World) -> None:
     """Whoever may write to the file can also make a chain that verifies: hence ``--seen``."""
     head = filled.quick("audit", "verify", "-o", "value").ok().out.strip()
     filled.quick("group", "add", "later").ok()
@@ -59,13 +59,13 @@ def test_a_log_that_was_written_anew_is_found_by_what_was_kept_elsewhere(filled:
 @pytest.mark.parametrize(
     "head", ["1", "1:", ":", "1:xyz", "-1:" + "0" * 64, "1:" + "A" * 64, "9" * 19 + ":" + "0" * 64]
 )
-def test_what_is_no_head_is_refused(filled: World, head: str) -> None:
+def test_verify_refuses_a_malformed_head(filled: World, head: str) -> None:
     result = filled.quick("audit", "verify", "--seen", head)
     assert (result.code, result.out, is_one_line(result)) == (2, "", True)
     assert "is not ID:HASH" in result.err
 
 
-def test_an_export_has_every_record_whole_and_goes_on_where_it_ended(filled: World) -> None:
+def test_an_export_has_every_record_whole_and_can_be_continued(filled: World) -> None:
     lines = filled.quick("audit", "export", "-o", "jsonl").ok().out.splitlines()
     records = [json.loads(line) for line in lines]
     assert [record["id"] for record in records] == list(range(1, len(records) + 1))

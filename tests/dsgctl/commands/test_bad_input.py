@@ -159,7 +159,7 @@ def test_a_value_of_the_wrong_form_is_refused_with_what_is_allowed(
 
 
 @pytest.mark.parametrize("line", FAR)
-def test_a_moment_that_cannot_be_kept_is_refused(filled: World, line: str) -> None:
+def test_a_time_that_cannot_be_stored_is_refused(filled: World, line: str) -> None:
     result = filled.quick(*line.split())
     assert (result.code, is_one_line(result)) == (2, True)
 
@@ -192,7 +192,7 @@ def test_a_moment_that_cannot_be_kept_is_refused(filled: World, line: str) -> No
         "dataset location remove fish2 gs://lab-data/fish2/ --version {x}",
     ],
 )
-def test_an_empty_value_is_not_taken_for_none(filled: World, line: str) -> None:
+def test_an_empty_value_is_not_treated_as_an_absent_one(filled: World, line: str) -> None:
     before = dump(filled.database)
     result = filled.quick(*_words(line, ""))
     assert result.code in (2, 3), result
@@ -381,7 +381,7 @@ INJECTED = [
 
 
 @pytest.mark.parametrize("template", KEPT)
-def test_what_is_kept_is_kept_as_text(filled: World, template: str) -> None:
+def test_commands_that_store_text_do_not_interpret_it(filled: World, template: str) -> None:
     before = dump(filled.database)
     for text in INJECTED:
         result = filled.quick(*_words(template, text))
@@ -395,7 +395,7 @@ def test_what_is_kept_is_kept_as_text(filled: World, template: str) -> None:
 
 
 @pytest.mark.parametrize("template", SOUGHT)
-def test_what_is_sought_is_sought_as_text(filled: World, template: str) -> None:
+def test_commands_that_look_up_text_do_not_interpret_it(filled: World, template: str) -> None:
     before = dump(filled.database)
     for text in INJECTED:
         result = filled.quick(*_words(template, text))
@@ -463,11 +463,11 @@ def test_an_option_that_is_given_twice_is_refused(filled: World, template: str) 
     assert dump(filled.database) == before
 
 
-def test_a_flag_said_twice_is_no_error(filled: World) -> None:
+def test_a_flag_that_is_given_twice_is_accepted(filled: World) -> None:
     filled.quick("user", "remove", "bo@example.org", "-y", "--yes").ok()
 
 
-def test_names_of_every_script_are_kept_as_typed(filled: World) -> None:
+def test_names_in_every_script_are_stored_as_typed(filled: World) -> None:
     for name in (
         "Zoë",
         "李明",

@@ -120,7 +120,7 @@ def _complete(run: Process, line: str) -> list[str]:
         ("dsgctl dataset version remove nothing ", []),
     ],
 )
-def test_it_offers_what_there_is_in_order(built_world: World, line: str, offered: list[str]) -> None:
+def test_completion_offers_existing_names_in_order(built_world: World, line: str, offered: list[str]) -> None:
     assert _complete(built_world.run, line) == offered
 
 
@@ -159,7 +159,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("quote", ["", "'", '"'])
-def test_what_bash_puts_on_the_line_is_the_name_and_runs_nothing(filled: World, quote: str) -> None:
+def test_bash_completes_a_name_quoted_so_that_it_runs_nothing(filled: World, quote: str) -> None:
     run = filled.run
     for name in HOSTILE:
         run("group", "add", "--", name).ok()

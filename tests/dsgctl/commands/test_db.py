@@ -11,7 +11,7 @@ from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
 
 
-def test_it_reads_in_every_format(filled: World) -> None:
+def test_db_shell_prints_rows_in_every_format(filled: World) -> None:
     select = "SELECT email, admin FROM principals WHERE email LIKE 'ada%'"
     assert json.loads(filled.quick("db", "shell", select, "-o", "json").ok().out) == [
         {"email": "ada@example.org", "admin": 0}
@@ -42,7 +42,7 @@ READS = [
 
 
 @pytest.mark.parametrize("sql", READS)
-def test_what_reads_is_run(filled: World, sql: str) -> None:
+def test_db_shell_runs_a_statement_that_only_reads(filled: World, sql: str) -> None:
     before = dump(filled.database)
     filled.run("db", "shell", input=sql).ok()
     filled.quick("db", "shell", "--", sql or "SELECT 1").ok()
@@ -100,7 +100,7 @@ NEVER = [
 
 
 @pytest.mark.parametrize("sql", [*WRITES, *NEVER])
-def test_what_changes_anything_is_refused(filled: World, sql: str) -> None:
+def test_db_shell_refuses_a_statement_that_changes_anything(filled: World, sql: str) -> None:
     before = dump(filled.database)
     for words in ([], ["--write"]):
         if words and sql in WRITES:
@@ -147,19 +147,19 @@ def test_a_change_is_all_or_nothing_with_its_audit_record(filled: World) -> None
         "SELECT 1 LIMIT 'x'",
     ],
 )
-def test_what_is_not_sql_is_one_line(filled: World, sql: str) -> None:
+def test_db_shell_reports_a_syntax_error_in_one_line(filled: World, sql: str) -> None:
     result = filled.quick("db", "shell", sql)
     assert (result.code, result.out, is_one_line(result)) == (1, "", True), result
     assert "fault of dsgctl" not in result.err
 
 
-def test_it_is_for_operators(filled: World) -> None:
+def test_db_shell_is_refused_to_a_delegate(filled: World) -> None:
     for person in ("ada@example.org", "root@example.org"):
         result = filled.quick("--as", person, "db", "shell", "SELECT 1")
         assert (result.code, result.out) == (5, "")
 
 
-def test_on_a_terminal_it_asks_until_the_statement_ends(filled: World) -> None:
+def test_db_shell_on_a_terminal_reads_lines_until_the_statement_ends(filled: World) -> None:
     with on_a_terminal(filled.run, "db", "shell") as terminal:
         terminal.wait_for("sql> ")
         terminal.type("SELECT email\n")

@@ -50,7 +50,7 @@ OWN = [
 
 
 @pytest.mark.parametrize("line", OWN)
-def test_everybody_sees_their_own(filled: World, line: str) -> None:
+def test_a_person_may_read_about_themselves_only(filled: World, line: str) -> None:
     result = filled.quick("--as", "BO@example.org", *line.format(me=BO).split())
     assert result.code in (0, 5) and "may not run" not in result.err, result
     if "check" not in line:
@@ -86,7 +86,7 @@ def test_a_lead_decides_who_is_in_their_group_and_what_is_scoped_to_it(lab_world
         assert lab_world.quick("--as", ADA, *line.split()).code == 5, line
 
 
-def test_what_is_there_is_not_told_to_who_may_not_know(lab_world: World) -> None:
+def test_a_delegate_cannot_tell_a_hidden_name_from_an_absent_one(lab_world: World) -> None:
     answers = {
         lab_world.quick("--as", BO, "grant", "add", dataset, "view", "--user", BO).err
         for dataset in ("fish2", "nothing")
@@ -96,7 +96,7 @@ def test_what_is_there_is_not_told_to_who_may_not_know(lab_world: World) -> None
     assert len(answers) == 1
 
 
-def test_who_manages_the_gateway_manages_facts_and_not_the_host(lab_world: World) -> None:
+def test_a_global_admin_manages_the_data_but_not_the_host(lab_world: World) -> None:
     root = ("--as", "root@example.org")
     lab_world.quick(*root, "user", "add", "new@example.org").ok()
     lab_world.quick(*root, "audit", "list").ok()
@@ -119,11 +119,11 @@ def test_who_manages_the_gateway_manages_facts_and_not_the_host(lab_world: World
 
 
 @pytest.mark.parametrize("who", ["nobody@example.org", "old@example.org", "nightly-export", ""])
-def test_who_has_no_account_that_counts_may_nothing(filled: World, who: str) -> None:
+def test_a_delegate_without_an_active_account_is_refused_everything(filled: World, who: str) -> None:
     assert filled.quick("--as", who, "access", "show", who or ADA).code == 5
 
 
-def test_what_is_allowed_is_a_command_that_is_there() -> None:
+def test_every_allowed_command_exists() -> None:
     allowed = {line.rpartition(" ")[0] for line in delegated._ALLOWED} and set(delegated._ALLOWED)
     typed = {" ".join(line.split()[:size]) for line in COMMANDS for size in (2, 3)}
     assert allowed <= typed
@@ -156,7 +156,7 @@ def test_the_shell_runs_one_command_after_the_other(lab_world: World) -> None:
         ("grant revoke fish2 view --user bo@example.org --scope lab-1", 5, "not for a member of the group"),
     ],
 )
-def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(
+def test_a_script_of_the_shell_stops_at_the_first_failure_with_its_exit_code(
     lab_world: World, line: str, code: int, message: str
 ) -> None:
     before = dump(lab_world.database)
@@ -174,13 +174,13 @@ def test_from_a_file_the_first_that_fails_ends_it_with_its_exit_code(
     "line",
     ["--as root@example.org user list", "--env-file /etc/passwd user list", "shell", "--debug user list", "-o json"],
 )
-def test_nobody_gets_out_of_it(lab_world: World, line: str) -> None:
+def test_the_shell_refuses_options_and_nested_shells(lab_world: World, line: str) -> None:
     result = lab_world.run("--as", ADA, "shell", input=line + "\n")
     assert (result.code, result.out) == (2, "")
     assert "cannot begin a line" in result.err
 
 
-def test_as_a_forced_command_it_runs_what_ssh_was_given(lab_world: World) -> None:
+def test_the_shell_as_a_forced_command_runs_the_original_command_of_ssh(lab_world: World) -> None:
     environment = {"SSH_ORIGINAL_COMMAND": f"access check {ADA} fish2 manage -o json"}
     assert json.loads(lab_world.run("--as", ADA, "shell", env=environment).ok().out)["allowed"]
     for bad in ("user list; id", "$(id)", "`id`", "--as root@example.org user list", "access show 'x", "| sh"):
@@ -189,7 +189,7 @@ def test_as_a_forced_command_it_runs_what_ssh_was_given(lab_world: World) -> Non
         assert "uid=" not in result.err
 
 
-def test_on_a_terminal_it_prompts_and_ends_with_ctrl_d(lab_world: World) -> None:
+def test_the_shell_on_a_terminal_prompts_and_ends_with_ctrl_d(lab_world: World) -> None:
     with on_a_terminal(lab_world.run, "--as", ADA, "shell") as terminal:
         terminal.wait_for("dsgctl> ")
         terminal.type(f"access check {ADA} fish2 view\r")
@@ -292,7 +292,7 @@ terms pending --user {me} --dataset {dataset}
 
 @pytest.mark.parametrize("line", CLOSED)
 @pytest.mark.parametrize("who", [ADA, BO])
-def test_a_closed_dataset_is_one_that_is_not_there(lab_world: World, line: str, who: str) -> None:
+def test_a_closed_dataset_looks_absent_to_a_delegate(lab_world: World, line: str, who: str) -> None:
     """The same words and the same exit code, whether it is there, has terms or a bucket, or once was theirs."""
     for name in ("secret", "gone"):
         lab_world.quick("dataset", "add", name).ok()
@@ -336,7 +336,7 @@ def test_no_answer_about_oneself_names_a_dataset_that_one_may_not_know_of(lab_wo
             assert "secret" not in result.out + result.err, (line, result)
 
 
-def test_notes_are_the_operators(lab_world: World) -> None:
+def test_a_delegate_sees_no_notes(lab_world: World) -> None:
     lab_world.quick("user", "set", ADA, "--note", "on probation").ok()
     for line in (
         f"user show {ADA}",
@@ -434,7 +434,7 @@ DEBUGGING = ["user show -- --debug", "user show --debug", "--debug user show", "
 
 
 @pytest.mark.parametrize("line", DEBUGGING)
-def test_nobody_turns_on_tracebacks_from_within(lab_world: World, line: str) -> None:
+def test_a_delegate_cannot_turn_on_tracebacks(lab_world: World, line: str) -> None:
     result = lab_world.run("--as", ADA, "shell", env={"SSH_ORIGINAL_COMMAND": line})
     assert "Traceback" not in result.err and is_one_line(result), result
     result = lab_world.run("user", "show", "--", "--debug")
@@ -449,7 +449,7 @@ def test_the_log_has_the_email_as_it_is_stored(lab_world: World) -> None:
     assert lab_world.quick("--as", kelvin, "access", "show", ADA).code == 5
 
 
-def test_an_operator_hears_what_ends_with_a_change(lab_world: World) -> None:
+def test_a_change_reports_to_the_operator_how_many_delegated_grants_end(lab_world: World) -> None:
     lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
     lab_world.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
     plan = lab_world.quick("user", "offboard", ADA, "--dry-run", "-o", "json").ok()
@@ -461,7 +461,7 @@ def test_an_operator_hears_what_ends_with_a_change(lab_world: World) -> None:
     lab_world.quick("db", "check").ok()
 
 
-def test_db_check_names_what_the_shell_left_and_mends_it(lab_world: World) -> None:
+def test_db_check_reports_and_mends_delegated_grants_without_support(lab_world: World) -> None:
     lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
     execute(lab_world.database, "DELETE FROM grants WHERE permission = 'manage'")
     result = lab_world.quick("db", "check")
@@ -471,7 +471,9 @@ def test_db_check_names_what_the_shell_left_and_mends_it(lab_world: World) -> No
     assert BO not in lab_world.quick("group", "show", "lab-1", "-o", "json").ok().out
 
 
-def test_what_leads_gave_is_still_theirs_after_an_export_and_an_import(lab_world: World, empty_database: Path) -> None:
+def test_an_export_and_an_import_keep_delegated_grants_with_their_delegates(
+    lab_world: World, empty_database: Path
+) -> None:
     lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", BO).ok()
     lab_world.quick("--as", ADA, "grant", "add", "fish2", "edit", "--user", BO, "--scope", "lab-1").ok()
     document = lab_world.quick("export", "--with-token-hashes").ok().out
@@ -487,7 +489,7 @@ def test_what_leads_gave_is_still_theirs_after_an_export_and_an_import(lab_world
     assert BO not in there("group", "show", "lab-1", "-o", "json").ok().out
 
 
-def test_a_policy_that_was_written_leaves_out_what_leads_gave(lab_world: World) -> None:
+def test_an_exported_policy_leaves_out_delegated_grants(lab_world: World) -> None:
     before = lab_world.quick("export", "-o", "yaml", "--dataset", "fish2").ok().out
     lab_world.quick("user", "add", "cy@example.org").ok()
     lab_world.quick("--as", ADA, "group", "member", "add", "lab-1", "cy@example.org").ok()

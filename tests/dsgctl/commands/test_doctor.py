@@ -8,7 +8,7 @@ from tests.dsgctl.operations.doctor.conftest import here, site  # noqa: F401  fi
 from tests.dsgctl.operations.doctor.installation import Installation
 
 
-def test_on_a_terminal_no_word_is_broken_and_colours_can_be_turned_off(here: Installation) -> None:  # noqa: F811
+def test_doctor_on_a_terminal_breaks_no_word_and_can_leave_out_colours(here: Installation) -> None:  # noqa: F811
     here.write(DSG_ORIGIN="http://localhost:9", DSG_PORT="9", GOOGLE_APPLICATION_CREDENTIALS=f"/{'long-name/' * 12}x")
     process = Process(here.place, here.database)
 

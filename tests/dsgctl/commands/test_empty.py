@@ -65,7 +65,7 @@ def test_an_empty_value_is_refused(world: World, line: tuple[str, ...]) -> None:
         assert " is empty; leave it out" in result.err or code == 5
 
 
-def test_what_may_be_empty_is_text_for_people_of_one_command_at_least() -> None:
+def test_every_option_that_may_be_empty_exists_and_names_nothing() -> None:
     spellings = {
         spelling for _, command in _commands(cli) for parameter in command.params for spelling in parameter.opts
     }
@@ -74,7 +74,7 @@ def test_what_may_be_empty_is_text_for_people_of_one_command_at_least() -> None:
 
 
 @pytest.mark.parametrize("value", ["", " ", "\t"])
-def test_the_shell_is_nobody_s_for_an_empty_name(filled: World, value: str) -> None:
+def test_the_shell_refuses_an_empty_name_for_as(filled: World, value: str) -> None:
     """As in a forced command whose variable is unset."""
     for env in ({"SSH_ORIGINAL_COMMAND": "user list"}, {}):
         result = filled.run("--as", value, "shell", env=env, input="user list\n")

@@ -194,7 +194,7 @@ def test_a_mistyped_verb_is_answered_with_the_right_one(quick: Quick, typed: str
     assert f"'{meant}'" in result.err
 
 
-def test_an_option_nearly_right_is_answered_with_the_right_one(quick: Quick) -> None:
+def test_a_mistyped_option_is_answered_with_the_right_one(quick: Quick) -> None:
     assert "--search" in quick("user", "list", "--serach", "x").err
 
 
@@ -206,7 +206,7 @@ def test_an_unknown_word_is_wrong_usage(quick: Quick, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_every_noun_is_right_as_it_is_typed_only(quick: Quick, noun: str) -> None:
+def test_a_noun_is_accepted_in_its_exact_spelling_only(quick: Quick, noun: str) -> None:
     assert quick(noun.upper()).code == 2
     assert quick(noun + "s" if noun != "terms" else "term").code == 2
 

@@ -23,7 +23,7 @@ def new(filled: World, dsgctl: Process) -> World:
     return World(dsgctl.database, filled.directory, filled.token)
 
 
-def test_a_gateway_moves_with_all_its_tokens(filled: World, new: World) -> None:
+def test_an_export_and_import_move_a_gateway_with_all_its_tokens(filled: World, new: World) -> None:
     first = json.loads(new.run(*IMPORT, "-o", "json").ok().out)
     assert first["changed"] is True
     assert first["skipped"] == []
@@ -49,7 +49,7 @@ def test_a_second_import_changes_nothing_and_says_so(new: World) -> None:
     assert dump(new.database) == before
 
 
-def test_a_document_comes_through_a_pipe(filled: World, new: World) -> None:
+def test_a_document_can_be_imported_from_a_pipe(filled: World, new: World) -> None:
     line = f"DATABASE_PATH={filled.database} dsgctl export | dsgctl import export /dev/stdin"
     result = new.run.shell(line)
     assert (result.code, "added 5 principals" in result.out) == (4, True), result
@@ -167,7 +167,7 @@ def test_options_that_do_not_go_together_are_refused(
     assert part in result.err
 
 
-def test_on_a_terminal_there_is_a_bar_and_the_answer_stays(new: World) -> None:
+def test_an_import_on_a_terminal_shows_a_bar_and_then_the_answer(new: World) -> None:
     with on_a_terminal(new.run, *IMPORT) as terminal:
         assert terminal.end() == 0
     assert "dsg.json: added" in terminal.seen

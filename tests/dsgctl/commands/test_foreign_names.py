@@ -135,12 +135,12 @@ def test_lists_have_every_name_exactly_in_every_format_for_programs(imported_wor
     assert "\u202e" not in table and "\u200b" not in table
 
 
-def test_user_cache_has_them_exactly(imported_world: World) -> None:
+def test_user_cache_returns_foreign_names_exactly(imported_world: World) -> None:
     cache = answer(imported_world.quick, "user", "show", PERSON)
     assert set(GROUPS) <= set(cache["groups"])  # type: ignore[call-overload]
 
 
-def test_a_policy_file_that_was_written_of_them_changes_nothing(world: World) -> None:
+def test_a_policy_file_exported_with_foreign_names_changes_nothing(world: World) -> None:
     words = [word for name in DATASETS for word in ("--dataset", name)]
     written = world.quick("export", *words, "-o", "yaml").ok().out
     (world.directory / "policy.yaml").write_text(written, encoding="utf-8")
@@ -149,7 +149,9 @@ def test_a_policy_file_that_was_written_of_them_changes_nothing(world: World) ->
     world.quick("apply", "policy.yaml").ok()
 
 
-def test_an_export_and_its_import_keep_them(imported_world: World, empty_database: Path, tmp_path: Path) -> None:
+def test_an_export_and_its_import_keep_foreign_names(
+    imported_world: World, empty_database: Path, tmp_path: Path
+) -> None:
     document = imported_world.quick("export", "--with-token-hashes", "--with-invitations").ok().out
     (tmp_path / "dsg.json").write_text(document, encoding="utf-8")
     other = tmp_path / "other.sqlite3"
@@ -166,7 +168,7 @@ def test_an_export_and_its_import_keep_them(imported_world: World, empty_databas
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if "\\" not in name])
-def test_bash_completes_them_so_that_the_line_runs(imported_world: World, name: str) -> None:
+def test_bash_completion_quotes_foreign_names_so_that_the_line_runs(imported_world: World, name: str) -> None:
     typed = name[0] if name[0].isalnum() else f"\\{name[0]}"
     line = (
         f"source <(dsgctl completion bash) && COMP_WORDS=(dsgctl dataset show -- {shlex.quote(typed)}) COMP_CWORD=4 && "
@@ -177,7 +179,7 @@ def test_bash_completes_them_so_that_the_line_runs(imported_world: World, name: 
 
 
 @pytest.mark.parametrize("name", ["group list", "dataset list"])
-def test_a_space_at_an_end_is_seen_in_a_table(imported_world: World, name: str) -> None:
+def test_a_table_shows_a_leading_or_trailing_space(imported_world: World, name: str) -> None:
     """Two names that differ only in it are not told apart otherwise."""
     table = imported_world.quick(*name.split()).ok().out
     shown = {"group list": "'trailing '", "dataset list": "' lead'"}[name]

@@ -40,7 +40,7 @@ def cave(filled: World, dsgctl: Process) -> World:
     return World(dsgctl.database, filled.directory, filled.token)
 
 
-def test_a_csv_file_is_taken_over_and_again_changes_nothing(people: World) -> None:
+def test_importing_a_csv_file_twice_changes_nothing_the_second_time(people: World) -> None:
     first = json.loads(people.run(*CSV, "-o", "json").ok().out)
     assert list(first) == KEYS
     assert first["changed"] is True
@@ -70,7 +70,7 @@ def test_a_dry_run_shows_each_change_and_makes_none(
     assert [(change["action"], change["target"]) for change in plan] == records
 
 
-def test_a_gateway_s_database_is_taken_over_and_again_changes_nothing(gateway: World) -> None:
+def test_importing_a_gateways_database_twice_changes_nothing_the_second_time(gateway: World) -> None:
     first = json.loads(gateway.run(*GATEWAY, "-o", "json").ok().out)
     assert list(first) == KEYS
     before = dump(gateway.database)
@@ -169,7 +169,7 @@ def test_a_file_that_is_not_a_gateway_s_is_refused(gateway: World, damage: str) 
     assert dump(gateway.database) == before
 
 
-def test_on_a_terminal_there_is_a_bar_and_the_answer_stays(people: World) -> None:
+def test_an_import_on_a_terminal_shows_a_bar_and_then_the_answer(people: World) -> None:
     with on_a_terminal(people.run, *CSV) as terminal:
         assert terminal.end() == 0
     assert "people.csv: added" in terminal.seen
@@ -203,7 +203,7 @@ def test_a_file_as_a_spreadsheet_writes_it(people: World) -> None:
     assert (answer["name"], answer["notes"]) == ('Cy "the" Twombly', "two, three")
 
 
-def test_middle_auth_s_tables_are_taken_over_and_again_changes_nothing(cave: World) -> None:
+def test_importing_middle_auths_tables_twice_changes_nothing_the_second_time(cave: World) -> None:
     first = json.loads(cave.run(*CAVE, "-o", "json").ok().out)
     assert list(first) == KEYS
     assert first["added"]["users"] == 42
@@ -228,7 +228,7 @@ def test_conflicts_are_refused_a_line_each_before_anything_is_written(gateway: W
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_what_is_left_out_is_listed_and_the_exit_code_says_so(gateway: World, more: tuple[str, ...]) -> None:
+def test_skipped_rows_are_listed_and_the_exit_code_says_so(gateway: World, more: tuple[str, ...]) -> None:
     shutil.copytree(DUMPS, gateway.directory / "dumps")
     result = gateway.quick(*CAVE, "--skip-conflicts", *more, "-o", "json")
     assert result.code == 4
@@ -250,7 +250,7 @@ CLIO = {
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_an_export_of_clio_is_taken_over_but_for_a_role_that_is_not_known(people: World, more: tuple[str, ...]) -> None:
+def test_an_export_of_clio_is_imported_except_for_an_unknown_role(people: World, more: tuple[str, ...]) -> None:
     (people.directory / "clio.json").write_text(json.dumps(CLIO))
     before = dump(people.database)
     result = people.quick("import", "clio", "clio.json", *more)
@@ -266,7 +266,7 @@ def test_an_export_of_clio_is_taken_over_but_for_a_role_that_is_not_known(people
         people.quick("import", "clio", "clio.json").ok()
 
 
-def test_levels_of_neuprint_are_taken_over_for_the_datasets_that_are_named(people: World) -> None:
+def test_levels_of_neuprint_are_imported_for_the_named_datasets(people: World) -> None:
     (people.directory / "authorized.json").write_text('{"cy@example.org": "readwrite", "dee@example.org": "noauth"}')
     words = ("import", "neuprint", "authorized.json", "--dataset", "fish2", "--dataset", "fly")
     result = people.quick(*words)

@@ -12,14 +12,14 @@ from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
 
 
-def test_without_a_topic_it_lists_each_with_its_purpose(quick: Quick) -> None:
+def test_help_without_a_topic_lists_each_topic_with_its_purpose(quick: Quick) -> None:
     lines = quick("help").ok().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == list(guide.TOPICS)
     assert all(line.endswith(guide.read_purpose(topic)) for line, topic in zip(lines, guide.TOPICS, strict=True))
 
 
 @pytest.mark.parametrize("topic", guide.TOPICS)
-def test_in_a_pipe_a_page_is_markdown(quick: Quick, topic: str) -> None:
+def test_a_page_in_a_pipe_is_markdown(quick: Quick, topic: str) -> None:
     result = quick("help", topic).ok()
     assert (result.out, result.err) == (guide.read_page(topic), "")
 
@@ -66,7 +66,7 @@ def test_a_search_shows_page_heading_and_line(quick: Quick) -> None:
     )
 
 
-def test_a_search_finds_headings_and_is_of_the_whole_manual(quick: Quick) -> None:
+def test_a_search_covers_headings_and_the_whole_manual(quick: Quick) -> None:
     lines = quick("help", "--search", "restore on a new host").ok().out.splitlines()
     assert lines == ["backup-and-restore: Restore on a new host"]
     output = quick("help", "--search", "dsgctl").ok().out
@@ -99,7 +99,7 @@ def _less(world: World | Process, directory: Path) -> str:
     return f"{programs}:/usr/bin:/bin"
 
 
-def test_on_a_terminal_a_page_is_rendered_and_paged_without_a_way_to_a_shell(filled: World) -> None:
+def test_a_page_on_a_terminal_is_rendered_and_paged_without_a_way_to_a_shell(filled: World) -> None:
     path = _less(filled, filled.directory)
     with on_a_terminal(filled.run, "help", "troubleshooting", PATH=path, PAGER="/bin/false", LESS="x") as terminal:
         assert terminal.end() == 0
@@ -111,7 +111,7 @@ def test_on_a_terminal_a_page_is_rendered_and_paged_without_a_way_to_a_shell(fil
 
 
 @pytest.mark.parametrize("words", [["--as", "ada@example.org", "help", "tokens"], ["--as", "ada@example.org", "shell"]])
-def test_who_is_limited_by_as_gets_no_pager(filled: World, words: list[str]) -> None:
+def test_a_delegate_gets_no_pager(filled: World, words: list[str]) -> None:
     path = _less(filled, filled.directory)
     with on_a_terminal(filled.run, *words, PATH=path) as terminal:
         if "shell" in words:

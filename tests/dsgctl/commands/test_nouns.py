@@ -221,7 +221,7 @@ def test_every_format_has_the_same_stable_keys(new_world: Callable[[], World], l
 
 
 @pytest.mark.parametrize("line", VALUES)
-def test_a_value_is_the_one_word_that_a_script_wants(filled: World, line: str) -> None:
+def test_the_value_format_prints_one_word_for_a_script(filled: World, line: str) -> None:
     assert re.fullmatch(VALUES[line] + "\n", _run(filled, line, "-o", "value").out)
 
 
@@ -296,7 +296,7 @@ AGAIN = {
 
 
 @pytest.mark.parametrize("line", AGAIN)
-def test_doing_it_again_is_success_and_says_so(filled: World, line: str) -> None:
+def test_repeating_a_command_succeeds_and_says_that_nothing_changed(filled: World, line: str) -> None:
     before = dump(filled.database)
     answer = _run(filled, line)
     assert AGAIN[line] in answer.out
@@ -322,7 +322,7 @@ def test_the_second_time_changes_nothing_more(filled: World, line: str) -> None:
     assert dump(filled.database) == before
 
 
-def test_what_a_command_did_is_in_the_log_once_with_before_and_after(filled: World) -> None:
+def test_each_change_is_recorded_once_with_before_and_after(filled: World) -> None:
     _run(filled, "user set ada@example.org --name 'Ada King'")
     record = _records(_run(filled, "audit list --limit 1 -o json").out)[0]
     shown = _records(_run(filled, f"audit show {record['id']} -o json").out)[0]
@@ -388,7 +388,7 @@ def test_a_rotated_token_works_for_the_overlap_and_not_without(filled: World) ->
     ("presented", "state"),
     [("dsg_" + "x" * 38, "mistyped"), ("abc", "unknown"), ("é" * 50, "unknown"), ("x" * 9000, "mistyped")],
 )
-def test_inspect_says_why_a_token_is_no_good(filled: World, presented: str, state: str) -> None:
+def test_inspect_says_why_a_token_is_invalid(filled: World, presented: str, state: str) -> None:
     result = filled.quick("token", "inspect", "-o", "json", input=presented + "\n")
     assert result.code == 5
     assert json.loads(result.out) == {"state": state}
@@ -402,13 +402,13 @@ def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
     assert "dsgctl token inspect < FILE" in result.err
 
 
-def test_disabling_a_parent_tells_of_children_that_end_with_it(filled: World) -> None:
+def test_disabling_a_parent_reports_the_child_accounts_that_end_with_it(filled: World) -> None:
     execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
     result = filled.quick("user", "disable", "ada@example.org").ok()
     assert "1 child account ended with it: bo@example.org" in result.err
 
 
-def test_people_who_are_probably_here_twice_or_renamed_are_pointed_out(filled: World) -> None:
+def test_probable_duplicates_and_renamed_people_are_reported(filled: World) -> None:
     filled.quick("user", "add", "ken@gmail.com").ok()
     added = filled.quick("user", "add", "k.en+lab@googlemail.com").ok()
     assert "is this the same person as ken@gmail.com?" in added.err

@@ -38,7 +38,7 @@ def _crowd(database: Path, count: int) -> None:
 # Terminals and pipes
 
 
-def test_what_is_not_a_terminal_gets_no_escape_codes(filled: World) -> None:
+def test_output_to_a_pipe_has_no_escape_codes(filled: World) -> None:
     for line in ("user list", "access explain ada@example.org fish2", "grant list", "user show nobody@example.org"):
         result = filled.run(*line.split(), env={"TERM": "xterm-256color", "COLORTERM": "truecolor"})
         assert "\x1b" not in result.out + result.err
@@ -63,7 +63,7 @@ def test_colours_can_be_turned_off(filled: World, env: dict[str, str]) -> None:
         assert "\x1b" not in terminal.seen
 
 
-def test_a_narrow_terminal_loses_no_letter_and_cuts_no_word(filled: World) -> None:
+def test_a_table_on_a_narrow_terminal_keeps_every_letter_and_word(filled: World) -> None:
     with on_a_terminal(filled.run, "user", "list", "--search", "lovelace", COLUMNS="40") as terminal:
         assert terminal.end() == 0
     assert "…" not in terminal.seen
@@ -131,7 +131,7 @@ def test_a_closed_stdout_or_stdin_is_no_fault(filled: World) -> None:
         assert (result.code, is_one_line(result)) == (2, True)
 
 
-def test_nothing_found_says_so_on_stderr_and_is_an_empty_answer_for_programs(filled: World) -> None:
+def test_an_empty_list_is_noted_on_stderr_and_is_empty_for_programs(filled: World) -> None:
     words = ("user", "list", "--search", "nobody at all")
     assert filled.quick(*words).err == "(none)\n"
     assert json.loads(filled.quick(*words, "-o", "json").ok().out) == []
@@ -388,7 +388,7 @@ def test_no_format_prints_what_a_terminal_acts_on_or_hides(filled: World, format
             assert json.loads(result.out)[0]["name"] == name
 
 
-def test_errors_questions_and_hints_show_it_escaped_too(filled: World) -> None:
+def test_errors_questions_and_hints_escape_control_characters(filled: World) -> None:
     evil = "lab\x1b]0;title\x07\u202e\u200b"
     for words in (
         ("group", "show", evil),
@@ -493,7 +493,7 @@ def test_an_error_is_json_exactly_if_the_answer_would_be(filled: World, line: st
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1", "=cmd|' /C calc'!A0"])
-def test_a_spreadsheet_runs_nothing_that_somebody_stored(filled: World, name: str) -> None:
+def test_stored_text_is_no_formula_in_a_spreadsheet(filled: World, name: str) -> None:
     filled.quick("user", "set", "ada@example.org", "--name", name).ok()
     rows = csv.DictReader(io.StringIO(filled.quick("user", "list", "-o", "csv").ok().out))
     assert next(row["name"] for row in rows if row["email"] == "ada@example.org") == f"'{name}"

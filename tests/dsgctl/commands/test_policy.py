@@ -39,7 +39,7 @@ def test_a_plan_reads_like_a_diff_and_a_run_does_it(filled: World, policy: Path)
     assert record["actor"].startswith("file:zebrafish by os:")
 
 
-def test_each_fault_is_told_once(filled: World, policy: Path) -> None:
+def test_each_fault_is_reported_once(filled: World, policy: Path) -> None:
     policy.write_text("name: a\nx: 1\ny: 2\n")
     result = filled.quick("apply", "policy.yaml").err.splitlines()
     assert [line.partition(";")[0] for line in result] == [
@@ -62,13 +62,13 @@ def test_a_policy_is_read_from_standard_input(filled: World, policy: Path, comma
     assert result.code == 2 and "standard input: line 2" in result.err
 
 
-def test_a_plan_has_no_words_of_python(filled: World, policy: Path) -> None:
+def test_a_plan_shows_no_python_literals(filled: World, policy: Path) -> None:
     for line in read_plan(filled):
         assert not re.search(r"True|False|None|datetime|\+00:00|\[\]|'", line), line
     assert any("expires: 2999-01-31" in line and "2999-01-31 " not in line for line in read_plan(filled))
 
 
-def test_a_file_that_is_not_there(filled: World) -> None:
+def test_a_missing_policy_file_is_an_error(filled: World) -> None:
     result = filled.quick("apply", "absent.yaml")
     assert (result.code, is_one_line(result)) == (1, True)
     assert "absent.yaml" in result.err

@@ -50,7 +50,7 @@ def test_a_public_version_of_a_closed_dataset_is_warned_of(filled: World) -> Non
     assert SAYS.format("fish2") in line
 
 
-def test_what_the_warning_says_to_do_opens_it(filled: World) -> None:
+def test_the_command_in_the_warning_opens_the_dataset(filled: World) -> None:
     filled.quick("dataset", "add", "moth", "--public").ok()
     filled.quick("terms", "add", "moth terms", "--file", "fish2.md", "--dataset", "moth").ok()
     assert filled.quick("dataset", "set", "moth", "--public").ok().err == ""
@@ -70,7 +70,7 @@ def test_a_policy_file_is_warned_of(filled: World, access: str, terms: str, warn
     assert (SAYS.format("brain") in filled.quick("apply", "brain.yaml").ok().err) is warned
 
 
-def test_explain_says_that_it_opens_to_nobody_or_was_taken_away(filled: World) -> None:
+def test_explain_says_that_a_public_dataset_has_no_terms_or_the_view_was_revoked(filled: World) -> None:
     filled.quick("dataset", "add", "moth", "--public").ok()
     explained = filled.quick("access", "explain", ADA, "moth").ok().out
     assert "public, but without terms" in explained and "dsgctl terms add NAME --file FILE --dataset moth" in explained

@@ -69,7 +69,7 @@ def test_a_secret_for_a_reader_who_has_gone_is_not_made(filled: World, command: 
 
 
 @pytest.mark.parametrize("command", PRINT_A_SECRET.values(), ids=PRINT_A_SECRET)
-def test_a_reader_who_does_not_read_holds_nobody_up(filled: World, command: str) -> None:
+def test_a_reader_that_does_not_read_blocks_no_other_writer(filled: World, command: str) -> None:
     """A full pipe would keep the lock of the database, and every login waiting."""
     before = dump(filled.database)
     reading, writing = os.pipe()
@@ -111,7 +111,7 @@ def test_a_secret_that_finds_no_room_in_a_file_is_not_made(filled: World, comman
 
 
 @pytest.mark.parametrize("command", PRINT_A_SECRET.values(), ids=PRINT_A_SECRET)
-def test_a_secret_that_was_shown_and_not_kept_is_said_to_be_no_good(filled: World, command: str) -> None:
+def test_a_printed_secret_whose_change_failed_is_reported_as_invalid(filled: World, command: str) -> None:
     before = dump(filled.database)
     page = 4096
 
@@ -151,7 +151,7 @@ def test_a_process_that_holds_secrets_leaves_no_core(filled: World) -> None:
     assert not list(filled.directory.glob("core*"))
 
 
-def test_no_program_is_given_the_memory_either(dsgctl: Process) -> None:
+def test_no_other_program_may_read_the_memory(dsgctl: Process) -> None:
     code = (
         "import ctypes; from dsgctl.memory import forbid_core_dumps; forbid_core_dumps();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE

@@ -50,7 +50,7 @@ def test_no_secret_is_shown(quick: Quick, file: Path, format: str, verb: str, mo
         assert result.out
 
 
-def test_what_is_wrong_is_said_and_the_rest_is_shown(quick: Quick, file: Path) -> None:
+def test_config_show_reports_bad_settings_and_shows_the_others(quick: Quick, file: Path) -> None:
     file.write_text("DSG_PORT=none\nLOG_LEVEL=ERROR\nDSG_ORIGN=x\nDSG_URL=https://x.org\n")
     result, rows = show_settings(quick, file)
     assert result.code == 2 and "DSG_PORT: 'none'" in result.err and "did you mean DSG_ORIGIN?" in result.err

@@ -24,19 +24,19 @@ def test_every_question_has_an_option(run: Run, etc: Path) -> None:
     assert "the-secret" not in output and config.secret_keys[0] not in output
 
 
-def test_without_a_terminal_what_is_needed_is_named(run: Run, etc: Path) -> None:
+def test_setup_without_a_terminal_names_the_missing_options(run: Run, etc: Path) -> None:
     result = run("setup")
     assert result.code == 2
     assert "--origin must be set; say it as an option" in result.err
     assert list(etc.iterdir()) == []
 
 
-def test_no_place_for_settings(quick: Quick, home: Path) -> None:
+def test_setup_refuses_a_settings_file_in_an_absent_directory(quick: Quick, home: Path) -> None:
     result = quick("--env-file", str(home / "absent" / "dsg.env"), *ALL)
     assert result.code == 2 and "there is no directory" in result.err and "make install" in result.err
 
 
-def test_on_a_terminal_it_asks_with_a_line_of_why(home: Path, etc: Path) -> None:
+def test_setup_on_a_terminal_explains_each_question(home: Path, etc: Path) -> None:
     process = Process(home, etc / "dsg.sqlite3")
     with on_a_terminal(process, "--env-file", str(etc / "dsg.env"), "setup", "--offline") as terminal:
         terminal.wait_for("The address under which browsers reach this gateway")
@@ -58,7 +58,7 @@ def test_on_a_terminal_it_asks_with_a_line_of_why(home: Path, etc: Path) -> None
     )
 
 
-def test_each_answer_is_judged_when_it_is_given_and_kept_when_it_is_good(home: Path, etc: Path) -> None:
+def test_each_answer_is_checked_when_it_is_typed(home: Path, etc: Path) -> None:
     process, file = Process(home, etc / "dsg.sqlite3"), etc / "dsg.env"
     with on_a_terminal(process, "--env-file", str(file), "setup", "--offline") as terminal:
         terminal.wait_for("The address under")
@@ -93,7 +93,7 @@ def test_each_answer_is_judged_when_it_is_given_and_kept_when_it_is_good(home: P
     assert "The address under" not in terminal.seen and load({}, str(file)).secret_keys == config.secret_keys
 
 
-def test_it_says_what_was_made_and_ends_with_what_to_type(run: Run, etc: Path, home: Path) -> None:
+def test_setup_reports_what_it_created_and_the_next_commands(run: Run, etc: Path, home: Path) -> None:
     words = replace_value(ALL, "--origin", "https://auth.example.org")
     lines = run(*words, "--backup-dir", str(home / "backups")).ok().out.splitlines()
     assert any(

@@ -157,7 +157,7 @@ def test_the_actor_is_the_user_of_the_operating_system_through_sudo_too(dsgctl: 
     assert dsgctl("audit", "list", "--actor", "grace", "-o", "value").ok().out == "2\n"
 
 
-def test_who_granted_is_the_actor(filled: World) -> None:
+def test_the_granter_of_a_grant_is_the_actor(filled: World) -> None:
     filled.run("grant", "add", "fly", "edit", "--group", "lab-1", env={"SUDO_USER": "grace"}).ok()
     rows = json.loads(filled.quick("grant", "list", "--dataset", "fly", "--group", "lab-1", "-o", "json").ok().out)
     assert rows[0]["granted_by"].startswith("os:grace as ")

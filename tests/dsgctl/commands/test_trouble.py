@@ -44,7 +44,7 @@ def _fails(quick: Quick, *parts: str, words: tuple[str, ...] = ("user", "list"))
         "access show ada@example.org",
     ],
 )
-def test_no_database(quick: Quick, line: str) -> None:
+def test_a_missing_database_is_an_error(quick: Quick, line: str) -> None:
     quick.database.unlink()
     result = quick(*line.split(), input="dsg_x\n")
     assert (result.code, result.out, is_one_line(result)) == (1, "", True)
@@ -52,7 +52,7 @@ def test_no_database(quick: Quick, line: str) -> None:
     assert not quick.database.exists()
 
 
-def test_no_directory_for_the_database(quick: Quick, home: Path) -> None:
+def test_a_missing_directory_for_the_database_is_an_error(quick: Quick, home: Path) -> None:
     missing = Quick(home, home / "no" / "such" / "dsg.sqlite3")
     result = missing("db", "migrate")
     assert (result.code, is_one_line(result)) == (1, True)
@@ -67,17 +67,17 @@ def test_migrate_makes_a_database_that_only_its_owner_reads(quick: Quick, home: 
     new("db", "check").ok()
 
 
-def test_a_directory_in_its_place(quick: Quick, home: Path) -> None:
+def test_a_directory_in_place_of_the_database_is_an_error(quick: Quick, home: Path) -> None:
     _fails(Quick(home, home), "cannot be opened")
 
 
-def test_a_file_that_is_no_database(quick: Quick) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(quick: Quick) -> None:
     quick.database.write_text("Dear diary, " * 1000)
     _fails(quick, "is not a database", "check DATABASE_PATH")
     assert quick.database.read_text().startswith("Dear diary")
 
 
-def test_a_database_of_another_program(quick: Quick) -> None:
+def test_a_database_of_another_program_is_an_error(quick: Quick) -> None:
     quick.database.unlink()
     with sqlite3.connect(quick.database) as other:
         other.execute("CREATE TABLE users (name TEXT)")
@@ -88,7 +88,7 @@ def test_a_database_of_another_program(quick: Quick) -> None:
     assert quick.database.read_bytes() == before
 
 
-def test_an_empty_file_is_told_to_migrate(quick: Quick) -> None:
+def test_an_empty_file_is_answered_with_the_command_to_migrate(quick: Quick) -> None:
     quick.database.write_bytes(b"")
     _fails(quick, f"has schema 0; this program needs schema {LATEST}", "run 'dsgctl db migrate'")
     quick("db", "migrate").ok()
@@ -104,7 +104,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(quick: Quick) -> None:
     assert '"schema": 99' in quick("db", "info", "-o", "json").ok().out
 
 
-def test_a_damaged_file(filled: World) -> None:
+def test_a_damaged_database_is_an_error(filled: World) -> None:
     for index in range(30):
         filled.quick("group", "add", f"group-{index}").ok()
     execute(filled.database, "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -119,7 +119,7 @@ def test_a_damaged_file(filled: World) -> None:
         assert "restore a backup" in result.err
 
 
-def test_a_file_cut_off(filled: World) -> None:
+def test_a_truncated_database_is_an_error(filled: World) -> None:
     with filled.database.open("rb+") as file:
         file.truncate(20_000)
     result = filled.quick("db", "check")
@@ -145,7 +145,7 @@ def test_check_finds_a_broken_reference(filled: World) -> None:
     assert "dsgctl db check --mend" in result.err
 
 
-def test_what_the_sqlite3_shell_left_behind_is_mended_as_the_schema_says(filled: World) -> None:
+def test_db_check_mends_dangling_rows_as_the_schema_says(filled: World) -> None:
     before = dump(filled.database)
     for statement in ("DELETE FROM groups", "DELETE FROM terms WHERE id = 3", "DELETE FROM principals WHERE id = 1"):
         execute(filled.database, statement)  # a new connection: it looks after no references
@@ -187,7 +187,9 @@ def test_a_locked_database_is_waited_for(dsgctl: Process) -> None:
     other.close()
 
 
-def test_locked_for_too_long_is_said_and_reading_goes_on(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_locked_too_long_is_an_error_but_reads_succeed(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(SqliteDatabase.__init__.__kwdefaults__, "busy_timeout", 0.2)  # its own is long for a test
     other = apsw.Connection(str(quick.database))
     other.execute("BEGIN IMMEDIATE")
@@ -331,7 +333,7 @@ def test_a_wrong_line_in_the_settings_file_is_named(quick: Quick, home: Path, te
     assert "dsg.env" in result.err
 
 
-def test_settings_that_are_no_text_or_cannot_be_read_are_said_to_be(quick: Quick, home: Path) -> None:
+def test_a_settings_file_that_is_not_text_or_unreadable_is_an_error(quick: Quick, home: Path) -> None:
     (home / "dsg.env").write_bytes(b"\xff\xfe")
     assert "cannot read the settings file dsg.env: it is not UTF-8 text" in quick("--env-file", "dsg.env", "status").err
     assert "cannot read the settings file .: Is a directory" in quick("--env-file", ".", "status").err

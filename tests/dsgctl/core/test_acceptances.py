@@ -42,7 +42,7 @@ class TestAccept:
         assert terms.show(run.database, document.id)["accepted"] == 1
         assert run.actions()[-1] == f"terms.accept terms:{document.id} user:{ANA}"
 
-    def test_on_somebodys_behalf_it_is_recorded_as_such(self, run: Run) -> None:
+    def test_accepting_for_somebody_else_records_who_did_it(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         assert run(acceptances.accept, document.id, ANA, actor="os:eve")
         [accepted] = run.database.objects(m.Acceptance.select())
@@ -62,7 +62,7 @@ class TestAccept:
         )
         assert decide(run, who="bea@x.org") is Reason.GRANTED
 
-    def test_what_was_taken_away_does_not_come_back_by_an_old_form(self, run: Run) -> None:
+    def test_an_old_form_does_not_give_a_withdrawn_view_back(self, run: Run) -> None:
         bea, _ = run(users.add, "bea@x.org")
         run(datasets.set_attributes, "fish2", public=True)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
@@ -73,7 +73,7 @@ class TestAccept:
         assert run.content() == before
 
     @pytest.mark.parametrize("by", ["ana@x.org", "bea@x.org"])
-    def test_what_was_taken_away_does_not_come_back_with_other_terms(self, run: Run, by: str) -> None:
+    def test_accepting_other_terms_does_not_give_a_withdrawn_view_back(self, run: Run, by: str) -> None:
         """Neither what they had by accepting (bea), nor what somebody had granted (ana)."""
         run(users.add, "bea@x.org")
         run(datasets.set_attributes, "fish2", public=True)
@@ -94,7 +94,7 @@ class TestAccept:
             ([], False),
         ],
     )
-    def test_it_comes_back_once_somebody_grants_it_again(
+    def test_accepting_gives_a_withdrawn_view_back_after_it_was_granted_again(
         self, run: Run, given_back: list[Target], by_accepting: bool
     ) -> None:
         run(datasets.add, "fly", public=True)
@@ -107,7 +107,7 @@ class TestAccept:
         run(acceptances.accept, run(terms.add, "Terms", "Be kinder.", dataset="fish2")[0].id, ANA)
         assert (decide(run) is Reason.GRANTED) is by_accepting
 
-    def test_what_was_taken_while_the_dataset_was_closed_is_open_to_everybody_once_it_is_public(self, run: Run) -> None:
+    def test_a_revocation_on_a_closed_dataset_does_not_count_once_it_is_public(self, run: Run) -> None:
         subject = principal_subject(users.find(run.database, ANA))
         run(grants.revoke, subject, Target("fish2", "view"))
         run(datasets.set_attributes, "fish2", public=True)
@@ -115,7 +115,7 @@ class TestAccept:
         assert decide(run) is Reason.GRANTED
 
     @pytest.mark.parametrize("target", [Target("fish2", "edit"), Target("fish2", "view", version="v1")], ids=repr)
-    def test_less_than_view_of_the_whole_that_was_taken_stands_against_nothing(self, run: Run, target: Target) -> None:
+    def test_revoking_less_than_view_of_the_whole_dataset_withdraws_nothing(self, run: Run, target: Target) -> None:
         run(users.add, "bea@x.org")
         bea = principal_subject(users.find(run.database, "bea@x.org"))
         run(datasets.set_attributes, "fish2", public=True)
@@ -124,7 +124,7 @@ class TestAccept:
         run(acceptances.accept, run(terms.add, "Terms", "Be kind.", dataset="fish2")[0].id, "bea@x.org")
         assert decide(run, who="bea@x.org") is Reason.GRANTED
 
-    def test_that_something_was_taken_goes_with_the_account_and_with_the_dataset(self, run: Run) -> None:
+    def test_a_withdrawal_is_deleted_with_its_account_and_its_dataset(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
         subject = principal_subject(users.find(run.database, ANA))
         run(grants.revoke, subject, Target("fish2", "view"))
@@ -132,13 +132,13 @@ class TestAccept:
         run(datasets.remove, "fish2")
         assert run.database.count(m.Withdrawal.select()) == 0
 
-    def test_whoever_has_view_gets_no_second_one(self, run: Run) -> None:
+    def test_accepting_gives_no_second_view(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         run(acceptances.accept, document.id, ANA)
         assert len(list(grants.list_grants(run.database))) == 1
 
-    def test_a_view_that_has_ended_is_no_reason_to_give_none(self, run: Run) -> None:
+    def test_an_expired_view_does_not_prevent_a_new_one(self, run: Run) -> None:
         run(datasets.set_attributes, "fish2", public=True)
         subject = principal_subject(users.find(run.database, ANA))
         run(grants.add, subject, Target("fish2", "view"), expires=AT - DAY)
@@ -197,20 +197,20 @@ class TestPending:
             (row["user"], row["name"], row["service"]) for row in acceptances.list_pending(run.database, AT, **filters)
         ]
 
-    def test_each_person_and_what_they_have_not_accepted_once(self, run: Run) -> None:
+    def test_pending_terms_are_listed_once_for_each_person(self, run: Run) -> None:
         assert sorted(self.rows(run)) == [
             (ANA, "Own", None),
             (ANA, "Service", "clio"),
             ("bea@x.org", "Service", "clio"),
         ]
 
-    def test_of_one_person_or_dataset(self, run: Run) -> None:
+    def test_pending_terms_are_filtered_by_person_and_dataset(self, run: Run) -> None:
         assert self.rows(run, email="BEA@x.org") == [("bea@x.org", "Service", "clio")]
         run(datasets.add, "fly")
         assert self.rows(run, dataset="fly") == []
         assert len(self.rows(run, dataset="fish2", email=ANA)) == 2
 
-    def test_not_of_a_disabled_person(self, run: Run) -> None:
+    def test_pending_terms_leave_out_disabled_people(self, run: Run) -> None:
         run(users.set_active, ANA, False)
         assert self.rows(run) == [("bea@x.org", "Service", "clio")]
 

@@ -42,7 +42,7 @@ def list_rows(run: Run, *names: str) -> list[tuple[object, ...]]:
     return [tuple(row[key] for key in keys) for row in access_report.list_access(run.database, AT, names=names)]
 
 
-def test_a_grant_to_a_group_is_told_for_each_member(run: Run) -> None:
+def test_a_grant_to_a_group_is_listed_for_each_member(run: Run) -> None:
     run(groups.add_member, "lab", BO)
     give(run, Target("fish2", "view"), to="lab")
     assert list_rows(run) == [("fish2", who, "view", None, "lab", None, "granted") for who in (ANA, BO)]
@@ -60,7 +60,7 @@ def test_each_grant_has_a_row_with_its_version_and_its_end(run: Run) -> None:
     assert list_rows(run, "fly") == list_rows(run)[2:]
 
 
-def test_what_does_not_count_says_why(run: Run) -> None:
+def test_a_row_without_effect_has_the_reason(run: Run) -> None:
     run(service_accounts.add, "bot")
     for who in (ANA, BO, "bot"):
         give(run, Target("fish2", "edit"), to=who)

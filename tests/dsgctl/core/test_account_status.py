@@ -54,7 +54,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("enabled", "ended_by"), CASES)
-def test_every_check_says_the_same_of_a_child(family: Run, enabled: tuple[bool, ...], ended_by: str | None) -> None:
+def test_every_check_agrees_on_the_status_of_a_child(
+    family: Run, enabled: tuple[bool, ...], ended_by: str | None
+) -> None:
     run = family
     child = users.find(run.database, CHILD)
     _, secret = run(tokens.mint, child)
@@ -93,7 +95,7 @@ def test_every_check_says_the_same_of_a_child(family: Run, enabled: tuple[bool, 
         run(offboarding.offboard, "leaves@x.org", heir=CHILD)
 
 
-def test_a_parent_that_is_not_there_or_a_circle_is_no_fault(family: Run) -> None:
+def test_an_absent_parent_or_a_circle_of_parents_is_no_error(family: Run) -> None:
     database = family.database
     top = users.find(database, TOP)
     database.script(f"UPDATE principals SET parent_id = {users.find(database, CHILD).id} WHERE id = {top.id}")
@@ -104,7 +106,7 @@ def test_a_parent_that_is_not_there_or_a_circle_is_no_fault(family: Run) -> None
     assert _find_disabled(family) == f"account {top.id}"
 
 
-def test_the_last_admin_does_not_end_unsaid_with_a_parent(run: Run) -> None:
+def test_disabling_the_parent_of_the_last_admin_is_refused(run: Run) -> None:
     for email in (TOP, MIDDLE):
         run(users.add, email, admin=email == MIDDLE)
     make_child(run, MIDDLE, TOP)

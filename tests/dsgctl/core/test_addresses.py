@@ -24,7 +24,7 @@ def run_after_rename(run: Run) -> Run:
     return run
 
 
-def test_another_address_of_a_known_identity_is_kept_shown_and_logged_once(run_after_rename: Run) -> None:
+def test_another_address_of_a_known_identity_is_stored_shown_and_recorded_once(run_after_rename: Run) -> None:
     run = run_after_rename
     assert user_queries.show(run.database, OLD)["seen_email"] == NEW
     assert list(addresses.list_renamed(run.database)) == [(OLD, NEW)]
@@ -42,13 +42,13 @@ def test_the_case_of_an_address_is_no_other_address(run: Run) -> None:
     assert "seen_email" not in user_queries.show(run.database, OLD)
 
 
-def test_the_old_address_again_is_no_longer_another(run_after_rename: Run) -> None:
+def test_signing_in_with_the_old_address_again_clears_the_other_one(run_after_rename: Run) -> None:
     _sign_in(run_after_rename, OLD)
     assert not list(addresses.list_renamed(run_after_rename.database))
 
 
 @pytest.mark.parametrize("address", [NEW, NEW.upper()])
-def test_an_address_under_which_somebody_signs_in_makes_no_twin(run_after_rename: Run, address: str) -> None:
+def test_an_address_that_somebody_signs_in_with_cannot_be_added(run_after_rename: Run, address: str) -> None:
     run = run_after_rename
     with refused(Conflict, f"{OLD} signs in as {NEW} now", f"dsgctl user set {OLD} --email {NEW}"):
         run(users.add, address)
@@ -60,7 +60,9 @@ def test_an_address_under_which_somebody_signs_in_makes_no_twin(run_after_rename
 
 
 @pytest.mark.parametrize("change", [{"new_email": NEW}, {"unbind": True}])
-def test_following_the_person_or_forgetting_the_identity_ends_it(run_after_rename: Run, change: dict[str, Any]) -> None:
+def test_changing_the_address_or_unbinding_the_identity_clears_the_other_one(
+    run_after_rename: Run, change: dict[str, Any]
+) -> None:
     run = run_after_rename
     assert run(users.set_attributes, OLD, **change)
     assert not list(addresses.list_renamed(run.database))
@@ -81,9 +83,7 @@ TWINS = [
 
 
 @pytest.mark.parametrize(("first", "other", "alike"), TWINS)
-def test_addresses_that_are_probably_one_person_are_pointed_out_and_stay_two(
-    run: Run, first: str, other: str, alike: bool
-) -> None:
+def test_similar_addresses_are_reported_and_stay_two_accounts(run: Run, first: str, other: str, alike: bool) -> None:
     assert (validation.twin_key(first) == validation.twin_key(other)) is alike
     assert validation.twin_key(first) == validation.twin_key(first.upper()) or not first.isascii()
     for email in (first, other):

@@ -99,12 +99,12 @@ def test_a_record_is_shown_whole(run: Run) -> None:
         ({"at": [AT.astimezone(timezone(timedelta(hours=-5)))]}, '{"at":["2026-11-20T12:00:00.000000Z"]}'),
     ],
 )
-def test_one_value_has_one_spelling(state: Any, expected: str | None) -> None:
+def test_each_state_has_one_encoding(state: Any, expected: str | None) -> None:
     assert audit.encode_state(state) == expected
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1, 2}, object()])
-def test_what_has_no_spelling_is_not_recorded(run: Run, value: Any) -> None:
+def test_a_value_without_an_encoding_is_refused(run: Run, value: Any) -> None:
     before = run.content()
     with pytest.raises(TypeError, match="an audit record cannot hold"):
         run(lambda change: change.record("user.set", "user:x", after={"value": value}))

@@ -10,7 +10,7 @@ from dsgctl.core.rules.iam_policy import Difference
 from tests.dsgctl.core.builders import Run, refused
 
 
-def test_a_bucket_names_the_credential_with_which_it_is_asked_for(run: Run) -> None:
+def test_a_bucket_names_its_credential(run: Run) -> None:
     run(datasets.add, "fish2")
     run(locations.add, "fish2", "gs://lab-data/a")
     run(locations.add, "fish2", "gs://lab-data/b")
@@ -45,7 +45,7 @@ def test_a_bucket_names_the_credential_with_which_it_is_asked_for(run: Run) -> N
         ({"project": "Lab Project"}, "is not a project"),
     ],
 )
-def test_a_credential_that_cannot_be_is_refused(run: Run, settings: dict[str, Any], message: str) -> None:
+def test_an_invalid_credential_is_refused(run: Run, settings: dict[str, Any], message: str) -> None:
     run(datasets.add, "fish2")
     run(locations.add, "fish2", "gs://lab-data")
     with refused(Invalid, message):
@@ -67,7 +67,7 @@ GONE: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("how", GONE)
-def test_a_bucket_without_settings_goes_with_its_last_location(run: Run, how: str) -> None:
+def test_a_bucket_without_settings_is_removed_with_its_last_location(run: Run, how: str) -> None:
     run(datasets.add, "fish")
     run(datasets.add, "fly")
     run(versions.add, "fish", "v1")
@@ -96,7 +96,7 @@ def test_a_bucket_without_settings_goes_with_its_last_location(run: Run, how: st
         assert bucket_names(run) == {"b-both"}, "nor does one stay whose settings are taken away afterwards"
 
 
-def test_a_bucket_stays_while_members_of_ours_may_be_in_its_policy(run: Run) -> None:
+def test_a_bucket_stays_while_our_members_may_be_in_its_policy(run: Run) -> None:
     run(datasets.add, "fish")
     run(locations.add, "fish", "gs://lab-data/fish")
     run(buckets.set_attributes, "lab-data", iam=True)
@@ -113,7 +113,7 @@ def test_a_bucket_stays_while_members_of_ours_may_be_in_its_policy(run: Run) -> 
 
 
 @pytest.mark.parametrize("outcome", ["gone", "refused"])
-def test_nor_longer_than_that(run: Run, outcome: str) -> None:
+def test_a_bucket_is_removed_when_its_last_member_has_left_the_ledger(run: Run, outcome: str) -> None:
     run(datasets.add, "fish")
     run(locations.add, "fish", "gs://lab-data/fish")
     run(buckets.set_attributes, "lab-data", iam=True)

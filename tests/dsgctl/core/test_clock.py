@@ -14,7 +14,7 @@ class Host:
         self.steady += seconds
 
 
-def test_it_is_the_hosts_clock() -> None:
+def test_the_clock_follows_the_hosts_clock() -> None:
     host = Host()
     clock = Clock(lambda: host.wall, lambda: host.steady)
     for seconds in (0.0, 1.5, 3600.0):
@@ -22,7 +22,7 @@ def test_it_is_the_hosts_clock() -> None:
         assert (clock.seconds(), clock.behind()) == (host.wall, 0)
 
 
-def test_set_back_it_goes_on_from_where_it_was() -> None:
+def test_a_host_clock_that_is_set_back_does_not_turn_the_clock_back() -> None:
     host = Host()
     clock = Clock(lambda: host.wall, lambda: host.steady)
     before = clock.seconds()
@@ -35,7 +35,7 @@ def test_set_back_it_goes_on_from_where_it_was() -> None:
     assert (clock.seconds(), clock.behind()) == (host.wall, 0)
 
 
-def test_set_forward_or_woken_from_sleep_it_follows() -> None:
+def test_the_clock_follows_a_host_that_is_set_forward_or_wakes_from_sleep() -> None:
     host = Host()
     clock = Clock(lambda: host.wall, lambda: host.steady)
     host.wall += 86_400  # the steady clock stands still while a machine sleeps

@@ -60,7 +60,7 @@ def test_a_name_of_another_system_may_be_any_line(run: Run, name: str) -> None:
     assert not run(datasets.add, name)[1], "one that is there may be named by anybody"
 
 
-def test_only_what_is_named_changes(run: Run) -> None:
+def test_set_attributes_changes_only_the_given_attributes(run: Run) -> None:
     run(datasets.add, "fish2", description="a", public=True)
     assert run(datasets.set_attributes, "fish2", description="b")
     assert datasets.show(run.database, "fish2")["access"] == "public"
@@ -73,7 +73,7 @@ def test_only_what_is_named_changes(run: Run) -> None:
     assert run.content() == before
 
 
-def test_all_that_hangs_on_a_dataset_goes_with_it(run: Run) -> None:
+def test_removing_a_dataset_removes_everything_that_belongs_to_it(run: Run) -> None:
     user, _ = run(users.add, "ana@x.org")
     for name in ("fish2", "fly"):
         run(datasets.add, name)

@@ -115,7 +115,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize("command", TABLE)
-def test_each_may_decide_what_is_theirs(command: str, run: Run) -> None:
+def test_each_person_may_make_the_changes_of_the_table(command: str, run: Run) -> None:
     before = run.content()
     for name in PEOPLE:
         allowed = name in TABLE[command].split()
@@ -156,7 +156,7 @@ def test_every_other_change_is_refused(case: str, run: Run) -> None:
         OTHER_CHANGES[case](change)
 
 
-def test_what_one_may_decide_ends_with_what_one_may_do(run: Run) -> None:
+def test_a_delegate_may_decide_only_while_they_have_access(run: Run) -> None:
     ada = "grant view fish2 to cy"
     with _as(run, "ada") as change:
         _decide(change, ada)
@@ -170,7 +170,7 @@ def test_what_one_may_decide_ends_with_what_one_may_do(run: Run) -> None:
 
 
 @pytest.mark.parametrize("email", [_email("gone"), _email("nobody"), "", "robot"])
-def test_who_has_no_account_that_counts_is_not_let_in(email: str, run: Run) -> None:
+def test_a_person_without_an_active_account_is_refused_as_a_delegate(email: str, run: Run) -> None:
     with refused(NotAllowed, "nobody may act as"):
         delegation.find_delegate(email, run.database, AT)
 
@@ -248,7 +248,7 @@ REACH = [
 
 
 @pytest.mark.parametrize(("holds", "gives", "may"), REACH)
-def test_a_version_reaches_no_further_than_itself(
+def test_a_permission_on_one_version_delegates_that_version_only(
     holds: str, gives: str, may: bool, run: Run, two_versions: None
 ) -> None:
     _give(run, "os", f"{holds} to lea")
@@ -275,7 +275,7 @@ def test_a_read_only_account_passes_on_view_alone(permission: str, run: Run) -> 
     ("expires", "ends"), [(None, AT + HOUR), (AT + DAY, AT + HOUR), (AT + HOUR / 2, AT + HOUR / 2)]
 )
 @pytest.mark.parametrize("who", ["bo", "lea", "lab-1"])
-def test_what_is_given_ends_with_what_is_held(
+def test_a_delegated_grant_ends_no_later_than_its_givers_own(
     who: str, expires: datetime | None, ends: datetime, run: Run, two_versions: None
 ) -> None:
     _give(run, "os", "manage to lea", expires=AT + HOUR)
@@ -285,7 +285,7 @@ def test_what_is_given_ends_with_what_is_held(
     assert _list_ends(run, who)["edit"] == ends
 
 
-def test_a_delegate_neither_lengthens_nor_shortens_by_the_way_what_an_operator_gave(
+def test_a_delegate_shortens_an_operators_grant_only_explicitly_and_never_lengthens_it(
     run: Run, two_versions: None
 ) -> None:
     _give(run, "os", "manage to lea", expires=AT + HOUR)
@@ -325,7 +325,7 @@ def _adopt(run: Run, grant: str) -> None:
 
 
 @pytest.mark.parametrize("event", FALLS)
-def test_it_falls_through_the_whole_chain_and_the_log_says_so(event: str, run: Run, two_versions: None) -> None:
+def test_a_delegated_grant_ends_with_its_support_and_is_recorded(event: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     _give(run, "lea", "manage lab-1 to bo")
     run(groups.add_member, "lab-1", _email("bo"), leads=True)
@@ -344,7 +344,7 @@ def test_it_falls_through_the_whole_chain_and_the_log_says_so(event: str, run: R
     assert delegated_grants.count_unsupported(run.database) == 0
 
 
-def test_two_who_gave_to_each_other_do_not_hold_each_other_up(run: Run, two_versions: None) -> None:
+def test_two_delegates_who_gave_to_each_other_both_lose_their_grants(run: Run, two_versions: None) -> None:
     _give(run, "os", "admin to lea")
     _give(run, "lea", "admin to bo")
     _give(run, "bo", "admin@v1 to lea")
@@ -354,7 +354,7 @@ def test_two_who_gave_to_each_other_do_not_hold_each_other_up(run: Run, two_vers
 
 
 @pytest.mark.parametrize("how", ["removed", "offboarded", "by the shell", "by its lead"])
-def test_who_leaves_a_group_keeps_nothing_scoped_to_it(how: str, run: Run, two_versions: None) -> None:
+def test_leaving_a_group_ends_the_grants_scoped_to_it(how: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "edit lab-1 to bo")
     _give(run, "os", "view@v1 to bo")
     if how == "by the shell":
@@ -394,7 +394,7 @@ JOINS = [
 
 
 @pytest.mark.parametrize(("has", "has_for", "holds", "holds_for", "may"), JOINS)
-def test_a_lead_puts_in_nobody_who_would_get_more_than_they_may_give(
+def test_a_lead_may_not_add_a_member_who_would_get_more_than_the_lead_may_give(
     has: str,
     has_for: timedelta | None,
     holds: str,
@@ -439,7 +439,7 @@ STAYS = {
 
 
 @pytest.mark.parametrize("event", STAYS)
-def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(event: str, run: Run, two_versions: None) -> None:
+def test_a_member_added_by_a_lead_stays_while_some_lead_may_add_them(event: str, run: Run, two_versions: None) -> None:
     _give(run, "os", "view@v1 to lab-1", expires=AT + DAY)
     _give(run, "os", "manage to lea")
     with _as(run, "lea") as change:
@@ -450,7 +450,7 @@ def test_who_was_put_in_stays_while_one_who_leads_may_put_them_in(event: str, ru
     assert delegated_grants.count_unsupported(run.database) == 0
 
 
-def test_a_lead_takes_out_no_other_lead(run: Run, two_versions: None) -> None:
+def test_a_lead_may_not_remove_another_lead(run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     run(groups.add_member, "lab-1", _email("bo"), leads=True)
     with refused(NotAllowed, "decide who leads"), _as(run, "lea") as change:
@@ -459,7 +459,7 @@ def test_a_lead_takes_out_no_other_lead(run: Run, two_versions: None) -> None:
         assert groups.remove_member(change, "lab-1", _email("lea"))
 
 
-def test_a_change_by_the_shell_is_followed_at_the_next_one(run: Run, two_versions: None) -> None:
+def test_the_next_change_ends_what_a_change_by_the_shell_left_unsupported(run: Run, two_versions: None) -> None:
     _give(run, "os", "manage to lea")
     _give(run, "lea", "view lab-1 to bo")
     with run.database.transaction():
@@ -472,7 +472,7 @@ def test_a_change_by_the_shell_is_followed_at_the_next_one(run: Run, two_version
     assert _list_ends(run, "bo") == {}
 
 
-def test_what_is_not_given_through_as_costs_two_looks_and_no_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_without_delegated_grants_reads_no_support(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("everything was read although nothing was given")
 
@@ -500,7 +500,7 @@ SELF_SERVICE = {
 
 
 @pytest.mark.parametrize("case", SELF_SERVICE)
-def test_no_delegate_decides_what_everybody_may_have(case: str, run: Run, two_versions: None) -> None:
+def test_a_delegate_does_not_decide_about_the_view_of_a_public_dataset(case: str, run: Run, two_versions: None) -> None:
     steps, comes_back = SELF_SERVICE[case]
     run(datasets.set_attributes, "fish2", public=True)
     _give(run, "os", "manage to lea")
@@ -524,7 +524,7 @@ def test_no_delegate_decides_what_everybody_may_have(case: str, run: Run, two_ve
 
 
 @pytest.mark.parametrize("behind", [timedelta(), timedelta(minutes=4), -timedelta(minutes=4)])
-def test_a_clock_that_goes_back_makes_no_grant_a_later_one(behind: timedelta, run: Run, two_versions: None) -> None:
+def test_a_clock_that_goes_back_does_not_make_a_grant_later(behind: timedelta, run: Run, two_versions: None) -> None:
     """What the group had when somebody was put in has to be what a lead may give, whatever the clock said."""
     _give(run, "os", "manage to lea")
     _give(run, "os", "edit to lab-1", at=AT)
@@ -547,7 +547,7 @@ COUNTED = {
 
 
 @pytest.mark.parametrize("case", COUNTED)
-def test_the_number_of_endings_tells_of_nothing_that_one_may_not_see(case: str, run: Run) -> None:
+def test_the_number_of_ended_grants_counts_only_those_that_the_delegate_may_see(case: str, run: Run) -> None:
     targets, count = COUNTED[case]
     for target in targets:
         run(grants.add, _subject(run, "bo"), target)

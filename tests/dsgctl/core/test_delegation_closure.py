@@ -320,7 +320,7 @@ SUCCEEDED: list[int] = []
 
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(start=st.lists(START, min_size=1, max_size=3), steps=STEPS)
-def test_nobody_ever_has_what_no_operator_gave(
+def test_every_delegated_grant_follows_from_an_operators_grant(
     start: list[Step], steps: list[Step], directory: Path, empty_database: Path
 ) -> None:
     path = directory / "dsg.sqlite3"
@@ -341,5 +341,5 @@ def test_nobody_ever_has_what_no_operator_gave(
         database.close()
 
 
-def test_and_delegates_did_much_of_it() -> None:
+def test_most_steps_of_delegates_succeeded() -> None:
     assert sum(SUCCEEDED) > 2 * len(SUCCEEDED)

@@ -96,7 +96,7 @@ def test_another_permission_version_scope_or_subject_is_another_grant(
     assert len(list(grants.list_grants(run.database))) == len(different)
 
 
-def test_given_again_a_grant_ends_when_it_is_said_to_now(run: Run, ana: Subject) -> None:
+def test_adding_a_grant_again_sets_its_new_end(run: Run, ana: Subject) -> None:
     run(grants.add, ana, Target("fish2", "edit"))
     run(grants.add, ana, Target("fish2", "view"))
     for expires in (AT + DAY, AT + 2 * DAY, None):
@@ -108,7 +108,7 @@ def test_given_again_a_grant_ends_when_it_is_said_to_now(run: Run, ana: Subject)
     assert record["after"]["expires"] == "2026-11-22T12:00:00.000000Z"
 
 
-def test_the_audit_says_which_of_somebodys_grants_was_changed(run: Run, ana: Subject) -> None:
+def test_the_record_of_a_changed_grant_identifies_it(run: Run, ana: Subject) -> None:
     for permission in ("view", "edit"):
         run(grants.add, ana, Target("fish2", permission, "v1", "lab"))
     run(grants.add, ana, Target("fish2", "view", "v1", "lab"), expires=AT + DAY)
@@ -128,7 +128,7 @@ def test_many_are_given_the_same_grant_at_once(run: Run, ana: Subject, bot: Subj
     ]
 
 
-def test_a_grant_is_revoked_in_the_words_that_gave_it(run: Run, ana: Subject) -> None:
+def test_a_grant_is_revoked_by_the_arguments_that_added_it(run: Run, ana: Subject) -> None:
     for target in (Target("fish2", "view"), Target("fish2", "view", "v1"), Target("fish2", "view", "v1", "lab")):
         run(grants.add, ana, target, expires=AT + DAY, actor="os:eve")
     run(grants.revoke, ana, Target("fish2", "view", "v1", "lab"))
@@ -147,7 +147,7 @@ def test_a_grant_is_revoked_in_the_words_that_gave_it(run: Run, ana: Subject) ->
     assert words(grants.list_grants(run.database)) == [("fish2", "view", "v1", None)]
 
 
-def test_revoking_what_is_not_there_says_what_is(run: Run, ana: Subject) -> None:
+def test_revoking_an_absent_grant_names_the_existing_ones(run: Run, ana: Subject) -> None:
     run(grants.add, ana, Target("fish2", "edit"))
     run(grants.add, ana, Target("fish2", "view", "v1", "lab"))
     with refused(NotFound, "user:ana@x.org has no such grant: view on fish2", "edit, view --version v1 --scope lab"):
@@ -175,7 +175,7 @@ def test_an_unknown_dataset_version_or_scope_is_not_found(
 
 
 @pytest.mark.parametrize("permission", ["", "vi ew", "view\n"])
-def test_what_can_be_no_permission_is_refused(run: Run, ana: Subject, permission: str) -> None:
+def test_a_malformed_permission_is_refused(run: Run, ana: Subject, permission: str) -> None:
     with refused(Invalid, levels.enumerate_names("and")):
         run(grants.add, ana, Target("fish2", permission))
 
@@ -209,7 +209,7 @@ def test_grants_are_listed_by_dataset_subject_and_end(
     assert labels == expected
 
 
-def test_a_grant_that_ends_is_not_made_endless_by_the_way(run: Run) -> None:
+def test_adding_a_grant_again_removes_its_end_only_if_told_to(run: Run) -> None:
     run(datasets.add, "fish2")
     user, _ = run(users.add, "ana@x.org")
     subject, target = principal_subject(user), Target("fish2", "view")

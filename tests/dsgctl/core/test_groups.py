@@ -58,7 +58,7 @@ def test_a_member_is_added_once_and_does_not_lead(run: Run) -> None:
     assert run.actions()[-1] == f"group.member.add group:lab user:{ANA}"
 
 
-def test_leading_changes_only_if_it_is_said(run: Run) -> None:
+def test_adding_a_member_again_changes_who_leads_only_if_told_to(run: Run) -> None:
     run(groups.add, "lab")
     assert run(groups.add_member, "lab", ANA, leads=True)
     assert not run(groups.add_member, "lab", ANA)

@@ -34,7 +34,7 @@ def _hides(char: str) -> bool:
     )
 
 
-def test_every_character_that_nobody_sees_is_refused_in_a_typed_name_and_shown_escaped() -> None:
+def test_every_invisible_character_is_refused_in_a_name_and_shown_escaped() -> None:
     for number in range(0x110000):
         char = chr(number)
         if unicodedata.category(char) in ("Cn", "Co") and not _hides(char):

@@ -69,12 +69,12 @@ def give(run: Run, email: str, permission: str = "view", **settings: Any) -> Non
     run(grants.add, principal_subject(principal), Target("fish", permission), **settings)
 
 
-def test_nobody_has_it_for_nothing_not_even_of_what_is_public(run_with_bucket: Run) -> None:
+def test_nobody_is_a_member_without_a_grant_even_on_a_public_dataset(run_with_bucket: Run) -> None:
     assert read_members(run_with_bucket) == set()
 
 
 @pytest.mark.parametrize("permission", NAMES)
-def test_any_permission_is_enough(run_with_bucket: Run, permission: str) -> None:
+def test_a_grant_of_any_level_makes_a_member(run_with_bucket: Run, permission: str) -> None:
     give(run_with_bucket, "ada@example.org", permission)
     assert read_members(run_with_bucket) == {ADA}
 
@@ -96,7 +96,7 @@ def test_admins_service_accounts_and_the_disabled_are_left_out(run_with_bucket: 
     assert read_members(run_with_bucket) == {ADA}
 
 
-def test_terms_that_are_not_accepted_hold_back(run_with_bucket: Run) -> None:
+def test_a_person_with_missing_terms_is_no_member(run_with_bucket: Run) -> None:
     give(run_with_bucket, "ada@example.org")
     run_with_bucket(terms.add, "T", "Be kind.", dataset="fish")
     assert read_members(run_with_bucket) == set()
@@ -119,7 +119,7 @@ def test_accepted_terms_of_a_version_count(run_with_bucket: Run) -> None:
     assert read_members(run_with_bucket) == {ADA}
 
 
-def test_more_prefixes_than_a_token_takes_open_neither_door(run_with_bucket: Run) -> None:
+def test_nobody_is_a_member_of_a_bucket_with_too_many_prefixes(run_with_bucket: Run) -> None:
     give(run_with_bucket, "ada@example.org")
     for number in range(60):
         run_with_bucket(locations.add, "fish", f"gs://lab-data/more/{number}")
@@ -169,7 +169,7 @@ def a_random_step(run: Run, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_who_is_wanted_is_whom_the_gateway_gives_a_token_and_explains_so(run: Run, seed: int) -> None:
+def test_the_members_are_those_to_whom_the_gateway_gives_a_token(run: Run, seed: int) -> None:
     """The doors, person by person, at every moment, while whatever decides changes."""
     chance = random.Random(seed)
     run(groups.add, "lab")
@@ -214,7 +214,7 @@ def compare_doors(run: Run, bucket: str, at: datetime) -> list[BucketReason]:
     return [decision.reason for decision in decisions.values()]
 
 
-def test_the_ledger_of_a_run_that_is_written(run_with_bucket: Run) -> None:
+def test_the_ledger_follows_a_run_that_is_written(run_with_bucket: Run) -> None:
     assert run_with_bucket(iam_ledger.begin, "lab-data", Difference(add=(ADA, BO))) == {ADA, BO}
     assert iam_ledger.read_ledger(run_with_bucket.database, "lab-data") == {ADA: "intended", BO: "intended"}
     run_with_bucket(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
@@ -237,7 +237,7 @@ def test_only_a_new_intention_is_withdrawn(run_with_bucket: Run) -> None:
     assert not any(action.startswith("iam_ledger.") for action in run_with_bucket.actions()), "nothing has come about"
 
 
-def test_what_somebody_else_took_out_is_in_the_log_once(run_with_bucket: Run) -> None:
+def test_a_member_removed_by_somebody_else_is_recorded_once(run_with_bucket: Run) -> None:
     run_with_bucket(iam_ledger.finish, "lab-data", Difference(add=(ADA, BO)))
     for _ in range(2):
         new = run_with_bucket(iam_ledger.begin, "lab-data", Difference(add=(ADA,), vanished=(BO,)))
@@ -246,7 +246,7 @@ def test_what_somebody_else_took_out_is_in_the_log_once(run_with_bucket: Run) ->
     assert iam_ledger.read_ledger(run_with_bucket.database, "lab-data") == {}
 
 
-def test_a_bucket_is_looked_after_as_long_as_members_are_left(run_with_bucket: Run) -> None:
+def test_a_bucket_stays_chosen_while_members_are_left(run_with_bucket: Run) -> None:
     run_with_bucket(iam_ledger.finish, "lab-data", Difference(add=(ADA,)))
     run_with_bucket(buckets.set_attributes, "lab-data", iam=False)
     assert iam_ledger.list_chosen_buckets(run_with_bucket.database) == ["lab-data"]
@@ -272,7 +272,9 @@ COMPARED: dict[str, tuple[bool, str | None, bool, Difference]] = {
 
 
 @pytest.mark.parametrize(("there", "state", "is_wanted", "difference"), COMPARED.values(), ids=COMPARED)
-def test_what_is_done_about_a_member(there: bool, state: str | None, is_wanted: bool, difference: Difference) -> None:
+def test_compare_decides_about_a_member_as_the_table_says(
+    there: bool, state: str | None, is_wanted: bool, difference: Difference
+) -> None:
     policy = {
         "etag": "a",
         "bindings": [
@@ -304,7 +306,7 @@ _PEOPLE = st.sets(st.sampled_from([ADA, BO]))
 
 
 @given(bindings=_BINDINGS, people=_PEOPLE, ours=_PEOPLE)
-def test_whatever_a_policy_holds_only_ours_change(bindings: list[Any], people: set[str], ours: set[str]) -> None:
+def test_applying_a_difference_changes_our_members_only(bindings: list[Any], people: set[str], ours: set[str]) -> None:
     policy = {"etag": "a", "version": 3, "kind": "storage#policy", "bindings": bindings}
     before = json.dumps(policy)
     difference = compare(policy, people, dict.fromkeys(ours, "held"))
@@ -328,7 +330,7 @@ def test_whatever_a_policy_holds_only_ours_change(bindings: list[Any], people: s
         assert count_principals(after) == count_principals(policy) + len(difference.add)
 
 
-def test_a_policy_without_bindings_is_one() -> None:
+def test_a_policy_without_bindings_is_valid() -> None:
     policy = require_policy({"etag": "a"})
     assert apply_difference(policy, Difference(add=(ADA,)))["bindings"] == [{"role": ROLE, "members": [ADA]}]
     with pytest.raises(UnknownPolicy):

@@ -36,7 +36,7 @@ def test_a_bucket_may_hold_several_datasets(run: Run) -> None:
     assert run.database.count(m.Bucket.select()) == 1
 
 
-def test_the_very_location_is_removed(run: Run) -> None:
+def test_remove_deletes_the_location_of_that_url_and_version(run: Run) -> None:
     run(locations.add, "fish2", "gs://bucket/a")
     run(locations.add, "fish2", "gs://bucket/a", version="v1")
     run(locations.remove, "fish2", "gs://bucket/a/")

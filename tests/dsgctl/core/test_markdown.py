@@ -74,14 +74,14 @@ def test_text_that_costs_too_much_is_shown_as_it_was_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", USUAL)
-def test_usual_text_of_the_greatest_length_is_taken(run: Run, name: str) -> None:
+def test_ordinary_text_of_the_maximal_length_is_accepted(run: Run, name: str) -> None:
     assert len(USUAL[name]) <= MAX_TEXT
     run(terms.add, "Terms", USUAL[name])
     assert not markdown.render(USUAL[name]).startswith("<pre>")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_taken_stays_within_bounds(name: str) -> None:
+def test_the_html_of_accepted_text_is_bounded(name: str) -> None:
     """The longest text of each kind that is taken."""
     marks = len(re.findall(r"[\n\t*_\[\]!<>&|`~#=\\]", HOSTILE[name])) or 1
     page = markdown.render(HOSTILE[name] * (markdown.MAX_MARKS // marks))
@@ -100,7 +100,7 @@ def test_what_is_taken_stays_within_bounds(name: str) -> None:
         ("# a\n## b\n### c\n#### d\n##### e\n###### f", [0, 1, 2, 3, 4, 5]),
     ],
 )
-def test_headings_leave_no_level_out(typed: str, shown: list[int], top: int) -> None:
+def test_headings_skip_no_level(typed: str, shown: list[int], top: int) -> None:
     levels = [int(level) for level in re.findall(r"<h(\d)>", markdown.render(typed, top))]
     assert levels == [min(6, top + below) for below in shown]
     assert levels == [int(level) for level in re.findall(r"</h(\d)>", markdown.render(typed, top))]

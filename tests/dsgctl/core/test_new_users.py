@@ -13,7 +13,7 @@ from dsgctl.core.new_users import ForeignAccount, NewUser
 from tests.dsgctl.core.builders import Run, refused
 
 
-def test_one_bad_person_among_many_keeps_all_out(run: Run) -> None:
+def test_one_invalid_person_among_many_adds_nobody(run: Run) -> None:
     people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
     with refused(Invalid):
         run(new_users.add_all, [*people, NewUser("not an address", {})])
@@ -29,7 +29,7 @@ def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
     assert len(run.actions()) == 1200
 
 
-def test_many_are_found_by_address_case_aside(run: Run) -> None:
+def test_many_people_are_found_by_address_regardless_of_case(run: Run) -> None:
     run(new_users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
     addresses = [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"]
     users_by_email = new_users.find_by_emails(run.database, addresses)
@@ -38,14 +38,14 @@ def test_many_are_found_by_address_case_aside(run: Run) -> None:
 
 
 @pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
-def test_who_comes_from_another_system_keeps_the_address_of_whatever_form(run: Run, email: str) -> None:
+def test_an_imported_person_keeps_an_address_of_any_form(run: Run, email: str) -> None:
     with refused(Invalid, "is not an email address"):
         run(new_users.add_all, [NewUser(email, {})])
     assert run(new_users.add_all, [NewUser(validation.foreign_email(email), {}, (), ForeignAccount(id=7))])[0].id == 7
     assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
 
 
-def test_whoever_has_an_id_an_address_or_an_identity_is_found(run: Run) -> None:
+def test_an_existing_person_is_found_by_id_address_or_identity(run: Run) -> None:
     people = [
         NewUser("a@x.org", {}, (), ForeignAccount(3)),
         NewUser("b@x.org", {}, (), ForeignAccount(4)),

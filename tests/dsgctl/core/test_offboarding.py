@@ -50,7 +50,7 @@ def people(run: Run) -> None:
     run(service_accounts.add, "other", actor="os:anatol")
 
 
-def test_all_that_they_may_do_ends_at_once_and_nothing_of_anybody_else(run: Run) -> None:
+def test_offboarding_ends_all_access_of_the_person_and_of_nobody_else(run: Run) -> None:
     before = {email: user_queries.show(run.database, email) for email in (BEA,)}
     left = run(offboarding.offboard, ANA, os_user="ana", at=AT + DAY / 2)
     assert left.disabled == [ANA, KID]
@@ -77,20 +77,20 @@ def test_a_second_time_changes_nothing(run: Run) -> None:
     assert run.content() == before
 
 
-def test_what_ended_before_is_not_ended_again(run: Run) -> None:
+def test_offboarding_leaves_out_what_had_already_ended(run: Run) -> None:
     token = next(tokens.list_tokens(run.database, principal=users.find(run.database, ANA), at=AT))["id"]
     run(tokens.revoke, token)
     assert token not in run(offboarding.offboard, ANA).tokens
 
 
-def test_service_accounts_are_disabled_where_that_is_said(run: Run) -> None:
+def test_service_accounts_are_disabled_on_request(run: Run) -> None:
     left = run(offboarding.offboard, ANA, disable_service_accounts=True)
     assert left.disabled == [ANA, KID, "export"]
     assert not service_accounts.find(run.database, "export").active
     assert service_accounts.find(run.database, "nightly").active  # made at the command line, by whom is not said
 
 
-def test_or_handed_over(run: Run) -> None:
+def test_service_accounts_are_handed_over_where_an_heir_is_named(run: Run) -> None:
     run(offboarding.offboard, ANA, os_user="ana", heir=BEA.upper())
     for slug in ("export", "nightly"):
         account = service_accounts.find(run.database, slug)
@@ -101,7 +101,7 @@ def test_or_handed_over(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("heir", "error"), [("nobody@x.org", NotFound), (ANA, Invalid), ("gone@x.org", Invalid)])
-def test_but_not_to_whom_they_cannot_be_given(run: Run, heir: str, error: type[Invalid]) -> None:
+def test_an_heir_who_cannot_own_service_accounts_is_refused(run: Run, heir: str, error: type[Invalid]) -> None:
     run(users.add, "gone@x.org")
     run(users.set_active, "gone@x.org", False)
     before = run.content()
@@ -110,7 +110,7 @@ def test_but_not_to_whom_they_cannot_be_given(run: Run, heir: str, error: type[I
     assert run.content() == before
 
 
-def test_the_last_admin_stays_unless_it_is_said(run: Run) -> None:
+def test_offboarding_the_last_admin_is_refused_unless_confirmed(run: Run) -> None:
     run(users.set_attributes, ANA, admin=True)
     before = run.content()
     with refused(NotAllowed, "last admin"):

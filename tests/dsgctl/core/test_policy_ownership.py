@@ -26,7 +26,7 @@ def test_a_claim_is_made_once_and_released(run: Run) -> None:
 
 
 @pytest.mark.parametrize("key", ["fish2", "{}", '"fish2"', ""])
-def test_a_key_that_is_no_list_of_names_is_reported(run: Run, key: str) -> None:
+def test_a_claim_with_a_malformed_key_is_reported(run: Run, key: str) -> None:
     run(lambda change: change.database.run(PolicyClaim.insert(kind="dataset", key=key, file="zebrafish", since=AT)))
     with refused(DsgError, "the table declared has", "not a list of names"):
         policy_ownership.list_claimed(run.database, "zebrafish")

@@ -59,7 +59,7 @@ def test_disabling_and_enabling_say_whether_it_was_otherwise(run: Run) -> None:
     ]
 
 
-def test_its_grants_and_tokens_go_with_an_account(run: Run) -> None:
+def test_removing_an_account_removes_its_grants_and_tokens(run: Run) -> None:
     account, _ = run(service_accounts.add, "bot")
     run(datasets.add, "fish2")
     run(grants.add, principal_subject(account), Target("fish2", "view"))
@@ -71,7 +71,7 @@ def test_its_grants_and_tokens_go_with_an_account(run: Run) -> None:
 
 @pytest.mark.parametrize("verb", [service_accounts.remove, lambda c, slug: service_accounts.set_active(c, slug, False)])
 @pytest.mark.parametrize("slug", ["no", "BOT", "ana@x.org"])
-def test_whatever_is_not_there_is_not_found(run: Run, verb: Any, slug: str) -> None:
+def test_no_verb_finds_an_absent_account(run: Run, verb: Any, slug: str) -> None:
     run(service_accounts.add, "bot")
     run(users.add, "ana@x.org")
     with refused(NotFound, f"no service account '{slug}'", "dsgctl service-account list"):
@@ -88,21 +88,21 @@ def test_whatever_is_not_there_is_not_found(run: Run, verb: Any, slug: str) -> N
         ("bot@Service-Account.DSG.Local", "service-account:bot"),
     ],
 )
-def test_a_principal_is_found_as_people_and_user_cache_name_it(run: Run, who: str, label: str) -> None:
+def test_a_principal_is_found_by_its_name_and_by_its_address_in_user_cache(run: Run, who: str, label: str) -> None:
     run(users.add, "ana@x.org")
     run(service_accounts.add, "bot")
     assert principals.format_label(service_accounts.find_principal(run.database, who)) == label
 
 
 @pytest.mark.parametrize("who", ["", "@", "no", "Bot", "no@x.org", "no@service-account.dsg.local", "ana", "bot@x.org"])
-def test_another_principal_is_not_found(run: Run, who: str) -> None:
+def test_a_principal_that_is_not_a_service_account_is_not_found(run: Run, who: str) -> None:
     run(users.add, "ana@x.org")
     run(service_accounts.add, "bot")
     with refused(NotFound):
         service_accounts.find_principal(run.database, who)
 
 
-def test_the_address_that_user_cache_tells_names_the_account(run: Run) -> None:
+def test_the_address_in_user_cache_names_the_account(run: Run) -> None:
     run(service_accounts.add, "bot")
     answer = build_user_cache(run.facts("bot"), AT)
     assert service_accounts.find_principal(run.database, answer["email"]).slug == answer["name"] == "bot"

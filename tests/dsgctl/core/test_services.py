@@ -36,7 +36,7 @@ def test_a_bad_value_is_refused(run: Run, words: dict[str, str]) -> None:
         run(services.add, words.pop("name", "clio"), **words)
 
 
-def test_its_terms_go_with_a_service(run: Run) -> None:
+def test_removing_a_service_removes_its_terms(run: Run) -> None:
     run(datasets.add, "fish2")
     for name in ("clio", "cave"):
         run(services.add, name)
@@ -77,7 +77,7 @@ class TestTables:
         with refused(Invalid):
             run(services.add_table, *words, "fish2")
 
-    def test_its_roots_go_with_a_table(self, run: Run) -> None:
+    def test_removing_a_table_removes_its_roots(self, run: Run) -> None:
         for root in (3, 1, 2):
             assert run(services.add_root, "cave", "fish_v1", root)
         assert run(services.remove_table, "cave", "fish_v1") == 3
@@ -95,12 +95,12 @@ class TestTables:
             run(services.remove_root, "cave", "fish_v1", root)
 
     @pytest.mark.parametrize("root", [-1, 2**63, 2**64])
-    def test_what_can_be_no_root_is_refused(self, run: Run, root: int) -> None:
+    def test_an_invalid_root_is_refused(self, run: Run, root: int) -> None:
         with refused(Invalid, str(root), "2^63-1"):
             run(services.add_root, "cave", "fish_v1", root)
 
 
-def test_tables_go_with_their_dataset(run: Run) -> None:
+def test_removing_a_dataset_removes_its_tables(run: Run) -> None:
     run(datasets.add, "fish2")
     run(services.add_table, "cave", "t", "fish2")
     run(services.add_root, "cave", "t", 1)
@@ -109,7 +109,7 @@ def test_tables_go_with_their_dataset(run: Run) -> None:
     assert run.database.count(m.PublicRoot.select()) == 0
 
 
-def test_every_verb_leaves_its_record(run: Run) -> None:
+def test_every_verb_is_recorded(run: Run) -> None:
     def all_of_it(change: Any) -> None:
         datasets.add(change, "fish2")
         services.add(change, "clio")

@@ -78,7 +78,7 @@ def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:
     assert build_user_cache(run.facts(ANA), AT)["permissions_v2_ignore_tos"] == {}
 
 
-def test_the_token_of_somebody_who_was_deleted_is_nobodys(run: Run) -> None:
+def test_the_token_of_a_deleted_principal_is_unknown(run: Run) -> None:
     token, secret = run(tokens.mint, users.find(run.database, ANA))
     shell(run, "DELETE FROM principals")
     assert token_checks.check(run.database, PresentedToken(secret), AT).problem is TokenError.UNKNOWN
@@ -93,7 +93,7 @@ def test_terms_of_one_version_do_not_hold_back_the_dataset(run: Run) -> None:
     assert reasons(run)[0] is Reason.GRANTED
 
 
-def test_a_dataset_is_told_of_only_if_it_is_asked_for_public_or_granted(run: Run) -> None:
+def test_a_snapshot_has_a_dataset_only_if_it_is_requested_public_or_granted(run: Run) -> None:
     run(datasets.add, "open", public=True)
     run(datasets.add, "closed")
     assert set(run.facts(ANA).datasets) == {"open"}
@@ -101,7 +101,7 @@ def test_a_dataset_is_told_of_only_if_it_is_asked_for_public_or_granted(run: Run
     assert set(run.facts(ANA, also="no such").datasets) == {"open"}
 
 
-def test_everybody_whom_a_grant_reaches_comes_once_in_the_order_of_ids(run: Run) -> None:
+def test_each_principal_with_a_grant_is_read_once_in_the_order_of_ids(run: Run) -> None:
     account, _ = run(service_accounts.add, "bot")
     run(users.add, "zoe@x.org")
     run(grants.add, principal_subject(account), Target("fish2", "view"))

@@ -36,7 +36,7 @@ def decide(run: Run, service: str | None = None, who: str = ANA) -> Reason:
     return access.decide(run.facts(who, service, "fish2"), "fish2", "view", AT).reason
 
 
-def test_terms_have_what_was_said_and_a_token_that_nobody_guesses(run: Run) -> None:
+def test_new_terms_have_the_given_values_and_a_random_invitation(run: Run) -> None:
     document, new = run(terms.add, "Terms", "# Be kind", dataset="fish2", service="clio", effective=AT + DAY)
     assert new
     shown = terms.show(run.database, document.id)
@@ -81,7 +81,7 @@ def test_the_same_terms_for_the_same_thing_are_added_once(run: Run, where: dict[
     [{"name": "Terms 2"}, {"text": "Be kinder."}, {"version": "v1"}, {"service": "clio"}, {"effective": AT + DAY}],
     ids=repr,
 )
-def test_other_terms_stand_beside_those_there_are(run: Run, other: dict[str, Any]) -> None:
+def test_different_terms_are_added_beside_the_existing_ones(run: Run, other: dict[str, Any]) -> None:
     first, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
     fields = {"name": "Terms", "text": "Be kind.", "dataset": "fish2", **other}
     second, new = run(terms.add, fields.pop("name"), fields.pop("text"), **fields)
@@ -140,7 +140,9 @@ def test_a_datasets_own_terms_count_before_they_are_effective(run: Run) -> None:
     ],
     ids=lambda value: ascii(value)[:40],
 )
-def test_terms_of_nothing_or_for_nothing_are_refused(run: Run, words: dict[str, str], kind: Any, part: str) -> None:
+def test_terms_without_a_text_or_an_existing_subject_are_refused(
+    run: Run, words: dict[str, str], kind: Any, part: str
+) -> None:
     fields = {"name": "Terms", "text": "Be kind.", **words}
     with refused(kind, part):
         run(terms.add, fields.pop("name"), fields.pop("text"), **fields)
@@ -148,7 +150,7 @@ def test_terms_of_nothing_or_for_nothing_are_refused(run: Run, words: dict[str, 
 
 
 class TestRetire:
-    def test_a_dataset_has_no_terms_of_its_own_afterwards(self, run: Run) -> None:
+    def test_retiring_a_datasets_own_terms_leaves_it_without(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         assert run(terms.retire, document.id)
         assert own_terms(run) is None
@@ -157,7 +159,7 @@ class TestRetire:
         assert terms.show(run.database, document.id)["retired"] == AT
         assert run.records()[-1]["after"] == {"retired": "2026-11-20T12:00:00.000000Z"}
 
-    def test_no_dataset_that_shares_them_keeps_them(self, run: Run) -> None:
+    def test_retiring_shared_terms_removes_them_from_every_dataset(self, run: Run) -> None:
         """An import may bring terms that are several datasets' own."""
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2")
         run(datasets.add, "fly")
@@ -170,7 +172,7 @@ class TestRetire:
         with refused(Conflict, "fish2's own", "on the day"):
             run(terms.retire, document.id, on=AT + DAY)
 
-    def test_terms_that_had_ended_by_date_are_taken_off_the_dataset_and_keep_their_date(self, run: Run) -> None:
+    def test_retiring_expired_terms_removes_them_from_the_dataset_and_keeps_their_date(self, run: Run) -> None:
         document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", effective=AT - 3 * DAY)
         run.database.run(m.Terms.update(retired=AT - DAY).where(m.Terms.id == document.id))
         assert run(terms.retire, document.id)
@@ -231,7 +233,7 @@ def test_terms_that_were_deleted_in_the_meantime_have_no_status(run: Run) -> Non
         (-9, None, False, True),
     ],
 )
-def test_which_terms_hold_something_back_or_will(
+def test_terms_that_are_or_will_be_in_force_are_listed_as_current(
     run: Run, effective: int, retired: int | None, service: bool, in_force: bool
 ) -> None:
     run(terms.add, "fish terms", "Be kind.", dataset="fish2", service="clio" if service else None)

@@ -106,7 +106,7 @@ def test_an_id_that_no_token_has_is_unknown(run: Run) -> None:
     assert token_checks.check(run.database, PresentedToken(7), AT) == TokenStatus(TokenError.UNKNOWN)
 
 
-def test_what_cannot_be_a_token_is_not_looked_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_token_is_not_looked_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Evidence, "look_up", lambda evidence: pytest.fail("looked up"))
     assert token_checks.check(run.database, PresentedToken("a" * 5000), AT).problem is TokenError.MISTYPED
 

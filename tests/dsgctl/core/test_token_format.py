@@ -20,18 +20,18 @@ def test_new_tokens_are_ours_and_never_the_same() -> None:
         assert not token_format.is_mistyped(token)
 
 
-def test_the_checksum_of_a_token_stays_what_it_is() -> None:
+def test_the_checksum_of_a_token_never_changes() -> None:
     assert not token_format.is_mistyped(TOKEN)
 
 
-def test_every_single_wrong_character_shows() -> None:
+def test_the_checksum_detects_every_single_wrong_character() -> None:
     for place in range(4, len(TOKEN)):
         for char in ALPHABET:
             wrong = TOKEN[:place] + char + TOKEN[place + 1 :]
             assert token_format.is_mistyped(wrong) == (wrong != TOKEN), wrong
 
 
-def test_every_two_neighbours_that_are_exchanged_show() -> None:
+def test_the_checksum_detects_two_swapped_neighbours() -> None:
     for token in (TOKEN, *(token_format.generate() for _ in range(50))):
         for place in range(4, len(token) - 1):
             wrong = token[:place] + token[place + 1] + token[place] + token[place + 2 :]
@@ -41,7 +41,7 @@ def test_every_two_neighbours_that_are_exchanged_show() -> None:
 @pytest.mark.parametrize(
     "text", ["", "dsg_", "DSG_" + TOKEN[4:], TOKEN[:-1], TOKEN + "a", TOKEN[:10] + "-" + TOKEN[11:], "abc"]
 )
-def test_what_is_not_of_our_form_is_not_called_mistyped(text: str) -> None:
+def test_a_token_of_another_form_is_not_called_mistyped(text: str) -> None:
     assert not token_format.is_mistyped(text)
 
 

@@ -89,7 +89,7 @@ def test_a_bad_description_is_refused(run: Run, ana: Principal, description: str
 # How long they live
 
 
-def test_a_token_is_good_until_the_moment_it_expires_and_no_longer(run: Run, ana: Principal) -> None:
+def test_a_token_is_valid_until_it_expires(run: Run, ana: Principal) -> None:
     token, secret = run(tokens.mint, ana, expires=AT + DAY)
     assert problem(run, secret, AT + DAY - MICROSECOND) is None
     assert problem(run, secret, AT + DAY) is TokenError.EXPIRED
@@ -121,7 +121,7 @@ def test_a_disabled_account_is_refused_until_it_is_enabled(run: Run, ana: Princi
     assert problem(run, secret) is None
 
 
-def test_of_several_problems_the_one_that_is_for_ever_is_told(run: Run, ana: Principal) -> None:
+def test_of_several_problems_a_permanent_one_is_reported(run: Run, ana: Principal) -> None:
     token, secret = run(tokens.mint, ana, expires=AT)
     run(users.set_active, "ana@x.org", False)
     assert problem(run, secret) is TokenError.EXPIRED
@@ -157,14 +157,14 @@ def test_a_rotated_token_ends_after_the_overlap(run: Run, ana: Principal) -> Non
     assert (record["action"], record["before"]) == ("token.set", {"expires": None})
 
 
-def test_an_overlap_prolongs_nothing(run: Run, ana: Principal) -> None:
+def test_an_overlap_does_not_prolong_a_token(run: Run, ana: Principal) -> None:
     old, old_secret = run(tokens.mint, ana, expires=AT + 2 * DAY)
     new, _ = run(tokens.rotate, old.id, at=AT + DAY, overlap=7 * DAY)
     assert problem(run, old_secret, AT + 2 * DAY) is TokenError.EXPIRED
     assert new.expires == AT + 3 * DAY  # as long from now as the old one was made to live
 
 
-def test_a_token_that_has_expired_is_not_good_again_after_it_was_rotated(run: Run, ana: Principal) -> None:
+def test_rotating_an_expired_token_does_not_make_it_valid_again(run: Run, ana: Principal) -> None:
     for overlap in (timedelta(0), 7 * DAY):
         old, old_secret = run(tokens.mint, ana, expires=AT + DAY)
         _, new_secret = run(tokens.rotate, old.id, at=AT + 2 * DAY, overlap=overlap)
@@ -186,7 +186,7 @@ def test_a_revoked_token_and_that_of_a_disabled_account_cannot_be_rotated(run: R
 # Pruning
 
 
-def test_only_tokens_that_ended_before_the_moment_are_forgotten(run: Run, ana: Principal) -> None:
+def test_prune_deletes_only_tokens_that_ended_before_the_given_time(run: Run, ana: Principal) -> None:
     def mint(expires: datetime | None, revoked: datetime | None) -> int:
         token, _ = run(tokens.mint, ana, expires=expires)
         if revoked:
@@ -223,7 +223,7 @@ def _imported_fields(**more: Any) -> dict[str, Any]:
     ],
     ids=lambda text: ascii(text)[:30],
 )
-def test_a_token_of_another_system_keeps_working_whatever_its_form(run: Run, ana: Principal, secret: str) -> None:
+def test_an_imported_token_of_any_form_keeps_working(run: Run, ana: Principal, secret: str) -> None:
     assert run(tokens.import_token, ana, secret, **_imported_fields(kind="login", expires=AT + DAY, last_used=AT))
     checked = token_checks.check(run.database, PresentedToken(secret), AT)
     assert checked.problem is None
@@ -239,7 +239,7 @@ def test_a_token_of_another_system_keeps_working_whatever_its_form(run: Run, ana
     assert run.content() == before
 
 
-def test_many_tokens_of_another_system_are_each_kept_once(run: Run, ana: Principal) -> None:
+def test_many_imported_tokens_are_each_stored_once(run: Run, ana: Principal) -> None:
     imported = [tokens.hash_imported(ana, f"secret {number % 700}", **_imported_fields()) for number in range(1000)]
     assert run(tokens.import_tokens, imported) == 700
     before = run.content()
@@ -265,7 +265,7 @@ def test_when_a_token_was_used_is_written_without_a_change_of_facts(run: Run, an
 # Lists
 
 
-def test_tokens_are_listed_by_owner_those_that_have_ended_only_if_asked(run: Run, ana: Principal) -> None:
+def test_tokens_are_listed_by_owner_and_ended_ones_on_request(run: Run, ana: Principal) -> None:
     account, _ = run(service_accounts.add, "bot")
     live, _ = run(tokens.mint, ana)
     bots, _ = run(tokens.mint, account)
@@ -281,7 +281,7 @@ def test_tokens_are_listed_by_owner_those_that_have_ended_only_if_asked(run: Run
     assert [row["id"] for row in of_ana] == [live.id, ended.id, revoked.id]
 
 
-def test_neither_lists_nor_descriptions_tell_the_hash(run: Run, ana: Principal) -> None:
+def test_lists_and_descriptions_do_not_contain_the_hash(run: Run, ana: Principal) -> None:
     token, secret = run(tokens.mint, ana)
     for shown in (
         tokens.show(run.database, token.id, AT),
@@ -294,18 +294,18 @@ def test_neither_lists_nor_descriptions_tell_the_hash(run: Run, ana: Principal) 
         assert repr(token_format.digest(secret)) not in text
 
 
-def test_nobodys_token_is_described_by_its_problem_alone(run: Run) -> None:
+def test_an_unknown_token_is_described_by_its_problem_alone(run: Run) -> None:
     assert tokens.describe(token_checks.check(run.database, PresentedToken("abc"), AT)) == {"state": "unknown"}
     assert tokens.describe(token_checks.check(run.database, PresentedToken("a" * 5000), AT)) == {"state": "mistyped"}
 
 
-def test_an_id_of_a_token_is_never_given_twice(run: Run, ana: Principal) -> None:
+def test_the_id_of_a_token_is_never_reused(run: Run, ana: Principal) -> None:
     token, _ = run(tokens.mint, ana, expires=AT - DAY)
     run(tokens.prune, before=AT)
     again, _ = run(tokens.mint, ana)
     assert again.id > token.id
 
 
-def test_a_hash_is_kept_once(run: Run, ana: Principal) -> None:
+def test_a_hash_is_stored_once(run: Run, ana: Principal) -> None:
     run(tokens.import_token, ana, "secret", **_imported_fields())
     assert run.database.count(Token.select().where(m.Token.hash == token_format.digest("secret"))) == 1

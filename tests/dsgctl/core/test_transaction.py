@@ -60,7 +60,7 @@ def everything(change: Change) -> None:
     new_users.add_all(change, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
 
 
-def test_a_dry_run_tells_every_change_and_leaves_none(run: Run) -> None:
+def test_a_dry_run_reports_every_change_and_makes_none(run: Run) -> None:
     run(users.add, "eve@x.org")
     before, records = run.content(), list[Record]()
     with begin_change(run.database, "os:test", at=AT, dry_run=True, watch=records.append) as change:
@@ -85,7 +85,7 @@ CLOCKS: dict[str, tuple[list[float], bool]] = {
 
 
 @pytest.mark.parametrize("case", CLOCKS)
-def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, case: str) -> None:
+def test_the_clock_is_compared_with_the_latest_recorded_change(database: Database, case: str) -> None:
     days, refused = CLOCKS[case]
     at = now()
     for number, day in enumerate(days):
@@ -107,13 +107,13 @@ def test_the_clock_is_held_against_the_latest_moment_ever(database: Database, ca
         require_clock(database, at)
 
 
-def test_a_record_of_another_system_says_nothing_of_this_clock(database: Database) -> None:
+def test_an_imported_record_is_not_compared_with_this_clock(database: Database) -> None:
     audit.append(database, [Record(now() + 400 * DAY, "x", "x", "x", imported_from="there")])
     require_clock(database, now())
     assert audit.find_latest_change(database) is None
 
 
-def test_nor_does_it_accept_this_clock(database: Database) -> None:
+def test_an_imported_record_does_not_accept_this_clock(database: Database) -> None:
     ahead = now() + 30 * DAY
     here = Record(ahead, "x", "x", "x")
     audit.append(database, [here, Record(now(), "x", audit.ACCEPT_CLOCK, "clock", imported_from="there")])
@@ -122,13 +122,13 @@ def test_nor_does_it_accept_this_clock(database: Database) -> None:
         require_clock(database, now())
 
 
-def test_the_latest_moment_is_found_in_an_index(database: Database) -> None:
+def test_the_latest_change_is_found_through_an_index(database: Database) -> None:
     plan = database.read("EXPLAIN QUERY PLAN " + audit._LATEST)
     assert all("SCAN" not in row[3] or "USING" in row[3] for row in plan)
     assert not any("TEMP B-TREE" in row[3] for row in plan)
 
 
-def test_what_fails_in_the_middle_leaves_nothing(run: Run) -> None:
+def test_a_change_that_fails_halfway_is_rolled_back(run: Run) -> None:
     run(users.add, "eve@x.org")
     before = run.content()
 
@@ -142,7 +142,7 @@ def test_what_fails_in_the_middle_leaves_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, RuntimeError], ids=lambda kind: kind.__name__)
-def test_whatever_stops_it_leaves_nothing(run: Run, stop: type[BaseException]) -> None:
+def test_a_change_stopped_by_any_exception_is_rolled_back(run: Run, stop: type[BaseException]) -> None:
     before = run.content()
 
     def stop_halfway(change: Change) -> None:
@@ -156,7 +156,7 @@ def test_whatever_stops_it_leaves_nothing(run: Run, stop: type[BaseException]) -
 
 
 @pytest.mark.parametrize("records", [1, 1100])
-def test_what_cannot_be_recorded_is_not_done(run: Run, records: int) -> None:
+def test_a_change_that_cannot_be_recorded_is_rolled_back(run: Run, records: int) -> None:
     run.database.script(
         "CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room for records'); END"
     )
@@ -173,7 +173,7 @@ def test_a_change_has_one_actor_and_one_moment(run: Run) -> None:
     assert {record["at"] for record in records} == {AT + DAY}
 
 
-def test_a_change_happens_now_if_no_moment_is_said(database: Database) -> None:
+def test_a_change_without_a_given_time_happens_now(database: Database) -> None:
     earlier = now()
     with begin_change(database, "os:test") as change:
         assert earlier <= change.at <= now()

@@ -57,7 +57,7 @@ class TestListed:
     def test_only_users_who_pass_every_filter(self, run: Run, filters: dict[str, Any], expected: list[str]) -> None:
         assert emails(user_queries.list_users(run.database, **filters)) == [f"{name}@x.org" for name in expected]
 
-    def test_whoever_has_used_a_token_since_is_not_idle(self, run: Run) -> None:
+    def test_a_user_who_used_a_token_since_is_not_idle(self, run: Run) -> None:
         for email, moment in (("ana@x.org", AT - 91 * DAY), ("bea@x.org", AT - 89 * DAY)):
             token, _ = run(tokens.mint, users.find(run.database, email))
             tokens.record_uses(run.database, {token.id: moment})
@@ -70,7 +70,7 @@ class TestListed:
             user_queries.list_users(run.database, search=text)
 
 
-def test_a_moment_of_any_year_can_be_kept(run: Run) -> None:
+def test_a_time_in_any_year_can_be_stored(run: Run) -> None:
     """Also those with less than four digits, which not every strftime fills up."""
     early = AT.replace(year=987)
     run(users.add, ANA, at=early)

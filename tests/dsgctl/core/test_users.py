@@ -36,7 +36,7 @@ def emails(rows: Any) -> list[str]:
     return [row["email"] for row in rows]
 
 
-def test_a_new_person_has_what_was_said_and_nothing_more(run: Run) -> None:
+def test_a_new_person_has_the_given_values_and_nothing_more(run: Run) -> None:
     user, new = run(
         users.add,
         ANA,
@@ -150,7 +150,7 @@ def test_an_address_that_only_looks_alike_is_another_one(run: Run) -> None:
     assert new_users.find_by_emails(run.database, ["\u212aate@example.org"]) == {}
 
 
-def test_only_what_is_named_changes(run: Run) -> None:
+def test_set_attributes_changes_only_the_given_attributes(run: Run) -> None:
     run(users.add, ANA, name="Ana", pi="Lab", affiliations=["HHMI"])
     assert run(users.set_attributes, ANA.lower(), name="Ann", read_only=True)
     shown = user_queries.show(run.database, ANA)
@@ -161,7 +161,7 @@ def test_only_what_is_named_changes(run: Run) -> None:
     assert record["after"] == {"name": "Ann", "read_only": True}
 
 
-def test_setting_what_is_so_already_changes_nothing(run: Run) -> None:
+def test_setting_the_present_values_changes_nothing(run: Run) -> None:
     run(users.add, ANA, name="Ana", affiliations=["HHMI", "MRC"])
     before = run.content()
     assert not run(users.set_attributes, ANA, name="Ana", affiliations=["MRC", "HHMI"], unbind=True, new_email=ANA)
@@ -202,7 +202,7 @@ def test_the_address_of_another_person_is_a_conflict(run: Run) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "bea", "bot@service-account.dsg.local"])
-def test_a_new_address_must_be_one(run: Run, address: str) -> None:
+def test_a_malformed_new_address_is_refused(run: Run, address: str) -> None:
     run(users.add, ANA)
     with refused(Invalid):
         run(users.set_attributes, ANA, new_email=address)
@@ -228,7 +228,7 @@ def test_unbinding_forgets_the_identity_and_nothing_else(run: Run) -> None:
     ],
     ids=["no longer admin", "disabled", "removed"],
 )
-def test_the_last_admin_goes_only_if_it_is_said_twice(run: Run, last: Any, settings: dict[str, Any]) -> None:
+def test_removing_the_last_admin_needs_a_confirmation(run: Run, last: Any, settings: dict[str, Any]) -> None:
     run(users.add, ANA, admin=True)
     run(users.add, "disabled@x.org", admin=True)
     run(users.set_active, "disabled@x.org", False)
@@ -240,7 +240,7 @@ def test_the_last_admin_goes_only_if_it_is_said_twice(run: Run, last: Any, setti
 
 
 @pytest.mark.parametrize("attributes", [{"admin": False}, {"name": "Ana", "admin": False}], ids=repr)
-def test_one_admin_of_two_may_go(run: Run, attributes: dict[str, Any]) -> None:
+def test_one_of_two_admins_can_be_demoted_or_removed(run: Run, attributes: dict[str, Any]) -> None:
     run(users.add, ANA, admin=True)
     run(users.add, "bea@x.org", admin=True)
     assert run(users.set_attributes, ANA, **attributes)
@@ -268,7 +268,7 @@ def test_disabling_and_enabling_say_whether_it_was_otherwise(run: Run) -> None:
     assert run.actions()[1:] == [f"user.disable user:{ANA}", f"user.enable user:{ANA}"]
 
 
-def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
+def test_removing_a_person_removes_everything_that_belongs_to_them(run: Run) -> None:
     user, _ = run(users.add, ANA, affiliations=["HHMI"])
     run(users.add, "child@x.org")
     run(users.add, "bea@x.org")
@@ -298,7 +298,7 @@ def test_what_hangs_on_a_person_goes_with_them(run: Run) -> None:
     assert run.database.integrity_problems() == []
 
 
-def test_an_id_is_never_given_twice(run: Run) -> None:
+def test_the_id_of_a_principal_is_never_reused(run: Run) -> None:
     user, _ = run(users.add, ANA)
     run(users.remove, ANA)
     again, _ = run(users.add, ANA)
@@ -307,7 +307,7 @@ def test_an_id_is_never_given_twice(run: Run) -> None:
 
 
 @pytest.mark.parametrize("function", [users.remove, users.set_attributes, user_queries.show, users.find])
-def test_whoever_is_not_there_is_not_found_by_any_verb(run: Run, function: Any) -> None:
+def test_no_verb_finds_an_absent_person(run: Run, function: Any) -> None:
     with refused(NotFound, "nobody@x.org"):
         function(run.database, "nobody@x.org") if function in (user_queries.show, users.find) else run(
             function, "nobody@x.org"
@@ -342,7 +342,7 @@ class TestExtend:
         run(users.extend, users.find(run.database, ANA), note="and another")
         assert not run(users.extend, users.find(run.database, ANA), note=note)
 
-    def test_nothing_new_changes_nothing(self, run: Run) -> None:
+    def test_extending_with_known_values_changes_nothing(self, run: Run) -> None:
         user, _ = run(users.add, ANA, name="Ana", notes="n", affiliations=["HHMI"])
         before = run.content()
         assert not run(users.extend, user, name="Ana", note="n", affiliation="HHMI")

@@ -345,7 +345,7 @@ def _id(case: Any) -> str:
 
 
 @pytest.mark.parametrize("case", OK, ids=_id)
-def test_a_value_of_its_form_is_returned(case: Any) -> None:
+def test_a_well_formed_value_is_returned(case: Any) -> None:
     function, values, expected = case
     assert function(*values) == expected
 
@@ -357,7 +357,7 @@ def test_a_value_of_another_form_is_refused_in_one_line_that_says_what_is_allowe
         function(*values)
 
 
-def test_an_empty_line_is_allowed_only_where_it_is_said_to_be() -> None:
+def test_an_empty_line_is_refused_unless_allowed() -> None:
     assert validation.single_line("", "name", empty=True) == ""
     with refused(Invalid, "''"):
         validation.single_line("", "name")
@@ -383,13 +383,13 @@ def test_a_refusal_names_the_kind_and_the_value() -> None:
         ("a" * 61, "'" + "a" * 57 + "...'"),
     ],
 )
-def test_what_somebody_typed_is_shown_short_and_harmless(text: str, expected: str) -> None:
+def test_an_error_shows_typed_text_shortened_and_escaped(text: str, expected: str) -> None:
     assert validation.quote(text) == expected
     assert validation.quote(text).isprintable()
 
 
 @pytest.mark.parametrize("name", ["trailing ", " lead", "éditer ✓", "a/b%2F'\"", "x" * 300, "\u202eabc"])
-def test_what_another_system_holds_meets_every_rule_for_what_is_typed_and_nothing_typed_does(name: str) -> None:
+def test_a_foreign_value_passes_every_rule_and_the_same_typed_value_none(name: str) -> None:
     foreign_name = validation.foreign(name, "name")
     rules: list[Callable[[str], str]] = [
         lambda text: validation.slug(text, "dataset"),

@@ -29,7 +29,7 @@ def test_two_datasets_may_have_versions_of_one_name(run: Run) -> None:
     assert [row["name"] for row in versions.list_versions(run.database, "fly")] == ["v1"]
 
 
-def test_what_names_a_version_goes_with_it_and_nothing_else(run: Run) -> None:
+def test_removing_a_version_removes_what_names_it_and_nothing_else(run: Run) -> None:
     user, _ = run(users.add, "ana@x.org")
     for version in ("v1", "v2"):
         run(versions.add, "fish2", version)

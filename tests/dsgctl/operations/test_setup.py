@@ -54,13 +54,13 @@ def replace_value(words: list[str], option: str, value: str) -> list[str]:
     return [*words[: at + 1], value, *words[at + 2 :]]
 
 
-def test_what_it_writes_a_server_starts_with(run: Run, etc: Path, tmp_path: Path) -> None:
+def test_a_server_starts_with_the_written_settings(run: Run, etc: Path, tmp_path: Path) -> None:
     run(*ALL).ok()
     with run_server(etc / "dsg.sqlite3", tmp_path, "--env-file", str(etc / "dsg.env")) as server:
         assert server.is_ready()
 
 
-def test_a_second_run_changes_nothing_and_a_third_what_it_is_told(run: Run, etc: Path) -> None:
+def test_a_second_run_changes_nothing_and_a_third_only_the_given_options(run: Run, etc: Path) -> None:
     run(*ALL).ok()
     (etc / "dsg.env").write_text("# ours\n" + (etc / "dsg.env").read_text() + "\nLOG_LEVEL=DEBUG  \n")
     before = (etc / "dsg.env").read_text()
@@ -105,7 +105,7 @@ def test_a_bad_answer_is_refused_and_nothing_is_written(
         assert list(etc.iterdir()) == []
 
 
-def test_the_provider_is_asked_whether_it_is_there(run: Run, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_checks_that_the_provider_answers(run: Run, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     online = [word for word in ALL if word != "--offline"]
     monkeypatch.setattr(network, "get", lambda _: type("Reply", (), {"status_code": 404, "headers": {}})())
     result = run(*online)

@@ -16,7 +16,7 @@ def test_a_second_run_changes_nothing_and_says_so(filled: World, policy: Path) -
     assert dump(filled.database) == before
 
 
-def test_pruning_takes_what_the_file_declared_and_nothing_else(filled: World, policy: Path) -> None:
+def test_pruning_removes_what_the_file_declared_and_nothing_else(filled: World, policy: Path) -> None:
     filled.quick("apply", "policy.yaml").ok()
     filled.quick("group", "member", "add", "lab-7", "root@example.org").ok()  # by hand
     filled.quick("grant", "add", "brain", "view", "--user", "root@example.org").ok()
@@ -46,7 +46,7 @@ def test_pruning_takes_what_the_file_declared_and_nothing_else(filled: World, po
     assert read_plan(filled, "--prune", code=0) == []
 
 
-def test_what_others_hung_on_it_keeps_it(filled: World, policy: Path) -> None:
+def test_pruning_refuses_a_dataset_with_grants_that_the_file_did_not_declare(filled: World, policy: Path) -> None:
     filled.quick("apply", "policy.yaml").ok()
     filled.quick("grant", "add", "brain", "view", "--user", "root@example.org").ok()
     policy.write_text("name: zebrafish\n")

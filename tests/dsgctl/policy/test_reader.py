@@ -203,7 +203,7 @@ def test_terms_come_from_below_the_policy_and_through_no_link(linked_world: Worl
     assert dump(linked_world.database) == before
 
 
-def test_a_plan_shows_which_words_they_are(linked_world: World) -> None:
+def test_a_plan_shows_the_beginning_and_the_hash_of_terms(linked_world: World) -> None:
     digest = hashlib.sha256(b"\n# Rules\n\nBe kind.\n").hexdigest()
     result = linked_world.quick("diff", write_terms(linked_world, "rules.md"))
     assert result.code == 1 and f"begins: # Rules, sha256: {digest}" in result.out

@@ -27,7 +27,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("difference", CHANGES)
-def test_what_is_written_otherwise_is_changed(filled: World, policy: Path, difference: str) -> None:
+def test_apply_makes_each_change_of_the_file(filled: World, policy: Path, difference: str) -> None:
     filled.quick("apply", "policy.yaml").ok()
     old, new, lines = CHANGES[difference]
     policy.write_text(FILE.replace(old, new))

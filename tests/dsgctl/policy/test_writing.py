@@ -11,7 +11,7 @@ from tests.dsgctl.commands.world import World
 from tests.dsgctl.policy.conftest import FILE, read_plan
 
 
-def test_what_was_exported_can_be_applied_beside_the_file_that_declared_it(filled: World, policy: Path) -> None:
+def test_an_exported_policy_can_be_applied_beside_the_file_that_declared_it(filled: World, policy: Path) -> None:
     filled.quick("apply", "policy.yaml").ok()
     written = filled.quick("export", "-o", "yaml", "--dataset", "brain").ok().out
     (filled.directory / "written.yaml").write_text(written)
@@ -24,7 +24,7 @@ def test_what_was_exported_can_be_applied_beside_the_file_that_declared_it(fille
     assert filled.quick("export", "-o", "yaml", "--dataset", "brain").ok().out.startswith("name: brain\n")
 
 
-def test_what_is_there_can_be_written_as_such_a_file(filled: World, quick: Quick, home: Path) -> None:
+def test_an_exported_policy_declares_the_present_state(filled: World, quick: Quick, home: Path) -> None:
     filled.quick("grant", "add", "fish2", "view", "--user", "old@example.org", "--expires", "2020-01-31")
     written = filled.quick("export", "-o", "yaml", "--dataset", "fish2", "--dataset", "fly").ok().out
     (filled.directory / "policy.yaml").write_text(written)

@@ -63,7 +63,7 @@ def test_a_snapshot_sees_one_state(database: Database, path: Path) -> None:
     other.close()
 
 
-def test_what_is_read_in_a_transaction_cannot_change_meanwhile(database: Database, path: Path) -> None:
+def test_a_transaction_locks_out_other_writers_from_its_beginning(database: Database, path: Path) -> None:
     """BEGIN IMMEDIATE: the second writer waits at the door, not in the middle."""
     other = SqliteDatabase(path, busy_timeout=0.05)
     with database.transaction(), refused("is locked"), other.transaction():
@@ -79,7 +79,7 @@ def test_what_is_read_in_a_transaction_cannot_change_meanwhile(database: Databas
         f"VALUES (7, 7, 'view', 'manual', 'x', '{MOMENT}')",
     ],
 )
-def test_what_refers_to_nothing_is_refused(database: Database, statement: str) -> None:
+def test_a_dangling_reference_is_refused(database: Database, statement: str) -> None:
     with pytest.raises(Exception, match="FOREIGN KEY constraint failed"):
         database.script(statement)
 

@@ -126,7 +126,7 @@ QUIET = [
 
 
 @pytest.mark.parametrize("statement", QUIET)
-def test_what_decides_nothing_moves_no_revision(
+def test_a_write_that_decides_no_access_keeps_the_revision(
     filled_database: Database, write_elsewhere: Write, statement: str
 ) -> None:
     revision, marker = filled_database.revision(), filled_database.change_marker()
@@ -135,7 +135,7 @@ def test_what_decides_nothing_moves_no_revision(
     assert filled_database.revision() == revision
 
 
-def test_what_goes_with_something_moves_the_revision_too(filled_database: Database) -> None:
+def test_a_cascading_deletion_moves_the_revision(filled_database: Database) -> None:
     before = filled_database.revision()
     with filled_database.transaction():
         filled_database.run(m.Group.delete().where(m.Group.id == 1))

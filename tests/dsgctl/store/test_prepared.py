@@ -32,7 +32,7 @@ def test_each_database_answers_from_its_own_rows(database: Database, tmp_path: P
     other.close()
 
 
-def test_a_handle_compiles_it_once(database: Database, path: Path) -> None:
+def test_a_handle_compiles_a_statement_once(database: Database, path: Path) -> None:
     first = database.compile_once(BY_EMAIL, BY_EMAIL._query)
     assert database.compile_once(BY_EMAIL, BY_EMAIL._query) is first
     other = open_current(path)

@@ -124,7 +124,7 @@ def test_the_upgraded_database_is_found_by_search_and_by_email(upgraded_database
     assert users.find(upgraded_database, "ana@EXAMPLE.org").id == 1
 
 
-def test_ids_go_on_where_they_were(upgraded_database: Database) -> None:
+def test_new_ids_continue_after_the_upgrade(upgraded_database: Database) -> None:
     tables = dict(with_apsw(Path(upgraded_database.path), "SELECT name, seq FROM sqlite_sequence"))
     assert (tables["principals"], tables["tokens"], tables["groups"]) == (9, 5, 2)
 

@@ -76,7 +76,7 @@ def search(database: Database, text: str) -> list[str]:
         ("'; DROP", []),
     ],
 )
-def test_any_three_letters_or_more_are_found_case_aside_and_literally(
+def test_three_or_more_letters_are_found_literally_and_regardless_of_case(
     people: Database, text: str, expected: list[str]
 ) -> None:
     assert search(people, text) == expected
@@ -109,7 +109,7 @@ def test_any_three_letters_or_more_are_found_case_aside_and_literally(
         ("ß", ["eszett"]),
     ],
 )
-def test_fewer_letters_are_found_so_too(people: Database, text: str, expected: list[str]) -> None:
+def test_fewer_than_three_letters_are_found_in_the_same_way(people: Database, text: str, expected: list[str]) -> None:
     assert search(people, text) == expected
 
 

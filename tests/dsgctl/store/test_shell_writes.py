@@ -192,7 +192,7 @@ def run_shell(path: Path, pragmas: tuple[int, int], tried: list[str], dump: list
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 shell")
 @pytest.mark.parametrize("pragmas", PRAGMAS, ids=lambda pair: f"recursive_triggers={pair[0]},foreign_keys={pair[1]}")
 @pytest.mark.parametrize("name", OWNERS)
-def test_whatever_is_written_is_noted_or_refused(
+def test_every_write_by_the_shell_is_noted_or_refused(
     sample: Path, tmp_path: Path, name: str, pragmas: tuple[int, int]
 ) -> None:
     path = tmp_path / "dsg.sqlite3"
@@ -231,7 +231,7 @@ def test_whatever_is_written_is_noted_or_refused(
         assert effective["UPDATE OR REPLACE"] and effective["DELETE"], effective
 
 
-def test_no_table_is_forgotten(sample: Path) -> None:
+def test_every_table_is_tried(sample: Path) -> None:
     names = {table.name for table in tables(sample) if not table.name.startswith("principals_search")}
     assert names == OWNERS.keys()
 
@@ -258,7 +258,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 @pytest.mark.parametrize("statement", REFUSED)
-def test_the_log_and_the_numbers_of_changes_refuse(
+def test_the_audit_log_and_the_change_numbers_refuse_a_write(
     sample: Path, tmp_path: Path, statement: str, pragmas: tuple[int, int]
 ) -> None:
     path = tmp_path / "dsg.sqlite3"

@@ -89,7 +89,7 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize(("bucket", "prefix", "problem"), PROBLEMS.values(), ids=PROBLEMS)
-def test_what_no_condition_can_name(bucket: str, prefix: str, problem: str | None) -> None:
+def test_a_prefix_that_no_condition_can_name_has_a_problem(bucket: str, prefix: str, problem: str | None) -> None:
     actual = boundary.find_problem(bucket, prefix)
     assert (actual is None) == (problem is None)
     assert problem is None or problem in str(actual)
@@ -103,7 +103,7 @@ _FOLDERS = st.lists(
 
 
 @given(folders=_FOLDERS, name=st.text(st.sampled_from("ab1/-é"), min_size=1, max_size=9))
-def test_a_boundary_opens_what_is_asked_and_nothing_else(folders: list[str], name: str) -> None:
+def test_a_boundary_opens_the_given_prefixes_and_nothing_else(folders: list[str], name: str) -> None:
     prefixes = buckets.drop_nested(folder for folder in folders if boundary.find_problem("lab", folder) is None)
     rules = judge("lab", prefixes) if prefixes else []
     assert rules is not None

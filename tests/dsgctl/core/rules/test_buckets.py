@@ -262,7 +262,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_what_may_be_read(database: Database, case: Case) -> None:
+def test_each_case_has_its_reason_and_prefixes(database: Database, case: Case) -> None:
     with begin_change(database, "os:test", at=AT) as change:
         ids = _build(change, case)
     decision = _ask(database, case.who)
@@ -337,7 +337,7 @@ def _finish(change: Change, case: Case, ids: list[int]) -> None:
         users.set_active(change, ANA, False)
 
 
-def test_a_view_that_was_taken_away_is_not_offered_again(database: Database) -> None:
+def test_a_withdrawn_view_is_not_offered_again(database: Database) -> None:
     case = Case("", NO, grants=(), public=("fish",), terms=OWN, accepted=(0,))
     with begin_change(database, "os:test", at=AT) as change:
         _build(change, case)

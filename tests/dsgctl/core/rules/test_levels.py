@@ -37,7 +37,7 @@ def test_the_number_is_0_without_view(name: str) -> None:
 
 @pytest.mark.parametrize("permission", [*NAMES, FOREIGN])
 @pytest.mark.parametrize("level", [*NAMES, FOREIGN])
-def test_who_may_give_what(level: str, permission: str) -> None:
+def test_a_level_may_give_the_permissions_of_the_table(level: str, permission: str) -> None:
     gives = ROWS[level].gives if level in ROWS else "nothing"
     expected = gives == "anything" or (gives == "scoped" and permission in included_levels(level) & set(NAMES))
     assert levels.may_give(level, permission) is expected

@@ -49,7 +49,7 @@ STATUSES: dict[str, tuple[Terms, TermsStatus]] = {
 
 
 @pytest.mark.parametrize("name", STATUSES)
-def test_what_terms_are(name: str) -> None:
+def test_the_status_of_terms_is_that_of_the_table(name: str) -> None:
     document, status = STATUSES[name]
     assert document.status(AT) is status
     assert document.is_active(AT) is (status is IN_FORCE)

@@ -48,7 +48,7 @@ def pack_members(home: Path, members: list[tuple[str, bytes]], **manifest: Any) 
         ([], {"files": []}, "not a backup of this program"),
     ],
 )
-def test_a_bundle_that_is_not_ours(
+def test_restore_refuses_a_bundle_of_another_program(
     run: Run, home: Path, members: list[tuple[str, bytes]], manifest: dict[str, Any], expected: str
 ) -> None:
     result = run("db", "restore", str(pack_members(home, members, **manifest)))
@@ -72,7 +72,7 @@ OUT_OF_PLACE = [
 
 
 @pytest.mark.parametrize("name", OUT_OF_PLACE)
-def test_a_name_leads_nowhere_else(run: Run, home: Path, name: str) -> None:
+def test_restore_writes_to_no_path_named_in_a_bundle(run: Run, home: Path, name: str) -> None:
     """In the manifest, in the tar, and in both; with and without --secrets-to, which writes what the manifest names."""
     (home / "etc").mkdir()
     before = {path for path in home.parent.rglob("*") if path.name != "archive.tar.gz"}
@@ -95,7 +95,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_plain_files_are_taken(run: Run, home: Path, kind: str) -> None:
+def test_restore_accepts_plain_files_only(run: Run, home: Path, kind: str) -> None:
     bundle = make_tar(home, make_manifest(), make_entry("db.sqlite3", **KINDS[kind]))
     result = run("db", "restore", str(bundle))
     assert result.code == 1 and "not a backup of this program" in result.err
@@ -117,7 +117,7 @@ def make_bomb(home: Path, size: int, name: str = "db.sqlite3") -> Path:
 
 
 @pytest.mark.parametrize("where", ["in a file", "after the end", "in a header"])
-def test_a_bomb_unpacks_to_no_more_than_its_size_allows(
+def test_unpacking_a_bomb_stops_at_the_size_that_is_allowed(
     run: Run, home: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dsgctl.operations.backup.archive.ALWAYS_ALLOWED", 2**20)

@@ -30,7 +30,9 @@ NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
         (["0m", "1d"], (0, 0, 0), []),
     ],
 )
-def test_what_the_tiers_keep(ages: list[str], tiers: tuple[int, int, int], retained: list[str]) -> None:
+def test_the_tiers_select_the_bundles_to_retain(
+    ages: list[str], tiers: tuple[int, int, int], retained: list[str]
+) -> None:
     assert Tiers(*tiers).select([moment_before(age) for age in ages]) == {moment_before(age) for age in retained}
 
 
@@ -96,7 +98,7 @@ def make_link(path: Path) -> None:
         "a symbolic link": ("dsg-backup-29991231T235957Z.tar.gz.age", make_link),
     }.values(),
 )
-def test_what_is_no_bundle_stops_no_backup_and_takes_no_tier(
+def test_a_file_that_is_not_a_bundle_is_ignored_by_every_command(
     run: Run, home: Path, name: str, make: Callable[[Path], None]
 ) -> None:
     planted = home / "out" / name
@@ -110,7 +112,7 @@ def test_what_is_no_bundle_stops_no_backup_and_takes_no_tier(
 
 
 @pytest.mark.parametrize("words", [["backup", "list"], ["backup", "check"]])
-def test_there_is_nothing_to_look_at(quick: Quick, run: Run, home: Path, words: list[str]) -> None:
+def test_a_missing_directory_of_backups_is_an_error(quick: Quick, run: Run, home: Path, words: list[str]) -> None:
     assert quick(*words).code == 2
     (home / "out").rmdir()
     assert run(*words).code == 3

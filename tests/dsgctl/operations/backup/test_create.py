@@ -36,7 +36,7 @@ def test_a_bundle_is_encrypted_for_its_owner_alone_and_tells_no_secret(
     assert {entry.name for entry in home.iterdir()} == {"out", "recipients.txt", "identity", "dsg.env"}
 
 
-def test_it_is_of_one_moment_while_others_write(run: Run, home: Path, keys: Path, path: Path) -> None:
+def test_a_backup_is_consistent_while_others_write(run: Run, home: Path, keys: Path, path: Path) -> None:
     """Each change adds a user and a token: never one without the other."""
     stop = threading.Event()
 
@@ -62,14 +62,14 @@ def test_it_is_of_one_moment_while_others_write(run: Run, home: Path, keys: Path
         thread.join()
 
 
-def test_in_clear_only_if_told(run: Run, home: Path) -> None:
+def test_a_backup_in_clear_has_no_secrets(run: Run, home: Path) -> None:
     run("db", "backup", "--in-clear").ok()
     (bundle,) = (home / "out").glob("*.tar.gz")
     with tarfile.open(bundle) as tar:
         assert tar.getnames() == ["manifest.json", "db.sqlite3"]  # no secrets in clear
 
 
-def test_to_a_pipe(path: Path, home: Path, keys: Path, settings: Path) -> None:
+def test_a_backup_can_be_written_to_a_pipe(path: Path, home: Path, keys: Path, settings: Path) -> None:
     command = [sys.executable, "-m", "dsgctl", "--env-file", str(settings), "db", "backup", "--to-stdout"]
     process = subprocess.run(command, capture_output=True, check=True)
     (home / "piped.age").write_bytes(process.stdout)
@@ -79,7 +79,7 @@ def test_to_a_pipe(path: Path, home: Path, keys: Path, settings: Path) -> None:
     assert find_bundles(home) == []
 
 
-def test_nowhere_to_put_it(quick: Quick, run: Run, home: Path, keys: Path) -> None:
+def test_a_backup_without_a_destination_is_refused(quick: Quick, run: Run, home: Path, keys: Path) -> None:
     result = run("db", "backup", "--to", str(home / "absent"))
     assert result.code == 2 and f"{home}/absent is not a directory" in result.err
     result = quick("db", "backup", "--in-clear")
@@ -115,7 +115,7 @@ def test_a_damaged_database_makes_no_backup(run: Run, home: Path, path: Path) ->
     assert list((home / "out").iterdir()) == []
 
 
-def test_what_the_sqlite3_shell_left_dangling_hinders_no_backup(run: Run, home: Path, path: Path) -> None:
+def test_a_database_with_dangling_rows_can_be_backed_up(run: Run, home: Path, path: Path) -> None:
     with_apsw(path, "PRAGMA foreign_keys = 0", "INSERT INTO memberships VALUES (7, 8, 0)")
     run("db", "backup").ok()
     assert len(find_bundles(home)) == 1

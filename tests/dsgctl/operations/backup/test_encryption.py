@@ -20,7 +20,9 @@ from tests.dsgctl.operations.backup.conftest import Run, find_bundles
         ("age1\xff", "not an age recipient"),
     ],
 )
-def test_nobody_to_encrypt_to_is_no_backup_in_clear(run: Run, home: Path, content: str | None, expected: str) -> None:
+def test_a_backup_without_recipients_is_refused_and_not_made_in_clear(
+    run: Run, home: Path, content: str | None, expected: str
+) -> None:
     (home / "recipients.txt").unlink()
     if content is not None:
         (home / "recipients.txt").write_text(content)
@@ -29,7 +31,7 @@ def test_nobody_to_encrypt_to_is_no_backup_in_clear(run: Run, home: Path, conten
     assert list((home / "out").iterdir()) == []
 
 
-def test_who_cannot_decrypt_it(run: Run, home: Path, keys: Path) -> None:
+def test_restore_refuses_a_missing_or_wrong_identity(run: Run, home: Path, keys: Path) -> None:
     run("db", "backup").ok()
     bundle = str(find_bundles(home)[0])
     (home / "other").write_text(str(pyrage.x25519.Identity.generate()))

@@ -12,7 +12,7 @@ from tests.dsgctl.store.builders import MOMENT, with_apsw
 from tests.e2e.conftest import run_server
 
 
-def test_the_drill(run: Run, home: Path, keys: Path, path: Path) -> None:
+def test_a_backup_is_restored_on_a_new_host(run: Run, home: Path, keys: Path, path: Path) -> None:
     """A backup, a loss, a restore on a host that has nothing but the bundle and the key."""
     run("user", "add", "ada@example.org").ok()
     run("db", "backup").ok()
@@ -56,7 +56,7 @@ def test_the_drill(run: Run, home: Path, keys: Path, path: Path) -> None:
     assert result.code == 4 and "dsg.env exists already" in result.err
 
 
-def test_without_saying_yes_nothing_is_replaced(run: Run, home: Path, keys: Path) -> None:
+def test_restore_replaces_nothing_without_confirmation(run: Run, home: Path, keys: Path) -> None:
     run("db", "backup").ok()
     run("user", "add", "bob@example.org").ok()
     result = run("db", "restore", str(find_bundles(home)[0]), "--identity", str(keys), "--apply")

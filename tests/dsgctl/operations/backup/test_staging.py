@@ -43,7 +43,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("change", PLANTED)
-def test_a_schema_that_is_not_ours_passes_nowhere(run: Run, home: Path, path: Path, change: str) -> None:
+def test_restore_refuses_a_database_with_a_foreign_schema(run: Run, home: Path, path: Path, change: str) -> None:
     planted = home / "planted.sqlite3"
     planted.write_bytes(path.read_bytes())
     with_apsw(planted, *PLANTED[change])

@@ -10,7 +10,7 @@ from tests.dsgctl.operations.doctor.planting import Examine, find_row
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may give files away")
-def test_without_the_services_user_it_is_tried_as_whoever_owns_the_directory(
+def test_without_the_services_user_access_is_checked_for_the_owner_of_the_directory(
     here: Installation, examine: Examine
 ) -> None:
     host = replace(here.host, service_user="nobody-of-this-name")

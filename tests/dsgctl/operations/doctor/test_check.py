@@ -6,7 +6,7 @@ import os
 from dsgctl.operations.doctor.check import explain_os_error
 
 
-def test_the_operating_systems_refusals_are_told_with_their_cause() -> None:
+def test_an_error_of_the_operating_system_is_reported_with_its_advice() -> None:
 
     for number, do in (
         (errno.EACCES, "sudo"),

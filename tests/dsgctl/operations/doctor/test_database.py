@@ -112,7 +112,7 @@ def test_a_planted_fault_is_reported(fault: Fault, here: Installation, examine: 
 @pytest.mark.parametrize(
     ("size", "state", "part"), [("32m", "failed", "the disk is full"), ("100m", "warning", "free at")]
 )
-def test_a_disk_without_room(
+def test_doctor_reports_a_full_disk(
     here: Installation, examine: Examine, tmp_path: Path, size: str, state: str, part: str
 ) -> None:
     disk = tmp_path / "disk"
@@ -131,7 +131,7 @@ def test_a_disk_without_room(
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_journal_that_never_ends(here: Installation, examine: Examine) -> None:
+def test_doctor_warns_of_a_journal_that_does_not_shrink(here: Installation, examine: Examine) -> None:
     database = open_current(here.database)
     try:
         with begin_change(database, "os:test") as change:
@@ -141,7 +141,9 @@ def test_a_journal_that_never_ends(here: Installation, examine: Examine) -> None
         database.close()
 
 
-def test_the_audit_log_and_the_clock(here: Installation, examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_a_broken_audit_log_and_a_wrong_clock(
+    here: Installation, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     add_people("ada@example.org")(here)
     monkeypatch.setattr(doctor_command, "now", lambda: datetime.now(UTC) - timedelta(days=2))

@@ -63,7 +63,7 @@ def google(here: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield started
 
 
-def test_what_google_says_of_each_bucket(here: Installation, examine: Examine, google: Any) -> None:
+def test_doctor_reports_the_state_of_each_bucket_at_google(here: Installation, examine: Examine, google: Any) -> None:
     uniform = {"iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}}}
     google.buckets = {
         "good-bucket": {**uniform, "cors": [{"origin": ["*"]}]},
@@ -99,7 +99,7 @@ def test_what_google_says_of_each_bucket(here: Installation, examine: Examine, g
     find_row(rows, "buckets", "warning", "who may view fly reads all of gs://good-bucket, where fish is stored too")
 
 
-def test_whom_and_what_googles_limits_concern(here: Installation, examine: Examine, google: Any) -> None:
+def test_doctor_reports_who_is_affected_by_googles_limits(here: Installation, examine: Examine, google: Any) -> None:
     database = open_current(here.database)
     with begin_change(database, "os:test") as change:
         datasets.add(change, "fish")
@@ -117,7 +117,7 @@ def test_whom_and_what_googles_limits_concern(here: Installation, examine: Exami
     find_row(examine()[1], "buckets", "failed", "ada@example.org and 1 more may view more folders of gs://lab-data")
 
 
-def test_a_bucket_that_no_dataset_lies_in_is_not_asked_for(here: Installation, examine: Examine) -> None:
+def test_a_bucket_without_a_dataset_is_not_checked(here: Installation, examine: Examine) -> None:
     database = open_current(here.database)
     with begin_change(database, "os:test") as change:
         datasets.add(change, "fish")

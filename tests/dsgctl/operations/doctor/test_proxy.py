@@ -206,7 +206,7 @@ def front(
 @pytest.mark.parametrize(
     ("alter", "check", "state", "parts"), [row[1:] for row in FRONTS], ids=[row[0] for row in FRONTS]
 )
-def test_what_stands_in_front_is_asked_and_looked_at(
+def test_doctor_reports_what_the_proxy_in_front_changes(
     here: Installation,
     examine: Examine,
     tmp_path: Path,
@@ -229,7 +229,7 @@ def test_what_stands_in_front_is_asked_and_looked_at(
         (["localhost"], (-1, 22), "certificate", "ok", ("is good until",)),
     ],
 )
-def test_the_certificate_is_looked_at(
+def test_doctor_checks_the_certificate(
     here: Installation,
     examine: Examine,
     tmp_path: Path,
@@ -245,7 +245,7 @@ def test_the_certificate_is_looked_at(
         find_row(examine()[1], check, state, *parts)
 
 
-def test_an_answer_that_is_cached_in_front_is_never_taken_for_a_login(
+def test_doctor_does_not_take_a_cached_response_for_a_login(
     here: Installation, examine: Examine, tmp_path: Path
 ) -> None:
     """Somebody's 200 is kept there, with a key that has no token in it: then anybody gets it."""

@@ -41,7 +41,7 @@ def test_a_planted_fault_is_reported(fault: Fault, here: Installation, examine: 
     require_reported(fault, here, examine)
 
 
-def test_without_a_socket_the_port_is_asked(here: Installation, examine: Examine, tmp_path: Path) -> None:
+def test_doctor_asks_the_port_where_there_is_no_socket(here: Installation, examine: Examine, tmp_path: Path) -> None:
     host = replace(here.host, sockets=tmp_path)
     (here.units / "sockets.target.wants" / "dsgserve.socket").unlink()
     here.write(DSG_PORT=str(free_port()))
@@ -59,7 +59,7 @@ def test_without_a_socket_the_port_is_asked(here: Installation, examine: Examine
             find_row(examine(host=host)[1], "server", "failed", part, f"127.0.0.1:{port}")
 
 
-def test_several_processes_are_each_found_and_asked(
+def test_doctor_asks_each_of_several_processes(
     here: Installation, examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sockets = here.place / "run"
@@ -87,7 +87,7 @@ def test_several_processes_are_each_found_and_asked(
     find_row(examine(host=host)[1], "server", "failed", "dsgserve@2.sock: connection refused, its file was left")
 
 
-def test_a_server_on_another_port_is_found_by_what_it_tells(
+def test_doctor_finds_a_server_on_another_port_by_its_registration(
     here: Installation, examine: Examine, tmp_path: Path
 ) -> None:
 
@@ -111,7 +111,9 @@ def test_nginx_must_be_let_through_to_the_socket(here: Installation, examine: Ex
         find_row(rows, "server", "failed", "nginx (nobody) may not connect to", "SocketGroup=nobody")
 
 
-def test_systemd_is_asked_where_it_runs(here: Installation, examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_asks_systemd_where_it_runs(
+    here: Installation, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program of that name stands in for systemd: it is not to be had in a test."""
     program = here.place / "bin" / "systemctl"
     program.parent.mkdir()

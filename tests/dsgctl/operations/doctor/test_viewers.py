@@ -55,7 +55,7 @@ def test_a_pattern_of_viewers_is_tried(pattern: str, part: str | None) -> None:
         assert check.status == "failed" and part in check.finding and check.advice
 
 
-def test_which_viewers_are_admitted_is_said() -> None:
+def test_doctor_reports_which_viewers_are_admitted() -> None:
 
     def describe(pattern: str, **more: str) -> str:
         return " ".join(check.finding for check in check_viewers(load({"NGAUTH_ALLOWED_ORIGINS": pattern, **more})))

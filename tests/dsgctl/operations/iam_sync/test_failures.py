@@ -74,7 +74,7 @@ REFUSALS: dict[str, tuple[str, tuple[int, Any], str, bool]] = {
 
 
 @pytest.mark.parametrize(("method", "answer", "message", "stays"), REFUSALS.values(), ids=REFUSALS)
-def test_what_google_refuses_is_told_the_others_are_done_and_the_next_run_mends_it(
+def test_a_bucket_that_fails_is_reported_and_the_next_run_mends_it(
     do: Do, policies: BucketPolicies, method: str, answer: tuple[int, Any], message: str, stays: bool
 ) -> None:
     policies.put("other-data", [])
@@ -172,9 +172,7 @@ def test_a_run_that_is_killed_is_mended_by_the_next(do: Do, dsgctl: Any, policie
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_in_between_the_next_run_mends_it(
-    do: Do, quick: Quick, policies: BucketPolicies, seed: int
-) -> None:
+def test_the_next_run_mends_any_sequence_of_failures(do: Do, quick: Quick, policies: BucketPolicies, seed: int) -> None:
     """Facts that change, others who edit, and answers that are lost or refused, in any order."""
     chance = random.Random(seed)
     people = [f"{name}@example.org" for name in ("ada", "bo", "cy", "guest")]
@@ -239,7 +237,7 @@ def test_two_runs_at_once_are_one_after_the_other(do: Do, quick: Quick, policies
     do("iam sync")
 
 
-def test_a_policy_stays_within_googles_limit_and_who_must_go_goes(do: Do, policies: BucketPolicies) -> None:
+def test_a_policy_at_googles_limit_gets_no_additions_but_its_removals(do: Do, policies: BucketPolicies) -> None:
     do("iam sync")
     do("user disable bo@example.org")
     many = {"role": "roles/storage.objectUser", "members": [f"user:u{number}@x.org" for number in range(LIMIT - 7)]}
@@ -259,7 +257,7 @@ def test_a_policy_stays_within_googles_limit_and_who_must_go_goes(do: Do, polici
     assert sum(len(binding["members"]) for binding in policies.bindings["lab-data"]) == LIMIT
 
 
-def test_who_has_no_google_account_keeps_out_nobody_else(do: Do, policies: BucketPolicies) -> None:
+def test_a_person_without_a_google_account_does_not_stop_the_others(do: Do, policies: BucketPolicies) -> None:
     policies.unknown.add("ada@example.org")
     result = do("iam sync", code=1)
     assert "Google does not take ada@example.org: User ada@example.org does not exist." in result.out
@@ -270,28 +268,28 @@ def test_who_has_no_google_account_keeps_out_nobody_else(do: Do, policies: Bucke
 
 
 @pytest.mark.parametrize("answer", [error(400, "Invalid argument."), error(412, "no permitted customer")])
-def test_whom_google_does_not_take_holds_up_nobodys_leaving(do: Do, policies: BucketPolicies, answer: Any) -> None:
+def test_a_person_whom_google_refuses_does_not_stop_removals(do: Do, policies: BucketPolicies, answer: Any) -> None:
     do("iam sync")
     do("user disable bo@example.org")
     do("group member add lab cy@example.org")
     read = policies._write
 
-    def strict(bucket: str, body: Any) -> Any:
+    def refuse_cy(bucket: str, body: Any) -> Any:
         return answer if "cy@example.org" in str(body["bindings"][1]) else read(bucket, body)
 
-    policies._write = strict  # type: ignore[method-assign]
+    policies._write = refuse_cy  # type: ignore[method-assign]
     row = outcome(do("iam sync -o json", code=1))
     assert (row["add"], row["remove"], row["left_out"]) == ([], ["user:bo@example.org"], ["user:cy@example.org"])
     assert policies.members("lab-data") == sorted([*FIXED, "user:ada@example.org"])
 
 
-def test_a_person_whom_google_calls_otherwise_is_told_and_still_ours(do: Do, policies: BucketPolicies) -> None:
+def test_a_person_whom_google_renames_is_reported_and_stays_ours(do: Do, policies: BucketPolicies) -> None:
     write = policies._write
 
-    def renames(bucket: str, body: Any) -> Any:
+    def rename_bo(bucket: str, body: Any) -> Any:
         return write(bucket, json.loads(json.dumps(body).replace("user:bo@", "user:robert@")))
 
-    policies._write = renames  # type: ignore[method-assign]
+    policies._write = rename_bo  # type: ignore[method-assign]
     row = outcome(do("iam sync -o json", code=1))
     assert "user:bo@example.org, user:robert@example.org" in row["problem"] and "--email" in row["do"]
     policies._write = write  # type: ignore[method-assign]
@@ -301,7 +299,7 @@ def test_a_person_whom_google_calls_otherwise_is_told_and_still_ours(do: Do, pol
     assert policies.members("lab-data") == sorted([*FIXED, "user:ada@example.org", "user:robert@example.org"])
 
 
-def test_a_google_in_trouble_is_asked_once_for_the_gateways_own_token(do: Do, google: Google) -> None:
+def test_a_failing_google_is_asked_once_for_the_gateways_own_token(do: Do, google: Google) -> None:
     """google.auth by itself asks three times, and waits in between."""
     for status in (500, 503, 429):
         google.source_error, google.source_requests = status, 0

@@ -39,7 +39,7 @@ def test_a_sync_adds_who_may_view_and_keeps_what_others_put_there(do: Do, polici
     assert policies.calls == [("GET lab-data", 200)]
 
 
-def test_who_is_offboarded_is_out_at_once_or_it_is_said_that_they_are_not(do: Do, policies: BucketPolicies) -> None:
+def test_offboarding_removes_the_person_from_buckets_or_reports_the_failure(do: Do, policies: BucketPolicies) -> None:
     do("iam sync")
     offboarded = do("user offboard bo@example.org -y")
     assert "removed bo@example.org from the policies of lab-data" in offboarded.err
@@ -65,7 +65,7 @@ LOSES = {
 
 
 @pytest.mark.parametrize("lines", LOSES.values(), ids=LOSES)
-def test_who_may_no_longer_view_is_out_after_the_next_sync(
+def test_the_next_sync_removes_a_person_who_may_no_longer_view(
     do: Do, home: Path, policies: BucketPolicies, lines: list[str]
 ) -> None:
     (home / "terms.md").write_text("Be kind.\n")
@@ -78,7 +78,7 @@ def test_who_may_no_longer_view_is_out_after_the_next_sync(
     assert set(FIXED) <= set(policies.members("lab-data"))
 
 
-def test_whoever_accepts_the_terms_is_in(do: Do, home: Path, policies: BucketPolicies) -> None:
+def test_accepting_the_terms_makes_a_person_a_member(do: Do, home: Path, policies: BucketPolicies) -> None:
     (home / "terms.md").write_text("Be kind.\n")
     do("terms add T --file terms.md --dataset fish2")
     do("terms accept 1 ada@example.org")
@@ -96,7 +96,7 @@ def test_a_grant_on_one_version_does_not_open_the_bucket_of_another(do: Do, poli
     assert "user:cy@example.org" in policies.members("lab-data")
 
 
-def test_a_member_that_somebody_else_put_there_is_never_ours(do: Do, policies: BucketPolicies) -> None:
+def test_a_member_added_by_somebody_else_is_never_removed(do: Do, policies: BucketPolicies) -> None:
     policies.put("lab-data", [*OTHERS[:1], {"role": VIEWER, "members": ["user:ada@example.org"]}])
     assert outcome(do("iam sync -o json"))["add"] == ["user:bo@example.org"]
     assert ledger(do) == {"user:bo@example.org": "held"}
@@ -106,7 +106,7 @@ def test_a_member_that_somebody_else_put_there_is_never_ours(do: Do, policies: B
     assert policies.members("lab-data") == ["user:ada@example.org"]
 
 
-def test_who_has_the_role_on_a_condition_only_gets_it_without(do: Do, policies: BucketPolicies) -> None:
+def test_a_member_with_a_conditional_role_also_gets_the_unconditional_one(do: Do, policies: BucketPolicies) -> None:
     do("group member add lab cy@example.org")
     do("iam sync")
     assert "user:cy@example.org" in policies.members("lab-data")
@@ -116,7 +116,7 @@ def test_who_has_the_role_on_a_condition_only_gets_it_without(do: Do, policies: 
     assert policies.bindings["lab-data"][-1] == OTHERS[2]
 
 
-def test_what_somebody_else_took_out_is_put_back_while_it_is_wanted(do: Do, policies: BucketPolicies) -> None:
+def test_a_member_removed_by_somebody_else_is_added_again_while_they_may_view(do: Do, policies: BucketPolicies) -> None:
     do("iam sync")
     policies.put("lab-data", OTHERS)
     assert outcome(do("iam sync -o json"))["add"] == BOTH
@@ -142,7 +142,7 @@ def test_another_editor_in_between_loses_nothing(do: Do, policies: BucketPolicie
     assert policies.members("lab-data") == sorted(FIXED + BOTH)
 
 
-def test_whom_another_editor_adds_in_between_is_theirs(do: Do, policies: BucketPolicies) -> None:
+def test_a_member_whom_another_editor_adds_meanwhile_is_not_ours(do: Do, policies: BucketPolicies) -> None:
     def edit(bucket: str) -> None:
         policies.before_write = None
         policies.put(bucket, [*OTHERS, {"role": VIEWER, "members": ["user:ada@example.org"]}])
@@ -162,7 +162,7 @@ def test_a_permission_lost_in_between_is_not_given(do: Do, quick: Quick, policie
     assert outcome(do("iam sync -o json"))["add"] == ["user:ada@example.org"]
 
 
-def test_a_credential_that_is_none_is_told(do: Do) -> None:
+def test_a_missing_credential_is_reported(do: Do) -> None:
     do("dataset location add fish2 gs://other-data")
     for bucket in ("other-data", "lab-data"):
         do(f"bucket set {bucket} --iam --credential /nowhere/key.json")
@@ -181,7 +181,7 @@ def test_each_bucket_is_asked_for_with_its_own_credential(
     assert policies.members("lab-data") == sorted(FIXED + BOTH)
 
 
-def test_only_the_buckets_of_a_dataset(do: Do, policies: BucketPolicies) -> None:
+def test_a_sync_of_one_dataset_changes_its_buckets_only(do: Do, policies: BucketPolicies) -> None:
     policies.put("fly-data", [])
     do("dataset add fly")
     do("dataset location add fly gs://fly-data")
@@ -198,7 +198,7 @@ def test_only_the_buckets_of_a_dataset(do: Do, policies: BucketPolicies) -> None
         assert "there is no dataset 'none'" in do(f"iam {verb} --dataset none", code=3).err
 
 
-def test_a_bucket_that_was_not_chosen_is_not_asked_for(do: Do, policies: BucketPolicies) -> None:
+def test_a_sync_does_not_ask_for_a_bucket_that_was_not_chosen(do: Do, policies: BucketPolicies) -> None:
     do("bucket set lab-data --no-iam")
     assert do("iam sync").err == "(none): no bucket is chosen; dsgctl bucket set NAME --iam\n"
     assert do("iam sync -o json").out == "[]\n"
@@ -219,7 +219,7 @@ def test_a_bucket_that_is_gone_is_forgotten_once_it_is_no_longer_chosen(do: Do, 
     assert do("iam sync").err.startswith("(none)")
 
 
-def test_who_reads_more_than_they_may_view_is_said_when_a_bucket_is_chosen(do: Do) -> None:
+def test_choosing_a_bucket_with_several_datasets_warns_of_the_wider_access(do: Do) -> None:
     do("dataset add fly")
     do("dataset location add fly gs://lab-data/fly")
     do("bucket set lab-data --no-iam")
@@ -241,6 +241,6 @@ def test_every_change_of_the_ledger_is_in_the_log(do: Do, policies: BucketPolici
 
 
 @pytest.mark.parametrize("format_", ["json", "jsonl", "csv", "value", "table"])
-def test_every_format(do: Do, format_: str) -> None:
+def test_every_command_prints_every_format(do: Do, format_: str) -> None:
     for line in ("iam plan", "iam sync", "iam show"):
         assert do(f"{line} -o {format_}").out.strip()

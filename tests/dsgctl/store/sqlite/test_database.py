@@ -20,7 +20,7 @@ from tests.dsgctl.store.builders import MOMENT, add, emails, only_root, python, 
 
 
 @pytest.mark.parametrize("version", ["3.51.3", "3.51.10", "3.52.0", "3.100.0", "4.0.0", "3.51.3.1"])
-def test_an_engine_that_keeps_what_is_written_is_good(version: str) -> None:
+def test_an_engine_without_known_faults_is_accepted(version: str) -> None:
     require_version(version)
 
 
@@ -30,7 +30,7 @@ def test_an_engine_that_may_corrupt_the_file_is_refused(version: str) -> None:
         require_version(version)
 
 
-def test_the_engine_that_runs_is_a_good_one() -> None:
+def test_the_running_engine_is_accepted() -> None:
     require_version(apsw.sqlite_lib_version())
     assert SqliteDatabase.engine_name() == f"SQLite {apsw.sqlite_lib_version()}"
 
@@ -61,7 +61,7 @@ def test_every_connection_is_set_for_safety(database: Database, pragma: str, val
     assert values == [value, value]
 
 
-def test_a_locked_file_is_waited_for_and_then_told(database: Database, path: Path) -> None:
+def test_a_locked_file_is_an_error_after_the_timeout(database: Database, path: Path) -> None:
     writer = apsw.Connection(str(path))
     writer.execute("BEGIN IMMEDIATE")
     impatient = SqliteDatabase(path, busy_timeout=0.2)
@@ -100,7 +100,7 @@ def test_a_file_that_another_program_has_for_itself_is_locked(path: Path) -> Non
     owner.close()
 
 
-def test_whoever_only_reads_cannot_write(path: Path, database: Database) -> None:
+def test_a_reader_cannot_write(path: Path, database: Database) -> None:
     add(database, "ana@x.org")
     reader = open_current(path, read_only=True)
     assert emails(reader) == ["ana@x.org"]
@@ -110,7 +110,7 @@ def test_whoever_only_reads_cannot_write(path: Path, database: Database) -> None
     reader.close()
 
 
-def test_a_damaged_page_is_told(path: Path) -> None:
+def test_a_damaged_page_is_reported(path: Path) -> None:
     database = open_current(path)
     add(database, *(f"user{number}@x.org" for number in range(500)))
     assert database.integrity_problems() == []
@@ -129,7 +129,7 @@ def test_a_damaged_page_is_told(path: Path) -> None:
     damaged.close()
 
 
-def test_a_reference_to_what_is_not_there_is_told(database: Database, path: Path) -> None:
+def test_a_dangling_reference_is_reported(database: Database, path: Path) -> None:
     add(database, "ana@x.org")
     with_apsw(path, "PRAGMA foreign_keys = off", "INSERT INTO memberships VALUES (1, 77, 0)")
     assert database.dangling_rows() == ["a row of memberships refers to a row of groups that is not there"]

@@ -39,7 +39,7 @@ def test_files_are_readable_by_nobody_else_or_by_the_group_that_shares_the_direc
     database.close()
 
 
-def test_the_mode_of_a_file_that_is_there_stays(new: Path) -> None:
+def test_the_mode_of_an_existing_file_stays(new: Path) -> None:
     new.touch(0o640)
     migrate(new, now=MOMENT)
     assert stat.S_IMODE(new.stat().st_mode) == 0o640
@@ -54,7 +54,7 @@ def of_somebody() -> Iterator[Path]:
 
 
 @only_root
-def test_what_root_makes_belongs_to_the_owner_of_the_directory_and_works_for_them(of_somebody: Path) -> None:
+def test_a_file_created_by_root_belongs_to_the_owner_of_the_directory(of_somebody: Path) -> None:
     path = of_somebody / "dsg.sqlite3"
     migrate(path, now=MOMENT)
     database = open_current(path)

@@ -105,7 +105,7 @@ def _dangling(path: Path) -> None:
     ],
     ids=["text", "directory", "cut off", "overwritten", "missing", "dangling link"],
 )
-def test_what_is_no_database_is_refused(new: Path, make: Callable[[Path], None], part: str) -> None:
+def test_a_file_that_is_not_a_database_is_refused(new: Path, make: Callable[[Path], None], part: str) -> None:
     make(new)
     before = files(new.parent)
     with refused(f"{new}", part):
@@ -144,7 +144,7 @@ NO_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", NO_FILE)
 @pytest.mark.parametrize("opens", [open_current, SqliteDatabase, lambda path: migrate(path, now=MOMENT)])
-def test_it_is_said_what_has_the_name(new: Path, kind: str, opens: Callable[[Path], object]) -> None:
+def test_the_error_says_what_kind_of_file_has_the_name(new: Path, kind: str, opens: Callable[[Path], object]) -> None:
     make, words = NO_FILE[kind]
     make(new)
     before = sorted(new.parent.iterdir())
@@ -153,21 +153,21 @@ def test_it_is_said_what_has_the_name(new: Path, kind: str, opens: Callable[[Pat
     assert sorted(new.parent.iterdir()) == before
 
 
-def test_a_link_that_leads_round_is_an_error_in_one_line(new: Path) -> None:
+def test_a_circular_link_is_an_error_in_one_line(new: Path) -> None:
     new.symlink_to(new)
     for opens in (open_current, lambda path: migrate(path, now=MOMENT)):
         with refused(f"{new}: it is a symbolic link to {new}, which leads to itself"):
             opens(new)
 
 
-def test_a_link_to_a_database_is_one(new: Path, path: Path) -> None:
+def test_a_link_to_a_database_is_opened(new: Path, path: Path) -> None:
     new.symlink_to(path)
     assert migrate(new, now=MOMENT) == []
     open_current(new).close()
 
 
 @pytest.mark.parametrize("make", [_text, _directory, _overwritten, _dangling])
-def test_what_is_no_database_does_not_become_one(new: Path, make: Callable[[Path], None]) -> None:
+def test_migrate_leaves_a_file_that_is_not_a_database_alone(new: Path, make: Callable[[Path], None]) -> None:
     make(new)
     before = files(new.parent)
     with refused(f"{new}"):
