@@ -96,7 +96,7 @@ def of(guard: Guard) -> pytest.MarkDecorator:
 
 @of(Guard.DELIBERATE)
 @pytest.mark.parametrize("headers", CROSS_SITE, ids=range(len(CROSS_SITE)))
-def test_what_acts_at_once_is_refused_unless_it_is_deliberate(
+def test_a_route_that_acts_at_once_refuses_requests_that_are_not_deliberate(
     route: Route, endpoint: Endpoint[Any], headers: dict[str, Any], client: Client, lab: Lab
 ) -> None:
     before = state(lab)
@@ -107,7 +107,7 @@ def test_what_acts_at_once_is_refused_unless_it_is_deliberate(
 
 @of(Guard.HARMLESS)
 @pytest.mark.parametrize("headers", [{}, *CROSS_SITE], ids=range(len(CROSS_SITE) + 1))
-def test_what_is_declared_harmless_writes_nothing(
+def test_a_route_declared_harmless_writes_nothing(
     route: Route, endpoint: Endpoint[Any], headers: dict[str, Any], client: Client, lab: Lab
 ) -> None:
     before = state(lab)
@@ -263,7 +263,9 @@ def each_token(lab: Lab) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 @each_endpoint
-def test_who_may_ask(route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab) -> None:
+def test_each_route_admits_the_tokens_that_it_declares(
+    route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab
+) -> None:
     expected = ADMISSIONS[endpoint.admits]  # a new admission needs a row there
     options = body_of(route, endpoint, client, lab)
     for kind, token, query in each_token(lab):
@@ -303,7 +305,7 @@ EVIL = ["https://evil.example/", "//evil.example", "/\\evil.example", "javascrip
 
 @each_endpoint
 @pytest.mark.parametrize("target", EVIL)
-def test_no_declared_target_leads_elsewhere_whoever_asks(
+def test_no_declared_target_redirects_to_another_site(
     route: Route, endpoint: Endpoint[Any], target: str, client: Client, lab: Lab
 ) -> None:
     for name in endpoint.targets:
@@ -317,7 +319,7 @@ def test_no_declared_target_leads_elsewhere_whoever_asks(
 
 
 @each_endpoint
-def test_a_body_that_is_too_long_to_be_read_matters_to_those_who_read_it_only(
+def test_a_body_that_is_too_long_is_refused_only_by_routes_that_read_it(
     route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab
 ) -> None:
     before = state(lab)

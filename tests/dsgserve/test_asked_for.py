@@ -34,7 +34,7 @@ def address(length: int) -> str:
 
 
 @pytest.mark.parametrize("length", [30, 1500, 1501, 1735, 2000, 2500])
-def test_a_long_address_is_taken(length: int, login: Client) -> None:
+def test_a_long_address_is_accepted(length: int, login: Client) -> None:
     assert login.get(f"/api/v1/authorize?redirect={quote(address(length), safe='')}", accept=PAGE).status == 200
     assert login.get(f"/auth/login?next=/success?{address(length)[-(length - 10) :]}", accept=PAGE).status == 200
 
@@ -53,7 +53,7 @@ def test_a_long_address_is_taken(length: int, login: Client) -> None:
         ("/activate?next=", "/" + "x" * 5000),
     ],
 )
-def test_one_that_does_not_fit_is_called_too_long(where: str, value: str, login: Client) -> None:
+def test_an_address_that_does_not_fit_is_refused_as_too_long(where: str, value: str, login: Client) -> None:
     page = login.get(where + quote(value, safe=""), accept=PAGE)
     assert page.status == 400
     assert "too long" in page.text and "not allowed" not in page.text and "not one that" not in page.text
@@ -64,7 +64,7 @@ def test_one_that_does_not_fit_is_called_too_long(where: str, value: str, login:
 @pytest.mark.parametrize(
     "value", ["https://evil.example/", "//evil.example", "javascript:x", "https://evil.example/" + "x" * 2000]
 )
-def test_one_that_is_not_allowed_is_called_that(value: str, login: Client) -> None:
+def test_an_address_that_is_not_allowed_is_refused_as_not_allowed(value: str, login: Client) -> None:
     page = login.get("/api/v1/authorize?redirect=" + quote(value, safe=""), accept=PAGE)
     assert page.status == 400 and "not allowed" in page.text and "too long" not in page.text
     assert login.get("/api/v1/authorize?redirect=" + quote(value, safe="")).json()["error"] == "invalid_redirect"
@@ -113,7 +113,7 @@ def test_a_json_body_that_cannot_be_read_is_refused(body: object, login: Client)
 
 @pytest.mark.parametrize("mode", ["api", "API", "", "ngauth", "x", "1", "api&token=", "%00"])
 @pytest.mark.parametrize("origin", [VIEWER, "https://stranger.example"])
-def test_a_kind_of_token_that_is_not_given_is_refused(mode: str, origin: str, client: Client, lab: Lab) -> None:
+def test_an_unknown_kind_of_token_is_refused(mode: str, origin: str, client: Client, lab: Lab) -> None:
     for cookie in (lab.ada, None):
         for accept in (PAGE, "*/*"):
             reply = client.get(f"/login?origin={origin}&token={mode}", cookie=cookie, accept=accept)
@@ -141,7 +141,7 @@ def test_a_kind_of_token_that_is_not_given_is_refused(mode: str, origin: str, cl
         ("fish:V2", {"fish terms"}),
     ],
 )
-def test_the_terms_of_a_version_are_those_of_its_dataset_too(
+def test_the_terms_of_a_version_include_those_of_its_dataset(
     dataset: str, shown: set[str], client: Client, lab: Lab
 ) -> None:
     with lab.change() as change:
@@ -178,7 +178,7 @@ def anybody(gateway: Gateway) -> Client:
         "localhost:8200, evil.example",
     ],
 )
-def test_under_another_name_nobody_signs_in_as_anybody(host: str, anybody: Client, lab: Lab) -> None:
+def test_the_development_login_is_refused_under_another_host_name(host: str, anybody: Client, lab: Lab) -> None:
     """DNS rebinding: a page of that site would be of one origin with us."""
     for path in (
         "/auth/login",
@@ -195,7 +195,7 @@ def test_under_another_name_nobody_signs_in_as_anybody(host: str, anybody: Clien
 
 
 @pytest.mark.parametrize("host", [HERE, "localhost", "127.0.0.1:9", "[::1]:8200", "LOCALHOST:8200"])
-def test_under_its_own_name_one_does(host: str, anybody: Client, lab: Lab) -> None:
+def test_the_development_login_works_under_its_own_host_name(host: str, anybody: Client, lab: Lab) -> None:
     assert "ada@example.org" in anybody.get("/auth/login", host=host, accept=PAGE).text
 
 

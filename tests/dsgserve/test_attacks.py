@@ -61,7 +61,7 @@ OPEN = {
 }
 
 
-def test_a_secret_of_one_kind_opens_its_own_doors_and_no_other(client: Client, lab: Lab) -> None:
+def test_a_secret_of_one_kind_is_accepted_only_for_its_purpose(client: Client, lab: Lab) -> None:
     for kind, secret in _kinds(client, lab).items():
         change = {door for door, status in _doors(client, secret).items() if status == 200}
         assert change == OPEN.get(kind, set()), kind
@@ -78,7 +78,7 @@ def test_a_form_of_one_login_is_refused_for_another(client: Client, lab: Lab) ->
 # What was good ends at once
 
 
-def test_a_user_token_does_not_outlive_what_it_rests_on(client: Client, lab: Lab) -> None:
+def test_a_user_token_does_not_outlive_its_login_or_account(client: Client, lab: Lab) -> None:
     def ask(secret: str, bucket: str) -> tuple[int, str]:
         reply = client.post("/gcs_token", body=json.dumps({"token": secret, "bucket": bucket}).encode())
         return reply.status, reply.json().get("error", "")
@@ -153,13 +153,13 @@ def _with_cookie(client: Client, path: str, cookie: str) -> Reply:
 
 
 @pytest.mark.parametrize("other", ["<=x", "a(1)=2", "{}=", "=", '@,/?="', 'a="; b=', "\x80=\xff", "expires=x; path=/"])
-def test_an_odd_cookie_of_a_sibling_domain_takes_no_login_away(client: Client, lab: Lab, other: str) -> None:
+def test_a_malformed_cookie_of_a_sibling_domain_ends_no_login(client: Client, lab: Lab, other: str) -> None:
     for both in (f"{other}; dsg_token={lab.ada}", f"dsg_token={lab.ada}; {other}"):
         assert client.request("GET", "/api/v1/user/cache", COOKIE=both).status == 200
         assert client.request("GET", "/login", COOKIE=both).json()["logged_in"]
 
 
-def test_of_two_cookies_of_one_name_one_decides_everywhere(client: Client, lab: Lab) -> None:
+def test_every_route_uses_the_same_one_of_two_cookies(client: Client, lab: Lab) -> None:
     """What is shown and what is done must be the same person's.
 
     Such a host can add a cookie: security.md, "Another host below the cookie's domain".
@@ -187,7 +187,7 @@ ODD_PATHS = [
 
 
 @pytest.mark.parametrize("address", ODD_PATHS)
-def test_a_path_that_others_would_read_otherwise_leads_nowhere(client: Client, lab: Lab, address: str) -> None:
+def test_an_ambiguous_path_matches_no_route(client: Client, lab: Lab, address: str) -> None:
     """nginx rations logins by their path, and dispatcher.py keeps slow requests apart by it."""
     for method in ("GET", "POST"):
         assert client.request(method, address, cookie=lab.ada).status == 404
@@ -289,7 +289,7 @@ def test_no_stored_string_is_a_script_on_any_page(client: Client, lab: Lab) -> N
 # Finding out
 
 
-def test_a_closed_dataset_is_not_told_from_one_that_is_not_there(client: Client, lab: Lab) -> None:
+def test_a_closed_dataset_is_answered_like_one_that_does_not_exist(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         hidden = terms.add(change, "Secret project terms", "x", dataset="fish")[0]
     for who in (None, lab.cy, lab.robot):
@@ -311,7 +311,7 @@ def _plain(reply: Reply) -> str:
     return text + re.sub(r"/tos/[0-9]+|%2Ftos%2F[0-9]+|dataset(=|%3D)[a-z]+", "", reply.headers.get("location", ""))
 
 
-def test_a_token_that_is_not_known_is_told_from_no_other(client: Client, lab: Lab) -> None:
+def test_every_unknown_token_gets_the_same_answer(client: Client, lab: Lab) -> None:
     revoked = token_checks.check(lab.database, PresentedToken(lab.script), now()).token
     assert revoked is not None
     with lab.change() as change:
@@ -323,7 +323,7 @@ def test_a_token_that_is_not_known_is_told_from_no_other(client: Client, lab: La
     assert len(answers) == 1
 
 
-def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway: Gateway, lab: Lab) -> None:
+def test_a_token_lookup_takes_no_longer_when_the_prefix_is_right(gateway: Gateway, lab: Lab) -> None:
     """Only the hash is looked for: nothing compares a presented token with a stored one letter by letter."""
     secret = "0123456789abcdef0123456789abcdef"  # as another system made them, and an import kept them
     with lab.change() as change:
@@ -358,7 +358,7 @@ def test_looking_a_token_up_takes_no_longer_where_its_beginning_is_right(gateway
 # Filling up
 
 
-def test_anonymous_requests_fill_neither_memory_nor_disk(client: Client, gateway: Gateway, lab: Lab) -> None:
+def test_anonymous_requests_use_bounded_memory_and_disk(client: Client, gateway: Gateway, lab: Lab) -> None:
     def ask(number: int) -> None:
         client.get("/api/v1/user/cache", authorization=f"Bearer dsg_{number:038d}", host=f"h{number}.example")
         client.get(f"/api/v1/user/cache?dsg_token=t{number}&service=s{number}")

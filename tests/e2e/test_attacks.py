@@ -105,7 +105,7 @@ SMUGGLED = {
 
 @needs_nginx
 @pytest.mark.parametrize("way", SMUGGLED)
-def test_nothing_is_smuggled_past_nginx(way: str, front: Front, token: str) -> None:
+def test_no_request_is_smuggled_past_nginx(way: str, front: Front, token: str) -> None:
     second = SECOND.format(token=token)
     head = FIRST + SMUGGLED[way].format(length=len(second) + 5)
     # One that is rightly answered, as the next on the same connection, is no smuggling: nginx sees two too.
@@ -121,7 +121,7 @@ def test_nothing_is_smuggled_past_nginx(way: str, front: Front, token: str) -> N
 
 
 @pytest.mark.parametrize("way", SMUGGLED)
-def test_nor_does_the_server_itself_take_what_is_not_plain(way: str, serve: Serve, token: str) -> None:
+def test_the_server_itself_answers_a_smuggling_attempt_without_a_fault(way: str, serve: Serve, token: str) -> None:
     server, second = serve(), SECOND.format(token=token)
     head = FIRST + SMUGGLED[way].format(length=len(second) + 5)
     with socket.create_connection(("127.0.0.1", int(server.origin.rpartition(":")[2]))) as wire:
@@ -132,7 +132,7 @@ def test_nor_does_the_server_itself_take_what_is_not_plain(way: str, serve: Serv
 
 
 @needs_nginx
-def test_a_header_and_an_address_inject_nothing(front: Front, token: str) -> None:
+def test_headers_and_addresses_inject_no_header(front: Front, token: str) -> None:
     with front.session() as session:
         for path in (
             "/auth/login?next=/%0d%0aSet-Cookie:x=y",
@@ -157,7 +157,7 @@ NOT_UNDERSTOOD = [
 ]
 
 
-def test_what_cannot_be_understood_is_answered_all_the_same(serve: Serve) -> None:
+def test_malformed_requests_are_answered(serve: Serve) -> None:
     server = serve()
     for request in NOT_UNDERSTOOD:
         with socket.create_connection(("127.0.0.1", int(server.origin.rpartition(":")[2]))) as wire:
@@ -186,7 +186,7 @@ FORWARDED = {
 
 
 @needs_nginx
-def test_no_header_says_who_or_where_one_is(front: Front, token: str) -> None:
+def test_forged_headers_do_not_change_the_user_or_the_client_address(front: Front, token: str) -> None:
     with front.session() as session:
         plain = session.get(f"https://{HOST}/api/v1/user/cache", timeout=PATIENCE)
         spoofed = session.get(f"https://{HOST}/api/v1/user/cache", headers=FORWARDED, timeout=PATIENCE)
@@ -207,7 +207,7 @@ def test_no_header_says_who_or_where_one_is(front: Front, token: str) -> None:
 # Logins
 
 
-def test_a_planted_login_is_not_what_one_is_signed_in_with(serve: Serve, token: str) -> None:
+def test_a_login_replaces_a_planted_cookie(serve: Serve, token: str) -> None:
     """Session fixation: who plants a cookie before a sign-in knows nothing of the login after it."""
     server = serve(DSG_DEV_LOGIN="1")
     mallory = Visitor(server.origin)
@@ -236,7 +236,7 @@ def test_a_login_that_an_attacker_began_cannot_be_finished_by_the_victim(serve: 
 # On the host
 
 
-def test_secrets_are_in_no_list_of_processes_no_core_and_no_log(serve: Serve, token: str, path: Path) -> None:
+def test_secrets_are_in_no_process_list_core_dump_or_log(serve: Serve, token: str, path: Path) -> None:
     server = serve(DSG_DEV_LOGIN="1", LOG_LEVEL="DEBUG")
     visitor = Visitor(server.origin)
     login = visitor.sign_in("ada@example.org")
@@ -260,7 +260,7 @@ def test_secrets_are_in_no_list_of_processes_no_core_and_no_log(serve: Serve, to
     assert not [secret for secret in secrets if secret.encode() in database_bytes]
 
 
-def test_what_a_page_says_of_a_fault_is_nothing_of_the_inside(serve: Serve, path: Path, token: str) -> None:
+def test_an_error_page_shows_no_internal_details(serve: Serve, path: Path, token: str) -> None:
     server = serve()
     path.rename(path.with_name("gone.sqlite3"))
     reply = requests.get(server.origin + "/", headers={"Accept": "text/html"}, timeout=PATIENCE)

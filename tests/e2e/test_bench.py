@@ -29,7 +29,7 @@ def bench(*words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_it_measures_prints_and_judges(tmp_path: Path) -> None:
+def test_the_benchmark_measures_prints_and_compares_with_the_limits(tmp_path: Path) -> None:
     process = bench("--quick", "--json", str(tmp_path / "rows.json"), "warm", "next_request")
     rows = {row["what"].strip(): row for row in json.loads((tmp_path / "rows.json").read_text())}
     assert rows["user/cache, over bare waitress"]["value"] > 0
@@ -39,7 +39,7 @@ def test_it_measures_prints_and_judges(tmp_path: Path) -> None:
     assert process.returncode == (0 if all(row["reached"] for row in rows.values()) else 1), process.stderr
 
 
-def test_a_measurement_that_is_not_there_is_refused() -> None:
+def test_an_unknown_measurement_is_refused() -> None:
     process = bench("nonsense")
     assert process.returncode == 1
     assert process.stderr.startswith("there is no measurement nonsense; there are warm")

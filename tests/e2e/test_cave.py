@@ -67,7 +67,7 @@ LETS_IN = {
 }
 
 
-def test_each_guard_lets_in_whom_the_facts_do_and_no_other(cave: Cave) -> None:
+def test_each_guard_admits_exactly_the_permitted_users(cave: Cave) -> None:
     for path, allowed in LETS_IN.items():
         statuses = {who: cave.ask(path, who).status_code for who in cave.secrets}
         assert statuses == {who: 200 if who in allowed else 403 for who in cave.secrets}, path
@@ -76,7 +76,7 @@ def test_each_guard_lets_in_whom_the_facts_do_and_no_other(cave: Cave) -> None:
     assert cave.ask("/required", "bot").json()["email"] == "bot@service-account.dsg.local"
 
 
-def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Database) -> None:
+def test_the_next_request_sees_a_revoked_grant(cave: Cave, database: Database) -> None:
     before = {path: cave.ask(path, "ada").status_code for path in ("/edit", "/group", "/view")}
     assert before == {"/edit": 200, "/group": 200, "/view": 200}
     with begin_change(database, "os:test") as change:
@@ -99,7 +99,7 @@ def test_the_next_request_sees_what_was_taken_away(cave: Cave, database: Databas
 
 
 @with_client(TOKEN_CACHE_TTL="300")
-def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cave: Cave, database: Database) -> None:
+def test_the_cache_of_the_client_delays_a_refusal_but_no_permission(cave: Cave, database: Database) -> None:
     """300 s is its default. It asks anew before it refuses a permission, up to 20 times in 300 s for a token."""
     assert cave.ask("/view", "stranger").status_code == 403
     assert cave.ask("/view", "ada").status_code == 200
@@ -112,14 +112,14 @@ def test_what_the_client_keeps_for_itself_delays_a_refusal_but_no_permission(cav
 
 
 @with_client(TOKEN_CACHE_TTL="1")
-def test_the_client_asks_again_when_its_own_time_is_over(cave: Cave, database: Database) -> None:
+def test_the_client_asks_again_when_its_cache_entry_expires(cave: Cave, database: Database) -> None:
     assert cave.ask("/view", "ada").status_code == 200
     with begin_change(database, "os:test") as change:
         users.set_active(change, "ada@example.org", False)
     wait_until(lambda: cave.ask("/view", "ada").status_code == 401, seconds=10, event="the refusal")
 
 
-def test_names_that_only_cave_holds_are_compared_exactly_by_its_client(
+def test_names_that_exist_only_in_cave_are_compared_exactly_by_its_client(
     serve: Callable[..., Server], provider: Provider, database: Database, tmp_path: Path
 ) -> None:
     copy_dumps(tmp_path / "dumps", whole=True)
@@ -165,7 +165,7 @@ def test_a_browser_is_sent_to_sign_in_and_back(cave: Cave) -> None:
     assert browser.get(f"{CAVE}/edit", follow=False).status_code == 200
 
 
-def test_a_service_outside_the_domain_is_handed_the_token_and_keeps_its_own_cookie(cave: Cave) -> None:
+def test_a_service_outside_the_domain_receives_the_token_and_sets_its_own_cookie(cave: Cave) -> None:
     browser = cave.browser()
     assert browser.get(f"{ELSEWHERE}/view?x=1").json() == {"email": "ada@example.org", "query": {"x": "1"}}
     assert browser.visited[-1] == f"{ELSEWHERE}/view?x=1", "the token stayed in the address"
@@ -178,7 +178,7 @@ QUERIES = ({"filter": '{"a":[1,"<x>"]}'}, {"name": "Zoë 魚 🐟"}, {"a": "1+1 
 
 
 @pytest.mark.parametrize("service", [CAVE, ELSEWHERE])
-def test_a_browser_returns_with_its_whole_query(cave: Cave, service: str) -> None:
+def test_a_browser_returns_with_the_complete_query(cave: Cave, service: str) -> None:
     for parameters in QUERIES:
         query = "&".join(f"{quote(name)}={quote(value)}" for name, value in parameters.items())
         reply = cave.browser().get(f"{service}/view?{query}")
@@ -206,7 +206,7 @@ def test_a_program_that_logs_out_keeps_its_api_token(cave: Cave) -> None:
     assert cave.ask("/view", "bot").status_code == 200
 
 
-def test_whom_a_service_does_not_let_in_is_not_sent_round_in_circles(
+def test_a_user_whom_a_service_refuses_is_not_redirected_in_a_loop(
     cave: Cave, provider: Provider, database: Database
 ) -> None:
     provider.configure(claims={**ADA, "sub": "s-stranger", "email": "stranger@example.org"})
@@ -221,7 +221,7 @@ def test_whom_a_service_does_not_let_in_is_not_sent_round_in_circles(
         assert reply.url.startswith(AUTH)
 
 
-def test_a_script_in_a_page_learns_where_to_send_the_person(cave: Cave) -> None:
+def test_a_script_in_a_page_gets_the_address_of_the_login_page(cave: Cave) -> None:
     script = {"X-Requested-With": "XMLHttpRequest"}
     refused = cave.ask("/view", None, **script)
     assert (refused.status_code, refused.json()["error"]) == (401, "no_token")
@@ -262,7 +262,7 @@ def test_missing_terms_lead_a_browser_to_a_page_that_accepts_and_back(cave: Cave
 
 
 @with_client(MIDDLE_AUTH_MY_PERMISSION_URL="/api/v1/user/cache?service=atlas")
-def test_terms_of_the_service_that_asks_count_there_one_after_the_other(cave: Cave) -> None:
+def test_terms_of_a_service_are_required_by_that_service_one_after_the_other(cave: Cave) -> None:
     browser = cave.browser()
     first = browser.get(f"{CAVE}/fly")
     assert "Be kind" in first.text
@@ -271,7 +271,7 @@ def test_terms_of_the_service_that_asks_count_there_one_after_the_other(cave: Ca
     assert send_form(browser, second).json()["email"] == "ada@example.org"
 
 
-def test_a_public_dataset_is_open_to_whoever_accepts_its_terms(cave: Cave) -> None:
+def test_a_public_dataset_is_readable_by_everybody_who_accepts_its_terms(cave: Cave) -> None:
     """The client leads to terms only those who hold a grant; others find them on our pages."""
     browser = cave.browser()
     assert browser.get(f"{CAVE}/worm").json()["error"] == "missing_permission"

@@ -53,7 +53,7 @@ def test_the_tour_shows_an_allowed_a_refused_and_a_revoked_request(tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_printed_commands_work_and_a_signal_cleans_up(number: signal.Signals, tmp_path: Path) -> None:
     port = free_port()
     with run_demo(tmp_path, port) as demo:
         assert demo.stdout is not None
@@ -92,7 +92,7 @@ def test_what_it_says_to_try_works_and_a_signal_cleans_up(number: signal.Signals
             requests.get(f"http://localhost:{port}/health", timeout=PATIENCE)
 
 
-def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     port = free_port()
     with run_demo(tmp_path, port):
         wait_until(lambda: is_ready(f"http://localhost:{port}/health"))

@@ -15,7 +15,7 @@ from tests.e2e.visitor import Visitor
 from tests.patience import PATIENCE
 
 
-def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callable[..., Server]) -> None:
+def test_the_development_login_signs_in_as_an_existing_user(database: Database, serve: Callable[..., Server]) -> None:
     with begin_change(database, "os:test") as change:
         users.add(change, "ada@example.org", name="Ada <b>")
         users.add(change, "cy@example.org")
@@ -41,7 +41,7 @@ def test_one_signs_in_as_somebody_who_is_there(database: Database, serve: Callab
         ({"DSG_ORIGIN": "http://localhost:8200"}, ["--listen", "127.0.0.1:8200", "--listen", "*:8201"]),
     ],
 )
-def test_the_server_does_not_start_with_it_where_others_could_use_it(
+def test_the_server_refuses_the_development_login_where_others_could_reach_it(
     settings: dict[str, str], words: list[str], path: Path
 ) -> None:
     process = subprocess.run(

@@ -88,7 +88,7 @@ def lab(database: Database, serve: Callable[..., Server], google: Google, tmp_pa
     return Lab(database, serve(REQUESTS_CA_BUNDLE=str(certificate), **google.settings), google)
 
 
-def test_long_prefixes_are_packed_so_that_google_takes_them(lab: Lab) -> None:
+def test_long_prefixes_are_packed_within_the_limits_of_google(lab: Lab) -> None:
     names = [lab.dataset(f"release{number}", f"gs://long-data/{FOLDER.format(number)}") for number in range(8)]
     lab.person("bo", *names)
     objects = [f"{FOLDER.format(number)}info" for number in range(9)]
@@ -96,7 +96,7 @@ def test_long_prefixes_are_packed_so_that_google_takes_them(lab: Lab) -> None:
     assert lab.explain("bo", "release3") == [(True, "granted")]
 
 
-def test_more_prefixes_than_a_token_takes_cost_that_person_alone(lab: Lab) -> None:
+def test_too_many_prefixes_refuse_only_the_person_who_has_them(lab: Lab) -> None:
     names = [lab.dataset(f"many{number}", f"gs://many-data/m{number}") for number in range(62)]
     lab.person("bo", *names)
     lab.person("cy", *names[:60])
@@ -121,7 +121,7 @@ def test_a_location_that_no_condition_can_name_is_refused_when_added(lab: Lab, f
     assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
 
 
-def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> None:
+def test_an_unusable_location_disables_only_itself_and_can_be_removed(lab: Lab) -> None:
     lab.dataset("bad", *(f"gs://fish-bucket/{folder}" for folder in BAD if "\u2028" not in folder), any_prefix=True)
     with begin_change(lab.database, "os:test") as change:
         grants.add(change, principal_subject(users.find(lab.database, "ada@example.org")), Target("bad", "view"))
@@ -134,7 +134,7 @@ def test_one_that_is_there_costs_itself_alone_and_can_be_removed(lab: Lab) -> No
     assert lab.dsgctl("dataset", "location", "remove", "bad", "gs://fish-bucket/o'neil", "-y").returncode == 0
 
 
-def test_what_lies_within_a_folder_that_the_token_opens_is_explained_as_read(lab: Lab) -> None:
+def test_a_location_within_a_readable_folder_is_explained_as_readable(lab: Lab) -> None:
     with begin_change(lab.database, "os:test") as change:
         versions.add(change, "fish2", "v9")
     lab.dataset("inner", "gs://fish-bucket/v1/inner/o'neil", any_prefix=True)
@@ -158,7 +158,7 @@ def test_a_second_request_with_the_same_user_token_gets_a_new_google_token_once(
     assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
 
 
-def test_a_google_that_repeats_our_token_does_not_get_it_into_the_log(lab: Lab) -> None:
+def test_a_token_repeated_in_an_answer_of_google_is_not_logged(lab: Lab) -> None:
     assert lab.reads("ada", "fish-bucket", "v1/info") == [True]
     sources = set(lab.google.sources)
     lab.google.sources.clear()

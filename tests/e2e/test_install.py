@@ -111,7 +111,7 @@ def _enable(dest: Path) -> None:
             (units / folder / name).symlink_to(units / file)
 
 
-def test_the_wheel_alone_gives_both_programs(checkout: Path, tmp_path: Path) -> None:
+def test_the_wheel_installs_both_programs(checkout: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", ".", cwd=checkout)
     (wheel,) = (checkout / "dist").glob("dsgctl-*.whl")
     target = tmp_path / "site"
@@ -128,7 +128,7 @@ def test_the_wheel_alone_gives_both_programs(checkout: Path, tmp_path: Path) -> 
     assert (target / "dsgserve" / "contract.md").is_file()
 
 
-def test_what_is_installed_is_what_pyproject_asks_for() -> None:
+def test_the_installed_packages_are_those_of_pyproject() -> None:
     """Every dependency, and nothing without a hash or from anywhere but the registry."""
     import tomllib
 

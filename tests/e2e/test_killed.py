@@ -15,7 +15,7 @@ def has_run_enough(soak: Soak) -> bool:
     return soak.kills >= Counter(KILLS) and soak.acknowledged >= Counter(ACKNOWLEDGED)
 
 
-def test_programs_killed_at_any_moment_lose_nothing_and_leave_no_half(tmp_path: Path) -> None:
+def test_programs_killed_at_any_moment_lose_no_change_and_leave_no_partial_one(tmp_path: Path) -> None:
     soak = Soak(tmp_path, SEED)
     soak.run(has_run_enough)
     assert not soak.wrong

@@ -63,7 +63,9 @@ def test_a_first_login_makes_the_account_and_a_later_one_finds_it(
     assert actors <= {"user:ada@example.org", "user:renamed@example.org"}
 
 
-def test_what_is_asked_of_the_provider(browse: Callable[..., Browser], provider: Provider) -> None:
+def test_the_request_to_the_provider_has_the_required_parameters(
+    browse: Callable[..., Browser], provider: Provider
+) -> None:
     browser = browse()
     first = browser.get("/auth/login", follow=False)
     query = {key: values[0] for key, values in parse_qs(urlsplit(first.headers["Location"]).query).items()}
@@ -111,7 +113,7 @@ FORGED = [
 ]
 
 
-def test_what_cannot_be_trusted_ends_on_a_page_and_signs_nobody_in(
+def test_an_untrusted_answer_shows_an_error_page_and_signs_nobody_in(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
     browser = browse()
@@ -149,7 +151,7 @@ def test_an_account_that_was_added_is_bound_and_another_subject_is_refused(
     assert second.signed_in_email() == "Ada@Example.org"
 
 
-def test_a_disabled_account_and_a_foreign_domain_are_told_so(
+def test_a_disabled_account_and_a_foreign_domain_are_refused_with_the_reason(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
     with begin_change(database, "os:test") as change:
@@ -162,7 +164,7 @@ def test_a_disabled_account_and_a_foreign_domain_are_told_so(
     assert browser.cookie("dsg_token") is None
 
 
-def test_a_login_is_finished_once_by_the_browser_that_began_it(
+def test_a_login_completes_once_and_only_in_the_browser_that_began_it(
     browse: Callable[..., Browser], provider: Provider
 ) -> None:
     browser = browse()
@@ -191,7 +193,7 @@ def test_several_tabs_may_sign_in_at_once_and_the_other_callback_works_too(
     assert len(browser.cookie("dsg_login") or "") < 3500, "pending logins are not bounded"
 
 
-def test_keys_are_fetched_anew_when_the_provider_has_new_ones(
+def test_keys_are_fetched_again_when_the_provider_has_new_ones(
     browse: Callable[..., Browser], provider: Provider
 ) -> None:
     browser = browse()
@@ -202,7 +204,7 @@ def test_keys_are_fetched_anew_when_the_provider_has_new_ones(
         assert browser.get("/auth/login?next=/success").status_code == 200
 
 
-def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_notice(
+def test_a_provider_that_hangs_or_is_down_shows_a_page_and_does_not_slow_user_cache(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
     with begin_change(database, "os:test") as change:
@@ -215,7 +217,7 @@ def test_a_provider_that_hangs_or_is_gone_is_a_page_and_user_cache_does_not_noti
     assert user_cache(browser, token) == 200
 
 
-def test_where_a_login_may_lead(browse: Callable[..., Browser], database: Database) -> None:
+def test_a_login_redirects_to_allowed_targets_only(browse: Callable[..., Browser], database: Database) -> None:
     browser = browse(
         DSG_ALLOWED_REDIRECTS="https://cave.example.org,https://clio.example.org",
         DSG_TOKEN_REDIRECTS="https://cave.example.org",
@@ -241,7 +243,7 @@ def test_where_a_login_may_lead(browse: Callable[..., Browser], database: Databa
         assert browser.get(f"/auth/login?next={bad}", follow=False).status_code == 400
 
 
-def test_a_script_is_told_where_to_send_the_person(browse: Callable[..., Browser]) -> None:
+def test_a_script_gets_the_address_of_the_login_page(browse: Callable[..., Browser]) -> None:
     browser = browse(DSG_ALLOWED_REDIRECTS="https://clio.example.org")
     path = "/api/v1/authorize?redirect=https://clio.example.org/x&service=clio"
     url = browser.get(path, **{"X-Requested-With": "XMLHttpRequest"}).json()["authorization_url"]
@@ -252,7 +254,7 @@ def test_a_script_is_told_where_to_send_the_person(browse: Callable[..., Browser
     assert browser.signed_in_email() == "ada@example.org"
 
 
-def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
+def test_logout_revokes_this_login_token_and_no_other_token(
     browse: Callable[..., Browser], provider: Provider, database: Database
 ) -> None:
     browser = browse()
@@ -270,7 +272,7 @@ def test_logout_ends_this_login_and_no_other_and_never_an_api_token(
     assert user_cache(browser, api) == 200
 
 
-def test_the_login_token_lasts_a_week_and_the_cookie_is_closed_to_scripts(
+def test_the_login_token_lasts_a_week_and_its_cookie_is_http_only(
     browse: Callable[..., Browser], database: Database
 ) -> None:
     browser = browse()

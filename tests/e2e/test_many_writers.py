@@ -24,7 +24,9 @@ EMAIL = "shared@example.org"
 STATES = ({"groups": ["inside"], "fish2": sorted(included_levels("edit"))}, {"groups": ["outside"], "fly": ["view"]})
 
 
-def test_twenty_writers(serve: Callable[..., Server], database: Database, path: Path, tmp_path: Path) -> None:
+def test_twenty_concurrent_writers_lose_no_change(
+    serve: Callable[..., Server], database: Database, path: Path, tmp_path: Path
+) -> None:
     token = _populate(database)
     server = serve(DSG_DEV_LOGIN="1")
     stop, mixed = threading.Event(), []

@@ -72,7 +72,7 @@ def test_with_a_cookie_the_data_comes_without_a_click(lab: Lab) -> None:
     wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
 
 
-def test_where_the_browser_keeps_the_cookie_back_each_load_takes_one_click(lab: Lab) -> None:
+def test_each_load_takes_one_click_when_the_browser_withholds_the_cookie(lab: Lab) -> None:
     lab.sign_in()
     page = lab.open()
     for _ in range(2):
@@ -83,12 +83,12 @@ def test_where_the_browser_keeps_the_cookie_back_each_load_takes_one_click(lab: 
 
 
 @pytest.mark.parametrize("allowed", [False])
-def test_a_viewer_that_is_not_allowed_says_so(lab: Lab) -> None:
+def test_a_viewer_that_is_not_allowed_shows_the_refusal(lab: Lab) -> None:
     page = source_panel(lab.open())
     page.get_by_text("does not allow requests from Neuroglancer instance https://viewer.test").first.wait_for()
 
 
-def test_who_goes_on_without_the_terms_sees_the_viewer_but_no_data(lab: Lab) -> None:
+def test_a_user_who_postpones_the_terms_sees_the_viewer_but_no_data(lab: Lab) -> None:
     page = lab.open()
     popup = log_in_by_popup(page)
     with page.expect_response("**/gcs_token") as reply:
@@ -99,7 +99,7 @@ def test_who_goes_on_without_the_terms_sees_the_viewer_but_no_data(lab: Lab) -> 
 
 
 @pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
-def test_with_a_cookie_new_terms_are_met_and_accepted(lab: Lab) -> None:
+def test_a_user_with_a_cookie_is_shown_new_terms_and_accepts_them(lab: Lab) -> None:
     lab.sign_in()
     lab.change(terms.add, "fish2 terms", "# Be kinder\n", dataset="fish2")
     page = lab.open()
@@ -114,7 +114,7 @@ def test_with_a_cookie_new_terms_are_met_and_accepted(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("site", [Site.LOCAL, Site.ALLOWED])
-def test_who_goes_on_without_new_terms_is_not_asked_again_with_this_login(lab: Lab) -> None:
+def test_new_terms_that_were_postponed_are_not_asked_for_again_in_this_login(lab: Lab) -> None:
     lab.sign_in()
     lab.change(terms.add, "fish2 terms", "# Be kinder\n", dataset="fish2")
     page = lab.open()
@@ -150,7 +150,7 @@ def test_a_bucket_without_permission_shows_an_error_and_no_data(lab: Lab) -> Non
 
 
 @pytest.mark.parametrize("site", [Site.ALLOWED])
-def test_a_disabled_user_sees_nothing_more(lab: Lab) -> None:
+def test_a_disabled_user_sees_no_more_data(lab: Lab) -> None:
     lab.sign_in()
     page = lab.open()
     wait_in_browser(page, lambda: shows_pattern(page), "the pattern")
@@ -163,7 +163,7 @@ def test_a_disabled_user_sees_nothing_more(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("site", [Site.ALLOWED])
-def test_only_what_lies_below_the_prefix_can_be_read_and_listed(lab: Lab) -> None:
+def test_only_objects_below_the_prefix_can_be_read_and_listed(lab: Lab) -> None:
     """With the very token that the viewer got."""
     lab.sign_in()
     page = lab.open()

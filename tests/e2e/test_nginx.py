@@ -25,7 +25,7 @@ from tests.patience import PATIENCE
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 
 
-def test_the_gateway_answers_through_it(database: Database, serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_the_gateway_answers_through_nginx(database: Database, serve: Callable[..., Server], tmp_path: Path) -> None:
     with begin_change(database, "os:test") as change:
         ada, _ = users.add(change, "ada@example.org")
         _, token = tokens.mint(change, ada)
@@ -53,7 +53,7 @@ def test_the_gateway_answers_through_it(database: Database, serve: Callable[...,
     assert token not in log
 
 
-def test_logins_and_tokens_are_rationed_and_user_cache_is_not(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_logins_and_tokens_are_rate_limited_and_user_cache_is_not(serve: Callable[..., Server], tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path, HOST)
     server = serve(DSG_ORIGIN=f"https://{HOST}")
     with run_nginx(tmp_path, certificate, server.origin.removeprefix("http://")) as port:
@@ -116,7 +116,7 @@ def test_several_processes_on_sockets_of_their_own_share_the_requests(
         assert [ask() for _ in range(4)] == [401] * 4
 
 
-def test_the_first_certificate_and_the_site_are_made_as_the_manual_has_it(tmp_path: Path) -> None:
+def test_the_first_certificate_and_the_site_are_set_up_by_the_commands_of_the_manual(tmp_path: Path) -> None:
     """Its commands as they stand, but for the places below / and for nginx's own settings."""
     text = (ROOT / "dsgctl" / "guide" / "install.md").read_text(encoding="utf-8")
     (script,) = [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "openssl req" in block]

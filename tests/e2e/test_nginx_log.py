@@ -158,7 +158,7 @@ WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, s
 
 
 @pytest.mark.parametrize("name", WENT_WRONG)
-def test_the_reason_is_written_and_no_query_at_any_level(
+def test_the_log_has_the_reason_and_no_query_at_any_level(
     name: str, start: Callable[..., Nginx], tmp_path: Path
 ) -> None:
     server, sent, status, reason = WENT_WRONG[name]
@@ -183,7 +183,7 @@ def test_the_reason_is_written_and_no_query_at_any_level(
     assert SECRET not in site.read_output()
 
 
-def test_whom_it_rations_and_who_goes_away_are_written_without_a_query(start: Callable[..., Nginx]) -> None:
+def test_limited_requests_and_closed_connections_are_logged_without_a_query(start: Callable[..., Nginx]) -> None:
     with upstream(keep_silent) as server:
         few = {"limit_conn dsg_address 200": "limit_conn dsg_address 2", "burst=100 delay=50": "burst=1 nodelay"}
         site = start(server, debug=True, alter=make_replacement(few))
@@ -202,7 +202,7 @@ def test_whom_it_rations_and_who_goes_away_are_written_without_a_query(start: Ca
     assert SECRET not in site.read_output()
 
 
-def test_the_site_without_tls_writes_no_query_either(start: Callable[..., Nginx], tmp_path: Path) -> None:
+def test_the_site_without_tls_logs_no_query(start: Callable[..., Nginx], tmp_path: Path) -> None:
     port = free_port()
     site = start("unix:/nowhere/dsgserve.sock", plain=port, debug=True)
     for sent in (request(), request(b"/.well-known/acme-challenge/x"), request(more=b"X\0: y\r\n"), b"GET /?" + SECRET):
@@ -217,7 +217,7 @@ def test_the_site_without_tls_writes_no_query_either(start: Callable[..., Nginx]
     assert SECRET not in site.read_output()
 
 
-def test_who_begins_requests_without_end_shuts_nobody_else_out(start: Callable[..., Nginx]) -> None:
+def test_unfinished_requests_of_one_client_do_not_block_others(start: Callable[..., Nginx]) -> None:
     """`limit_conn` counts those whose headers have come; the others are hung up on, on both ports."""
     with (
         upstream(make_response(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")) as server,
@@ -242,7 +242,7 @@ def _rest(wire: ssl.SSLSocket) -> bytes:
     return b""
 
 
-def test_both_sites_hang_up_on_whom_they_wait_for(start: Callable[..., Nginx]) -> None:
+def test_both_sites_have_timeouts_and_a_connection_limit(start: Callable[..., Nginx]) -> None:
     text = (Path(__file__).parents[2] / "nginx" / "dsg.conf").read_text()
     sites = text.split("\nserver {")[1:]
     assert len(sites) == 2

@@ -132,7 +132,7 @@ def visit(serve: Callable[..., Server], database: Database) -> Iterator[Open]:
             browser.close()
 
 
-def test_axe_finds_nothing_wrong_and_nothing_is_wider_than_the_window(visit: Open) -> None:
+def test_axe_finds_no_violation_and_no_page_is_wider_than_the_window(visit: Open) -> None:
     script = AXE.read_text(encoding="utf-8")
     rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
     for name in PAGES:
@@ -159,14 +159,16 @@ def test_no_page_breaks_its_own_policy_or_loads_anything(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES[:3])
-def test_the_way_on_stays_in_reach_however_many_terms_wait(visit: Open, size: tuple[int, int, str]) -> None:
+def test_the_continue_link_stays_visible_however_many_terms_are_pending(
+    visit: Open, size: tuple[int, int, str]
+) -> None:
     page = visit("popup with many terms", *size)
     for way_on in (page.get_by_text("Continue without accepting"), page.get_by_text("Accept the selected terms")):
         box = way_on.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= size[1]
 
 
-def test_after_an_accept_one_is_where_one_was(visit: Open) -> None:
+def test_the_page_keeps_its_position_after_an_accept(visit: Open) -> None:
     page = visit("popup with many terms")
     sections = page.locator("section")
     second = sections.nth(2).get_attribute("id")
@@ -176,7 +178,7 @@ def test_after_an_accept_one_is_where_one_was(visit: Open) -> None:
     assert page.evaluate("scrollY") > 300
 
 
-def test_several_are_selected_and_accepted_with_the_keyboard_alone(visit: Open, database: Database) -> None:
+def test_several_terms_are_selected_and_accepted_with_the_keyboard_alone(visit: Open, database: Database) -> None:
     page = visit("popup with terms")
     reached: list[str] = []
     for _ in range(40):
@@ -198,7 +200,7 @@ def test_several_are_selected_and_accepted_with_the_keyboard_alone(visit: Open, 
     assert next(iter(accepted))[0] == 2
 
 
-def test_a_document_is_printed_whole(visit: Open) -> None:
+def test_a_document_is_printed_completely(visit: Open) -> None:
     for name in ("terms", "accepted", "popup with many terms"):
         page = visit(name)
         page.emulate_media(media="print")
@@ -223,7 +225,7 @@ def test_each_paragraph_and_name_has_its_own_direction(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_box_is_never_a_slit(visit: Open, size: tuple[int, int, str]) -> None:
+def test_a_scrolling_box_has_a_minimum_height(visit: Open, size: tuple[int, int, str]) -> None:
     page = visit("popup with many terms", *size)
     for box in page.locator(".boxed").all():
         inner = box.evaluate("one => [one.clientHeight, one.scrollHeight]")

@@ -93,7 +93,7 @@ def ssh(database: Database, path: Path, tmp_path: Path) -> Iterator[Ssh]:
     server.wait(timeout=PATIENCE)
 
 
-def test_a_lead_manages_their_people_over_ssh_and_the_log_says_so(ssh: Ssh, database: Database) -> None:
+def test_a_lead_manages_their_people_over_ssh_and_the_audit_log_records_it(ssh: Ssh, database: Database) -> None:
     command = ssh("group member add lab-1 bo@example.org")
     assert (command.returncode, command.stdout) == (0, "made bo@example.org a member of group lab-1\n"), command
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
@@ -109,7 +109,7 @@ def test_an_empty_name_in_the_forced_command_lets_nobody_in(ssh: Ssh, words: str
     assert (command.returncode, command.stdout) == (5, ""), command
 
 
-def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database) -> None:
+def test_grants_made_by_a_lead_end_with_the_permission_of_the_lead(ssh: Ssh, database: Database) -> None:
     assert ssh("group member add lab-1 bo@example.org").returncode == 0
     assert ssh("grant add fish2 view --user bo@example.org --scope lab-1").returncode == 0
     with begin_change(database, "os:test") as change:
@@ -131,13 +131,13 @@ def test_what_a_lead_gave_ends_with_what_they_hold(ssh: Ssh, database: Database)
         "dsgctl --env-file /etc/passwd status",
     ],
 )
-def test_and_nothing_else(ssh: Ssh, words: str) -> None:
+def test_a_lead_cannot_run_other_commands_over_ssh(ssh: Ssh, words: str) -> None:
     command = ssh(words)
     assert command.returncode in (2, 5) and command.stdout == "", command
     assert "uid=" not in command.stderr
 
 
-def test_no_tunnel_and_no_other_environment(ssh: Ssh) -> None:
+def test_ssh_refuses_tunnels_and_other_environments(ssh: Ssh) -> None:
     port = free_port()
     command = ssh(
         "access check", ADA, "fish2 manage", options=("-o", "ExitOnForwardFailure=yes", "-R", f"{port}:127.0.0.1:1")

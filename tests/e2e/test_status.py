@@ -26,7 +26,7 @@ from tests.patience import PATIENCE
 Serve = Callable[..., Server]
 
 
-def test_what_two_servers_have_done_is_added_up(
+def test_the_counts_of_two_servers_are_added_up(
     serve: Serve, database: Database, dsgctl: Callable[..., str], path: Path
 ) -> None:
     with begin_change(database, "os:test") as change:
@@ -72,7 +72,7 @@ def require_metrics(text: str) -> None:
         assert (process.returncode, process.stdout + process.stderr) == (0, "")
 
 
-def test_moments_are_given_and_no_ages(dsgctl: Callable[..., str], path: Path, tmp_path: Path) -> None:
+def test_status_reports_times_and_no_ages(dsgctl: Callable[..., str], path: Path, tmp_path: Path) -> None:
     """An age in a file stands still when nobody writes the file anew."""
     (tmp_path / "backups").mkdir()
     (tmp_path / "backups" / "dsg-backup-20261123T010000Z.tar.gz.age").write_text("x")
@@ -127,7 +127,7 @@ def test_logins_and_refused_google_tokens_are_counted_and_in_the_log(
         '{"pid": 1, "version": "0", "started": 0, "reported_at": 9e99, "counts": []}',
     ],
 )
-def test_a_file_that_tells_nothing_is_left_out(path: Path, content: str) -> None:
+def test_a_metrics_file_without_content_is_left_out(path: Path, content: str) -> None:
     path.with_name(f"{path.name}.server-1.json").write_text(content)
     assert process_registry.list_running(path, now=time.time()) == []
 
@@ -142,7 +142,7 @@ def test_a_server_that_was_killed_is_not_shown(path: Path) -> None:
     assert [entry.counts for entry in process_registry.list_running(path, now=time.time())] == [{"requests": 7}]
 
 
-def test_threads_count_without_losing_one() -> None:
+def test_counts_of_several_threads_are_complete() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     metrics = Metrics()

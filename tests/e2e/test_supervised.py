@@ -51,7 +51,7 @@ def token(database: Database) -> str:
         return tokens.mint(change, ada)[1]
 
 
-def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody(path: Path, token: str) -> None:
+def test_the_server_answers_on_an_inherited_socket_and_a_restart_refuses_no_request(path: Path, token: str) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1/user/cache"
         stop, broken, good = threading.Event(), [], []
@@ -79,7 +79,7 @@ def test_it_answers_on_the_socket_that_it_is_handed_and_a_restart_refuses_nobody
     assert set(good) == {"ada@example.org"}
 
 
-def test_it_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_ends(path: Path, tmp_path: Path) -> None:
+def test_the_server_notifies_systemd_of_ready_watchdog_and_stopping(path: Path, tmp_path: Path) -> None:
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
         socket.create_server(("127.0.0.1", 0)) as listening,
@@ -100,7 +100,7 @@ def test_it_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_ends(path: 
         assert set(rest) <= {b"WATCHDOG=1", b"STOPPING=1"}
 
 
-def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
+def test_a_server_without_a_database_is_never_ready(tmp_path: Path) -> None:
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
         socket.create_server(("127.0.0.1", 0)) as listening,
@@ -115,7 +115,9 @@ def test_a_database_that_is_not_there_is_never_ready(tmp_path: Path) -> None:
             systemd.recv(100)
 
 
-def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: Database, tmp_path: Path) -> None:
+def test_a_request_in_progress_is_answered_before_the_server_ends(
+    serve: Serve, database: Database, tmp_path: Path
+) -> None:
     """Its answer comes from Google, which takes its time and then is not there."""
     with begin_change(database, "os:test") as change:
         ada, _ = users.add(change, "ada@example.org")
@@ -144,7 +146,7 @@ def test_a_request_under_way_is_answered_before_it_ends(serve: Serve, database: 
         assert server.process.wait(timeout=PATIENCE) == 0
 
 
-def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
+def test_the_client_address_from_nginx_is_trusted_over_a_unix_socket(
     path: Path, database: Database, tmp_path: Path
 ) -> None:
     with begin_change(database, "os:test") as change:
@@ -173,7 +175,7 @@ def test_over_a_unix_socket_the_address_that_nginx_tells_is_believed(
     assert database.scalar("SELECT address FROM acceptances") == "192.0.2.7"
 
 
-def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None:
+def test_a_server_does_not_listen_on_unix_and_tcp_at_once(path: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -191,7 +193,7 @@ def test_unix_and_tcp_are_not_for_one_server(path: Path, tmp_path: Path) -> None
     )
 
 
-def test_once_a_later_release_has_migrated_the_database_nothing_is_answered_from_it(
+def test_a_database_migrated_by_a_later_release_is_not_answered_from(
     serve: Serve, database: Database, token: str
 ) -> None:
     server = serve()

@@ -56,7 +56,7 @@ def test_a_database_that_was_replaced_is_not_answered_from(
     assert serve().ask(token).status_code == 401
 
 
-def test_nor_one_that_was_taken_away(serve: Serve, path: Path, token: str, tmp_path: Path) -> None:
+def test_a_database_that_was_removed_is_not_answered_from(serve: Serve, path: Path, token: str, tmp_path: Path) -> None:
     server = serve()
     assert server.ask(token).status_code == 200
     path.rename(tmp_path / "away.sqlite3")
@@ -95,7 +95,7 @@ def fill(disk: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_on_a_full_disk_it_answers_and_signs_nobody_in(path: Path, token: str, tmp_path: Path) -> None:
+def test_a_server_on_a_full_disk_answers_and_signs_nobody_in(path: Path, token: str, tmp_path: Path) -> None:
     with on_a_small_disk(path, tmp_path) as (server, disk):
         login = Visitor(server.origin).sign_in("ada@example.org")
         fill(disk)
@@ -140,7 +140,9 @@ dsgserve.__main__.main()
     ],
     ids=["a read-only disk", "a file that may only be read", "a directory of somebody else"],
 )
-def test_it_does_not_start_where_it_may_not_write(path: Path, tmp_path: Path, before: str, message: str) -> None:
+def test_the_server_does_not_start_where_it_may_not_write(
+    path: Path, tmp_path: Path, before: str, message: str
+) -> None:
     here = Path(tempfile.mkdtemp(dir="/var/tmp"))  # whose parents everybody may enter
     try:
         here.chmod(0o755)
@@ -171,7 +173,7 @@ def _run_to_its_end(environment: dict[str, str]) -> "subprocess.CompletedProcess
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs Debian's faketime")
-def test_a_clock_that_is_set_back_brings_nothing_back(
+def test_a_clock_that_is_set_back_does_not_revive_expired_tokens(
     serve: Serve, database: Database, path: Path, tmp_path: Path
 ) -> None:
     at = tmp_path / "clock"
@@ -213,7 +215,7 @@ def test_a_clock_that_is_set_back_brings_nothing_back(
     assert refusal.returncode == 1
 
 
-def test_an_operator_puts_right_what_was_changed_by_a_clock_that_was_ahead(
+def test_an_operator_accepts_changes_made_by_a_clock_that_was_ahead(
     serve: Serve, database: Database, path: Path
 ) -> None:
     with begin_change(database, "os:test", at=now() + timedelta(days=400)) as change:

@@ -117,7 +117,7 @@ def test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request(
 
 
 @pytest.mark.parametrize("ending", ["token", "grant", "terms begin", "terms end"])
-def test_an_answer_ends_by_itself_at_the_next_date_that_matters(
+def test_a_cached_answer_expires_at_the_next_date_in_its_facts(
     ending: str, lab: dict[str, str], database: Database, serve: Serve
 ) -> None:
     """Where the machine is too slow to ask before that date, it is tried again with a later one."""
@@ -163,7 +163,7 @@ def _differs_at(server: Server, database: Database, token: str, ending: str, mom
     return True
 
 
-def test_the_first_place_that_has_a_token_decides(lab: dict[str, str], serve: Serve) -> None:
+def test_the_first_source_that_has_a_token_is_used(lab: dict[str, str], serve: Serve) -> None:
     url = serve().origin + "/api/v1/user/cache"
     good, bad = lab["ada"], "x" * 64
 
@@ -207,7 +207,7 @@ def test_a_request_without_a_usable_token_is_refused(
     assert reply.headers["Cache-Control"] == "no-store"
 
 
-def test_a_good_answer_is_not_to_be_stored_and_says_what_it_is(lab: dict[str, str], serve: Serve) -> None:
+def test_an_answer_is_json_that_must_not_be_stored(lab: dict[str, str], serve: Serve) -> None:
     reply = serve().ask(lab["bot"])
     assert reply.headers["Content-Type"] == "application/json"
     assert reply.headers["Cache-Control"] == "no-store"
@@ -225,7 +225,7 @@ def test_other_names_for_the_cookie_and_the_query_can_be_set(lab: dict[str, str]
     assert requests.get(url, params={"other": lab["ada"]}, timeout=PATIENCE).status_code == 401
 
 
-def test_last_used_is_written_off_the_request_and_moves_no_revision(
+def test_last_used_is_recorded_after_the_request_and_does_not_change_the_revision(
     lab: dict[str, str], serve: Serve, database: Database
 ) -> None:
     server = serve()
@@ -239,7 +239,7 @@ def test_last_used_is_written_off_the_request_and_moves_no_revision(
     assert database.revision() == before
 
 
-def test_answers_stay_right_while_facts_change_and_many_ask(
+def test_answers_are_correct_while_facts_change_under_many_requests(
     lab: dict[str, str], serve: Serve, database: Database
 ) -> None:
     """Eight clients ask while the grant comes and goes: each answer is one of the two states, and
@@ -274,7 +274,7 @@ def test_answers_stay_right_while_facts_change_and_many_ask(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_ends_well(number: signal.Signals, lab: dict[str, str], serve: Serve) -> None:
+def test_the_server_ends_cleanly_on_a_stop_signal(number: signal.Signals, lab: dict[str, str], serve: Serve) -> None:
     server = serve()
     server.process.send_signal(number)
     assert server.process.wait(timeout=PATIENCE) == 0
@@ -294,7 +294,7 @@ def test_no_token_is_ever_in_the_log(lab: dict[str, str], serve: Serve) -> None:
     assert not any(token in text for token in lab.values())
 
 
-def test_it_listens_where_it_is_told(lab: dict[str, str], serve: Serve) -> None:
+def test_the_server_listens_on_the_configured_address(lab: dict[str, str], serve: Serve) -> None:
     from tests.e2e.local import free_port
 
     more = free_port()

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_any_bytes(name: str) -> None:
+def test_no_bytes_break_a_target(name: str) -> None:
     check = TARGETS[name]
     for seed in SEEDS[name]:
         check(seed)
@@ -38,13 +38,13 @@ def _encode(text: str) -> bytes:
 
 
 @pytest.mark.parametrize("case", REGRESSIONS)
-def test_what_a_search_once_found(case: str) -> None:
+def test_inputs_found_by_earlier_searches_pass(case: str) -> None:
     name, data = REGRESSIONS[case]
     TARGETS[name](data)
 
 
 @pytest.mark.skipif(find_spec("atheris") is None, reason="there is no atheris for this machine")
-def test_the_search_that_is_led_by_the_code_that_it_reaches_runs() -> None:
+def test_the_coverage_guided_search_runs() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "origin", "-runs=200", "-seed=1"]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert process.returncode == 0, process.stderr.decode("utf-8", "replace")[-3000:]

@@ -55,7 +55,7 @@ NESTED = {"status": "PERMISSION_DENIED", "errors": [{"reason": "forbidden"}]}
         (None, ""),
     ],
 )
-def test_the_code_of_an_error(body: object, code: str) -> None:
+def test_an_error_has_its_code(body: object, code: str) -> None:
     assert error_code(Exception("refused", body)) == code
 
 

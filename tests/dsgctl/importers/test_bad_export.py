@@ -221,14 +221,14 @@ def test_a_change_that_was_wanted_can_be_imported(document: Path, run: Run, tmp_
     assert user_queries.show(run.database, "First.Last+0@Example.ORG")["notes"] == "moved"
 
 
-def test_line_ends_of_another_system_do_no_harm(document: Path, run: Run, tmp_path: Path) -> None:
+def test_line_ends_of_another_system_are_accepted(document: Path, run: Run, tmp_path: Path) -> None:
     source = tmp_path / "dsg.json"
     source.write_bytes(document.read_bytes().replace(b"\n", b"\r\n"))
     assert run(export_importer.Importer().run, source).changed
 
 
 @pytest.mark.parametrize("place", [0, 1, 30, 400, 5000, 100_000, -200])
-def test_a_byte_of_garbage_is_found(document: Path, run: Run, tmp_path: Path, place: int) -> None:
+def test_a_changed_byte_is_detected(document: Path, run: Run, tmp_path: Path, place: int) -> None:
     content = bytearray(document.read_bytes())
     content[place] = 0xFF
     source = tmp_path / "bad.json"
@@ -240,7 +240,7 @@ def test_a_byte_of_garbage_is_found(document: Path, run: Run, tmp_path: Path, pl
 
 
 @pytest.mark.parametrize("lines_kept", [0, 2, 10])
-def test_half_a_gigabyte_of_nothing_takes_neither_memory_nor_time(
+def test_a_file_of_half_a_gigabyte_is_refused_without_memory_or_time(
     document: Path, run: Run, tmp_path: Path, lines_kept: int
 ) -> None:
     source = tmp_path / "large.json"
@@ -281,7 +281,7 @@ WORDS = [
 ]
 
 
-def test_whatever_somebody_writes_into_it_is_refused_or_imported_whole(other: Run, run: Run, tmp_path: Path) -> None:
+def test_any_edit_is_refused_or_imported_completely(other: Run, run: Run, tmp_path: Path) -> None:
     """Never a traceback, and never a part."""
     make_some_facts(run)
     text = seal(b"".join(export.build_document(run.database, AT, **WHOLE)).decode())

@@ -61,7 +61,9 @@ ROLES: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("entry", "expected"), ROLES.values(), ids=ROLES)
-def test_what_becomes_of_a_role(run: Run, source: Path, entry: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+def test_each_role_becomes_its_permissions(
+    run: Run, source: Path, entry: dict[str, Any], expected: set[tuple[str, str]]
+) -> None:
     write(source, {"Ada@example.org": {"name": "Ada", **entry}})
     report = run(clio.Importer().run, source)
     assert direct_grants(run, "ada@example.org") == expected
@@ -85,7 +87,7 @@ def test_a_global_admin_becomes_an_admin_and_a_disabled_account_stays_one(run: R
     assert direct_grants(run, "root@example.org") == set()
 
 
-def test_groups_are_made_and_what_is_public_is_seen_by_everybody(run: Run, source: Path) -> None:
+def test_groups_are_created_and_public_datasets_are_visible_to_everybody(run: Run, source: Path) -> None:
     write(source, {"ada@example.org": {"groups": ["lab one", "proofreaders"]}, "bo@example.org": {}})
     assert count_added(run(clio.Importer().run, source)) == {
         "groups": 3,
@@ -100,7 +102,7 @@ def test_groups_are_made_and_what_is_public_is_seen_by_everybody(run: Run, sourc
     assert [row["access"] for row in datasets.list_datasets(run.database)] == ["closed"] * 3
 
 
-def test_who_is_here_is_added_to_and_nothing_is_taken_away(run: Run, source: Path) -> None:
+def test_existing_users_gain_permissions_and_lose_none(run: Run, source: Path) -> None:
     run(users.add, "ada@example.org", name="Ada Lovelace")
     run(users.add, "root@example.org", admin=True)
     run(datasets.add, "VNC", description="ours", public=True)
@@ -142,7 +144,7 @@ def test_a_second_run_changes_nothing(run: Run, source: Path) -> None:
     assert audit_chain.verify(run.database) is None
 
 
-def test_what_is_not_known_is_left_out_and_told_with_its_line(run: Run, source: Path) -> None:
+def test_unknown_values_are_left_out_and_reported_with_their_line(run: Run, source: Path) -> None:
     write(
         source,
         {
@@ -240,7 +242,7 @@ def test_an_entry_that_cannot_be_kept_is_named_and_may_be_left_out(
     assert audit_chain.verify(run.database) is None
 
 
-def test_who_has_a_role_on_what_was_left_out_is_still_taken_over(run: Run, source: Path) -> None:
+def test_a_user_with_a_role_on_a_dataset_left_out_is_imported(run: Run, source: Path) -> None:
     write(source, {"ada@example.org": {"datasets": {"": ["admin"], "VNC": ["clio_read"]}}}, {"": {}, "VNC": {}})
     report = run(clio.Importer().run, source, skip_conflicts=True)
     assert direct_grants(run, "ada@example.org") == {("VNC", "view")}
@@ -263,9 +265,7 @@ NULLS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("user", "dataset"), NULLS.values(), ids=NULLS)
-def test_an_optional_field_that_is_null_is_as_good_as_none(
-    run: Run, source: Path, user: dict[str, Any], dataset: dict[str, Any]
-) -> None:
+def test_an_optional_field_may_be_null(run: Run, source: Path, user: dict[str, Any], dataset: dict[str, Any]) -> None:
     write(source, {"ada@example.org": user}, {"VNC": dataset})
     report = run(clio.Importer().run, source)
     assert not report.left_out

@@ -80,7 +80,7 @@ class TestNewPeople:
             "a row twice but for case",
         ],
     )
-    def test_however_the_file_is_written(self, run: Run, source: Path, content: bytes) -> None:
+    def test_every_common_format_of_the_file_is_read(self, run: Run, source: Path, content: bytes) -> None:
         source.write_bytes(content)
         assert count_added(run(csv.Importer("fish2").run, source))["users"] == 1
         assert [(row["email"], row["name"]) for row in user_queries.list_users(run.database)] == [
@@ -97,7 +97,7 @@ class TestNewPeople:
         source.write_text(HEAD)
         assert count_added(run(csv.Importer("fish2").run, source)) == {"groups": 1}
 
-    def test_through_a_pipe(self, run: Run, source: Path) -> None:
+    def test_a_pipe_is_read(self, run: Run, source: Path) -> None:
         os.mkfifo(source)
         writer = threading.Thread(target=source.write_text, args=(HEAD + "ada@example.org,,,\n",))
         writer.start()
@@ -121,7 +121,7 @@ class TestKnownPeople:
             ("ada@example.org,,,second", ("Ada", "first\nsecond", ["HHMI"])),
         ],
     )
-    def test_they_are_only_added_to(
+    def test_existing_users_are_only_added_to(
         self, run: Run, source: Path, row: str, expected: tuple[str, str, list[str]]
     ) -> None:
         source.write_text(HEAD + row + "\n")
@@ -137,7 +137,7 @@ class TestKnownPeople:
         assert count_added(run(csv.Importer("fish2").run, source))["people added to"] == 1
         assert users.find(run.database, "bo@example.org").name == "Bo Ek"
 
-    def test_who_leads_the_group_still_does(self, run: Run, source: Path) -> None:
+    def test_group_leads_keep_their_role(self, run: Run, source: Path) -> None:
         run(groups.add, "user")
         run(groups.add_member, "user", "ada@example.org", leads=True)
         source.write_text(HEAD + "ada@example.org,,,\n")
@@ -223,7 +223,7 @@ ROWS: dict[str, tuple[str | bytes, dict[int, str]]] = {
 
 
 @pytest.mark.parametrize(("rows", "expected"), ROWS.values(), ids=ROWS)
-def test_every_bad_row_is_told_with_its_line_and_nothing_is_written(
+def test_every_bad_row_is_reported_with_its_line_and_nothing_is_written(
     run: Run, source: Path, rows: str | bytes, expected: dict[int, str]
 ) -> None:
     source.write_bytes(HEAD.encode() + (rows if isinstance(rows, bytes) else rows.encode()))
@@ -281,7 +281,7 @@ def test_another_file_is_refused(run: Run, source: Path, content: bytes, part: s
     assert run.content() == before
 
 
-def test_a_dataset_that_is_not_there_is_not_made(run: Run, source: Path) -> None:
+def test_a_dataset_that_does_not_exist_is_not_created(run: Run, source: Path) -> None:
     source.write_text(HEAD + ROW)
     with refused(NotFound, "fish3"):
         run(csv.Importer("fish3").run, source)
@@ -289,7 +289,7 @@ def test_a_dataset_that_is_not_there_is_not_made(run: Run, source: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["missing", "a directory"])
-def test_a_file_that_cannot_be_opened_is_for_the_caller_to_tell(run: Run, source: Path, kind: str) -> None:
+def test_a_file_that_cannot_be_opened_raises_oserror(run: Run, source: Path, kind: str) -> None:
     if kind == "a directory":
         source.mkdir()
     with pytest.raises(OSError, match=r"people\.csv"):

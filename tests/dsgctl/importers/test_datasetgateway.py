@@ -162,7 +162,7 @@ class TestWhatIsTakenOver:
         rows = target.tuples(v.select(v.dataset, v.name, v.public).order_by(v.id))
         assert list(rows) == query_original("SELECT dataset_id, version, is_public FROM dataset_version ORDER BY id")
 
-    def test_buckets_lie_where_versions_say_or_belong_to_the_whole_dataset(self, target: Database) -> None:
+    def test_buckets_belong_to_their_version_or_to_the_whole_dataset(self, target: Database) -> None:
         expected = query_original(
             "SELECT b.dataset_id, v.version, b.name, v.prefix"
             " FROM dataset_bucket b LEFT JOIN dataset_version_buckets l ON l.datasetbucket_id = b.id"
@@ -178,7 +178,7 @@ class TestWhatIsTakenOver:
             key=repr,
         )
 
-    def test_a_prefix_without_a_bucket_is_told(self, import_result: tuple[Database, Report]) -> None:
+    def test_a_prefix_without_a_bucket_is_reported(self, import_result: tuple[Database, Report]) -> None:
         lost = query_original(
             "SELECT name, version, prefix FROM dataset_version v JOIN dataset d ON d.id = dataset_id"
             " WHERE prefix <> '' AND v.id NOT IN (SELECT datasetversion_id FROM dataset_version_buckets)"
@@ -386,7 +386,7 @@ class TestAgain:
         }
         assert second.skipped == first.skipped
 
-    def test_what_is_new_there_is_added(self, run: Run, source: Path) -> None:
+    def test_new_rows_of_the_source_are_added(self, run: Run, source: Path) -> None:
         run(datasetgateway.Importer().run, source)
         spoil(
             source,
@@ -397,7 +397,7 @@ class TestAgain:
         assert {kind: count for kind, count in report.added.items() if count} == {"groups": 1, "memberships": 1}
         assert groups.show(run.database, "newcomers")["leads"] == ["user2@example.org"]
 
-    def test_what_was_decided_here_since_stays(self, run: Run) -> None:
+    def test_later_decisions_in_the_target_are_kept(self, run: Run) -> None:
         run(datasetgateway.Importer().run, ORIGINAL)
         key, email = query_original(
             "SELECT key, email FROM api_key k JOIN dsg_user u ON u.id = user_id WHERE u.id = 6"
@@ -412,7 +412,7 @@ class TestAgain:
         assert not run(datasetgateway.Importer().run, ORIGINAL).changed
         assert run.content() == before
 
-    def test_what_differs_is_told(self, run: Run) -> None:
+    def test_differences_are_reported(self, run: Run) -> None:
         run(datasetgateway.Importer().run, ORIGINAL)
         run(users.set_active, "user5@example.org", False)
         run(datasets.set_attributes, "fish2", public=True)
@@ -433,7 +433,7 @@ class TestAgain:
         assert planned == list_records(dry_run=False)
         assert planned
 
-    def test_into_a_database_that_is_in_use(self, run: Run) -> None:
+    def test_an_import_into_a_database_in_use_succeeds(self, run: Run) -> None:
         """Other ids of groups, services and service accounts do not matter, nor does the case of an email."""
         run(groups.add, "ours")
         run(groups.add, "lab-3")
@@ -445,7 +445,7 @@ class TestAgain:
 
 
 class TestIds:
-    def test_an_id_that_was_ever_used_there_names_nobody_else_here(self, run: Run, source: Path) -> None:
+    def test_an_id_that_the_source_has_used_is_not_reused(self, run: Run, source: Path) -> None:
         """CAVE keeps these ids beside annotations, also those of people who were deleted since."""
         spoil(
             source,
@@ -506,7 +506,7 @@ def test_a_conflict_names_both_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("prepare", "parts"), CONFLICTS.values(), ids=CONFLICTS)
-def test_a_conflict_that_is_skipped_is_left_out_with_all_that_hangs_on_it(
+def test_a_skipped_conflict_is_left_out_with_its_dependent_rows(
     run: Run, prepare: Callable[[Run], Any], parts: tuple[str, ...]
 ) -> None:
     prepare(run)
@@ -613,7 +613,7 @@ def test_a_value_that_cannot_be_kept_is_named_with_its_row(
     assert run.content() == before
 
 
-def test_line_ends_of_a_browser_are_kept_as_ours(run: Run, source: Path) -> None:
+def test_line_ends_of_a_browser_are_converted(run: Run, source: Path) -> None:
     spoil(
         source,
         "UPDATE dsg_user SET notes = 'one' || char(13, 10) || 'two' WHERE id = 3",
@@ -718,12 +718,12 @@ def test_a_byte_of_garbage_is_found_or_harmless(run: Run, source: Path, seed: in
 
 
 class TestTheSourceIsLeftAlone:
-    def test_nothing_is_written_to_it_nor_beside_it(self, run: Run, source: Path) -> None:
+    def test_nothing_is_written_to_the_source_or_beside_it(self, run: Run, source: Path) -> None:
         run(datasetgateway.Importer().run, source)
         assert source.read_bytes() == ORIGINAL.read_bytes()
         assert [path.name for path in source.parent.iterdir()] == [source.name]
 
-    def test_nor_when_it_is_in_wal_mode_and_closed(self, run: Run, source: Path) -> None:
+    def test_a_closed_source_in_wal_mode_is_not_written_to(self, run: Run, source: Path) -> None:
         spoil(source, "PRAGMA journal_mode = wal", "UPDATE dsg_user SET name = 'Wal' WHERE id = 3")
         before = source.read_bytes()
         run(datasetgateway.Importer().run, source)
@@ -731,7 +731,7 @@ class TestTheSourceIsLeftAlone:
         assert [path.name for path in source.parent.iterdir()] == [source.name]
         assert users.find(run.database, "user2@example.org").name == "Wal"
 
-    def test_what_is_only_in_the_wal_of_a_running_server_is_read(self, run: Run, source: Path) -> None:
+    def test_rows_in_the_wal_of_a_running_server_are_read(self, run: Run, source: Path) -> None:
         server = apsw.Connection(str(source))
         server.execute("PRAGMA journal_mode = wal")
         server.execute("UPDATE dsg_user SET name = 'Wal' WHERE id = 3")
@@ -739,7 +739,7 @@ class TestTheSourceIsLeftAlone:
         server.close()
         assert users.find(run.database, "user2@example.org").name == "Wal"
 
-    def test_what_is_not_committed_is_not_read(self, run: Run, source: Path) -> None:
+    def test_uncommitted_rows_are_not_read(self, run: Run, source: Path) -> None:
         server = apsw.Connection(str(source))
         server.execute("BEGIN IMMEDIATE")
         server.execute("UPDATE dsg_user SET name = 'Half' WHERE id = 3")
@@ -828,7 +828,7 @@ class TestSmallThings:
         assert service_accounts.find(run.database, "ci-bot-0").description == "two lines"
         assert not run(datasetgateway.Importer().run, source).changed
 
-    def test_a_grant_that_stands_there_twice_is_one_here(self, run: Run, source: Path) -> None:
+    def test_a_duplicate_grant_is_imported_once(self, run: Run, source: Path) -> None:
         columns = "source, created, dataset_id, dataset_version_id, granted_by_id, user_id, group_id, permission_id"
         spoil(source, f'INSERT INTO "grant" ({columns}) SELECT {columns} FROM "grant" WHERE id = 1')
         report = run(datasetgateway.Importer().run, source)

@@ -59,7 +59,7 @@ IMPORTS: dict[str, Callable[[Run, Path], None]] = {"csv": _csv, "clio": _clio, "
 
 
 @pytest.mark.parametrize("how", IMPORTS)
-def test_it_stays_without_the_delegate(how: str, run: Run, tmp_path: Path) -> None:
+def test_an_imported_grant_stays_without_the_delegate(how: str, run: Run, tmp_path: Path) -> None:
     IMPORTS[how](run, tmp_path / "source")
     content = run.content()
     IMPORTS[how](run, tmp_path / "source")
@@ -81,7 +81,7 @@ def test_the_membership_stays_too(how: str, run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", IMPORTS)
-def test_what_an_operator_gave_until_a_day_ends_then(how: str, run: Run, tmp_path: Path) -> None:
+def test_a_grant_of_an_operator_ends_on_its_day(how: str, run: Run, tmp_path: Path) -> None:
     bo = principal_subject(users.find(run.database, BO))
     run(grants.add, bo, Target("fish2", "view"), expires=AT + 2 * HOUR)  # and so it is no delegate's any more
     IMPORTS[how](run, tmp_path / "source")

@@ -66,7 +66,7 @@ class TestTheSame:
                 ]
                 assert bodies[0] == bodies[1]
 
-    def test_every_row_is_there_as_it_was(self, gateway: Database, document: Path, run: Run) -> None:
+    def test_every_row_is_restored_unchanged(self, gateway: Database, document: Path, run: Run) -> None:
         run(export_importer.Importer().run, document)
         assert rows_of(run.database) == rows_of(gateway)
         searched = [
@@ -118,7 +118,7 @@ class TestTheSame:
 
     @examples(25)
     @given(world=worlds())
-    def test_whatever_the_facts_are(
+    def test_every_world_of_facts_gives_the_same_answers(
         self, world_store: Stored, world: World, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         source = tmp_path_factory.mktemp("world") / "dsg.json"
@@ -140,7 +140,7 @@ def world_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 class TestWhatWasLeftOut:
-    def test_tokens_without_a_hash_are_told_and_their_ids_stay_used(
+    def test_tokens_without_a_hash_are_reported_and_their_ids_stay_used(
         self, gateway: Database, run: Run, tmp_path: Path
     ) -> None:
         report: Report = run(export_importer.Importer().run, write_export(gateway, tmp_path / "dsg.json"))
@@ -158,7 +158,9 @@ class TestWhatWasLeftOut:
         assert new.invite_token != former.invite_token
         assert len(new.invite_token) == len(former.invite_token)
 
-    def test_an_audit_log_that_was_left_behind_begins_anew(self, gateway: Database, run: Run, tmp_path: Path) -> None:
+    def test_an_import_without_the_audit_log_begins_a_new_one(
+        self, gateway: Database, run: Run, tmp_path: Path
+    ) -> None:
         run(export_importer.Importer().run, write_export(gateway, tmp_path / "dsg.json", audit_log=False))
         assert [record["id"] for record in run.records()] == [1]
         assert audit_chain.verify(run.database) is None

@@ -74,7 +74,7 @@ def rewrite(dumps: Path, table: str, old: str, new: str) -> None:
 
 class TestAnswers:
     @pytest.mark.parametrize("answer", cave_dumps.ANSWERS, ids=lambda answer: f"{answer['kind']}-{answer['token'][:6]}")
-    def test_user_cache_is_what_that_server_answered_save_what_is_known_to_differ(
+    def test_user_cache_equals_the_answer_of_the_original_but_for_known_differences(
         self, target: Database, answer: dict[str, Any]
     ) -> None:
         token = token_checks.check(target, PresentedToken(answer["token"]), ANSWERED)
@@ -115,7 +115,7 @@ class TestWhatIsTakenOver:
         assert added["tokens"] == len(rows)
         assert not any(import_result[1].unchanged.values())
 
-    def test_what_is_left_out_is_told_with_its_line(self, import_result: tuple[Database, Report]) -> None:
+    def test_rows_left_out_are_reported_with_their_line(self, import_result: tuple[Database, Report]) -> None:
         assert import_result[1].left_out == [
             "user.csv line 8: 'case.twin@example.org' is the email of user.csv line 7 too, case aside",
             "user.csv line 42: 'bot3@example.org' is a child of a user who was left out",
@@ -131,7 +131,7 @@ class TestWhatIsTakenOver:
         for part in ("gdpr_consent", "start of 17 rows", "DSG_ALLOWED_REDIRECTS"):
             assert part in notes
 
-    def test_what_became_of_something_is_told(self, import_result: tuple[Database, Report]) -> None:
+    def test_converted_values_are_reported(self, import_result: tuple[Database, Report]) -> None:
         name, other, admins = import_result[1].remarks
         assert name == "user.csv line 20: name is kept as 'tab here'"
         assert other.endswith("name is kept as 'line one line two'")
@@ -203,7 +203,7 @@ class TestWhatIsTakenOver:
 
 
 class TestAgain:
-    def test_a_second_run_changes_nothing_and_tells_the_same(self, run: Run, dumps: Path) -> None:
+    def test_a_second_run_changes_nothing_and_reports_the_same(self, run: Run, dumps: Path) -> None:
         first = run(middle_auth.Importer().run, str(dumps))
         before = run.content()
         second = run(middle_auth.Importer().run, str(dumps))
@@ -232,7 +232,7 @@ class TestAgain:
         )
         assert "user:" in admin.target  # the plan lists what becomes of dataset_admin
 
-    def test_what_was_decided_here_since_stays_and_is_told(self, run: Run, dumps: Path) -> None:
+    def test_later_decisions_in_the_target_are_kept_and_reported(self, run: Run, dumps: Path) -> None:
         run(middle_auth.Importer().run, str(dumps))
         run(users.set_active, "kelkel0@example.org", False, last_admin=True)
         run(groups.add_member, "default", "kelkel0@example.org", leads=False)
@@ -287,7 +287,7 @@ CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("prepare", "parts"), CONFLICTS.values(), ids=CONFLICTS)
 class TestConflicts:
-    def test_it_names_both_and_nothing_is_written(
+    def test_a_conflict_names_both_and_writes_nothing(
         self, run: Run, dumps: Path, prepare: Callable[[Run], Any], parts: tuple[str, ...]
     ) -> None:
         prepare(run)
@@ -296,7 +296,7 @@ class TestConflicts:
             run(middle_auth.Importer().run, str(dumps))
         assert run.content() == before
 
-    def test_skipped_it_is_left_out_with_all_that_hangs_on_it(
+    def test_a_skipped_conflict_leaves_out_its_dependent_rows(
         self, run: Run, dumps: Path, prepare: Callable[[Run], Any], parts: tuple[str, ...]
     ) -> None:
         prepare(run)
@@ -446,7 +446,7 @@ def test_a_row_that_cannot_be_kept_is_named_and_may_be_left_out(
     assert run.content() == after
 
 
-def test_what_is_damaged_comes_before_what_could_be_left_out(run: Run, dumps: Path) -> None:
+def test_damaged_files_are_reported_before_rows_that_could_be_left_out(run: Run, dumps: Path) -> None:
     UNFIT["an email that is none"][0](dumps)
     SPOILT["a flag that is none"][0](dumps)
     for skip_conflicts in (False, True):
@@ -491,6 +491,6 @@ def test_a_dump_that_is_written_to_meanwhile_is_refused(run: Run, dumps: Path) -
 
 
 @pytest.mark.parametrize("source", ["nowhere", "user.csv"])
-def test_what_is_no_directory_is_refused(run: Run, dumps: Path, source: str) -> None:
+def test_a_path_that_is_no_directory_is_refused(run: Run, dumps: Path, source: str) -> None:
     with refused(Invalid, source, "directory"):
         run(middle_auth.Importer().run, str(dumps / source))

@@ -44,7 +44,7 @@ def test_a_level_is_a_permission_on_each_of_the_datasets(run: Run, source: Path)
 
 
 @pytest.mark.parametrize("level", ["noauth", "", "Admin", None, 3, ["readonly"]])
-def test_any_other_level_is_told_and_left_out(run: Run, source: Path, level: object) -> None:
+def test_an_unknown_level_is_reported_and_left_out(run: Run, source: Path, level: object) -> None:
     source.write_text(json.dumps({"ada@example.org": level, "bo@example.org": "readonly"}, indent=1))
     report = run(neuprint.Importer(ON).run, source)
     assert report.added["users"] == 1
@@ -53,7 +53,7 @@ def test_any_other_level_is_told_and_left_out(run: Run, source: Path, level: obj
     assert principals.find_by_email(run.database, "ada@example.org") is None
 
 
-def test_who_is_here_keeps_what_they_have(run: Run, source: Path) -> None:
+def test_existing_users_keep_their_permissions(run: Run, source: Path) -> None:
     run(users.add, "ada@example.org", name="Ada", admin=True)
     source.write_text('{"ADA@example.org": "readonly"}')
     report = run(neuprint.Importer(("fish2",)).run, source)
@@ -103,7 +103,7 @@ def test_another_file_is_refused_and_nothing_is_written(run: Run, source: Path, 
     assert run.content() == before
 
 
-def test_an_email_that_is_none_may_be_left_out(run: Run, source: Path) -> None:
+def test_an_invalid_email_may_be_left_out(run: Run, source: Path) -> None:
     source.write_text('{"a@example.org": "readonly",\n"ada": "admin", "zo\u00eb@example.org": "readonly"}')
     report = run(neuprint.Importer(ON).run, source, skip_conflicts=True)
     assert report.left_out == ["line 2: 'ada' is not an email address"]
@@ -111,7 +111,7 @@ def test_an_email_that_is_none_may_be_left_out(run: Run, source: Path) -> None:
     assert users.find(run.database, "zo\u00eb@example.org").email == "zo\u00eb@example.org"
 
 
-def test_a_dataset_that_is_not_there_is_not_made(run: Run, source: Path) -> None:
+def test_a_dataset_that_does_not_exist_is_not_created(run: Run, source: Path) -> None:
     source.write_text('{"ada@example.org": "readonly"}')
     with refused(NotFound, "fish3"):
         run(neuprint.Importer(("fish2", "fish3")).run, source)

@@ -104,7 +104,7 @@ def test_the_same_facts_give_the_same_lines_but_for_the_moment(run: Run) -> None
     assert first[1:] == second[1:]
 
 
-def test_rows_stand_one_a_line(run: Run) -> None:
+def test_each_row_is_on_a_line_of_its_own(run: Run) -> None:
     run(users.add, "ada@example.org", name="李 \u2063 Ada", notes="two\nlines")
     lines = write_document(run.database).decode().split("\n")
     at = lines.index('"principals": [')
@@ -113,7 +113,7 @@ def test_rows_stand_one_a_line(run: Run) -> None:
     assert lines[at + 2] == "],"
 
 
-def test_it_is_of_one_moment_although_others_write(run: Run, path: Path) -> None:
+def test_the_document_is_a_snapshot_although_others_write(run: Run, path: Path) -> None:
     run(users.add, "ada@example.org")
     lines = export.build_document(run.database, AT)
     begun = [next(lines) for _ in range(3)]
@@ -127,7 +127,7 @@ def test_it_is_of_one_moment_although_others_write(run: Run, path: Path) -> None
     assert document["next_ids"]["principals"] == 2
 
 
-def test_text_that_is_not_utf_8_is_told_with_its_row(run: Run, path: Path) -> None:
+def test_text_that_is_not_utf_8_is_reported_with_its_row(run: Run, path: Path) -> None:
     """Only the sqlite3 shell can put it there."""
     run(users.add, "ada@example.org")
     connection = apsw.Connection(str(path))

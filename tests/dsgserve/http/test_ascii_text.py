@@ -146,11 +146,11 @@ def calls_in_dsgserve() -> set[str]:
     }
 
 
-def test_nothing_in_dsgserve_goes_by_unicode_but_for_a_reason() -> None:
+def test_dsgserve_uses_unicode_functions_only_where_a_reason_is_given() -> None:
     assert calls_in_dsgserve() - ALLOWED.keys() == set(), "use dsgserve/http/ascii_text.py, or say here why not"
 
 
-def test_the_look_finds_each_kind(tmp_path: Path) -> None:
+def test_the_search_for_unicode_functions_finds_each_kind(tmp_path: Path) -> None:
     module = tmp_path / "m.py"
     module.write_text(
         "a.strip(); a.strip(' '); a.split(); a.split(','); a.lower(); a.isdigit(); int(a); int(); re.compile(r'\\d')\n"

@@ -32,7 +32,7 @@ def build_cookie_headers(good: str, lab: Lab) -> list[str]:
     ]
 
 
-def test_a_good_token_counts_whatever_stands_before_it(client: Client, lab: Lab) -> None:
+def test_a_good_token_is_found_whatever_cookies_precede_it(client: Client, lab: Lab) -> None:
     """A stale host-only cookie, or one with a longer path, is sent before the domain's."""
     with lab.change() as change:
         for waiting in (lab.fish_v2_terms, lab.fly_terms):
@@ -47,7 +47,7 @@ def test_a_good_token_counts_whatever_stands_before_it(client: Client, lab: Lab)
         assert client.request("GET", "/activate?next=/success", COOKIE=cookie).headers["location"] == "/success"
 
 
-def test_none_of_several_that_is_good_is_refused_once(client: Client, lab: Lab) -> None:
+def test_a_request_with_several_bad_tokens_is_refused(client: Client, lab: Lab) -> None:
     reply = client.request("GET", "/api/v1/user/cache", COOKIE=f"dsg_token={lab.gone}; dsg_token={STALE}")
     assert (reply.status, reply.json()["error"]) == (401, "account_disabled")
     reply = client.request("GET", "/api/v1/user/cache", COOKIE=f"dsg_token={STALE}", authorization=f"Bearer {lab.ada}")
@@ -56,7 +56,7 @@ def test_none_of_several_that_is_good_is_refused_once(client: Client, lab: Lab) 
     assert client.request("GET", "/api/v1/user/cache", COOKIE=many).status == 401
 
 
-def test_a_form_counts_for_the_login_that_it_was_shown_to_among_several(client: Client, lab: Lab) -> None:
+def test_a_form_is_valid_only_for_the_login_that_it_was_shown_to(client: Client, lab: Lab) -> None:
     """A planted login with a longer path comes first where the form is sent, and not where it was shown."""
     path = f"/api/v1/tos/{lab.fly_terms}/accept"
     form = client.get("/activate", cookie=lab.bo, accept=PAGE).forms()[0].fields
@@ -69,7 +69,7 @@ def test_a_form_counts_for_the_login_that_it_was_shown_to_among_several(client: 
     assert again.status == 403
 
 
-def test_other_names_are_tried_in_their_order(gateway: Gateway, lab: Lab) -> None:
+def test_configured_cookie_names_are_tried_in_their_order(gateway: Gateway, lab: Lab) -> None:
     names = ("dsg_token", "middle_auth_token")
     client = Client(make_app(replace(gateway, config=replace(gateway.config, token_names=names))))
 
@@ -110,7 +110,7 @@ def test_every_variant_is_cleared_and_the_right_one_set(origin: str, domain: str
     ]
 
 
-def test_a_logout_cures_a_browser_of_every_variant(client: Client, lab: Lab) -> None:
+def test_a_logout_clears_every_variant_of_the_cookie(client: Client, lab: Lab) -> None:
     """Both of them are ours: after it neither the cookies nor what they held are good."""
     with lab.change() as change:
         _, other = tokens.mint(change, users.find(lab.database, "bo@example.org"), kind="login")
@@ -119,7 +119,7 @@ def test_a_logout_cures_a_browser_of_every_variant(client: Client, lab: Lab) -> 
     assert client.request("GET", "/api/v1/user/cache", COOKIE=both).status == 401
 
 
-def test_terms_that_wait_are_those_of_the_login_that_counts(client: Client, lab: Lab) -> None:
+def test_pending_terms_are_those_of_the_login_that_is_used(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         acceptances.accept(change, lab.fly_terms, "bo@example.org")
     reply = client.request("GET", "/activate?next=/success", COOKIE=f"dsg_token={STALE}; dsg_token={lab.bo}")

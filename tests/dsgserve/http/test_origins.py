@@ -100,12 +100,12 @@ BAD = (
 
 
 @pytest.mark.parametrize("value", GOOD)
-def test_an_origin_is_one(value: str) -> None:
+def test_a_valid_origin_is_accepted(value: str) -> None:
     assert origins.parse(value) == value
 
 
 @pytest.mark.parametrize("value", [*BAD, None])
-def test_anything_else_is_none(value: str | None) -> None:
+def test_an_invalid_origin_is_refused(value: str | None) -> None:
     assert origins.parse(value) is None
 
 
@@ -127,7 +127,7 @@ def test_the_pattern_must_match_the_whole_origin(origin: str, allowed: bool) -> 
     assert origins.is_allowed(origin, pattern) is allowed
 
 
-def test_no_text_of_a_stranger_makes_the_pattern_slow() -> None:
+def test_no_origin_makes_the_pattern_slow() -> None:
     """A pattern on which Python's own engine takes twice as long for each further letter."""
     pattern = load({"NGAUTH_ALLOWED_ORIGINS": r"https://(([a-z]+)*\.?)*-lab\.example"}).ngauth_origins
     assert type(pattern).__module__.startswith("re2")  # linear in the length of the text, by its construction
@@ -135,5 +135,5 @@ def test_no_text_of_a_stranger_makes_the_pattern_slow() -> None:
         assert not origins.is_allowed("https://" + "a" * length, pattern)
 
 
-def test_without_a_pattern_nobody_is_allowed() -> None:
+def test_no_origin_is_allowed_without_a_pattern() -> None:
     assert not any(origins.is_allowed(origin, re.compile("")) for origin in GOOD)

@@ -54,7 +54,7 @@ IGNORED = [
 
 
 @pytest.mark.parametrize("line", IGNORED)
-def test_a_malformed_header_about_the_way_refuses_no_request(line: bytes, wire: Wire) -> None:
+def test_a_malformed_forwarding_header_refuses_no_request(line: bytes, wire: Wire) -> None:
     status, headers, _ = wire.ask(b"GET /health" + HEAD + line + b"\r\n\r\n")
     assert status == 200
     assert_secure(headers, popup=False, where=line)
@@ -108,7 +108,7 @@ def test_the_address_that_nginx_sets_is_the_one_that_accepts(
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.7", "::2", "::ffff:192.0.2.7", "localhost.example", "", "127.0.0.1.example"])
-def test_nobody_else_says_where_a_client_is(peer: str) -> None:
+def test_only_the_proxy_can_set_the_client_address(peer: str) -> None:
     environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_FORWARDED": "for=203.0.113.9"}
     trust_proxy(environ)
     assert environ == {"REMOTE_ADDR": peer}

@@ -158,14 +158,14 @@ def test_a_path_on_this_server_is_let_through_unchanged(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [*LEAVING, None])
-def test_what_may_leave_is_refused(value: str | None) -> None:
+def test_a_path_that_could_lead_to_another_host_is_refused(value: str | None) -> None:
     assert redirects.local_path(value) is None
 
 
 @pytest.mark.parametrize("before", ["", "/", "//", "/x/", "https:", "/%2f", "/."])
 @pytest.mark.parametrize("between", ["/", "\\", "%2f", "%5c", "\t", "\n", "@", ":", "//", "..", "%2e", "%00", " "])
 @pytest.mark.parametrize("again", [0, 1, 2, 3])
-def test_whatever_is_let_through_stays_here(before: str, between: str, again: int) -> None:
+def test_every_accepted_path_stays_on_this_server(before: str, between: str, again: int) -> None:
     value = before + between + "attacker.example/x"
     for _ in range(again):
         value = quote(value, safe="/")
@@ -301,6 +301,6 @@ def test_plain_http_under_the_cookie_domain_is_for_gateways_on_plain_http() -> N
     assert ask("https://auth.example.org") is None
 
 
-def test_the_origin_of_a_target() -> None:
+def test_the_origin_of_a_target_is_normalized() -> None:
     assert redirects.origin_of("https://cave.example:8443/x?y") == "https://cave.example:8443"
     assert redirects.origin_of("/x") is None

@@ -65,12 +65,12 @@ COOKIES: list[tuple[str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("header", "values"), COOKIES)
-def test_a_cookie_is_found_by_its_whole_name(header: str, values: list[str]) -> None:
+def test_a_cookie_is_matched_by_its_complete_name(header: str, values: list[str]) -> None:
     """A browser takes a name with an odd character before it for another name, which any host may set."""
     assert requests.cookie_values(build_request(cookie=header), HOST_LOGIN) == values
 
 
-def test_cookies_are_tried_up_to_a_number() -> None:
+def test_the_number_of_cookies_tried_is_bounded() -> None:
     many = "; ".join(f"t={number}" for number in range(500))
     assert requests.cookie_values(build_request(cookie=many), "t") == [str(number) for number in range(MAX_COOKIES)]
     both = "; ".join(f"{name}={number}" for number in range(500) for name in ("t", "u"))
@@ -103,7 +103,7 @@ PLACES: list[tuple[dict[str, str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("sent", "tokens"), PLACES)
-def test_the_first_place_that_has_a_token_decides(sent: dict[str, str], tokens: list[str]) -> None:
+def test_the_first_source_that_has_a_token_is_used(sent: dict[str, str], tokens: list[str]) -> None:
     assert list(requests.presented_tokens(build_request(**sent), ("t", "u"))) == tokens
 
 
@@ -134,7 +134,7 @@ QUERIES: list[tuple[str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("query", "values"), QUERIES)
-def test_a_parameter_is_found_by_its_whole_name(query: str, values: list[str]) -> None:
+def test_a_parameter_is_matched_by_its_complete_name(query: str, values: list[str]) -> None:
     assert requests.query_values(build_request(query=query), "n") == values
     assert requests.query_value(build_request(query=query), "n") == (values[-1] if values else None)
 
@@ -197,19 +197,19 @@ BAD_JSON = [
 
 
 @pytest.mark.parametrize("body", BAD_JSON)
-def test_json_that_cannot_be_read_is_refused_in_words(body: bytes) -> None:
+def test_json_that_cannot_be_parsed_is_refused_with_a_message(body: bytes) -> None:
     with pytest.raises(Invalid):
         requests.parameter(build_request("POST", body=body, kind="application/json"), "n")
 
 
 @pytest.mark.parametrize("body", [b"&" * MAX_FIELDS, b"n=1&" * 5000, b"x" * (MAX_BODY + 1)])
-def test_a_form_that_is_larger_than_any_of_ours_is_refused(body: bytes) -> None:
+def test_an_oversized_form_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         requests.form(build_request("POST", body=body, kind=FORM))
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "\u0663", "1_0", "9" * 5000, "+1", " 1", str(MAX_BODY + 1)])
-def test_a_length_that_is_none_is_no_length(length: str) -> None:
+def test_an_invalid_content_length_is_refused(length: str) -> None:
     request = build_request("POST", kind="application/json")
     request.environ["CONTENT_LENGTH"] = length
     with pytest.raises(Invalid):

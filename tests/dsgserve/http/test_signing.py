@@ -17,7 +17,7 @@ def sign_values(*keys: str, purpose: Purpose = Purpose.USER_TOKEN) -> str:
     return signing.sign(keys, purpose, VALUES, AT + HOUR)
 
 
-def test_what_was_signed_comes_back_until_it_expires() -> None:
+def test_signed_values_are_verified_until_they_expire() -> None:
     token = sign_values(NEW)
     assert signing.verify((NEW,), Purpose.USER_TOKEN, token, AT + HOUR - timedelta(seconds=1)) == VALUES
     with pytest.raises(Refused) as refused:
@@ -25,11 +25,11 @@ def test_what_was_signed_comes_back_until_it_expires() -> None:
     assert refused.value.expired
 
 
-def test_it_fits_into_a_url() -> None:
+def test_a_signed_text_is_safe_in_a_url() -> None:
     assert set(sign_values(NEW)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
-def test_a_rotation_of_keys_ends_nothing() -> None:
+def test_a_rotation_of_keys_invalidates_no_signature() -> None:
     assert signing.verify((NEW, OLD), Purpose.USER_TOKEN, sign_values(OLD), AT) == VALUES
 
 
@@ -40,7 +40,7 @@ def test_the_first_key_signs() -> None:
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_a_token_of_one_purpose_is_good_for_no_other(purpose: Purpose) -> None:
+def test_a_token_of_one_purpose_is_invalid_for_any_other(purpose: Purpose) -> None:
     for other in set(Purpose) - {purpose}:
         with pytest.raises(Refused) as refused:
             signing.verify((NEW,), other, sign_values(NEW, purpose=purpose), AT)

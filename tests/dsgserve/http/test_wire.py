@@ -31,7 +31,7 @@ def on_the_wire(target: str) -> bytes | None:
 # Who takes a request
 
 
-def test_the_slow_lane_takes_what_names_a_route_that_waits_and_nothing_else(wire: Wire) -> None:
+def test_the_slow_lane_takes_only_requests_to_routes_that_call_upstreams(wire: Wire) -> None:
     for target, path in TARGETS.items():
         raw = on_the_wire(target)
         if raw is None:
@@ -177,7 +177,7 @@ NOT_READ: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", NOT_READ)
-def test_what_cannot_be_read_is_answered_like_all_else(name: str, wire: Wire) -> None:
+def test_a_request_that_cannot_be_parsed_is_answered_with_the_usual_headers(name: str, wire: Wire) -> None:
     request, expected = NOT_READ[name]
     status, headers, body = wire.ask(request)
     assert status == expected
@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_answered_like_all_else(name: str, wire: Wire) ->
 
 
 @pytest.mark.parametrize("number", range(len(UNCLEAR)))
-def test_what_follows_a_body_whose_end_is_not_clear_is_no_request(number: int, wire: Wire) -> None:
+def test_bytes_after_a_body_of_unclear_length_are_not_a_request(number: int, wire: Wire) -> None:
     line, headers, body = UNCLEAR[number]
     following = b"GET /health" + HEAD + b"\r\n"
     answer = wire.send(line + b"\r\nConnection: keep-alive\r\n" + headers + body + following)
@@ -226,7 +226,7 @@ def test_no_request_gets_the_headers_of_the_one_before(beginning: bytes, wire: W
     assert expected != 200 or b"missing_token" in answer
 
 
-def test_who_waits_for_leave_to_send_a_body_gets_it(wire: Wire, lab: Lab) -> None:
+def test_a_client_that_expects_100_continue_gets_it(wire: Wire, lab: Lab) -> None:
     with socket.create_connection(wire.address) as client:
         client.settimeout(SECONDS)
         client.sendall(b"POST /gcs_token" + HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
@@ -263,5 +263,5 @@ def test_a_head_that_cannot_be_read_has_no_body(wire: Wire) -> None:
     assert (status, body) == (431, b"") and int(headers["content-length"]) > 0
 
 
-def test_one_answer_is_taken_apart() -> None:
+def test_the_parser_of_responses_reads_one_answer() -> None:
     assert parse(b"HTTP/1.1 200 OK\r\nA-B: c: d\r\n\r\nbody") == (200, {"a-b": "c: d"}, b"body")

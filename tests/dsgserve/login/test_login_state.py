@@ -36,7 +36,7 @@ PLANTED_BEFORE = ("", "\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\xad", "\
 
 
 @pytest.mark.parametrize("odd", PLANTED_BEFORE[1:])
-def test_a_login_under_way_cannot_be_planted_by_a_sibling(odd: str, logins: LoginStateStore) -> None:
+def test_a_login_state_cannot_be_planted_by_a_sibling_domain(odd: str, logins: LoginStateStore) -> None:
     mine, cookie = begin(logins)
     theirs, planted = begin(logins)
     for header in (f"{odd}{planted}; {cookie}", f"{cookie}; {odd}{planted}", f"a=b;{odd}{planted};{cookie}"):
@@ -57,7 +57,7 @@ def test_a_cookie_of_the_same_name_that_is_not_ours_stops_no_login(logins: Login
         assert logins.find(BaseRequest({"HTTP_COOKIE": f"{planted}; {cookie}"}), mine) is not None
 
 
-def test_a_target_fits_up_to_the_cookie_and_not_beyond(logins: LoginStateStore) -> None:
+def test_a_target_is_limited_by_the_size_of_the_cookie(logins: LoginStateStore) -> None:
     def url(length: int) -> str:
         noise = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(250))  # does not compress
         return ("https://cave.example/?" + base64.urlsafe_b64encode(noise).decode())[:length]
@@ -70,14 +70,14 @@ def test_a_target_fits_up_to_the_cookie_and_not_beyond(logins: LoginStateStore) 
 
 
 @pytest.mark.parametrize("purpose", sorted(set(Purpose) - {Purpose.LOGIN}))
-def test_what_is_signed_for_another_purpose_begins_no_login(purpose: Purpose, logins: LoginStateStore) -> None:
+def test_a_value_signed_for_another_purpose_begins_no_login(purpose: Purpose, logins: LoginStateStore) -> None:
     state, cookie = begin(logins)
     values = signing.verify((KEY,), Purpose.LOGIN, cookie.partition("=")[2], now(), max_length=4000)
     text = signing.sign((KEY,), purpose, values, now() + timedelta(minutes=5))
     assert logins.find(BaseRequest({"HTTP_COOKIE": f"__Host-dsg_login={text}"}), state) is None
 
 
-def test_a_login_that_began_too_long_ago_is_gone(logins: LoginStateStore) -> None:
+def test_a_login_that_began_too_long_ago_is_expired(logins: LoginStateStore) -> None:
     state, cookie = begin(logins)
     values = signing.verify((KEY,), Purpose.LOGIN, cookie.partition("=")[2], now(), max_length=4000)
     for age, is_valid in ((-1, True), (1, False)):

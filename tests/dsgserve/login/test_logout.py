@@ -85,7 +85,7 @@ ASKED: list[tuple[str, str, dict[str, str], bool]] = [
 
 
 @pytest.mark.parametrize(("method", "address", "headers", "ends"), ASKED)
-def test_who_ends_a_login(
+def test_only_a_deliberate_request_ends_a_login(
     method: str, address: str, headers: dict[str, str], ends: bool, client: Client, lab: Lab
 ) -> None:
     options: dict[str, Any] = headers
@@ -95,7 +95,7 @@ def test_who_ends_a_login(
     assert ("set-cookie" in reply.headers) is ends
 
 
-def test_every_route_whose_get_changes_something_is_held_to_the_same_rule(client: Client, lab: Lab) -> None:
+def test_every_get_route_that_changes_something_needs_a_deliberate_request(client: Client, lab: Lab) -> None:
     """The others only show, or need a form of ours: no GET of theirs moves the database."""
     for route in ROUTES:
         path = route.path.replace("<terms_id:int>", str(lab.fly_terms))
@@ -113,7 +113,7 @@ def test_every_route_whose_get_changes_something_is_held_to_the_same_rule(client
     assert client.get("/api/v1/user/cache", cookie=lab.bo).status == 200
 
 
-def test_a_program_with_a_header_says_so_whatever_else_it_sends(client: Client, lab: Lab) -> None:
+def test_a_request_with_a_token_header_is_deliberate(client: Client, lab: Lab) -> None:
     reply = client.get(
         "/api/v1/logout", authorization=f"Bearer {lab.ada}", sec_fetch_mode="cors", sec_fetch_dest="empty"
     )
@@ -168,7 +168,7 @@ AFTERWARDS = {
 
 
 @pytest.mark.parametrize("target", AFTERWARDS)
-def test_a_logout_goes_on_to_where_the_settings_allow(target: str, client: Client, lab: Lab) -> None:
+def test_a_logout_redirects_to_allowed_targets(target: str, client: Client, lab: Lab) -> None:
     for accept in (PAGE, "application/json"):
         for reply in (
             client.get(f"/api/v1/logout?redirect={target}", cookie=lab.ada, accept=accept),
@@ -179,7 +179,7 @@ def test_a_logout_goes_on_to_where_the_settings_allow(target: str, client: Clien
     assert client.get("/api/v1/user/cache", cookie=lab.ada).status == 401
 
 
-def test_a_refused_logout_sends_nobody_on(client: Client, lab: Lab) -> None:
+def test_a_refused_logout_does_not_redirect(client: Client, lab: Lab) -> None:
     reply = client.get("/api/v1/logout?redirect=/success", cookie=lab.ada, sec_purpose="prefetch")
     assert reply.status == 403 and "location" not in reply.headers
 
@@ -187,7 +187,7 @@ def test_a_refused_logout_sends_nobody_on(client: Client, lab: Lab) -> None:
 # What else a GET may remember: that terms are put off
 
 
-def test_no_prefetch_and_no_head_puts_terms_off(client: Client, lab: Lab) -> None:
+def test_a_prefetch_or_a_head_request_does_not_postpone_terms(client: Client, lab: Lab) -> None:
     def popup() -> str:
         return client.get(f"/login?origin={VIEWER}", cookie=lab.bo, accept=PAGE).text
 
@@ -213,7 +213,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("sent", UNREADABLE)
-def test_whatever_else_is_sent_the_cookie_goes_with_the_login(sent: dict[str, Any], client: Client, lab: Lab) -> None:
+def test_a_logout_always_clears_the_cookie(sent: dict[str, Any], client: Client, lab: Lab) -> None:
     reply = client.post("/api/v1/logout", cookie=lab.ada, **sent)
     assert (reply.status, reply.headers["location"]) == (302, "/")
     assert "Max-Age=0" in reply.headers["set-cookie"]

@@ -126,7 +126,9 @@ def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_lies_of_discovery_start_no_login_and_cost_little(lie: str, liar: tuple[type[Liar], Provider]) -> None:
+def test_an_invalid_discovery_document_starts_no_login_and_is_cheap(
+    lie: str, liar: tuple[type[Liar], Provider]
+) -> None:
     handler, provider = liar
     handler.say = staticmethod(LIES[lie])  # type: ignore[assignment]
     tracemalloc.start()
@@ -138,7 +140,7 @@ def test_lies_of_discovery_start_no_login_and_cost_little(lie: str, liar: tuple[
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_lies_of_the_token_endpoint_sign_nobody_in(lie: str, liar: tuple[type[Liar], Provider]) -> None:
+def test_an_invalid_answer_of_the_token_endpoint_signs_nobody_in(lie: str, liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
     address = provider.issuer
     provider._endpoints = {"token_endpoint": f"{address}/token", "jwks_uri": f"{address}/keys", "issuer": address}
@@ -153,9 +155,7 @@ def test_lies_of_the_token_endpoint_sign_nobody_in(lie: str, liar: tuple[type[Li
     "keys", ["[]", '{"keys": 1}', '{"keys": [1, null, {}]}', '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}']
 )
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"alg": "RS256", "kid": "a"}, {}])
-def test_keys_that_are_none_verify_nothing(
-    keys: str, header: dict[str, str], liar: tuple[type[Liar], Provider]
-) -> None:
+def test_invalid_keys_verify_no_token(keys: str, header: dict[str, str], liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
     address = provider.issuer
     provider._endpoints = {"jwks_uri": f"{address}/keys", "issuer": address}
@@ -170,7 +170,7 @@ def test_keys_that_are_none_verify_nothing(
 
 
 @pytest.mark.parametrize("endpoint", ["http://id.example/auth", "javascript:alert(1)", "", None, 7, ["https://a"]])
-def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tuple[type[Liar], Provider]) -> None:
+def test_an_endpoint_that_is_not_https_is_not_called(endpoint: object, liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
     discovery = {"issuer": provider.issuer, "authorization_endpoint": endpoint}
     handler.say = staticmethod(_reply_with(json.dumps(discovery).encode()))  # type: ignore[assignment]
@@ -190,7 +190,7 @@ def test_an_endpoint_that_is_not_https_is_not_gone_to(endpoint: object, liar: tu
         ("javascript:alert(1)", ""),
     ],
 )
-def test_a_picture_that_cannot_be_kept_is_left_out_and_hinders_no_login(claim: object, picture: str) -> None:
+def test_an_invalid_picture_is_left_out_and_does_not_stop_a_login(claim: object, picture: str) -> None:
     assert _picture_claim(claim) == picture
 
 
@@ -200,7 +200,7 @@ def start_login(provider: Provider, deadline: Deadline | None = None) -> str:
     )
 
 
-def test_a_login_that_has_waited_too_long_asks_nobody(liar: tuple[type[Liar], Provider]) -> None:
+def test_a_login_that_has_waited_too_long_does_not_call_the_provider(liar: tuple[type[Liar], Provider]) -> None:
     handler, provider = liar
     handler.say = staticmethod(_reply_with(b"{}"))  # type: ignore[assignment]
     with pytest.raises(UpstreamUnavailable):
@@ -210,7 +210,7 @@ def test_a_login_that_has_waited_too_long_asks_nobody(liar: tuple[type[Liar], Pr
     assert handler.requests == 0
 
 
-def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
+def test_concurrent_logins_ask_the_provider_once_and_share_its_failure(
     liar: tuple[type[Liar], Provider], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler, provider = liar
@@ -250,7 +250,7 @@ def test_logins_at_once_ask_the_provider_once_and_share_its_failure(
 
 
 @pytest.mark.parametrize("error", ["invalid_grant", "a secret 0123", "x" * 500, "\x1b[2J"])
-def test_nothing_of_a_providers_refusal_is_logged_but_a_code(liar: tuple[type[Liar], Provider], error: str) -> None:
+def test_a_refusal_of_the_provider_is_logged_as_its_code_alone(liar: tuple[type[Liar], Provider], error: str) -> None:
     handler, provider = liar
     provider._endpoints = {"token_endpoint": f"{provider.issuer}/token", "issuer": provider.issuer}
     provider._endpoints_until = float("inf")

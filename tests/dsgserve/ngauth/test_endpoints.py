@@ -22,7 +22,7 @@ from tests.dsgserve.ngauth.viewer import (
 # POST /token
 
 
-def test_token_for_a_cookie(client: Client, lab: Lab) -> None:
+def test_a_cookie_is_exchanged_for_a_user_token(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         acceptances.accept(change, lab.fish_v2_terms, "ada@example.org")
     reply = client.post("/token", cookie=lab.ada, origin=VIEWER)
@@ -58,7 +58,7 @@ def test_an_expired_or_revoked_login_401(client: Client, lab: Lab) -> None:
     assert client.post("/token", cookie=revoked, origin=VIEWER).status == 401
 
 
-def test_only_the_cookie_counts(client: Client, lab: Lab) -> None:
+def test_token_accepts_only_the_cookie(client: Client, lab: Lab) -> None:
     bearer = f"Bearer {lab.ada}"
     assert client.post("/token", origin=VIEWER, authorization=bearer).status == 401
     assert client.post(f"/token?dsg_token={lab.ada}", origin=VIEWER).status == 401
@@ -102,7 +102,7 @@ def test_a_preflight_permits_an_allowed_origin(client: Client, where: str) -> No
 
 @pytest.mark.parametrize("where", ["/token", "/gcs_token"])
 @pytest.mark.parametrize("origin", [*NO_ORIGINS, *STRANGERS, None])
-def test_and_no_other(client: Client, where: str, origin: str | None) -> None:
+def test_a_preflight_permits_no_other_origin(client: Client, where: str, origin: str | None) -> None:
     headers = {"origin": origin} if origin is not None else {}
     reply = client.request("OPTIONS", where, **headers)
     assert reply.status == 204
@@ -113,7 +113,9 @@ def test_and_no_other(client: Client, where: str, origin: str | None) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/json", "text/plain;charset=UTF-8", "x/y", ""])
-def test_a_google_token(client: Client, lab: Lab, issuer: FakeIssuer, content_type: str) -> None:
+def test_a_user_token_is_exchanged_for_a_google_token(
+    client: Client, lab: Lab, issuer: FakeIssuer, content_type: str
+) -> None:
     reply = exchange_user_token(client, request_user_token(client, lab.ada), content_type=content_type)
     assert (reply.status, reply.json()) == (200, {"token": "google-token-1"})
     assert issuer.calls == [("fish-bucket", ("",))]
@@ -146,7 +148,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_not_such_a_body_400(client: Client, lab: Lab, name: str) -> None:
+def test_an_invalid_body_is_refused_with_400(client: Client, lab: Lab, name: str) -> None:
     reply = client.post("/gcs_token", body=BODIES[name], origin=VIEWER)
     assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
     assert_readable_by(reply, VIEWER)
@@ -180,7 +182,7 @@ def test_not_such_a_body_400(client: Client, lab: Lab, name: str) -> None:
         "\ud800ab",
     ],
 )
-def test_not_the_name_of_a_bucket_400(client: Client, lab: Lab, issuer: FakeIssuer, bucket: str) -> None:
+def test_an_invalid_bucket_name_is_refused_with_400(client: Client, lab: Lab, issuer: FakeIssuer, bucket: str) -> None:
     assert exchange_user_token(client, request_user_token(client, lab.ada), bucket).status == 400
     assert not issuer.calls
 
@@ -200,7 +202,7 @@ def test_not_the_name_of_a_bucket_400(client: Client, lab: Lab, issuer: FakeIssu
         (("robot", "shared-bucket"), (200, None)),
     ],
 )
-def test_who_may_read_which_bucket(
+def test_a_bucket_is_readable_by_those_with_view_on_its_dataset(
     client: Client, lab: Lab, issuer: FakeIssuer, question: tuple[str, str], answer: tuple[int, str | None]
 ) -> None:
     who, bucket = question
@@ -210,7 +212,7 @@ def test_who_may_read_which_bucket(
     assert_readable_by(reply, VIEWER)
 
 
-def test_only_the_prefixes_that_one_may_read(client: Client, lab: Lab, issuer: FakeIssuer) -> None:
+def test_a_token_is_limited_to_the_readable_prefixes(client: Client, lab: Lab, issuer: FakeIssuer) -> None:
     assert exchange_user_token(client, request_user_token(client, lab.robot), "shared-bucket").status == 200
     assert issuer.calls == [("shared-bucket", ("fish/v2/",))]
 
@@ -219,7 +221,7 @@ def test_only_the_prefixes_that_one_may_read(client: Client, lab: Lab, issuer: F
     ("folders", "reason"),
     [([f"f{number}" for number in range(61)], "too_many_prefixes"), (["o'neil"], "unusable_location")],
 )
-def test_what_no_token_can_be_limited_to_is_refused_with_the_reason(
+def test_a_location_that_no_token_can_express_is_refused_with_the_reason(
     client: Client, lab: Lab, issuer: FakeIssuer, folders: list[str], reason: str
 ) -> None:
     with lab.change() as change:
@@ -232,7 +234,7 @@ def test_what_no_token_can_be_limited_to_is_refused_with_the_reason(
     assert_readable_by(reply, VIEWER)
 
 
-def test_where_to_accept_the_terms(client: Client, lab: Lab) -> None:
+def test_a_refusal_has_the_address_of_the_missing_terms(client: Client, lab: Lab) -> None:
     url = f"https://auth.example.org/api/v1/tos/{lab.fly_terms}/accept"
     body = exchange_user_token(client, request_user_token(client, lab.bo), "fly-bucket").json()
     assert body["url"] == url

@@ -13,7 +13,7 @@ from dsgserve.process.outbound import ConcurrencyLimit, Shared, UpstreamUnavaila
 from tests.dsgserve.ngauth.sts import MINUTE, START, Clock, Exchange, Source, Ticks, wait_for
 
 
-def test_a_token_is_handed_out_again_while_it_has_ten_minutes(
+def test_a_token_is_reused_while_it_has_ten_minutes_left(
     gcs_issuer: GcsTokenIssuer, clock: Clock, exchange: Exchange
 ) -> None:
     assert gcs_issuer.issue("lab", ("",)) == "downscoped-1"
@@ -24,13 +24,15 @@ def test_a_token_is_handed_out_again_while_it_has_ten_minutes(
     assert [request["subject_token"] for request in exchange.requests] == ["source-1", "source-2"]
 
 
-def test_never_for_another_boundary(gcs_issuer: GcsTokenIssuer, source: Source) -> None:
+def test_a_token_is_never_reused_for_another_boundary(gcs_issuer: GcsTokenIssuer, source: Source) -> None:
     boundaries = [("lab", ("",)), ("lab", ("a/",)), ("lab", ("a/", "b/")), ("lab2", ("",))]
     assert len({gcs_issuer.issue(*boundary) for boundary in boundaries}) == 4
     assert source.refreshed == 1
 
 
-def test_one_exchange_at_a_time_for_one_boundary(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
+def test_concurrent_requests_for_one_boundary_share_one_exchange(
+    gcs_issuer: GcsTokenIssuer, exchange: Exchange
+) -> None:
     exchange.hold.clear()
     issued_tokens: list[str] = []
     threads = [threading.Thread(target=lambda: issued_tokens.append(gcs_issuer.issue("lab", ("",)))) for _ in range(2)]
@@ -48,7 +50,7 @@ def test_one_exchange_at_a_time_for_one_boundary(gcs_issuer: GcsTokenIssuer, exc
     assert gcs_issuer.issue("lab", ("",)) == "downscoped-1"
 
 
-def test_who_asks_again_within_a_minute_gets_a_new_token_once(
+def test_a_second_request_within_a_minute_gets_a_new_token_once(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock, source: Source
 ) -> None:
     issued_tokens = [gcs_issuer.issue("lab", ("",), client="ada") for _ in range(20)]
@@ -65,7 +67,7 @@ def test_who_asks_again_within_a_minute_gets_a_new_token_once(
     ("other", "minutes"),
     [({"client": "bo"}, 0), ({"bucket": "lab2"}, 0), ({"prefixes": ("a/",)}, 0), ({"client": None}, 0), ({}, 1)],
 )
-def test_another_or_later_request_is_no_complaint(
+def test_another_or_later_request_gets_the_cached_token(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock, other: dict[str, Any], minutes: int
 ) -> None:
     request = {"bucket": "lab", "prefixes": ("",), "client": "ada"}
@@ -76,7 +78,7 @@ def test_another_or_later_request_is_no_complaint(
     assert gcs_issuer.issue("lab", ("",), client="di") == "downscoped-1"
 
 
-def test_a_new_token_serves_all_who_had_the_old_one(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
+def test_a_new_token_replaces_the_old_one_for_every_client(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
     for client in ("ada", "bo", "cy"):
         assert gcs_issuer.issue("lab", ("",), client=client) == "downscoped-1"
     for client in ("ada", "bo", "cy"):
@@ -84,7 +86,9 @@ def test_a_new_token_serves_all_who_had_the_old_one(gcs_issuer: GcsTokenIssuer, 
     assert len(exchange.requests) == 2
 
 
-def test_many_who_complain_cause_few_exchanges(gcs_issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock) -> None:
+def test_repeated_requests_of_many_clients_cause_few_exchanges(
+    gcs_issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock
+) -> None:
     for number in range(50):
         gcs_issuer.issue("lab", ("",), client=f"user token {number}")
         gcs_issuer.issue("lab", ("",), client=f"user token {number}")
@@ -94,7 +98,9 @@ def test_many_who_complain_cause_few_exchanges(gcs_issuer: GcsTokenIssuer, excha
     assert gcs_issuer.issue("lab", ("",), client="ada") == f"downscoped-{RENEWALS + 2}"
 
 
-def test_what_has_waited_too_long_asks_nobody(gcs_issuer: GcsTokenIssuer, exchange: Exchange, source: Source) -> None:
+def test_a_request_that_has_waited_too_long_makes_no_exchange(
+    gcs_issuer: GcsTokenIssuer, exchange: Exchange, source: Source
+) -> None:
     ticks = Ticks()
     deadline = Deadline(clock=ticks)
     ticks.now = TOTAL_SECONDS
@@ -103,7 +109,7 @@ def test_what_has_waited_too_long_asks_nobody(gcs_issuer: GcsTokenIssuer, exchan
     assert not exchange.requests
 
 
-def test_those_who_wait_for_the_same_share_its_failure(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
+def test_concurrent_requests_for_one_boundary_share_a_failure(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
     """They do not ask one after the other."""
     exchange.hold.clear()
     exchange.response = (503, b"{}")
@@ -129,7 +135,7 @@ def test_those_who_wait_for_the_same_share_its_failure(gcs_issuer: GcsTokenIssue
     assert not gcs_issuer._exchange._refreshes._under_way
 
 
-def test_another_boundary_does_not_wait_for_it(exchange: Exchange, clock: Clock, source: Source) -> None:
+def test_an_exchange_does_not_delay_another_boundary(exchange: Exchange, clock: Clock, source: Source) -> None:
     gcs_issuer = GcsTokenIssuer(ConcurrencyLimit(40), exchange.url, find_credentials=lambda named: source, clock=clock)
     gcs_issuer.issue("warm", ("",))
     exchange.hold.clear()
@@ -142,7 +148,7 @@ def test_another_boundary_does_not_wait_for_it(exchange: Exchange, clock: Clock,
         thread.join()
 
 
-def test_who_waits_for_another_has_their_own_deadline(exchange: Exchange) -> None:
+def test_a_request_that_waits_for_another_keeps_its_own_deadline(exchange: Exchange) -> None:
     shared: Shared[str] = Shared()
     begun, go_on = threading.Event(), threading.Event()
 
@@ -161,7 +167,7 @@ def test_who_waits_for_another_has_their_own_deadline(exchange: Exchange) -> Non
     assert shared.run("key", Deadline(), lambda: "mine") == "mine"
 
 
-def test_kept_tokens_are_bounded_in_bytes(
+def test_cached_tokens_are_bounded_in_bytes(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gcs_issuer._tokens._max_bytes = 20_000
@@ -172,7 +178,7 @@ def test_kept_tokens_are_bounded_in_bytes(
     assert gcs_issuer.issue("lab-39", ("x" * 900 + "/",)) == "downscoped-40"
 
 
-def test_who_has_asked_is_bounded_in_bytes(gcs_issuer: GcsTokenIssuer) -> None:
+def test_recorded_clients_are_bounded_in_bytes(gcs_issuer: GcsTokenIssuer) -> None:
     gcs_issuer._last_issues._max_bytes = 5000
     for number in range(100):
         gcs_issuer.issue("lab", ("",), client=f"{number}")

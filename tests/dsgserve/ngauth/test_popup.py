@@ -42,7 +42,7 @@ def test_its_script_runs_under_its_own_policy_and_nothing_else_does(client: Clie
     assert nonces[0] != nonces[1]
 
 
-def test_a_viewer_that_is_not_allowed_is_told_so(client: Client, lab: Lab) -> None:
+def test_a_viewer_that_is_not_allowed_gets_an_error_message(client: Client, lab: Lab) -> None:
     for cookie in (lab.ada, None):
         reply = open_popup(client, STRANGER, cookie=cookie)
         assert reply.status == 200
@@ -53,7 +53,7 @@ def test_a_viewer_that_is_not_allowed_is_told_so(client: Client, lab: Lab) -> No
 @pytest.mark.parametrize(
     "origin", [*NO_ORIGINS, "javascript:alert(1)", '"><script>alert(1)</script>', "https://é.example"]
 )
-def test_a_popup_for_no_origin_400(client: Client, lab: Lab, origin: str) -> None:
+def test_a_popup_without_a_valid_origin_is_refused_with_400(client: Client, lab: Lab, origin: str) -> None:
     for accept in (PAGE, "*/*"):
         reply = open_popup(client, origin, cookie=lab.ada, accept=accept)
         assert reply.status == 400
@@ -61,7 +61,7 @@ def test_a_popup_for_no_origin_400(client: Client, lab: Lab, origin: str) -> Non
         assert reply.headers["cross-origin-opener-policy"] == "unsafe-none"
 
 
-def test_two_origins_400(client: Client, lab: Lab) -> None:
+def test_two_origins_are_refused_with_400(client: Client, lab: Lab) -> None:
     assert open_popup(client, more=f"&origin={VIEWER}", cookie=lab.ada).status == 400
 
 
@@ -76,12 +76,12 @@ def test_somebody_who_is_not_signed_in_is_sent_to_sign_in_and_back(client: Clien
     assert (back.path, parse_qs(back.query)) == ("/login", {"origin": [VIEWER]})
 
 
-def test_only_the_cookie_signs_in_a_popup(client: Client, lab: Lab) -> None:
+def test_a_popup_accepts_only_the_cookie(client: Client, lab: Lab) -> None:
     assert open_popup(client, more=f"&dsg_token={lab.ada}").status == 303
     assert open_popup(client, authorization=f"Bearer {lab.ada}").status == 303
 
 
-def test_terms_that_wait_come_first(client: Client, lab: Lab) -> None:
+def test_a_popup_shows_pending_terms_first(client: Client, lab: Lab) -> None:
     reply = open_popup(client, cookie=lab.bo)
     assert reply.status == 200
     assert "data-message" not in reply.text
@@ -94,14 +94,14 @@ def test_terms_that_wait_come_first(client: Client, lab: Lab) -> None:
     assert exchange_user_token(client, message["token"], "fly-bucket").status == 200
 
 
-def test_and_one_may_go_on_without(client: Client, lab: Lab) -> None:
+def test_a_popup_can_continue_without_accepting_terms(client: Client, lab: Lab) -> None:
     reply = open_popup(client, cookie=lab.bo)
     later = re.search(r'href="([^"]*)">Continue without', reply.text)
     assert later
     assert read_message(client.get(html.unescape(later[1]), cookie=lab.bo, accept=PAGE))[0] == VIEWER
 
 
-def test_the_login_status(client: Client, lab: Lab) -> None:
+def test_the_login_route_answers_with_the_login_status(client: Client, lab: Lab) -> None:
     assert client.get("/login", cookie=lab.ada).json() == {"logged_in": True, "email": "ada@example.org"}
     assert client.get("/login").json() == {"logged_in": False}
     assert client.get("/login", cookie=lab.gone).json() == {"logged_in": False}

@@ -17,7 +17,7 @@ from dsgserve.process.outbound import ConcurrencyLimit
 from tests.dsgserve.ngauth.sts import KEY, MINUTE, START, Clock, Exchange, Source, Ticks, read_rules
 
 
-def test_a_token_for_the_whole_bucket(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
+def test_a_boundary_without_prefixes_covers_the_whole_bucket(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
     assert gcs_issuer.issue("lab", ("",)) == "downscoped-1"
     (request,) = exchange.requests
     assert request["grant_type"] == "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -72,7 +72,7 @@ def test_a_boundary_takes_sixty_prefixes_and_no_more() -> None:
         ("lab\n", ""),
     ],
 )
-def test_a_name_that_could_say_something_in_a_condition_is_refused(
+def test_a_name_with_characters_of_a_condition_is_refused(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, bucket: str, prefix: str
 ) -> None:
     with pytest.raises(GoogleRefused):
@@ -80,7 +80,7 @@ def test_a_name_that_could_say_something_in_a_condition_is_refused(
     assert not exchange.requests
 
 
-def test_no_prefix_is_no_token(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
+def test_a_boundary_of_no_prefixes_gets_no_token(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
     with pytest.raises(GoogleRefused):
         gcs_issuer.issue("lab", ())
     assert not exchange.requests
@@ -109,7 +109,9 @@ def test_a_token_lives_as_long_as_its_source_where_google_does_not_say(
         (302, b""),
     ],
 )
-def test_a_refusal_or_nonsense(gcs_issuer: GcsTokenIssuer, exchange: Exchange, status: int, body: bytes) -> None:
+def test_a_refusal_or_an_invalid_answer_raises_google_refused(
+    gcs_issuer: GcsTokenIssuer, exchange: Exchange, status: int, body: bytes
+) -> None:
     exchange.response = (status, body)
     with pytest.raises(GoogleRefused):
         gcs_issuer.issue("lab", ("",))
@@ -118,13 +120,13 @@ def test_a_refusal_or_nonsense(gcs_issuer: GcsTokenIssuer, exchange: Exchange, s
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_google_in_trouble(gcs_issuer: GcsTokenIssuer, exchange: Exchange, status: int) -> None:
+def test_a_failure_of_google_is_unavailable(gcs_issuer: GcsTokenIssuer, exchange: Exchange, status: int) -> None:
     exchange.response = (status, b'{"error": "later"}')
     with pytest.raises(GoogleUnavailable):
         gcs_issuer.issue("lab", ("",))
 
 
-def test_nobody_there(exchange: Exchange, clock: Clock, source: Source) -> None:
+def test_an_unreachable_google_is_unavailable(exchange: Exchange, clock: Clock, source: Source) -> None:
     gcs_issuer = GcsTokenIssuer(
         ConcurrencyLimit(2), "http://127.0.0.1:1/v1/token", find_credentials=lambda named: source, clock=clock
     )
@@ -132,7 +134,7 @@ def test_nobody_there(exchange: Exchange, clock: Clock, source: Source) -> None:
         gcs_issuer.issue("lab", ("",))
 
 
-def test_a_source_that_cannot_be_refreshed(gcs_issuer: GcsTokenIssuer, source: Source) -> None:
+def test_a_source_that_cannot_be_refreshed_is_unavailable(gcs_issuer: GcsTokenIssuer, source: Source) -> None:
     source.raises = TransportError("x")
     with pytest.raises(GoogleUnavailable):
         gcs_issuer.issue("lab", ("",))
@@ -141,7 +143,7 @@ def test_a_source_that_cannot_be_refreshed(gcs_issuer: GcsTokenIssuer, source: S
         gcs_issuer.issue("lab", ("",))
 
 
-def test_without_credentials_they_are_looked_for_now_and_then(exchange: Exchange, clock: Clock, source: Source) -> None:
+def test_missing_credentials_are_looked_for_at_intervals(exchange: Exchange, clock: Clock, source: Source) -> None:
     looked: list[datetime] = []
 
     def find(named: str | None) -> Source:
@@ -188,7 +190,7 @@ def test_the_real_clock_does_not_make_credentials_missing(exchange: Exchange, cl
     assert gcs_issuer.issue("lab", ("",)).startswith("downscoped-")
 
 
-def test_a_source_that_the_exchange_refuses_is_asked_for_anew(
+def test_a_source_token_that_the_exchange_refuses_is_refreshed(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, clock: Clock, source: Source
 ) -> None:
     gcs_issuer.issue("lab", ("",))
@@ -202,7 +204,7 @@ def test_a_source_that_the_exchange_refuses_is_asked_for_anew(
     assert gcs_issuer.issue("other", ("",)).startswith("downscoped-")
 
 
-def test_the_time_of_the_source_is_the_exchanges_too(
+def test_the_source_and_the_exchange_share_one_deadline(
     exchange: Exchange, clock: Clock, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The source's token takes all of it: the exchange is not begun."""
@@ -217,7 +219,9 @@ def test_the_time_of_the_source_is_the_exchanges_too(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_google_in_trouble_is_asked_once_for_a_source(exchange: Exchange, clock: Clock, status: int) -> None:
+def test_concurrent_requests_ask_a_failing_google_once_for_a_source(
+    exchange: Exchange, clock: Clock, status: int
+) -> None:
     """google.auth by itself asks three times, and waits in between."""
     exchange.response = (status, b'{"error": "internal_failure", "error_description": "again"}')
     google_accounts: Any = service_account.Credentials
@@ -232,7 +236,7 @@ def test_a_google_in_trouble_is_asked_once_for_a_source(exchange: Exchange, cloc
     assert len(exchange.requests) == 1
 
 
-def test_a_token_without_end_is_refused(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
+def test_a_token_without_an_expiry_is_refused(gcs_issuer: GcsTokenIssuer, exchange: Exchange) -> None:
     exchange.response = (200, json.dumps({"access_token": "x" * 100_000}).encode())
     with pytest.raises(GoogleRefused):
         gcs_issuer.issue("lab", ("",))
@@ -251,7 +255,7 @@ def test_a_token_without_end_is_refused(gcs_issuer: GcsTokenIssuer, exchange: Ex
         ("[" * 100_000, "RecursionError"),
     ],
 )
-def test_nothing_of_googles_answer_is_repeated_but_its_code(
+def test_only_the_code_of_an_error_of_google_is_repeated(
     gcs_issuer: GcsTokenIssuer, exchange: Exchange, status: int, body: str, code: str
 ) -> None:
     exchange.response = (status, body.replace("TOKEN", "source-1").encode())

@@ -16,7 +16,7 @@ from dsgserve.user_cache.last_used import LastUsed
 from dsgserve.user_cache.response_cache import ResponseCache
 
 
-def test_the_oldest_go_first_and_the_bytes_are_those_of_what_is_there() -> None:
+def test_the_oldest_entries_are_evicted_first_and_the_size_is_that_of_the_rest() -> None:
     entries: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text))
     chance = random.Random(7)
     newest: dict[int, str] = {}
@@ -31,7 +31,7 @@ def test_the_oldest_go_first_and_the_bytes_are_those_of_what_is_there() -> None:
         newest = dict(entries)
 
 
-def test_so_many_at_most() -> None:
+def test_the_number_of_entries_is_bounded() -> None:
     entries: ByteCache[int, str] = ByteCache(1000, lambda key, text: len(text), max_entries=2)
     for key in (1, 2, 1, 3):
         entries.put(key, "x")
@@ -70,7 +70,7 @@ def test_cached_responses_are_bounded_in_bytes(
     assert len(cache._responses) <= 4, "an unknown service has an entry of its own"
 
 
-def test_an_answer_takes_as_many_queries_however_many_public_datasets_there_are(
+def test_the_number_of_queries_does_not_depend_on_the_number_of_public_datasets(
     database: Database, secrets: list[str]
 ) -> None:
     statements: list[str] = []

@@ -28,7 +28,7 @@ from tests.e2e.local import free_port
         "unix:",
     ],
 )
-def test_what_is_no_address(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(Invalid), listeners.bind(address):
         pass
 
@@ -36,13 +36,13 @@ def test_what_is_no_address(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["256.0.0.1:8200", "no-such-host.invalid:8200", "unix:/nowhere/at/all.sock", "unix:" + "x" * 200]
 )
-def test_what_cannot_be_listened_on(address: str) -> None:
+def test_an_unusable_address_is_refused(address: str) -> None:
     with pytest.raises(DsgError, match="cannot listen on") as caught, listeners.bind(address):
         pass
     assert "None" not in caught.value.message
 
 
-def test_a_port_that_is_taken() -> None:
+def test_a_port_in_use_is_refused() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
         pytest.raises(DsgError, match="in use"),
@@ -61,7 +61,7 @@ def test_a_port_that_is_taken() -> None:
         ("*", "[::]:{}", False),
     ],
 )
-def test_each_kind_of_host(host: str, named: str, loopback: bool) -> None:
+def test_each_kind_of_host_can_be_bound(host: str, named: str, loopback: bool) -> None:
     port = free_port()
     try:
         with listeners.bind(f"{host}:{port}") as listener:
@@ -98,7 +98,7 @@ def test_the_socket_of_a_server_that_was_killed_is_replaced(tmp_path: Path) -> N
         assert path.is_socket()
 
 
-def test_the_socket_of_another_server_and_another_file_stay(tmp_path: Path) -> None:
+def test_the_socket_of_a_running_server_and_other_files_are_not_replaced(tmp_path: Path) -> None:
     path, file = tmp_path / "s", tmp_path / "f"
     file.write_text("mine")
     with listeners.bind(f"unix:{path}") as first:
@@ -111,7 +111,7 @@ def test_the_socket_of_another_server_and_another_file_stay(tmp_path: Path) -> N
     assert file.read_text() == "mine"
 
 
-def test_where_nobody_listens_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_listener_refuses_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listeners, "ANSWER_SECONDS", 0.2)
     with listeners.bind(f"127.0.0.1:{free_port()}") as listener:
         assert not listeners.is_answering(listener)

@@ -33,7 +33,7 @@ def lines(log_stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log_stream.getvalue().splitlines()]
 
 
-def test_libraries_tell_only_what_is_wrong_whatever_the_level() -> None:
+def test_libraries_log_only_warnings_at_every_level() -> None:
     """requests_oauthlib tells the code, the client's secret and the tokens at DEBUG."""
     script = (
         "import logging; from dsgserve.process import logs; logs.configure('DEBUG')\n"
@@ -56,7 +56,7 @@ def test_a_request_is_a_line_with_its_number_which_the_answer_has_too(
     assert logs.REQUEST.get() is None
 
 
-def test_user_cache_and_health_are_not_worth_a_line(client: Client, lab: Lab, log_stream: io.StringIO) -> None:
+def test_user_cache_and_health_are_not_logged(client: Client, lab: Lab, log_stream: io.StringIO) -> None:
     client.get("/api/v1/user/cache", authorization=f"Bearer {lab.ada}")
     client.get("/api/v1/user/cache")
     client.get("/health")
@@ -104,7 +104,7 @@ REPEATED = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_what_another_server_repeats_of_a_secret_is_not_written(secret: str, log_stream: io.StringIO) -> None:
+def test_a_secret_repeated_by_another_server_is_not_logged(secret: str, log_stream: io.StringIO) -> None:
     for message in REPEATED:
         text = message.format(secret)
         logging.getLogger("dsgserve.x").warning("Google says %s", text)
@@ -129,11 +129,11 @@ def test_what_another_server_repeats_of_a_secret_is_not_written(secret: str, log
         "1234567890123456789012345678901234567890",
     ],
 )
-def test_what_is_no_secret_is_written_whole(text: str) -> None:
+def test_a_message_without_a_secret_is_logged_unchanged(text: str) -> None:
     assert logs.redact(text) == text
 
 
-def test_no_token_and_no_address_of_a_person_is_in_it(client: Client, lab: Lab, log_stream: io.StringIO) -> None:
+def test_no_token_and_no_client_address_is_logged(client: Client, lab: Lab, log_stream: io.StringIO) -> None:
     logging.getLogger().setLevel(logging.DEBUG)
     for path in ("/", "/login", "/activate", "/token", "/nowhere", "/api/v1/user/cache"):
         client.get(f"{path}?dsg_token={lab.ada}&code=the-code&state=the-state", cookie=lab.ada)

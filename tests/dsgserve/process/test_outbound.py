@@ -34,14 +34,14 @@ def test_a_deadline_counts_from_when_the_request_arrived() -> None:
 
 
 @pytest.mark.parametrize(("path", "waits"), [("/gcs_token", True), ("/auth/login", True), ("/health", False)])
-def test_the_arrival_of_a_request_that_waits_for_others_is_noted_when_it_is_whole(path: str, waits: bool) -> None:
+def test_the_arrival_of_a_request_that_calls_upstreams_is_recorded_when_it_is_complete(path: str, waits: bool) -> None:
     parser = SimpleNamespace(target=routing.resolve(path), arrived=None)
     Dispatcher(0).add_task(SimpleNamespace(requests=[parser]))
     assert (parser.arrived is not None) is waits
 
 
 @pytest.mark.parametrize("ago", [0.0, TOTAL_SECONDS])
-def test_what_arrived_too_long_ago_has_no_time_left(
+def test_a_request_that_arrived_too_long_ago_has_no_time_left(
     gateway: Gateway, client: Client, lab: Lab, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch, ago: float
 ) -> None:
     """On a socket: from when the request was whole, whatever it waited for a thread."""
@@ -58,7 +58,7 @@ def test_what_arrived_too_long_ago_has_no_time_left(
     assert about["client"] == hashlib.sha256(presented.encode()).hexdigest()
 
 
-def test_whoever_comes_meanwhile_gets_the_same_result_and_whoever_comes_later_another() -> None:
+def test_concurrent_calls_share_one_result_and_later_calls_get_another() -> None:
     shared: Shared[int] = Shared()
     calls: list[int] = []
     go_on = threading.Event()

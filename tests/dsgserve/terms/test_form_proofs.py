@@ -42,7 +42,7 @@ def test_for_a_public_dataset_accepting_gives_view(client: Client, lab: Lab) -> 
     assert lab.scalar("SELECT source FROM grants WHERE granted_by = 'user:cy@example.org'") == "self-service"
 
 
-def test_twice_is_once(client: Client, lab: Lab) -> None:
+def test_accepting_twice_records_one_acceptance(client: Client, lab: Lab) -> None:
     (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     assert send(client, lab.bo, form).status == 303
     assert send(client, lab.bo, form).status == 303
@@ -52,7 +52,7 @@ def test_twice_is_once(client: Client, lab: Lab) -> None:
     assert html.escape(CAVE) in again.text
 
 
-def test_post_to_activate_is_the_same(client: Client, lab: Lab) -> None:
+def test_a_post_to_activate_accepts_terms_too(client: Client, lab: Lab) -> None:
     (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     reply = client.post("/activate", form=form.fields | {"terms": str(lab.fly_terms)}, cookie=lab.bo)
     assert reply.status == 303
@@ -60,7 +60,7 @@ def test_post_to_activate_is_the_same(client: Client, lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("document_id", ["", "x", "-1", "1.5", "٣", "1" * 30])
-def test_post_to_activate_names_its_terms(client: Client, lab: Lab, document_id: str) -> None:
+def test_a_post_to_activate_without_valid_terms_is_refused(client: Client, lab: Lab, document_id: str) -> None:
     assert client.post("/activate", form={"terms": document_id}, cookie=lab.bo).status == 400
 
 
@@ -93,13 +93,13 @@ def _second_login(lab: Lab) -> str:
         return tokens.mint(change, users.find(lab.database, "bo@example.org"), kind="login")[1]
 
 
-def test_a_forged_form_403(client: Client, lab: Lab) -> None:
+def test_a_forged_form_is_refused_with_403(client: Client, lab: Lab) -> None:
     for name, (cookie, form) in build_forged_forms(client, lab).items():
         assert (name, send(client, cookie, form).status) == (name, 403)
     assert list_acceptances(lab) == []
 
 
-def test_a_form_counts_with_the_cookie_only(client: Client, lab: Lab) -> None:
+def test_a_form_is_accepted_only_with_the_cookie(client: Client, lab: Lab) -> None:
     (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     for cookie in (None, lab.gone, "nobody's"):
         reply = send(client, cookie, form)
@@ -110,12 +110,12 @@ def test_a_form_counts_with_the_cookie_only(client: Client, lab: Lab) -> None:
     assert list_acceptances(lab) == []
 
 
-def test_a_refused_form_leads_back_with_where_one_was_going(client: Client, lab: Lab) -> None:
+def test_a_refused_form_keeps_the_requested_page(client: Client, lab: Lab) -> None:
     reply = send(client, lab.bo, Form(path(lab.fly_terms), {"redirect": CAVE}))
     assert f'href="{html.escape(path(lab.fly_terms, redirect=CAVE))}"' in reply.text
 
 
-def test_a_form_of_terms_that_one_may_no_longer_see_404(client: Client, lab: Lab) -> None:
+def test_a_form_of_hidden_terms_is_answered_with_404(client: Client, lab: Lab) -> None:
     (form,) = open_page(client, lab.ada, path(lab.fish_v2_terms)).forms()
     with lab.change() as change:
         ada = principal_subject(users.find(lab.database, "ada@example.org"))

@@ -42,14 +42,14 @@ def client_of(gateway: Gateway) -> Callable[[Site], Client]:
     return lambda site: Client(make_app(replace(gateway, site=site)))
 
 
-def test_without_a_sign_in_it_says_so_and_offers_one(client: Client, lab: Lab) -> None:
+def test_a_visitor_without_a_login_is_offered_a_sign_in(client: Client, lab: Lab) -> None:
     reply = client.get("/")
     assert reply.status == 200
     assert "You are not signed in" in reply.text
     assert '<a class="button" href="/auth/login?next=/">' in reply.text
 
 
-def test_a_sign_in_that_has_ended_is_no_error_and_says_why(client: Client, lab: Lab) -> None:
+def test_an_expired_login_is_explained_and_is_no_error(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         ada = users.find(lab.database, "ada@example.org")
         old = tokens.mint(change, ada, kind="login", expires=now() - timedelta(seconds=1))[1]
@@ -67,7 +67,7 @@ def test_a_sign_in_that_has_ended_is_no_error_and_says_why(client: Client, lab: 
         assert "/auth/login?" in reply.text
 
 
-def test_who_one_is_and_what_one_may(client: Client, lab: Lab) -> None:
+def test_the_page_shows_the_account_and_its_permissions(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         groups.add(change, "lab-1")
         groups.add_member(change, "lab-1", "ada@example.org")
@@ -80,7 +80,7 @@ def test_who_one_is_and_what_one_may(client: Client, lab: Lab) -> None:
     assert 'action="/logout"' in text
 
 
-def test_what_only_terms_hold_back(client: Client, lab: Lab) -> None:
+def test_the_page_lists_datasets_that_need_terms(client: Client, lab: Lab) -> None:
     text = client.get("/", cookie=lab.bo).text
     assert permissions(text) == {"fly": "view"}
     assert ", once you <a" in text
@@ -88,7 +88,7 @@ def test_what_only_terms_hold_back(client: Client, lab: Lab) -> None:
     assert "fish" not in text
 
 
-def test_somebody_without_anything(client: Client, lab: Lab) -> None:
+def test_the_page_of_an_account_without_permissions_says_so(client: Client, lab: Lab) -> None:
     text = client.get("/", cookie=lab.cy).text
     assert "You do not have access to any dataset yet" in text
     assert "cy@example.org" in text  # what to tell whoever gives access
@@ -104,7 +104,7 @@ def test_a_service_account(client: Client, lab: Lab) -> None:
     assert "erms" not in text.partition("<main>")[2]
 
 
-def test_names_are_text_and_nothing_else(client: Client, lab: Lab) -> None:
+def test_names_are_escaped(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         users.set_attributes(change, "ada@example.org", display_name="<script>alert(1)</script>")
     text = client.get("/", cookie=lab.ada).text
@@ -112,7 +112,7 @@ def test_names_are_text_and_nothing_else(client: Client, lab: Lab) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_it_is_never_kept_and_loads_nothing(client: Client, lab: Lab) -> None:
+def test_the_page_is_not_cached_and_loads_no_resources(client: Client, lab: Lab) -> None:
     reply = client.get("/", cookie=lab.ada)
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["cross-origin-opener-policy"] == "same-origin"
@@ -146,7 +146,7 @@ def test_a_very_long_description_is_cut_short(client: Client, lab: Lab) -> None:
     assert len(client.get("/?q=x", cookie=lab.ada).body) < 20_000
 
 
-def test_who_has_one_version_sees_that_version_and_its_address_alone(client: Client, lab: Lab) -> None:
+def test_a_user_with_one_version_sees_only_that_version_and_its_address(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         versions.add(change, "fish", "v3")
         locations.add(change, "fish", "gs://shared-bucket/fish/v3", version="v3")
@@ -179,13 +179,13 @@ def test_many_versions_and_places_are_cut_short_and_counted(client: Client, lab:
     assert text.count("<code") == 20
 
 
-def test_a_public_dataset_that_opens_to_nobody_is_not_offered(client: Client, lab: Lab) -> None:
+def test_a_public_dataset_without_terms_is_not_offered(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         datasets.add(change, "moth", public=True)
     assert dataset_names(client.get("/", cookie=lab.cy).text) == ["fly"]
 
 
-def test_nor_one_on_which_view_was_taken_from_this_person(client: Client, lab: Lab) -> None:
+def test_a_public_dataset_with_revoked_view_is_not_offered(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         bo = principal_subject(users.find(lab.database, "bo@example.org"))
         grants.revoke(change, bo, Target("fly", "view"))
@@ -208,7 +208,7 @@ def many(lab: Lab) -> Lab:
     return lab
 
 
-def test_from_15_datasets_on_there_is_a_filter(client: Client, lab: Lab) -> None:
+def test_a_page_of_15_datasets_or_more_has_a_filter(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         ada = principal_subject(users.find(lab.database, "ada@example.org"))
         for number in range(12):
@@ -242,7 +242,7 @@ def test_it_finds_words_in_names_and_descriptions(client: Client, many: Lab, wor
     assert 'name="q"' in text and 'href="/">Show all' in text
 
 
-def test_a_page_has_fifty_and_leads_on_to_the_next(client: Client, many: Lab) -> None:
+def test_a_page_has_fifty_datasets_and_a_link_to_the_next(client: Client, many: Lab) -> None:
     names: list[str] = []
     where = "/?q=set"
     while where:
@@ -255,14 +255,14 @@ def test_a_page_has_fifty_and_leads_on_to_the_next(client: Client, many: Lab) ->
 
 
 @pytest.mark.parametrize("start", ["-1", "x", "9999999", "", "1e3", "\u0663", "201", "199"])
-def test_any_beginning_is_a_page(client: Client, many: Lab, start: str) -> None:
+def test_any_start_in_the_query_gives_a_page(client: Client, many: Lab, start: str) -> None:
     assert client.get(f"/?from={start.encode().decode('latin-1')}", cookie=many.ada).status == 200
 
 
 # Terms that were accepted
 
 
-def test_what_one_has_accepted_is_listed_with_its_day(client: Client, lab: Lab) -> None:
+def test_accepted_terms_are_listed_with_their_day(client: Client, lab: Lab) -> None:
     assert "you have accepted</h2>" not in client.get("/", cookie=lab.bo).text
     with lab.change() as change:
         acceptances.accept(change, lab.fly_terms, "bo@example.org")
@@ -277,7 +277,7 @@ def test_what_one_has_accepted_is_listed_with_its_day(client: Client, lab: Lab) 
 
 
 @pytest.mark.parametrize("where", ["/", "/nowhere", "/activate", "/success", "/login?origin=x"])
-def test_every_page_has_the_sites_name_and_whom_to_ask(
+def test_every_page_has_the_name_and_the_contact_of_the_site(
     client_of: Callable[[Site], Client], lab: Lab, where: str
 ) -> None:
     for contact, link in (
@@ -301,7 +301,7 @@ def test_every_page_has_the_sites_name_and_whom_to_ask(
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     ],
 )
-def test_a_logo_stands_in_the_page_itself(
+def test_the_logo_is_embedded_in_the_page(
     client_of: Callable[[Site], Client], gateway: Gateway, tmp_path: Path, content: bytes, kind: str
 ) -> None:
     (tmp_path / "logo").write_bytes(content)
@@ -311,7 +311,7 @@ def test_a_logo_stands_in_the_page_itself(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"GIF89a", b"<html>", PNG + bytes(MAX_LOGO)])
-def test_no_other_file_is_a_logo(gateway: Gateway, tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_no_image_is_refused_as_a_logo(gateway: Gateway, tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "logo").write_bytes(content)
     with pytest.raises(Invalid, match="DSG_SITE_LOGO"):

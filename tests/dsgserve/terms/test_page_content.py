@@ -29,7 +29,7 @@ from tests.dsgserve.terms.reader import CAVE, list_acceptances, open_page, path,
         ("redirect", "/activate"),
     ],
 )
-def test_then_on_to_where_one_was_going(client: Client, lab: Lab, word: str, target: str) -> None:
+def test_an_accept_redirects_to_the_requested_page(client: Client, lab: Lab, word: str, target: str) -> None:
     reply = open_page(client, lab.bo, path(lab.fly_terms, **{word: target}))
     (form,) = reply.forms()
     assert send(client, lab.bo, form).headers["location"] == target
@@ -49,7 +49,7 @@ def test_then_on_to_where_one_was_going(client: Client, lab: Lab, word: str, tar
         ("redirect", "http://cave.example"),
     ],
 )
-def test_and_nowhere_else_400(client: Client, lab: Lab, word: str, target: str) -> None:
+def test_an_accept_with_another_target_is_refused(client: Client, lab: Lab, word: str, target: str) -> None:
     (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     for reply in (
         open_page(client, lab.bo, path(lab.fly_terms, **{word: target})),
@@ -64,7 +64,7 @@ def test_and_nowhere_else_400(client: Client, lab: Lab, word: str, target: str) 
 @pytest.mark.parametrize(
     "query", ["next=/activate", "redirect=https://cave.example/", "next=//evil.example", "next=" + "x" * 5000]
 )
-def test_what_the_address_of_a_form_says_decides_nothing(client: Client, lab: Lab, query: str) -> None:
+def test_the_query_of_a_form_address_is_ignored(client: Client, lab: Lab, query: str) -> None:
     (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     for fields, location in (({}, "/success"), ({"redirect": "https://cave.example/x"}, "https://cave.example/x")):
         reply = client.post(f"{form.action}?{query}", form=form.fields | fields, cookie=lab.bo, accept=PAGE)
@@ -95,7 +95,7 @@ PLACES: dict[str, str | None] = {
 
 
 @pytest.mark.parametrize("target", PLACES)
-def test_the_button_names_the_site_to_which_one_may_go_on_and_no_other(target: str, client: Client, lab: Lab) -> None:
+def test_the_button_names_only_an_allowed_site(target: str, client: Client, lab: Lab) -> None:
     word = "next" if target.startswith("/") else "redirect"
     (form,) = open_page(client, lab.bo, path(lab.fly_terms)).forms()
     send(client, lab.bo, form)
@@ -126,7 +126,7 @@ def more(lab: Lab) -> list[int]:
         return [terms.add(change, f"terms {n}", f"Be kind {n}.", dataset=f"set-{n}")[0].id for n in range(10)]
 
 
-def test_several_that_are_selected_are_accepted_at_once(client: Client, lab: Lab, more: list[int]) -> None:
+def test_several_selected_terms_are_accepted_at_once(client: Client, lab: Lab, more: list[int]) -> None:
     reply = open_page(client, lab.ada, "/activate?next=/success")
     boxes = read_checkboxes(reply)
     assert len(boxes) == page_content.MAX_DOCUMENTS
@@ -139,7 +139,7 @@ def test_several_that_are_selected_are_accepted_at_once(client: Client, lab: Lab
     assert {row[2] for row in list_acceptances(lab)} == {"198.51.100.9"}
 
 
-def test_one_of_several_that_is_not_ours_and_none_is_accepted(client: Client, lab: Lab, more: list[int]) -> None:
+def test_none_of_several_is_accepted_if_one_is_forged(client: Client, lab: Lab, more: list[int]) -> None:
     boxes = read_checkboxes(open_page(client, lab.ada, "/activate"))
     names = list(boxes)
     for spoiled in (
@@ -153,9 +153,7 @@ def test_one_of_several_that_is_not_ours_and_none_is_accepted(client: Client, la
     assert list_acceptances(lab) == []
 
 
-def test_after_one_of_several_one_comes_back_to_the_place_where_one_was(
-    client: Client, lab: Lab, more: list[int]
-) -> None:
+def test_accepting_one_of_several_returns_to_the_same_place(client: Client, lab: Lab, more: list[int]) -> None:
     reply = open_page(client, lab.ada, "/activate?next=/success")
     forms = [form for form in reply.forms() if form.action != "/activate"]
     places = re.findall(r'<section id="(terms-[0-9]+)"', reply.text)
@@ -165,9 +163,7 @@ def test_after_one_of_several_one_comes_back_to_the_place_where_one_was(
     assert send(client, lab.ada, alone, then="3").headers["location"] == CAVE
 
 
-def test_those_that_hold_back_what_was_granted_come_first_and_others_are_folded(
-    client: Client, lab: Lab, more: list[int]
-) -> None:
+def test_terms_that_block_a_grant_come_first_and_others_are_folded(client: Client, lab: Lab, more: list[int]) -> None:
     text = open_page(client, lab.ada, "/activate").text
     shown, _, folded = text.partition("<details>")
     assert 'aria-label="Text of fly terms"' not in text
@@ -179,7 +175,7 @@ def test_those_that_hold_back_what_was_granted_come_first_and_others_are_folded(
     assert 'aria-label="Text of fly terms"' in open_page(client, lab.cy, "/activate").text
 
 
-def test_however_many_wait_a_page_renders_few_and_each_only_once(client: Client, lab: Lab, gateway: Gateway) -> None:
+def test_a_page_renders_a_bounded_number_of_documents_and_each_once(client: Client, lab: Lab, gateway: Gateway) -> None:
     length = 45_000
     with lab.change() as change:
         ada = principal_subject(users.find(lab.database, "ada@example.org"))

@@ -46,7 +46,7 @@ WAITS = (401, "tos_required")
         ("robot", (200, None)),  # a service account has no terms
     ],
 )
-def test_while_terms_hold_back_what_a_grant_reaches_token_answers_401(
+def test_token_answers_401_while_terms_are_pending(
     client: Client, lab: Lab, who: str, answer: tuple[int, str | None]
 ) -> None:
     assert ask_for_token(client, getattr(lab, who)) == answer
@@ -54,13 +54,13 @@ def test_while_terms_hold_back_what_a_grant_reaches_token_answers_401(
     assert client.post("/token", cookie=getattr(lab, who), origin=STRANGER).status == 403
 
 
-def test_the_401_says_how_to_go_on(client: Client, lab: Lab) -> None:
+def test_the_401_has_the_address_of_the_terms(client: Client, lab: Lab) -> None:
     reply = client.post("/token", cookie=lab.bo, origin=VIEWER)
     assert reply.json()["url"] == "https://auth.example.org/activate"
     assert reply.headers["www-authenticate"] == 'Bearer realm="DatasetGateway"'
 
 
-def test_accepted_or_postponed_they_are_not_asked_for_again(client: Client, lab: Lab) -> None:
+def test_terms_are_not_asked_for_again_once_accepted_or_postponed(client: Client, lab: Lab) -> None:
     (form,) = open_popup(client, cookie=lab.bo).forms()
     client.post(form.action, form=form.fields, cookie=lab.bo)
     assert ask_for_token(client, lab.bo) == (200, None)
@@ -73,7 +73,7 @@ def test_accepted_or_postponed_they_are_not_asked_for_again(client: Client, lab:
     )
 
 
-def test_it_is_remembered_for_this_login_alone_and_by_every_process(
+def test_a_postponement_is_valid_for_this_login_alone_and_in_every_process(
     client: Client, lab: Lab, gateway: Gateway, path: Path
 ) -> None:
     with lab.change() as change:
@@ -91,7 +91,7 @@ def test_it_is_remembered_for_this_login_alone_and_by_every_process(
         anew.close()
 
 
-def test_other_terms_are_asked_for_again(client: Client, lab: Lab) -> None:
+def test_new_terms_are_asked_for_after_a_postponement(client: Client, lab: Lab) -> None:
     skip_terms(client, lab.bo)
     with lab.change() as change:
         terms.add(change, "fly terms", "Cite us twice.", dataset="fly")
@@ -101,7 +101,7 @@ def test_other_terms_are_asked_for_again(client: Client, lab: Lab) -> None:
     assert ask_for_token(client, lab.bo) == (200, None)
 
 
-def test_terms_that_came_meanwhile_are_shown_first(client: Client, lab: Lab) -> None:
+def test_terms_added_meanwhile_are_shown_first(client: Client, lab: Lab) -> None:
     later = re.search(r'href="([^"]*)">Continue without', open_popup(client, cookie=lab.bo).text)
     assert later
     with lab.change() as change:
@@ -110,7 +110,7 @@ def test_terms_that_came_meanwhile_are_shown_first(client: Client, lab: Lab) -> 
     assert ask_for_token(client, lab.bo) == WAITS
 
 
-def test_only_our_page_can_postpone_them(client: Client, lab: Lab) -> None:
+def test_only_our_page_can_postpone_terms(client: Client, lab: Lab) -> None:
     """Another site may open this address in a window; without what our page gave, nothing is remembered."""
     theirs = re.search(r"&amp;form=([^&\"]*)", open_popup(client, cookie=lab.ada).text)
     assert theirs
@@ -120,7 +120,7 @@ def test_only_our_page_can_postpone_them(client: Client, lab: Lab) -> None:
     assert ask_for_token(client, lab.bo) == WAITS
 
 
-def test_where_nothing_can_be_written_one_gets_on_all_the_same(
+def test_terms_can_be_postponed_when_nothing_can_be_written(
     client: Client, lab: Lab, gateway: Gateway, path: Path
 ) -> None:
     writer = apsw.Connection(str(path))

@@ -7,7 +7,7 @@ import pytest
 from dsgserve.terms.rendered_documents import Documents
 
 
-def test_rendered_documents_are_kept_by_their_bytes() -> None:
+def test_the_cache_of_rendered_documents_is_bounded_in_bytes() -> None:
     documents = Documents(capacity=100_000)
     texts = [f"{number} " + "word " * 4_000 for number in range(10)]
     for text in texts:
@@ -23,7 +23,7 @@ def test_rendered_documents_are_kept_by_their_bytes() -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "{} " + "word " * 50, "{} \u6c34", "{} \U0001f42c" + "x" * 100])
-def test_what_is_kept_of_documents_is_bounded_however_short_they_are(text: str) -> None:
+def test_the_number_of_cached_documents_is_bounded(text: str) -> None:
     """With all that Python needs around them, which is more than a short one has itself."""
     capacity = 200_000
     documents = Documents(capacity)

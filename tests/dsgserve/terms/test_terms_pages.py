@@ -43,7 +43,7 @@ def test_terms_are_shown_with_their_accept(client: Client, lab: Lab) -> None:
 
 @pytest.mark.parametrize("where", ["/activate", "/api/v1/tos/1/accept", "/api/v1/tos/999/accept"])
 @pytest.mark.parametrize("who", [None, "gone", "nobody's"])
-def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
+def test_a_visitor_without_a_login_is_sent_to_sign_in_and_back(
     client: Client, lab: Lab, where: str, who: str | None
 ) -> None:
     address = f"{where}?redirect={quote(CAVE, safe='')}&service=clio&junk=1"
@@ -56,7 +56,7 @@ def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
     assert parse_qs(back.query) == {"redirect": [CAVE], "service": ["clio"]}
 
 
-def test_terms_of_a_closed_dataset_are_not_there_for_others(client: Client, lab: Lab) -> None:
+def test_terms_of_a_closed_dataset_are_hidden_from_others(client: Client, lab: Lab) -> None:
     assert open_page(client, lab.ada, path(lab.fish_v2_terms)).status == 200
     hidden, missing = (open_page(client, lab.cy, path(number)) for number in (lab.fish_v2_terms, 999))
     assert (hidden.status, missing.status) == (404, 404)
@@ -69,7 +69,7 @@ def _without_nonce(reply: Reply) -> str:
     return re.sub(r'nonce="[^"]*"|number: [0-9a-f]+', "", reply.text)
 
 
-def test_nor_for_whose_grant_has_ended(client: Client, lab: Lab) -> None:
+def test_terms_of_a_closed_dataset_are_hidden_after_the_grant_expires(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         cy = principal_subject(users.find(lab.database, "cy@example.org"))
         grants.add(change, cy, Target("fish", "view"), expires=now() - timedelta(seconds=1))
@@ -103,7 +103,7 @@ def test_a_child_sees_that_its_parent_accepts(client: Client, lab: Lab) -> None:
 # /activate
 
 
-def test_activate_shows_all_that_waits_and_then_goes_on(client: Client, lab: Lab) -> None:
+def test_activate_shows_all_pending_terms_and_then_redirects(client: Client, lab: Lab) -> None:
     where = f"/activate?redirect={quote(CAVE, safe='')}"
     actions = []
     for _ in range(5):
@@ -118,7 +118,7 @@ def test_activate_shows_all_that_waits_and_then_goes_on(client: Client, lab: Lab
     assert sorted(actions) == sorted([path(lab.fly_terms), path(lab.fish_v2_terms)])
 
 
-def test_activate_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
+def test_activate_shows_the_terms_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         services.add(change, "clio")
         of_clio = terms.add(change, "clio terms", "Text", dataset="fish", service="clio")[0].id
@@ -134,7 +134,7 @@ def test_activate_of_one_dataset_and_service(client: Client, lab: Lab) -> None:
     assert form_actions("dataset=fish&service=nothing") == [path(lab.fish_v2_terms)]
 
 
-def test_nothing_waits(client: Client, lab: Lab) -> None:
+def test_activate_redirects_when_no_terms_are_pending(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         acceptances.accept(change, lab.fly_terms, "cy@example.org")
     reply = open_page(client, lab.cy, "/activate")
@@ -152,7 +152,7 @@ def test_terms_that_have_ended_need_not_be_accepted(client: Client, lab: Lab) ->
 # What is read again, printed and saved
 
 
-def test_what_is_accepted_can_be_read_and_saved_with_its_date(client: Client, lab: Lab) -> None:
+def test_accepted_terms_can_be_read_and_saved_with_their_date(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         acceptances.accept(change, lab.fish_v2_terms, "ada@example.org")
         ada = principal_subject(users.find(lab.database, "ada@example.org"))
@@ -174,9 +174,7 @@ def test_what_is_accepted_can_be_read_and_saved_with_its_date(client: Client, la
     assert open_page(client, None, path(lab.fish_v2_terms, save="1")).status == 303
 
 
-def test_whether_terms_may_be_read_costs_the_same_as_for_terms_that_are_not_there(
-    client: Client, lab: Lab, gateway: Gateway
-) -> None:
+def test_hidden_terms_cost_as_much_as_terms_that_do_not_exist(client: Client, lab: Lab, gateway: Gateway) -> None:
     """Counted in statements, SQLite's own steps and calls of Python, none of which depends on the machine."""
     with lab.change() as change:
         long = terms.add(change, "long", "word " * 19_000, dataset="fish")[0].id
@@ -230,7 +228,7 @@ def test_every_page_names_the_account_and_offers_another(client: Client, lab: La
     assert parse_qs(urlsplit(html.unescape(another)).query) == {"again": ["1"], "next": [where]}
 
 
-def test_only_errors_have_a_number_and_all_errors_do(client: Client, lab: Lab) -> None:
+def test_every_error_page_has_a_request_number_and_no_other_page_does(client: Client, lab: Lab) -> None:
     statuses = {}
     for cookie in (None, lab.ada, lab.gone, lab.robot):
         for where in (
@@ -259,7 +257,7 @@ def test_only_errors_have_a_number_and_all_errors_do(client: Client, lab: Lab) -
     assert {200, 400, 403, 404, 405, 503} <= statuses.keys()
 
 
-def test_a_name_is_text_and_nothing_else(client: Client, lab: Lab) -> None:
+def test_a_name_is_escaped(client: Client, lab: Lab) -> None:
     with lab.change() as change:
         evil = terms.add(change, '"><script>alert(1)</script>', "Text", dataset="fly")[0].id
     for where in (path(evil), "/activate", "/"):
@@ -268,7 +266,7 @@ def test_a_name_is_text_and_nothing_else(client: Client, lab: Lab) -> None:
         assert "<script>" not in reply.text
 
 
-def test_pages_are_for_people_and_errors_for_whoever_asks(client: Client, lab: Lab) -> None:
+def test_people_get_pages_and_programs_get_json_errors(client: Client, lab: Lab) -> None:
     reply = client.get(path(999), cookie=lab.bo, accept="application/json")
     assert (reply.status, json.loads(reply.body)["error"]) == (404, "not_found")
     with lab.change() as change:

@@ -152,7 +152,7 @@ DISPLACED = {
 
 
 @pytest.mark.parametrize("assignment", DISPLACED)
-def test_who_is_displaced_by_an_update_is_noticed(database: Database, path: Path, assignment: str) -> None:
+def test_a_principal_displaced_by_an_update_is_invalidated(database: Database, path: Path, assignment: str) -> None:
     cache = ResponseCache(database)
     elsewhere = open_current(path)
     elsewhere.script(WORLD)
@@ -162,7 +162,7 @@ def test_who_is_displaced_by_an_update_is_noticed(database: Database, path: Path
     elsewhere.close()
 
 
-def test_who_is_replaced_is_noticed(database: Database, path: Path) -> None:
+def test_a_replaced_principal_is_invalidated(database: Database, path: Path) -> None:
     """As the sqlite3 shell does it, which looks after no references: the row of an address gets another id."""
     cache = ResponseCache(database)
     elsewhere = open_current(path)
@@ -204,7 +204,7 @@ def ask_all(cache: ResponseCache) -> dict[tuple[str, str | None], tuple[TokenErr
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_no_change_in_any_order_leaves_an_answer_that_would_be_another_now(
+def test_no_sequence_of_changes_leaves_a_stale_answer(
     world: Callable[[str], None], cache: ResponseCache, database: Database, seed: int
 ) -> None:
     chosen = random.Random(seed).sample(STATEMENTS, len(STATEMENTS))
@@ -216,7 +216,7 @@ def test_no_change_in_any_order_leaves_an_answer_that_would_be_another_now(
         assert ask_all(cache) == ask_all(ResponseCache(database)), statement
 
 
-def test_the_statements_of_this_test_move_what_they_should(world: Callable[[str], None], database: Database) -> None:
+def test_the_statements_of_this_test_change_the_answers(world: Callable[[str], None], database: Database) -> None:
     """Or the test above could not fail: half of them and more change an answer, in some order."""
     moved = set()
     for seed in range(3):
@@ -251,7 +251,7 @@ def test_a_change_that_concerns_others_keeps_the_answer(cache: ResponseCache, da
     writer.close()
 
 
-def test_a_server_that_missed_too_many_changes_starts_anew(
+def test_a_server_that_missed_too_many_changes_empties_its_cache(
     world: Callable[[str], None], cache: ResponseCache, database: Database, path: Path
 ) -> None:
     before = ask_all(cache)
@@ -267,7 +267,7 @@ def test_a_server_that_missed_too_many_changes_starts_anew(
     writer.close()
 
 
-def test_what_is_remembered_of_changes_is_bounded(
+def test_the_recorded_changes_are_bounded(
     world: Callable[[str], None], cache: ResponseCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(response_cache, "MAX_CONCERNED", 3)
@@ -279,7 +279,9 @@ def test_what_is_remembered_of_changes_is_bounded(
         assert len(cache._concerned) <= 3 + 2
 
 
-def test_the_oldest_answers_make_room_and_refusals_take_none(world: Callable[[str], None], database: Database) -> None:
+def test_the_oldest_answers_are_evicted_and_refusals_are_not_cached(
+    world: Callable[[str], None], database: Database
+) -> None:
     cache = ResponseCache(database, capacity=2)
     first: dict[str, CachedResponse] = {name: cache.get(name, None) for name in ("ana", "bea")}
     for number in range(100):
@@ -291,7 +293,7 @@ def test_the_oldest_answers_make_room_and_refusals_take_none(world: Callable[[st
     assert cache.get("ana", None) is not first["ana"]
 
 
-def test_an_answer_ends_by_itself(cache: ResponseCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_answer_expires(cache: ResponseCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = open_current(path)
     end: datetime = now() + timedelta(hours=1)
     with begin_change(writer, "os:test") as change:

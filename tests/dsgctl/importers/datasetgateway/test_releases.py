@@ -30,7 +30,7 @@ from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run, refused
-from tests.dsgctl.importers.test_datasetgateway import ANSWERED, ANSWERS, ORIGINAL, as_sets, ids, spoil, there
+from tests.dsgctl.importers.test_datasetgateway import ANSWERED, ANSWERS, ORIGINAL, as_sets, ids, query_original, spoil
 from tests.level_table import leave_out_unrecorded
 
 NEWEST = FIXTURES / "datasetgateway-newest.sqlite3"
@@ -126,15 +126,15 @@ def test_each_older_release_is_read(run: Run, source: Path, number: int) -> None
     make_older_source(source, number)
     report = run(datasetgateway.Importer().run, source)
     assert not report.left_out
-    rows = there('SELECT count(*) FROM "grant"', source)[0][0]
+    rows = query_original('SELECT count(*) FROM "grant"', source)[0][0]
     assert report.added["grants"] >= rows
     assert report.added["users"] == 43
     if number < 4:
-        bucketed = there("SELECT count(*) FROM dataset_version WHERE gcs_bucket <> ''", source)[0][0]
+        bucketed = query_original("SELECT count(*) FROM dataset_version WHERE gcs_bucket <> ''", source)[0][0]
         assert report.added["locations"] == bucketed > 0
         assert {
             row["version"] is None
-            for name in there("SELECT name FROM dataset", source)
+            for name in query_original("SELECT name FROM dataset", source)
             for row in locations.list_locations(run.database, name[0])
         } == {False}
     assert not run(datasetgateway.Importer().run, source).changed
@@ -233,7 +233,7 @@ UNKNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("sql", "parts"), UNKNOWN.values(), ids=UNKNOWN)
 @pytest.mark.parametrize("skip_conflicts", [False, True])
-def test_what_is_not_known_is_refused_by_its_name(
+def test_an_unknown_table_or_column_is_refused_by_its_name(
     run: Run, source: Path, sql: tuple[str, ...], parts: tuple[str, ...], skip_conflicts: bool
 ) -> None:
     spoil(source, *sql)
@@ -298,7 +298,9 @@ NARROWING: dict[str, tuple[tuple[str, ...], tuple[str, ...], Check]] = {
         ("api_key row 1: the token was given to the registered client of row 1",),
         lambda run: (
             token_checks.check(
-                run.database, PresentedToken(there("SELECT key FROM api_key WHERE id = 1", NEWEST)[0][0]), ANSWERED
+                run.database,
+                PresentedToken(query_original("SELECT key FROM api_key WHERE id = 1", NEWEST)[0][0]),
+                ANSWERED,
             ).problem
             is TokenError.UNKNOWN
         ),
@@ -351,7 +353,7 @@ class TestTerms:
     """Terms that cannot be taken over take with them what would be open without them."""
 
     def test_of_a_dataset(self, run: Run, source: Path) -> None:
-        number, name = there("SELECT tos_id, name FROM dataset WHERE tos_id IS NOT NULL LIMIT 1", source)[0]
+        number, name = query_original("SELECT tos_id, name FROM dataset WHERE tos_id IS NOT NULL LIMIT 1", source)[0]
         spoil(source, f"UPDATE tos_document SET text = 'a' || char(1) WHERE id = {number}")
         report = run(datasetgateway.Importer().run, source, skip_conflicts=True)
         assert datasets.find_by_name(run.database, name) is None
@@ -359,7 +361,7 @@ class TestTerms:
         assert not [row for row in grants.list_grants(run.database) if row["dataset"] == name]
 
     def test_of_a_service_on_a_dataset(self, run: Run, source: Path) -> None:
-        number, dataset = there(
+        number, dataset = query_original(
             "SELECT t.id, d.name FROM tos_document t JOIN dataset d ON d.id = t.dataset_id"
             " WHERE service_id IS NOT NULL AND dataset_version_id IS NULL LIMIT 1",
             source,
@@ -377,7 +379,7 @@ class TestTerms:
             " dataset_id = (SELECT dataset_id FROM dataset_version WHERE id = 3) WHERE id = 5",
             "UPDATE dataset SET tos_id = NULL WHERE tos_id = 5",
         )
-        name, version = there(
+        name, version = query_original(
             "SELECT d.name, v.version FROM dataset_version v JOIN dataset d ON d.id = dataset_id WHERE v.id = 3", source
         )[0]
         run(datasetgateway.Importer().run, source, skip_conflicts=True)
@@ -387,7 +389,7 @@ class TestTerms:
     def test_a_bucket_of_a_version_that_was_left_out_is_not_one_of_the_whole_dataset(
         self, run: Run, source: Path
     ) -> None:
-        bucket, dataset = there(
+        bucket, dataset = query_original(
             "SELECT b.name, d.name FROM dataset_version_buckets l JOIN dataset_bucket b ON b.id = l.datasetbucket_id"
             " JOIN dataset d ON d.id = b.dataset_id LIMIT 1",
             source,

@@ -66,7 +66,9 @@ def copy(server: postgresql.Server, url: str) -> Callable[..., str]:
     return make
 
 
-def test_it_gives_what_the_dumps_give(run: Run, url: str, tmp_path: Path, empty_database: Path) -> None:
+def test_the_database_gives_the_same_rows_as_the_dumps(
+    run: Run, url: str, tmp_path: Path, empty_database: Path
+) -> None:
     other = tmp_path / "other.sqlite3"
     other.write_bytes(empty_database.read_bytes())
     from_dumps = Run(open_current(other))
@@ -141,14 +143,16 @@ def test_a_spoilt_database_is_refused_with_table_and_row(
     assert run.content() == before
 
 
-def test_one_that_is_being_written_to_is_read_as_it_was(run: Run, server: postgresql.Server, url: str) -> None:
+def test_a_database_that_is_being_written_to_is_read_as_a_snapshot(
+    run: Run, server: postgresql.Server, url: str
+) -> None:
     """Or refused, if a table is locked altogether."""
     sql = "BEGIN; UPDATE \"user\" SET name = 'Half'; SELECT 'ready'"
     assert run(middle_auth.Importer().run, _while(server, sql, url), skip_conflicts=True).added["users"] == 40
     assert users.find(run.database, "mirgax1@example.org").name == "Wemvofer Lopshubra"
 
 
-def test_one_that_is_locked_is_refused_after_a_moment(
+def test_a_locked_database_is_refused_after_a_timeout(
     run: Run, server: postgresql.Server, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -201,7 +205,7 @@ def _while(server: postgresql.Server, sql: str, url: str) -> str:
         ("postgresql://postgres@127.0.0.1:{port}/postgres", ("/postgres", "no table user")),
     ],
 )
-def test_one_that_cannot_be_opened_is_refused_without_the_password(
+def test_a_database_that_cannot_be_opened_is_refused_without_the_password(
     run: Run, server: postgresql.Server, url: str, source: str, parts: tuple[str, ...]
 ) -> None:
     with refused(Invalid, *parts):
@@ -223,12 +227,12 @@ class TestUrls:
             ("mysql://ada@db/auth?ssl=1", "'ssl'"),
         ],
     )
-    def test_one_that_is_none_is_refused(self, run: Run, source: str, part: str) -> None:
+    def test_an_invalid_url_is_refused(self, run: Run, source: str, part: str) -> None:
         with refused(Invalid, part):
             run(middle_auth.Importer().run, source)
 
     @pytest.mark.parametrize("engine", ["postgresql", "mysql"])
-    def test_nobody_there_is_told_in_one_line(self, run: Run, engine: str) -> None:
+    def test_an_unreachable_server_is_reported_in_one_line(self, run: Run, engine: str) -> None:
         with refused(Invalid, f"{engine}://ada@127.0.0.1:1/auth", "check the URL"):
             run(middle_auth.Importer().run, f"{engine}://ada:hunter2@127.0.0.1:1/auth")
 
@@ -241,7 +245,7 @@ class TestUrls:
             ("dumps/of/today", "dumps/of/today"),
         ],
     )
-    def test_it_is_named_without_its_password(self, source: str, label: str) -> None:
+    def test_a_url_is_shown_without_its_password(self, source: str, label: str) -> None:
         assert middle_auth.Importer.label(source) == label
 
 
