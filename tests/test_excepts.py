@@ -35,7 +35,7 @@ _LIBRARY = "what libraries raise of another server's answer; our own code is not
 # (file, function) -> why it may catch such a class. Nothing else may.
 ALLOWED = {
     ("dsgctl/commands/invocation.py", "run_once"): "reports every error; an unexpected one as 'a fault of dsgctl'",
-    ("dsgctl/commands/session.py", "_user_name"): _NOBODY,
+    ("dsgctl/commands/actor.py", "_user_name"): _NOBODY,
     ("dsgctl/commands/parameters.py", "shell_complete"): "a shell that completes a word must never show an error",
     ("dsgctl/operations/doctor/account.py", "describe"): _NOBODY,
     ("dsgctl/operations/doctor/account.py", "find_account"): _NOBODY,

@@ -13,64 +13,66 @@ import click
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import NotAllowed
 
-Parameters = Mapping[str, Any]
+Parameters = Mapping[str, Any]  # of a command, by name, as click parsed them
 
 
-def _is_own(delegate: Delegate, arguments: Parameters) -> bool:
+def _is_own_account(delegate: Delegate, arguments: Parameters) -> bool:
     who = next((arguments[key] for key in ("email", "who", "user") if arguments.get(key) is not None), None)
     return who is not None and delegate.is_self(who)
 
 
-def _is_of_dataset(delegate: Delegate, arguments: Parameters) -> bool:
+def _manages_dataset(delegate: Delegate, arguments: Parameters) -> bool:
     return arguments.get("dataset") is not None and delegate.manages(arguments["dataset"])
 
 
-def _of_whole_dataset(delegate: Delegate, arguments: Parameters) -> bool:
+def _oversees_dataset(delegate: Delegate, arguments: Parameters) -> bool:
     return delegate.may_oversee_others(arguments["dataset"])
 
 
-def _person_on_dataset(delegate: Delegate, arguments: Parameters) -> bool:
-    return _is_own(delegate, arguments) or delegate.oversees(arguments["dataset"], arguments["who"])
+def _oversees_person(delegate: Delegate, arguments: Parameters) -> bool:
+    return _is_own_account(delegate, arguments) or delegate.oversees(arguments["dataset"], arguments["who"])
 
 
-def _pending(delegate: Delegate, arguments: Parameters) -> bool:
-    if _is_own(delegate, arguments) or arguments["dataset"] is None:
-        return _is_own(delegate, arguments)
+def _may_list_pending(delegate: Delegate, arguments: Parameters) -> bool:
+    if _is_own_account(delegate, arguments) or arguments["dataset"] is None:
+        return _is_own_account(delegate, arguments)
     if arguments["user"] is not None:
         return delegate.oversees(arguments["dataset"], arguments["user"])
-    return _of_whole_dataset(delegate, arguments)
+    return _oversees_dataset(delegate, arguments)
 
 
-def _group(delegate: Delegate, arguments: Parameters) -> bool:
+def _leads_group(delegate: Delegate, arguments: Parameters) -> bool:
     return delegate.leads(arguments["name"] if "name" in arguments else arguments["group"])
 
 
-def _grants(delegate: Delegate, arguments: Parameters) -> bool:
+def _may_list_grants(delegate: Delegate, arguments: Parameters) -> bool:
     dataset = arguments["dataset"]
     if arguments["user"] is not None:
-        return _is_own(delegate, arguments) or (dataset is not None and delegate.oversees(dataset, arguments["user"]))
+        return _is_own_account(delegate, arguments) or (
+            dataset is not None and delegate.oversees(dataset, arguments["user"])
+        )
     if arguments["group"] is not None and delegate.leads(arguments["group"]):
         return True
     if arguments["group"] is not None or arguments["service_account"] is not None:
         return dataset is not None and delegate.administers(dataset)
-    return _is_of_dataset(delegate, arguments)
+    return _manages_dataset(delegate, arguments)
 
 
 # Command -> whether a person may run it with these parameters. For a change, core decides again.
 _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
-    "user show": _is_own,
-    "access show": _is_own,
-    "access check": _person_on_dataset,
-    "access explain": _person_on_dataset,
-    "access who": _of_whole_dataset,
-    "grant add": _is_of_dataset,
-    "grant revoke": _is_of_dataset,
-    "grant list": _grants,
-    "group show": _group,
-    "group member add": _group,
-    "group member remove": _group,
-    "terms pending": _pending,
-    "token list": _is_own,
+    "user show": _is_own_account,
+    "access show": _is_own_account,
+    "access check": _oversees_person,
+    "access explain": _oversees_person,
+    "access who": _oversees_dataset,
+    "grant add": _manages_dataset,
+    "grant revoke": _manages_dataset,
+    "grant list": _may_list_grants,
+    "group show": _leads_group,
+    "group member add": _leads_group,
+    "group member remove": _leads_group,
+    "terms pending": _may_list_pending,
+    "token list": _is_own_account,
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
 # Nouns that concern the database only, which admins of the gateway may use. Others concern files of the host.

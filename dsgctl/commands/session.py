@@ -1,7 +1,6 @@
 """The session of a command: settings, database, actor and output."""
 
 import os
-import pwd
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsgctl.commands.actor import os_actor
 from dsgctl.commands.messages import ask_yes, echo
 from dsgctl.commands.output import Output
 from dsgctl.config import Config
@@ -102,26 +102,29 @@ class Session:
         """
         if not any_clock:
             require_clock(self.database, now())
-        records: list[Record] = []
-        if dry_run and watch is None:
-            watch, prints = records.append, True
-        else:
-            prints = False
         delegate = None
         if self.on_behalf is not None:
             from dsgctl.core.delegation import find_delegate  # only with --as
 
             delegate = partial(find_delegate, self.on_behalf)
+        plan: list[Record] = []
+        prints_plan = dry_run and watch is None
+        if prints_plan:
+            watch = plan.append
         with begin_change(
             self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate
         ) as change:
             yield change
-        if prints:
-            self.print_plan(records)
-        elif change.consequences and not dry_run and self.output.format == "table":
+        if prints_plan:
+            self.print_plan(plan)
+        elif not dry_run:
+            self._print_consequences(change.consequences)
+
+    def _print_consequences(self, count: int) -> None:
+        """Print how many grants and memberships a change ended or shortened besides its own, if any."""
+        if count and self.output.format == "table":
             hint = "" if self.on_behalf is not None else "; 'dsgctl audit list' names each"
-            ended = f"grants and memberships that rested on this and ended, or end sooner now: {change.consequences}"
-            echo(f"{ended}{hint}", err=True)
+            echo(f"grants and memberships that depended on this and ended, or now end sooner: {count}{hint}", err=True)
 
     def print_plan(self, records: list[Record]) -> None:
         """Print what a run would change."""
@@ -145,22 +148,3 @@ class Session:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise Invalid(f"not confirmed: {question}", "say -y to skip the question")
         ask_yes(f"{question}; go on?")
-
-
-def os_actor() -> str:
-    """``os:NAME``, the operating-system user; with sudo, ``os:NAME as USER``.
-
-    SUDO_USER comes from the environment, so the user that the kernel reports is named beside it.
-    """
-    user = _user_name(os.getuid())
-    through_sudo = os.environ.get("SUDO_USER")
-    if through_sudo and through_sudo != user and through_sudo.isprintable():
-        return f"os:{through_sudo} as {user}"
-    return f"os:{user}"
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -455,7 +455,7 @@ def test_a_change_reports_to_the_operator_how_many_delegated_grants_end(lab_worl
     plan = lab_world.quick("user", "offboard", ADA, "--dry-run", "-o", "json").ok()
     assert {row["target"] for row in json.loads(plan.out)} >= {f"dataset:fish2 user:{BO}", f"group:lab-1 user:{BO}"}
     result = lab_world.quick("grant", "revoke", "fish2", "manage", "--user", ADA).ok()
-    label = "grants and memberships that rested on this and ended, or end sooner now"
+    label = "grants and memberships that depended on this and ended, or now end sooner"
     assert result.err == f"{label}: 3; 'dsgctl audit list' names each\n"
     assert lab_world.quick("group", "show", "lab-1", "-o", "json").ok().out.count(BO) == 0
     lab_world.quick("db", "check").ok()
