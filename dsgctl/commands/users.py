@@ -10,7 +10,7 @@ from dsgctl.commands.messages import ask, echo, format_holdings
 from dsgctl.commands.options import LIMIT, dry_run_option, last_admin_option, subcommand, yes_option
 from dsgctl.commands.parameters import GROUP
 from dsgctl.commands.session import Session
-from dsgctl.core import addresses, groups, principals, user_queries, users, validation
+from dsgctl.core import addresses, principals, user_queries, users, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.core.new_users import Attributes
@@ -65,8 +65,6 @@ def add(session: Session, email: str, affiliations: tuple[str, ...], note: str |
 @LIMIT
 def list_(session: Session, inactive_for: str | None, group: str | None, **filters: Any) -> None:
     """List people, oldest account first."""
-    if group is not None:
-        groups.find(session.database, group)
     idle_since = now() - validation.duration(inactive_for) if inactive_for is not None else None
     rows = user_queries.list_users(session.database, idle_since=idle_since, group=group, **filters)
     session.output.print_rows(rows, _COLUMNS, value="email")

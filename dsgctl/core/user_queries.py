@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from dsgctl.core import hidden_characters, principals, users, validation
+from dsgctl.core import groups, hidden_characters, principals, users, validation
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import Invalid
 from dsgctl.store import Database
@@ -46,6 +46,7 @@ def list_users(
 
     Raises:
         Invalid: no name can contain ``search``.
+        NotFound: there is no such group.
     """
     query = (
         Principal.select(
@@ -66,7 +67,8 @@ def list_users(
             raise Invalid(f"{validation.quote(search)} cannot be part of a name", "search without control characters")
         query = query.where(principals_matching(search))
     if group is not None:
-        members = m.Membership.select(m.Membership.principal).join(m.Group).where(m.Group.name == group)
+        group_id = groups.find(database, group).id
+        members = m.Membership.select(m.Membership.principal).where(m.Membership.group == group_id)
         query = query.where(Principal.id.in_(members))
     if admin:
         query = query.where(Principal.admin == True)

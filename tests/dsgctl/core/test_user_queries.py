@@ -12,7 +12,7 @@ from dsgctl.core import (
     user_queries,
     users,
 )
-from dsgctl.core.errors import Invalid
+from dsgctl.core.errors import Invalid, NotFound
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 ANA = "Ana@Example.org"
@@ -43,8 +43,6 @@ class TestListed:
             ({"search": "ANA"}, ["ana"]),
             ({"search": "x.org", "limit": 2}, ["ana", "bea"]),
             ({"group": "lab"}, ["bea"]),
-            ({"group": "LAB"}, []),
-            ({"group": "no such"}, []),
             ({"admin": True}, ["bea"]),
             ({"disabled": True}, ["cid"]),
             ({"admin": True, "disabled": True}, []),
@@ -56,6 +54,11 @@ class TestListed:
     )
     def test_only_users_who_pass_every_filter(self, run: Run, filters: dict[str, Any], expected: list[str]) -> None:
         assert emails(user_queries.list_users(run.database, **filters)) == [f"{name}@x.org" for name in expected]
+
+    @pytest.mark.parametrize("group", ["LAB", "no such"])
+    def test_a_group_that_does_not_exist_is_refused(self, run: Run, group: str) -> None:
+        with pytest.raises(NotFound, match=group):
+            user_queries.list_users(run.database, group=group)
 
     def test_a_user_who_used_a_token_since_is_not_idle(self, run: Run) -> None:
         for email, moment in (("ana@x.org", AT - 91 * DAY), ("bea@x.org", AT - 89 * DAY)):
