@@ -186,7 +186,7 @@ def _read_datasets(
         for dataset_id, *columns in queries.SERVICE_TERMS(database, service=service):
             service_terms[dataset_id].append(columns)
     return {
-        row[1]: _build_dataset(row, service_terms[row[0]], service)
+        row[1]: _build_dataset(row, service_terms.get(row[0], ()), service)
         for row in queries.DATASETS(database, principal=principal, member=member, also=also)
     }
 
@@ -194,7 +194,8 @@ def _read_datasets(
 def _build_dataset(row: Any, service_terms: Iterable[Any] = (), service: str | None = None) -> Dataset:
     dataset_id, name, access, *own = row
     terms = [_build_terms(own, name, own=True)] if own[0] is not None else []
-    terms += [_build_terms(columns, name, service=service) for columns in service_terms]
+    for columns in service_terms:
+        terms.append(_build_terms(columns, name, service=service))
     return Dataset(dataset_id, name, access == "public", tuple(terms))
 
 
