@@ -33,7 +33,7 @@ from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run, refused
 from tests.dsgctl.importers.conftest import WHOLE, write_export
-from tests.dsgctl.test_wire_contract import Stored, World, all_facts, examples, worlds
+from tests.dsgctl.test_wire_contract import WorldFiles, World, all_facts, examples, worlds
 
 ANSWERS = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text(encoding="utf-8"))
 ANSWERED = datetime(2026, 11, 23, tzinfo=UTC)
@@ -119,7 +119,7 @@ class TestTheSame:
     @examples(25)
     @given(world=worlds())
     def test_every_world_of_facts_gives_the_same_answers(
-        self, world_store: Stored, world: World, tmp_path_factory: pytest.TempPathFactory
+        self, world_store: WorldFiles, world: World, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         source = tmp_path_factory.mktemp("world") / "dsg.json"
         nothing: World = {key: [] for key in world}
@@ -135,8 +135,8 @@ class TestTheSame:
 
 
 @pytest.fixture(scope="module")
-def world_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return Stored(empty_database, tmp_path_factory.mktemp("worlds"))
+def world_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> WorldFiles:
+    return WorldFiles(empty_database, tmp_path_factory.mktemp("worlds"))
 
 
 class TestWhatWasLeftOut:
