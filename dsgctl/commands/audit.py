@@ -49,7 +49,7 @@ def verify(session: Session, earlier_head: str | None) -> None:
     """Check that no record was changed, deleted or moved, and name the first one that was.
 
     Prints the id and the hash of the newest record. Store them on another host and pass them to --seen later, to
-    detect that the whole log was written anew.
+    detect that the whole log was rewritten.
     """
     head = audit_chain.require_intact(session.database, earlier_head)
     session.output.print_result(

@@ -42,7 +42,7 @@ def list_(session: Session) -> None:
 def set_(
     session: Session, name: str, *, credential: str | None, project: str | None, default: bool, iam: bool | None
 ) -> None:
-    """Set the credential and the project of a bucket; options that are left out change nothing."""
+    """Set the credential and the project of a bucket. Options that are left out change nothing."""
     with session.change() as change:
         changed = buckets.set_attributes(change, name, credential=credential, project=project, default=default, iam=iam)
     datasets = sorted({location.dataset for location in snapshots.read_bucket(session.database, name)})

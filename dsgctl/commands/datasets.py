@@ -66,7 +66,7 @@ def show(session: Session, name: str) -> None:
 @click.option("--description", help="Shown to people.")
 @click.option("--public/--closed", default=None, help="Whether everybody who accepts its terms may view it.")
 def set_(session: Session, name: str, description: str | None, public: bool | None) -> None:
-    """Change a dataset; options that are left out change nothing."""
+    """Change a dataset. Options that are left out change nothing."""
     with session.change() as change:
         changed = datasets.set_attributes(change, name, description=description, public=public)
     session.output.print_result(
@@ -162,7 +162,7 @@ def location() -> None:
 @subcommand(location, "add", example="dsgctl dataset location add fish2 gs://lab-data/fish2/ --version v1.2")
 @click.argument("dataset", type=DATASET)
 @click.argument("url", metavar="gs://BUCKET[/PREFIX]")
-@click.option("--version", help="Only of this version.")
+@click.option("--version", metavar="VERSION", help="Only of this version.")
 def location_add(session: Session, dataset: str, url: str, version: str | None) -> None:
     """Add a location to a dataset, or to one version of it."""
     with session.change() as change:
@@ -187,7 +187,7 @@ def location_list(session: Session, dataset: str) -> None:
 @subcommand(location, "remove", example="dsgctl dataset location remove fish2 gs://lab-data/fish2/ --dry-run")
 @click.argument("dataset", type=DATASET)
 @click.argument("url", metavar="gs://BUCKET[/PREFIX]")
-@click.option("--version", help="Only of this version.")
+@click.option("--version", metavar="VERSION", help="Only of this version.")
 @yes_option
 @dry_run_option
 def location_remove(session: Session, dataset: str, url: str, version: str | None, *, yes: bool, dry_run: bool) -> None:

@@ -147,7 +147,7 @@ def _run_sql(session: Session, database: Database, sql: str, *, write: bool) -> 
 @click.option("--in-clear", is_flag=True, help="Do not encrypt. The bundle shows who has which permissions.")
 @click.option("--no-prune", is_flag=True, help="Do not delete older bundles.")
 def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: bool, no_prune: bool) -> None:
-    """Back up the database while it is in use: copy, verify, encrypt and ship it, and prune older bundles."""
+    """Back up the database while it is in use: copy, verify and encrypt it, and prune older bundles."""
     from dsgctl.operations.backup.create import create_backup  # tar, gzip and age, which few commands need
 
     if to and to_stdout:
@@ -201,7 +201,7 @@ def backup_(session: Session, to: Path | None, *, to_stdout: bool, in_clear: boo
 def restore(
     session: Session, bundle: Path, identity: Path | None, *, apply_: bool, secrets_to: Path | None, yes: bool
 ) -> None:
-    """Verify a bundle. With --apply, replace the database by its copy; the former database is kept beside it."""
+    """Verify a bundle, or restore it: --apply replaces the database and keeps the former one beside it."""
     from dsgctl.operations.backup import restore as operation  # as above
 
     path = session.config.database

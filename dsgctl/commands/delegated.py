@@ -93,7 +93,7 @@ def require_command(delegate: Delegate, context: click.Context) -> None:
     """
     command = context.command_path.partition(" ")[2]
     if context.params.get("file", "-") != "-":
-        raise NotAllowed("with --as, no file of this host is read", "say --file - and send the file to standard input")
+        raise NotAllowed("with --as, no file of this host is read", "use --file - and send the file to standard input")
     if delegate.manages_gateway:
         return
     hint = f"'dsgctl access show {delegate.email}' shows their permissions"

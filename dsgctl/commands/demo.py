@@ -11,7 +11,14 @@ from dsgctl.operations import demo
 
 
 @click.command(epilog="\b\nExample:\n  dsgctl demo --port 8300")
-@click.option("--port", type=click.IntRange(1, 65535), default=8200, show_default=True, help="The port of the server.")
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    default=8200,
+    show_default=True,
+    help="The port of the server.",
+)
 @click.option("--once", is_flag=True, help="End after the tour, instead of waiting for Ctrl-C.")
 def command(port: int, once: bool) -> None:
     """Run a small gateway with made-up people, and show what it does.

@@ -74,7 +74,7 @@ def command(
     if datasets:
         raise Invalid("--dataset needs --grants or -o yaml", "leave it out: a document has all datasets")
     if session.output.format not in ("table", "json"):
-        raise Invalid(f"the document is JSON, not {session.output.format}", "leave out -o, or say --grants")
+        raise Invalid(f"the document is JSON, not {session.output.format}", "leave out -o, or use --grants")
     from dsgctl.transfer import export  # --grants does not need it
 
     # Bytes: JSON is UTF-8 in every locale (RFC 8259, section 8.1).
@@ -96,7 +96,7 @@ def _write_policy(session: Session, datasets: tuple[str, ...]) -> None:
     from dsgctl.policy.writing import write_policy  # slow to import: YAML
 
     if not datasets:
-        raise Invalid("a policy file needs at least one dataset", "say --dataset NAME")
+        raise Invalid("a policy file needs at least one dataset", "use --dataset NAME")
     with session.database.snapshot():
         click.echo(write_policy(session.database, [*dict.fromkeys(datasets)]), nl=False)
 

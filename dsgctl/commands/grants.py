@@ -26,9 +26,9 @@ def command() -> None:
 
 def _subject_options(function: Function) -> Function:
     for option in (
-        click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="To a service account."),
-        click.option("--group", type=GROUP, metavar="NAME", help="To all members of a group."),
-        click.option("--user", metavar="EMAIL", help="To a person."),
+        click.option("--service-account", type=SERVICE_ACCOUNT, metavar="NAME", help="For a service account."),
+        click.option("--group", type=GROUP, metavar="NAME", help="For all members of a group."),
+        click.option("--user", metavar="EMAIL", help="For a person."),
     ):
         function = option(function)
     return function
@@ -43,7 +43,7 @@ def _find_subject(
         Invalid: they name more than one.
     """
     if sum(value is not None for value in (user, group, service_account)) > 1:
-        raise Invalid("a grant has one subject", "say only one of --user, --group and --service-account")
+        raise Invalid("a grant has one subject", "use only one of --user, --group and --service-account")
     if user is not None:
         return principal_subject(users.find(database, user))
     if service_account is not None:
@@ -56,7 +56,7 @@ def _require_subject(change: Change, target: Target, *options: str | None) -> Su
         subject = _find_subject(change.database, *options)
         if subject is None:
             raise Invalid(
-                "the grant has no subject", "say one of --user EMAIL, --group NAME and --service-account NAME"
+                "the grant has no subject", "use one of --user EMAIL, --group NAME and --service-account NAME"
             )
         return subject
 
@@ -69,9 +69,9 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--scope",
             type=GROUP,
             metavar="GROUP",
-            help="The group for whose work it is given; the grant ends with the group.",
+            help="The group for whose work the grant is given; it ends with the group.",
         ),
-        click.option("--version", help="Only on this version."),
+        click.option("--version", metavar="VERSION", help="Only on this version."),
         _subject_options,
         click.argument("permission"),
         click.argument("dataset", type=DATASET),
@@ -141,7 +141,7 @@ def revoke(
     version: str | None,
     scope: str | None,
 ) -> None:
-    """Revoke a grant, named by the words that gave it. The next request is answered without it."""
+    """Revoke a grant. Name it as 'grant add' did; the next request is answered without it."""
     target = Target(dataset, permission, version, scope)
     with session.change() as change:
         subject = _require_subject(change, target, user, group, service_account)

@@ -120,12 +120,26 @@ def show_page(topic: str, *, page: bool) -> None:
 def _render(text: str) -> str:
     """A page as text for this terminal, in colours if it has any."""
     # Not at the top: slow to import, and only a terminal needs it.
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
+
+    class FoldedTable(TableElement):
+        """A table whose long words, such as paths, continue on the next line; rich cuts them off."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                if isinstance(table, Table):
+                    for column in table.columns:
+                        column.overflow = "fold"
+                yield table
+
+    class Page(Markdown):
+        elements = {**Markdown.elements, "table_open": FoldedTable}  # noqa: RUF012
 
     text = re.sub(r"<!--.*?-->\n", "", text)
     text = _PAGE_LINK.sub(r"\1 (`dsgctl help \2`)", text)
     console = Console(width=min(shutil.get_terminal_size().columns, _WIDEST))
     with console.capture() as capture:
-        console.print(Markdown(text, hyperlinks=False, code_theme="ansi_dark"))
+        console.print(Page(text, hyperlinks=False, code_theme="ansi_dark"))
     return capture.get()

@@ -36,9 +36,8 @@ class _Importers(click.Group):
 def command() -> None:
     """Import people, permissions and datasets from other systems, in one transaction.
 
-    \b
-    Exit codes: 0 done, 2 the source cannot be read or has bad rows, 4 rows conflict or were left
-    out. Rows that are left out are named, and the others imported. After an error, nothing is.
+    Exit codes: 0 done, 2 the source cannot be read or has bad rows, 4 rows conflict or were left out. Rows that are
+    left out are listed, and the others are imported. After an error, nothing is imported.
     """
 
 

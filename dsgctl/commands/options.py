@@ -32,8 +32,12 @@ class _Once(click.Command):
         for param in self.params:
             harmless = param.multiple or (getattr(param, "is_flag", False) and not param.secondary_opts)
             if not harmless and order.count(param) > 1 and not ctx.resilient_parsing:
-                ctx.fail(f"{'/'.join(param.opts[-1:] + param.secondary_opts)} occurs twice; say it once")
+                ctx.fail(f"{'/'.join(param.opts[-1:] + param.secondary_opts)} occurs twice; use it once")
         return super().parse_args(ctx, args)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """The whole first sentence, which lists of commands wrap. Click cuts it off at ``limit``."""
+        return super().get_short_help_str(limit=1000)
 
 
 def subcommand(group: click.Group, name: str, *, example: str, **settings: Any) -> Callable[[Function], click.Command]:

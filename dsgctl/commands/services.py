@@ -86,7 +86,7 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
 
 
 @subcommand(table, "list", example="dsgctl service table list --service datastack")
-@click.option("--service", help="Only tables of this service.")
+@click.option("--service", metavar="NAME", help="Only tables of this service.")
 def table_list(session: Session, service: str | None) -> None:
     """List tables and their datasets."""
     rows = services.list_tables(session.database, service)

@@ -146,5 +146,5 @@ class Session:
         if yes:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise Invalid(f"not confirmed: {question}", "say -y to skip the question")
+            raise Invalid(f"not confirmed: {question}", "use -y to skip the question")
         ask_yes(f"{question}; go on?")

@@ -79,7 +79,7 @@ def command(
     ]
     asks = sys.stdin.isatty() and sys.stderr.isatty()
     if missing := [f"--{question.option}" for question in open_questions if question.needed and not asks]:
-        raise Invalid(f"{', '.join(missing)} must be set", "say it as an option, or run 'dsgctl setup' at a terminal")
+        raise Invalid(f"{', '.join(missing)} must be set", "set it with an option, or run 'dsgctl setup' at a terminal")
     if answers or not asks:
         writer.accept(answers)
 

@@ -34,7 +34,7 @@ def _read_text(file: str) -> str:
 @click.argument("name")
 @click.option("--file", required=True, metavar="FILE", help="The text, in Markdown; - is standard input.")
 @click.option("--dataset", type=DATASET, metavar="NAME", help="The dataset that they are for.")
-@click.option("--version", help="Only for this version of the dataset.")
+@click.option("--version", metavar="VERSION", help="Only for this version of the dataset.")
 @click.option("--service", metavar="NAME", help="Only for requests through this service.")
 @click.option("--effective", metavar="DATE", help="When terms of a service take effect; now by default.")
 def add(
@@ -82,7 +82,7 @@ def show(session: Session, terms_id: int) -> None:
 @click.argument("terms_id", metavar="ID", type=ID)
 @click.option("--on", metavar="DATE", help="When terms of a service end; now by default.")
 def retire(session: Session, terms_id: int, on: str | None) -> None:
-    """End terms. A dataset whose own terms they are has none afterwards."""
+    """End terms. If they are a dataset's own, it has no terms afterwards."""
     end = validation.moment_after(on, now()) if on is not None else None
     of = terms.list_datasets_of(session.database, terms_id)
     with session.change() as change:

@@ -32,7 +32,7 @@ def command() -> None:
 
 def _owner(database: Database, user: str | None, service_account: str | None) -> Principal | None:
     if user is not None and service_account is not None:
-        raise Invalid("a token has one owner", "say only one of --user and --service-account")
+        raise Invalid("a token has one owner", "use only one of --user and --service-account")
     if user is not None:
         return users.find(database, user)
     return service_accounts.find(database, service_account) if service_account is not None else None
@@ -76,7 +76,7 @@ def mint(
     with _change_that_shows(session) as change:
         owner = _owner(change.database, user, service_account)
         if owner is None:
-            raise Invalid("the token has no owner", "say --user EMAIL or --service-account NAME")
+            raise Invalid("the token has no owner", "use --user EMAIL or --service-account NAME")
         token, secret = tokens.mint(change, owner, description=description, expires=end)
         _show_once(session, change, token, secret)
 

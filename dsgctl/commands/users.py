@@ -102,7 +102,7 @@ def set_(
     last_admin: bool,
     **options: Any,
 ) -> None:
-    """Change what is recorded about a person; options that are left out change nothing."""
+    """Change what is recorded about a person. Options that are left out change nothing."""
     with session.change() as change:
         changed = users.set_attributes(
             change,
@@ -153,12 +153,12 @@ def enable(session: Session, email: str) -> None:
 )
 @click.argument("email")
 @click.option(
-    "--os-user", metavar="NAME", help="Their user name on this host, to find the service accounts that they made."
+    "--os-user", metavar="NAME", help="Their user name on this host, to find the service accounts that they created."
 )
 @click.option(
     "--service-accounts",
     metavar="keep|disable|EMAIL",
-    help="What to do with the service accounts that they made; EMAIL gives them to that user.",
+    help="What to do with the service accounts that they created; EMAIL gives them to that user.",
 )
 @yes_option
 @dry_run_option
@@ -227,7 +227,7 @@ def _ask_about_service_accounts(slugs: list[str]) -> str:
     """
     accounts = f"they made {format_holdings({'service_accounts': slugs})}: {', '.join(slugs)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Invalid(accounts, "say --service-accounts keep, disable, or the EMAIL of the user who gets them")
+        raise Invalid(accounts, "use --service-accounts with keep, disable, or the EMAIL of the user who gets them")
     return ask(f"{accounts}; keep, disable, or the EMAIL of the user who gets them", default="keep")
 
 

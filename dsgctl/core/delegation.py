@@ -169,7 +169,7 @@ class Delegate:
         versions = {grant.version for grant in self._held_grants(dataset)}
         if not versions & {None, version}:
             options = " or ".join(f"--version {name}" for name in sorted(filter(None, versions)))
-            self._refuse(f"decide about all of {dataset}", f"say which version: {options}")
+            self._refuse(f"decide about all of {dataset}", f"name a version: {options}")
         if scope is None or not self.leads(scope):
             groups = "|".join(sorted(self.snapshot.leads)) or "GROUP"
             self._refuse("decide about this grant", f"scope it to a group that you lead: --scope {groups}")

@@ -65,7 +65,7 @@ def add(
     if expires is None and grant.expires is not None and grant.expires > change.at and not for_ever:
         raise Conflict(
             f"{subject.label} has {target.permission} on {target.dataset} until {grant.expires:%Y-%m-%d %H:%M UTC}",
-            "say --expires with another end, or --expires never",
+            "use --expires with another end, or --expires never",
         )
     columns: dict[str, str | int | datetime | None] = {"expires": end}
     if adopted or _last_moment(end) > _last_moment(grant.expires):

@@ -131,7 +131,7 @@ def add(
     """
     _require_document(name, text)
     if dataset is None and (version is not None or service is not None):
-        raise Invalid("terms of a version or of a service need a dataset", "say --dataset too")
+        raise Invalid("terms of a version or of a service need a dataset", "use --dataset too")
     dataset_row = datasets.find(change.database, dataset) if dataset is not None else None
     version_row = None
     if dataset_row is not None and version is not None:

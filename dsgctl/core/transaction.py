@@ -63,7 +63,7 @@ def require_clock(database: Database, at: datetime) -> None:
     if last is not None and last - at > CLOCK_SKEW:
         raise DsgError(
             f"this host's clock says {at:%Y-%m-%d %H:%M} UTC, but there is a change of {last:%Y-%m-%d %H:%M}",
-            "set the clock: timedatectl; if it is right now, say so: dsgctl db clock --accept",
+            "set the clock: timedatectl; if it is right now, run: dsgctl db clock --accept",
         )
 
 

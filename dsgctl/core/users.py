@@ -259,5 +259,5 @@ def _require_another_admin(database: Database, user: Principal, change: str, *, 
     if affected and len(affected) == len(counting):
         raise NotAllowed(
             f"{affected[0]} is the last admin and would {change}",
-            "make another admin first, or say it again: --last-admin",
+            "make another admin first, or add --last-admin",
         )

@@ -43,7 +43,7 @@ class Importer(RecordImporter[ImportRun[_Levels]]):
     example = "dsgctl import neuprint authorized.json --dataset fish2 --dry-run"
 
     datasets: tuple[str, ...] = option(
-        "A dataset that the levels apply to; may be given several times.", completes="dataset", multiple=True
+        "A dataset that the levels apply to; can be repeated.", completes="dataset", multiple=True
     )
 
     def open(self, source: str) -> AbstractContextManager[_Levels]:

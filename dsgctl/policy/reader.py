@@ -89,7 +89,7 @@ class _PolicyReader(NodeReader):
         if "access" in parts:
             access = self.text(parts["access"], "access")
             if access not in ("closed", "public"):
-                self.problem(parts["access"], f"access is {validation.quote(access)}: say closed or public")
+                self.problem(parts["access"], f"access is {validation.quote(access)}: use closed or public")
             values["public"] = access == "public"
         self._declare("dataset", (name,), values, node)
         for version, part in self.mapping(parts.get("versions"), f"versions of {name}").items():

@@ -143,5 +143,5 @@ class NodeReader:
     def flag(self, node: Node, label: str) -> bool:
         text = self.text(node, label)
         if text not in ("true", "false"):
-            self.problem(node, f"{label} is {validation.quote(text)}: say true or false")
+            self.problem(node, f"{label} is {validation.quote(text)}: use true or false")
         return text == "true"

@@ -84,7 +84,7 @@ def find_directory(config: Config, directory: Path | None = None) -> Path:
     """
     path = directory or config.backup_dir
     if path is None:
-        raise Invalid("there is no backup directory", "set DSG_BACKUP_DIR, or say --dir DIRECTORY")
+        raise Invalid("there is no backup directory", "set DSG_BACKUP_DIR, or use --dir DIRECTORY")
     if not path.is_dir():
         raise NotFound(f"{path} is not a directory", "check DSG_BACKUP_DIR")
     return path

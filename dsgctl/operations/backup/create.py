@@ -60,7 +60,7 @@ def create_backup(
     recipients = None if in_clear else read_recipients(config.backup_recipients)
     directory = to or config.backup_dir
     if directory is None and stream is None:
-        raise Invalid("there is nowhere to put a backup", "set DSG_BACKUP_DIR, or say --to DIRECTORY or --to-stdout")
+        raise Invalid("there is nowhere to put a backup", "set DSG_BACKUP_DIR, or use --to DIRECTORY or --to-stdout")
     if stream is None and directory is not None and not directory.is_dir():
         raise Invalid(f"{directory} is not a directory", "create it, writable for the service's user")
     with open_staging(config) as staging:

@@ -18,7 +18,7 @@ def read_recipients(path: Path) -> list[Recipient]:
     """
     from pyrage import RecipientError, ssh, x25519  # only for backups
 
-    hint = "age-keygen prints a public key; put it there, one a line, or say --in-clear"
+    hint = "age-keygen prints a public key; put it there, one a line, or use --in-clear"
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
@@ -88,7 +88,7 @@ def decrypt(bundle: Path, target: Path, identity: Path | None) -> None:
 def _read_identities(bundle: Path, identity: Path | None) -> list[Any]:
     from pyrage import IdentityError, ssh, x25519  # only for backups
 
-    hint = "say --identity FILE, or set DSG_BACKUP_AGE_IDENTITY_FILE"
+    hint = "use --identity FILE, or set DSG_BACKUP_AGE_IDENTITY_FILE"
     if identity is None:
         raise Invalid(f"{bundle.name} is encrypted", hint)
     try:

@@ -50,7 +50,7 @@ def test_a_deletion_without_a_terminal_is_refused_and_changes_nothing(filled: Wo
         result = filled.quick(*line.split(), input=answer)
         assert (result.code, result.out, is_one_line(result)) == (2, "", True)
         assert ASKS[line] in result.err
-        assert "say -y to skip the question" in result.err
+        assert "use -y to skip the question" in result.err
     assert dump(filled.database) == before
 
 
@@ -125,7 +125,7 @@ def test_offboarding_asks_what_to_do_with_the_persons_service_accounts(
     words = ("user", "offboard", "ada@example.org")
     refused = filled.quick(*words, "-y")
     assert (refused.code, refused.out) == (2, "")
-    assert "1 service account: nightly-export; say --service-accounts keep, disable" in refused.err
+    assert "1 service account: nightly-export; use --service-accounts keep, disable" in refused.err
     with on_a_terminal(filled.run, *words) as terminal:
         terminal.wait_for("who gets them [keep]: ")
         terminal.type(f"{answer}\r")

@@ -459,7 +459,7 @@ def test_an_option_that_is_given_twice_is_refused(filled: World, template: str) 
     before = dump(filled.database)
     result = filled.quick(*template.replace("{x}", option).split())
     assert (result.code, result.out, is_one_line(result)) == (2, "", True)
-    assert "occurs twice; say it once" in result.err
+    assert "occurs twice; use it once" in result.err
     assert dump(filled.database) == before
 
 

@@ -1,5 +1,6 @@
 """``dsgctl help``: the manual on a terminal, in a pipe, by word; and nobody gets a shell out of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,16 @@ def test_a_page_has_no_colour_where_none_is_wanted(filled: World, env: dict[str,
         assert terminal.end() == 0
     assert "\x1b[3" not in terminal.seen and "\x1b[4" not in terminal.seen.replace("\x1b[4m", "")
     assert "Issue a token" in terminal.seen
+
+
+@pytest.mark.parametrize("topic", ["settings", "developing", "security"])
+def test_a_page_on_a_terminal_cuts_nothing_off(filled: World, topic: str) -> None:
+    """Names of settings and paths in a table continue on the next line."""
+    with on_a_terminal(filled.run, "help", topic, PATH="/nonexistent", TERM="dumb", COLUMNS="80") as terminal:
+        assert terminal.end() == 0
+    assert terminal.seen.count("…") == guide.read_page(topic).count("…")
+
+
+def test_a_list_of_commands_shows_whole_sentences() -> None:
+    page = guide.read_page("commands")
+    assert not [line for line in page.splitlines() if re.search(r"[a-z]\.\.\.$", line)]

@@ -38,7 +38,7 @@ def test_pruning_removes_what_the_file_declared_and_nothing_else(filled: World, 
         "- service-account service-account:render" in unconfirmed.err
         and "things that it no longer declares" in unconfirmed.err
     )
-    assert "say -y" in unconfirmed.err
+    assert "use -y" in unconfirmed.err
     assert len(read_plan(filled, "--prune")) >= 3
     filled.quick("apply", "policy.yaml", "--prune", "-y").ok()
     answer = json.loads(filled.quick("group", "show", "lab-7", "-o", "json").ok().out)

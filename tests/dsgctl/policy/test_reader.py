@@ -43,7 +43,7 @@ BAD = {
     "twice": ("name: a\nname: b\n", ["line 2: 'name' is repeated"]),
     "a group twice": ("name: a\ngroups:\n  b: {}\n  b: {}\n", ["line 4: 'b' is repeated in groups"]),
     "members that are no list": ("name: a\ngroups:\n  b: {members: ada}\n", ["line 3: members of b is not a list"]),
-    "access": ("name: a\ndatasets:\n  d:\n    access: open\n", ["line 4: access is 'open': say closed or public"]),
+    "access": ("name: a\ndatasets:\n  d:\n    access: open\n", ["line 4: access is 'open': use closed or public"]),
     "public": ("name: a\ndatasets:\n  d:\n    versions:\n      v: {public: maybe}\n", ["line 5: public is 'maybe'"]),
     "nobody": (
         "name: a\ngroups:\n  b:\n    members: [zoe@example.org]\n",

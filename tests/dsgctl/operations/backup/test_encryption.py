@@ -37,7 +37,7 @@ def test_restore_refuses_a_missing_or_wrong_identity(run: Run, home: Path, keys:
     (home / "other").write_text(str(pyrage.x25519.Identity.generate()))
     (home / "nonsense").write_text("AGE-SECRET-KEY-1NONSENSE")
     for words, expected in (
-        ([], "is encrypted; say --identity FILE"),
+        ([], "is encrypted; use --identity FILE"),
         (["--identity", str(home / "other")], "cannot be decrypted"),
         (["--identity", str(home / "nonsense")], "is not a file of age identities"),
         (["--identity", str(home / "absent")], "No such file"),

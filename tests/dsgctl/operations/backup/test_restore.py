@@ -60,7 +60,7 @@ def test_restore_replaces_nothing_without_confirmation(run: Run, home: Path, key
     run("db", "backup").ok()
     run("user", "add", "bob@example.org").ok()
     result = run("db", "restore", str(find_bundles(home)[0]), "--identity", str(keys), "--apply")
-    assert result.code == 2 and "including revocations of tokens and of access; say -y" in result.err
+    assert result.code == 2 and "including revocations of tokens and of access; use -y" in result.err
     assert run("user", "list", "-o", "value").out == "bob@example.org\n"
 
 
