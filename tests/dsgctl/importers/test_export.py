@@ -33,7 +33,7 @@ from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run, refused
 from tests.dsgctl.importers.conftest import WHOLE, write_export
-from tests.dsgctl.test_wire_contract import WorldFiles, World, all_facts, examples, worlds
+from tests.dsgctl.test_wire_contract import World, WorldFiles, all_facts, examples, worlds
 
 ANSWERS = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text(encoding="utf-8"))
 ANSWERED = datetime(2026, 11, 23, tzinfo=UTC)
