@@ -42,7 +42,7 @@ def insert(
     former = [grant for grant in grants if grant.subject.principal_id not in new_ids]
     adopted: Set[Subject] = frozenset()
     if former:
-        if place.version_id is None:
+        if place.is_whole:
             by_others = [grant.subject for grant in former if grant.source != "self-service"]
             withdrawals.end(change, list_principal_ids(by_others), place.dataset)
         adopted = _adopt(change, place, former)
@@ -52,6 +52,7 @@ def insert(
         "version": place.version_id,
         "permission": place.target.permission,
         "scope_group": place.scope_id,
+        "service": place.service_id,
     }
     change.database.insert_many(
         Grant,

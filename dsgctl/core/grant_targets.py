@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dsgctl.core import datasets, groups, principals, validation, versions
+from dsgctl.core import datasets, groups, principals, services, validation, versions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import levels
 from dsgctl.store import Database
@@ -43,22 +43,29 @@ class Target:
     permission: str
     version: str | None = None
     scope: str | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTarget:
-    """A target whose dataset, version and scoping group exist."""
+    """A target whose dataset, version, scoping group and service exist."""
 
     target: Target
     dataset: m.Dataset
     version_id: int | None
     scope_id: int | None
+    service_id: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is for the whole dataset, and for every service."""
+        return self.version_id is None and self.service_id is None
 
     def select(self, *columns: Any) -> Any:
         """A select of the grants with this target, of every subject."""
         query = Grant.select(*columns).where(Grant.permission == self.target.permission)
-        ids = (self.dataset.id, self.version_id, self.scope_id)
-        for column, value in zip((Grant.dataset, Grant.version, Grant.scope_group), ids, strict=True):
+        ids = (self.dataset.id, self.version_id, self.scope_id, self.service_id)
+        for column, value in zip((Grant.dataset, Grant.version, Grant.scope_group, Grant.service), ids, strict=True):
             query = query.where(column.is_null() if value is None else column == value)
         return query
 
@@ -72,7 +79,12 @@ class ResolvedTarget:
     @property
     def state(self) -> dict[str, str]:
         """The target, without the dataset, in an audit record."""
-        values = {"permission": self.target.permission, "version": self.target.version, "scope": self.target.scope}
+        values = {
+            "permission": self.target.permission,
+            "version": self.target.version,
+            "scope": self.target.scope,
+            "service": self.target.service,
+        }
         return {key: value for key, value in values.items() if value is not None}
 
     def label(self, subject: Subject) -> str:
@@ -81,15 +93,16 @@ class ResolvedTarget:
 
 
 def resolve(database: Database, target: Target) -> ResolvedTarget:
-    """Look up the dataset, the version and the scoping group of a target.
+    """Look up the dataset, the version, the scoping group and the service of a target.
 
     Raises:
-        NotFound: there is no such dataset, version or scoping group.
+        NotFound: there is no such dataset, version, scoping group or service.
     """
     dataset = datasets.find(database, target.dataset)
     version_id = versions.find(database, dataset, target.version).id if target.version is not None else None
     scope_id = groups.find(database, target.scope).id if target.scope is not None else None
-    return ResolvedTarget(target, dataset, version_id, scope_id)
+    service_id = services.find(database, target.service).id if target.service is not None else None
+    return ResolvedTarget(target, dataset, version_id, scope_id, service_id)
 
 
 def belongs_to(subjects: Iterable[Subject]) -> Any:

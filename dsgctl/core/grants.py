@@ -72,7 +72,7 @@ def add(
         # This gives it again, also to people who have joined the group since.
         columns |= {"delegate_id": giver, "granted_by": change.actor, "created": change.at}
     change.database.run(Grant.update(columns).where(Grant.id == grant.id))
-    if source != "self-service" and target.version is None:
+    if source != "self-service" and place.is_whole:
         withdrawals.end(change, list_principal_ids([subject]), place.dataset)
     before, after = {**place.state, "expires": grant.expires}, {**place.state, "expires": end}
     if adopted:
@@ -175,7 +175,7 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
     before = {**place.state, "granted_by": grant.granted_by, "source": grant.source}
     if grant.expires:
         before["expires"] = grant.expires
-    if subject.principal_id is not None and target.permission == levels.VIEW and target.version is None:
+    if subject.principal_id is not None and target.permission == levels.VIEW and place.is_whole:
         withdrawals.add(change, subject.principal_id, place.dataset)
     change.record("grant.revoke", place.label(subject), before)
 

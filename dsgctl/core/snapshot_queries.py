@@ -17,6 +17,7 @@ _GRANT_COLUMNS = (
     m.Grant.expires,
     m.Grant.granted_by,
     m.Grant.source,
+    m.Service.name,
 )
 TERMS_COLUMNS = (m.Terms.id, m.Terms.name, m.Terms.effective, m.Terms.retired)
 HOLDER_COLUMNS = (
@@ -38,10 +39,12 @@ def _select_grants(*more_columns: Any) -> Any:
         .join_from(m.Grant, m.Group, JOIN.LEFT_OUTER, on=(m.Grant.group == m.Group.id))
         .join_from(m.Grant, m.Version, JOIN.LEFT_OUTER)
         .join_from(m.Grant, _Scope, JOIN.LEFT_OUTER, on=(m.Grant.scope_group == _Scope.id))
-        # A grant whose group or version was deleted with the sqlite3 shell gives nothing.
+        .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
+        # A grant whose group, version or service was deleted with the sqlite3 shell gives nothing.
         .where(
             m.Grant.group.is_null() | m.Group.id.is_null(False),
             m.Grant.version.is_null() | m.Version.id.is_null(False),
+            m.Grant.service.is_null() | m.Service.id.is_null(False),
         )
     )
 

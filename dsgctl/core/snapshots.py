@@ -32,6 +32,7 @@ def read_principal(
     member = principal.id if principal.kind == "user" else None
     memberships = queries.MEMBERSHIPS(database, member=member)
     acceptor = principal.parent_id or principal.id  # contract.md, "GET /api/v1/user/cache"
+    grants, service_grants = _split_grants(queries.GRANTS(database, principal=principal.id, member=member))
     return PrincipalSnapshot(
         id=principal.id,
         service_account=principal.kind == "service_account",
@@ -47,7 +48,8 @@ def read_principal(
         affiliations=tuple(name for (name,) in queries.AFFILIATIONS(database, principal=principal.id)),
         groups=tuple(name for _, name, _ in memberships),
         leads=tuple(name for _, name, leads in memberships if leads),
-        grants=tuple(Grant(*row) for row in queries.GRANTS(database, principal=principal.id, member=member)),
+        grants=grants,
+        service_grants=service_grants,
         accepted=dict(queries.ACCEPTED_BY(database, principal=acceptor)),
         datasets=_read_datasets(database, service, principal=principal.id, member=member, also=also),
     )
@@ -119,6 +121,7 @@ def _build_holders(
         principal_id, kind, email, slug, enabled, admin, read_only, parent_id = rows[0][:columns]
         acceptor = parent_id or principal_id
         label = email or slug
+        grants, service_grants = _split_grants(row[columns:] for row in rows)
         yield PrincipalSnapshot(
             id=principal_id,
             service_account=kind == "service_account",
@@ -127,10 +130,20 @@ def _build_holders(
             admin=admin,
             read_only=read_only,
             parent_id=parent_id,
-            grants=tuple(Grant(*row[columns:]) for row in rows),
+            grants=grants,
+            service_grants=service_grants,
             accepted={terms_id: moments[acceptor] for terms_id, moments in accepted.items() if acceptor in moments},
             datasets=datasets,
         )
+
+
+def _split_grants(rows: Iterable[Any]) -> tuple[tuple[Grant, ...], tuple[Grant, ...]]:
+    """The grants for every service, and those for one service each."""
+    grants = [Grant(*row) for row in rows]
+    return (
+        tuple(grant for grant in grants if grant.service is None),
+        tuple(grant for grant in grants if grant.service is not None),
+    )
 
 
 def read_version_terms(database: Database, datasets: Collection[str]) -> tuple[Terms, ...]:

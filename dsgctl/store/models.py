@@ -152,6 +152,8 @@ class Version(_Table):
     dataset = _reference(Dataset, "dataset_id")
     name = TextField()
     public = FlagField(default=False)
+    branch = TextField(default="main")
+    ordinal = IntegerField(null=True)  # the place on the branch; NULL for a version outside its order
 
     class Meta:
         table_name = "versions"
@@ -200,6 +202,33 @@ class Location(_Table):
         table_name = "locations"
 
 
+class Service(_Table):
+    id = AutoField()
+    name = TextField()
+    display_name = TextField(default="")
+    url = TextField(default="")
+    mode = TextField(default="linear")
+
+    class Meta:
+        table_name = "services"
+
+
+class Translation(_Table):
+    """What a service calls a dataset or a version."""
+
+    id = AutoField()
+    service = _reference(Service, "service_id")
+    client_name = TextField()
+    client_version = TextField(null=True)
+    dataset = _reference(Dataset, "dataset_id")
+    dataset_id: int
+    version = _reference(Version, "version_id", null=True)
+    version_id: int | None
+
+    class Meta:
+        table_name = "translations"
+
+
 class Grant(_Table):
     id = AutoField()
     principal = _reference(Principal, "principal_id", null=True)
@@ -213,19 +242,10 @@ class Grant(_Table):
     created = TimeField()
     expires = TimeField(null=True)
     delegate_id = IntegerField(null=True)  # who added it through --as; a plain id: principals are joined by subject
+    service = _reference(Service, "service_id", null=True)  # NULL: for every service
 
     class Meta:
         table_name = "grants"
-
-
-class Service(_Table):
-    id = AutoField()
-    name = TextField()
-    display_name = TextField(default="")
-    url = TextField(default="")
-
-    class Meta:
-        table_name = "services"
 
 
 class Terms(_Table):
@@ -330,8 +350,9 @@ TABLES: list[type[Model]] = [
     Bucket,
     IamMember,
     Location,
-    Grant,
     Service,
+    Translation,
+    Grant,
     Terms,
     Acceptance,
     Withdrawal,

@@ -205,7 +205,7 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
         "description": _paragraph("description"),
         "own_terms_id": lambda value: _number(value, 1, MAX_ID - 1),
     },
-    "versions": {"name": _line("version name", empty=False)},
+    "versions": {"name": _line("version name", empty=False), "branch": _line("branch", empty=False)},
     "buckets": {"name": _bucket, "credential": validation.credential, "project": validation.project},
     "iam_members": {"bucket": _bucket, "member": _member},
     "locations": {"bucket": _bucket, "prefix": _prefix},
@@ -217,6 +217,10 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
         "name": _line("service name", empty=False),
         "display_name": _line("display name"),
         "url": validation.url,
+    },
+    "translations": {
+        "client_name": _line("name of a service", empty=False),
+        "client_version": _line("version of a service", empty=False),
     },
     "terms": {
         "name": _line("name for terms", empty=False),

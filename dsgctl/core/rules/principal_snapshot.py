@@ -17,6 +17,7 @@ class Grant:
         version: the version that it is limited to; None for the whole dataset.
         scope: the group whose lead gave it, or for whose work it is; the rules of access ignore it.
         expires: the first moment at which it no longer counts; None for never.
+        service: the service that it is limited to; None for every service.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Grant:
     expires: datetime | None = None
     granted_by: str = ""
     source: str = "manual"
+    service: str | None = None
 
     def is_active(self, at: datetime) -> bool:
         """Whether it has not expired."""
@@ -62,6 +64,8 @@ class PrincipalSnapshot:
         ended_by: the label of the disabled account that disables this one: itself, or an account above it
             (account_status.py); None if it is enabled.
         leads: the groups that it leads.
+        grants: those for every service. What is asked for no single service, as user/cache, follows from these alone.
+        service_grants: those for one service each.
         accepted: when it, or its parent if it has one, accepted terms, by the ids of the terms.
         datasets: by name: those that a grant reaches, and every public one.
     """
@@ -81,6 +85,7 @@ class PrincipalSnapshot:
     groups: tuple[str, ...] = ()
     leads: tuple[str, ...] = ()
     grants: tuple[Grant, ...] = ()
+    service_grants: tuple[Grant, ...] = ()
     accepted: Mapping[int, datetime] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from dsgctl.core import (
     grants,
     groups,
     service_accounts,
+    services,
     snapshots,
     terms,
     token_checks,
@@ -68,6 +69,25 @@ def test_a_version_that_was_deleted_does_not_become_the_whole_dataset(run: Run) 
     assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
     shell(run, "DELETE FROM versions")
     assert reasons(run) == [Reason.NO_GRANT]
+
+
+def test_a_grant_for_one_service_decides_nothing_where_none_is_named(run: Run) -> None:
+    run(services.add, "neuprint")
+    before = [build_user_cache(run.facts(ANA, service=service), AT) for service in (None, "neuprint")]
+    for subject in (principal_subject(users.find(run.database, ANA)), group_subject(run.database, "lab")):
+        run(grants.add, subject, Target("fish2", "admin", service="neuprint"))
+    assert reasons(run) == [Reason.NO_GRANT, Reason.NO_GRANT]
+    assert [build_user_cache(run.facts(ANA, service=service), AT) for service in (None, "neuprint")] == before
+    snapshot = run.facts(ANA)
+    assert not snapshot.grants and [grant.service for grant in snapshot.service_grants] == ["neuprint", "neuprint"]
+
+
+def test_a_service_that_was_deleted_does_not_become_every_service(run: Run) -> None:
+    run(services.add, "neuprint")
+    run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", "view", service="neuprint"))
+    shell(run, "DELETE FROM services")
+    assert reasons(run) == [Reason.NO_GRANT]
+    assert not run.facts(ANA).grants and not run.facts(ANA).service_grants
 
 
 def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:

@@ -117,7 +117,8 @@ FILLED = """
     INSERT INTO terms (id, name, text, dataset_id, invite_token, effective)
       VALUES (1, 'a', 'x', 1, 'a', '2020-01-01T00:00:00.000000Z'), (2, 'a2', 'x', 1, 'a2', '{t}');
     UPDATE datasets SET own_terms_id = 1 WHERE id = 1;
-    INSERT INTO versions (id, dataset_id, name) VALUES (1, 1, 'v1');
+    INSERT INTO versions (id, dataset_id, name, ordinal) VALUES (1, 1, 'v1', 1);
+    INSERT INTO translations VALUES (1, 1, 'a', NULL, 1, NULL);
     INSERT INTO buckets (name) VALUES ('bucket'), ('alone');
     INSERT INTO locations (id, dataset_id, bucket, prefix) VALUES (1, 1, 'bucket', 'a/');
     INSERT INTO grants (id, principal_id, dataset_id, permission, source, granted_by, created)

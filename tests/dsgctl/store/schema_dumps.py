@@ -68,6 +68,14 @@ ROWS = {
     INSERT INTO delegated_members VALUES (2, 1, '{MOMENT}');
     """,
     9: "UPDATE principals SET seen_email = 'ana@new.example.org' WHERE id = 1;",
+    10: f"""
+    UPDATE versions SET branch = 'side', ordinal = 3 WHERE id = 2;
+    UPDATE services SET mode = 'dag' WHERE id = 1;
+    INSERT INTO grants (id, principal_id, dataset_id, permission, source, granted_by, created, service_id) VALUES
+      (5, 1, 1, 'admin', 'manual', 'os:x', '{MOMENT}', 1);
+    INSERT INTO translations (id, service_id, client_name, client_version, dataset_id, version_id) VALUES
+      (1, 1, 'pisces', NULL, 1, NULL), (2, 1, 'pisces', 'r1', 1, 1);
+    """,
 }
 
 

@@ -34,6 +34,7 @@ OWNERS: dict[str, str | None] = {
     "buckets": EVERYBODY,
     "locations": EVERYBODY,
     "services": EVERYBODY,
+    "translations": EVERYBODY,
     "terms": EVERYBODY,
     "service_tables": None,
     "public_roots": None,
@@ -53,10 +54,13 @@ MORE = """
     INSERT INTO affiliations VALUES (2, 'MRC');
     INSERT INTO memberships VALUES (2, 2, 1);
     INSERT INTO services (id, name) VALUES (2, 'a2');
-    INSERT INTO versions (id, dataset_id, name) VALUES (2, 1, 'v2');
+    INSERT INTO versions (id, dataset_id, name, ordinal) VALUES (2, 1, 'v2', 2);
     INSERT INTO locations (id, dataset_id, bucket, prefix) VALUES (2, 1, 'alone', 'b/');
     INSERT INTO grants (id, group_id, dataset_id, permission, source, granted_by, created)
       VALUES (2, 1, 2, 'view', 'manual', 'x', '{t}');
+    INSERT INTO grants (id, principal_id, dataset_id, permission, source, granted_by, created, service_id)
+      VALUES (3, 2, 2, 'view', 'manual', 'x', '{t}', 1), (4, 1, 2, 'view', 'manual', 'x', '{t}', 2);
+    INSERT INTO translations VALUES (2, 1, 'a', 'r2', 1, 2), (3, 2, 'a', NULL, 2, NULL);
     INSERT INTO acceptances (principal_id, terms_id, accepted, recorded_by) VALUES (2, 2, '{t}', 'x');
     INSERT INTO tokens (id, principal_id, kind, hash, prefix, created)
       VALUES (2, 2, 'login', zeroblob(32), 'x', '{t}');
