@@ -60,13 +60,15 @@ class _BoundedAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
         """A pool of connections that another thread can close while one waits for them."""
         pool = super().get_connection_with_tls_context(*arguments, **options)
-        connections, sockets, kind = self._connections, self._sockets, pool.ConnectionCls
+        connections, sockets, deadline, kind = self._connections, self._sockets, self._deadline(), pool.ConnectionCls
 
         class Recorded(kind):  # type: ignore[misc, valid-type]
             def connect(self) -> None:
                 connections.append(self)
                 super().connect()
                 sockets.append(self.sock)
+                if not deadline.seconds_left():  # looking up the name has no timeout, and there was nothing to hang up
+                    raise requests.exceptions.Timeout("no time is left for the request")
 
         pool.ConnectionCls = Recorded
         return pool
