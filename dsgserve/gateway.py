@@ -31,7 +31,7 @@ class Gateway:
     Attributes:
         reader: a connection that never writes, so its `Database.change_marker` shows what others write.
         writer: for the few requests that change data: sign-in, logout, accepting terms.
-        response_cache: response bodies of user/cache.
+        response_cache: what is answered to tokens on the hot path.
         secret_keys: the first signs, all verify; at least one.
         provider: the OpenID provider; None if none is set up.
         login_states: logins under way, in a signed cookie.

@@ -1,23 +1,22 @@
-"""Caches the response bodies of user/cache as bytes.
+"""Caches what is answered to a token, as bytes.
 
 A response is valid while no change of the database concerns its principal, one of their groups, or everybody, and until
 the next date at which it differs by itself. Both are checked at every request; there is no time-to-live.
 """
 
-import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dsgctl.core import clock, services, snapshots, token_checks, token_format, tokens
 from dsgctl.core.rules import access
 from dsgctl.core.snapshots import CacheKey
-from dsgctl.core.token_checks import PresentedToken, TokenError
+from dsgctl.core.token_checks import PresentedToken, TokenError, TokenStatus
 from dsgctl.store import Database
 from dsgctl.store.database import ChangeRecord
 from dsgctl.store.migrations import require_latest
-from dsgctl.wire_contract import build_user_cache
+from dsgctl.store.models import Principal
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.metrics import Metrics
 
@@ -25,13 +24,51 @@ MAX_BYTES = 64 * 1024**2  # of responses; the oldest are dropped first
 FILTER_BITS = 1 << 23  # 1 MB; 100,000 tokens set about 1 % of them
 MAX_CONCERNED = 10_000  # principals and groups whose changes are remembered; beyond that, all responses are rebuilt
 
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question, before it is cached.
+
+    Attributes:
+        headers: names and values, beside those that every response has.
+        until: the next moment at which it differs by itself; None for never.
+        cacheable: false for an answer of which one client can ask for any number.
+    """
+
+    body: bytes
+    until: datetime | None
+    status: int = 200
+    headers: Headers = ()
+    cacheable: bool = True
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked with a token, as frozen data, because responses are cached by it.
+
+    Attributes:
+        service: the service that asks; the cache replaces an unknown one by None.
+    """
+
+    service: str | None = None
+
+    def build_answer(self, database: Database, principal: Principal | None, at: datetime) -> Answer:
+        """The answer to the owner of a valid token, or to a client without one. Called in a `Database.snapshot`."""
+        raise NotImplementedError
+
+
+_NO_ANSWER = Answer(b"", None)
+
 
 @dataclass(slots=True)
 class CachedResponse:
     """The response to one token.
 
     Attributes:
-        problem: why the token is refused; None for a valid token, whose response has a ``body``.
+        problem: why the token is refused; None for a valid token, or for none.
+        answer: without content if there is a problem.
         token_id: of the token, to record its use; 0 if there is no such token.
         revision: of the database when the response was built.
         valid_at: the latest revision at which it was checked.
@@ -40,7 +77,7 @@ class CachedResponse:
     """
 
     problem: TokenError | None
-    body: bytes = b""
+    answer: Answer = _NO_ANSWER
     token_id: int = 0
     revision: int = 0
     valid_at: int = 0
@@ -48,9 +85,10 @@ class CachedResponse:
     until: float | None = None
 
 
-Key = tuple[bytes, str | None]  # hash of the token; service
+Key = tuple[bytes, Question]  # hash of the token, empty for none
 
 _UNKNOWN, _MISTYPED = CachedResponse(TokenError.UNKNOWN), CachedResponse(TokenError.MISTYPED)
+_NO_TOKEN = TokenStatus(None)
 
 
 class _TokenFilter:
@@ -94,12 +132,12 @@ class ResponseCache:
         self._token_filter = _TokenFilter()
 
     def get(
-        self, token: str, service: str | None, find_address: Callable[[], str | None] = lambda: None
+        self, token: str | None, question: Question, find_address: Callable[[], str | None] = lambda: None
     ) -> CachedResponse:
         """The response to a presented token.
 
         Args:
-            service: the service that asks; an unknown one counts as none.
+            token: None for a client without one.
             find_address: returns the client's address, for the checks of the token. It is called only if no cached
                 response is valid, because it takes time to read the address from the headers of a proxy.
 
@@ -107,18 +145,23 @@ class ResponseCache:
             StoreError: the database does not answer.
         """
         revision = self._refresh()
-        digest = token_format.digest(token)
-        key = (digest, service if service and service in self._service_names() else None)
+        if question.service is not None and question.service not in self._service_names():
+            question = replace(question, service=None)
+        digest = b"" if token is None else token_format.digest(token)
+        key = (digest, question)
         cached = self._responses.get(key)
         if cached is not None and self._is_valid(cached, revision):
             self._metrics.add("answers_kept")
             return cached
-        if not self._token_filter.may_contain(digest):
+        if token is None:
+            presented = None
+        elif self._token_filter.may_contain(digest):
+            presented = PresentedToken(token, find_address(), question.service)
+        else:
             return _MISTYPED if token_format.is_malformed(token) else _UNKNOWN
         self._metrics.add("answers_built")
-        response, cacheable = self._build(PresentedToken(token, find_address(), service), key[1])
-        # Only for tokens that exist: otherwise strangers could fill the cache, and evict other responses.
-        if response.token_id and cacheable:
+        response, cacheable = self._build(presented, question)
+        if cacheable:
             self._responses.put(key, response)
         return response
 
@@ -171,33 +214,35 @@ class ResponseCache:
             self._services = (revision, names)
         return names
 
-    def _build(self, presented: PresentedToken, service: str | None) -> tuple[CachedResponse, bool]:
+    def _build(self, presented: PresentedToken | None, question: Question) -> tuple[CachedResponse, bool]:
         """A response, and whether it may be cached: whether it is the same for every request with this token.
 
-        Args:
-            service: the service that asks, if it is a known one.
+        That of a token that does not exist is not cached: strangers could fill the cache, and evict other responses.
         """
         at = clock.now()
+        status = _NO_TOKEN
+        cache_keys: tuple[CacheKey, ...] = ()
         with self._database.snapshot():
-            status = token_checks.check(self._database, presented, at)
-            if status.token is None or status.principal is None:
-                return _UNKNOWN, False
             revision = self._database.revision()
-            cache_keys = snapshots.list_cache_keys(self._database, status.principal)
-            if status.problem is not None:
-                until = _seconds(status.changes_at)
-                refusal = CachedResponse(status.problem, b"", status.token.id, revision, revision, cache_keys, until)
-                return refusal, status.cacheable
-            snapshot = snapshots.read_principal(self._database, status.principal, service=service)
-        body = json.dumps(build_user_cache(snapshot, at), ensure_ascii=False, separators=(",", ":")).encode()
-        until = _seconds(access.earliest((status.changes_at, access.next_change(snapshot, at)), at))
-        response = CachedResponse(None, body, status.token.id, revision, revision, cache_keys, until)
-        return response, status.cacheable
+            if presented is not None:
+                status = token_checks.check(self._database, presented, at)
+                if status.token is None or status.principal is None:
+                    return _UNKNOWN, False
+                cache_keys = snapshots.list_cache_keys(self._database, status.principal)
+            answer = _NO_ANSWER
+            if status.problem is None:
+                answer = question.build_answer(self._database, status.principal, at)
+        until = _seconds(access.earliest((status.changes_at, answer.until), at))
+        token_id = status.token.id if status.token is not None else 0
+        response = CachedResponse(status.problem, answer, token_id, revision, revision, cache_keys, until)
+        return response, status.cacheable and answer.cacheable
 
 
 def _size(key: Key, response: CachedResponse) -> int:
     """The bytes of an entry, with what Python needs around it."""
-    return 800 + len(response.body) + len(key[1] or "") + 100 * len(response.cache_keys)
+    answer = response.answer
+    texts = (*(text for header in answer.headers for text in header), *vars(key[1]).values())
+    return 800 + len(answer.body) + sum(len(str(text)) + 50 for text in texts) + 100 * len(response.cache_keys)
 
 
 def _seconds(moment: datetime | None) -> float | None:

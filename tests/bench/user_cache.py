@@ -11,6 +11,7 @@ from dsgctl.core import grants, groups, tokens, users
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import open_current
+from dsgserve.user_cache.endpoint import UserCacheQuestion
 from dsgserve.user_cache.response_cache import ResponseCache
 from tests.bench import load, world
 from tests.bench.bench import LARGE, PATH, PYTHON, SMALL, Bench, Row, median
@@ -56,14 +57,14 @@ def _time_first_answer(path: Path) -> float:
             grants.add(change, principal_subject(person), Target(f"set-{number}", "edit"))
         _, token = tokens.mint(change, person)
     cache, times = ResponseCache(reader), []
-    cache.get(token, None)
+    cache.get(token, UserCacheQuestion())
     for number in range(50):
         with begin_change(writer, "os:bench") as change:
             users.set_attributes(change, person.email, name=f"Busy {number}")
         start = time.perf_counter()
-        response = cache.get(token, None)
+        response = cache.get(token, UserCacheQuestion())
         times.append((time.perf_counter() - start) * 1000)
-        assert f'"Busy {number}"'.encode() in response.body
+        assert f'"Busy {number}"'.encode() in response.answer.body
     writer.close()
     reader.close()
     return median(times)

@@ -12,6 +12,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.user_cache import last_used, response_cache
+from dsgserve.user_cache.endpoint import UserCacheQuestion
 from dsgserve.user_cache.last_used import LastUsed
 from dsgserve.user_cache.response_cache import ResponseCache
 
@@ -53,20 +54,20 @@ def secrets(database: Database) -> list[str]:
 def test_cached_responses_are_bounded_in_bytes(
     database: Database, secrets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    length = len(ResponseCache(database).get(secrets[0], None).body)
+    length = len(ResponseCache(database).get(secrets[0], UserCacheQuestion()).answer.body)
     assert length > 50_000
     monkeypatch.setattr(response_cache, "MAX_BYTES", 5 * length)
     cache = ResponseCache(database)
     for secret in secrets * 2:
-        cache.get(secret, None)
+        cache.get(secret, UserCacheQuestion())
         assert cache._responses.bytes <= 5 * length
     assert len(cache._responses) == 4
-    size = sum(sys.getsizeof(answer.body) for answer in cache._responses.values())
+    size = sum(sys.getsizeof(response.answer.body) for response in cache._responses.values())
     assert size <= cache._responses.bytes
-    last = cache.get(secrets[-1], None)
-    assert cache.get(secrets[-1], None) is last, "it was built anew"
+    last = cache.get(secrets[-1], UserCacheQuestion())
+    assert cache.get(secrets[-1], UserCacheQuestion()) is last, "it was built anew"
     for number in range(1000):
-        cache.get(secrets[0], f"no service {number}")
+        cache.get(secrets[0], UserCacheQuestion(f"no service {number}"))
     assert len(cache._responses) <= 4, "an unknown service has an entry of its own"
 
 
@@ -77,7 +78,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_public_datasets(
     connection = database._db.connection()
     connection.exec_trace = lambda cursor, sql, bindings: statements.append(sql) or True
     try:
-        ResponseCache(database).get(secrets[0], None)
+        ResponseCache(database).get(secrets[0], UserCacheQuestion())
     finally:
         connection.exec_trace = None
     assert 0 < len(statements) < 30

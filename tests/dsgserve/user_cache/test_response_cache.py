@@ -17,6 +17,7 @@ from dsgctl.store import Database
 from dsgctl.store.database import CHANGES_KEPT
 from dsgctl.store.migrations import open_current
 from dsgserve.user_cache import response_cache
+from dsgserve.user_cache.endpoint import UserCacheQuestion
 from dsgserve.user_cache.response_cache import CachedResponse, ResponseCache
 
 T = "2026-01-01T00:00:00.000000Z"
@@ -167,15 +168,15 @@ def test_a_replaced_principal_is_invalidated(database: Database, path: Path) -> 
     cache = ResponseCache(database)
     elsewhere = open_current(path)
     elsewhere.script(WORLD)
-    assert cache.get("ana", None).problem is None and cache.get("bea", None).problem is None
+    assert {cache.get(name, UserCacheQuestion()).problem for name in ("ana", "bea")} == {None}
     elsewhere.script(
         "PRAGMA foreign_keys = 0;"
         f"REPLACE INTO principals (id, kind, email, created, created_by) VALUES (77, 'user', 'ANA@x.org', '{T}', 'x');"
         f"REPLACE INTO groups (id, name, created) VALUES (8, 'lab', '{T}')"
     )
     assert ask_all(cache) == ask_all(ResponseCache(database))
-    assert cache.get("ana", None).problem is TokenError.UNKNOWN
-    assert b'"groups":[]' in cache.get("bea", None).body
+    assert cache.get("ana", UserCacheQuestion()).problem is TokenError.UNKNOWN
+    assert b'"groups":[]' in cache.get("bea", UserCacheQuestion()).answer.body
     elsewhere.close()
 
 
@@ -198,8 +199,8 @@ def ask_all(cache: ResponseCache) -> dict[tuple[str, str | None], tuple[TokenErr
     responses = {}
     for name in (*SECRETS, SPARE):
         for service in (None, "atlas", "clio", "unknown"):
-            answer = cache.get(name, service)
-            responses[name, service] = (answer.problem, answer.body)
+            response = cache.get(name, UserCacheQuestion(service))
+            responses[name, service] = (response.problem, response.answer.body)
     return responses
 
 
@@ -235,19 +236,19 @@ def test_a_change_that_concerns_others_keeps_the_answer(cache: ResponseCache, da
         groups.add(change, "lab")
         groups.add_member(change, "lab", "ana@x.org")
         _, secret = tokens.mint(change, ana)
-    first = cache.get(secret, None)
+    first = cache.get(secret, UserCacheQuestion())
     with begin_change(writer, "os:test") as change:
         bea, _ = users.add(change, "bea@x.org")
         groups.add(change, "other")
         groups.add_member(change, "other", "bea@x.org")
         tokens.mint(change, bea)
-    assert cache.get(secret, None) is first
+    assert cache.get(secret, UserCacheQuestion()) is first
     with begin_change(writer, "os:test") as change:
         groups.add_member(change, "lab", "bea@x.org")
-    assert cache.get(secret, None) is first  # who else is in the group does not concern ana
+    assert cache.get(secret, UserCacheQuestion()) is first  # who else is in the group does not concern ana
     with begin_change(writer, "os:test") as change:
         groups.add_member(change, "lab", "ana@x.org", leads=True)
-    assert b'"groups_admin":["lab"]' in cache.get(secret, None).body
+    assert b'"groups_admin":["lab"]' in cache.get(secret, UserCacheQuestion()).answer.body
     writer.close()
 
 
@@ -283,14 +284,14 @@ def test_the_oldest_answers_are_evicted_and_refusals_are_not_cached(
     world: Callable[[str], None], database: Database
 ) -> None:
     cache = ResponseCache(database, capacity=2)
-    first: dict[str, CachedResponse] = {name: cache.get(name, None) for name in ("ana", "bea")}
+    first: dict[str, CachedResponse] = {name: cache.get(name, UserCacheQuestion()) for name in ("ana", "bea")}
     for number in range(100):
-        assert cache.get(f"nobody's {number}", None).problem is TokenError.UNKNOWN
-    assert {name: cache.get(name, None) for name in first} == first
-    cache.get("bot", None)
+        assert cache.get(f"nobody's {number}", UserCacheQuestion()).problem is TokenError.UNKNOWN
+    assert {name: cache.get(name, UserCacheQuestion()) for name in first} == first
+    cache.get("bot", UserCacheQuestion())
     assert len(cache._responses) == 2
-    assert cache.get("bea", None) is first["bea"]
-    assert cache.get("ana", None) is not first["ana"]
+    assert cache.get("bea", UserCacheQuestion()) is first["bea"]
+    assert cache.get("ana", UserCacheQuestion()) is not first["ana"]
 
 
 def test_a_cached_answer_expires(cache: ResponseCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,13 +301,13 @@ def test_a_cached_answer_expires(cache: ResponseCache, path: Path, monkeypatch: 
         ana, _ = users.add(change, "ana@x.org")
         _, secret = tokens.mint(change, ana)
         _, ending = tokens.mint(change, ana, expires=end)
-    assert cache.get(secret, None).until is None
-    assert cache.get(ending, None).until == pytest.approx(end.timestamp(), abs=1e-3)
+    assert cache.get(secret, UserCacheQuestion()).until is None
+    assert cache.get(ending, UserCacheQuestion()).until == pytest.approx(end.timestamp(), abs=1e-3)
     monkeypatch.setattr(clock, "seconds", lambda: end.timestamp() - 1)
-    assert cache.get(ending, None).problem is None
+    assert cache.get(ending, UserCacheQuestion()).problem is None
     monkeypatch.setattr(clock, "seconds", lambda: end.timestamp() + 1)
     monkeypatch.setattr("dsgctl.core.clock.now", lambda: end + timedelta(seconds=1))
-    assert cache.get(ending, None).problem is TokenError.EXPIRED
+    assert cache.get(ending, UserCacheQuestion()).problem is TokenError.EXPIRED
     writer.close()
 
 
@@ -327,14 +328,14 @@ def test_a_result_that_depends_on_the_address_is_not_cached(
 ) -> None:
     monkeypatch.setattr(token_checks, "CHECKS", (*token_checks.CHECKS, OnlyFromHome()))
     for _ in range(2):
-        assert cache.get("ana", None, lambda: "192.0.2.7").problem is None
-        assert cache.get("ana", None, lambda: "192.0.2.8").problem is TokenError.DISABLED
+        assert cache.get("ana", UserCacheQuestion(), lambda: "192.0.2.7").problem is None
+        assert cache.get("ana", UserCacheQuestion(), lambda: "192.0.2.8").problem is TokenError.DISABLED
     assert len(cache._responses) == 0
-    assert cache.get("bea", None, lambda: "192.0.2.8").problem is None
+    assert cache.get("bea", UserCacheQuestion(), lambda: "192.0.2.8").problem is None
     assert len(cache._responses) == 1
 
 
 @pytest.mark.usefixtures("world")
 def test_the_address_is_not_looked_for_if_the_answer_is_cached(cache: ResponseCache) -> None:
-    first = cache.get("ana", None, lambda: "192.0.2.7")
-    assert cache.get("ana", None, lambda: pytest.fail("looked for")) is first
+    first = cache.get("ana", UserCacheQuestion(), lambda: "192.0.2.7")
+    assert cache.get("ana", UserCacheQuestion(), lambda: pytest.fail("looked for")) is first
