@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dsgctl.setting_values import (
+    APIS,
     Pattern,
+    parse_apis,
     parse_contact,
     parse_domain,
     parse_domains,
@@ -143,6 +145,12 @@ class Config:
         parse_pattern,
         "Regular expression: a viewer whose whole origin matches it may ask for tokens. If not set, none may.",
         re.compile(""),
+    )
+    apis: tuple[str, ...] = _setting(
+        "DSG_APIS",
+        parse_apis,
+        f"The APIs to serve beyond login, ngauth and user/cache, of {', '.join(APIS)}. If not set, none.",
+        (),
     )
     sts_url: str = _setting(
         "DSG_STS_URL",

@@ -8,6 +8,12 @@ from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+# What DSG_APIS may name (dsgserve/apis/) -> who needs it.
+APIS = {
+    "cave": "CAVE services that look up tables, and CAVEclient",
+    "native": "neuPrint 1.9 and later, and newer Clio",
+    "gate": "nginx, Caddy, Traefik or Envoy in front of a directory or a service",
+}
 
 
 class BadValue(ValueError):
@@ -68,6 +74,13 @@ def parse_keys(value: str) -> tuple[str, ...]:
     if not keys or any(len(key) < 32 for key in keys):
         raise BadValue("keys of at least 32 characters, separated by commas")
     return keys
+
+
+def parse_apis(value: str) -> tuple[str, ...]:
+    names = split_list(value)
+    if not set(names) <= APIS.keys():
+        raise BadValue(f"{', '.join(APIS)}, separated by commas")
+    return tuple(dict.fromkeys(names))
 
 
 def parse_token_names(value: str) -> tuple[str, ...]:

@@ -22,13 +22,11 @@ from dsgserve.http.redirects import TargetRefused, read_target
 from dsgserve.http.requests import is_deliberate, is_for_this_machine
 from dsgserve.http.responses import Refusal, render, unauthorized
 from dsgserve.http.route import Answer, Guard, Request, Route
-from dsgserve.http.routing import ROUTES, Target, target_of
+from dsgserve.http.routing import ROUTES, RoutingTable, Target, make_table
 from dsgserve.process import logs
 from dsgserve.user_cache import endpoint
 
 log = logging.getLogger("dsgserve.request")
-
-__all__ = ["ROUTES", "make_app"]
 
 # Why a request could not be read (wire.py), by status.
 _NOT_READ = {
@@ -54,16 +52,21 @@ _DATABASE_UNAVAILABLE = Refusal(
 )
 
 
-def make_app(gateway: Gateway) -> WSGIApplication:
-    """The WSGI application of this gateway (PEP 3333)."""
-    pipeline = partial(_serve, gateway)
+def make_app(gateway: Gateway, table: RoutingTable | None = None) -> WSGIApplication:
+    """The WSGI application of this gateway (PEP 3333).
+
+    Args:
+        table: of its routes; None to make it.
+    """
+    table = table or make_table(gateway.config.apis)
+    pipeline = partial(_serve, gateway, table)
     # The short cut neither logs requests nor checks the host.
     if log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login:
         return pipeline
-    return _add_short_cut(gateway, pipeline)
+    return _add_short_cut(gateway, table, pipeline)
 
 
-def _add_short_cut(gateway: Gateway, app: WSGIApplication) -> WSGIApplication:
+def _add_short_cut(gateway: Gateway, table: RoutingTable, app: WSGIApplication) -> WSGIApplication:
     """Answer user/cache without the cost of the rest of the pipeline.
 
     The responses are those of the pipeline; those that are always the same are built beforehand. A request that fails
@@ -75,8 +78,9 @@ def _add_short_cut(gateway: Gateway, app: WSGIApplication) -> WSGIApplication:
     headers = [header for header in headers if header[0] != "Content-Length"]
 
     def answer_user_cache(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        route, _, environ["QUERY_STRING"] = target_of(environ)
-        if route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
+        target = table.target_of(environ)
+        environ["QUERY_STRING"] = target.query
+        if target.route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
             return app(environ, start_response)
         try:
             answer = endpoint.look_up(gateway, BaseRequest(environ))
@@ -110,9 +114,11 @@ def _body_of(response: HTTPResponse) -> bytes:
     return response.body if isinstance(response.body, bytes) else response.body.encode()
 
 
-def _serve(gateway: Gateway, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _serve(
+    gateway: Gateway, table: RoutingTable, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     """The pipeline as a WSGI application."""
-    target = target_of(environ)
+    target = table.target_of(environ)
     environ["QUERY_STRING"] = target.query
     trust_proxy(environ)
     response = _answer(gateway, BaseRequest(environ), target)
@@ -202,7 +208,8 @@ def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origi
         http,
         target.path,
         None,
-        numbers=target.arguments,
+        numbers=target.numbers,
+        names=target.names,
         origin=origin.valid if origin else None,
         target=read_target(gateway.config, http, declared.targets),
         may_change=may_change,

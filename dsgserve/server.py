@@ -21,7 +21,8 @@ from dsgctl.core.errors import Invalid
 from dsgctl.store import StoreError
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
-from dsgserve.http.wire import Channel
+from dsgserve.http.routing import RoutingTable, make_table
+from dsgserve.http.wire import make_channel_class
 from dsgserve.process import listeners, logs, systemd
 from dsgserve.process.dispatcher import Dispatcher
 
@@ -64,7 +65,8 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
         connections: dict[int, Any] = {}
-        server = make_server(make_app(gateway), sockets, Dispatcher(threads), connections)
+        table = make_table(config.apis)
+        server = make_server(make_app(gateway, table), table, sockets, Dispatcher(threads), connections)
         stop = _StopSignal(connections)
         log.info("release %s listening on %s for %s", __version__, ", ".join(names), config.origin)
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.is_answering(sockets[0]))
@@ -84,11 +86,16 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
 
 
 def make_server(
-    app: WSGIApplication, sockets: Sequence[socket.socket], dispatcher: Dispatcher, connections: dict[int, Any]
+    app: WSGIApplication,
+    table: RoutingTable,
+    sockets: Sequence[socket.socket],
+    dispatcher: Dispatcher,
+    connections: dict[int, Any],
 ) -> Any:
     """waitress's server for these sockets; `wasyncore.loop` runs it.
 
     Args:
+        table: of the routes that the application answers.
         connections: waitress fills it: file descriptor -> channel or listening server, which have no types.
     """
     server = create_server(
@@ -105,9 +112,10 @@ def make_server(
         send_bytes=SEND_BYTES,
         clear_untrusted_proxy_headers=False,  # http/proxy.py removes them
     )
+    channel_class = make_channel_class(table)
     for listening in connections.values():
         if isinstance(listening, BaseWSGIServer):
-            listening.channel_class = Channel
+            listening.channel_class = channel_class
     return server
 
 

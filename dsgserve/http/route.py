@@ -1,6 +1,7 @@
 """What a route declares: who may ask, how forged requests are refused, and what its handler gets.
 
-The table of routes is in routing.py; app.py enforces what each one declares.
+The table of routes is in routing.py, and that of an API in its module in dsgserve/apis/. app.py enforces what each
+route declares.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,8 +26,9 @@ class Request(Generic[Caller]):
 
     Attributes:
         http: headers, parameters and body, to be read with the functions of requests.py, which bound the work.
-        path: the path of the route, with its numbers filled in.
+        path: the path of the route, with its numbers and names filled in.
         numbers: the numbers in the path, by name.
+        names: the names in the path, by name.
         origin: the allowed origin of the page that sent the request; None for a program, and on routes without CORS.
         target: the validated address to go to afterwards; empty if the request names none.
         may_change: whether the guard lets this request change anything.
@@ -38,6 +40,7 @@ class Request(Generic[Caller]):
     path: str
     caller: Caller
     numbers: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     origin: str | None = None
     target: str = ""
     may_change: bool = False
@@ -96,7 +99,7 @@ class Route:
     """One row of the table.
 
     Attributes:
-        path: with ``<name:int>`` where a number stands.
+        path: with ``<name:int>`` where a number stands, and ``<name>`` where any other name does.
         popup: on the way of the ngauth popup, whose window must not be isolated.
         cors: pages of allowed viewers send requests and read the responses, errors included. OPTIONS is answered.
         waits: may have to wait for another server, so a thread of the slow pool answers it.

@@ -8,8 +8,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
-from dsgserve.http import routing
 from dsgserve.http.environ import ARRIVED, REFUSAL, TARGET
+from dsgserve.http.routing import NO_TARGET, RoutingTable
 
 MAX_HEADERS = 100  # lines; browsers send some twenty, nginx adds five
 MAX_PATH = 4096  # bytes, including scheme and host in absolute-form
@@ -36,11 +36,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request.
 
     Attributes:
-        target: the route that the request line names; `routing.NO_TARGET` if there is no request line.
+        table: of the routes of this server.
+        target: the route that the request line names; `NO_TARGET` if there is no request line.
         arrived: when the request was complete, of time.monotonic(); on routes that wait only (dispatcher.py).
     """
 
-    target = routing.NO_TARGET
+    table: RoutingTable
+    target = NO_TARGET
     # waitress sets these for a request that it can read.
     command, path, query, request_uri, url_scheme = "GET", "/", "", "", "http"
     arrived: float | None = None
@@ -52,7 +54,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if self._refusal is not None:
             self.error = self._refusal
         elif isinstance(self.error, RequestHeaderFieldsTooLarge):
-            self.target = routing.NO_TARGET  # waitress substitutes a request for "/"
+            self.target = NO_TARGET  # waitress substitutes a request for "/"
             self._read_request_line(self.header_plus + data)
         if self.completed:
             # A request that is complete or refused has no more to send. Otherwise waitress would still send "100
@@ -87,7 +89,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         line = _REQUEST_LINE.match(header_plus)
         if line is not None:
             self.command = line[1].decode("latin-1")
-            self.target = routing.resolve(line[2].decode("latin-1"))
+            self.target = self.table.resolve(line[2].decode("latin-1"))
         return line
 
 
@@ -113,7 +115,7 @@ class Task(WSGITask):  # type: ignore[misc]
     """Passes one request to the application."""
 
     def get_environment(self) -> WSGIEnvironment:
-        """The WSGI environ, with the target that `routing.resolve` found in the request line."""
+        """The WSGI environ, with the target that the parser found in the request line."""
         environ: WSGIEnvironment = super().get_environment()
         environ[TARGET] = self.request.target
         if self.request.arrived is not None:
@@ -134,8 +136,13 @@ class RefusalTask(Task):
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection."""
+    """One connection; `make_channel_class` gives it the routes."""
 
-    parser_class = Parser
     task_class = Task
     error_task_class = RefusalTask
+
+
+def make_channel_class(table: RoutingTable) -> type[Channel]:
+    """The class of the connections of a server with these routes: waitress makes parsers without arguments of ours."""
+    parser_class = type("Parser", (Parser,), {"table": table})
+    return type("Channel", (Channel,), {"parser_class": parser_class})

@@ -63,6 +63,10 @@ OK: list[tuple[str, str, str, Any]] = [
     ("AUTH_COOKIE_DOMAIN", ".example.org", "cookie_domain", ".example.org"),
     ("AUTH_COOKIE_DOMAIN", "dsg.example.org", "cookie_domain", "dsg.example.org"),
     ("DSG_TOKEN_NAMES", "dsg_token, middle_auth_token", "token_names", ("dsg_token", "middle_auth_token")),
+    ("DSG_APIS", "cave", "apis", ("cave",)),
+    ("DSG_APIS", "gate, native,cave", "apis", ("gate", "native", "cave")),
+    ("DSG_APIS", "cave,cave,", "apis", ("cave",)),
+    ("DSG_APIS", ",", "apis", ()),
     ("DSG_SITE_NAME", "Données du labo", "site_name", "Données du labo"),
     ("DSG_SITE_CONTACT", "help@example.org", "site_contact", "help@example.org"),
     ("DSG_SITE_CONTACT", "https://example.org/help?a=1", "site_contact", "https://example.org/help?a=1"),
@@ -195,6 +199,10 @@ FAIL: list[tuple[str, str, str]] = [
         for value in ("01", "2", "y", "-1", "enabled", "yes ", "tru", "ja")
     ),
     *(("DSG_STS_URL", value, "an https address") for value in ("sts.googleapis.com", "http://sts.googleapis.com")),
+    *(
+        ("DSG_APIS", value, "cave, native, gate, separated by commas")
+        for value in ("caves", "Cave", "cave;gate", "cave gate", "cave,,nativ", "all", "1")
+    ),
     *(("DSG_SITE_NAME", value, "1 to 255 characters") for value in ("a\x1bb", "a" * 256)),
     *(
         ("DSG_SITE_CONTACT", value, "an email address, or a web address")

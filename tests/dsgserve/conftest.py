@@ -26,6 +26,7 @@ from dsgctl.core import datasets, grants, locations, service_accounts, terms, to
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
+from dsgctl.setting_values import APIS
 from dsgctl.store import Database
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
@@ -58,7 +59,7 @@ def issuer() -> FakeIssuer:
 
 @pytest.fixture
 def gateway(path: Path, issuer: FakeIssuer) -> Iterator[Gateway]:
-    """A gateway over the file `path`, without an OpenID provider; Google is `issuer`."""
+    """A gateway over the file `path`, with every API and without an OpenID provider; Google is `issuer`."""
     gateway = Gateway.open(
         Config(
             database=path,
@@ -67,6 +68,7 @@ def gateway(path: Path, issuer: FakeIssuer) -> Iterator[Gateway]:
             ngauth_origins=re.compile(r"https://viewer\.example"),
             allowed_redirects=("https://cave.example",),
             cookie_domain=".example.org",
+            apis=tuple(APIS),
         )
     )
     yield replace(gateway, issuer=issuer)  # type: ignore[arg-type]

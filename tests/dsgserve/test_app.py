@@ -16,7 +16,6 @@ from dsgserve.gateway import Gateway
 from dsgserve.http import signing
 from dsgserve.http.requests import MAX_BODY
 from dsgserve.http.route import Endpoint, Guard, Route
-from dsgserve.http.routing import ROUTES
 from dsgserve.http.signing import Purpose
 from dsgserve.login import admission, sign_in
 from dsgserve.login.dev_login import DevProvider
@@ -24,10 +23,11 @@ from dsgserve.ngauth import endpoints, popup
 from dsgserve.terms import terms_pages
 from dsgserve.user_cache import endpoint as user_cache
 from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab, Reply
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE")
 FORM = "application/x-www-form-urlencoded"
-ENDPOINTS = [(route, endpoint) for route in ROUTES for endpoint in route.endpoints]
+ENDPOINTS = [(route, endpoint) for route in EVERY_ROUTE for endpoint in route.endpoints]
 each_endpoint = pytest.mark.parametrize(
     ("route", "endpoint"), ENDPOINTS, ids=[f"{endpoint.method} {route.path}" for route, endpoint in ENDPOINTS]
 )
@@ -40,7 +40,7 @@ def client(gateway: Gateway) -> Client:
 
 
 def fill(route: Route, lab: Lab) -> str:
-    return route.path.replace("<terms_id:int>", str(lab.fly_terms))
+    return fill_path(route, lab.fly_terms)
 
 
 def body_of(route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def state(lab: Lab) -> object:
 # Methods
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+@pytest.mark.parametrize("route", EVERY_ROUTE, ids=lambda route: route.path)
 def test_only_declared_methods_are_answered(route: Route, client: Client, lab: Lab) -> None:
     for method in METHODS:
         reply = client.request(method, fill(route, lab), cookie=lab.cy)
@@ -349,7 +349,7 @@ def answers(route: Route, client: Client, lab: Lab) -> Iterator[Reply]:
                 yield client.request(method, fill(route, lab), cookie=cookie, accept=accept, origin="null")
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+@pytest.mark.parametrize("route", EVERY_ROUTE, ids=lambda route: route.path)
 def test_the_window_is_isolated_unless_the_route_is_on_the_way_of_the_popup(
     route: Route, client: Client, lab: Lab
 ) -> None:

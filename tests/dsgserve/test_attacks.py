@@ -15,13 +15,13 @@ from bottle import HTTPResponse, LocalRequest
 from dsgctl.core import acceptances, datasets, services, terms, token_checks, token_format, tokens, users
 from dsgctl.core.clock import now
 from dsgctl.core.token_checks import PresentedToken
-from dsgserve.app import ROUTES
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
 from dsgserve.http.signing import Purpose
 from dsgserve.login import login_state
 from dsgserve.login.login_state import LoginStateStore
 from tests.dsgserve.conftest import KEY, Client, Lab, Reply
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
 # A token of one kind is good for nothing else
 
@@ -209,8 +209,8 @@ def test_a_script_of_another_site_does_not_end_a_login(client: Client, lab: Lab)
 
 
 def test_no_page_and_no_answer_can_be_framed_sniffed_or_leak_its_address(client: Client, lab: Lab) -> None:
-    for route in ROUTES:
-        path = re.sub(r"<[^>]*>", str(lab.fly_terms), route.path)
+    for route in EVERY_ROUTE:
+        path = fill_path(route, lab.fly_terms)
         for method in (*route.methods, "DELETE"):
             for cookie in (None, lab.ada):
                 headers = client.request(method, path, cookie=cookie, accept="text/html").headers

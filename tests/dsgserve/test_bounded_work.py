@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from waitress.adjustments import Adjustments
 
+from dsgctl.setting_values import APIS
 from dsgserve.gateway import Gateway
-from dsgserve.http.routing import ROUTES
-from dsgserve.http.wire import Parser
+from dsgserve.http.routing import make_table
+from dsgserve.http.wire import Parser, make_channel_class
 from dsgserve.server import MAX_HEADER
 from tests.dsgserve.conftest import PAGE, Client, Lab
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
 MOST_CALLS = 20_000  # some five milliseconds
 LONG = MAX_HEADER - 2000  # bytes of one header or of a query
@@ -150,9 +152,9 @@ def count_calls(client: Client, lab: Lab) -> Iterator[Callable[..., int]]:
     """Counts the calls that a request to a route makes beyond those of a plain one."""
 
     def paths() -> Iterator[tuple[str, str]]:
-        for route in ROUTES:
+        for route in EVERY_ROUTE:
             for method in route.methods:
-                yield method, route.path.replace("<terms_id:int>", str(lab.fly_terms)).replace("<dataset>", "fish")
+                yield method, fill_path(route, lab.fly_terms)
 
     def count(query: str = "", **options: Any) -> int:
         most = 0
@@ -208,6 +210,8 @@ def test_the_number_of_parameters_is_bounded_before_any_is_decoded(client: Clien
 ON_THE_WIRE = [
     b"GET /" + full("a/", 30_000).encode() + b" HTTP/1.1\r\n\r\n",
     b"GET /" + full("%41", 30_000).encode() + b" HTTP/1.1\r\n\r\n",
+    b"GET /" + full("%41/", 4000).encode() + b" HTTP/1.1\r\n\r\n",
+    b"GET /api/v1/service/" + full("%ff", 4000).encode() + b" HTTP/1.1\r\n\r\n",
     b"GET a://" + b"1" * 30_000 + b" X\r\n\r\n",
     b"GET " + b"a" * 30_000 + b" X Y\r\n\r\n",
     b"A" * 30_000 + b"\r\n\r\n",
@@ -224,16 +228,22 @@ ON_THE_WIRE = [
 ]
 
 
+def make_parser(adjustments: Adjustments) -> Parser:
+    """A parser of a server with every API."""
+    parser: Parser = make_channel_class(make_table(APIS)).parser_class(adjustments)
+    return parser
+
+
 @pytest.mark.parametrize("sent", ON_THE_WIRE, ids=range(len(ON_THE_WIRE)))
 def test_what_is_read_from_a_connection_costs_no_more(sent: bytes, gateway: Gateway) -> None:
     adjustments = Adjustments(max_request_header_size=MAX_HEADER)
-    parser = Parser(adjustments)
+    parser = make_parser(adjustments)
     assert calls(lambda: parser.received(sent)) < MOST_CALLS
     assert parser.completed or parser.chunked
 
 
 def test_long_runs_of_white_space_are_shortened_before_a_pattern_meets_them(gateway: Gateway) -> None:
     """waitress's pattern for a header takes time that grows with their square."""
-    parser = Parser(Adjustments(max_request_header_size=MAX_HEADER))
+    parser = make_parser(Adjustments(max_request_header_size=MAX_HEADER))
     parser.received(b"GET / HTTP/1.1\r\nX: a" + b" " * 9000 + b"b\r\nY: c  d\r\n\r\n")
     assert parser.headers == {"X": "a b", "Y": "c  d"}

@@ -13,6 +13,7 @@ from waitress import wasyncore
 
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
+from dsgserve.http.routing import make_table
 from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.server import make_server
 
@@ -100,7 +101,7 @@ def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
     dispatcher, connections = CountingDispatcher(2), dict[int, Any]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # send_bytes, of waitress: server.py says what for
-        server = make_server(make_app(gateway), [bound], dispatcher, connections)
+        server = make_server(make_app(gateway), make_table(gateway.config.apis), [bound], dispatcher, connections)
     stop = threading.Event()
 
     def run() -> None:

@@ -28,17 +28,19 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.importers import clio, datasetgateway, export, neuprint
 from dsgctl.importers import csv as people_csv
 from dsgctl.importers.engine.importer import BaseImporter
+from dsgctl.setting_values import APIS
 from dsgctl.settings import load
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
 from dsgctl.store.models import utc_text
-from dsgserve.app import ROUTES, make_app
+from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, redirects, signing
 from dsgserve.http.requests import MAX_COOKIES, presented_tokens
 from dsgserve.http.signing import Purpose
 from dsgserve.login.login_state import LoginStateStore
 from dsgserve.ngauth import endpoints
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
 KEY = "0123456789abcdef0123456789abcdef"
 CONFIG = Config(
@@ -240,7 +242,7 @@ def _app() -> Callable[..., Iterable[bytes]]:
     with begin_change(database, "os:fuzz") as change:
         users.add(change, "ada@example.org")
     database.close()
-    return make_app(Gateway.open(replace(CONFIG, database=path, secret_keys=(KEY,))))
+    return make_app(Gateway.open(replace(CONFIG, database=path, secret_keys=(KEY,), apis=tuple(APIS))))
 
 
 HEADERS = (
@@ -263,7 +265,7 @@ def whole(data: bytes) -> None:
     lines += [b""] * (4 + len(HEADERS) - len(lines))
     method, route, query, *headers, body = lines
     number = route[0] if route else 0
-    path = re.sub("<[^>]*>", "1", ROUTES[number % len(ROUTES)].path) if number < 128 else _text(route)
+    path = fill_path(EVERY_ROUTE[number % len(EVERY_ROUTE)], 1) if number < 128 else _text(route)
     environ = {
         "REQUEST_METHOD": ("GET", "POST", "OPTIONS", "HEAD", "PUT")[method[0] % 5 if method else 0],
         "SCRIPT_NAME": "",

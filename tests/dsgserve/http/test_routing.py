@@ -1,10 +1,19 @@
 """Which route a request target names: one function says so, to the dispatcher, the application and the log."""
 
+import re
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
-from dsgserve.http.routing import ROUTES, resolve
+from dsgctl.setting_values import APIS
+from dsgserve.http.route import Endpoint, Guard, Route
+from dsgserve.http.routing import RoutingTable, Target, make_table
+from dsgserve.login.admission import anybody
+from dsgserve.process import health
+from tests.dsgserve.routes import EVERY_ROUTE
+
+resolve = make_table(()).resolve
 
 # Request target, as it is on the wire -> the route that it names; None for none.
 TARGETS: dict[str, str | None] = {
@@ -117,17 +126,74 @@ def test_which_route_a_target_names(target: str) -> None:
     assert (route and route.path) == TARGETS[target]
 
 
-def test_every_route_is_named_by_its_own_path_and_gets_its_numbers_and_the_query_as_it_was_sent() -> None:
-    for route in ROUTES:
-        target = resolve(route.path.replace("<terms_id:int>", "17") + "?a=%2F&b")
+def test_every_route_is_named_by_its_own_path_and_gets_its_parameters_and_the_query_as_it_was_sent() -> None:
+    table = make_table(APIS)
+    for route in table.routes:
+        path = re.sub("<[^>]*:int>", "17", route.path)
+        target = table.resolve(re.sub("<[^>]*>", "%C3%A4%20b", path) + "?a=%2F&b")
         assert target.route is route
         assert target.query == "a=%2F&b"
-        assert target.arguments == ({"terms_id": 17} if "<" in route.path else {})
+        parameters = re.findall("<([a-z_]+)(:int)?>", route.path)
+        assert target.numbers == {name: 17 for name, is_number in parameters if is_number}
+        assert target.names == {name: "\u00e4 b" for name, is_number in parameters if not is_number}
+        assert table.resolve(target.path) == Target(route, target.numbers, target.names, "")
+
+
+NAMED = Route("/of/<name>/at/<number:int>/<other>", ())
+# A segment as it is on the wire -> the name that it is; None for none.
+SEGMENTS: dict[str, str | None] = {
+    "a": "a",
+    "a%20b": "a b",
+    "a+b": "a+b",
+    "%2B": "+",
+    "%C3%84": "\u00c4",
+    "%E9%AD%9A": "\u9b5a",
+    "%F0%9F%90%9F": "\U0001f41f",
+    "%25": "%",
+    "%2525": "%25",
+    "%": "%",
+    "%zz": "%zz",
+    ".": ".",
+    "%2E%2E": "..",
+    "%22%27%3C": "\"'<",
+    "%00": "\0",
+    "a;b": "a;b",
+    "<name>": "<name>",
+    "": None,
+    "%2F": None,
+    "a%2Fb": None,
+    "%ff": None,
+    "%C3": None,
+    "%ED%A0%80": None,
+    "%C0%AF": None,
+}
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_a_name_in_a_path_is_one_segment_decoded_once(segment: str) -> None:
+    table = RoutingTable((NAMED,))
+    for path in (f"/of/{segment}/at/3/x", f"/of/x/at/3/{segment}", f"/%6ff/{segment}/at/3/x"):
+        target = table.resolve(path)
+        assert (target.route and set(target.names.values()) - {"x"}) == (
+            None if SEGMENTS[segment] is None else {SEGMENTS[segment]} - {"x"}
+        ), path
+        if target.route:
+            assert table.resolve(target.path) == target
+
+
+def test_one_path_can_be_declared_twice_but_not_differently() -> None:
+    page = Endpoint("GET", health.show, anybody, Guard.HARMLESS)
+    form, other = replace(page, method="POST"), replace(page, method="POST", reads_body=True)
+    table = RoutingTable((Route("/x", (page,)), Route("/x", (page, form)), Route("/y", (page,))))
+    assert table.routes == (Route("/x", (page, form)), Route("/y", (page,)))
+    for route in (Route("/x", (other,)), Route("/x", (form,), limited=True), Route("/x", (form,), popup=True)):
+        with pytest.raises(ValueError, match="/x"):
+            RoutingTable((Route("/x", (page, form)), route))
 
 
 @pytest.mark.parametrize("again", [1, 2, 3])
 def test_an_encoded_slash_never_makes_another_path(again: int) -> None:
-    for route in ROUTES:
+    for route in EVERY_ROUTE:
         path = route.path
         for _ in range(again):
             path = quote(path, safe="")

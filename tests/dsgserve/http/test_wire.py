@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dsgserve.http.routing import ROUTES, resolve
 from dsgserve.http.wire import MAX_HEADERS
 from tests.dsgserve.conftest import Lab
-from tests.dsgserve.http.test_routing import TARGETS
+from tests.dsgserve.http.test_routing import TARGETS, resolve
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 from tests.dsgserve.wire import HEAD, SECONDS, Wire, assert_secure, parse
 from tests.e2e.local import make_certificate, wait_until
 from tests.e2e.proxy import HOST, run_nginx
@@ -43,7 +43,7 @@ def test_the_slow_lane_takes_only_requests_to_routes_that_call_upstreams(wire: W
         assert wire.dispatcher.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, target
 
 
-RATIONED = {route.path for route in ROUTES if route.limited}
+RATIONED = {route.path for route in EVERY_ROUTE if route.limited}
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
@@ -92,8 +92,8 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", 
 
 
 def test_every_method_on_every_route(wire: Wire, lab: Lab) -> None:
-    for route in ROUTES:
-        path = route.path.replace("<terms_id:int>", str(lab.fly_terms)).encode()
+    for route in EVERY_ROUTE:
+        path = fill_path(route, lab.fly_terms).encode()
         for method in METHODS:
             for accept in (b"text/html", b"*/*"):
                 sent = method.encode() + b" " + path + HEAD + b"Accept: " + accept + b"\r\nContent-Length: 0\r\n\r\n"

@@ -8,8 +8,8 @@ import pytest
 
 from dsgctl.core import tokens, users
 from dsgserve.http.route import Guard
-from dsgserve.http.routing import ROUTES
 from tests.dsgserve.conftest import PAGE, VIEWER, Client, Lab
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
 CROSS = {"sec_fetch_site": "cross-site"}
 NAVIGATION = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
@@ -97,8 +97,8 @@ def test_only_a_deliberate_request_ends_a_login(
 
 def test_every_get_route_that_changes_something_needs_a_deliberate_request(client: Client, lab: Lab) -> None:
     """The others only show, or need a form of ours: no GET of theirs moves the database."""
-    for route in ROUTES:
-        path = route.path.replace("<terms_id:int>", str(lab.fly_terms))
+    for route in EVERY_ROUTE:
+        path = fill_path(route, lab.fly_terms)
         for headers in (
             {"sec_purpose": "prefetch"},
             {**CROSS, "sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"},

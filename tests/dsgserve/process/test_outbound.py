@@ -12,8 +12,8 @@ from bottle import BaseRequest
 
 from dsgctl.bounded_http import TOTAL_SECONDS, Deadline
 from dsgserve.gateway import Gateway
-from dsgserve.http import routing
 from dsgserve.http.environ import ARRIVED
+from dsgserve.http.routing import make_table
 from dsgserve.process import dispatcher
 from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.process.outbound import Shared, deadline_of
@@ -35,7 +35,7 @@ def test_a_deadline_counts_from_when_the_request_arrived() -> None:
 
 @pytest.mark.parametrize(("path", "waits"), [("/gcs_token", True), ("/auth/login", True), ("/health", False)])
 def test_the_arrival_of_a_request_that_calls_upstreams_is_recorded_when_it_is_complete(path: str, waits: bool) -> None:
-    parser = SimpleNamespace(target=routing.resolve(path), arrived=None)
+    parser = SimpleNamespace(target=make_table(()).resolve(path), arrived=None)
     Dispatcher(0).add_task(SimpleNamespace(requests=[parser]))
     assert (parser.arrived is not None) is waits
 

@@ -1,0 +1,5 @@
+"""The API gate: who may read a dataset, for reverse proxies."""
+
+from dsgserve.http.route import Route
+
+ROUTES: tuple[Route, ...] = ()
