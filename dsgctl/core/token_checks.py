@@ -1,7 +1,7 @@
 """Finds the owner of a presented token, and runs the checks that it must pass.
 
-`CHECKS` is the list. To add a check, add a member of `TokenError` and a class to the list; for a new column of a token,
-also the column and a migration. Server and command line take the texts from here.
+`CHECKS` is the list of those that look at a stored token. To add one, add a member of `TokenError` and a class to it;
+for a new column of a token, also the column and a migration. Server and command line take the texts from here.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class PresentedToken:
 
 
 class TokenError(StrEnum):
-    """Why a presented token is refused: one member a check."""
+    """Why a presented token is refused: one member a `Refusal`."""
 
     MISTYPED = "mistyped"
     UNKNOWN = "unknown"
@@ -58,43 +58,22 @@ class TokenStatus:
     cacheable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the checks look at.
+    """What the checks look at: the stored token with its owner, and how it is presented."""
 
-    Attributes:
-        is_stored: whether `look_up` has read a token.
-        token, principal: the stored token and its owner, once `is_stored`.
-    """
-
-    __slots__ = ("at", "database", "is_stored", "presented", "principal", "token")
+    database: Database
+    presented: PresentedToken
+    at: datetime
     token: Token
     principal: Principal
 
-    def __init__(self, database: Database, presented: PresentedToken, at: datetime) -> None:
-        self.database = database
-        self.presented = presented
-        self.at = at
-        self.is_stored = False
 
-    def look_up(self) -> bool:
-        """Read the stored token and its owner. Returns whether there is such a token."""
-        token = self.presented.token
-        if isinstance(token, str):
-            rows = _BY_HASH(self.database, hash=token_format.digest(token))
-        else:
-            rows = _BY_ID(self.database, id=token)
-        for row in rows:  # one at most
-            self.token = _build_model(Token, row[: len(_TOKEN_COLUMNS)])
-            self.principal = _build_model(Principal, row[len(_TOKEN_COLUMNS) :])
-            self.is_stored = True
-        return self.is_stored
-
-
-class TokenCheck:
-    """One reason for refusing a token.
+class Refusal:
+    """One reason for refusing a token, in words.
 
     Attributes:
-        error: what `check` returns if the token fails.
+        error: what `check` returns.
         code, message: for the client (contract.md, "The token on a request"). The defaults do not say whether such a
             token exists.
         reason: for operators; completes the sentence "this token is not valid: …".
@@ -104,6 +83,24 @@ class TokenCheck:
     code: ClassVar[str] = "invalid_token"
     message: ClassVar[str] = "this token is not known"
     reason: ClassVar[str]
+
+
+class Mistyped(Refusal):
+    """No look-up can find it."""
+
+    error = TokenError.MISTYPED
+    reason = "it is mistyped or cut off, its checksum is wrong"
+
+
+class Unknown(Refusal):
+    """No such token is stored, or its owner was deleted by another program."""
+
+    error = TokenError.UNKNOWN
+    reason = "nobody here has it"
+
+
+class TokenCheck(Refusal):
+    """A reason for refusing a stored token, and when it holds."""
 
     def fails(self, evidence: Evidence) -> bool:
         """Whether the token is refused for this reason."""
@@ -116,27 +113,6 @@ class TokenCheck:
     def is_cacheable(self, evidence: Evidence) -> bool:
         """Whether the result is the same for every request with this token: false if it depends on the address."""
         return True
-
-
-class Mistyped(TokenCheck):
-    """No look-up can find it."""
-
-    error = TokenError.MISTYPED
-    reason = "it is mistyped or cut off, its checksum is wrong"
-
-    def fails(self, evidence: Evidence) -> bool:
-        token = evidence.presented.token
-        return isinstance(token, str) and token_format.is_malformed(token)
-
-
-class Unknown(TokenCheck):
-    """No such token is stored, or its owner was deleted by another program."""
-
-    error = TokenError.UNKNOWN
-    reason = "nobody here has it"
-
-    def fails(self, evidence: Evidence) -> bool:
-        return not evidence.look_up()
 
 
 class Revoked(TokenCheck):
@@ -178,9 +154,9 @@ class Disabled(TokenCheck):
         return account_status.find_disabled(evidence.database, evidence.principal) is not None
 
 
-# In this order: of several reasons, the first is reported. The first two come before all that look at the stored token.
-CHECKS: Final[tuple[TokenCheck, ...]] = (Mistyped(), Unknown(), Revoked(), Expired(), Disabled())
-BY_ERROR: Final[Mapping[TokenError, TokenCheck]] = {token_check.error: token_check for token_check in CHECKS}
+# In this order: of several reasons, the first is reported.
+CHECKS: Final[tuple[TokenCheck, ...]] = (Revoked(), Expired(), Disabled())
+BY_ERROR: Final[Mapping[TokenError, Refusal]] = {refusal.error: refusal for refusal in (Mistyped(), Unknown(), *CHECKS)}
 
 
 def check(database: Database, presented: PresentedToken, at: datetime) -> TokenStatus:
@@ -190,21 +166,32 @@ def check(database: Database, presented: PresentedToken, at: datetime) -> TokenS
         presented: its token may be any text.
         at: the moment for which the answer holds.
     """
-    evidence = Evidence(database, presented, at)
+    if isinstance(presented.token, str) and token_format.is_malformed(presented.token):
+        return TokenStatus(TokenError.MISTYPED)
+    stored = _look_up(database, presented.token)
+    if stored is None:
+        return TokenStatus(TokenError.UNKNOWN)
+    evidence = Evidence(database, presented, at, *stored)
     problem, changes_at, cacheable = None, None, True
     for token_check in CHECKS:
         if token_check.fails(evidence):
             problem = token_check.error
-        if evidence.is_stored:
-            moment = token_check.changes_at(evidence)
-            if moment is not None and moment > at and (changes_at is None or moment < changes_at):
-                changes_at = moment
-            cacheable = cacheable and token_check.is_cacheable(evidence)
+        moment = token_check.changes_at(evidence)
+        if moment is not None and moment > at and (changes_at is None or moment < changes_at):
+            changes_at = moment
+        cacheable = cacheable and token_check.is_cacheable(evidence)
         if problem is not None:
             break
-    if not evidence.is_stored:
-        return TokenStatus(problem)
-    return TokenStatus(problem, evidence.token, evidence.principal, changes_at, cacheable)
+    return TokenStatus(problem, *stored, changes_at, cacheable)
+
+
+def _look_up(database: Database, token: str | int) -> tuple[Token, Principal] | None:
+    """The stored token and its owner, by the text of the token or by its id."""
+    rows = _BY_HASH(database, hash=token_format.digest(token)) if isinstance(token, str) else _BY_ID(database, id=token)
+    for row in rows:  # one at most
+        owner = _build_model(Principal, row[len(_TOKEN_COLUMNS) :])
+        return _build_model(Token, row[: len(_TOKEN_COLUMNS)]), owner
+    return None
 
 
 # With the owner: a token whose owner was deleted with the sqlite3 shell belongs to nobody.

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from bottle import BaseRequest, HTTPResponse, SimpleTemplate
 
-from dsgctl.core.token_checks import CHECKS, TokenError
+from dsgctl.core.token_checks import BY_ERROR, TokenError
 from dsgserve.http.requests import wants_page
 from dsgserve.http.security import new_nonce, page_policy
 from dsgserve.http.site import CURRENT
@@ -24,7 +24,7 @@ CHALLENGE = 'Bearer realm="DatasetGateway"'  # contract.md, "The token on a requ
 # Code and message for a token that is not valid; they do not help to guess one (contract.md, "The token on a request").
 _CODES: Mapping[TokenError | None, tuple[str, str]] = {
     None: ("missing_token", "no token was sent"),
-    **{check.error: (check.code, check.message) for check in CHECKS},
+    **{error: (refusal.code, refusal.message) for error, refusal in BY_ERROR.items()},
 }
 
 

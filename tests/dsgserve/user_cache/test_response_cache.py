@@ -326,7 +326,7 @@ class OnlyFromHome(TokenCheck):
 def test_a_result_that_depends_on_the_address_is_not_cached(
     cache: ResponseCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_checks, "CHECKS", (*token_checks.CHECKS, OnlyFromHome()))
+    monkeypatch.setattr(token_checks, "CHECKS", (OnlyFromHome(),))
     for _ in range(2):
         assert cache.get("ana", UserCacheQuestion(), lambda: "192.0.2.7").problem is None
         assert cache.get("ana", UserCacheQuestion(), lambda: "192.0.2.8").problem is TokenError.DISABLED
