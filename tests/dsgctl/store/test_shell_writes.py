@@ -1,7 +1,7 @@
 """Whatever somebody writes with the host's sqlite3 shell: the server learns whom it concerns, and the log refuses.
 
 The statements are generated from the schema: every verb and conflict clause, for every table, every unique key and
-every column. A table that is added is tried without a word here, or fails for want of a line in `OWNERS`.
+every column. A table that is added is tried without a word here, or fails for want of a row in table_owners.py.
 """
 
 import shutil
@@ -17,35 +17,9 @@ import pytest
 
 from dsgctl.store.migrations import list_migrations
 from tests.dsgctl.store.builders import FILLED, MOMENT, fill_in, with_apsw
+from tests.dsgctl.store.table_owners import OWNERS
 from tests.patience import PATIENCE
 
-EVERYBODY = "NULL, NULL"
-# Table -> SQL of (principal, group) that a row concerns; None: its rows decide no access.
-OWNERS: dict[str, str | None] = {
-    "principals": "id, NULL",
-    "affiliations": "principal_id, NULL",
-    "memberships": "principal_id, NULL",
-    "acceptances": "principal_id, NULL",
-    "tokens": "principal_id, NULL",
-    "groups": "NULL, id",
-    "grants": "principal_id, group_id",
-    "datasets": EVERYBODY,
-    "versions": EVERYBODY,
-    "buckets": EVERYBODY,
-    "locations": EVERYBODY,
-    "services": EVERYBODY,
-    "translations": EVERYBODY,
-    "terms": EVERYBODY,
-    "service_tables": None,
-    "public_roots": None,
-    "iam_members": None,
-    "declared": None,
-    "withdrawals": None,
-    "delegated_members": None,
-    "audit": None,
-    "changes": None,
-    "migrations": None,
-}
 # Columns that decide nothing, so that a change of them alone need not be noted.
 QUIET = {"tokens": {"prefix", "description", "created", "last_used", "postponed"}}
 NUMBERED = {"audit", "changes"}  # of which nothing may go or change
