@@ -82,7 +82,7 @@ install:  ## as root: programs in PREFIX, units, completion, and the directories
 	install -m 644 nginx/dsg.conf $(HERE)/share/nginx/
 	install -m 644 README.md CHANGELOG.md LICENSE $(HERE)/share/doc/dsg/
 	install -m 644 dsgctl/guide/*.md $(HERE)/share/doc/dsg/dsgctl/guide/
-	install -m 644 dsgserve/contract.md $(HERE)/share/doc/dsg/dsgserve/
+	install -m 644 dsgserve/contract.md dsgserve/contract-services.md $(HERE)/share/doc/dsg/dsgserve/
 	PYTHONPATH=. $(HERE)/bin/python -m dsgctl completion bash > $(DESTDIR)/usr/share/bash-completion/completions/dsgctl
 	$(if $(DESTDIR),,getent passwd dsg > /dev/null || useradd --system --user-group --home-dir /var/lib/dsg --no-create-home --shell /usr/sbin/nologin dsg)
 	$(if $(DESTDIR),,getent group dsg-operators > /dev/null || groupadd --system dsg-operators)

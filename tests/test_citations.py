@@ -15,6 +15,7 @@ PAGES = {
     "README.md": ROOT / "README.md",
     "CHANGELOG.md": ROOT / "CHANGELOG.md",
     "contract.md": ROOT / "dsgserve" / "contract.md",
+    "contract-services.md": ROOT / "dsgserve" / "contract-services.md",
     **{f"{topic}.md": guide.DIRECTORY / f"{topic}.md" for topic in guide.TOPICS},
 }
 _FILES = ("dsgctl/**/*", "dsgserve/**/*", "tests/**/*.py", "systemd/*", "nginx/*", "Makefile", "*.toml", "*.md")

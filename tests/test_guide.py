@@ -22,7 +22,7 @@ from tests.guide_run import FIRST_DATASET, run_script, shell_blocks
 ROOT = Path(__file__).parents[1]
 TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "dsgserve" / "contract.md", *sorted(guide.DIRECTORY.glob("*.md")))
+    for path in (ROOT / "README.md", *(ROOT / "dsgserve").glob("contract*.md"), *sorted(guide.DIRECTORY.glob("*.md")))
 }
 
 

@@ -92,6 +92,10 @@ NO_IDENTITY = {
     ("guide/__init__.py", "line.casefold"): "the same",
     ("commands/demo.py", "name.upper"): "a variable of the demonstration",
     ("commands/streams.py", "sys.getfilesystemencoding().lower"): "the name of an encoding",
+    (
+        "core/rules/references.py",
+        "version.isdecimal",
+    ): "an ordinal, in digits of every script, and no identity",
     ("commands/parameters.py", "at.isdecimal"): "bash's number of the word to complete",
     ("operations/doctor/proxy.py", "value.upper"): "a header of a cache, read for HIT",
     (

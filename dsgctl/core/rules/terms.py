@@ -53,9 +53,17 @@ class Terms:
             return TermsStatus.REPLACED
         return TermsStatus.FUTURE if at < self.effective else TermsStatus.IN_FORCE
 
-    def is_active(self, at: datetime) -> bool:
-        """Whether they are in force."""
-        return self.status(at) is TermsStatus.IN_FORCE
+    def is_active(self, at: datetime, *, by_date: bool = False) -> bool:
+        """Whether they are in force.
+
+        Args:
+            by_date: a dataset's own terms too are in force between their dates only (contract-services.md,
+                "Decisions").
+        """
+        in_force = self.status(at) is TermsStatus.IN_FORCE
+        if by_date and self.own:
+            return in_force and self.effective <= at and (self.retired is None or at < self.retired)
+        return in_force
 
     def is_over(self, at: datetime) -> bool:
         """Whether they are not in force and never will be."""
@@ -64,7 +72,12 @@ class Terms:
     @property
     def changes(self) -> tuple[datetime | None, ...]:
         """The moments at which the status changes by itself."""
-        return () if self.own else (self.effective, self.retired)
+        return () if self.own else self.dates
+
+    @property
+    def dates(self) -> tuple[datetime | None, ...]:
+        """The moments at which `is_active` changes by itself, also by date."""
+        return self.effective, self.retired
 
     def acceptance_end(self, accepted: datetime) -> datetime | None:
         """The first moment at which an acceptance no longer counts; None for never.
@@ -98,15 +111,23 @@ class Acceptor(Protocol):
         """The moments of acceptance, by the ids of the terms."""
 
 
-def list_missing(acceptor: Acceptor, documents: Iterable[Terms], at: datetime) -> list[Terms]:
-    """Those of some terms that are in force and that the principal has yet to accept."""
+def list_missing(acceptor: Acceptor, documents: Iterable[Terms], at: datetime, *, by_date: bool = False) -> list[Terms]:
+    """Those of some terms that are in force and that the principal has yet to accept.
+
+    Args:
+        by_date: as of `Terms.is_active`.
+    """
     if acceptor.service_account:
         return []
     accepted = acceptor.accepted
-    return [terms for terms in documents if not terms.counts(accepted.get(terms.id), at) and terms.is_active(at)]
+    return [
+        terms
+        for terms in documents
+        if not terms.counts(accepted.get(terms.id), at) and terms.is_active(at, by_date=by_date)
+    ]
 
 
-def list_changes(acceptor: Acceptor, documents: Iterable[Terms]) -> list[datetime | None]:
+def list_changes(acceptor: Acceptor, documents: Iterable[Terms], *, by_date: bool = False) -> list[datetime | None]:
     """The moments at which `list_missing` gives another result for the same acceptances."""
     if acceptor.service_account:
         return []
@@ -115,5 +136,5 @@ def list_changes(acceptor: Acceptor, documents: Iterable[Terms]) -> list[datetim
         accepted = acceptor.accepted.get(terms.id)
         end = terms.acceptance_end(accepted) if accepted is not None else None
         if accepted is None or end is not None:  # otherwise the acceptance counts for ever
-            moments += (*terms.changes, end)
+            moments += (*(terms.dates if by_date else terms.changes), end)
     return moments
