@@ -9,7 +9,18 @@ from typing import NamedTuple
 
 from dsgctl.core.errors import DsgError
 from dsgctl.operations.doctor import backups, database, files, google, proxy, server, settings, sign_in, viewers
-from dsgctl.operations.doctor.check import Case, Check, Checks, Host, Status, explain_os_error, failure, warning
+from dsgctl.operations.doctor.check import (
+    DATABASE,
+    ORIGIN,
+    Case,
+    Check,
+    Checks,
+    Host,
+    Status,
+    explain_os_error,
+    failure,
+    warning,
+)
 from dsgctl.store import StoreError
 
 __all__ = ["SECTIONS", "Case", "Check", "Checks", "Host", "Status", "examine"]
@@ -34,16 +45,16 @@ SECTIONS = (
     Section("viewers", ("NGAUTH_ALLOWED_ORIGINS",), lambda case: viewers.check_viewers(case.config)),
     Section("redirects", ("DSG_ALLOWED_REDIRECTS", "DSG_TOKEN_REDIRECTS"), settings.check_redirects),
     Section("google", ("DSG_STS_URL", "DSG_STORAGE_URL", "DSG_ORIGIN"), settings.check_left_from_tests),
-    Section("database", ("DATABASE_PATH",), database.check_database_files),
-    Section("database", ("DATABASE_PATH", "DSG_ALLOWED_EMAIL_DOMAINS"), database.check_database),
+    Section(DATABASE, ("DATABASE_PATH",), database.check_database_files),
+    Section(DATABASE, ("DATABASE_PATH", "DSG_ALLOWED_EMAIL_DOMAINS"), database.check_database),
     Section("disk", ("DATABASE_PATH", "DSG_BACKUP_STAGING_DIR"), database.check_disk),
     Section("oauth client", ("CLIENT_CREDENTIALS_PATH", "DSG_ORIGIN", "DSG_DEV_LOGIN"), sign_in.check_client),
     Section("provider", ("DSG_OIDC_ISSUER",), lambda case: sign_in.check_provider(case.config, case.at)),
     Section("credential", ("DATABASE_PATH",), google.check_credentials),
     Section("buckets", ("DATABASE_PATH",), google.check_buckets),
     Section("server", ("DSG_PORT", "DATABASE_PATH"), server.check_servers),
-    Section("origin", ("DSG_ORIGIN",), settings.check_origin),
-    Section("origin", ("DSG_ORIGIN", "DSG_TOKEN_NAMES"), proxy.check_front),
+    Section(ORIGIN, ("DSG_ORIGIN",), settings.check_origin),
+    Section(ORIGIN, ("DSG_ORIGIN", "DSG_TOKEN_NAMES"), proxy.check_front),
     Section("units", ("DSG_BACKUP_DIR",), server.check_units),
     Section("backup", ("DSG_BACKUP_DIR", "DSG_BACKUP_AGE_RECIPIENTS_FILE", "DATABASE_PATH"), backups.check_backups),
     Section("age key", (), files.check_secret_keys),

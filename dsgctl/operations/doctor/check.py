@@ -13,6 +13,10 @@ from dsgctl.env_file import SERVICE_USER
 from dsgctl.operations.doctor.account import Account, find_account, find_owner
 from dsgctl.settings import Settings
 
+# Names of sections to which several modules or rows of `SECTIONS` contribute.
+DATABASE = "database"
+ORIGIN = "origin"
+
 
 class Status(StrEnum):
     OK = "ok"

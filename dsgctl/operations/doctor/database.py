@@ -11,7 +11,7 @@ from pathlib import Path
 from dsgctl.config import Config
 from dsgctl.core import addresses, audit, audit_chain, datasets, validation
 from dsgctl.operations.doctor.account import Account, describe, explain_closed, explain_refusal, is_open_to_all
-from dsgctl.operations.doctor.check import Case, Checks, failure, ok, warning
+from dsgctl.operations.doctor.check import DATABASE, Case, Checks, failure, ok, warning
 from dsgctl.operations.doctor.files import check_access, explain_missing
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -28,24 +28,24 @@ def check_database_files(case: Case) -> Checks:
     path, user = case.config.database, case.host.service_user
     account = case.account
     if closed := explain_closed(account, path):
-        yield failure("database", *closed)
+        yield failure(DATABASE, *closed)
         return
     if not path.exists():
         if path.is_symlink():
-            yield explain_missing("database", path)
+            yield explain_missing(DATABASE, path)
         elif path.parent.is_dir():
-            yield from check_access("database", account, path.parent, "w")
+            yield from check_access(DATABASE, account, path.parent, "w")
         else:
             yield failure(
-                "database",
+                DATABASE,
                 f"the directory {path.parent} does not exist",
                 f"install -d -o {user} -g {user} -m 2770 {path.parent}",
             )
         return
     if is_open_to_all(path):
-        yield failure("database", f"everybody on this host can read {path}", f"chmod 660 {path}")
-    yield from check_access("database", account, path.parent, "w")
-    yield from check_access("database", account, path, "w")
+        yield failure(DATABASE, f"everybody on this host can read {path}", f"chmod 660 {path}")
+    yield from check_access(DATABASE, account, path.parent, "w")
+    yield from check_access(DATABASE, account, path, "w")
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):  # the last connection deletes them
             yield from _check_journal(account, path, path.with_name(path.name + suffix))
@@ -76,16 +76,16 @@ def check_database(case: Case) -> Checks:
         number = schema_number(database)
         if number != LATEST:
             do = "dsgctl db migrate" if number < LATEST else "install the release that was here"
-            yield failure("database", f"it has schema {number}; this program needs {LATEST}", do)
+            yield failure(DATABASE, f"it has schema {number}; this program needs {LATEST}", do)
             return
         problems = database.integrity_problems()
         dangling = database.dangling_rows()
         if problems:
-            yield failure("database", f"damaged: {problems[0]}", "stop the servers, and dsgctl db restore")
+            yield failure(DATABASE, f"damaged: {problems[0]}", "stop the servers, and dsgctl db restore")
         elif dangling:
-            yield warning("database", f"{dangling[0]}, and {len(dangling) - 1} more", "dsgctl db check --mend")
+            yield warning(DATABASE, f"{dangling[0]}, and {len(dangling) - 1} more", "dsgctl db check --mend")
         else:
-            yield ok("database", f"{path} is sound, schema {LATEST}, {describe(path)}, {database.engine_name()}")
+            yield ok(DATABASE, f"{path} is sound, schema {LATEST}, {describe(path)}, {database.engine_name()}")
         broken = audit_chain.verify(database)
         if broken is not None:
             yield failure(

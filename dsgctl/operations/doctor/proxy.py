@@ -16,7 +16,7 @@ from dsgctl import __version__, probe
 from dsgctl.config import Config
 from dsgctl.operations.doctor import network
 from dsgctl.operations.doctor.answer import parse_answer
-from dsgctl.operations.doctor.check import Case, Check, Checks, failure, ok, warning
+from dsgctl.operations.doctor.check import ORIGIN, Case, Check, Checks, failure, ok, warning
 
 LOGS = "/var/log/nginx/dsg.access.log"  # each line ends with the reason: nginx/dsg.conf
 ENDS_SOON = 21  # days; certbot renews a certificate 30 days before its end
@@ -28,7 +28,7 @@ USER_CACHE = "/api/v1/user/cache"
 def check_front(case: Case) -> Checks:
     """Check the origin, its certificate, caching, headers and the client's address, until one answer is missing."""
     config = case.config
-    reply = yield from _ask("origin", f"{config.origin}/health")
+    reply = yield from _ask(ORIGIN, f"{config.origin}/health")
     if reply is None:
         return
     if problem := _explain_answer(config, reply):
@@ -74,26 +74,26 @@ def _explain_answer(config: Config, reply: requests.Response) -> Check | None:
         do = "let nothing in front redirect: look at nginx's configuration"
         if parts.netloc and f"{parts.scheme}://{parts.netloc}" != config.origin:
             do = f"set DSG_ORIGIN={parts.scheme}://{parts.netloc}, if that is the gateway"
-        return failure("origin", f"{url} redirects to {target or 'nowhere'}", do)
+        return failure(ORIGIN, f"{url} redirects to {target or 'nowhere'}", do)
     if status == 503 and answer.error == "unavailable":
-        return failure("origin", f"{url} answers 503: the server cannot use its database", "dsgctl db check")
+        return failure(ORIGIN, f"{url} answers 503: the server cannot use its database", "dsgctl db check")
     if status in (502, 503, 504):
         return failure(
-            "origin",
+            ORIGIN,
             f"{url} answers {status}: what is in front reaches no server{_socket_of_nginx()}",
             f"tail {LOGS}: nginx says why there; systemctl status dsgserve.socket dsgserve",
         )
     if status in (401, 403, 407) and answer.error is None:
         return failure(
-            "origin",
+            ORIGIN,
             f"{url} answers {status}: something in front asks for a login of its own",
             "let it pass on all requests for this host",
         )
     if status == 429:
-        return failure("origin", f"{url} answers 429: something in front limits it", "do not limit /health")
+        return failure(ORIGIN, f"{url} answers 429: something in front limits it", "do not limit /health")
     if status != 200 or answer.version is None:
         return failure(
-            "origin",
+            ORIGIN,
             f"{url} is answered by something else ({status}, {_server(reply)})",
             "look at nginx's server_name and at the DNS entry: nginx -T | grep server_name",
         )
@@ -122,13 +122,13 @@ def _check_release(config: Config, reply: requests.Response) -> Check:
     version = parse_answer(reply.content).version
     if version != __version__:
         return failure(
-            "origin",
+            ORIGIN,
             f"the server runs release {version}, this is {__version__}",
             "systemctl restart 'dsgserve*.service'",
         )
     if config.origin.startswith("https:") and "Strict-Transport-Security" not in reply.headers:
-        return warning("origin", "no Strict-Transport-Security header", "use nginx/dsg.conf as it is shipped")
-    return ok("origin", f"{config.origin} answers, release {version}")
+        return warning(ORIGIN, "no Strict-Transport-Security header", "use nginx/dsg.conf as it is shipped")
+    return ok(ORIGIN, f"{config.origin} answers, release {version}")
 
 
 def _check_certificate(config: Config, at: datetime) -> Checks:

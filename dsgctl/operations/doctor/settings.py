@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsgctl.config import SETTINGS
-from dsgctl.operations.doctor.check import Case, Checks, failure, ok, warning
+from dsgctl.operations.doctor.check import ORIGIN, Case, Checks, failure, ok, warning
 from dsgctl.settings import Settings
 
 _SHORTEST_KEY = 32  # characters; the limit of config.py
@@ -115,7 +115,7 @@ def check_origin(case: Case) -> Checks:
     config = case.config
     if config.origin.startswith("http:") and not config.is_local:
         yield failure(
-            "origin",
+            ORIGIN,
             f"DSG_ORIGIN is {config.origin}: tokens go in clear, and browsers keep the cookie from viewers",
             f"serve TLS, and set DSG_ORIGIN={config.origin.replace('http:', 'https:', 1)}",
         )
