@@ -39,10 +39,10 @@ class _Export(JsonFile):
         for key in sorted(_KEYS):
             if not isinstance(self.content.get(key), dict):
                 raise Invalid(f"{path} has no object {key!r}", "is it an export of clio-store?")
-        strange = sorted(self.content.keys() - _KEYS)
-        if strange:
+        unknown_keys = sorted(self.content.keys() - _KEYS)
+        if unknown_keys:
             raise Invalid(
-                f"{path} has {quote(strange[0])}, which is not known here",
+                f"{path} has {quote(unknown_keys[0])}, which is not known here",
                 "it is from another system, or from a newer release than this one can read",
             )
 
@@ -209,10 +209,10 @@ class _User:
     def __init__(self, email: str, row: Row) -> None:
         self._email, self._row = email, row
         entry = _Entry(email, row.values["value"])
-        strange = sorted(entry.values.keys() - _OF_USER - _LEFT_OUT)
-        if strange:
+        unknown_keys = sorted(entry.values.keys() - _OF_USER - _LEFT_OUT)
+        if unknown_keys:
             raise Damaged(
-                f"{email} has {quote(strange[0])}, which is not known here",
+                f"{email} has {quote(unknown_keys[0])}, which is not known here",
                 "it is from a newer release than this one can read",
             )
         self.ignored = entry.values.keys() & (_LEFT_OUT - {"email"})

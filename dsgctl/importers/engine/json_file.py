@@ -1,4 +1,4 @@
-"""Reads a JSON document of another system, and finds the line of each of its keys."""
+"""Reads a JSON document of another system whose outermost value is an object, and finds the line of each key."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[\[\]{}]')  # of a valid documen
 
 
 class JsonFile:
-    """A document whose outermost value is an object.
+    """A document, read whole. One with a list at the top is refused, as any other value but an object.
 
     Attributes:
         name: the path, for messages.

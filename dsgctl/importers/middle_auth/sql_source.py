@@ -10,7 +10,7 @@ from dsgctl.importers.middle_auth import drivers
 from dsgctl.importers.middle_auth.tables import IGNORED, NEEDED, convert_value, map_columns
 from dsgctl.store.queries import peewee
 
-_AT_ONCE = 2000  # rows
+_PART_ROWS = 2000
 
 
 class SqlTables:
@@ -41,17 +41,17 @@ class SqlTables:
         """In the order of ids, in parts: neither the program nor the driver holds a whole table."""
         columns, kinds = self._columns[table], NEEDED[table]
         selected = peewee.Table(table).bind(self._database)
-        every = [getattr(selected.c, name) for name in columns.values()]
+        selected_columns = [getattr(selected.c, name) for name in columns.values()]
         last: int | None = None
         while True:
-            query = selected.select(*every).order_by(selected.c.id).limit(_AT_ONCE)
+            query = selected.select(*selected_columns).order_by(selected.c.id).limit(_PART_ROWS)
             with _translate_errors(self._name, f"{table}, after row {last}" if last is not None else table):
                 part = list((query.where(selected.c.id > last) if last is not None else query).tuples())
             for values in part:
                 row = {key: convert_value(kinds[key], cell) for key, cell in zip(columns, values, strict=True)}
                 yield Row(table, row)
                 last = values[0]
-            if len(part) < _AT_ONCE:
+            if len(part) < _PART_ROWS:
                 return
 
     def total(self) -> int:
