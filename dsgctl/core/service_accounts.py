@@ -108,7 +108,12 @@ def add(
 
 
 def set_description(change: Change, slug: str, description: str) -> bool:
-    """Change the description. Returns whether anything changed."""
+    """Change the description. Returns whether anything changed.
+
+    Raises:
+        Invalid: the description cannot be stored.
+        NotFound: there is no such service account.
+    """
     description = validation.single_line(description, "description", empty=True)
     account = find(change.database, slug)
     if account.description == description:
@@ -128,6 +133,9 @@ def set_active(change: Change, slug: str, active: bool) -> bool:
 
     Returns:
         Whether anything changed.
+
+    Raises:
+        NotFound: there is no such service account.
     """
     account = find(change.database, slug)
     if account.active == active:
@@ -158,7 +166,11 @@ def hand_over(change: Change, account: Principal, to: Principal) -> bool:
 
 
 def remove(change: Change, slug: str) -> ServiceAccountHoldings:
-    """Delete the account with its grants and tokens. Returns what was deleted with it."""
+    """Delete the account with its grants and tokens. Returns what was deleted with it.
+
+    Raises:
+        NotFound: there is no such service account.
+    """
     account = find(change.database, slug)
     holdings = list_holdings(change.database, account)
     change.database.run(Principal.delete().where(Principal.id == account.id))

@@ -51,7 +51,7 @@ class Run:
     def principal(self, principal_id: int) -> Principal | None:
         return self.database.first(Principal.select().where(Principal.id == principal_id))
 
-    def facts(self, who: str, service: str | None = None, also: str | None = None) -> PrincipalSnapshot:
+    def snapshot(self, who: str, service: str | None = None, also: str | None = None) -> PrincipalSnapshot:
         return read_principal(self.database, find_principal(self.database, who), service=service, also=also)
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:

@@ -18,7 +18,7 @@ ANA = "ana@x.org"
 
 
 @pytest.fixture(autouse=True)
-def facts(run: Run) -> None:
+def filled_database(run: Run) -> None:
     run(users.add, ANA)
     run(datasets.add, "fish2")
     run(versions.add, "fish2", "v1")
@@ -27,7 +27,7 @@ def facts(run: Run) -> None:
 
 
 def decide(run: Run, service: str | None = None, who: str = ANA) -> Reason:
-    return access.decide(run.facts(who, service, "fish2"), "fish2", "view", AT).reason
+    return access.decide(run.snapshot(who, service, "fish2"), "fish2", "view", AT).reason
 
 
 class TestAccept:
@@ -246,7 +246,7 @@ def test_terms_whose_acceptance_has_ended_are_missing_until_they_are_accepted_ag
     run(acceptances.accept, document.id, ANA, address="10.0.0.1")
     monkeypatch.setattr(terms_rule.Terms, "acceptance_end", lambda _terms, accepted: accepted + 365 * DAY)
     end = AT + 365 * DAY
-    snapshot = run.facts(ANA)
+    snapshot = run.snapshot(ANA)
     assert access.next_change(snapshot, AT) == end
     assert access.decide(snapshot, "fish2", "view", end - DAY).reason is Reason.GRANTED
     assert access.decide(snapshot, "fish2", "view", end).reason is Reason.TERMS_MISSING
@@ -255,7 +255,7 @@ def test_terms_whose_acceptance_has_ended_are_missing_until_they_are_accepted_ag
     assert not run(acceptances.accept, document.id, ANA, at=end - DAY)
     assert run(acceptances.accept, document.id, ANA, at=end)
     assert not run(acceptances.accept, document.id, ANA, at=end)
-    assert access.decide(run.facts(ANA), "fish2", "view", end).reason is Reason.GRANTED
+    assert access.decide(run.snapshot(ANA), "fish2", "view", end).reason is Reason.GRANTED
     [accepted] = run.database.objects(m.Acceptance.select())
     assert (accepted.accepted, accepted.address) == (end, None)
     assert run.actions().count(f"terms.accept terms:{document.id} user:{ANA}") == 2

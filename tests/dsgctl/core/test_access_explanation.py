@@ -28,7 +28,7 @@ def explain_to(run: Run, reader: Reader, permission: str) -> Explanation:
 
 
 def test_every_reason_is_put_into_words(run: Run) -> None:
-    principal = run.facts("ana@x.org")
+    principal = run.snapshot("ana@x.org")
     assert len({format_reason(principal, reason) for reason in Reason}) == len(Reason)
 
 
@@ -43,7 +43,7 @@ def test_an_explanation_has_what_led_to_the_decision(run: Run) -> None:
 
 
 def test_the_parent_of_a_child_account_accepts(run: Run) -> None:
-    assert find_acceptor(run.database, run.facts("ana@x.org")) == "ana@x.org"
+    assert find_acceptor(run.database, run.snapshot("ana@x.org")) == "ana@x.org"
     parent, _ = run(users.add, "bea@x.org")
     run(lambda change: change.database.run(Principal.update(parent=parent.id).where(Principal.email == "ana@x.org")))
-    assert access_explanation.find_acceptor(run.database, run.facts("ana@x.org")) == "bea@x.org"
+    assert access_explanation.find_acceptor(run.database, run.snapshot("ana@x.org")) == "bea@x.org"

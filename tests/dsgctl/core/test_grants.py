@@ -12,7 +12,7 @@ from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 
 @pytest.fixture(autouse=True)
-def facts(run: Run) -> None:
+def filled_database(run: Run) -> None:
     run(users.add, "ana@x.org")
     run(service_accounts.add, "bot")
     run(groups.add, "lab")

@@ -203,7 +203,7 @@ def compare_doors(run: Run, bucket: str, at: datetime) -> list[BucketReason]:
     """What POST /gcs_token answers to each person, after it was held against Google's policy and explanations."""
     with run.database.snapshot():
         locations = read_bucket(run.database, bucket)
-        decisions = {email: decide_bucket_access(run.facts(email), locations, at) for email in PEOPLE}
+        decisions = {email: decide_bucket_access(run.snapshot(email), locations, at) for email in PEOPLE}
         members = iam_ledger.read_members(run.database, bucket, at)
     let_in = {email for email, decision in decisions.items() if decision.reason is BucketReason.GRANTED}
     assert members == {iam_ledger.member_of(email) for email in let_in - {"admin@example.org"}}

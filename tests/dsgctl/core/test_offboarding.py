@@ -61,7 +61,7 @@ def test_offboarding_ends_all_access_of_the_person_and_of_nobody_else(run: Run) 
         user = users.find(run.database, email)
         assert not user.active
         assert list(tokens.list_tokens(run.database, principal=user, at=AT)) == []
-        answer = build_user_cache(run.facts(email), AT)
+        answer = build_user_cache(run.snapshot(email), AT)
         assert (answer["permissions_v2"], answer["groups"], answer["datasets_admin"]) == ({}, [], [])
     assert {email: user_queries.show(run.database, email) for email in before} == before
     assert all(service_accounts.find(run.database, slug).active for slug in ("export", "nightly", "other"))

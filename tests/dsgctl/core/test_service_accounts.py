@@ -104,7 +104,7 @@ def test_a_principal_that_is_not_a_service_account_is_not_found(run: Run, who: s
 
 def test_the_address_in_user_cache_names_the_account(run: Run) -> None:
     run(service_accounts.add, "bot")
-    answer = build_user_cache(run.facts("bot"), AT)
+    answer = build_user_cache(run.snapshot("bot"), AT)
     assert service_accounts.find_principal(run.database, answer["email"]).slug == answer["name"] == "bot"
 
 

@@ -51,7 +51,8 @@ def reasons(run: Run) -> list[Reason]:
     """What is decided for the person, and for everybody whom a grant on the dataset reaches."""
     everybody = list(snapshots.read_dataset_holders(run.database, "fish2"))
     return [
-        access.decide(snapshot, "fish2", "view", AT).reason for snapshot in (run.facts(ANA, also="fish2"), *everybody)
+        access.decide(snapshot, "fish2", "view", AT).reason
+        for snapshot in (run.snapshot(ANA, also="fish2"), *everybody)
     ]
 
 
@@ -60,7 +61,7 @@ def test_a_group_that_was_deleted_gives_nothing(run: Run) -> None:
     assert reasons(run) == [Reason.GRANTED, Reason.GRANTED]
     shell(run, "DELETE FROM groups")
     assert reasons(run) == [Reason.NO_GRANT]
-    assert build_user_cache(run.facts(ANA), AT)["datasets_admin"] == []
+    assert build_user_cache(run.snapshot(ANA), AT)["datasets_admin"] == []
 
 
 def test_a_version_that_was_deleted_does_not_become_the_whole_dataset(run: Run) -> None:
@@ -73,12 +74,12 @@ def test_a_version_that_was_deleted_does_not_become_the_whole_dataset(run: Run) 
 
 def test_a_grant_for_one_service_decides_nothing_where_none_is_named(run: Run) -> None:
     run(services.add, "neuprint")
-    before = [build_user_cache(run.facts(ANA, service=service), AT) for service in (None, "neuprint")]
+    before = [build_user_cache(run.snapshot(ANA, service=service), AT) for service in (None, "neuprint")]
     for subject in (principal_subject(users.find(run.database, ANA)), group_subject(run.database, "lab")):
         run(grants.add, subject, Target("fish2", "admin", service="neuprint"))
     assert reasons(run) == [Reason.NO_GRANT, Reason.NO_GRANT]
-    assert [build_user_cache(run.facts(ANA, service=service), AT) for service in (None, "neuprint")] == before
-    snapshot = run.facts(ANA)
+    assert [build_user_cache(run.snapshot(ANA, service=service), AT) for service in (None, "neuprint")] == before
+    snapshot = run.snapshot(ANA)
     assert not snapshot.grants and [grant.service for grant in snapshot.service_grants] == ["neuprint", "neuprint"]
 
 
@@ -87,15 +88,15 @@ def test_a_service_that_was_deleted_does_not_become_every_service(run: Run) -> N
     run(grants.add, principal_subject(users.find(run.database, ANA)), Target("fish2", "view", service="neuprint"))
     shell(run, "DELETE FROM services")
     assert reasons(run) == [Reason.NO_GRANT]
-    assert not run.facts(ANA).grants and not run.facts(ANA).service_grants
+    assert not run.snapshot(ANA).grants and not run.snapshot(ANA).service_grants
 
 
 def test_a_dataset_that_was_deleted_is_none(run: Run) -> None:
     subject = principal_subject(users.find(run.database, ANA))
     run(grants.add, subject, Target("fish2", "view"))
     shell(run, "DELETE FROM datasets")
-    assert access.decide(run.facts(ANA, also="fish2"), "fish2", "view", AT).reason is Reason.NO_SUCH_DATASET
-    assert build_user_cache(run.facts(ANA), AT)["permissions_v2_ignore_tos"] == {}
+    assert access.decide(run.snapshot(ANA, also="fish2"), "fish2", "view", AT).reason is Reason.NO_SUCH_DATASET
+    assert build_user_cache(run.snapshot(ANA), AT)["permissions_v2_ignore_tos"] == {}
 
 
 def test_the_token_of_a_deleted_principal_is_unknown(run: Run) -> None:
@@ -116,9 +117,9 @@ def test_terms_of_one_version_do_not_hold_back_the_dataset(run: Run) -> None:
 def test_a_snapshot_has_a_dataset_only_if_it_is_requested_public_or_granted(run: Run) -> None:
     run(datasets.add, "open", public=True)
     run(datasets.add, "closed")
-    assert set(run.facts(ANA).datasets) == {"open"}
-    assert set(run.facts(ANA, also="closed").datasets) == {"open", "closed"}
-    assert set(run.facts(ANA, also="no such").datasets) == {"open"}
+    assert set(run.snapshot(ANA).datasets) == {"open"}
+    assert set(run.snapshot(ANA, also="closed").datasets) == {"open", "closed"}
+    assert set(run.snapshot(ANA, also="no such").datasets) == {"open"}
 
 
 def test_each_principal_with_a_grant_is_read_once_in_the_order_of_ids(run: Run) -> None:

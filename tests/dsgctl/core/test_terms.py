@@ -19,7 +19,7 @@ ANA = "ana@x.org"
 
 
 @pytest.fixture(autouse=True)
-def facts(run: Run) -> None:
+def filled_database(run: Run) -> None:
     run(users.add, ANA)
     run(datasets.add, "fish2")
     run(versions.add, "fish2", "v1")
@@ -33,7 +33,7 @@ def own_terms(run: Run, dataset: str = "fish2") -> int | None:
 
 
 def decide(run: Run, service: str | None = None, who: str = ANA) -> Reason:
-    return access.decide(run.facts(who, service, "fish2"), "fish2", "view", AT).reason
+    return access.decide(run.snapshot(who, service, "fish2"), "fish2", "view", AT).reason
 
 
 def test_new_terms_have_the_given_values_and_a_random_invitation(run: Run) -> None:

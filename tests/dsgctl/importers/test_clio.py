@@ -98,7 +98,7 @@ def test_groups_are_created_and_public_datasets_are_visible_to_everybody(run: Ru
     }
     assert user_queries.show(run.database, "ada@example.org")["groups"] == ["lab one", "proofreaders", "user"]
     for email in ("ada@example.org", "bo@example.org"):
-        assert access.granted_permissions(run.facts(email), AT) == {"hemibrain": frozenset({"view"})}
+        assert access.granted_permissions(run.snapshot(email), AT) == {"hemibrain": frozenset({"view"})}
     assert [row["access"] for row in datasets.list_datasets(run.database)] == ["closed"] * 3
 
 
