@@ -13,7 +13,7 @@ from bottle import BaseRequest
 from dsgctl.config import Config
 from dsgctl.core.errors import Invalid
 from dsgserve.http.ascii_text import number
-from dsgserve.http.requests import parameter
+from dsgserve.http.requests import ValueTooLong, parameter
 
 MAX_LENGTH = 4096
 
@@ -64,11 +64,16 @@ def read_target(
         read: returns the value of a parameter of the request.
 
     Raises:
-        TargetRefused: the address is too long, or not allowed.
+        TargetTooLong: the address is too long.
+        TargetRefused: the address is not allowed.
         Invalid: the parameters cannot be read.
     """
     for name in names:
-        if value := read(request, name):
+        try:
+            value = read(request, name)
+        except ValueTooLong:
+            raise _refuse_length(name) from None
+        if value:
             return require_target(config, value, name, here=name == "next")
     return ""
 
@@ -85,13 +90,17 @@ def require_target(config: Config, value: str, name: str, *, here: bool = False)
         TargetRefused: the address is not allowed.
     """
     if len(value) > MAX_LENGTH or len(_to_ascii(value)) > MAX_LENGTH:
-        raise TargetTooLong(f"this link redirects to an address ('{name}') that is too long")
+        raise _refuse_length(name)
     target = local_path(value) or (None if here else external_url(config, value))
     if target is None:
         raise TargetRefused(
             f"this link redirects to an address ('{name}') that this site does not allow; ask whoever gave you the link"
         )
     return target
+
+
+def _refuse_length(name: str) -> TargetTooLong:
+    return TargetTooLong(f"this link redirects to an address ('{name}') that is too long; shorten it")
 
 
 def local_path(value: str | None) -> str | None:

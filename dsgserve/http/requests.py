@@ -27,6 +27,10 @@ _ADDRESSES = ("next", "redirect")
 MAX_COOKIES = 32
 
 
+class ValueTooLong(Invalid):
+    """A parameter of the query is longer than any that this server reads."""
+
+
 # Tokens
 
 
@@ -152,7 +156,8 @@ def query_values(request: BaseRequest, name: str) -> list[str]:
     """The values of a parameter of the query, in order; "" for one without "=".
 
     Raises:
-        Invalid: the query has more than `MAX_FIELDS` parameters, or a value is too long.
+        Invalid: the query has more than `MAX_FIELDS` parameters.
+        ValueTooLong: a value is longer than `MAX_VALUE`, or than `MAX_ADDRESS` if it is an address to go to.
     """
     query = request.environ.get("QUERY_STRING", "")
     if not query:
@@ -161,7 +166,7 @@ def query_values(request: BaseRequest, name: str) -> list[str]:
         raise Invalid(f"the query has more than {MAX_FIELDS} parameters")
     values = _parameter_pattern(name).findall(query)
     if any(len(value) > (MAX_ADDRESS if name in _ADDRESSES else MAX_VALUE) for value in values):
-        raise Invalid(f"'{name}' is too long")
+        raise ValueTooLong(f"'{name}' is too long")
     return [unquote_plus(value) for value in values]
 
 

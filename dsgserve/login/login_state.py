@@ -20,7 +20,8 @@ from dsgserve.http.signing import Purpose
 
 MAX_TIME = timedelta(minutes=10)  # until a sign-in must be finished
 MAX_LOGINS = 4  # of one browser; the oldest is dropped
-MAX_LENGTH = 3900  # characters of the value; browsers store cookies of 4096 bytes with name and attributes
+# Characters of the value. Browsers store cookies of up to 4096 bytes, attributes included (RFC 6265, section 6.1).
+MAX_LENGTH = 3980
 _NAME = "dsg_login"
 
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from bottle import BaseRequest, HTTPResponse
+from bottle import HTTPResponse
 
 from dsgctl.core import principals, tokens, validation
 from dsgctl.core.errors import Conflict, Invalid, NotAllowed
@@ -101,11 +101,13 @@ def _send_to_provider(
         again: let the person choose another account.
 
     Raises:
-        TargetTooLong: the target does not fit into the cookie with the sign-in.
+        TargetTooLong: the target does not fit into the cookie with the sign-in, or into the form of its terms page.
     """
     provider = request.caller
-    if not gateway.login_states.fits(target):
-        raise TargetTooLong("the address to go to afterwards is too long")
+    if len(target) > redirects.MAX_LENGTH or not gateway.login_states.fits(target):
+        raise TargetTooLong(
+            "the address to go to after the sign-in is too long; sign in first, and then open the link again"
+        )
     hints = {"prompt": "select_account"} if again else {}
     current = None if again else authentication.authenticate_request(gateway, request.http)
     if isinstance(current, Login) and current.principal.kind == "user":
@@ -197,24 +199,26 @@ def logout(gateway: Gateway, request: Request[tuple[TokenStatus, ...]]) -> HTTPR
         if token is not None and principal is not None and token.kind == "login":
             with begin_change(gateway.writer, principals.format_label(principal)) as change:
                 tokens.revoke(change, token.id)
-    response = _after_logout(gateway, request.http)
+    response = _after_logout(gateway, request)
     response.set_header("Cache-Control", "no-store")
     clear_login(response, gateway.config)
     return response
 
 
-def _after_logout(gateway: Gateway, request: BaseRequest) -> HTTPResponse:
-    """Redirect to ``redirect`` if it is allowed (contract.md, "Logout"), else to the landing page.
+def _after_logout(gateway: Gateway, request: Request[tuple[TokenStatus, ...]]) -> HTTPResponse:
+    """Redirect to ``redirect`` if it is allowed (contract.md, "Logout"), else to the landing page. Without it, only the
+    button of our pages, which posts to /logout, leads there.
 
     A target that is not allowed is no error here, so the route does not declare it: the login has ended, and its
     cookie must be cleared too.
     """
     try:
-        if parameter(request, "redirect") is not None:
-            return redirect(redirects.read_target(gateway.config, request, ("redirect",)) or "/", 302)
+        if parameter(request.http, "redirect") is not None:
+            return redirect(redirects.read_target(gateway.config, request.http, ("redirect",)) or "/", 302)
     except Invalid:
         return redirect("/", 302)
-    return redirect("/") if wants_page(request) else json_reply({"status": "logged out"})
+    is_button = request.path == "/logout" and wants_page(request.http)
+    return redirect("/") if is_button else json_reply({"status": "logged out"})
 
 
 # Pages of errors. None redirects by itself, so nothing loops.

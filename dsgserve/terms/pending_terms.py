@@ -18,7 +18,7 @@ def read_pending(
 
     Args:
         service: include the terms of this service; an unknown service adds nothing.
-        dataset: only the terms of this dataset; ``NAME:VERSION`` includes the terms of that version.
+        dataset: only the terms of this dataset, or of one version of it, ``NAME:VERSION``.
     """
     with gateway.reader.snapshot():
         snapshot = snapshots.read_principal(gateway.reader, principal, service=service)
@@ -34,11 +34,14 @@ def read_pending(
 
 
 def _concerns(pending: PendingTerms, name: str) -> bool:
-    """Whether the terms are of this dataset, or of this version ``NAME:VERSION``. Names can have colons too."""
-    if pending.terms.dataset == name:
-        return True
-    dataset, colon, version = name.rpartition(":")
-    return bool(colon) and pending.terms.dataset == dataset and pending.terms.version in (None, version)
+    """Whether the terms are of the dataset of this name, or hold for the version ``NAME:VERSION``.
+
+    Names of datasets and of versions can have colons. Every way to read the text counts, so that no terms are missed.
+    """
+    dataset, version = pending.terms.dataset, pending.terms.version
+    return dataset == name or (
+        dataset is not None and name.startswith(f"{dataset}:") and version in (None, name.removeprefix(f"{dataset}:"))
+    )
 
 
 def list_pending(

@@ -88,6 +88,9 @@ def activate(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
 
     ``?service=`` includes the terms of that service, ``?dataset=`` excludes those of other datasets, and ``?invite=``
     (or ``token``) shows one document. If there is nothing to accept, it redirects to ``next`` or ``redirect``.
+
+    Raises:
+        TargetTooLong: the forms of the page could not lead back to this address.
     """
     login, here, target = request.caller, request.here, request.target
     if invite := query_value(request.http, "invite") or query_value(request.http, "token"):
@@ -99,6 +102,11 @@ def activate(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
             return redirect(target)
         text = "Thank you. There are no more terms to accept."
         return message_page(200, "All done", text, go_to_your_datasets="/")
+    if len(here) > redirects.MAX_LENGTH:
+        raise redirects.TargetTooLong(
+            "the address to go to after these terms is too long; accept the terms from the page of your datasets, and "
+            "then open the link again"
+        )
     navigation = Navigation(here, here, target or "/")
     lead = "You get access to each dataset named here once you accept its terms."
     return page_content.terms_page(gateway, login, pending, navigation, title="Terms to accept", lead=lead)

@@ -45,12 +45,14 @@ def test_a_long_address_is_accepted(length: int, login: Client) -> None:
         ("/api/v1/authorize?redirect=", address(MAX_LENGTH)),
         ("/api/v1/authorize?redirect=", address(MAX_LENGTH + 1)),
         ("/api/v1/authorize?redirect=", address(9000)),
+        ("/api/v1/authorize?redirect=", "https://cave.example/" + "x" * 14_000),
         ("/api/v1/authorize?redirect=", "https://cave.example/" + "é" * 1500),
         ("/auth/login?next=", "/success?x=" + address(MAX_LENGTH)[20:4000]),
         ("/auth/login?next=", "/" + "x" * 5000),
         ("/api/v1/authorize?service=x&redirect=", address(4000)),
         ("/activate?redirect=", address(MAX_LENGTH + 1)),
         ("/activate?next=", "/" + "x" * 5000),
+        ("/activate?next=", "/" + "x" * 14_000),
     ],
 )
 def test_an_address_that_does_not_fit_is_refused_as_too_long(where: str, value: str, login: Client) -> None:
@@ -129,12 +131,18 @@ def test_an_unknown_kind_of_token_is_refused(mode: str, origin: str, client: Cli
 @pytest.mark.parametrize(
     ("dataset", "shown"),
     [
-        ("fish", {"fish terms", "fish v2 terms", "fish v3 terms"}),
+        ("fish", {"fish terms", "fish v2 terms", "fish v3 terms", "fish v2:x terms"}),
         ("fish:v2", {"fish terms", "fish v2 terms"}),
         ("fish:v3", {"fish terms", "fish v3 terms"}),
         ("fish:nothing", {"fish terms"}),
         ("fish:", {"fish terms"}),
-        ("fish:v2:x", set()),
+        ("fish:v2:x", {"fish terms", "fish v2:x terms"}),
+        ("fish:v2:y", {"fish terms"}),
+        ("fish:v2:", {"fish terms"}),
+        ("mb:v1", {"mb v1 terms", "mb:v1 terms"}),
+        ("mb:v1:v1", {"mb:v1 terms"}),
+        ("mb", {"mb v1 terms"}),
+        ("fis:v2", set()),
         ("fly:v2", {"fly terms"}),
         (":v2", set()),
         ("v2", set()),
@@ -150,6 +158,15 @@ def test_the_terms_of_a_version_include_those_of_its_dataset(
         terms.add(change, "fish v3 terms", "x", dataset="fish", version="v3")
         ada = users.find(lab.database, "ada@example.org")
         grants.add(change, principal_subject(ada), Target("fly", "view"))
+        # Names of other systems have colons: of a version, and of a dataset that reads like a version of another.
+        versions.add(change, "fish", validation.foreign("v2:x", "version name"))
+        terms.add(change, "fish v2:x terms", "x", dataset="fish", version="v2:x")
+        for name in ("mb", "mb:v1"):
+            datasets.add(change, validation.foreign(name, "dataset name"))
+            grants.add(change, principal_subject(ada), Target(name, "view"))
+        versions.add(change, "mb", "v1")
+        terms.add(change, "mb v1 terms", "x", dataset="mb", version="v1")
+        terms.add(change, "mb:v1 terms", "x", dataset="mb:v1")
     page = client.get(f"/activate?dataset={dataset}&next=/success", cookie=lab.ada, accept=PAGE)
     assert set(re.findall("<h2 id=[^>]*><bdi[^>]*>([^<]*)</bdi></h2>", page.text)) == shown
     assert (page.status == 303) is (not shown)

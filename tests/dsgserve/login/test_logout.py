@@ -179,6 +179,18 @@ def test_a_logout_redirects_to_allowed_targets(target: str, client: Client, lab:
     assert client.get("/api/v1/user/cache", cookie=lab.ada).status == 401
 
 
+@pytest.mark.parametrize("accept", [PAGE, "application/json", "*/*"])
+def test_without_a_target_a_logout_is_200_and_the_button_of_our_pages_leads_to_the_landing_page(
+    accept: str, client: Client, lab: Lab
+) -> None:
+    for method in ("GET", "POST"):
+        reply = client.request(method, "/api/v1/logout", cookie=lab.ada, accept=accept)
+        assert (reply.status, reply.json()) == (200, {"status": "logged out"})
+        assert "Max-Age=0" in reply.headers["set-cookie"]
+    reply = client.post("/logout", cookie=lab.bo, accept=accept)
+    assert (reply.status, reply.headers.get("location")) == ((303, "/") if accept == PAGE else (200, None))
+
+
 def test_a_refused_logout_does_not_redirect(client: Client, lab: Lab) -> None:
     reply = client.get("/api/v1/logout?redirect=/success", cookie=lab.ada, sec_purpose="prefetch")
     assert reply.status == 403 and "location" not in reply.headers
