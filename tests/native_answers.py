@@ -7,14 +7,17 @@ answers, and ``cases.json`` answers that its source and tests promise.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dsgctl.core import token_format
 from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.core.rules.references import Catalogue, Translation, Version, VersionedDataset
 from dsgctl.core.rules.terms import Terms
+from dsgctl.store import Database
+from dsgctl.store import models as m
 
 _FIXTURES = Path(__file__).parent / "fixtures" / "native"
 AUTHORIZE = "/api/dsg/v1/authorize"
@@ -206,3 +209,88 @@ def _build_snapshot(label: str, account: Row, grants: list[Row], *, service_acco
         service_grants=tuple(grant for grant in built if grant.service is not None),
         accepted=accepted,
     )
+
+
+# The same data in a database of ours.
+
+SERVICE_ACCOUNT_IDS = 1000  # added to the ids of service accounts, which share an id space with users here
+
+
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
+Insert = tuple[type[Any], dict[str, Any]]
+
+
+def fill(database: Database) -> None:
+    """Write the rows into an empty database."""
+    with database.transaction():
+        for model, cells in (*_list_accounts(), *_list_datasets(), *_list_grants(), *_list_terms(), *_list_tokens()):
+            database.run(model.insert(**cells))
+        for row in rows("Dataset"):
+            database.run(m.Dataset.update(own_terms_id=row["tos_id"]).where(m.Dataset.id == row["id"]))
+
+
+def _list_accounts() -> Iterator[Insert]:
+    columns = ("id", "email", "name", "display_name", "admin", "pi", "read_only", "notes", "picture_url")
+    by = {"created": _AT, "created_by": "os:test"}
+    for row in rows("User"):
+        cells = {column: row[column] for column in columns}
+        yield m.Principal, {"kind": "user", "slug": None, "active": row["is_active"], **cells, **by}
+    for row in rows("ServiceAccount"):
+        cells = {"id": SERVICE_ACCOUNT_IDS + row["id"], "slug": row["name"], "email": None}
+        yield m.Principal, {"kind": "service_account", "active": row["is_active"], **cells, **by}
+    for row in rows("Group"):
+        yield m.Group, {"id": row["id"], "name": row["name"], "created": _AT}
+    for row in rows("UserGroup"):
+        yield m.Membership, {"principal": row["user_id"], "group": row["group_id"], "leads": row["is_admin"]}
+
+
+def _list_datasets() -> Iterator[Insert]:
+    for row in rows("Dataset"):
+        yield m.Dataset, {"id": row["id"], "name": row["name"], "access": row["access_mode"], "created": _AT}
+    for row in rows("DatasetVersion"):
+        cells = {"branch": row["branch"], "ordinal": row["ordinal"], "public": row["is_public"]}
+        yield m.Version, {"id": row["id"], "dataset": row["dataset_id"], "name": row["version"], **cells}
+    for row in rows("Service"):
+        yield m.Service, {"id": row["id"], "name": row["name"], "mode": row["version_eval_mode"]}
+    for row in rows("DatasetTranslation"):
+        cells = {"client_name": row["client_name"], "client_version": row["client_version"]}
+        target = {"dataset": row["dataset_id"], "version": row["dataset_version_id"]}
+        yield m.Translation, {"id": row["id"], "service": row["service_id"], **cells, **target}
+    for row in rows("ServiceTable"):
+        cells = {"service": row["service_name"], "name": row["table_name"]}
+        yield m.ServiceTable, {"id": row["id"], "dataset": row["dataset_id"], **cells}
+    for row in rows("PublicRoot"):
+        yield m.PublicRoot, {"service_table": row["service_table_id"], "root_id": row["root_id"]}
+
+
+def _list_grants() -> Iterator[Insert]:
+    permissions = names("Permission")
+    subjects = [({"principal": row["user_id"]}, row) for row in rows("Grant")]
+    subjects += [({"group": row["group_id"]}, row) for row in rows("GroupDatasetPermission")]
+    subjects += [
+        ({"principal": SERVICE_ACCOUNT_IDS + row["service_account_id"]}, row) for row in rows("ServiceAccountGrant")
+    ]
+    for subject, row in subjects:
+        target = {"dataset": row["dataset_id"], "version": row.get("dataset_version_id"), "service": row["service_id"]}
+        by = {"created": _AT, "granted_by": "os:test", "source": "manual"}
+        yield m.Grant, {"permission": permissions[row["permission_id"]], **subject, **target, **by}
+
+
+def _list_terms() -> Iterator[Insert]:
+    for row in rows("TOSDocument"):
+        cells = {"id": row["id"], "name": row["name"], "text": row["text"], "invite_token": f"invite-{row['id']}"}
+        dates = {"effective": _moment(row["effective_date"]), "retired": _moment(row["retired_date"])}
+        target = {"dataset": row["dataset_id"], "version": row["dataset_version_id"], "service": row["service_id"]}
+        yield m.Terms, {**cells, **dates, **target}
+    for row in rows("TOSAcceptance"):
+        by = {"accepted": _AT, "recorded_by": "os:test"}
+        yield m.Acceptance, {"principal": row["user_id"], "terms": row["tos_document_id"], **by}
+
+
+def _list_tokens() -> Iterator[Insert]:
+    owners = [(row["user_id"], row) for row in rows("APIKey")]
+    owners += [(SERVICE_ACCOUNT_IDS + row["service_account_id"], row) for row in rows("ServiceAccountToken")]
+    for owner, row in owners:
+        cells = {"hash": token_format.digest(row["key"]), "prefix": "", "expires": _moment(row.get("expires_at"))}
+        kind = "login" if "login" in row["description"] else "api"
+        yield m.Token, {"principal": owner, "kind": kind, "created": _AT, **cells}

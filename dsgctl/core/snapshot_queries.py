@@ -111,3 +111,35 @@ SERVICE_TERMS = Prepared(
     .where(m.Service.name == parameter("service"), m.Terms.dataset.is_null(False), m.Terms.version.is_null())
     .order_by(m.Terms.id)
 )
+
+# What references stand for (reference_decisions.py).
+SERVICE = Prepared(m.Service.select(m.Service.id, m.Service.mode).where(m.Service.name == parameter("service")))
+TRANSLATIONS = Prepared(
+    m.Translation.select(m.Translation.client_version, m.Dataset.name, m.Version.name)
+    .join_from(m.Translation, m.Dataset)
+    .join_from(m.Translation, m.Version, JOIN.LEFT_OUTER, on=(m.Translation.version == m.Version.id))
+    .where(
+        m.Translation.service == parameter("service"),
+        m.Translation.client_name == parameter("name"),
+        m.Translation.client_version.is_null() | (m.Translation.client_version == parameter("version")),
+        # One whose version was deleted with the sqlite3 shell stands for nothing.
+        m.Translation.version.is_null() | m.Version.id.is_null(False),
+    )
+)
+DATASET = Prepared(_DATASET_ROWS.where(_OF_DATASET))
+VERSIONS = Prepared(
+    m.Version.select(m.Version.id, m.Version.name, m.Version.branch, m.Version.ordinal, m.Version.public).where(
+        m.Version.dataset == parameter("dataset")
+    )
+)
+# Of a dataset and of its versions, for the service that asks, and those of versions for none.
+REFERENCED_TERMS = Prepared(
+    m.Terms.select(m.Terms.version, m.Terms.service, *TERMS_COLUMNS)
+    .where(
+        (m.Terms.service == parameter("service")) | m.Terms.service.is_null(),
+        (m.Terms.dataset == parameter("dataset"))
+        | m.Terms.version.in_(m.Version.select(m.Version.id).where(m.Version.dataset == parameter("dataset"))),
+        m.Terms.version.is_null(False) | m.Terms.service.is_null(False),
+    )
+    .order_by(m.Terms.id)
+)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
@@ -30,6 +31,13 @@ def read_principal(
         also: the name of a dataset to include although no grant reaches it.
     """
     member = principal.id if principal.kind == "user" else None
+    datasets = _read_datasets(database, service, principal=principal.id, member=member, also=also)
+    return replace(read_account(database, principal), datasets=datasets)
+
+
+def read_account(database: Database, principal: m.Principal) -> PrincipalSnapshot:
+    """The snapshot of one principal without datasets. Call it in a `Database.snapshot`."""
+    member = principal.id if principal.kind == "user" else None
     memberships = queries.MEMBERSHIPS(database, member=member)
     acceptor = principal.parent_id or principal.id  # contract.md, "GET /api/v1/user/cache"
     grants, service_grants = _split_grants(queries.GRANTS(database, principal=principal.id, member=member))
@@ -51,7 +59,6 @@ def read_principal(
         grants=grants,
         service_grants=service_grants,
         accepted=dict(queries.ACCEPTED_BY(database, principal=acceptor)),
-        datasets=_read_datasets(database, service, principal=principal.id, member=member, also=also),
     )
 
 
@@ -156,7 +163,7 @@ def read_version_terms(database: Database, datasets: Collection[str]) -> tuple[T
         .order_by(m.Dataset.name, m.Terms.id)
     )
     return tuple(
-        _build_terms(columns, dataset, version=version) for dataset, version, *columns in database.tuples(query)
+        build_terms(columns, dataset, version=version) for dataset, version, *columns in database.tuples(query)
     )
 
 
@@ -206,14 +213,19 @@ def _read_datasets(
 
 def _build_dataset(row: Any, service_terms: Iterable[Any] = (), service: str | None = None) -> Dataset:
     dataset_id, name, access, *own = row
-    terms = [_build_terms(own, name, own=True)] if own[0] is not None else []
+    terms = [build_terms(own, name, own=True)] if own[0] is not None else []
     for columns in service_terms:
-        terms.append(_build_terms(columns, name, service=service))
+        terms.append(build_terms(columns, name, service=service))
     return Dataset(dataset_id, name, access == "public", tuple(terms))
 
 
-def _build_terms(
+def build_terms(
     columns: Sequence[Any], dataset: str, *, own: bool = False, version: str | None = None, service: str | None = None
 ) -> Terms:
+    """Terms as the rules see them.
+
+    Args:
+        columns: `snapshot_queries.TERMS_COLUMNS`.
+    """
     terms_id, name, effective, retired = columns
     return Terms(terms_id, name, effective, retired, dataset, own, version, service)

@@ -1,0 +1,151 @@
+"""Decisions about references from a database: what is read is what the rules need, and nothing that the shell broke."""
+
+from dataclasses import replace
+
+import apsw
+import pytest
+
+from dsgctl.core import reference_decisions, token_checks
+from dsgctl.core.reference_decisions import decide, decide_all, read_catalogue
+from dsgctl.core.rules import reference_access
+from dsgctl.core.rules.reference_access import Rule, Verdict
+from dsgctl.core.rules.references import Catalogue, Reference
+from dsgctl.core.token_checks import PresentedToken
+from dsgctl.store import Database
+from dsgctl.store.models import Principal
+from tests.dsgctl.core.builders import AT, DAY
+from tests.native_answers import build_catalogue, build_principal, fill, names, rows
+
+SERVICES = (None, "nowhere", *names("Service").values())
+REFERENCES = [
+    *(Reference(name) for name in ("manc", "pisces", "abcd", "fly", "nowhere", *names("Dataset").values())),
+    *(Reference("fish", version) for version in ("v1", "v2", "v3", "alt1", "loose", "3", "99", "v9")),
+    *(Reference("abcd", version) for version in ("uuid-1", "uuid-alt", "v3")),
+    *(Reference("yeast", version) for version in ("v1", "v2", "v3", "2")),
+    Reference("pisces", "r1"),
+    Reference("fishes", "1.0"),
+    Reference("tree", "a"),
+    Reference("tree", "b"),
+]
+TOKENS = [
+    row["key"] for table in ("APIKey", "ServiceAccountToken") for row in rows(table) if row["key"] != "tok-expired"
+]
+
+
+@pytest.fixture(autouse=True)
+def facts(database: Database) -> None:
+    fill(database)
+
+
+def owner_of(database: Database, token: str) -> Principal:
+    principal = token_checks.check(database, PresentedToken(token), AT).principal
+    assert principal is not None
+    return principal
+
+
+def shell(database: Database, statement: str) -> None:
+    """As ``sqlite3 FILE STATEMENT`` does it."""
+    connection = apsw.Connection(database.path)
+    connection.execute("PRAGMA foreign_keys = off")
+    connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_read_is_what_references_can_stand_for(database: Database, service: str | None) -> None:
+    catalogue, everything = read_catalogue(database, REFERENCES, service), build_catalogue(service)
+    translations = {
+        (name, version): target
+        for (name, version), target in everything.translations.items()
+        if any(name == reference.name and version in (None, reference.version) for reference in REFERENCES)
+    }
+    assert catalogue == replace(everything, translations=translations)
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=str)
+def test_nothing_else_is_read(database: Database, reference: Reference) -> None:
+    catalogue = read_catalogue(database, [reference], "neuprint")
+    assert len(catalogue.datasets) <= 2  # the translated one, and the one of this name
+    assert {name for name, _ in catalogue.translations} <= {reference.name}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_decisions_are_those_of_the_rules(database: Database, service: str | None) -> None:
+    requests = [(reference, permission) for reference in REFERENCES for permission in ("view", "edit", "clio_write")]
+    catalogue = build_catalogue(service)
+    for token in (None, *TOKENS):
+        principal = owner_of(database, token) if token else None
+        snapshot = build_principal(token) if token else None
+        answer = decide_all(database, principal, requests, AT, service=service)
+        for decision, (reference, permission) in zip(answer.decisions, requests, strict=True):
+            expected = reference_access.decide(snapshot, catalogue, reference, permission, AT)
+            assert replace(decision, grants=()) == replace(expected, grants=())
+            assert len(decision.grants) == len(expected.grants)
+        alone, until = decide(database, principal, *requests[0], AT, service=service)
+        assert (alone, until) == (answer.decisions[0], None)
+
+
+def test_a_decision_says_when_it_differs_by_itself(database: Database) -> None:
+    shell(database, f"UPDATE terms SET retired = '{(AT + DAY):%Y-%m-%dT%H:%M:%S.000000Z}' WHERE name = 'moss terms'")
+    decision, until = decide(database, None, Reference("moss"), "view", AT)
+    assert (decision.verdict, until) == (Verdict.TOS_REQUIRED, AT + DAY)
+    decision, until = decide(database, None, Reference("moss"), "view", AT + DAY)
+    assert (decision.verdict, until) == (Verdict.ALLOW, None)
+
+
+# What the sqlite3 shell deletes leaves rows behind that refer to nothing. Such a row gives nobody anything.
+BROKEN = {
+    "a grant on a version": ("tok-ver", None, Reference("fish", "loose"), "DELETE FROM versions WHERE name = 'loose'"),
+    "a grant for a service": ("tok-svc", "clio", Reference("secret"), "DELETE FROM services WHERE name = 'clio'"),
+    "a translation of a name": (
+        "tok-ada",
+        "neuprint",
+        Reference("zz-fish"),
+        "DELETE FROM datasets WHERE name = 'fish'",
+    ),
+    "a translation of a version": (
+        "tok-ada",
+        "dvid",
+        Reference("abcd", "uuid-1"),
+        "DELETE FROM versions WHERE name = 'v1'",
+    ),
+    "a translation for a service": ("tok-ada", "dvid", Reference("abcd"), "DELETE FROM services WHERE name = 'dvid'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_refers_to_nothing_gives_nothing(database: Database, name: str) -> None:
+    token, service, reference, statement = BROKEN[name]
+    principal = owner_of(database, token)
+
+    def ask() -> Verdict:
+        return decide(database, principal, reference, "view", AT, service=service)[0].verdict
+
+    assert ask() is not Verdict.DENY
+    shell(database, statement)
+    assert ask() is Verdict.DENY
+
+
+def test_terms_of_a_version_that_was_deleted_withhold_nothing_else(database: Database) -> None:
+    shell(database, "DELETE FROM versions WHERE name = 'v3' AND dataset_id = 1")
+    decision, _ = decide(database, owner_of(database, "tok-ada"), Reference("fish", "v2"), "view", AT)
+    assert (decision.verdict, decision.rule) == (Verdict.ALLOW, Rule.GRANT)
+
+
+def test_an_unknown_service_is_none(database: Database) -> None:
+    assert read_catalogue(database, [], "nowhere") == Catalogue()
+
+
+def test_one_reference_takes_few_queries(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not one more for the data of others."""
+    counts = []
+    execute = database.execute
+
+    def count(sql: str, bindings: object = ()) -> object:
+        counts.append(sql)
+        return execute(sql, bindings)  # type: ignore[arg-type]
+
+    principal = owner_of(database, "tok-ada")
+    monkeypatch.setattr(database, "execute", count)
+    reference_decisions.decide(database, principal, Reference("fish", "v1"), "view", AT, service="neuprint")
+    assert len(counts) <= 10
