@@ -117,7 +117,7 @@ def _report(error: Exception, output_format: str) -> int:
     else:
         message, hint = f"this is a fault of dsgctl: {type(error).__name__}", "report what 'dsgctl --debug ...' shows"
     # A token typed in the wrong place must not reach a log. core/token_format.py defines its form.
-    message = re.sub("dsg_[0-9A-Za-z]{30,}", "dsg_(a token)", message)
+    message = re.sub("(dsg[_t])[0-9A-Za-z]{30,}", r"\1(a token)", message)
     code = getattr(error, "exit_code", 1)
     report_failure(message, hint, code, as_json=output_format in JSON)
     return code

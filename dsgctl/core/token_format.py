@@ -9,16 +9,19 @@ from typing import Final
 MAX_LENGTH: Final = 4096  # characters; no token is longer
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_RANDOM = 32  # characters: 190 bits
+# 43 characters, all of them letters and digits: cloud-volume accepts hexadecimal and base64 only, and R's fafbseg 32
+# characters, or 43 to 44.
+_BEGINNING = "dsgt"
+_RANDOM = 33  # characters: 196 bits
 _CHECKSUM = 6  # characters: a CRC-32 in base 62
-_OURS = re.compile(rf"dsg_[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
+_OURS = re.compile(rf"{_BEGINNING}[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}|dsg_[0-9A-Za-z]{{38}}")  # now; formerly
 _VISIBLE = 8  # characters shown to tell tokens apart
 
 
 def generate() -> str:
-    """A new token: ``dsg_``, random letters and digits, and a checksum that shows a mistyped or leaked one."""
+    """A new token: ``dsgt``, random letters and digits, and a checksum that shows a mistyped or leaked one."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
-    return f"dsg_{body}{_checksum(body)}"
+    return f"{_BEGINNING}{body}{_checksum(body)}"
 
 
 def _checksum(body: str) -> str:
@@ -31,7 +34,7 @@ def _checksum(body: str) -> str:
 
 def is_mistyped(token: str) -> bool:
     """Whether a text has the form of our tokens and a wrong checksum, so that no token is equal to it."""
-    body, checksum = token[4:-_CHECKSUM], token[-_CHECKSUM:]
+    body, checksum = token[len(_BEGINNING) : -_CHECKSUM], token[-_CHECKSUM:]
     return bool(_OURS.fullmatch(token)) and _checksum(body) != checksum
 
 

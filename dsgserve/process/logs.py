@@ -29,7 +29,7 @@ def request_id() -> str | None:
 # The forms of tokens and codes, ours and those of others. The error of another server or of a library may repeat what
 # it was sent. It is redacted here, so callers need not think of it.
 _SECRET = re.compile(
-    r"(?<![A-Za-z0-9_/])(?:dsg_|ya29\.|1//|4/|eyJ)[A-Za-z0-9_.~+/=-]{8,}"  # ours; three of Google's; JSON web tokens
+    r"(?<![A-Za-z0-9_/])(?:dsg_|dsgt|ya29\.|1//|4/|eyJ)[A-Za-z0-9_.~+/=-]{8,}"  # ours; Google's; JSON web tokens
     r"|(?<=[Bb]earer )[^ \"',;]+"
     r"|(?<![A-Za-z0-9_])(?=[A-Za-z_]*[0-9])(?=[0-9_]*[A-Za-z])[A-Za-z0-9_]{32,}"  # imported ones, codes, signatures
 )

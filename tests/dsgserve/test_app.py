@@ -258,7 +258,7 @@ def each_token(lab: Lab) -> Iterator[tuple[str, dict[str, Any], str]]:
     yield "cookie", {"cookie": lab.bo}, ""
     yield "header", {"authorization": f"Bearer {lab.bo}"}, ""
     yield "query", {}, f"?dsg_token={lab.bo}"
-    yield "unknown", {"cookie": "dsg_" + "a" * 38}, ""
+    yield "unknown", {"cookie": "dsgt" + "a" * 39}, ""
     yield "disabled", {"cookie": lab.gone}, ""
 
 

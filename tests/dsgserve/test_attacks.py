@@ -320,7 +320,7 @@ def test_every_unknown_token_gets_the_same_answer(client: Client, lab: Lab) -> N
         tokens.revoke(change, revoked.id)
     answers = {
         client.get("/api/v1/user/cache", authorization=f"Bearer {token}").body
-        for token in (lab.script, lab.script[:-1] + "x", "nothing", "dsg_" + "a" * 38, token_format.generate())
+        for token in (lab.script, lab.script[:-1] + "x", "nothing", "dsgt" + "a" * 39, token_format.generate())
     }
     assert len(answers) == 1
 

@@ -74,7 +74,7 @@ def test_the_printed_commands_work_and_a_signal_cleans_up(number: signal.Signals
         )
         assert process.returncode == 0, process.stdout + process.stderr
         assert f'"permissions_v2":{{"fish2":{EDIT.replace(" ", "")},"fly":["view"]}}' in process.stdout
-        tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsg_\w+)$", tries, re.MULTILINE))
+        tokens = dict(re.findall(r"^  (ADA|BO|CY)=(dsgt\w+)$", tries, re.MULTILINE))
         statuses = {
             name: requests.get(
                 f"http://localhost:{port}/api/v1/user/cache",

@@ -16,7 +16,7 @@ from tests.e2e.proxy import HOST, run_nginx
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
 
-SECRET = b"dsg_SECRETSECRETSECRET"
+SECRET = b"dsgtSECRETSECRETSECRET"
 SECONDS = 30
 
 

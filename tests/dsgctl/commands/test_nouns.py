@@ -166,8 +166,8 @@ VALUES = {
     "dataset add mouse": r"[0-9]+",
     "service-account add weekly": r"[0-9]+",
     "dataset location list fish2": r"gs://lab-data/fish2/\ngs://lab-data/fish2/",
-    "token mint --user ada@example.org": r"dsg_[0-9A-Za-z]{38}",
-    "token rotate 17": r"dsg_[0-9A-Za-z]{38}",
+    "token mint --user ada@example.org": r"dsgt[0-9A-Za-z]{39}",
+    "token rotate 17": r"dsgt[0-9A-Za-z]{39}",
     "token show 17": "valid",
     "access who fish2 edit": "ada@example.org",
     "user list --admin": "root@example.org",
@@ -348,7 +348,7 @@ def test_a_token_is_shown_when_it_is_made_and_never_again(filled: World) -> None
 
 def test_minting_prints_the_token_alone_on_stdout(filled: World) -> None:
     answer = _run(filled, "token mint --service-account nightly-export")
-    assert re.fullmatch(r"dsg_[0-9A-Za-z]{38}\n", answer.out)
+    assert re.fullmatch(r"dsgt[0-9A-Za-z]{39}\n", answer.out)
     assert "not shown again" in answer.err
     assert answer.out.strip() not in answer.err
     for format_ in ("value", "json", "jsonl", "csv"):
@@ -386,7 +386,13 @@ def test_a_rotated_token_works_for_the_overlap_and_not_without(filled: World) ->
 
 @pytest.mark.parametrize(
     ("presented", "state"),
-    [("dsg_" + "x" * 38, "mistyped"), ("abc", "unknown"), ("é" * 50, "unknown"), ("x" * 9000, "mistyped")],
+    [
+        ("dsgt" + "x" * 39, "mistyped"),
+        ("dsg_" + "x" * 38, "mistyped"),
+        ("abc", "unknown"),
+        ("é" * 50, "unknown"),
+        ("x" * 9000, "mistyped"),
+    ],
 )
 def test_inspect_says_why_a_token_is_invalid(filled: World, presented: str, state: str) -> None:
     result = filled.quick("token", "inspect", "-o", "json", input=presented + "\n")

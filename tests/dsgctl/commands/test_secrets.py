@@ -18,7 +18,7 @@ from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
 from tests.patience import PATIENCE
 
-SECRET = re.compile(r"\bdsg_[0-9A-Za-z]{38}\b")
+SECRET = re.compile(r"\bdsgt[0-9A-Za-z]{39}\b")
 PRINT_A_SECRET = {  # test_help.py looks whether any other does
     "token mint": "token mint --user ada@example.org",
     "token rotate": "token rotate 1",

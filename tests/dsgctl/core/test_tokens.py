@@ -216,6 +216,7 @@ def _imported_fields(**more: Any) -> dict[str, Any]:
         "0123456789abcdef" * 4,
         "dsg_short",
         "dsg_" + "x" * 40,
+        "dsgt" + "x" * 38,
         "with space, ünicode\nand more",
         "a" * 4096,
         "eyJhbGciOi.J9.x-_",

@@ -83,6 +83,7 @@ def test_a_fault_is_one_line_with_its_traceback(
 
 SECRETS = [
     "dsg_" + "a" * 38,
+    "dsgt" + "a" * 39,
     "ya29.a0AfB_byC-x.y_z1234567890",
     "ya29.c.b0Aaekm1K",
     "4/0AX4XfWh-abcdef_ghijklmnop",
