@@ -22,9 +22,10 @@ from dsgserve.http.redirects import TargetRefused, read_target
 from dsgserve.http.requests import is_deliberate, is_for_this_machine
 from dsgserve.http.responses import Refusal, render, unauthorized
 from dsgserve.http.route import Answer, Guard, Request, Route
-from dsgserve.http.routing import ROUTES, RoutingTable, Target, make_table
+from dsgserve.http.routing import RoutingTable, Target, make_table
 from dsgserve.process import logs
-from dsgserve.user_cache import endpoint
+from dsgserve.user_cache import hot_path
+from dsgserve.user_cache.response_cache import Content
 
 log = logging.getLogger("dsgserve.request")
 
@@ -67,44 +68,48 @@ def make_app(gateway: Gateway, table: RoutingTable | None = None) -> WSGIApplica
 
 
 def _add_short_cut(gateway: Gateway, table: RoutingTable, app: WSGIApplication) -> WSGIApplication:
-    """Answer user/cache without the cost of the rest of the pipeline.
+    """Answer questions of tokens without the cost of the rest of the pipeline (hot_path.py).
 
-    The responses are those of the pipeline; those that are always the same are built beforehand. A request that fails
-    here passes the pipeline too, which renders the error.
+    The responses are those of the pipeline; what is always the same is built beforehand. A request that fails here
+    passes the pipeline too, which renders the error.
     """
     refusals = {problem: _prepare_response(unauthorized(problem)) for problem in (None, *TokenError)}
-    status, headers, _ = _prepare_response(endpoint.build_response(b""))
+    _, headers, _ = _prepare_response(hot_path.build_response(Content(b"", None)))
     count = gateway.metrics.add
-    headers = [header for header in headers if header[0] != "Content-Length"]
+    headers = [header for header in headers if header[0] not in ("Content-Length", "Content-Type")]
 
-    def answer_user_cache(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def answer_question(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target = table.target_of(environ)
         environ["QUERY_STRING"] = target.query
-        if target.route is not _USER_CACHE or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
+        read = target.route.question if target.route is not None else None
+        if read is None or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
             return app(environ, start_response)
         try:
-            answer = endpoint.look_up(gateway, BaseRequest(environ))
+            content = hot_path.look_up(gateway, BaseRequest(environ), read)
         except Exception:
             return app(environ, start_response)
         count("requests")
-        if isinstance(answer, bytes):
-            start_response(status, [*headers, ("Content-Length", str(len(answer)))])
-            return (answer,)
+        if isinstance(content, Content):
+            if content.status in (401, 403):
+                count("denied")
+            body = content.body
+            start_response(
+                hot_path.STATUS_LINES[content.status],
+                [*headers, *content.headers, ("Content-Length", str(len(body)))],
+            )
+            return (body,)
         count("denied")
-        refusal_status, refusal_headers, body = refusals[answer]
+        refusal_status, refusal_headers, body = refusals[content]
         start_response(refusal_status, refusal_headers)
         return (body,)
 
-    return answer_user_cache
-
-
-_USER_CACHE = next(route for route in ROUTES if route.path == endpoint.PATH)
+    return answer_question
 
 
 def _prepare_response(answer: Answer) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Status, headers and body of a response of user/cache."""
+    """Status, headers and body of a response of a route that is neither a popup's nor has CORS."""
     response = render(BaseRequest({}), answer) if isinstance(answer, Refusal) else answer
-    _finish(response, _USER_CACHE)
+    _finish(response, None)
     body = _body_of(response)
     response.set_header("Content-Length", str(len(body)))
     return response.status_line, response.headerlist, body
@@ -189,7 +194,7 @@ def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origi
         return _WRONG_HOST
     if route is None:
         return _NOT_FOUND
-    if method not in route.allowed_methods():
+    if not route.allows(method):
         text = "this address does not take such a request"
         return Refusal(405, "method_not_allowed", text, headers={"Allow": ", ".join(route.allowed_methods())})
     declared = route.find_endpoint(method)

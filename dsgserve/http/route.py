@@ -15,6 +15,7 @@ from bottle import BaseRequest, HTTPResponse
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import query_value
 from dsgserve.http.responses import Refusal
+from dsgserve.user_cache.response_cache import Question
 
 Caller = TypeVar("Caller")
 Answer = HTTPResponse | Refusal
@@ -105,6 +106,9 @@ class Route:
         waits: may have to wait for another server, so a thread of the slow pool answers it.
         often: programs send requests all the time, so they are logged at DEBUG only.
         limited: nginx limits how often one client may ask (nginx/dsg.conf); tests/dsgserve/http/test_wire.py compares.
+        any_method: its endpoint answers every method.
+        question: reads what a request asks of the response cache, if that answers it (hot_path.py); the short cut of
+            app.py uses it.
 
     Raises:
         ValueError: ``cors`` and the guards contradict each other, or a method occurs twice.
@@ -117,6 +121,8 @@ class Route:
     waits: bool = False
     often: bool = False
     limited: bool = False
+    any_method: bool = False
+    question: Callable[[Gateway, BaseRequest], Question] | None = None
 
     def __post_init__(self) -> None:
         if any((endpoint.guard is Guard.ORIGIN) != self.cors for endpoint in self.endpoints):
@@ -129,12 +135,18 @@ class Route:
         """The methods in the table of contract.md, "Routes"."""
         return (*(endpoint.method for endpoint in self.endpoints), *(("OPTIONS",) if self.cors else ()))
 
+    def allows(self, method: str) -> bool:
+        """Whether the route answers a method."""
+        return self.any_method or method in self.allowed_methods()
+
     def allowed_methods(self) -> list[str]:
         """The methods that the route answers; HEAD wherever a GET changes nothing."""
         return [*self.methods, "HEAD"] if self.find_endpoint("HEAD") else list(self.methods)
 
     def find_endpoint(self, method: str) -> Endpoint[Any] | None:
         """The endpoint that answers a method; None for OPTIONS, which the pipeline answers itself."""
+        if self.any_method:
+            return self.endpoints[0]
         for endpoint in self.endpoints:
             if endpoint.method == method or (method == "HEAD" and endpoint.method == "GET" and not endpoint.changes):
                 return endpoint

@@ -16,7 +16,7 @@ from dsgserve.login.admission import anybody, every_token, optional_token, requi
 from dsgserve.ngauth import endpoints, popup
 from dsgserve.process import health
 from dsgserve.terms import landing, terms_pages
-from dsgserve.user_cache import endpoint
+from dsgserve.user_cache import endpoint, hot_path
 
 _HARMLESS, _DELIBERATE, _FORM, _ORIGIN = Guard.HARMLESS, Guard.DELIBERATE, Guard.FORM, Guard.ORIGIN
 _TERMS = (
@@ -73,7 +73,12 @@ ROUTES = (
     Route("/activate", (_READ_ALL, _ACCEPT), popup=True),
     Route("/api/v1/tos/<terms_id:int>/accept", (_READ_ONE, _ACCEPT), popup=True),
     Route("/success", (Endpoint("GET", terms_pages.success, anybody, _HARMLESS),)),
-    Route(endpoint.PATH, (Endpoint("GET", endpoint.show, endpoint.admit, _HARMLESS),), often=True),
+    Route(
+        endpoint.PATH,
+        (Endpoint("GET", hot_path.show, endpoint.admit, _HARMLESS),),
+        often=True,
+        question=endpoint.read_question,
+    ),
 )
 
 _PARAMETER = re.compile(r"<([a-z_]+)(:int)?>")

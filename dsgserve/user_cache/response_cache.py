@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import ClassVar
 
 from dsgctl.core import clock, services, snapshots, token_checks, token_format, tokens
 from dsgctl.core.rules import access
@@ -28,8 +29,8 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a question, before it is cached.
+class Content:
+    """What answers a question, before it is cached.
 
     Attributes:
         headers: names and values, beside those that every response has.
@@ -50,16 +51,19 @@ class Question:
 
     Attributes:
         service: the service that asks; the cache replaces an unknown one by None.
+        public: whether a client without a token can get an answer, too.
     """
 
     service: str | None = None
+    public: ClassVar[bool] = False
 
-    def build_answer(self, database: Database, principal: Principal | None, at: datetime) -> Answer:
-        """The answer to the owner of a valid token, or to a client without one. Called in a `Database.snapshot`."""
+    def build_content(self, database: Database, principal: Principal | None, at: datetime) -> Content | None:
+        """What answers the owner of a valid token, or a client without one. Called in a `Database.snapshot`.
+
+        Args:
+            principal: None without a token. Then None can be returned: it takes a token.
+        """
         raise NotImplementedError
-
-
-_NO_ANSWER = Answer(b"", None)
 
 
 @dataclass(slots=True)
@@ -68,7 +72,7 @@ class CachedResponse:
 
     Attributes:
         problem: why the token is refused; None for a valid token, or for none.
-        answer: without content if there is a problem.
+        content: None if there is a problem, or if it takes a token.
         token_id: of the token, to record its use; 0 if there is no such token.
         revision: of the database when the response was built.
         valid_at: the latest revision at which it was checked.
@@ -77,12 +81,17 @@ class CachedResponse:
     """
 
     problem: TokenError | None
-    answer: Answer = _NO_ANSWER
+    content: Content | None = None
     token_id: int = 0
     revision: int = 0
     valid_at: int = 0
     cache_keys: tuple[CacheKey, ...] = ()
     until: float | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The body of its content; empty without any."""
+        return self.content.body if self.content is not None else b""
 
 
 Key = tuple[bytes, Question]  # hash of the token, empty for none
@@ -229,20 +238,20 @@ class ResponseCache:
                 if status.token is None or status.principal is None:
                     return _UNKNOWN, False
                 cache_keys = snapshots.list_cache_keys(self._database, status.principal)
-            answer = _NO_ANSWER
+            content = None
             if status.problem is None:
-                answer = question.build_answer(self._database, status.principal, at)
-        until = _seconds(access.earliest((status.changes_at, answer.until), at))
+                content = question.build_content(self._database, status.principal, at)
+        until = _seconds(access.earliest((status.changes_at, content.until if content else None), at))
         token_id = status.token.id if status.token is not None else 0
-        response = CachedResponse(status.problem, answer, token_id, revision, revision, cache_keys, until)
-        return response, status.cacheable and answer.cacheable
+        response = CachedResponse(status.problem, content, token_id, revision, revision, cache_keys, until)
+        return response, status.cacheable and (content is None or content.cacheable)
 
 
 def _size(key: Key, response: CachedResponse) -> int:
     """The bytes of an entry, with what Python needs around it."""
-    answer = response.answer
-    texts = (*(text for header in answer.headers for text in header), *vars(key[1]).values())
-    return 800 + len(answer.body) + sum(len(str(text)) + 50 for text in texts) + 100 * len(response.cache_keys)
+    headers = response.content.headers if response.content is not None else ()
+    texts = (*(text for header in headers for text in header), *vars(key[1]).values())
+    return 800 + len(response.body) + sum(len(str(text)) + 50 for text in texts) + 100 * len(response.cache_keys)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -54,7 +54,7 @@ def secrets(database: Database) -> list[str]:
 def test_cached_responses_are_bounded_in_bytes(
     database: Database, secrets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    length = len(ResponseCache(database).get(secrets[0], UserCacheQuestion()).answer.body)
+    length = len(ResponseCache(database).get(secrets[0], UserCacheQuestion()).body)
     assert length > 50_000
     monkeypatch.setattr(response_cache, "MAX_BYTES", 5 * length)
     cache = ResponseCache(database)
@@ -62,7 +62,7 @@ def test_cached_responses_are_bounded_in_bytes(
         cache.get(secret, UserCacheQuestion())
         assert cache._responses.bytes <= 5 * length
     assert len(cache._responses) == 4
-    size = sum(sys.getsizeof(response.answer.body) for response in cache._responses.values())
+    size = sum(sys.getsizeof(response.body) for response in cache._responses.values())
     assert size <= cache._responses.bytes
     last = cache.get(secrets[-1], UserCacheQuestion())
     assert cache.get(secrets[-1], UserCacheQuestion()) is last, "it was built anew"

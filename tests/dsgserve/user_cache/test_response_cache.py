@@ -176,7 +176,7 @@ def test_a_replaced_principal_is_invalidated(database: Database, path: Path) -> 
     )
     assert ask_all(cache) == ask_all(ResponseCache(database))
     assert cache.get("ana", UserCacheQuestion()).problem is TokenError.UNKNOWN
-    assert b'"groups":[]' in cache.get("bea", UserCacheQuestion()).answer.body
+    assert b'"groups":[]' in cache.get("bea", UserCacheQuestion()).body
     elsewhere.close()
 
 
@@ -200,7 +200,7 @@ def ask_all(cache: ResponseCache) -> dict[tuple[str, str | None], tuple[TokenErr
     for name in (*SECRETS, SPARE):
         for service in (None, "atlas", "clio", "unknown"):
             response = cache.get(name, UserCacheQuestion(service))
-            responses[name, service] = (response.problem, response.answer.body)
+            responses[name, service] = (response.problem, response.body)
     return responses
 
 
@@ -248,7 +248,7 @@ def test_a_change_that_concerns_others_keeps_the_answer(cache: ResponseCache, da
     assert cache.get(secret, UserCacheQuestion()) is first  # who else is in the group does not concern ana
     with begin_change(writer, "os:test") as change:
         groups.add_member(change, "lab", "ana@x.org", leads=True)
-    assert b'"groups_admin":["lab"]' in cache.get(secret, UserCacheQuestion()).answer.body
+    assert b'"groups_admin":["lab"]' in cache.get(secret, UserCacheQuestion()).body
     writer.close()
 
 

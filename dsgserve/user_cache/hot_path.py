@@ -1,0 +1,60 @@
+"""Contents questions of tokens from the response cache: as a route of the pipeline, and at its short cut (app.py)."""
+
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+
+from bottle import BaseRequest, HTTPResponse
+
+from dsgctl.core.errors import Invalid
+from dsgctl.core.token_checks import TokenError
+from dsgserve.gateway import Gateway
+from dsgserve.http.proxy import find_client_address
+from dsgserve.http.requests import presented_tokens
+from dsgserve.http.responses import Audience, Refusal, unauthorized
+from dsgserve.http.route import Request
+from dsgserve.user_cache.response_cache import Content, Question
+
+ReadQuestion = Callable[[Gateway, BaseRequest], Question]
+
+
+def look_up(gateway: Gateway, http: BaseRequest, read: ReadQuestion) -> Content | TokenError | None:
+    """What answers the question of a request, or the error of its first token; None if it takes a token.
+
+    Raises:
+        StoreError: the database does not content.
+        Invalid: the request asks no question.
+    """
+    question = read(gateway, http)
+    tokens = presented_tokens(http, gateway.config.token_names)
+    if not tokens:
+        return gateway.response_cache.get(None, question).content if question.public else None
+    find_address = partial(find_client_address, http.environ)
+    problem = None
+    for token in tokens:
+        response = gateway.response_cache.get(token, question, find_address)
+        if response.problem is None:
+            gateway.last_used.note(response.token_id)
+            return response.content
+        problem = problem or response.problem
+    return problem
+
+
+def admit(gateway: Gateway, request: Request[None], read: ReadQuestion) -> Content | Refusal:
+    """A valid token anywhere on the request, as what answers it; else 401."""
+    try:
+        content = look_up(gateway, request.http, read)
+    except Invalid as error:
+        return Refusal(error.http_status, error.code, error.message, Audience.PROGRAMS)
+    return content if isinstance(content, Content) else unauthorized(content)
+
+
+def show(gateway: Gateway, request: Request[Content]) -> HTTPResponse:
+    return build_response(request.caller)
+
+
+def build_response(content: Content) -> HTTPResponse:
+    return HTTPResponse(content.body, content.status, dict(content.headers))
+
+
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
