@@ -2,6 +2,7 @@
 
 import click
 
+from dsgctl.commands.messages import format_holdings
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
@@ -46,18 +47,20 @@ def list_(session: Session) -> None:
 @yes_option
 @dry_run_option
 def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
-    """Delete a service, with its terms."""
-    services.find(session.database, name)
+    """Delete a service, with its terms, the grants for it alone, and its names of datasets."""
+    holdings = services.list_holdings(session.database, services.find(session.database, name))
     if not dry_run:
-        session.confirm(f"service {name} will be deleted, with its terms", yes=yes)
+        session.confirm(f"service {name} will be deleted, with {format_holdings(holdings)}", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        terms = services.remove(change, name)
+        holdings = services.remove(change, name)
     if not dry_run:
         session.output.print_result(
-            f"removed service {name}, with {format_count(terms, 'document')} of terms",
+            f"removed service {name}, with {format_holdings(holdings)}",
             name=name,
-            terms=terms,
+            terms=holdings["terms"],
             changed=True,
+            grants=holdings["grants"],
+            translations=holdings["translations"],
         )
 
 

@@ -11,6 +11,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Dataset
 from dsgctl.store.queries import JOIN, fn
+from dsgctl.wording import format_grant
 
 
 class DatasetRow(TypedDict):
@@ -27,7 +28,7 @@ class DatasetHoldings(TypedDict):
     """What is deleted with a dataset.
 
     ``versions`` are names, ``locations`` URLs. The others are in words: ``view ada@example.org`` for a grant,
-    ``3 Fly terms`` for terms, ``datastack fish2_v1`` for a service table.
+    ``3 Fly terms`` for terms, ``datastack fish2_v1`` for a service table, ``neuprint pisces r1`` for a translation.
     """
 
     versions: list[str]
@@ -35,6 +36,7 @@ class DatasetHoldings(TypedDict):
     grants: list[str]
     terms: list[str]
     service_tables: list[str]
+    translations: list[str]
 
 
 class DatasetDetails(DatasetHoldings):
@@ -184,23 +186,33 @@ def list_holdings(database: Database, dataset: Dataset) -> DatasetHoldings:
     versions = m.Version.select(m.Version.name).where(m.Version.dataset == dataset.id).order_by(m.Version.id)
     locations = m.Location.select(m.Location.bucket, m.Location.prefix).where(m.Location.dataset == dataset.id)
     grants = (
-        m.Grant.select(m.Grant.permission, fn.coalesce(m.Principal.email, m.Principal.slug, m.Group.name))
+        m.Grant.select(
+            m.Grant.permission, fn.coalesce(m.Principal.email, m.Principal.slug, m.Group.name), m.Service.name
+        )
         .join_from(m.Grant, m.Principal, JOIN.LEFT_OUTER)
         .join_from(m.Grant, m.Group, JOIN.LEFT_OUTER, on=(m.Grant.group == m.Group.id))
+        .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
         .where(m.Grant.dataset == dataset.id)
         .order_by(m.Grant.id)
     )
     terms = m.Terms.select(m.Terms.id, m.Terms.name).where(m.Terms.dataset == dataset.id).order_by(m.Terms.id)
     tables = m.ServiceTable.select(m.ServiceTable.service, m.ServiceTable.name)
+    translations = m.Translation.select(m.Service.name, m.Translation.client_name, m.Translation.client_version)
     return {
         "versions": [name for (name,) in database.tuples(versions)],
         "locations": [
             f"gs://{bucket}/{prefix}" for bucket, prefix in database.tuples(locations.order_by(m.Location.id))
         ],
-        "grants": [f"{permission} {subject}" for permission, subject in database.tuples(grants)],
+        "grants": [format_grant(*words, service=service) for *words, service in database.tuples(grants)],
         "terms": [f"{terms_id} {name}" for terms_id, name in database.tuples(terms)],
         "service_tables": [
             f"{service} {name}" for service, name in database.tuples(tables.where(m.ServiceTable.dataset == dataset.id))
+        ],
+        "translations": [
+            " ".join(filter(None, row))
+            for row in database.tuples(
+                translations.join(m.Service).where(m.Translation.dataset == dataset.id).order_by(m.Translation.id)
+            )
         ],
     }
 

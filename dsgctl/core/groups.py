@@ -12,6 +12,7 @@ from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Group
 from dsgctl.store.queries import JOIN, fn
+from dsgctl.wording import format_grant
 
 
 class GroupHoldings(TypedDict):
@@ -19,8 +20,8 @@ class GroupHoldings(TypedDict):
 
     Attributes:
         members: emails.
-        grants: ``DATASET PERMISSION`` of each grant for the group.
-        scoped_grants: ``DATASET PERMISSION [EMAIL]`` of each grant that is scoped to the group.
+        grants: ``DATASET PERMISSION [for SERVICE]`` of each grant for the group.
+        scoped_grants: ``DATASET PERMISSION [EMAIL] [for SERVICE]`` of each grant that is scoped to the group.
     """
 
     members: list[str]
@@ -100,17 +101,23 @@ def remove(change: Change, name: str) -> GroupHoldings:
 def list_holdings(database: Database, group: Group) -> GroupHoldings:
     """What is deleted with a group."""
     members = m.Membership.select(m.Principal.email).join(m.Principal).where(m.Membership.group == group.id)
-    grants = m.Grant.select(m.Dataset.name, m.Grant.permission).join(m.Dataset).where(m.Grant.group == group.id)
-    scoped = (
-        m.Grant.select(m.Dataset.name, m.Grant.permission, m.Principal.email)
+    grants = (
+        m.Grant.select(m.Dataset.name, m.Grant.permission, m.Service.name)
         .join_from(m.Grant, m.Dataset)
+        .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
+        .where(m.Grant.group == group.id)
+    )
+    scoped = (
+        m.Grant.select(m.Dataset.name, m.Grant.permission, m.Principal.email, m.Service.name)
+        .join_from(m.Grant, m.Dataset)
+        .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
         .join_from(m.Grant, m.Principal, JOIN.LEFT_OUTER)
         .where(m.Grant.scope_group == group.id)
     )
     return {
         "members": sorted(email for (email,) in database.tuples(members)),
-        "grants": sorted(f"{dataset} {permission}" for dataset, permission in database.tuples(grants)),
-        "scoped_grants": sorted(" ".join(filter(None, row)) for row in database.tuples(scoped)),
+        "grants": sorted(format_grant(*words, service=service) for *words, service in database.tuples(grants)),
+        "scoped_grants": sorted(format_grant(*words, service=service) for *words, service in database.tuples(scoped)),
     }
 
 

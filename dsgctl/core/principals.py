@@ -7,14 +7,15 @@ from dsgctl.core import hidden_characters, validation
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Principal
-from dsgctl.store.queries import fn
+from dsgctl.store.queries import JOIN, fn
+from dsgctl.wording import format_grant
 
 
 class Holdings(TypedDict):
     """What is deleted with a principal.
 
     Attributes:
-        grants: ``DATASET PERMISSION`` of each.
+        grants: ``DATASET PERMISSION [for SERVICE]`` of each.
         groups: names.
         tokens, acceptances: ids of tokens, and of accepted terms.
         children: emails.
@@ -55,8 +56,9 @@ def format_label(principal: Principal) -> str:
 def list_holdings(database: Database, principal: Principal) -> Holdings:
     """Everything that is deleted with a principal, besides what describes it."""
     grants = (
-        m.Grant.select(m.Dataset.name, m.Grant.permission)
-        .join(m.Dataset)
+        m.Grant.select(m.Dataset.name, m.Grant.permission, m.Service.name)
+        .join_from(m.Grant, m.Dataset)
+        .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
         .where(m.Grant.principal == principal.id)
         .order_by(m.Dataset.name, m.Grant.id)
     )
@@ -65,7 +67,7 @@ def list_holdings(database: Database, principal: Principal) -> Holdings:
     accepted = m.Acceptance.select(m.Acceptance.terms).where(m.Acceptance.principal == principal.id)
     children = Principal.select(Principal.email).where(Principal.parent == principal.id).order_by(Principal.id)
     return {
-        "grants": [f"{dataset} {permission}" for dataset, permission in database.tuples(grants)],
+        "grants": [format_grant(*words, service=service) for *words, service in database.tuples(grants)],
         "groups": sorted(name for (name,) in database.tuples(groups)),
         "tokens": [token_id for (token_id,) in database.tuples(tokens)],
         "acceptances": sorted(terms_id for (terms_id,) in database.tuples(accepted)),

@@ -1,7 +1,7 @@
 """Services that use the gateway, the service tables of CAVE, and the public roots in these tables."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypedDict
+from typing import Literal, TypedDict, get_args
 
 from dsgctl.core import datasets, validation
 from dsgctl.core.change import Change
@@ -12,6 +12,10 @@ from dsgctl.store.models import PublicRoot, Service, ServiceTable
 
 _MAX_ROOT = 2**63 - 1
 
+# dag: of a service that compares versions of several branches itself.
+Mode = Literal["linear", "dag"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
 
 class ServiceRow(TypedDict):
     """A row of `list_services`."""
@@ -20,6 +24,15 @@ class ServiceRow(TypedDict):
     name: str
     display_name: str
     url: str
+    mode: Mode
+
+
+class ServiceHoldings(TypedDict):
+    """How many terms, grants and names of datasets are deleted with a service."""
+
+    terms: int
+    grants: int
+    translations: int
 
 
 class TableRow(TypedDict):
@@ -53,10 +66,15 @@ def find(database: Database, name: str) -> Service:
     return service
 
 
-def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> tuple[Service, bool]:
+def add(
+    change: Change, name: str, *, display_name: str = "", url: str = "", mode: Mode = "linear"
+) -> tuple[Service, bool]:
     """Add a service. If there is one of this name, display name and URL, nothing changes.
 
     The form of a name is checked for a new service only: those of other systems may have other names.
+
+    Args:
+        mode: of a new service.
 
     Returns:
         The service, and whether it is new.
@@ -75,32 +93,59 @@ def add(change: Change, name: str, *, display_name: str = "", url: str = "") -> 
             raise Conflict(f"service {name} exists, with another name or URL", f"dsgctl service remove {name}")
         return service, False
     validation.slug(name, "service")
-    service = Service(id=change.database.run(Service.insert(name=name, **values)), name=name, **values)
-    change.record("service.add", f"service:{name}", after=values)
+    row = {"name": name, "mode": mode, **values}
+    service = Service(id=change.database.run(Service.insert(**row)), **row)
+    change.record("service.add", f"service:{name}", after=values if mode == "linear" else {**values, "mode": mode})
     return service, True
 
 
-def remove(change: Change, name: str) -> int:
-    """Delete a service and its terms.
+def set_mode(change: Change, name: str, mode: Mode) -> bool:
+    """Say whether a service compares versions of several branches itself.
 
     Returns:
-        How many terms were deleted.
+        Whether anything changed.
 
     Raises:
         NotFound: there is no such service.
     """
     service = find(change.database, name)
-    terms = change.database.count(m.Terms.select().where(m.Terms.service == service.id))
+    if service.mode == mode:
+        return False
+    change.database.run(Service.update(mode=mode).where(Service.id == service.id))
+    change.record("service.set", f"service:{name}", {"mode": service.mode}, {"mode": mode})
+    return True
+
+
+def remove(change: Change, name: str) -> ServiceHoldings:
+    """Delete a service, with its terms, the grants for it alone and its names of datasets.
+
+    Returns:
+        What was deleted with it.
+
+    Raises:
+        NotFound: there is no such service.
+    """
+    service = find(change.database, name)
+    holdings = list_holdings(change.database, service)
     change.database.run(Service.delete().where(Service.id == service.id))
-    before = {"display_name": service.display_name, "url": service.url, "terms": terms}
+    before = {"display_name": service.display_name, "url": service.url, "mode": service.mode, **holdings}
     change.record("service.remove", f"service:{name}", before)
-    return terms
+    return holdings
+
+
+def list_holdings(database: Database, service: Service) -> ServiceHoldings:
+    """What would be deleted with a service."""
+
+    def count(table: type[m.Terms | m.Grant | m.Translation]) -> int:
+        return database.count(table.select().where(table.service == service.id))
+
+    return {"terms": count(m.Terms), "grants": count(m.Grant), "translations": count(m.Translation)}
 
 
 def list_services(database: Database) -> Iterator[ServiceRow]:
     """Every service, by name."""
-    query = Service.select(Service.id, Service.name, Service.display_name, Service.url).order_by(Service.name)
-    return database.rows(query, ServiceRow)
+    query = Service.select(Service.id, Service.name, Service.display_name, Service.url, Service.mode)
+    return database.rows(query.order_by(Service.name), ServiceRow)
 
 
 # Service tables

@@ -1,14 +1,29 @@
 """Versions of a dataset."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypedDict
 
 from dsgctl.core import buckets, datasets, validation
-from dsgctl.core.change import Change
-from dsgctl.core.errors import NotFound
+from dsgctl.core.change import Change, difference
+from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
-from dsgctl.store.models import Dataset, Version
+from dsgctl.store.models import MAX_NUMBER, Dataset, Version
+
+MAIN = "main"  # the branch of a version for which none is named
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a version is in the history of its dataset.
+
+    Attributes:
+        ordinal: its place among the versions of the branch, which no other has; None for one outside their order.
+    """
+
+    branch: str = MAIN
+    ordinal: int | None = None
 
 
 class VersionRow(TypedDict):
@@ -17,14 +32,17 @@ class VersionRow(TypedDict):
     id: int
     name: str
     public: bool
+    branch: str
+    ordinal: int | None
 
 
 class VersionHoldings(TypedDict):
-    """How many grants, locations and terms are deleted with a version."""
+    """How many grants, locations, terms and names of services are deleted with a version."""
 
     grants: int
     locations: int
     terms: int
+    translations: int
 
 
 def find_by_name(database: Database, dataset: Dataset, name: str) -> Version | None:
@@ -48,10 +66,23 @@ def find(database: Database, dataset: Dataset, name: str) -> Version:
     return version
 
 
-def add(change: Change, dataset_name: str, name: str, *, public: bool = False, imported_id: int | None = None) -> bool:
-    """Add a version, or change whether it is public.
+def position_of(version: Version) -> Position:
+    return Position(version.branch, version.ordinal)
+
+
+def add(
+    change: Change,
+    dataset_name: str,
+    name: str,
+    *,
+    public: bool = False,
+    position: Position | None = None,
+    imported_id: int | None = None,
+) -> bool:
+    """Add a version, or change whether it is public, and its position.
 
     Args:
+        position: None leaves that of an existing version unchanged.
         imported_id: the version's id in another system, which it keeps if no version here has it.
 
     Returns:
@@ -59,31 +90,88 @@ def add(change: Change, dataset_name: str, name: str, *, public: bool = False, i
 
     Raises:
         NotFound: there is no such dataset.
-        Invalid: it is a new version, and the name is not a single line.
+        Conflict: another version has this position.
+        Invalid: the position is malformed, or it is a new version, and the name is not a single line.
     """
     dataset = datasets.find(change.database, dataset_name)
     version = find_by_name(change.database, dataset, name)
     if version is not None:
-        return _set_public(change, dataset, version, public)
+        return _set_attributes(change, dataset, version, public, position or position_of(version))
     validation.single_line(name, "version name")
+    position = position or Position()
+    _require_free(change.database, dataset, position)
     if imported_id is not None and change.database.first(Version.select().where(Version.id == imported_id)) is not None:
         imported_id = None
-    change.database.run(Version.insert(id=imported_id, dataset=dataset.id, name=name, public=public))
-    change.record("dataset.version.add", _format_target(dataset, name), after={"public": public})
+    values = _build_values(public, position)
+    change.database.run(Version.insert(id=imported_id, dataset=dataset.id, name=name, **values))
+    change.record("dataset.version.add", _format_target(dataset, name), after=_describe(public, position))
     return True
 
 
-def _set_public(change: Change, dataset: Dataset, version: Version, public: bool) -> bool:
-    if version.public == public:
+def set_attributes(
+    change: Change, dataset_name: str, name: str, *, public: bool | None = None, position: Position | None = None
+) -> bool:
+    """Change whether a version is public, or its position; None leaves a value unchanged.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        NotFound: there is no such dataset or version.
+        Conflict: another version has this position.
+        Invalid: the position is malformed.
+    """
+    dataset = datasets.find(change.database, dataset_name)
+    version = find(change.database, dataset, name)
+    return _set_attributes(
+        change, dataset, version, version.public if public is None else public, position or position_of(version)
+    )
+
+
+def _set_attributes(change: Change, dataset: Dataset, version: Version, public: bool, position: Position) -> bool:
+    before, after = difference(
+        _build_values(version.public, position_of(version)), new_values := _build_values(public, position)
+    )
+    if not after:
         return False
-    change.database.run(Version.update(public=public).where(Version.id == version.id))
-    target = _format_target(dataset, version.name)
-    change.record("dataset.version.set", target, {"public": version.public}, {"public": public})
+    if position != position_of(version):
+        _require_free(change.database, dataset, position)
+    change.database.run(Version.update(**new_values).where(Version.id == version.id))
+    change.record("dataset.version.set", _format_target(dataset, version.name), before, after)
     return True
+
+
+def _build_values(public: bool, position: Position) -> dict[str, bool | str | int | None]:
+    return {"public": public, "branch": position.branch, "ordinal": position.ordinal}
+
+
+def _describe(public: bool, position: Position) -> dict[str, bool | str | int | None]:
+    """The state in an audit record: a position only if there is something to say about it."""
+    return {"public": public} if position == Position() else _build_values(public, position)
+
+
+def _require_free(database: Database, dataset: Dataset, position: Position) -> None:
+    """Raises:
+    Invalid: the position is malformed.
+    Conflict: another version of the dataset has it.
+    """
+    validation.single_line(position.branch, "branch")
+    if position.ordinal is None:
+        return
+    if not 0 <= position.ordinal <= MAX_NUMBER:
+        raise Invalid(f"{position.ordinal} is not an ordinal", "an ordinal is a whole number from 0 to 2^63-1")
+    condition = (Version.branch == position.branch) & (Version.ordinal == position.ordinal)
+    other = database.first(Version.select().where(Version.dataset == dataset.id, condition))
+    if other is not None:
+        raise Conflict(
+            f"version {validation.quote(other.name)} of {dataset.name} has ordinal {position.ordinal} on branch "
+            f"{validation.quote(position.branch)} already",
+            f"choose another; dsgctl dataset version list {dataset.name}",
+        )
 
 
 def remove(change: Change, dataset_name: str, name: str) -> VersionHoldings:
-    """Delete a version, with its grants, locations and terms.
+    """Delete a version, with its grants, locations, terms and the names that services have for it.
 
     Returns:
         What was deleted with it.
@@ -97,17 +185,23 @@ def remove(change: Change, dataset_name: str, name: str) -> VersionHoldings:
     names = buckets.list_names(change.database, m.Location.version == version.id)
     change.database.run(Version.delete().where(Version.id == version.id))
     buckets.release(change, names)
-    change.record("dataset.version.remove", _format_target(dataset, name), {"public": version.public, **holdings})
+    before = {**_describe(version.public, position_of(version)), **holdings}
+    change.record("dataset.version.remove", _format_target(dataset, name), before)
     return holdings
 
 
 def list_holdings(database: Database, version: Version) -> VersionHoldings:
     """What would be deleted with a version."""
 
-    def count(table: type[m.Grant | m.Location | m.Terms]) -> int:
+    def count(table: type[m.Grant | m.Location | m.Terms | m.Translation]) -> int:
         return database.count(table.select().where(table.version == version.id))
 
-    return {"grants": count(m.Grant), "locations": count(m.Location), "terms": count(m.Terms)}
+    return {
+        "grants": count(m.Grant),
+        "locations": count(m.Location),
+        "terms": count(m.Terms),
+        "translations": count(m.Translation),
+    }
 
 
 def list_versions(database: Database, dataset_name: str) -> Iterator[VersionRow]:
@@ -117,8 +211,8 @@ def list_versions(database: Database, dataset_name: str) -> Iterator[VersionRow]
         NotFound: there is no such dataset.
     """
     dataset = datasets.find(database, dataset_name)
-    query = Version.select(Version.id, Version.name, Version.public).where(Version.dataset == dataset.id)
-    return database.rows(query.order_by(Version.id), VersionRow)
+    query = Version.select(Version.id, Version.name, Version.public, Version.branch, Version.ordinal)
+    return database.rows(query.where(Version.dataset == dataset.id).order_by(Version.id), VersionRow)
 
 
 def _format_target(dataset: Dataset, name: str) -> str:

@@ -23,7 +23,7 @@ ASKS = {
     "dataset version remove fish2 v1.2": "with 1 grant and 1 location",
     "dataset location remove fish2 gs://lab-data/fish2/": "fish2 will no longer be read at gs://lab-data/fish2/",
     "bucket remove old-data": "with its settings",
-    "service remove clio": "with its terms",
+    "service remove clio": "with 1 term",
     "service table remove datastack fish2_v1": "with its public roots",
     "service-account remove nightly-export": "with 1 grant and 20 tokens",
     "token prune": "ended more than 30d ago will be deleted",

@@ -19,7 +19,7 @@ from tests.dsgctl.commands.world import ROOT, World
 CHANGED = "id name changed"
 PLAN = "action target before after"
 USER_HOLDS = "grants groups tokens acceptances children"
-DATASET_HOLDS = "versions locations grants terms service_tables"
+DATASET_HOLDS = "versions locations grants terms service_tables translations"
 TOKEN = "id token of prefix expires"
 GRANT = "dataset permission subject version scope expires changed"
 REVOKED = "dataset permission subject version scope changed"
@@ -61,7 +61,7 @@ COMMANDS: dict[str, str] = {
     "dataset version add fish2 v2 --public": "dataset version changed",
     "dataset version add fish2 v1.2 --closed": "dataset version changed",
     "dataset version list fish2": "[id name public]",
-    "dataset version remove fish2 v1.2 -y": "dataset version changed grants locations terms",
+    "dataset version remove fish2 v1.2 -y": "dataset version changed grants locations terms translations",
     "dataset version remove fish2 v1.2 --dry-run": f"[{PLAN}]",
     "dataset location add fish2 gs://other-bucket": "dataset location version changed",
     "dataset location add fish2 gs://other-bucket/deep/er --version v1.2": "dataset location version changed",
@@ -101,7 +101,7 @@ COMMANDS: dict[str, str] = {
     "terms pending --user bo@example.org --dataset fly": "[user dataset terms name service accept_url]",
     "service add cave --display-name CAVE --url https://cave.example.org": CHANGED,
     "service list": "[id name display_name url]",
-    "service remove clio -y": "name terms changed",
+    "service remove clio -y": "name terms changed grants translations",
     "service remove clio --dry-run": f"[{PLAN}]",
     "service table add datastack fish2_v2 fish2": "service table dataset changed",
     "service table list": "[id service table dataset]",

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, locations, services, terms, users, validation, versions
+from dsgctl.core import datasets, grants, locations, services, terms, translations, users, validation, versions
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
+from dsgctl.core.translations import ServiceName
 from dsgctl.store import models as m
 from tests.dsgctl.core.builders import AT, Run, refused
 
@@ -29,6 +30,7 @@ def test_a_dataset_is_made_once(run: Run) -> None:
         "grants": [],
         "terms": [],
         "service_tables": [],
+        "translations": [],
     }
 
 
@@ -75,6 +77,7 @@ def test_set_attributes_changes_only_the_given_attributes(run: Run) -> None:
 
 def test_removing_a_dataset_removes_everything_that_belongs_to_it(run: Run) -> None:
     user, _ = run(users.add, "ana@x.org")
+    run(services.add, "clio")
     for name in ("fish2", "fly"):
         run(datasets.add, name)
         run(versions.add, name, "v1")
@@ -82,6 +85,7 @@ def test_removing_a_dataset_removes_everything_that_belongs_to_it(run: Run) -> N
         run(grants.add, principal_subject(user), Target(name, "view", "v1"))
         run(terms.add, f"{name} terms", "Be kind.", dataset=name)
         run(services.add_table, "cave", name, name)
+        run(translations.add, ServiceName("clio", name, "r1"), name, version="v1")
     gone = run(datasets.remove, "fish2")
     assert gone == {
         "versions": ["v1"],
@@ -89,8 +93,9 @@ def test_removing_a_dataset_removes_everything_that_belongs_to_it(run: Run) -> N
         "grants": ["view ana@x.org"],
         "terms": ["1 fish2 terms"],
         "service_tables": ["cave fish2"],
+        "translations": ["clio fish2 r1"],
     }
-    for table in (m.Dataset, m.Version, m.Location, m.Grant, m.Terms, m.ServiceTable):
+    for table in (m.Dataset, m.Version, m.Location, m.Grant, m.Terms, m.ServiceTable, m.Translation):
         assert run.database.count(table.select()) == 1, table
     assert datasets.show(run.database, "fly")["own_terms"] == 2
     assert run.database.integrity_problems() == []

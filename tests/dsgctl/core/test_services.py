@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, services, terms
+from dsgctl.core import datasets, grants, groups, services, terms, translations
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.grant_targets import Target, group_subject
+from dsgctl.core.translations import ServiceName
 from dsgctl.store import models as m
 from tests.dsgctl.core.builders import Run, refused
 
@@ -17,7 +19,7 @@ def test_a_service_is_added_once(run: Run) -> None:
     assert run(services.add, "clio", display_name="Clio", url="https://clio.example") == (service, False)
     assert run.content() == before
     assert list(services.list_services(run.database)) == [
-        {"id": service.id, "name": "clio", "display_name": "Clio", "url": "https://clio.example"}
+        {"id": service.id, "name": "clio", "display_name": "Clio", "url": "https://clio.example", "mode": "linear"}
     ]
 
 
@@ -36,17 +38,37 @@ def test_a_bad_value_is_refused(run: Run, words: dict[str, str]) -> None:
         run(services.add, words.pop("name", "clio"), **words)
 
 
-def test_removing_a_service_removes_its_terms(run: Run) -> None:
+def test_removing_a_service_removes_what_is_for_it_alone(run: Run) -> None:
     run(datasets.add, "fish2")
+    run(groups.add, "lab")
+    lab = group_subject(run.database, "lab")
+    run(grants.add, lab, Target("fish2", "view"))
     for name in ("clio", "cave"):
         run(services.add, name)
         run(terms.add, name, "Be kind.", dataset="fish2", service=name)
+        run(grants.add, lab, Target("fish2", "view", service=name))
+        run(translations.add, ServiceName(name, "pisces"), "fish2")
     run(terms.add, "own", "Be kind.", dataset="fish2")
-    assert run(services.remove, "clio") == 1
+    holdings = {"terms": 1, "grants": 1, "translations": 1}
+    assert run(services.remove, "clio") == holdings
+    assert [row["service"] for row in translations.list_translations(run.database)] == ["cave"]
+    cave = services.find(run.database, "cave").id
+    assert [row.service_id for row in run.database.objects(m.Grant.select().order_by(m.Grant.id))] == [None, cave]
     assert [row["name"] for row in terms.list_terms(run.database)] == ["cave", "own"]
-    assert run.records()[-1]["before"] == {"display_name": "", "url": "", "terms": 1}
+    assert run.records()[-1]["before"] == {"display_name": "", "url": "", "mode": "linear", **holdings}
     with refused(NotFound, "'clio'", "dsgctl service list"):
         run(services.remove, "clio")
+
+
+def test_a_service_is_linear_until_its_mode_is_set(run: Run) -> None:
+    run(services.add, "clio")
+    assert not run(services.set_mode, "clio", "linear")
+    assert run(services.set_mode, "clio", "dag")
+    assert services.find(run.database, "clio").mode == "dag"
+    record = run.records()[-1]
+    assert (record["action"], record["before"], record["after"]) == ("service.set", {"mode": "linear"}, {"mode": "dag"})
+    with refused(NotFound, "'cave'"):
+        run(services.set_mode, "cave", "dag")
 
 
 class TestTables:
