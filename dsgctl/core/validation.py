@@ -21,15 +21,16 @@ IMPERSONATE: Final = "impersonate:"  # begins a credential that is a service acc
 MAX_NAME: Final = 255
 MAX_TEXT: Final = 100_000  # characters of terms or notes
 
-_EMAIL = re.compile(
+# Patterns are texts: `re` compiles each at its first use, and a command uses few.
+_EMAIL = (
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 )
-_SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_PERMISSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
+_SLUG = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_PERMISSION = r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 # https://cloud.google.com/storage/docs/buckets#naming
-_BUCKET = re.compile(r"[a-z0-9]([a-z0-9._-]{1,220})[a-z0-9]")
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_BUCKET = r"[a-z0-9]([a-z0-9._-]{1,220})[a-z0-9]"
+_DURATION = r"([1-9][0-9]{0,5})([mhdw])"
 _LONGEST: Final = timedelta(days=36525)
 _UNIT: Final = {
     "m": timedelta(minutes=1),
@@ -46,13 +47,13 @@ class Foreign(str):
 
 
 # What another system may store and this database cannot: control characters and lone surrogates.
-_UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNSTORABLE = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 MAX_FOREIGN: Final = 2048  # bytes of UTF-8: the most that PostgreSQL can index
 
 
 def is_storable(text: str, *, allowed: str = "") -> bool:
     """Whether a database can store ``text`` as a name. Text that it cannot store names nothing."""
-    return text.isprintable() or all(char in allowed for char in _UNSTORABLE.findall(text))
+    return text.isprintable() or all(char in allowed for char in re.findall(_UNSTORABLE, text))
 
 
 def foreign(text: str, noun: str, *, empty: bool = False) -> Foreign:
@@ -96,7 +97,7 @@ def email(text: str) -> str:
     if isinstance(text, Foreign):
         return text
     too_long = len(text) > 254 or len(text.split("@", maxsplit=1)[0]) > 64
-    if too_long or not _EMAIL.fullmatch(text):
+    if too_long or not re.fullmatch(_EMAIL, text):
         raise Invalid(
             f"{quote(text)} is not an email address",
             "write it like name@example.org, in ASCII (a domain in punycode)",
@@ -136,7 +137,7 @@ def slug(text: str, noun: str) -> str:
     """A name for URLs and JSON keys; ``noun`` is its kind, for the message."""
     if isinstance(text, Foreign):
         return text
-    if len(text) > MAX_NAME or not _SLUG.fullmatch(text):
+    if len(text) > MAX_NAME or not re.fullmatch(_SLUG, text):
         raise Invalid(
             f"{quote(text)} is not a name for a {noun}",
             "use letters, digits, '.', '_' and '-', not '.' or '-' first, at most 255 characters",
@@ -175,7 +176,7 @@ def permission(text: str) -> str:
     """The name of a permission, of any system."""
     if isinstance(text, Foreign):
         return text
-    if len(text) > MAX_NAME or not _PERMISSION.fullmatch(text):
+    if len(text) > MAX_NAME or not re.fullmatch(_PERMISSION, text):
         raise Invalid(f"{quote(text)} is not a permission", f"the permissions are {levels.enumerate_names('and')}")
     return text
 
@@ -185,7 +186,7 @@ def gs_url(text: str) -> tuple[str, str]:
     bucket, _, prefix = text.removeprefix("gs://").partition("/")
     well_formed = (
         text.startswith("gs://")
-        and _BUCKET.fullmatch(bucket)
+        and re.fullmatch(_BUCKET, bucket)
         and not hidden_characters.has_control(prefix)
         and not prefix.startswith("/")
         and len(prefix.encode("utf-8", "replace")) <= 1024
@@ -214,7 +215,7 @@ def project(text: str) -> str:
     return text
 
 
-_URL = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(?:[/?#][!-\[\]-~]*)?")
+_URL = r"https?://[A-Za-z0-9._\[\]:-]+(?:[/?#][!-\[\]-~]*)?"
 
 
 def url(text: str) -> str:
@@ -222,14 +223,14 @@ def url(text: str) -> str:
 
     It has no user or password, which a page would show, and no backslash, which browsers read as a slash.
     """
-    if text and (not _URL.fullmatch(text) or len(text) > 2048):
+    if text and (not re.fullmatch(_URL, text) or len(text) > 2048):
         raise Invalid(f"{quote(text)} is not a web address", "write http://... or https://... in ASCII")
     return text
 
 
 def duration(text: str) -> timedelta:
     """``30m``, ``12h``, ``90d`` or ``2w``."""
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     length = int(match[1]) * _UNIT[match[2]] if match else None
     if length is None or length > _LONGEST:
         raise Invalid(
@@ -264,7 +265,7 @@ def moment_after(text: str, now: datetime) -> datetime:
 
 def _moment(text: str, now: datetime, sign: int) -> datetime:
     try:
-        return now + sign * duration(text) if _DURATION.fullmatch(text) else date(text)
+        return now + sign * duration(text) if re.fullmatch(_DURATION, text) else date(text)
     except (OverflowError, Invalid):
         raise Invalid(f"{quote(text)} is not a date or duration", "write it like 90d, 12h or 2027-01-31") from None
 
