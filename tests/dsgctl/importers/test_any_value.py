@@ -24,7 +24,7 @@ from dsgctl.importers.datasetgateway.releases import TABLES
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run
 from tests.dsgctl.importers.cave_dumps import copy_dumps
-from tests.dsgctl.importers.test_datasetgateway import spoil
+from tests.dsgctl.importers.datasetgateway.original import spoil
 
 SEEDS = range(int(os.environ.get("DSG_TEST_SEEDS", "15")))
 VALUES: list[Any] = [

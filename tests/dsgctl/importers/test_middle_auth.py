@@ -35,7 +35,7 @@ from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import Run, refused
 from tests.dsgctl.importers import cave_dumps
-from tests.dsgctl.importers.test_datasetgateway import as_sets
+from tests.dsgctl.importers.datasetgateway.original import as_sets
 from tests.level_table import leave_out_unrecorded
 
 ANSWERED = datetime(2026, 11, 23, 1, tzinfo=UTC)

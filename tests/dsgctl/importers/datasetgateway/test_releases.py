@@ -30,7 +30,15 @@ from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run, refused
-from tests.dsgctl.importers.test_datasetgateway import ANSWERED, ANSWERS, ORIGINAL, as_sets, ids, query_original, spoil
+from tests.dsgctl.importers.datasetgateway.original import (
+    ANSWERED,
+    ANSWERS,
+    ORIGINAL,
+    as_sets,
+    ids,
+    query_original,
+    spoil,
+)
 from tests.level_table import leave_out_unrecorded
 
 NEWEST = FIXTURES / "datasetgateway-newest.sqlite3"
