@@ -16,6 +16,7 @@ from dsgctl.store.migrations import open_current
 from dsgctl.transfer import export
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run
+from tests.dsgctl.importers import cave_dumps
 
 WHOLE = {"token_hashes": True, "invitations": True}
 
@@ -72,3 +73,11 @@ def other(tmp_path: Path, empty_database: Path) -> Iterator[Run]:
     path.write_bytes(empty_database.read_bytes())
     with open_database(path) as database:
         yield Run(database)
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> Path:
+    """A copy of the dumps in which nothing stands against anything, to be spoilt."""
+    copy = tmp_path / "dumps"
+    cave_dumps.copy_dumps(copy)
+    return copy

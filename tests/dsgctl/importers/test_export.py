@@ -32,8 +32,9 @@ from dsgctl.transfer import export
 from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT, Run, refused
+from tests.dsgctl.generated_worlds import WorldFiles, examples, read_snapshots, worlds
 from tests.dsgctl.importers.conftest import WHOLE, write_export
-from tests.dsgctl.test_wire_contract import World, WorldFiles, all_facts, examples, worlds
+from tests.dsgctl.naive_reading import World
 
 ANSWERS = json.loads((FIXTURES / "datasetgateway.user_cache.json").read_text(encoding="utf-8"))
 ANSWERED = datetime(2026, 11, 23, tzinfo=UTC)
@@ -128,7 +129,7 @@ class TestTheSame:
             Run(second)(export_importer.Importer().run, source)
             assert rows_of(second) == rows_of(first)
             for service in (None, "clio"):
-                originals, copied = all_facts(first, service), all_facts(second, service)
+                originals, copied = read_snapshots(first, service), read_snapshots(second, service)
                 assert [build_user_cache(copied[number], AT) for number in originals] == [
                     build_user_cache(snapshot, AT) for snapshot in originals.values()
                 ]
