@@ -46,7 +46,7 @@ PROMISES: dict[str, list[str]] = {
     "An acknowledged change is durable, and no partial change is visible": [
         "e2e/test_killed.py::test_programs_killed_at_any_moment_lose_no_change_and_leave_no_partial_one",
         "e2e/test_many_writers.py::test_twenty_concurrent_writers_lose_no_change",
-        "dsgctl/commands/test_trouble.py::test_a_full_disk_loses_nothing",
+        "dsgctl/commands/test_trouble_disk.py::test_a_full_disk_loses_nothing",
         "e2e/test_trouble.py::test_a_server_on_a_full_disk_answers_and_signs_nobody_in",
     ],
     "In doubt, the server does not answer": [
@@ -140,12 +140,12 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/http/test_proxy.py::test_the_address_that_nginx_sets_is_the_one_that_accepts",
     ],
     "Stored text cannot act in a terminal or a spreadsheet": [
-        "dsgctl/commands/test_output.py::test_control_characters_in_the_database_are_shown_escaped",
-        "dsgctl/commands/test_output.py::test_stored_text_is_no_formula_in_a_spreadsheet",
+        "dsgctl/commands/test_output_escapes.py::test_control_characters_in_the_database_are_shown_escaped",
+        "dsgctl/commands/test_output_escapes.py::test_stored_text_is_no_formula_in_a_spreadsheet",
     ],
     "Arguments are text": [
-        "dsgctl/commands/test_bad_input.py::test_commands_that_store_text_do_not_interpret_it",
-        "dsgctl/commands/test_bad_input.py::test_commands_that_look_up_text_do_not_interpret_it",
+        "dsgctl/commands/test_text_arguments.py::test_commands_that_store_text_do_not_interpret_it",
+        "dsgctl/commands/test_text_arguments.py::test_commands_that_look_up_text_do_not_interpret_it",
     ],
 }
 
