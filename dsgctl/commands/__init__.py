@@ -39,6 +39,7 @@ NOUNS = {
     "terms": Noun("terms", "Terms of service, and who has accepted them.", topic="terms"),
     "service": Noun("services", "Services that use the gateway, CAVE's tables, public roots.", topic="cave"),
     "service-account": Noun("service_accounts", "Accounts of programs.", topic="tokens"),
+    "client": Noun("clients", "Web applications that may be handed a key of a person.", topic="neuroglancer"),
     "token": Noun("tokens", "Tokens: mint, rotate, revoke, inspect.", topic="tokens"),
     "access": Noun("access", "Who has which permission, and why.", topic="troubleshooting"),
     "iam": Noun("iam", "Bucket policies, for people who read with their own Google accounts.", topic="buckets"),

@@ -14,6 +14,7 @@ from dsgctl.commands.parameters import Name, Number
 from dsgctl.core import (
     audit,
     buckets,
+    clients,
     datasets,
     locations,
     service_accounts,
@@ -90,10 +91,15 @@ def _buckets(database: Database, typed: Typed) -> list[str]:
     return [row["name"] for row in buckets.list_buckets(database)]
 
 
+def _clients(database: Database, typed: Typed) -> list[str]:
+    return [row["name"] for row in clients.list_clients(database)]
+
+
 # Ids are in numerical order, permissions from the lowest, names in the order of their lists.
 LISTERS: dict[str, Lister] = {
     "email": _emails,
     "user": _emails,
+    "owner": _emails,
     "who": lambda database, typed: [*_emails(database, typed), *_accounts(database, typed)],
     "service_accounts": lambda database, typed: ["keep", "disable", *_emails(database, typed)],
     "permission": _levels,
@@ -107,7 +113,7 @@ LISTERS: dict[str, Lister] = {
     "record_id": lambda database, typed: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
 }
 # What the argument NAME is depends on the noun. The verb `add` has none: it takes a new name.
-NAMES: dict[str, Lister] = {"service": _services, "bucket": _buckets}
+NAMES: dict[str, Lister] = {"service": _services, "bucket": _buckets, "client": _clients}
 FILES = frozenset({"file", "source", "credential"})
 
 

@@ -76,7 +76,7 @@ _ALLOWED: dict[str, Callable[[Delegate, Parameters], bool]] = {
 }
 _NOUNS = frozenset(command.partition(" ")[0] for command in _ALLOWED)
 # Nouns that concern the database only, which admins of the gateway may use. Others concern files of the host.
-_DATA = _NOUNS | {"dataset", "service", "service-account", "audit", "shell", "help"}
+_DATA = _NOUNS | {"dataset", "service", "service-account", "client", "audit", "shell", "help"}
 
 
 def require_noun(email: str, noun: str) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from dsgctl.core import acceptances
+from dsgctl.core import acceptances, tokens
 from dsgctl.store import Database
 from dsgctl.store import models as m
 
@@ -23,6 +23,7 @@ class Statistics(TypedDict):
     grants: int
     grants_ending_within_30_days: int
     tokens: int
+    clients: int
     terms: int
     audit_records: int
     pending_terms: int
@@ -36,7 +37,6 @@ def count_all(database: Database, at: datetime) -> Statistics:
     """
     users = m.Principal.select().where(m.Principal.kind == "user")
     accounts = m.Principal.select().where(m.Principal.kind == "service_account")
-    good = m.Token.revoked.is_null() & (m.Token.expires.is_null() | (m.Token.expires > at))
     ending = m.Grant.expires.is_null(False) & (m.Grant.expires > at) & (m.Grant.expires <= at + SOON)
     with database.snapshot():
         return {
@@ -49,7 +49,8 @@ def count_all(database: Database, at: datetime) -> Statistics:
             "datasets": database.count(m.Dataset.select()),
             "grants": database.count(m.Grant.select()),
             "grants_ending_within_30_days": database.count(m.Grant.select().where(ending)),
-            "tokens": database.count(m.Token.select().where(good)),
+            "tokens": database.count(m.Token.select().where(tokens.is_live(at))),
+            "clients": database.count(m.Client.select()),
             "terms": database.count(m.Terms.select()),
             "audit_records": database.count(m.AuditRecord.select()),
             "pending_terms": sum(1 for _ in acceptances.list_pending(database, at)),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from dsgctl.core import account_status, token_format
 from dsgctl.store import Database
-from dsgctl.store.models import Principal, Token
+from dsgctl.store.models import Client, Principal, Token
 from dsgctl.store.prepared import Prepared, parameter
 
 
@@ -24,11 +24,16 @@ class PresentedToken:
         token: the text that a client sent; or the id of a token, from something that this program signed.
         address: the client's network address; None if there is no request.
         service: the service that asks, as the request names it; None if it names none.
+        in_cookie: whether it is in a cookie, which browsers send by themselves.
     """
 
     token: str | int
     address: str | None = None
     service: str | None = None
+    in_cookie: bool = False
+
+
+DELEGATED: Final = "delegated"  # the kind of the tokens of delegated_keys.py
 
 
 class TokenError(StrEnum):
@@ -39,6 +44,8 @@ class TokenError(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     DISABLED = "account_disabled"
+    IN_COOKIE = "in_cookie"
+    CLIENT_REMOVED = "client_removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class TokenStatus:
     """The result of the checks. The token is valid exactly if ``problem`` is None.
 
     Attributes:
-        token, principal: None if no such token is stored.
+        token, principal: None if no such token is stored. With a delegated key, the principal is no admin.
         changes_at: the next moment at which the result may change although the data do not; None for never.
         cacheable: whether the result holds for every request with this token, until the data change.
     """
@@ -67,6 +74,11 @@ class Evidence:
     at: datetime
     token: Token
     principal: Principal
+
+    @property
+    def is_delegated(self) -> bool:
+        """Whether the stored token is a key that a registered client was handed."""
+        return bool(self.token.kind == DELEGATED)
 
 
 class Refusal:
@@ -154,8 +166,28 @@ class Disabled(TokenCheck):
         return account_status.find_disabled(evidence.database, evidence.principal) is not None
 
 
+class InCookie(TokenCheck):
+    """A delegated key is for the pages of a client, which send it in a header: it signs nobody in here."""
+
+    error = TokenError.IN_COOKIE
+    reason = "a key of an application signs nobody in"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return evidence.is_delegated and evidence.presented.in_cookie
+
+
+class ClientRemoved(TokenCheck):
+    """The client of a delegated key was deleted, with the sqlite3 shell too."""
+
+    error = TokenError.CLIENT_REMOVED
+    reason = "its application is not registered any more"
+
+    def fails(self, evidence: Evidence) -> bool:
+        return evidence.is_delegated and not _CLIENT(evidence.database, id=evidence.token.client_id)
+
+
 # In this order: of several reasons, the first is reported.
-CHECKS: Final[tuple[TokenCheck, ...]] = (Revoked(), Expired(), Disabled())
+CHECKS: Final[tuple[TokenCheck, ...]] = (Revoked(), Expired(), Disabled(), InCookie(), ClientRemoved())
 BY_ERROR: Final[Mapping[TokenError, Refusal]] = {refusal.error: refusal for refusal in (Mistyped(), Unknown(), *CHECKS)}
 
 
@@ -189,8 +221,11 @@ def _look_up(database: Database, token: str | int) -> tuple[Token, Principal] | 
     """The stored token and its owner, by the text of the token or by its id."""
     rows = _BY_HASH(database, hash=token_format.digest(token)) if isinstance(token, str) else _BY_ID(database, id=token)
     for row in rows:  # one at most
+        stored = _build_model(Token, row[: len(_TOKEN_COLUMNS)])
         owner = _build_model(Principal, row[len(_TOKEN_COLUMNS) :])
-        return _build_model(Token, row[: len(_TOKEN_COLUMNS)]), owner
+        if stored.kind == DELEGATED:
+            owner.admin = False  # here, so that no route and no rule can forget it
+        return stored, owner
     return None
 
 
@@ -200,6 +235,7 @@ _OWNER_COLUMNS = tuple(Principal._meta.sorted_fields)
 _WITH_OWNER = Token.select(*_TOKEN_COLUMNS, *_OWNER_COLUMNS).join(Principal)
 _BY_HASH = Prepared(_WITH_OWNER.where(Token.hash == parameter("hash")))
 _BY_ID = Prepared(_WITH_OWNER.where(Token.id == parameter("id")))
+_CLIENT = Prepared(Client.select(Client.id).where(Client.id == parameter("id")))
 
 
 def _build_model(model: type[Any], cells: tuple[Any, ...]) -> Any:

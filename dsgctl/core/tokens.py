@@ -10,7 +10,7 @@ from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.token_checks import PresentedToken, TokenStatus
 from dsgctl.store import Database
-from dsgctl.store.models import Principal, Token
+from dsgctl.store.models import Client, Principal, Token
 
 
 def list_hashes(database: Database, principal_ids: Collection[int] | None = None) -> Iterator[bytes]:
@@ -34,12 +34,14 @@ def mint(
     kind: str = "api",
     description: str = "",
     expires: datetime | None = None,
+    client: Client | None = None,
 ) -> tuple[Token, str]:
     """Make a token for a user or service account.
 
     Args:
-        kind: ``api`` or ``login``.
+        kind: ``api``, ``login`` or ``delegated``.
         expires: the first moment at which it is no longer valid; None for never.
+        client: that is handed a delegated key.
 
     Returns:
         The row, and the token, which cannot be read again.
@@ -56,7 +58,8 @@ def mint(
         )
     validation.single_line(description, "description", empty=True)
     secret = token_format.generate()
-    token_id = _insert(change, principal, secret, kind=kind, description=description, expires=expires)
+    values = {"kind": kind, "description": description, "expires": expires}
+    token_id = _insert(change, principal, secret, **values, client=client.id if client is not None else None)
     return find(change.database, token_id), secret
 
 
@@ -81,7 +84,7 @@ class ImportedToken:
     """A token of another system, without the token itself; made by `hash_imported`.
 
     Attributes:
-        values: more columns of its row: kind, description, created, expires, last_used.
+        values: more columns of its row: kind, description, created, expires, last_used, client.
     """
 
     principal: Principal
@@ -99,14 +102,19 @@ def hash_imported(
     created: datetime,
     expires: datetime | None,
     last_used: datetime | None,
+    client: Client | None = None,
 ) -> ImportedToken:
     """What `import_tokens` needs of a token.
+
+    Args:
+        client: that was handed a delegated key.
 
     Raises:
         Invalid: the description cannot be stored.
     """
     validation.single_line(description, "description", empty=True)
     values = {"kind": kind, "description": description, "created": created, "expires": expires, "last_used": last_used}
+    values["client"] = client.id if client is not None else None
     return ImportedToken(principal, token_format.digest(secret), token_format.visible_prefix(secret), values)
 
 
@@ -150,6 +158,11 @@ def find(database: Database, token_id: int) -> Token:
     return token
 
 
+def is_live(at: datetime) -> Any:
+    """The condition that a token is neither revoked nor expired at a moment."""
+    return Token.revoked.is_null() & (Token.expires.is_null() | (Token.expires > at))
+
+
 def find_owner(database: Database, token: Token) -> Principal:
     """The user or service account that a token belongs to."""
     return database.objects(Principal.select().where(Principal.id == token.principal_id))[0]
@@ -190,9 +203,14 @@ def rotate(change: Change, token_id: int, *, overlap: timedelta = timedelta(0)) 
 
     Raises:
         NotFound: there is no such token.
-        Conflict: it is revoked, or the account is disabled.
+        Conflict: it is revoked, the account is disabled, or it is a delegated key, which a client is handed.
     """
     old = find(change.database, token_id)
+    if old.kind == token_checks.DELEGATED:
+        raise Conflict(
+            f"token {token_id} is a key that {old.description} was handed in a browser",
+            "revoke it; the application asks its user for a new one",
+        )
     if old.revoked is not None:
         raise Conflict(f"token {token_id} is revoked", "dsgctl token mint makes a new one")
     owner = find_owner(change.database, old)
@@ -278,7 +296,7 @@ def list_tokens(
     if principal is not None:
         query = query.where(Token.principal == principal.id)
     if not ended:
-        query = query.where(Token.revoked.is_null(), Token.expires.is_null() | (Token.expires > at))
+        query = query.where(is_live(at))
     return database.rows(query, TokenRow)
 
 

@@ -1,5 +1,6 @@
 """People: their attributes, and the changes to their accounts."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Unpack
 
@@ -229,6 +230,7 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> Holdings:
     Raises:
         NotFound: no user has this address.
         NotAllowed: no admin would be left.
+        Conflict: the person, or a child of the account, is responsible for a client.
     """
     user = find(change.database, email)
     accounts = [*reversed(principals.list_descendants(change.database, user)), user]
@@ -236,11 +238,24 @@ def remove(change: Change, email: str, *, last_admin: bool = False) -> Holdings:
     for account in accounts:
         if not last_admin:
             _require_another_admin(change.database, account, "be removed")
+        _require_no_client(change.database, account)
         delegated_grants.revoke_given_by(change, account.id)
         change.database.run(Principal.delete().where(Principal.id == account.id))
         before = {"id": account.id, "name": account.name, **holdings[account.id]}
         change.record("user.remove", f"user:{account.email}", before)
     return holdings[user.id]
+
+
+def _require_no_client(database: Database, user: Principal) -> None:
+    """Raises:
+    Conflict: the user is responsible for a client.
+    """
+    client = database.first(m.Client.select().where(m.Client.owner == user.id).order_by(m.Client.name))
+    if client is not None:
+        raise Conflict(
+            f"{user.email} is responsible for client {client.name}",
+            f"dsgctl client set {shlex.quote(client.name)} --owner EMAIL",
+        )
 
 
 def _require_another_admin(database: Database, user: Principal, change: str, *, with_children: bool = False) -> None:

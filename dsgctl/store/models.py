@@ -306,6 +306,40 @@ class PublicRoot(_Table):
         primary_key = CompositeKey("service_table", "root_id")
 
 
+class Client(_Table):
+    """A web application that may be handed delegated keys."""
+
+    id = AutoField()
+    name = TextField()
+    owner = _reference(Principal, "owner_id")
+    owner_id: int
+    origin = TextField()
+    active = FlagField(default=True)
+    created = TimeField()
+
+    class Meta:
+        table_name = "clients"
+
+
+class ClientAppUrl(_Table):
+    client = _reference(Client, "client_id")
+    url = TextField()
+
+    class Meta:
+        table_name = "client_app_urls"
+        primary_key = CompositeKey("client", "url")
+
+
+class ClientConsent(_Table):
+    principal = _reference(Principal, "principal_id")
+    client = _reference(Client, "client_id")
+    created = TimeField()
+
+    class Meta:
+        table_name = "client_consents"
+        primary_key = CompositeKey("principal", "client")
+
+
 class Token(_Table):
     id = AutoField()
     principal = _reference(Principal, "principal_id")
@@ -319,6 +353,8 @@ class Token(_Table):
     revoked = TimeField(null=True)
     last_used = TimeField(null=True)
     postponed = TextField(default="")  # ids of terms, separated by spaces
+    client = _reference(Client, "client_id", null=True)  # of a delegated key
+    client_id: int | None
 
     class Meta:
         table_name = "tokens"
@@ -358,6 +394,9 @@ TABLES: list[type[Model]] = [
     Withdrawal,
     ServiceTable,
     PublicRoot,
+    Client,
+    ClientAppUrl,
+    ClientConsent,
     Token,
     PolicyClaim,
     AuditRecord,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from dsgctl.core import validation
+from dsgctl.core import validation, web_origins
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -228,5 +228,7 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
         "invite_token": _line("invitation", empty=False),
     },
     "service_tables": {"service": _line("service name", empty=False), "name": _line("table name", empty=False)},
+    "clients": {"name": _line("client name", empty=False), "origin": web_origins.require_canonical},
+    "client_app_urls": {"url": web_origins.require_canonical},
     "tokens": {"description": _line("description")},
 }

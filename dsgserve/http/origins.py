@@ -1,45 +1,14 @@
-"""Web origins and CORS: which text is an origin, and which may ask for tokens (contract.md, "Origins and CORS")."""
+"""CORS: which origins may ask for tokens (contract.md, "Origins and CORS")."""
 
-import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 
 from bottle import HTTPResponse
 
+from dsgctl.core import web_origins
 from dsgctl.setting_values import Pattern
-from dsgserve.http.ascii_text import number
 from dsgserve.http.responses import Audience, Refusal
 
 PREFLIGHT_SECONDS = 600  # for which a browser may remember a preflight
-
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
-_ORIGIN = re.compile(
-    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.]{{2,45}}\])(?::(?P<port>[1-9][0-9]{{0,4}}))?"
-)
-
-
-def parse(value: str | None) -> str | None:
-    """``value`` if it is exactly ``scheme://host[:port]`` (RFC 6454, section 6.2); else None.
-
-    Browsers send a host in another script as ASCII (punycode), so anything outside ASCII is refused; so are ``null``,
-    two headers joined by a comma, and an impossible port.
-    """
-    if value is None or len(value) > 300:
-        return None
-    origin = _ORIGIN.fullmatch(value)
-    if origin is None or len(origin["host"]) > 254 or number(origin["port"] or "1", most=65535) is None:
-        return None
-    if origin["host"].startswith("[") and not _is_ipv6(origin["host"][1:-1]):
-        return None
-    return value
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def is_allowed(origin: str, pattern: Pattern) -> bool:
@@ -68,7 +37,7 @@ class RequestOrigin:
             value: of the header; None if there is none. WSGI joins two of them with a comma, which is no origin.
             pattern: ``NGAUTH_ALLOWED_ORIGINS``.
         """
-        valid = parse(value)
+        valid = web_origins.parse(value)
         return cls(value is not None, valid, valid is not None and is_allowed(valid, pattern))
 
     def find_refusal(self) -> Refusal | None:

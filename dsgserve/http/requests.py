@@ -6,6 +6,7 @@ The work is bounded, whatever is sent: a header, a query or a form is searched f
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
 
 from bottle import BaseRequest
@@ -34,28 +35,36 @@ class ValueTooLong(Invalid):
 # Tokens
 
 
-def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]:
+class SentTokens(NamedTuple):
+    """The tokens in one place of a request, to be tried in this order; more than one only in cookies.
+
+    Attributes:
+        in_cookie: whether that place is the cookies.
+    """
+
+    tokens: Sequence[str]
+    in_cookie: bool = False
+
+
+def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> SentTokens:
     """The tokens on a request; the first place that has any decides (contract.md, "The token on a request").
 
     Args:
         names: of the cookie and of the query parameter.
-
-    Returns:
-        The tokens as sent, to be tried in this order; more than one only in cookies. Empty if there is none.
     """
     if cookies := cookie_tokens(request, names):
-        return cookies
+        return SentTokens(cookies, in_cookie=True)
     if bearer := bearer_token(request):
-        return (bearer,)
+        return SentTokens((bearer,))
     for name in names:
         if token := query_value(request, name):
-            return (token,)
-    return ()
+            return SentTokens((token,))
+    return SentTokens(())
 
 
-def present_token(request: BaseRequest, token: str | int) -> PresentedToken:
+def present_token(request: BaseRequest, token: str | int, *, in_cookie: bool = False) -> PresentedToken:
     """A token, or the id of one, with the parts of the request that token checks may use."""
-    return PresentedToken(token, find_client_address(request.environ))
+    return PresentedToken(token, find_client_address(request.environ), in_cookie=in_cookie)
 
 
 def cookie_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]:

@@ -1,6 +1,5 @@
 """Turns the tokens on a request into a login: a valid token with its owner."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bottle import BaseRequest
@@ -8,7 +7,7 @@ from bottle import BaseRequest
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store.models import Principal, Token
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import cookie_tokens, present_token, presented_tokens
+from dsgserve.http.requests import SentTokens, cookie_tokens, present_token, presented_tokens
 from dsgserve.process import logs
 
 
@@ -26,13 +25,13 @@ def authenticate_cookie(gateway: Gateway, request: BaseRequest) -> Login | Token
     Returns:
         The login; the error of the first token; or None if there is no token.
     """
-    return _find_login(gateway, request, cookie_tokens(request, gateway.config.token_names))
+    return _find_login(gateway, request, _cookies_of(gateway, request))
 
 
 def authenticate_all_cookies(gateway: Gateway, request: BaseRequest) -> tuple[Login, ...]:
     """The logins of all cookies. A page can have been shown to another than the first, because cookies have paths."""
-    presented = cookie_tokens(request, gateway.config.token_names)
-    logins = (_check_token(gateway, request, token) for token in presented)
+    sent = _cookies_of(gateway, request)
+    logins = (_check_token(gateway, request, token, in_cookie=sent.in_cookie) for token in sent.tokens)
     return tuple(login for login in logins if isinstance(login, Login))
 
 
@@ -44,11 +43,15 @@ def authenticate_request(gateway: Gateway, request: BaseRequest) -> Login | Toke
     return _find_login(gateway, request, presented_tokens(request, gateway.config.token_names))
 
 
-def _find_login(gateway: Gateway, request: BaseRequest, presented: Sequence[str]) -> Login | TokenError | None:
+def _cookies_of(gateway: Gateway, request: BaseRequest) -> SentTokens:
+    return SentTokens(cookie_tokens(request, gateway.config.token_names), in_cookie=True)
+
+
+def _find_login(gateway: Gateway, request: BaseRequest, sent: SentTokens) -> Login | TokenError | None:
     """The first login among these tokens, else the error of the first token."""
     problem = None
-    for token in presented:
-        login = _check_token(gateway, request, token)
+    for token in sent.tokens:
+        login = _check_token(gateway, request, token, in_cookie=sent.in_cookie)
         if isinstance(login, Login):
             logs.annotate(principal=login.principal.id)
             return login
@@ -56,8 +59,8 @@ def _find_login(gateway: Gateway, request: BaseRequest, presented: Sequence[str]
     return problem
 
 
-def _check_token(gateway: Gateway, request: BaseRequest, token: str) -> Login | TokenError:
-    status = gateway.check(present_token(request, token))
+def _check_token(gateway: Gateway, request: BaseRequest, token: str, *, in_cookie: bool) -> Login | TokenError:
+    status = gateway.check(present_token(request, token, in_cookie=in_cookie))
     if status.token is None or status.principal is None or status.problem is not None:
         return status.problem or TokenError.UNKNOWN
     return Login(status.token, status.principal)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import clock
+from dsgctl.core import clock, web_origins
 from dsgctl.core.errors import Invalid
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
@@ -56,7 +56,7 @@ def admit(gateway: Gateway, request: Request[None]) -> Popup | Login | TokenErro
     values = query_values(request.http, "origin")
     if not values:
         return authentication.authenticate_request(gateway, request.http)
-    origin = origins.parse(values[0]) if len(values) == 1 else None
+    origin = web_origins.parse(values[0]) if len(values) == 1 else None
     if origin is None:
         return _INVALID_ORIGIN
     if query_value(request.http, "token") is not None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode
 
 from bottle import HTTPResponse
 
-from dsgctl.core import terms
+from dsgctl.core import terms, web_origins
 from dsgctl.core.rules.pending_terms import PendingTerms
 from dsgctl.store.models import Terms
 from dsgctl.wire_contract import accept_path
@@ -225,7 +225,7 @@ def _name_site(gateway: Gateway, target: str) -> str:
     path, _, query = target.partition("?")
     origin = redirects.origin_of(target) or _nested_origin(gateway, target)
     if path == "/login":
-        viewer = origins.parse(parse_qs(query).get("origin", [""])[-1])
+        viewer = web_origins.parse(parse_qs(query).get("origin", [""])[-1])
         origin = viewer if viewer and origins.is_allowed(viewer, gateway.config.ngauth_origins) else None
     return (origin or "").partition("://")[2]
 

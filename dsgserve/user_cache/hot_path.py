@@ -26,13 +26,13 @@ def look_up(gateway: Gateway, http: BaseRequest, read: ReadQuestion) -> Content 
         Invalid: the request asks no question.
     """
     question = read(gateway, http)
-    tokens = presented_tokens(http, gateway.config.token_names)
-    if not tokens:
+    sent = presented_tokens(http, gateway.config.token_names)
+    if not sent.tokens:
         return gateway.response_cache.get(None, question).content if question.public else None
     find_address = partial(find_client_address, http.environ)
     problem = None
-    for token in tokens:
-        response = gateway.response_cache.get(token, question, find_address)
+    for token in sent.tokens:
+        response = gateway.response_cache.get(token, question, find_address, in_cookie=sent.in_cookie)
         if response.problem is None:
             gateway.last_used.note(response.token_id)
             return response.content

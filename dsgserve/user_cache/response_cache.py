@@ -94,7 +94,7 @@ class CachedResponse:
         return self.content.body if self.content is not None else b""
 
 
-Key = tuple[bytes, Question]  # hash of the token, empty for none
+Key = tuple[bytes, Question, bool]  # hash of the token, empty for none; whether the token is in a cookie
 
 _UNKNOWN, _MISTYPED = CachedResponse(TokenError.UNKNOWN), CachedResponse(TokenError.MISTYPED)
 _NO_TOKEN = TokenStatus(None)
@@ -141,12 +141,17 @@ class ResponseCache:
         self._token_filter = _TokenFilter()
 
     def get(
-        self, token: str | None, question: Question, find_address: Callable[[], str | None] = lambda: None
+        self,
+        token: str | None,
+        question: Question,
+        find_address: Callable[[], str | None] = lambda: None,
+        *,
+        in_cookie: bool = False,
     ) -> CachedResponse:
         """The response to a presented token.
 
         Args:
-            token: None for a client without one.
+            token: None for a client without one; ``in_cookie``: whether it is in a cookie.
             find_address: returns the client's address, for the checks of the token. It is called only if no cached
                 response is valid, because it takes time to read the address from the headers of a proxy.
 
@@ -157,7 +162,7 @@ class ResponseCache:
         if question.service is not None and question.service not in self._service_names():
             question = replace(question, service=None)
         digest = b"" if token is None else token_format.digest(token)
-        key = (digest, question)
+        key = (digest, question, in_cookie)
         cached = self._responses.get(key)
         if cached is not None and self._is_valid(cached, revision):
             self._metrics.add("answers_kept")
@@ -165,7 +170,7 @@ class ResponseCache:
         if token is None:
             presented = None
         elif self._token_filter.may_contain(digest):
-            presented = PresentedToken(token, find_address(), question.service)
+            presented = PresentedToken(token, find_address(), question.service, in_cookie)
         else:
             return _MISTYPED if token_format.is_malformed(token) else _UNKNOWN
         self._metrics.add("answers_built")

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from bottle import LocalRequest
 
 from dsgctl.config import Config
-from dsgctl.core import datasets, hidden_characters, markdown, token_format, users, validation
+from dsgctl.core import datasets, hidden_characters, markdown, token_format, users, validation, web_origins
 from dsgctl.core.clock import now
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.core.transaction import begin_change
@@ -82,7 +82,7 @@ def request(data: bytes) -> None:
         }
     )
     try:
-        presented = presented_tokens(parsed, ("dsg_token", "middle_auth_token"))
+        presented = presented_tokens(parsed, ("dsg_token", "middle_auth_token")).tokens
     except Invalid:
         return
     assert all(isinstance(token, str) and token for token in presented)
@@ -98,7 +98,7 @@ def _pattern() -> Config:
 
 def origin(data: bytes) -> None:
     """An Origin: scheme, host, port and nothing else."""
-    parsed = origins.parse(_text(data))
+    parsed = web_origins.parse(_text(data))
     if parsed is None:
         return
     parts = urlsplit(parsed)

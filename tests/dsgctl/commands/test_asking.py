@@ -26,6 +26,7 @@ ASKS = {
     "service remove clio": "with 1 term",
     "service table remove datastack fish2_v1": "with its public roots",
     "service-account remove nightly-export": "with 1 grant and 20 tokens",
+    "client remove atlas": "with nothing else",
     "token prune": "ended more than 30d ago will be deleted",
 }
 

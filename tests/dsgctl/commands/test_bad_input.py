@@ -102,8 +102,19 @@ URLS = [
     "https://bücher.org",
     "https://" + "x" * 2050,
 ]
-
-
+ORIGINS = [  # more: tests/dsgctl/core/test_web_origins.py
+    "",
+    "viewer.example.com",
+    "https://viewer.example.com/",
+    "https://Viewer.example.com",
+    "https://viewer.example.com:443",
+    "https://*.example.com",
+    "https://a@viewer.example.com",
+    "https://viewer.example.com:0",
+    "null",
+    "javascript:alert(1)",
+    "https://bücher.example",
+]
 LINES = [" a", "a ", "a" * 256, "\u00a0a"]  # names of people and groups: any script, but one line of it
 
 
@@ -113,6 +124,10 @@ BAD: list[tuple[str, list[str]]] = [
     ("dataset add {x}", SLUGS),
     ("service add {x}", SLUGS),
     ("service-account add {x}", SLUGS),
+    (f"client add new --owner {ADA} --origin {{x}}", ORIGINS),
+    (f"client add new --owner {ADA} --origin https://new.example.org --app-url {{x}}", ORIGINS),
+    ("client set atlas --origin {x}", ORIGINS),
+    (f"client add {{x}} --owner {ADA} --origin https://new.example.org", ["", *LINES]),
     ("user list --inactive-for {x}", DURATIONS),
     ("grant list --expiring {x}", DURATIONS),
     ("token rotate 17 --overlap {x}", DURATIONS),

@@ -118,6 +118,18 @@ COMMANDS: dict[str, str] = {
     "service-account enable nightly-export": "name changed",
     "service-account remove nightly-export -y": "name changed grants tokens",
     "service-account remove nightly-export --dry-run": f"[{PLAN}]",
+    "client add demo --origin https://demo.example.org --owner ada@example.org --app-url https://data.example.org "
+    "--app-url https://more.example.org:8443": CHANGED,
+    "client list": "[id name origin owner active created]",
+    "client show atlas": "id name origin owner active created app_urls keys consents",
+    "client set atlas --origin https://atlas.example.org --owner bo@example.org --app-url https://x.example.org": (
+        "name changed"
+    ),
+    "client set viewer --no-app-urls": "name changed",
+    "client disable atlas": "name changed",
+    "client enable viewer": "name changed",
+    "client remove atlas -y": "name changed keys consents",
+    "client remove atlas --dry-run": f"[{PLAN}]",
     "token mint --user ada@example.org --expires 90d --description laptop": TOKEN,
     "token mint --service-account nightly-export --expires 2999-01-31": TOKEN,
     "token list": "[id user service_account kind prefix description created expires last_used]",
@@ -156,7 +168,7 @@ COMMANDS: dict[str, str] = {
     "status": "version database origin servers requests denied failed answers_kept answers_built logins "
     "logins_failed gcs_tokens gcs_tokens_refused calls calls_refused "
     "revision users disabled_users admins service_accounts groups datasets grants "
-    "grants_ending_within_30_days tokens terms audit_records pending_terms last_backup",
+    "grants_ending_within_30_days tokens clients terms audit_records pending_terms last_backup",
 }
 
 # What an answer is about when a script wants one word.
@@ -233,6 +245,7 @@ NOUNS = {
     "terms": "terms list",
     "service": "service table list -o json",
     "service-account": "service-account list -o csv",
+    "client": "client show atlas -o json",
     "token": "token list --user ada@example.org -o json",
     "access": "access who fish2",
     "export": "export --grants -o csv",
@@ -290,6 +303,10 @@ AGAIN = {
     "service-account add nightly-export --description 'exports synapses'": (
         "service account nightly-export already exists, unchanged"
     ),
+    "client add atlas --origin https://lab.github.io --owner LEE@example.org": "client atlas already exists, unchanged",
+    "client set atlas --origin https://lab.github.io": "client atlas is unchanged",
+    "client enable atlas": "client atlas is already enabled",
+    "client disable viewer": "client viewer is already disabled",
     "service-account enable nightly-export": "service account nightly-export is already enabled",
     "db migrate": f"has schema {LATEST} already",
 }

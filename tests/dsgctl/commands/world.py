@@ -31,6 +31,10 @@ grant add fish2 view --user bo@example.org --version v1.2 --expires 20d --scope 
 service add clio --display-name Clio --url https://clio.example.org
 service table add datastack fish2_v1 fish2
 service root add datastack fish2_v1 {ROOT}
+user add lee@example.org
+client add atlas --origin https://lab.github.io --owner lee@example.org
+client add viewer --origin https://viewer.example.org --owner lee@example.org --app-url https://data.example.org
+client disable viewer
 terms add 'General terms' --file fish2.md
 terms add 'Clio terms' --file fish2.md --dataset fly --service clio
 terms add 'Fly terms' --file fish2.md --dataset fly

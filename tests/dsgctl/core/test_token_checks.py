@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dsgctl.core import service_accounts, token_checks, tokens, users
+from dsgctl.core import clients, delegated_keys, service_accounts, token_checks, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.token_checks import BY_ERROR, Evidence, Expired, PresentedToken, TokenCheck, TokenError, TokenStatus
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Client, Principal
 from tests.dsgctl.core.builders import AT, DAY, Run
 
 TOKEN = "dsg_0123456789ABCDEFGHIJKLMNOPQRSTUV1ggZdL"  # well-formed, and nobody's
@@ -47,7 +47,7 @@ class Case:
     Attributes:
         prepare: makes the data, and returns what is presented.
         code: of the response (contract.md, "The token on a request").
-        address: of the client that presents it.
+        address: of the client that presents it; ``in_cookie``: whether it does so in a cookie.
         changes_at: when the result ends by itself.
     """
 
@@ -58,6 +58,18 @@ class Case:
     address: str | None = None
     changes_at: datetime | None = None
     cacheable: bool = True
+    in_cookie: bool = False
+
+
+def _mint_key(change: Change, owner: Principal) -> str:
+    client, _ = clients.add(change, "atlas", origin="https://lab.github.io", owner=owner.email)
+    return delegated_keys.mint(change, owner, client)
+
+
+def _mint_key_then_delete_the_client(change: Change, owner: Principal) -> str:
+    key = _mint_key(change, owner)
+    change.database.run(Client.delete())  # as the sqlite3 shell does
+    return key
 
 
 def _mint_expiring(change: Change, owner: Principal) -> str:
@@ -73,6 +85,12 @@ CASES = {
     "fail/revoked": Case(_mint_then_revoke, TokenError.REVOKED),
     "fail/expired": Case(_mint_expiring, TokenError.EXPIRED, "expired_token", at=AT + DAY),
     "fail/owner disabled": Case(_mint_then_disable, TokenError.DISABLED, "account_disabled"),
+    "ok/in a cookie": Case(_mint, None, in_cookie=True),
+    "ok/key of a client": Case(_mint_key, None, changes_at=AT + 7 * DAY),
+    "fail/key of a client in a cookie": Case(_mint_key, TokenError.IN_COOKIE, changes_at=AT + 7 * DAY, in_cookie=True),
+    "fail/key without its client": Case(
+        _mint_key_then_delete_the_client, TokenError.CLIENT_REMOVED, changes_at=AT + 7 * DAY
+    ),
     "fail/revoked, of a disabled account": Case(_mint_then_revoke_and_disable, TokenError.REVOKED),
 }
 
@@ -82,13 +100,14 @@ def test_a_token_is_refused_for_the_first_reason(run: Run, name: str) -> None:
     case = CASES[name]
     owner, _ = run(users.add, "ana@x.org")
     secret = run(case.prepare, owner)
-    status = token_checks.check(run.database, PresentedToken(secret, case.address), case.at)
+    status = token_checks.check(run.database, PresentedToken(secret, case.address, in_cookie=case.in_cookie), case.at)
     assert (status.problem, status.changes_at, status.cacheable) == (case.error, case.changes_at, case.cacheable)
     assert name.startswith("ok/" if case.error is None else "fail/")
     if case.error is not None:
         assert BY_ERROR[case.error].code == case.code
     if status.token is not None:
-        assert token_checks.check(run.database, PresentedToken(status.token.id, case.address), case.at) == status
+        by_id = PresentedToken(status.token.id, case.address, in_cookie=case.in_cookie)
+        assert token_checks.check(run.database, by_id, case.at) == status
 
 
 def test_each_error_has_one_check_and_one_case() -> None:

@@ -128,6 +128,7 @@ FILLED = """
       VALUES (1, 1, 'api', x'{hash}', '', '{t}');
     INSERT INTO service_tables (id, service, name, dataset_id) VALUES (1, 'a', 'a', 1);
     INSERT INTO public_roots VALUES (1, 1);
+    INSERT INTO clients (id, name, owner_id, origin, created) VALUES (1, 'a', 1, 'https://a.org', '{t}');
     INSERT INTO audit (at, actor, action, target, hash) VALUES ('{t}', 'x', 'x', 'x', zeroblob(32));
 """.replace("{hash}", "ab" * 32)
 

@@ -76,6 +76,14 @@ ROWS = {
     INSERT INTO translations (id, service_id, client_name, client_version, dataset_id, version_id) VALUES
       (1, 1, 'pisces', NULL, 1, NULL), (2, 1, 'pisces', 'r1', 1, 1);
     """,
+    11: f"""
+    INSERT INTO clients (id, name, owner_id, origin, active, created) VALUES
+      (1, 'atlas', 1, 'https://lab.github.io', 1, '{MOMENT}'), (2, 'old', 2, 'http://localhost:9000', 0, '{MOMENT}');
+    INSERT INTO client_app_urls VALUES (1, 'https://data.example.org');
+    INSERT INTO client_consents VALUES (2, 1, '{MOMENT}');
+    INSERT INTO tokens (id, principal_id, kind, hash, prefix, description, created, expires, client_id) VALUES
+      (6, 2, 'delegated', x'{"ef" * 32}', 'dsg', 'atlas', '{MOMENT}', '2030-01-01T00:00:00.000000Z', 1);
+    """,
 }
 
 

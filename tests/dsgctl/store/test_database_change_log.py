@@ -45,6 +45,7 @@ ROWS = {
     "translations": "VALUES (9, 1, 'b', 'r1', 1, 1)",
     "terms": "(id, name, text, invite_token, effective) VALUES (9, 'new', 'x', 'new', '{t}')",
     "acceptances": "(principal_id, terms_id, accepted, recorded_by) VALUES (1, 2, '{t}', 'x')",
+    "clients": "(id, name, owner_id, origin, created) VALUES (9, 'new', 1, 'https://new.org', '{t}')",
     "tokens": "(id, principal_id, kind, hash, prefix, created) VALUES (9, 1, 'api', zeroblob(32), '', '{t}')",
 }
 UPDATES = {
@@ -61,7 +62,8 @@ UPDATES = {
     "translations": ["client_name = 'b'", "client_version = 'b'", "dataset_id = 2", "version_id = 1"],
     "terms": ["retired = '{t}'", "effective = '{t}'", "service_id = 1", "name = 'b'"],
     "acceptances": ["address = '10.0.0.1'"],
-    "tokens": ["revoked = '{t}'", "expires = '{t}'", "principal_id = 2", "hash = randomblob(32)", "kind = 'login'"],
+    "clients": ["active = 0", "origin = 'https://b.org'"],
+    "tokens": ["revoked = '{t}'", "expires = '{t}'", "principal_id = 2", "hash = randomblob(32)", "kind = 'delegated'"],
 }
 
 

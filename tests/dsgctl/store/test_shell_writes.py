@@ -50,6 +50,12 @@ MORE = """
     INSERT INTO declared VALUES ('group', '["a"]', 'f', '{t}'), ('group', '["b"]', 'g', '{t}');
     INSERT INTO delegated_members VALUES (1, 1, '{t}'), (2, 2, '{t}');
     INSERT INTO withdrawals VALUES (1, 1, '{t}', 'x'), (2, 2, '{t}', 'x');
+    INSERT INTO clients (id, name, owner_id, origin, created)
+      VALUES (2, 'b', 2, 'https://b.org', '{t}');
+    INSERT INTO client_app_urls VALUES (1, 'https://a.org'), (2, 'https://b.org');
+    INSERT INTO client_consents VALUES (1, 1, '{t}'), (2, 2, '{t}');
+    INSERT INTO tokens (id, principal_id, kind, hash, prefix, created, client_id)
+      VALUES (6, 5, 'delegated', randomblob(32), 'z', '{t}', 1), (7, 6, 'delegated', randomblob(32), 'z', '{t}', 2);
     INSERT INTO audit (at, actor, action, target, hash, imported_from)
       VALUES ('{t}', 'y', 'y', 'y', zeroblob(32), 'one'), ('{t}', 'z', 'z', 'z', zeroblob(32), 'two');
 """

@@ -104,7 +104,7 @@ PLACES: list[tuple[dict[str, str], list[str]]] = [
 
 @pytest.mark.parametrize(("sent", "tokens"), PLACES)
 def test_the_first_source_that_has_a_token_is_used(sent: dict[str, str], tokens: list[str]) -> None:
-    assert list(requests.presented_tokens(build_request(**sent), ("t", "u"))) == tokens
+    assert list(requests.presented_tokens(build_request(**sent), ("t", "u")).tokens) == tokens
 
 
 QUERIES: list[tuple[str, list[str]]] = [
