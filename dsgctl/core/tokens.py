@@ -123,6 +123,9 @@ def import_token(change: Change, principal: Principal, secret: str, **values: An
 
     Args:
         values: the other arguments of `hash_imported`.
+
+    Raises:
+        Invalid: as `hash_imported`.
     """
     return bool(import_tokens(change, [hash_imported(principal, secret, **values)]))
 

@@ -168,6 +168,10 @@ def extend(
 
     Returns:
         Whether anything was new.
+
+    Raises:
+        Invalid: a value cannot be stored.
+        NotFound: the person was deleted in the meantime.
     """
     new: Attributes = {}
     if name and not user.name:

@@ -44,7 +44,7 @@ class Site:
             Invalid: the logo cannot be read, is too large, or is not a PNG, JPEG or SVG.
         """
         logo = _read_logo(config.site_logo) if config.site_logo else ""
-        return cls(config.site_name, config.site_contact, logo, config.viewer_url)
+        return cls(name=config.site_name, contact=config.site_contact, logo=logo, viewer=config.viewer_url)
 
     @property
     def contact_url(self) -> str:

@@ -280,7 +280,7 @@ def test_the_log_names_the_database_without_the_password(server: postgresql.Serv
 
 
 def test_a_part_is_not_all_of_a_table() -> None:
-    assert sql_source._AT_ONCE < 5000  # or the test of long tables would not try it
+    assert sql_source._PART_ROWS < 5000  # or the test of long tables would not try it
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
