@@ -9,7 +9,7 @@ from dsgctl.commands.datasets import warn_of_missing_terms
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.parameters import DATASET, ID
 from dsgctl.commands.session import Session
-from dsgctl.core import acceptances, terms, validation
+from dsgctl.core import acceptances, readable_terms, terms, validation
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 from dsgctl.wire_contract import accept_path
@@ -84,7 +84,7 @@ def show(session: Session, terms_id: int) -> None:
 def retire(session: Session, terms_id: int, on: str | None) -> None:
     """End terms. If they are a dataset's own, it has no terms afterwards."""
     end = validation.moment_after(on, now()) if on is not None else None
-    of = terms.list_datasets_of(session.database, terms_id)
+    of = readable_terms.list_datasets_of(session.database, terms_id)
     with session.change() as change:
         changed = terms.retire(change, terms_id, on=end)
     session.output.print_result(

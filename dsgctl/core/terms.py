@@ -3,21 +3,17 @@
 import hashlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
 from dsgctl.core import datasets, services, validation, versions
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, Invalid, NotFound
-from dsgctl.core.rules import access
 from dsgctl.core.rules import terms as rule
-from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.rules.terms import TermsStatus
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Acceptance, Terms
-from dsgctl.store.prepared import Prepared, parameter
 from dsgctl.store.queries import JOIN, fn
 
 
@@ -47,61 +43,6 @@ def _not_found(terms_id: int) -> NotFound:
 def find_by_invite(database: Database, invite: str) -> Terms | None:
     """The terms of an invitation; None if it is unknown."""
     return database.first(Terms.select().where(Terms.invite_token == invite))
-
-
-# The datasets that terms concern: the one that they are for, and those whose own terms they are.
-_CONCERNED = (
-    Terms.select(Terms.id, m.Dataset.name)
-    .join_from(
-        Terms, m.Dataset, JOIN.LEFT_OUTER, on=(m.Dataset.id == Terms.dataset) | (m.Dataset.own_terms_id == Terms.id)
-    )
-    .order_by(m.Dataset.name)
-)
-_CONCERNED_BY_ID = Prepared(_CONCERNED.where(Terms.id == parameter("id")))
-_CONCERNED_BY_INVITE = Prepared(_CONCERNED.where(Terms.invite_token == parameter("invite")))
-
-
-def list_datasets_of(database: Database, terms_id: int) -> list[str]:
-    """The names of the datasets that terms concern: the one that they are for, and those whose own terms they are."""
-    return [name for _, name in _CONCERNED_BY_ID(database, id=terms_id) if name is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """Terms that a person may read.
-
-    Attributes:
-        datasets: the datasets that they concern and that the person may know of.
-    """
-
-    id: int
-    datasets: tuple[str, ...]
-
-
-def find_readable(
-    database: Database, snapshot: PrincipalSnapshot, at: datetime, *, terms_id: int = 0, invite: str | None = None
-) -> Readable | None:
-    """Terms, if a person may read them. Call it in a `Database.snapshot`.
-
-    A person may read the terms of a closed dataset if a grant on it reaches them, or if they have accepted the terms.
-    For everybody else the result is that for unknown terms, after the same work: one query that does not read the
-    text.
-
-    Args:
-        snapshot: the person.
-        terms_id, invite: the id of the terms, or their invitation.
-    """
-    if terms_id > m.MAX_NUMBER:  # ids come from URLs too
-        terms_id = 0
-    rows = _CONCERNED_BY_ID(database, id=terms_id) if invite is None else _CONCERNED_BY_INVITE(database, invite=invite)
-    if not rows:
-        return None
-    document_id = rows[0][0]
-    concerned = [name for _, name in rows if name is not None]
-    visible = tuple(name for name in concerned if access.may_know_of(snapshot, name, at))
-    if concerned and not visible and document_id not in snapshot.accepted:
-        return None
-    return Readable(document_id, visible)
 
 
 def add(

@@ -6,10 +6,10 @@ from urllib.parse import quote, urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
-from dsgctl.core import acceptances, clock, snapshots, terms
+from dsgctl.core import acceptances, clock, readable_terms, snapshots, terms
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
+from dsgctl.core.readable_terms import Readable
 from dsgctl.core.rules.terms import TermsStatus
-from dsgctl.core.terms import Readable
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.models import Terms
 from dsgctl.wire_contract import accept_path
@@ -170,7 +170,7 @@ def _send_file(gateway: Gateway, login: Login, terms_id: int) -> HTTPResponse:
 
 
 def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite: str | None = None) -> Readable:
-    """The terms, if this login may read them (`terms.find_readable`).
+    """The terms, if this login may read them (`readable_terms.find_readable`).
 
     Raises:
         NotFound: there are none, or this login may not read them. The message does not say which.
@@ -180,7 +180,7 @@ def _find_readable(gateway: Gateway, login: Login, *, terms_id: int = 0, invite:
         raise NotAllowed("a service account needs no terms: terms are for people")
     with gateway.reader.snapshot():
         snapshot = snapshots.read_principal(gateway.reader, login.principal)
-        readable = terms.find_readable(gateway.reader, snapshot, clock.now(), terms_id=terms_id, invite=invite)
+        readable = readable_terms.find_readable(gateway.reader, snapshot, clock.now(), terms_id=terms_id, invite=invite)
     if readable is None:
         raise NotFound("there are no such terms, or they are for people with access to another dataset")
     return readable

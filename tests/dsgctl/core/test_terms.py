@@ -209,7 +209,6 @@ def test_terms_are_listed_with_whose_they_are(run: Run) -> None:
         ("Loose", None, None, False),
         ("Version", "fish2", "v1", False),
     ]
-    assert terms.list_datasets_of(run.database, 1) == ["fish2"]
     status = [terms.find_status(run.database, terms.find(run.database, number), AT) for number in (1, 2, 3, 4)]
     assert status == [TermsStatus.REPLACED, TermsStatus.IN_FORCE, TermsStatus.REPLACED, TermsStatus.IN_FORCE]
 
