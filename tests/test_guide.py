@@ -49,6 +49,18 @@ def test_the_generated_part_of_a_page_is_that_of_the_program(page: str) -> None:
     assert update_page(page, TEXTS[page]) == TEXTS[page], "run: make guide"
 
 
+_WIDEST_CODE = 78  # columns in `dsgctl help` on a terminal of 80; a command that wraps cannot be copied
+
+
+@pytest.mark.parametrize("topic", guide.TOPICS)
+def test_a_command_fits_into_a_terminal_of_80_columns(topic: str) -> None:
+    by_hand = re.sub(f"{BEGIN}.*?{END}", "", guide.read_page(topic), flags=re.DOTALL)
+    code = "\n".join(re.findall(r"^ *```[a-z]*\n(.*?)^ *```", by_hand, re.DOTALL | re.MULTILINE))
+    # A line of authorized_keys cannot be broken.
+    lines = [line for line in code.splitlines() if not line.startswith("command=")]
+    assert [line for line in lines if len(line) > _WIDEST_CODE] == []
+
+
 # What it names
 
 
@@ -219,7 +231,7 @@ RUNS = {
         replace={
             "age-keygen -y dsg-backup.key ": "age-keygen -y dsg-backup.key > recipients.txt ",
             "systemctl stop dsgserve.socket dsgserve": "dsgctl user remove ada@example.org --yes",
-            "--apply ": "--apply --yes ",
+            "--apply\n": "--apply --yes\n",
         },
         until="## Restore on a new host",  # tests/e2e/test_new_host.py
         after="dsgctl user show ada@example.org -o value",

@@ -77,7 +77,7 @@ DSG_BACKUP_STAGING_DIR={tmp_path}
     make_bare_host(old)
     section = PAGE.read_text(encoding="utf-8").split("## Restore on a new host")[1].split("\n## ")[0]
     commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0].replace("/etc/dsg", str(old / "etc"))
-    lines = commands.splitlines()
+    lines = [line for line in commands.splitlines() if not line.startswith("#")]
     script = ["set -eu", f'BUNDLE="{result.stdout.strip()}"', *lines]
     # Until the settings are there, none are named: as on a host where /etc/dsg is empty.
     setup = subprocess.run(

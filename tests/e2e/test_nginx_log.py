@@ -113,18 +113,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
 WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, str]] = {
     "the socket is missing": ("unix:/nowhere/dsgserve.sock", request(), 502, "cannot connect to the server"),
     "nobody listens": ("127.0.0.1:9", request(), 502, "cannot connect to the server"),
-    "it hangs up": (make_response(b""), request(), 502, "broke off its answer"),
+    "it hangs up": (make_response(b""), request(), 502, "closed the connection early"),
     "it answers nonsense": (
         make_response(b"HTTP/1.1 200 OK\r\nX\0: y\r\n\r\n"),
         request(),
         502,
-        "broke off its answer",
+        "closed the connection early",
     ),
     "its headers are too long": (
         make_response(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 99_000 + b"\r\n\r\n"),
         request(),
         502,
-        "broke off its answer",
+        "closed the connection early",
     ),
     "it does not answer": (keep_silent, request(), 504, "did not answer in time"),
     "it says 503": (make_response(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), request(), 503, ""),
@@ -134,13 +134,13 @@ WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, s
         413,
         "body is too large",
     ),
-    "a header with a null": (keep_silent, request(more=b"X\0: y\r\n"), 400, "not a request"),
+    "a header with a null": (keep_silent, request(more=b"X\0: y\r\n"), 400, "not a valid request"),
     "headers that are too long": (keep_silent, request(more=b"X: " + b"y" * 40_000 + b"\r\n"), 400, "too long"),
     "an address that is too long": (keep_silent, request(b"/" + b"y" * 40_000), 414, "too long"),
-    "no version": (keep_silent, b"GET /x?" + SECRET + b" HTTP/x\r\n\r\n", 400, "not a request"),
-    "a space in the query": (keep_silent, b"GET /x?" + SECRET + b" y HTTP/1.1\r\n\r\n", 400, "not a request"),
+    "no version": (keep_silent, b"GET /x?" + SECRET + b" HTTP/x\r\n\r\n", 400, "not a valid request"),
+    "a space in the query": (keep_silent, b"GET /x?" + SECRET + b" y HTTP/1.1\r\n\r\n", 400, "not a valid request"),
     "an encoded question mark": (keep_silent, request(b"/x%3Fdsg_token=" + SECRET), 504, "did not answer in time"),
-    "no host": (keep_silent, b"GET /x?" + SECRET + b" HTTP/1.1\r\n\r\n", 400, "not a request"),
+    "no host": (keep_silent, b"GET /x?" + SECRET + b" HTTP/1.1\r\n\r\n", 400, "not a valid request"),
     "smuggled": (
         keep_silent,
         request(method=b"POST", more=b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
@@ -197,8 +197,8 @@ def test_limited_requests_and_closed_connections_are_logged_without_a_query(star
                 logging_in.sendall(request(b"/auth/login"))
         wait_until(lambda: any("REJECTED,-" in line for line in site.lines()), event="a refusal of a login")
     lines = site.lines()
-    assert any("REJECTED" in line and "too many requests of this address" in line for line in lines)
-    assert all("the client went away" in line for line in lines if '" 499 ' in line)
+    assert any("REJECTED" in line and "too many requests from this address" in line for line in lines)
+    assert all("the client closed the connection" in line for line in lines if '" 499 ' in line)
     assert SECRET not in site.read_output()
 
 
