@@ -102,7 +102,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "A form is accepted only from the gateway's own page, shown to this login": [
         "dsgserve/test_attacks.py::test_a_form_of_one_login_is_refused_for_another",
-        "dsgserve/terms/test_form_proofs.py::test_a_forged_form_is_refused_with_403",
+        "dsgserve/login/test_form_proofs.py::test_a_forged_form_is_refused_with_403",
     ],
     "A login is completed once, by the browser that began it": [
         "e2e/test_login.py::test_a_login_completes_once_and_only_in_the_browser_that_began_it",

@@ -20,7 +20,7 @@ from dsgserve.login import authentication
 from dsgserve.login.admission import sign_in_first
 from dsgserve.login.authentication import Login
 from dsgserve.ngauth.user_tokens import sign_user_token
-from dsgserve.terms import form_proofs, page_content, pending_terms
+from dsgserve.terms import page_content, pending_terms
 from dsgserve.terms.page_content import Navigation
 
 log = logging.getLogger("dsgserve.ngauth")
@@ -78,7 +78,7 @@ def show(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) 
     here, login = request.here, popup.login
     pending = pending_terms.list_unpostponed(gateway, login)
     if pending and not _skips_terms(gateway, request, login):
-        proof = form_proofs.sign_postponement(gateway, login, pending_terms.terms_ids(pending))
+        proof = pending_terms.sign_postponement(gateway, login, pending)
         skip = f"{here}&{urlencode({'terms': 'later', 'form': proof})}"
         viewer = urlsplit(popup.origin).netloc
         return page_content.terms_page(

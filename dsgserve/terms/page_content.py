@@ -13,8 +13,8 @@ from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, redirects
 from dsgserve.http.responses import another_account, page
+from dsgserve.login import form_proofs
 from dsgserve.login.authentication import Login
-from dsgserve.terms import form_proofs
 
 # One page shows the text of some documents and the names of more. So its cost is bounded, however many are pending.
 MAX_DOCUMENTS = 5
@@ -189,7 +189,7 @@ def _make_entry(
         name=document.name,
         html=gateway.documents.html(document.text, top),
         action=accept_path(document.id),
-        proof=form_proofs.sign_form(gateway, login, document.id),
+        proof=form_proofs.sign(gateway, login, terms=document.id),
         concerns=concerns,
         following=following,
     )

@@ -1,14 +1,15 @@
 """The terms that a person has not accepted, and those that their login has postponed."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 
 from dsgctl.core import clock, logins, snapshots, withdrawals
 from dsgctl.core.rules.pending_terms import PendingTerms, list_pending_terms
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
+from dsgserve.login import form_proofs
 from dsgserve.login.authentication import Login
-from dsgserve.terms import form_proofs
 
 
 def read_pending(
@@ -62,17 +63,22 @@ def has_blocking_terms(gateway: Gateway, login: Login) -> bool:
     return any(pending.reached for pending in list_unpostponed(gateway, login))
 
 
+def sign_postponement(gateway: Gateway, login: Login, pending_terms: Sequence[PendingTerms]) -> str:
+    """The proof in the link that continues without accepting these terms."""
+    return form_proofs.sign(gateway, login, later=_digest(terms_ids(pending_terms)))
+
+
 def postpone(gateway: Gateway, login: Login, proof: str) -> bool:
     """Record that this login continues without the pending terms.
 
     Args:
-        proof: from `form_proofs.sign_postponement`.
+        proof: from `sign_postponement`.
 
     Returns:
         False if the proof is not valid, or if the page did not show exactly the terms that are pending now.
     """
     ids = terms_ids(list_unpostponed(gateway, login))
-    if not form_proofs.verify_postponement(gateway, login, proof, ids):
+    if not form_proofs.verify(gateway, login, proof, later=_digest(ids)):
         return False
     logins.postpone_terms(gateway.writer, login.token, ids)
     return True
@@ -81,3 +87,9 @@ def postpone(gateway: Gateway, login: Login, proof: str) -> bool:
 def terms_ids(pending_terms: Sequence[PendingTerms]) -> list[int]:
     """The ids of the documents; one document can be pending for several datasets."""
     return [pending.terms.id for pending in pending_terms]
+
+
+def _digest(ids: Collection[int]) -> str:
+    """A hash of any number of ids, short enough for a link."""
+    text = " ".join(map(str, sorted(set(ids))))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

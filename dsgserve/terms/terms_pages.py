@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from bottle import BaseRequest, HTTPResponse
 
@@ -17,11 +17,11 @@ from dsgserve.gateway import Gateway
 from dsgserve.http import redirects
 from dsgserve.http.ascii_text import number
 from dsgserve.http.requests import form, form_field, query_value
-from dsgserve.http.responses import Audience, Refusal, message_page, page, redirect
+from dsgserve.http.responses import Refusal, message_page, page, redirect
 from dsgserve.http.route import Request
-from dsgserve.login import authentication
+from dsgserve.login import form_proofs
 from dsgserve.login.authentication import Login
-from dsgserve.terms import form_proofs, page_content, pending_terms
+from dsgserve.terms import page_content, pending_terms
 from dsgserve.terms.page_content import Navigation
 
 TARGETS = ("next", "redirect")  # where a page of terms leads
@@ -39,7 +39,7 @@ class Acceptance:
 
 
 def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refusal:
-    """A login of the cookie to which our page showed the terms of this form (`form_proofs.verify_forms`).
+    """A login of the cookie to which our page showed the terms of this form (form_proofs.py).
 
     Raises:
         Invalid: the form accepts no terms.
@@ -52,22 +52,20 @@ def require_form(gateway: Gateway, request: Request[None]) -> Acceptance | Refus
     target = redirects.read_target(gateway.config, request.http, TARGETS, form_field)
     page_path = accept_path(next(iter(proofs))) if len(proofs) == 1 else "/activate"
     again = page_path + (f"?{urlencode({page_content.target_field(target): target})}" if target else "")
-    logins = authentication.authenticate_all_cookies(gateway, request.http)
-    if not logins:
-        # A page, not a redirect: form-action of the page that sent the form does not allow the provider.
-        text = "You were signed out, so nothing was recorded. Sign in, and accept the terms again."
-        links = {"sign_in": f"/auth/login?next={quote(again, safe='')}"}
-        return Refusal(401, "signed_out", text, Audience.PEOPLE, "Sign in again", links)
-    login = next((login for login in logins if form_proofs.verify_forms(gateway, login, proofs)), None)
-    if login is None:
-        text = "This page was opened too long ago, or with another account, so nothing was recorded."
-        links = {"open_the_terms": again}
-        return Refusal(403, "invalid_form", text, Audience.PEOPLE, "Please open the terms again", links)
+    login = form_proofs.require_login(
+        gateway,
+        request.http,
+        lambda login: all(form_proofs.verify(gateway, login, proof, terms=each) for each, proof in proofs.items()),
+        page="the terms",
+        again=again,
+    )
+    if isinstance(login, Refusal):
+        return login
     return Acceptance(login, tuple(proofs), target)
 
 
 def _read_proofs(fields: Mapping[str, str]) -> dict[int, str]:
-    """The proofs of a form (`form_proofs.sign_form`), by the ids of the terms that it accepts.
+    """The proofs of a form (form_proofs.py), by the ids of the terms that it accepts.
 
     Raises:
         Invalid: it accepts none.
