@@ -51,7 +51,7 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
         "parent_id": snapshot.parent_id,
         "service_account": snapshot.service_account or snapshot.parent_id is not None,
         "name": snapshot.public_name,
-        "email": f"{snapshot.label}@{SERVICE_ACCOUNT_DOMAIN}" if snapshot.service_account else snapshot.label,
+        "email": public_email(snapshot),
         "admin": snapshot.admin,
         "pi": snapshot.pi,
         "picture_url": snapshot.picture_url,
@@ -64,6 +64,11 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
         "missing_tos": _list_missing_tos(snapshot, at),
         "datasets_admin": access.list_administered(snapshot, at),
     }
+
+
+def public_email(snapshot: PrincipalSnapshot) -> str:
+    """The email of a user; for a service account, an address that no user can have."""
+    return f"{snapshot.label}@{SERVICE_ACCOUNT_DOMAIN}" if snapshot.service_account else snapshot.label
 
 
 def _list_missing_tos(snapshot: PrincipalSnapshot, at: datetime) -> list[MissingTos]:

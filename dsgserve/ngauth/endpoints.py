@@ -14,7 +14,6 @@ from dsgctl.core import buckets, clock, snapshots, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules.buckets import BucketDecision, BucketReason, decide_bucket_access
 from dsgctl.core.token_checks import TokenError
-from dsgctl.wire_contract import accept_path
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import json_object
 from dsgserve.http.responses import CHALLENGE, Audience, Refusal, json_reply, unauthorized
@@ -25,6 +24,7 @@ from dsgserve.ngauth.user_tokens import find_owner, sign_user_token
 from dsgserve.process import logs
 from dsgserve.process.outbound import deadline_of
 from dsgserve.terms import pending_terms
+from dsgserve.terms.missing_terms import describe_missing
 
 log = logging.getLogger("dsgserve.ngauth")
 
@@ -141,12 +141,6 @@ def _is_bucket(text: str) -> bool:
 
 def _refuse_bucket(gateway: Gateway, decision: BucketDecision) -> Refusal:
     gateway.metrics.add("gcs_tokens_refused")
-    details: dict[str, object] = {}
-    if decision.reason is BucketReason.TOS_REQUIRED:
-        urls = [gateway.config.origin + accept_path(document.id) for document in decision.missing]
-        details["url"] = urls[0] if len(urls) == 1 else f"{gateway.config.origin}/activate"
-        details["missing_tos"] = [
-            {"tos_id": document.id, "tos_name": document.name, "url": url}
-            for document, url in zip(decision.missing, urls, strict=True)
-        ]
+    is_about_terms = decision.reason is BucketReason.TOS_REQUIRED
+    details = describe_missing(gateway.config.origin, decision.missing) if is_about_terms else {}
     return Refusal(403, decision.reason, _MESSAGES[decision.reason], Audience.PROGRAMS, details=details)

@@ -231,7 +231,7 @@ class ResponseCache:
     def _build(self, presented: PresentedToken | None, question: Question) -> tuple[CachedResponse, bool]:
         """A response, and whether it may be cached: whether it is the same for every request with this token.
 
-        That of a token that does not exist is not cached: strangers could fill the cache, and evict other responses.
+        A token that does not exist, and no token where it takes one, are not cached: strangers could fill the cache.
         """
         at = clock.now()
         status = _NO_TOKEN
@@ -249,7 +249,8 @@ class ResponseCache:
         until = _seconds(access.earliest((status.changes_at, content.until if content else None), at))
         token_id = status.token.id if status.token is not None else 0
         response = CachedResponse(status.problem, content, token_id, revision, revision, cache_keys, until)
-        return response, status.cacheable and (content is None or content.cacheable)
+        cacheable = content.cacheable if content is not None else status.problem is not None
+        return response, status.cacheable and cacheable
 
 
 def _size(key: Key, response: CachedResponse) -> int:
