@@ -208,7 +208,7 @@ def _list_notes(
 ) -> list[str]:
     notes = []
     if principal.admin:
-        notes.append("a global admin: services that let admins in do so whatever the grants say")
+        notes.append("a global admin: some services let admins in without a grant")
     if principal.parent_id is not None:
         notes.append("a child account: the parent's acceptances of terms count")
     dataset = principal.datasets.get(decision.dataset)

@@ -196,7 +196,7 @@ class ImportRun(Generic[SourceType]):
         raise (Conflicts if conflicts else BadRows)(name, self._problems, hint)
 
 
-AnyRun = ImportRun[Any]  # of whatever source
+AnyRun = ImportRun[Any]  # of any source
 
 
 def may_be_left_out(error: DsgError) -> bool:

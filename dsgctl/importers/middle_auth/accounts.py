@@ -23,7 +23,7 @@ def read_users(run: MiddleAuthRun) -> Iterator[Step]:
     affiliations: dict[int, list[str]] = {}
     display_names: dict[int, str] = {}
     ignored: Counter[str] = Counter()
-    places: dict[int, str] = {}  # id of a user to whom an earlier table refers -> where first
+    places: dict[int, str] = {}  # id of a user -> the first earlier row that refers to it
 
     def read_user_id(row: Row) -> int:
         number = row.number("user_id")

@@ -12,7 +12,7 @@ from dsgctl.importers.middle_auth.import_run import MiddleAuthRun
 
 
 def read_datasets(run: MiddleAuthRun) -> Iterator[Step]:
-    """With their ids and names, of whatever form: services ask by them. And which terms are their own."""
+    """Keeps ids and names exactly, because services ask by them, and records which terms are a dataset's own."""
 
     def read_dataset(row: Row) -> Iterator[Record]:
         name, own_terms = row.name("name", "dataset name"), row.number_or_none("tos_id")
@@ -38,7 +38,7 @@ def read_service_tables(run: MiddleAuthRun) -> Iterator[Step]:
 
 
 def read_public_roots(run: MiddleAuthRun) -> Iterator[Step]:
-    """A root there is of a table alone, whatever the service: here it is of that table in each."""
+    """In middle_auth a public root belongs to a table without a service; here, to that table in each service."""
     unknown: Counter[str] = Counter()  # tables that no service has -> public roots in them
 
     def read_root(row: Row) -> Iterator[Record]:

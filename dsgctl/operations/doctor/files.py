@@ -99,7 +99,7 @@ def check_secret_keys(case: Case) -> Checks:
         if holds_key:
             yield failure(
                 "age key",
-                f"{path} holds a secret age key; whoever takes this host reads the backups",
+                f"{path} holds a secret age key; an attacker on this host could read the backups",
                 "keep it on another machine, and delete it here",
             )
 

@@ -89,7 +89,7 @@ def check_keys(case: Case) -> Checks:
     if any(map(is_placeholder, keys)):
         yield failure(
             "signing keys",
-            "a key of DSG_SECRET_KEY can be guessed: whoever does signs in to viewers as anybody",
+            "a key of DSG_SECRET_KEY can be guessed; then anybody can sign in to viewers as anybody",
             "remove it, and run dsgctl setup, which makes one",
         )
     elif len(set(keys)) < len(keys):
