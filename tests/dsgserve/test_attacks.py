@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
-from bottle import HTTPResponse, LocalRequest
 
 from dsgctl.core import acceptances, datasets, services, terms, token_checks, token_format, tokens, users
 from dsgctl.core.clock import now
@@ -18,8 +17,6 @@ from dsgctl.core.token_checks import PresentedToken
 from dsgserve.gateway import Gateway
 from dsgserve.http import signing
 from dsgserve.http.signing import Purpose
-from dsgserve.login import login_state
-from dsgserve.login.login_state import LoginStateStore
 from tests.dsgserve.conftest import KEY, Client, Lab, Reply
 from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
@@ -390,20 +387,3 @@ def test_anonymous_requests_use_bounded_memory_and_disk(client: Client, gateway:
     assert grown < entries, f"{grown} bytes after 200 of each request"
     assert (lab.database.table_sizes(), gateway.reader.change_marker()) == before
     assert not gateway.response_cache._responses
-
-
-def test_many_logins_under_way_with_long_targets_fit_into_the_cookie() -> None:
-    logins = LoginStateStore((KEY,), secure=True)
-    cookie = ""
-    states = []
-    for number in range(6):
-        reply = HTTPResponse()
-        begun = login_state.begin_login("/success?x=" + "a" * 1480)
-        states.append(begun.state)
-        logins.add(reply, LocalRequest({"HTTP_COOKIE": cookie}), begun)
-        header = dict(reply.headerlist)["Set-Cookie"]
-        cookie = header.partition(";")[0]
-        assert len(cookie) < 4096, number
-    request = LocalRequest({"HTTP_COOKIE": cookie})
-    assert logins.find(request, states[-1]) is not None
-    assert logins.find(request, states[0]) is None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from bottle import BaseRequest, HTTPResponse
+from bottle import BaseRequest, HTTPResponse, LocalRequest
 
 from dsgctl.core.clock import now
 from dsgserve.http import signing
@@ -84,3 +84,19 @@ def test_a_login_that_began_too_long_ago_is_expired(logins: LoginStateStore) -> 
         text = signing.sign((KEY,), Purpose.LOGIN, values, now() - timedelta(minutes=age))
         request = BaseRequest({"HTTP_COOKIE": f"__Host-dsg_login={text}"})
         assert (logins.find(request, state) is not None) is is_valid
+
+
+def test_many_logins_under_way_with_long_targets_fit_into_the_cookie(logins: LoginStateStore) -> None:
+    cookie = ""
+    states = []
+    for number in range(6):
+        reply = HTTPResponse()
+        begun = login_state.begin_login("/success?x=" + "a" * 1480)
+        states.append(begun.state)
+        logins.add(reply, LocalRequest({"HTTP_COOKIE": cookie}), begun)
+        header = dict(reply.headerlist)["Set-Cookie"]
+        cookie = header.partition(";")[0]
+        assert len(cookie) < 4096, number
+    request = LocalRequest({"HTTP_COOKIE": cookie})
+    assert logins.find(request, states[-1]) is not None
+    assert logins.find(request, states[0]) is None
