@@ -22,8 +22,8 @@ PROMISES: dict[str, list[str]] = {
     ],
     "Tokens are not stored.": [
         "e2e/test_attacks.py::test_secrets_are_in_no_process_list_core_dump_or_log",
-        "dsgctl/commands/test_nouns.py::test_a_token_is_shown_when_it_is_made_and_never_again",
-        "dsgctl/commands/test_nouns.py::test_a_token_is_not_accepted_as_an_argument_nor_repeated",
+        "dsgctl/commands/test_tokens.py::test_a_token_is_shown_when_it_is_made_and_never_again",
+        "dsgctl/commands/test_tokens.py::test_a_token_is_not_accepted_as_an_argument_nor_repeated",
     ],
     "A revoked permission on a public dataset does not come back": [
         "dsgctl/core/test_acceptances.py::test_accepting_other_terms_does_not_give_a_withdrawn_view_back",

@@ -4,26 +4,38 @@ import csv
 import io
 import json
 import re
-import shlex
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from dsgctl.operations.doctor.database import check_people
 from dsgctl.store.migrations import LATEST
-from dsgctl.store.sqlite.database import SqliteDatabase
-from tests.dsgctl.commands.running import Result, dump, execute
+from tests.dsgctl.commands.lines import read_records, run_line
+from tests.dsgctl.commands.running import dump
 from tests.dsgctl.commands.world import ROOT, World
 
 CHANGED = "id name changed"
+
+
 PLAN = "action target before after"
+
+
 USER_HOLDS = "grants groups tokens acceptances children"
+
+
 DATASET_HOLDS = "versions locations grants terms service_tables translations"
+
+
 TOKEN = "id token of prefix expires"
+
+
 GRANT = "dataset permission subject version scope expires changed"
+
+
 REVOKED = "dataset permission subject version scope changed"
+
+
 HOLDING = "dataset who kind permission version through until state granted_by"
+
 
 # Command -> the keys of its JSON, in their order; [..] if it is a list of such objects.
 COMMANDS: dict[str, str] = {
@@ -171,6 +183,7 @@ COMMANDS: dict[str, str] = {
     "grants_ending_within_30_days tokens clients terms audit_records pending_terms last_backup",
 }
 
+
 # What an answer is about when a script wants one word.
 VALUES = {
     "user add cy@example.org": r"[0-9]+",
@@ -191,16 +204,6 @@ VALUES = {
 }
 
 
-def _run(here: World, line: str, *more: str) -> Result:
-    words = shlex.split(line)
-    return here.quick(*words, *more, input=here.token if words[:2] == ["token", "inspect"] else "").ok()
-
-
-def _records(text: str) -> list[dict[str, Any]]:
-    answer = json.loads(text)
-    return answer if isinstance(answer, list) else [answer]
-
-
 def without_warnings(text: str) -> str:
     """What stands on standard error beside warnings, which have tests of their own (test_public_datasets.py)."""
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("warning: "))
@@ -211,30 +214,30 @@ def test_every_format_has_the_same_stable_keys(new_world: Callable[[], World], l
     keys = COMMANDS[line].strip("[]").split()
     is_list = COMMANDS[line].startswith("[")
 
-    answer = _run(new_world(), line, "-o", "json")
+    answer = run_line(new_world(), line, "-o", "json")
     assert isinstance(json.loads(answer.out), list) == is_list
-    records = _records(answer.out)
+    records = read_records(answer.out)
     assert records, "a list of nothing shows no keys"
     assert all(list(record) == keys for record in records), records
     if not line.startswith("token"):
         assert without_warnings(answer.err) == ""
 
-    lines = _run(new_world(), line, "--output=jsonl").out.splitlines()
+    lines = run_line(new_world(), line, "--output=jsonl").out.splitlines()
     assert [list(json.loads(each)) for each in lines] == [keys] * len(records)
 
-    table = list(csv.reader(io.StringIO(_run(new_world(), line, "-o", "csv").out)))
+    table = list(csv.reader(io.StringIO(run_line(new_world(), line, "-o", "csv").out)))
     assert table[0] == keys
     assert [len(row) for row in table[1:]] == [len(keys)] * len(records)
 
     for format_ in ("value", "table"):
-        plain = _run(new_world(), line, "--output", format_).out
+        plain = run_line(new_world(), line, "--output", format_).out
         assert plain.strip()
         assert "\x1b" not in plain
 
 
 @pytest.mark.parametrize("line", VALUES)
 def test_the_value_format_prints_one_word_for_a_script(filled: World, line: str) -> None:
-    assert re.fullmatch(VALUES[line] + "\n", _run(filled, line, "-o", "value").out)
+    assert re.fullmatch(VALUES[line] + "\n", run_line(filled, line, "-o", "value").out)
 
 
 NOUNS = {
@@ -271,7 +274,7 @@ READS = [
 @pytest.mark.parametrize("line", READS)
 def test_a_command_that_only_reads_writes_nothing(filled: World, line: str) -> None:
     before = dump(filled.database)
-    _run(filled, line)
+    run_line(filled, line)
     assert dump(filled.database) == before
 
 
@@ -315,10 +318,10 @@ AGAIN = {
 @pytest.mark.parametrize("line", AGAIN)
 def test_repeating_a_command_succeeds_and_says_that_nothing_changed(filled: World, line: str) -> None:
     before = dump(filled.database)
-    answer = _run(filled, line)
+    answer = run_line(filled, line)
     assert AGAIN[line] in answer.out
     assert without_warnings(answer.err) == ""
-    assert json.loads(_run(filled, line, "-o", "json").out)["changed"] is False
+    assert json.loads(run_line(filled, line, "-o", "json").out)["changed"] is False
     assert dump(filled.database) == before
 
 
@@ -333,117 +336,15 @@ def test_repeating_a_command_succeeds_and_says_that_nothing_changed(filled: Worl
     ],
 )
 def test_the_second_time_changes_nothing_more(filled: World, line: str) -> None:
-    _run(filled, line)
+    run_line(filled, line)
     before = dump(filled.database)
-    assert "already" in _run(filled, line).out
+    assert "already" in run_line(filled, line).out
     assert dump(filled.database) == before
 
 
 def test_each_change_is_recorded_once_with_before_and_after(filled: World) -> None:
-    _run(filled, "user set ada@example.org --name 'Ada King'")
-    record = _records(_run(filled, "audit list --limit 1 -o json").out)[0]
-    shown = _records(_run(filled, f"audit show {record['id']} -o json").out)[0]
+    run_line(filled, "user set ada@example.org --name 'Ada King'")
+    record = read_records(run_line(filled, "audit list --limit 1 -o json").out)[0]
+    shown = read_records(run_line(filled, f"audit show {record['id']} -o json").out)[0]
     assert (shown["action"], shown["target"]) == ("user.set", "user:ada@example.org")
     assert (shown["before"], shown["after"]) == ({"name": "Ada Lovelace"}, {"name": "Ada King"})
-
-
-def test_a_token_is_shown_when_it_is_made_and_never_again(filled: World) -> None:
-    answer = json.loads(_run(filled, "token mint --user ada@example.org --description new -o json").out)
-    secret = answer["token"]
-    inspected = filled.quick("token", "inspect", "-o", "json", input=secret + "\n").ok()
-    assert json.loads(inspected.out)["id"] == answer["id"]
-    results = [inspected]
-    for line in ("token list --all", f"token show {answer['id']}", "audit list", "user show ada@example.org"):
-        results += [_run(filled, line, "-o", format_) for format_ in ("table", "json", "csv")]
-    last = _records(_run(filled, "audit list --limit 1 -o json").out)[0]["id"]
-    results.append(_run(filled, f"audit show {last} -o json"))
-    assert not any(secret in answer.out + answer.err for answer in results)
-    for file in filled.database.parent.glob(filled.database.name + "*"):
-        assert secret.encode() not in file.read_bytes()
-        assert secret[8:].encode() not in file.read_bytes()
-
-
-def test_minting_prints_the_token_alone_on_stdout(filled: World) -> None:
-    answer = _run(filled, "token mint --service-account nightly-export")
-    assert re.fullmatch(r"dsgt[0-9A-Za-z]{39}\n", answer.out)
-    assert "not shown again" in answer.err
-    assert answer.out.strip() not in answer.err
-    for format_ in ("value", "json", "jsonl", "csv"):
-        assert _run(filled, "token mint --service-account nightly-export", "-o", format_).err == ""
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["inspect"],
-        ["show"],
-        ["revoke"],
-        ["rotate"],
-        ["list"],
-        ["prune"],
-        ["mint", "--user", "ada@example.org"],
-        ["mint", "--token"],
-    ],
-)
-def test_a_token_is_not_accepted_as_an_argument_nor_repeated(filled: World, words: list[str]) -> None:
-    """What is repeated ends in the log of whatever ran the command."""
-    before = dump(filled.database)
-    result = filled.quick("token", *words, filled.token)
-    assert result.code == 2
-    assert filled.token not in result.out + result.err
-    assert dump(filled.database) == before
-
-
-def test_a_rotated_token_works_for_the_overlap_and_not_without(filled: World) -> None:
-    _run(filled, "token rotate 17 --overlap 7d")
-    assert _run(filled, "token show 17 -o value").out == "valid\n"
-    _run(filled, "token rotate 18")
-    assert _run(filled, "token show 18 -o value").out == "revoked\n"
-
-
-@pytest.mark.parametrize(
-    ("presented", "state"),
-    [
-        ("dsgt" + "x" * 39, "mistyped"),
-        ("dsg_" + "x" * 38, "mistyped"),
-        ("abc", "unknown"),
-        ("é" * 50, "unknown"),
-        ("x" * 9000, "mistyped"),
-    ],
-)
-def test_inspect_says_why_a_token_is_invalid(filled: World, presented: str, state: str) -> None:
-    result = filled.quick("token", "inspect", "-o", "json", input=presented + "\n")
-    assert result.code == 5
-    assert json.loads(result.out) == {"state": state}
-    assert "not valid" in json.loads(result.err)["error"]
-    assert presented not in result.out + result.err
-
-
-def test_inspect_reads_only_standard_input_and_needs_it(filled: World) -> None:
-    result = filled.quick("token", "inspect")
-    assert (result.code, result.out) == (2, "")
-    assert "dsgctl token inspect < FILE" in result.err
-
-
-def test_disabling_a_parent_reports_the_child_accounts_that_end_with_it(filled: World) -> None:
-    execute(filled.database, "UPDATE principals SET parent_id = 1 WHERE email = 'bo@example.org'")
-    result = filled.quick("user", "disable", "ada@example.org").ok()
-    assert "1 child account ended with it: bo@example.org" in result.err
-
-
-def test_probable_duplicates_and_renamed_people_are_reported(filled: World) -> None:
-    filled.quick("user", "add", "ken@gmail.com").ok()
-    added = filled.quick("user", "add", "k.en+lab@googlemail.com").ok()
-    assert "is this the same person as ken@gmail.com?" in added.err
-    assert filled.quick("user", "add", "k.en+lab@googlemail.com").ok().err == "", "it is there already"
-    execute(filled.database, "UPDATE principals SET seen_email = 'ada@new.example.org' WHERE id = 1")
-    shown = json.loads(filled.quick("user", "show", "ada@example.org", "-o", "json").ok().out)
-    assert shown["seen_email"] == "ada@new.example.org"
-    refused = filled.quick("user", "add", "Ada@new.example.org")
-    assert refused.code == 4
-    assert "dsgctl user set ada@example.org --email ada@new.example.org" in refused.err
-    findings = [check.finding for check in check_people(SqliteDatabase(filled.database))]
-    assert findings == [
-        "ada@example.org signs in as ada@new.example.org now",
-        "ken@gmail.com and k.en+lab@googlemail.com are probably one person",
-    ]
