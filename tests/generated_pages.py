@@ -55,7 +55,8 @@ def _names(permissions: frozenset[str]) -> str:
 
 def command_reference() -> str:
     """The help of every command, each below a heading with the words to type."""
-    context = click.Context(cli, info_name="dsgctl", terminal_width=_WIDTH, max_content_width=_WIDTH)
+    # Not click.Context(): it has none of cli's settings, and click keeps the help option that it makes for a command.
+    context = cli.make_context("dsgctl", [], resilient_parsing=True, terminal_width=_WIDTH, max_content_width=_WIDTH)
     sections = [f"## {words}\n\n```\n{text}\n```\n" for words, text in _help_texts(cli, context)]
     return "\n".join(sections)
 
