@@ -26,9 +26,7 @@ def _app_url(help: str) -> Callable[[Function], Function]:
 @subcommand(
     command,
     "add",
-    example="dsgctl client add atlas --origin https://lab.github.io --owner lee@example.org\n"
-    "dsgctl client add viewer --origin https://viewer.example.org --owner lee@example.org "
-    "--app-url https://data.example.org",
+    example="dsgctl client add atlas --origin https://lab.github.io --owner lee@example.org",
 )
 @click.argument("name")
 @click.option(
