@@ -66,6 +66,31 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
     }
 
 
+class NativeUser(TypedDict):
+    """The body of ``GET /api/dsg/v1/user``."""
+
+    id: int
+    email: str
+    name: str
+    picture_url: str | None
+    admin: bool
+    service_account: bool
+    groups: list[str]
+
+
+def build_native_user(snapshot: PrincipalSnapshot) -> NativeUser:
+    """The body of ``GET /api/dsg/v1/user`` (contract-services.md, "User"); the groups are sorted."""
+    return {
+        "id": snapshot.id,
+        "email": public_email(snapshot),
+        "name": snapshot.label if snapshot.service_account else snapshot.name,
+        "picture_url": None if snapshot.service_account else snapshot.picture_url,
+        "admin": snapshot.admin,
+        "service_account": snapshot.service_account or snapshot.parent_id is not None,
+        "groups": sorted(snapshot.groups),
+    }
+
+
 def public_email(snapshot: PrincipalSnapshot) -> str:
     """The email of a user; for a service account, an address that no user can have."""
     return f"{snapshot.label}@{SERVICE_ACCOUNT_DOMAIN}" if snapshot.service_account else snapshot.label

@@ -15,7 +15,7 @@ from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site
-from dsgserve.http.environ import BODY, REFUSAL
+from dsgserve.http.environ import BODY, MAX_BODY, REFUSAL
 from dsgserve.http.origins import RequestOrigin
 from dsgserve.http.proxy import trust_proxy
 from dsgserve.http.redirects import TargetRefused, read_target
@@ -207,6 +207,7 @@ def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origi
         return origin.build_preflight()
     if origin and (refusal := origin.find_refusal()):
         return refusal
+    environ[MAX_BODY] = declared.max_body
     if not declared.reads_body:
         environ[BODY] = b""
     request: Request[None] = Request(

@@ -30,7 +30,7 @@ GRACE_SECONDS = 0.3  # at shutdown, for requests on connections that were accept
 LAST_SECONDS = 15.0  # at shutdown, for requests under way; a call to another server takes 10 (dsgctl/bounded_http.py)
 CONNECTIONS = 1000  # at the same time; more wait to be accepted
 MAX_HEADER = 32 * 1024  # bytes of request headers; an OAuth callback needs several
-MAX_BODY = 64 * 1024  # bytes that are received at all; what routes read of them is less (http/requests.py)
+MAX_BODY = 256 * 1024  # bytes that are received at all; what routes read of them is less (http/requests.py)
 # Bytes of a response that are collected before they are sent. By default waitress sends headers and body in two system
 # calls, and after each of them the threads compete for the interpreter.
 SEND_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
-from dsgctl.store.models import Group
+from dsgctl.store.models import Group, Principal
 from dsgctl.store.queries import JOIN, fn
 from dsgctl.wording import format_grant
 
@@ -232,6 +232,22 @@ def _find_membership(database: Database, group: Group, user: m.Principal) -> m.M
     return database.first(
         m.Membership.select().where(m.Membership.group == group.id, m.Membership.principal == user.id)
     )
+
+
+def list_emails(database: Database, name: str, reader: Principal) -> list[str] | None:
+    """The emails of the members of a group, disabled ones too; None if there is no such group for the reader.
+
+    Members see their own groups; admins and service accounts see all (contract-services.md, "Lists").
+    """
+    group = find_or_none(database, name)
+    if group is None:
+        return None
+    sees_all = reader.admin or reader.kind == "service_account"
+    if not sees_all and _find_membership(database, group, reader) is None:
+        return None
+    query = m.Principal.select(m.Principal.email).join(m.Membership).where(m.Membership.group == group.id)
+    people = query.where(m.Principal.kind == "user").order_by(m.Principal.email)
+    return [email for (email,) in database.tuples(people)]
 
 
 def list_groups(database: Database) -> Iterator[GroupRow]:

@@ -51,10 +51,10 @@ def _select_grants(*more_columns: Any) -> Any:
 
 # One principal. ``member`` is the id of a user, and None for a service account: it has only its own grants, even if the
 # sqlite3 shell has put it into a group.
-_REACHES_PRINCIPAL = (m.Grant.principal == parameter("principal")) | m.Grant.group.in_(
+REACHES_PRINCIPAL = (m.Grant.principal == parameter("principal")) | m.Grant.group.in_(
     m.Membership.select(m.Membership.group).where(m.Membership.principal == parameter("member"))
 )
-GRANTS = Prepared(_select_grants().where(_REACHES_PRINCIPAL).order_by(m.Grant.id))
+GRANTS = Prepared(_select_grants().where(REACHES_PRINCIPAL).order_by(m.Grant.id))
 MEMBERSHIPS = Prepared(
     m.Membership.select(m.Membership.group, m.Group.name, m.Membership.leads)
     .join(m.Group)
@@ -101,7 +101,7 @@ DATASETS = Prepared(
     _DATASET_ROWS.where(
         (m.Dataset.access == "public")
         | (m.Dataset.name == parameter("also"))
-        | m.Dataset.id.in_(m.Grant.select(m.Grant.dataset).where(_REACHES_PRINCIPAL))
+        | m.Dataset.id.in_(m.Grant.select(m.Grant.dataset).where(REACHES_PRINCIPAL))
     )
 )
 # Without the terms of versions, which do not withhold the dataset: these clients know datasets only.

@@ -14,12 +14,13 @@ from bottle import BaseRequest
 from dsgctl.core.errors import Invalid
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.json_text import NotJson, parse_object
+from dsgserve.http import environ as keys
 from dsgserve.http.ascii_text import lower, number, trim
 from dsgserve.http.environ import BODY, FORM
 from dsgserve.http.proxy import find_client_address
 
 MAX_FIELDS = 100  # parameters of a query, fields of a form
-MAX_BODY = 16 * 1024  # bytes; the largest body is a form with an address to go to
+MAX_BODY = 16 * 1024  # bytes, if a route declares no other limit; the largest is a form with an address to go to
 MAX_VALUE = 4096  # bytes of a parameter as sent: a token, a name, a code of the provider
 MAX_ADDRESS = 3 * 4096  # bytes of an address to go to: redirects.MAX_LENGTH, percent-encoded
 _ADDRESSES = ("next", "redirect")
@@ -194,13 +195,14 @@ def body(request: BaseRequest) -> bytes:
     """The body, read once; empty if the route declares none.
 
     Raises:
-        Invalid: the body is longer than `MAX_BODY`.
+        Invalid: the body is longer than the route declares.
     """
     environ = request.environ
     if BODY not in environ:
-        length = number(environ.get("CONTENT_LENGTH") or "0", most=MAX_BODY)
+        most = environ.get(keys.MAX_BODY, MAX_BODY)
+        length = number(environ.get("CONTENT_LENGTH") or "0", most=most)
         if length is None:
-            raise Invalid(f"the body is longer than {MAX_BODY} bytes")
+            raise Invalid(f"the body is longer than {most} bytes")
         environ[BODY] = environ["wsgi.input"].read(length)
     return environ[BODY]  # type: ignore[no-any-return]
 
@@ -211,7 +213,7 @@ def form(request: BaseRequest) -> dict[str, str]:
     Raises:
         Invalid: the body is longer than `MAX_BODY`, or has more than `MAX_FIELDS` fields.
     """
-    if _content_type(request) != "application/x-www-form-urlencoded":
+    if content_type(request) != "application/x-www-form-urlencoded":
         return {}
     environ = request.environ
     if FORM not in environ:
@@ -249,7 +251,7 @@ def parameter(request: BaseRequest, name: str) -> str | None:
     Raises:
         Invalid: the content type is JSON, but the body is not a JSON object, or the field is not text.
     """
-    if _content_type(request) == "application/json":
+    if content_type(request) == "application/json":
         value = json_object(request).get(name)
         if value is not None and not isinstance(value, str):
             raise Invalid(f"'{name}' is not text")
@@ -258,7 +260,7 @@ def parameter(request: BaseRequest, name: str) -> str | None:
     return value or query_value(request, name)
 
 
-def _content_type(request: BaseRequest) -> str:
+def content_type(request: BaseRequest) -> str:
     """The content type of a POST, without parameters; empty for any other request."""
     environ = request.environ
     if environ["REQUEST_METHOD"] != "POST":

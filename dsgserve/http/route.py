@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from bottle import BaseRequest, HTTPResponse
 
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import query_value
+from dsgserve.http.requests import MAX_BODY, query_value
 from dsgserve.http.responses import Refusal
 from dsgserve.user_cache.response_cache import Question
 
@@ -75,7 +75,8 @@ class Endpoint(Generic[Caller]):
     Attributes:
         admits: decides who may ask; returns the caller for the handler, or an answer in its place.
         guard: against forged requests.
-        reads_body: whether the handler gets the body, of which requests.py reads a bounded part; else it gets none.
+        reads_body: whether the handler gets the body, if it is not too long; else it gets none.
+        max_body: bytes of the longest body.
         targets: parameters that name where to go afterwards; the first one that is sent counts, and is validated
             (redirects.py).
         carries: parameters of the query that survive a sign-in on the way (`Request.here`).
@@ -86,6 +87,7 @@ class Endpoint(Generic[Caller]):
     admits: Admission[Caller]
     guard: Guard
     reads_body: bool = False
+    max_body: int = MAX_BODY
     targets: tuple[str, ...] = ()
     carries: tuple[str, ...] = ()
 

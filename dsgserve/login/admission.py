@@ -6,8 +6,8 @@ from bottle import HTTPResponse
 
 from dsgctl.core.token_checks import TokenError, TokenStatus
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import bearer_token, cookie_tokens, present_token
-from dsgserve.http.responses import Refusal, redirect, unauthorized
+from dsgserve.http.requests import bearer_token, cookie_tokens, header, present_token
+from dsgserve.http.responses import Audience, Refusal, redirect, unauthorized
 from dsgserve.http.route import Request
 from dsgserve.login import authentication
 from dsgserve.login.authentication import Login
@@ -20,6 +20,40 @@ def anybody(gateway: Gateway, request: Request[None]) -> None:
 def optional_token(gateway: Gateway, request: Request[None]) -> Login | TokenError | None:
     """Everybody; the token can be anywhere on the request. For what is shown, not for what is done."""
     return authentication.authenticate_request(gateway, request.http)
+
+
+def require_token(gateway: Gateway, request: Request[None]) -> Login | Refusal:
+    """A valid token anywhere on the request, else 401."""
+    login = authentication.authenticate_request(gateway, request.http)
+    return login if isinstance(login, Login) else unauthorized(login)
+
+
+def valid_or_no_token(gateway: Gateway, request: Request[None]) -> Login | Refusal | None:
+    """A valid token, or none: nobody who tries to identify themselves and fails counts as nobody."""
+    login = authentication.authenticate_request(gateway, request.http)
+    if login is None and header(request.http, "Authorization"):  # of another scheme, or without a token
+        return unauthorized(TokenError.UNKNOWN)
+    return login if login is None or isinstance(login, Login) else unauthorized(login)
+
+
+_OTHER_PLACE = Refusal(
+    403, "bearer_required", "send the token in a header: Authorization: Bearer TOKEN", Audience.PROGRAMS
+)
+_NOT_OWN = Refusal(403, "not_a_person", "only a person manages tokens, with a token of their own", Audience.PROGRAMS)
+
+
+def require_own_token(gateway: Gateway, request: Request[None]) -> Login | Refusal:
+    """A person's token in the header, which no page of another site can send: for what makes and ends tokens.
+
+    Not of a service account, and not a key that an application was handed.
+    """
+    if bearer_token(request.http) is None:
+        elsewhere = require_token(gateway, request)
+        return _OTHER_PLACE if isinstance(elsewhere, Login) else elsewhere
+    login = authentication.authenticate_bearer(gateway, request.http)
+    if not isinstance(login, Login):
+        return unauthorized(login)
+    return login if login.principal.kind == "user" and login.token.kind in ("api", "login") else _NOT_OWN
 
 
 def require_cookie(gateway: Gateway, request: Request[None]) -> Login | Refusal:

@@ -7,7 +7,7 @@ from bottle import BaseRequest
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store.models import Principal, Token
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import SentTokens, cookie_tokens, present_token, presented_tokens
+from dsgserve.http.requests import SentTokens, bearer_token, cookie_tokens, present_token, presented_tokens
 from dsgserve.process import logs
 
 
@@ -41,6 +41,12 @@ def authenticate_request(gateway: Gateway, request: BaseRequest) -> Login | Toke
     For pages that show something, not for actions: a link can carry a token.
     """
     return _find_login(gateway, request, presented_tokens(request, gateway.config.token_names))
+
+
+def authenticate_bearer(gateway: Gateway, request: BaseRequest) -> Login | TokenError | None:
+    """The login of the token in the header, which no page of another site can send."""
+    token = bearer_token(request)
+    return _find_login(gateway, request, SentTokens((token,) if token else ()))
 
 
 def _cookies_of(gateway: Gateway, request: BaseRequest) -> SentTokens:

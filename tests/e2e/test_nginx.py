@@ -41,7 +41,7 @@ def test_the_gateway_answers_through_nginx(database: Database, serve: Callable[.
         assert session.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE).json()["email"]
         assert session.get(url, params={"dsg_token": token}, timeout=PATIENCE).status_code == 200
         assert session.get(url, timeout=PATIENCE).status_code == 401
-        assert session.post(f"https://{HOST}/gcs_token", data=b"x" * 70_000, timeout=PATIENCE).status_code == 413
+        assert session.post(f"https://{HOST}/gcs_token", data=b"x" * 300_000, timeout=PATIENCE).status_code == 413
         assert session.get(url, timeout=PATIENCE).headers["Strict-Transport-Security"].startswith("max-age=")
         # One that the server does not answer: nginx may log it, but not its query.
         server.process.terminate()

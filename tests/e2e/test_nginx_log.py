@@ -130,7 +130,7 @@ WENT_WRONG: dict[str, tuple[Callable[[socket.socket], None] | str, bytes, int, s
     "it says 503": (make_response(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), request(), 503, ""),
     "the body is too large": (
         keep_silent,
-        request(method=b"POST", more=b"Content-Length: 70000\r\n"),
+        request(method=b"POST", more=b"Content-Length: 300000\r\n"),
         413,
         "body is too large",
     ),

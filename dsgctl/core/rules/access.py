@@ -61,9 +61,21 @@ def list_missing_terms(snapshot: PrincipalSnapshot, at: datetime) -> list[Terms]
     ]
 
 
-def may_know_of(snapshot: PrincipalSnapshot, dataset: str, at: datetime) -> bool:
-    """Whether the principal may see that there is a dataset, and its terms."""
-    return snapshot.active and dataset in list_visible_datasets(snapshot, at)
+def list_known_datasets(snapshot: PrincipalSnapshot, at: datetime) -> set[str]:
+    """The names of the datasets that the principal may see to exist, with their terms, of those in the snapshot."""
+    if not snapshot.active:
+        return set()
+    of_services = {grant.dataset for grant in snapshot.service_grants if grant.is_active(at)}
+    return list_visible_datasets(snapshot, at) | of_services
+
+
+def may_know_of(snapshot: PrincipalSnapshot, dataset: str, at: datetime, *, is_public: bool = False) -> bool:
+    """Whether the principal may see that there is a dataset, and its terms.
+
+    Args:
+        is_public: the dataset is public, or one of its versions, whether the snapshot has it or not.
+    """
+    return snapshot.active and (is_public or dataset in list_known_datasets(snapshot, at))
 
 
 def list_administered(snapshot: PrincipalSnapshot, at: datetime) -> list[str]:

@@ -96,7 +96,7 @@ ALLOWED = {
     "oidc: value.strip()[:limit].strip()": "the same",
     "oidc: SCOPE.split()": "our own words",
     "requests: name.upper()": "of a header's name in our own code",
-    "routing: int(text)": "after the pattern of its route, of nine digits at most",
+    "routing: int(match[name])": "after the pattern of its route, of nine digits at most",
     "signing: int(expires.timestamp())": "a number already",
     "systemd: int(environment.get('LISTEN_FDS', '0'))": "systemd's own word",
     "systemd: int(microseconds)": "systemd's own word",

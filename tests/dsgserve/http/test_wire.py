@@ -99,8 +99,9 @@ def test_every_method_on_every_route(wire: Wire, lab: Lab) -> None:
                 sent = method.encode() + b" " + path + HEAD + b"Accept: " + accept + b"\r\nContent-Length: 0\r\n\r\n"
                 status, headers, body = wire.ask(sent)
                 where = (method, path, status)
-                if "x-request-id" not in headers:  # the short cut of user/cache
-                    assert (method, path) == ("GET", b"/api/v1/user/cache")
+                if "x-request-id" not in headers:  # the short cut
+                    assert method == "GET"
+                    assert route.question is not None
                     headers["x-request-id"] = "0" * 16
                 assert_secure(headers, popup=route.popup, where=where)
                 assert (status == 405) == (not route.allows(method)), where
@@ -158,9 +159,9 @@ NOT_READ: dict[str, tuple[bytes, int]] = {
     "a length in Arabic digits": (b"POST /token" + HEAD + "Content-Length: \u0663\r\n\r\n".encode(), 400),
     "a length of 5,000 digits": (b"POST /token" + HEAD + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n", 400),
     "an address in brackets that is none": (b"GET http://[x/ HTTP/1.1\r\n\r\n", 400),
-    "a body that is too long": (b"POST /activate" + HEAD + b"Content-Length: 70000\r\n\r\n", 413),
+    "a body that is too long": (b"POST /activate" + HEAD + b"Content-Length: 300000\r\n\r\n", 413),
     "chunks that are too long": (
-        b"POST /token" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"x" * 70_000,
+        b"POST /token" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"x" * 300_000,
         413,
     ),
     "a chunk that is none": (b"POST /token" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
@@ -210,7 +211,7 @@ EXPECTING = {
     b"HEAD /health HTTP/1.1\r\n": 200,
     b"POST /token HTTP/1.1\r\nContent-Length: 0\r\n": 200,
     b"POST /token HTTP/1.1\r\nContent-Length: x\r\n": 400,
-    b"POST /token HTTP/1.1\r\nContent-Length: 70000\r\n": 413,
+    b"POST /token HTTP/1.1\r\nContent-Length: 300000\r\n": 413,
     b"POST /token HTTP/1.1\r\n" + b"X: y\r\n" * MAX_HEADERS: 431,
 }
 
@@ -241,7 +242,7 @@ def test_a_thousand_requests_at_once_are_each_answered(wire: Wire) -> None:
 
 
 def test_a_refused_body_to_an_ngauth_route_can_be_read_by_the_page_that_sent_it(wire: Wire) -> None:
-    sent = b"POST /token" + HEAD + b"Origin: https://viewer.example\r\nContent-Length: 99999\r\n\r\n"
+    sent = b"POST /token" + HEAD + b"Origin: https://viewer.example\r\nContent-Length: 300000\r\n\r\n"
     status, headers, _ = wire.ask(sent)
     assert (status, headers["access-control-allow-origin"]) == (413, "https://viewer.example")
 

@@ -11,7 +11,7 @@ import pytest
 from dsgctl.core.rules import reference_access
 from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.core.rules.reference_access import Anchor, ReferenceDecision, Rule, Verdict, decide
-from dsgctl.core.rules.references import Catalogue, Reference, Version, VersionedDataset
+from dsgctl.core.rules.references import Catalogue, Reference, Translation, Version, VersionedDataset
 from dsgctl.core.rules.terms import Terms
 from tests.dsgctl.core.builders import AT, DAY
 from tests.native_answers import AUTHORIZE, Recording, build_catalogue, build_principal, cases, recordings
@@ -32,8 +32,10 @@ V1, V2, V3 = Version("v1", "main", 1), Version("v2", "main", 2), Version("v3", "
 ALT, LOOSE = Version("alt1", "alt", 1), Version("loose")
 
 
-def grant(permission: str, version: str | None = None, service: str | None = None, **cells: Any) -> Grant:
-    return Grant(7, "fish", permission, version=version, service=service, **cells)
+def grant(
+    permission: str, version: str | None = None, service: str | None = None, *, of: str = "fish", **cells: Any
+) -> Grant:
+    return Grant(7, of, permission, version=version, service=service, **cells)
 
 
 def holder(*grants: Grant, who: PrincipalSnapshot = ANA, **cells: Any) -> PrincipalSnapshot:
@@ -357,3 +359,45 @@ def test_nobody_gets_what_the_original_gives_them(case: dict[str, Any]) -> None:
             assert (decision.verdict, list(decision.roles)) == (TOS_REQUIRED, answer["roles"])
         else:
             assert summarize(decision) == {"decision": answer["decision"], "roles": answer["roles"]}
+
+
+# What the original's own tests promise, with the data that they name.
+CANONICAL = replace(fish(V1, V2, ALT), name="canonical")
+PROMISED: dict[int, tuple[PrincipalSnapshot, VersionedDataset]] = {
+    26: (holder(grant("view", "v1", of="canonical")), CANONICAL),
+    **dict.fromkeys(
+        (27, 28, 29),
+        (holder(grant("view", of="canonical"), grant("annotation_editor", None, "linear", of="canonical")), CANONICAL),
+    ),
+    **dict.fromkeys((30, 31), (holder(grant("admin", of="canonical"), read_only=True), CANONICAL)),
+    **dict.fromkeys((32, 35, 36), (holder(grant("view", "v2", of="canonical")), CANONICAL)),
+    37: (ANA, CANONICAL),
+    38: (replace(ANA, admin=True), CANONICAL),
+    39: (ANA, replace(CANONICAL, name="public-ds", public=True, terms=(OWN,))),
+    40: (
+        holder(grant("view", "v1", of="canonical")),
+        replace(CANONICAL, versions={"v1": replace(V1, terms=(document(3, version="v1"),))}),
+    ),
+    41: (holder(grant("view", of="canonical"), who=BOT), replace(CANONICAL, terms=(OWN,))),
+}
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if case["id"] in PROMISED], ids=lambda case: str(case["id"]))
+def test_what_the_tests_of_the_original_promise_holds(case: dict[str, Any]) -> None:
+    principal, dataset = PROMISED[case["id"]]
+    body, expect = case["request"]["body"], case["expect"]
+    translations = {
+        ("client-ds", None): Translation("canonical"),
+        ("client-ds", "client-v1"): Translation("canonical", "v1"),
+    }
+    service = body["service"]
+    catalogue = Catalogue(
+        service, service == "dag", translations if service == "linear" else {}, {dataset.name: dataset}
+    )
+    answers = expect.get("json", expect.get("json_part"))["entries"]
+    for entry, answer in zip(body["entries"], answers, strict=True):
+        reference = Reference(entry["name"], entry.get("version"))
+        decision = decide(principal, catalogue, reference, entry.get("permission", "view"), AT)
+        parts = {key: answer[key] for key in ("decision", "roles", "anchors") if key in answer}
+        assert {key: summarize(decision)[key] for key in parts} == parts
+        assert bool(decision.missing) == (answer["decision"] == "tos_required")

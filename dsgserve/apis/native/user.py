@@ -1,0 +1,40 @@
+"""GET /api/dsg/v1/user: who the owner of a token is. It is as fast as user/cache."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from bottle import BaseRequest
+
+from dsgctl.core import snapshots
+from dsgctl.store import Database
+from dsgctl.store.models import Principal
+from dsgctl.wire_contract import build_native_user
+from dsgserve.gateway import Gateway
+from dsgserve.http.responses import Refusal
+from dsgserve.http.route import Request
+from dsgserve.user_cache import hot_path
+from dsgserve.user_cache.response_cache import Content, Question
+
+_HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+
+
+@dataclass(frozen=True)
+class UserQuestion(Question):
+    """Who somebody is."""
+
+    def build_content(self, database: Database, principal: Principal | None, at: datetime) -> Content | None:
+        if principal is None:
+            return None
+        answer = build_native_user(snapshots.read_account(database, principal))
+        return Content(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), None, headers=_HEADERS)
+
+
+def read_question(gateway: Gateway, http: BaseRequest) -> UserQuestion:
+    """The question of a request, which is always the same."""
+    return UserQuestion()
+
+
+def admit(gateway: Gateway, request: Request[None]) -> Content | Refusal:
+    """A valid token anywhere on the request, as what answers it; else 401."""
+    return hot_path.admit(gateway, request, read_question)

@@ -1,0 +1,37 @@
+"""POST /api/v1/create_token: a new token for a person. Both cave and native have it; contract-services.md, "Tokens"."""
+
+from bottle import HTTPResponse
+
+from dsgctl.core import tokens
+from dsgctl.core.errors import Invalid
+from dsgctl.core.transaction import begin_change
+from dsgserve.gateway import Gateway
+from dsgserve.http.requests import parameter
+from dsgserve.http.responses import json_reply
+from dsgserve.http.route import Endpoint, Guard, Request, Route
+from dsgserve.login.admission import require_own_token
+from dsgserve.login.authentication import Login
+
+DESCRIPTION = "API token"
+MAX_DESCRIPTION = 120  # characters
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def create(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
+    """A new token without an end, as a JSON string. ``description`` is optional.
+
+    Raises:
+        Invalid: the description is too long, or cannot be stored.
+    """
+    description = parameter(request.http, "description") or DESCRIPTION
+    if len(description) > MAX_DESCRIPTION:
+        raise Invalid(f"'description' is longer than {MAX_DESCRIPTION} characters")
+    principal = request.caller.principal
+    with begin_change(gateway.writer, f"user:{principal.email}") as change:
+        _, secret = tokens.mint(change, principal, description=description)
+    return json_reply(secret, headers=NO_STORE)
+
+
+CREATE = Route(
+    "/api/v1/create_token", (Endpoint("POST", create, require_own_token, Guard.DELIBERATE, reads_body=True),)
+)

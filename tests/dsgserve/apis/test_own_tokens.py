@@ -1,0 +1,48 @@
+"""POST /api/v1/create_token: descriptions. Who may ask is tested in native/test_long_lived_tokens.py."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from dsgctl.core import tokens
+from dsgctl.core.clock import now
+from tests.dsgserve.conftest import Client, Lab
+
+# A body, its content type, and the description of the new token; None for 400.
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+BODIES: dict[str, tuple[bytes, str, str | None]] = {
+    "nothing": (b"", "", "API token"),
+    "an empty object": (b"{}", JSON, "API token"),
+    "a description": (json.dumps({"description": "my script ²"}).encode(), JSON, "my script ²"),
+    "a form": (urlencode({"description": "my script"}).encode(), FORM, "my script"),
+    "an empty description": (b'{"description": ""}', JSON, "API token"),
+    "120 characters": (json.dumps({"description": "x" * 120}).encode(), JSON, "x" * 120),
+    "121 characters": (json.dumps({"description": "x" * 121}).encode(), JSON, None),
+    "two lines": (json.dumps({"description": "a\nb"}).encode(), JSON, None),
+    "no text": (b'{"description": 5}', JSON, None),
+    "a list": (b"[]", JSON, None),
+    "no JSON": (b"{", JSON, None),
+    "too long a body": (b'{"description": "' + b"x" * 20_000 + b'"}', JSON, None),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_any_description_has_its_status(client: Client, lab: Lab, name: str) -> None:
+    body, content_type, description = BODIES[name]
+    options: dict[str, Any] = {"body": body, "content_type": content_type, "authorization": f"Bearer {lab.ada}"}
+    before = list(tokens.list_tokens(lab.database, at=now()))
+    reply = client.post("/api/v1/create_token", **options)
+    after = list(tokens.list_tokens(lab.database, at=now()))
+    if description is None:
+        assert (reply.status, after) == (400, before)
+        return
+    assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
+    assert {key: after[-1][key] for key in ("user", "kind", "description", "expires")} == {  # type: ignore[literal-required]
+        "user": "ada@example.org",
+        "kind": "api",
+        "description": description,
+        "expires": None,
+    }
+    assert client.get("/api/v1/user/cache", authorization=f"Bearer {reply.json()}").status == 200
