@@ -95,6 +95,17 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/http/test_origins.py::test_the_pattern_must_match_the_whole_origin",
         "dsgserve/ngauth/test_popup.py::test_the_popup_posts_a_token_to_exactly_the_viewer",
     ],
+    "Only the registered origin gets a delegated key": [
+        "dsgserve/clients/test_consent.py::test_allowing_posts_a_key_to_exactly_the_registered_origin",
+        "dsgserve/clients/test_key_window.py::test_a_form_that_our_page_did_not_show_makes_no_key",
+        "e2e/test_clients.py::test_a_page_of_another_origin_never_gets_the_key_of_a_registered_one",
+        "e2e/test_clients.py::test_a_viewer_that_is_not_registered_gets_nothing",
+    ],
+    "a delegated key is never an admin's, signs nobody in, and makes or ends no token": [
+        "dsgctl/core/test_delegated_keys.py::test_with_a_key_an_admin_is_none",
+        "dsgserve/clients/test_consent.py::test_with_a_key_an_admin_is_none_and_no_cookie_signs_in",
+        "dsgserve/clients/test_key_window.py::test_only_a_persons_own_login_opens_the_window",
+    ],
     "No page can be framed, and no stored text runs as script": [
         "dsgserve/test_attacks.py::test_no_page_and_no_answer_can_be_framed_sniffed_or_leak_its_address",
         "dsgserve/test_attacks.py::test_no_stored_string_is_a_script_on_any_page",

@@ -9,6 +9,7 @@ from wsgiref.types import WSGIEnvironment
 
 from dsgctl.oauth_client import CALLBACK_PATH
 from dsgserve import apis
+from dsgserve.clients import consent, key_window, viewer_login
 from dsgserve.http.environ import TARGET
 from dsgserve.http.route import Endpoint, Guard, Route
 from dsgserve.login import sign_in
@@ -48,7 +49,7 @@ ROUTES = (
     Route(CALLBACK_PATH, (_CALLBACK,), popup=True, waits=True, limited=True),
     Route(
         "/api/v1/authorize",
-        (_AUTHORIZE, replace(_AUTHORIZE, method="POST", reads_body=True)),
+        (replace(_AUTHORIZE, handler=viewer_login.authorize), replace(_AUTHORIZE, method="POST", reads_body=True)),
         popup=True,
         waits=True,
         limited=True,
@@ -58,7 +59,10 @@ ROUTES = (
     Route("/logout", (_LOG_OUT,)),
     Route(
         "/login",
-        (Endpoint("GET", popup.show, popup.admit, Guard.LINK, carries=("origin",)),),
+        (
+            Endpoint("GET", popup.show, popup.admit, Guard.LINK, carries=("origin",)),
+            Endpoint("POST", consent.decide, key_window.require_form, _FORM, reads_body=True),
+        ),
         popup=True,
         limited=True,
     ),

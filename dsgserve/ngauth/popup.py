@@ -11,6 +11,8 @@ from dsgctl.core import clock, web_origins
 from dsgctl.core.errors import Invalid
 from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
+from dsgserve.clients import consent, key_window
+from dsgserve.clients.key_window import KeyWindow, NotRegistered
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins
 from dsgserve.http.requests import query_value, query_values, wants_page
@@ -47,12 +49,17 @@ class Popup:
     login: Login
 
 
-def admit(gateway: Gateway, request: Request[None]) -> Popup | Login | TokenError | Answer | None:
+Caller = Popup | KeyWindow | NotRegistered | Login | TokenError | None
+
+
+def admit(gateway: Gateway, request: Request[None]) -> Caller | Answer:
     """With ``?origin=``, the window of an allowed viewer, after a sign-in; without it, everybody.
 
     Raises:
         Invalid: the request asks for another kind of token.
     """
+    if key_window.is_key_window(gateway, request.http):
+        return key_window.admit(gateway, request)
     values = query_values(request.http, "origin")
     if not values:
         return authentication.authenticate_request(gateway, request.http)
@@ -70,9 +77,16 @@ def admit(gateway: Gateway, request: Request[None]) -> Popup | Login | TokenErro
     return Popup(origin, login) if isinstance(login, Login) else login
 
 
-def show(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) -> HTTPResponse:
-    """With ``?origin=``, post a user token to the viewer, after the pending terms; without it, the login status."""
+def show(gateway: Gateway, request: Request[Caller]) -> HTTPResponse | Refusal:
+    """With ``?origin=``, post a user token to the viewer, after the pending terms; without it, the login status.
+
+    A registered client can ask for a delegated key instead (clients/consent.py).
+    """
     popup = request.caller
+    if isinstance(popup, KeyWindow):
+        return consent.show(gateway, popup, may_change=request.may_change)
+    if isinstance(popup, NotRegistered):
+        return consent.refuse(gateway, popup)
     if not isinstance(popup, Popup):
         return _status_page(request.http, popup)
     here, login = request.here, popup.login
@@ -94,7 +108,7 @@ def show(gateway: Gateway, request: Request[Popup | Login | TokenError | None]) 
     return _message_page(popup.origin, {"token": token}, "You are signed in", text, account=login.principal.label)
 
 
-def _skips_terms(gateway: Gateway, request: Request[Popup | Login | TokenError | None], login: Login) -> bool:
+def _skips_terms(gateway: Gateway, request: Request[Caller], login: Login) -> bool:
     """Whether this request continues without the pending terms.
 
     With the proof of our page, the choice is recorded for this login. Without one it counts for this request only.

@@ -53,6 +53,9 @@ form { margin: 1rem 0; }
 .row { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1rem; }
 .panel h2 { margin-top: .25rem; }
 .panel { padding: .5rem 1rem; border: 1px solid var(--line); border-radius: .35rem; background: var(--panel); }
+.facts { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .75rem 0; padding: .75rem 1rem; }
+.facts dt { color: var(--soft); }
+.facts dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 .list { list-style: none; padding: 0; margin: 0; }
 .list > li { padding: .75rem 0; border-bottom: 1px solid var(--line); }
 .list :is(h2, h3) { font-size: 1.1rem; margin: 0; }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import acceptances, datasets, grants, locations, terms, tokens, users, versions
+from dsgctl.core import acceptances, clients, datasets, grants, locations, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -38,6 +38,9 @@ PAGES = {
     "popup done": ("ada", f"{VIEWER}&terms=later"),
     "popup of a stranger": ("ada", "/login?origin=https%3A%2F%2Fevil.example"),
     "bad popup": (None, "/login?origin=x"),
+    "key of a client": ("ada", "/login?origin=https%3A%2F%2Flab.github.io&token=api"),
+    "key of one of two clients": ("ada", "/login?viewer=*"),
+    "no client": ("ada", "/login?viewer=https%3A%2F%2Fevil.example"),
     "terms": ("ada", "/api/v1/tos/1/accept"),
     "right to left": ("ada", "/api/v1/tos/2/accept"),
     "accepted": ("cy", "/api/v1/tos/3/accept"),
@@ -78,6 +81,8 @@ def _fill(change: Change) -> dict[str, str]:
     for number in range(20):
         add(f"set-{number}", "dee", TEXT * 3)
     acceptances.accept(change, 3, "cy@example.org")
+    clients.add(change, "Atlas of larvae", origin="https://lab.github.io", owner=LONG)
+    clients.add(change, "סייר", origin=f"https://{'viewer-' * 8}of.imaging-facility.example.org:8443", owner=LONG)
     week = change.at + timedelta(days=7)
     secrets = {name: tokens.mint(change, user, kind="login", expires=week)[1] for name, user in people.items()}
     users.set_active(change, "gone@example.org", False)
