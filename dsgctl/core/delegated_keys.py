@@ -33,12 +33,21 @@ def mint(change: Change, principal: Principal, client: Client) -> str:
     return key
 
 
-def remember_consent(change: Change, principal: Principal, client: Client) -> None:
-    """Remember that a person does not want to be asked about this client again."""
+def remember_consent(change: Change, principal: Principal, client: Client, *, created: datetime | None = None) -> bool:
+    """Remember that a person does not want to be asked about this client again.
+
+    Args:
+        created: the time that an importer keeps from another system.
+
+    Returns:
+        Whether this is new.
+    """
     if _has_consent(change.database, principal, client):
-        return
-    change.database.run(ClientConsent.insert(principal=principal.id, client=client.id, created=change.at))
+        return False
+    row = {"principal": principal.id, "client": client.id, "created": created or change.at}
+    change.database.run(ClientConsent.insert(**row))
     change.record("client.consent", f"client:{client.name} user:{principal.email}")
+    return True
 
 
 def needs_no_consent(database: Database, principal: Principal, client: Client, at: datetime) -> bool:

@@ -99,7 +99,7 @@ def add(
         return _set_attributes(change, dataset, version, public, position or position_of(version))
     validation.single_line(name, "version name")
     position = position or Position()
-    _require_free(change.database, dataset, position)
+    require_free(change.database, dataset, position)
     if imported_id is not None and change.database.first(Version.select().where(Version.id == imported_id)) is not None:
         imported_id = None
     values = _build_values(public, position)
@@ -135,7 +135,7 @@ def _set_attributes(change: Change, dataset: Dataset, version: Version, public: 
     if not after:
         return False
     if position != position_of(version):
-        _require_free(change.database, dataset, position)
+        require_free(change.database, dataset, position)
     change.database.run(Version.update(**new_values).where(Version.id == version.id))
     change.record("dataset.version.set", _format_target(dataset, version.name), before, after)
     return True
@@ -150,16 +150,23 @@ def _describe(public: bool, position: Position) -> dict[str, bool | str | int | 
     return {"public": public} if position == Position() else _build_values(public, position)
 
 
-def _require_free(database: Database, dataset: Dataset, position: Position) -> None:
+def validate_position(position: Position) -> None:
+    """Raises:
+    Invalid: the position is malformed.
+    """
+    validation.single_line(position.branch, "branch")
+    if position.ordinal is not None and not 0 <= position.ordinal <= MAX_NUMBER:
+        raise Invalid(f"{position.ordinal} is not an ordinal", "an ordinal is a whole number from 0 to 2^63-1")
+
+
+def require_free(database: Database, dataset: Dataset, position: Position) -> None:
     """Raises:
     Invalid: the position is malformed.
     Conflict: another version of the dataset has it.
     """
-    validation.single_line(position.branch, "branch")
+    validate_position(position)
     if position.ordinal is None:
         return
-    if not 0 <= position.ordinal <= MAX_NUMBER:
-        raise Invalid(f"{position.ordinal} is not an ordinal", "an ordinal is a whole number from 0 to 2^63-1")
     condition = (Version.branch == position.branch) & (Version.ordinal == position.ordinal)
     other = database.first(Version.select().where(Version.dataset == dataset.id, condition))
     if other is not None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from dsgctl.core import new_users, service_accounts, tokens, validation
+from dsgctl.core import delegated_keys, new_users, service_accounts, token_checks, tokens, validation
 from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
-from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun
 from dsgctl.importers.engine.record_importer import Accounts, Rows, Step
 from dsgctl.importers.engine.records import Record, ServiceAccount
 from dsgctl.importers.engine.row import Row
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Client, Principal
 
 GOOGLE = "https://accounts.google.com"  # the original signs in with Google alone
 _LOGIN = "OAuth login token"  # how the original describes the tokens of its logins
@@ -74,24 +74,32 @@ def read_service_accounts(run: DatasetGatewayRun) -> Iterator[Step]:
 def read_tokens(run: DatasetGatewayRun) -> Iterator[Step]:
     """As hashes, so that they keep working."""
 
-    def read_token(row: Row, owner: Principal) -> tokens.ImportedToken:
-        description = row.line("description")
+    def read_token(row: Row, owner: Principal, client: Client | None = None) -> tokens.ImportedToken:
+        description, created = row.line("description"), row.moment("created")
+        expires = row.moment_or_none("expires_at") if row.table == "api_key" else None
+        kind = "login" if description == _LOGIN else "api"
+        if client is not None:
+            kind, expires = token_checks.DELEGATED, expires or created + delegated_keys.LIFE
         run.secrets.add(row.text("key"))
         return tokens.hash_imported(
             owner,
             row.text("key"),
-            kind="login" if description == _LOGIN else "api",
+            kind=kind,
             description=description,
-            created=row.moment("created"),
+            created=created,
             last_used=row.moment_or_none("last_used"),
-            expires=row.moment_or_none("expires_at") if row.table == "api_key" else None,
+            expires=expires,
+            client=client,
         )
 
     def read_user_token(row: Row) -> Iterator[Record]:
         run.secrets.add(row.text("key"))
-        if (client := row.number_or_none("delegated_client_id")) is not None:
-            raise no_place(f"the token was given to the registered client of row {client}, with less than its user has")
-        yield read_token(row, run.user(row))
+        client = (
+            run.resolve(row, "delegated_client_id", "core_registeredclient", run.clients)
+            if row.values["delegated_client_id"] is not None
+            else None
+        )
+        yield read_token(row, run.user(row), client)
 
     def read_account_token(row: Row) -> Iterator[Record]:
         yield read_token(row, run.service_account(row))

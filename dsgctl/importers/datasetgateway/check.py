@@ -7,15 +7,15 @@ each other are left out together.
 from collections.abc import Callable
 from functools import partial
 
-from dsgctl.core import terms, validation
+from dsgctl.core import datasets, terms, validation, versions
 from dsgctl.core.errors import Conflict
+from dsgctl.core.services import MODES, Mode
+from dsgctl.core.versions import Position
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place
 from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.importers.engine.writers import refuse_other_dataset
 
 PUBLIC = {"public": True, "closed": False}
-_MAIN = "main"  # the branch of a version for which nobody has named another
-
 Key = tuple[str, int]  # table and id
 
 
@@ -70,15 +70,40 @@ def _check_dataset(run: DatasetGatewayRun, row: Row) -> None:
 
 
 def _check_version(run: DatasetGatewayRun, row: Row) -> None:
-    name = row.name("version", "version name")
-    if row.text("branch") != _MAIN:
-        raise no_place(f"version {validation.quote(name)} is on the branch {validation.quote(row.text('branch'))}")
-    if (ordinal := row.number_or_none("ordinal")) is not None:
-        raise no_place(f"version {validation.quote(name)} has the ordinal {ordinal}")
+    name, position = row.name("version", "version name"), read_position(row)
+    versions.validate_position(position)
+    if position.ordinal is None:
+        return
+    dataset_id = row.number("dataset_id")
+    first = run.positions.setdefault((dataset_id, position), row)
+    if first is not row:
+        raise Conflict(f"{first.where} has the same branch and ordinal", "correct it in the source")
+    database = run.change.database
+    dataset = datasets.find_by_id(database, dataset_id)
+    if dataset is not None and versions.find_by_name(database, dataset, name) is None:
+        versions.require_free(database, dataset, position)
+
+
+def read_position(row: Row) -> Position:
+    """The position of a version in a row of ``dataset_version``."""
+    return Position(row.name("branch", "branch"), row.number_or_none("ordinal"))
 
 
 def _check_service(run: DatasetGatewayRun, row: Row) -> None:
     row.name("name", "service name")
+    read_mode(row)
+
+
+def read_mode(row: Row) -> Mode:
+    """The mode of a row of ``service``.
+
+    Raises:
+        Invalid: there is no such mode here.
+    """
+    for mode in MODES:
+        if mode == row.text("version_eval_mode"):
+            return mode
+    raise no_place(f"it compares versions in the mode {validation.quote(row.text('version_eval_mode'))}")
 
 
 def _check_terms(run: DatasetGatewayRun, row: Row) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from dsgctl.core import services, validation
 from dsgctl.core.rules import boundary
-from dsgctl.importers.datasetgateway.check import PUBLIC
-from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_place, require_version_of
+from dsgctl.importers.datasetgateway.check import PUBLIC, read_mode, read_position
+from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, require_version_of
 from dsgctl.importers.engine.record_importer import Rows, Step
 from dsgctl.importers.engine.records import Dataset, Location, PublicRoot, Record, Service, ServiceTable, Version
 from dsgctl.importers.engine.row import Row
@@ -20,7 +20,8 @@ def read_datasets(run: DatasetGatewayRun) -> Iterator[Step]:
         run.datasets[row.id] = name
 
     def read_version(row: Row) -> Iterator[Record]:
-        yield Version(run.dataset(row), row.name("version", "version name"), row.flag("is_public"), row.id)
+        name, position = row.name("version", "version name"), read_position(row)
+        yield Version(run.dataset(row), name, row.flag("is_public"), row.id, position)
         run.versions[row.id] = row
 
     yield Rows("dataset", read_dataset, checked=True)
@@ -33,12 +34,14 @@ def read_locations(run: DatasetGatewayRun) -> Iterator[Step]:
     placed: set[int] = set()  # versions with a location
 
     def read_link(row: Row) -> None:
+        run.version_buckets.setdefault(row.number("datasetversion_id"), set()).add(row.number("datasetbucket_id"))
         linked = versions_of.setdefault(row.number("datasetbucket_id"), [])  # also if its only version was left out
         version = run.version(row, "datasetversion_id")
         linked.append(version)
         placed.add(version.id)
 
     def read_bucket(row: Row) -> Iterator[Record]:
+        run.dataset_buckets.setdefault(row.number("dataset_id"), set()).add(row.id)
         places: list[tuple[str | None, str]] = []
         for version in versions_of.get(row.id, ()):
             require_version_of(version, row.number("dataset_id"))
@@ -84,8 +87,8 @@ def read_services(run: DatasetGatewayRun) -> Iterator[Step]:
 
     def read_service(row: Row) -> Iterator[Record]:
         name = row.name("name", "service name")
-        yield Service(name, row.line("display_name"), run.read_url(row, "base_url"))
-        run.services[row.id] = services.find(run.change.database, name).id
+        yield Service(name, row.line("display_name"), run.read_url(row, "base_url"), read_mode(row))
+        run.services[row.id] = services.find(run.change.database, name)
 
     def read_table(row: Row) -> Iterator[Record]:
         service, name = row.name("service_name", "service name"), row.name("table_name", "table name")
@@ -100,21 +103,3 @@ def read_services(run: DatasetGatewayRun) -> Iterator[Step]:
     yield Rows("service", read_service, checked=True)
     yield Rows("service_table", read_table)
     yield Rows("public_root", read_root)
-
-
-def refuse_unsupported(run: DatasetGatewayRun) -> Iterator[Step]:
-    """Rows of newer releases of the original that have no place here."""
-
-    def refuse_translation(row: Row) -> None:
-        raise no_place(f"it translates the name {validation.quote(row.text('client_name'))} of a service")
-
-    def refuse_client(row: Row) -> None:
-        raise no_place(f"{validation.quote(row.text('origin'))} is a registered client")
-
-    def refuse_consent(row: Row) -> None:
-        run.resolve(row, "client_id", "core_registeredclient", {})
-
-    yield Rows("dataset_alias", refuse_translation)
-    yield Rows("dataset_translation", refuse_translation)
-    yield Rows("core_registeredclient", refuse_client)
-    yield Rows("core_clientconsent", refuse_consent)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from dsgctl.core import validation
 from dsgctl.core.errors import Conflict, Invalid
+from dsgctl.core.versions import Position
 from dsgctl.importers.datasetgateway.source import Source
 from dsgctl.importers.engine.database_run import DatabaseRun
 from dsgctl.importers.engine.row import Row
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Client, Principal, Service
 
 
 @dataclass(slots=True)
@@ -19,14 +20,25 @@ class DatasetGatewayRun(DatabaseRun[Source]):
     LEADS_COLUMN = "is_admin"
 
     versions: dict[int, Row] = field(default_factory=dict)
-    services: dict[int, int] = field(default_factory=dict)  # id there -> id here
+    positions: dict[tuple[int, Position], Row] = field(default_factory=dict)  # by dataset; the first version of each
+    # Ids of rows of dataset_bucket, by their dataset and by the versions that they are linked to; none is left out.
+    dataset_buckets: dict[int, set[int]] = field(default_factory=dict)
+    version_buckets: dict[int, set[int]] = field(default_factory=dict)
+    services: dict[int, Service] = field(default_factory=dict)
     tables: dict[int, Row] = field(default_factory=dict)
     accounts: dict[int, Principal] = field(default_factory=dict)
+    clients: dict[int, Client] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)  # tokens, which must not be stored in clear anywhere
 
     def service_account(self, row: Row) -> Principal:
         """The service account of a row's ``service_account_id``."""
         return self.resolve(row, "service_account_id", "service_account", self.accounts)
+
+    def service(self, row: Row) -> Service | None:
+        """The service of a row's ``service_id``; None if it has none."""
+        if row.values["service_id"] is None:
+            return None
+        return self.resolve(row, "service_id", "service", self.services)
 
     def read_url(self, row: Row, column: str) -> str:
         """A web address; an unusable one is reported, and empty."""

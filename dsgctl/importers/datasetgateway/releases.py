@@ -119,8 +119,8 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "dataset_alias": _table(_TRANSLATION, since=10, gone=True),
     "dataset_translation": _table(_TRANSLATION, since=14),
-    "core_registeredclient": _table("id origin", "name owner enabled allowed_services created", since=16),
-    "core_clientconsent": _table("id client_id", "created user_id", since=16),
+    "core_registeredclient": _table("id origin name owner enabled allowed_services created", since=16),
+    "core_clientconsent": _table("id created user_id client_id", since=16),
     "audit_log": _table("id action target_type target_id before_state after_state timestamp actor_id"),
 }
 
@@ -132,7 +132,6 @@ NO_PLACE: Final = (
         for table in ("dsg_user", "dsg_group", "dataset")
         for column in ("scim_id", "external_id")
     ),
-    ("service", "version_eval_mode", "version_eval_mode <> 'linear'"),  # it ranks ordinals, which have no place either
     ("bucket_iam_binding", "bucket_name", "1"),  # what that server wrote into Google's policies
 )
 OTHER_TABLES: Final = {"bucket_iam_binding", "dsg_cache_table"}

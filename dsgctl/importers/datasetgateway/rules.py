@@ -1,8 +1,7 @@
 """Reads terms, who accepted them, and grants."""
 
 import ipaddress
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from dsgctl.core import datasets, terms, validation, versions
@@ -14,6 +13,7 @@ from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, no_pla
 from dsgctl.importers.engine.record_importer import Rows, Step
 from dsgctl.importers.engine.records import OwnTerms, Record, Terms
 from dsgctl.importers.engine.row import Damaged, Row
+from dsgctl.wording import format_count
 
 _SOURCES: dict[str, GrantSource] = {"manual": "manual", "self_service": "self-service"}
 
@@ -58,8 +58,8 @@ def _resolve_subject(run: DatasetGatewayRun, row: Row, document: Terms) -> Terms
         document = replace(document, dataset_id=dataset.id, version_id=version_id)
     elif row.values["service_id"] is not None:
         run.note(f"terms {row.id} of a service but of no dataset: imported, but they withhold nothing")
-    if row.values["service_id"] is not None:
-        document = replace(document, service_id=run.resolve(row, "service_id", "service", run.services))
+    if service := run.service(row):
+        document = replace(document, service_id=service.id)
     return document
 
 
@@ -80,28 +80,26 @@ def read_acceptances(run: DatasetGatewayRun) -> Iterator[Step]:
 def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
     """To users, groups and service accounts. A grant that the source has twice is one here."""
     change = run.change
-    buckets: Counter[int] = Counter()  # grant -> the number of buckets that it is limited to
+    buckets_of: dict[int, set[int]] = {}  # id of a grant -> the rows of buckets that it is limited to
 
     def read_permission(row: Row) -> None:
         run.permissions[row.id] = row.name("name", "permission")
 
     def read_bucket(row: Row) -> None:
-        buckets[row.number("grant_id")] += 1
+        buckets_of.setdefault(row.number("grant_id"), set()).add(row.number("datasetbucket_id"))
 
     def read_target(row: Row, scope: str | None = None) -> Target:
-        if (service := row.number_or_none("service_id")) is not None:
-            raise no_place(f"the grant counts for service row {service} alone")
-        dataset = run.dataset(row)
+        dataset, service = run.dataset(row), run.service(row)
         permission = run.resolve(row, "permission_id", "permission", run.permissions)
-        return Target(dataset, permission, run.version_name(row, row.number("dataset_id")), scope)
+        version = run.version_name(row, row.number("dataset_id"))
+        return Target(dataset, permission, version, scope, service.name if service else None)
 
     def read_giver(row: Row) -> str:
         return run.actor(row.values["granted_by_id"]) or change.actor
 
     def read_user_grant(row: Row) -> Iterator[Record]:
-        if row.id in buckets:
-            plural = "bucket" if buckets[row.id] == 1 else "buckets"
-            raise no_place(f"the grant reaches {buckets[row.id]} {plural} alone")
+        if row.id in buckets_of and not _is_whole(run, row, buckets_of[row.id]):
+            raise no_place(f"the grant reaches {format_count(len(buckets_of[row.id]), 'bucket')} alone")
         subject = principal_subject(run.user(row))
         source = _SOURCES.get(row.text("source"), "import")
         scope = run.group(row) if row.values["group_id"] is not None else None
@@ -126,3 +124,17 @@ def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
     yield Rows("group_dataset_permission", read_group_grant, counts="grants")
     yield Rows("dataset_admin", read_dataset_admin, counts="grants")
     yield Rows("service_account_grant", read_account_grant, counts="grants")
+
+
+def _is_whole(run: DatasetGatewayRun, row: Row, buckets: Set[int]) -> bool:
+    """Whether these are all the buckets of the version, or of the dataset, that a grant is for.
+
+    Then the grant means the same without them. Here a grant for some buckets would reach all of them.
+    """
+    version = row.number_or_none("dataset_version_id")
+    all_buckets = (
+        run.dataset_buckets.get(row.number("dataset_id"), set())
+        if version is None
+        else run.version_buckets.get(version, set())
+    )
+    return bool(all_buckets) and all_buckets <= buckets

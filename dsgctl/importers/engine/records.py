@@ -12,7 +12,11 @@ from dsgctl.core.acceptances import ImportedAcceptance
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target
 from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
+from dsgctl.core.services import Mode
 from dsgctl.core.tokens import ImportedToken
+from dsgctl.core.translations import ServiceName
+from dsgctl.core.versions import Position
+from dsgctl.store import models
 from dsgctl.store.models import Principal
 
 
@@ -98,6 +102,7 @@ class Version:
     name: str
     public: bool
     id: int
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,16 @@ class Service:
     name: str
     display_name: str
     url: str
+    mode: Mode = "linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What a service calls an existing dataset, or a version of it."""
+
+    name: ServiceName
+    dataset: str
+    version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +193,26 @@ class ServiceAccount:
     created_by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client; ``owner`` is the email of a user."""
+
+    name: str
+    origin: str
+    owner: str
+    active: bool
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A user who is not asked again about an existing client."""
+
+    user: Principal
+    client: models.Client
+    created: datetime
+
+
 Record = (
     Person
     | Group
@@ -187,11 +222,14 @@ Record = (
     | Version
     | Location
     | Service
+    | Translation
     | ServiceTable
     | PublicRoot
     | Terms
     | OwnTerms
     | ServiceAccount
+    | Client
+    | Consent
     | ImportedGrant
     | ImportedAcceptance
     | ImportedToken

@@ -15,7 +15,6 @@ from dsgctl.core import (
     locations,
     principals,
     service_accounts,
-    services,
     terms,
     tokens,
     versions,
@@ -24,6 +23,7 @@ from dsgctl.core.acceptances import ImportedAcceptance
 from dsgctl.core.errors import Conflict
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.tokens import ImportedToken
+from dsgctl.importers.engine import client_writers, service_writers
 from dsgctl.importers.engine.import_run import AnyRun
 from dsgctl.importers.engine.people import WrittenPeople, write_grants, write_people
 from dsgctl.importers.engine.records import (
@@ -34,11 +34,8 @@ from dsgctl.importers.engine.records import (
     OwnTerms,
     Person,
     PersonGrant,
-    PublicRoot,
     Record,
-    Service,
     ServiceAccount,
-    ServiceTable,
     Terms,
     Version,
 )
@@ -147,42 +144,27 @@ def _write_dataset(run: AnyRun, dataset: Dataset) -> None:
 
 
 def _write_version(run: AnyRun, version: Version) -> None:
-    change = run.change
-    existing = [row for row in versions.list_versions(change.database, version.dataset) if row["name"] == version.name]
+    database, position = run.change.database, version.position
+    existing = versions.find_by_name(database, datasets.find(database, version.dataset), version.name)
     if existing:
-        here = {"public": existing[0]["public"]}
-        run.compare(f"version {version.name} of {version.dataset}", here, {"public": version.public})
+        there = {"public": version.public, "branch": position.branch, "ordinal": position.ordinal}
+        here = {field: getattr(existing, field) for field in there}
+        run.compare(f"version {version.name} of {version.dataset}", here, there)
     else:
-        versions.add(change, version.dataset, version.name, public=version.public, imported_id=version.id)
-    run.count("versions", not existing)
+        versions.add(
+            run.change,
+            version.dataset,
+            version.name,
+            public=version.public,
+            position=position,
+            imported_id=version.id,
+        )
+    run.count("versions", existing is None)
 
 
 def _write_location(run: AnyRun, location: Location) -> None:
     new = locations.add(run.change, location.dataset, location.url, version=location.version, any_prefix=True)
     run.count("locations", new)
-
-
-def _write_service(run: AnyRun, service: Service) -> None:
-    there = {"display_name": service.display_name, "url": service.url}
-    existing = services.find_by_name(run.change.database, service.name)
-    if existing:
-        run.compare(f"service {service.name}", {key: getattr(existing, key) for key in there}, there)
-    else:
-        services.add(run.change, service.name, display_name=service.display_name, url=service.url)
-    run.count("services", existing is None)
-
-
-def _write_service_table(run: AnyRun, table: ServiceTable) -> None:
-    run.count("service tables", services.add_table(run.change, table.service, table.name, table.dataset))
-
-
-def _write_roots(run: AnyRun, roots: Sequence[PublicRoot]) -> None:
-    by_table: dict[tuple[str, str], set[int]] = {}
-    for root in roots:
-        by_table.setdefault((root.service, root.table), set()).add(root.root_id)
-    for (service, table), numbers in by_table.items():
-        new = services.add_roots(run.change, service, table, sorted(numbers))
-        run.report.count_many("public roots", new=new, of=len(numbers))
 
 
 def _write_terms(run: AnyRun, record: Terms) -> None:
@@ -254,18 +236,18 @@ def _write_audit_records(run: AnyRun, records: Sequence[audit.Record]) -> None:
 
 
 _WRITERS: dict[type, Callable[[AnyRun, Any], None]] = {  # Any: each takes the records of its key
+    **service_writers.WRITERS,
+    **client_writers.WRITERS,
     Group: _write_group,
     Dataset: _write_dataset,
     Version: _write_version,
     Location: _write_location,
-    Service: _write_service,
-    ServiceTable: _write_service_table,
     Terms: _write_terms,
     OwnTerms: _write_own_terms,
     ServiceAccount: _write_service_account,
 }
 _BATCH_WRITERS: dict[type, Callable[[AnyRun, Any], None]] = {
-    PublicRoot: _write_roots,
+    **service_writers.BATCH_WRITERS,
     ImportedGrant: _write_grants,
     ImportedAcceptance: _write_acceptances,
     ImportedToken: _write_tokens,

@@ -12,6 +12,7 @@ from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from tests.dsgctl.core.builders import Run
 from tests.dsgctl.importers.datasetgateway.original import ORIGINAL
+from tests.dsgctl.importers.datasetgateway.release_sources import NEWEST, make_source
 
 
 @pytest.fixture
@@ -21,6 +22,13 @@ def source(tmp_path: Path) -> Path:
     copy.parent.mkdir()
     shutil.copyfile(ORIGINAL, copy)
     return copy
+
+
+@pytest.fixture
+def newest_source(tmp_path: Path) -> Path:
+    """A database of the newest release, without rows that only newer releases can have; to be spoilt."""
+    make_source(path := tmp_path / "db.sqlite3", 17, facts=False)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +44,15 @@ def import_result(empty_database: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def target(import_result: tuple[Database, Report]) -> Database:
     return import_result[0]
+
+
+@pytest.fixture(scope="module")
+def newest_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """The newest release's database, imported into an empty one; not to be written to."""
+    path = tmp_path_factory.mktemp("newest") / "dsg.sqlite3"
+    shutil.copyfile(empty_database, path)
+    database = open_current(path)
+    report: Report = Run(database)(datasetgateway.Importer().run, NEWEST)
+    assert not report.left_out
+    yield database
+    database.close()

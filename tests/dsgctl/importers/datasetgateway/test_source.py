@@ -161,3 +161,46 @@ class TestTheSourceIsLeftAlone:
         strange = source.with_name("db?mode=rwc#50%.sqlite3")
         source.rename(strange)
         assert run(datasetgateway.Importer().run, strange).changed
+
+
+HOSTILE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "text in a column of numbers": (
+        ("UPDATE dataset_version SET ordinal = 'x' || char(27) WHERE id = 1",),
+        ("ordinal is not a number",),
+    ),
+    "a float in a column of numbers": (("UPDATE dataset_version SET ordinal = 1.5 WHERE id = 1",), ("not a number",)),
+    "a number beyond 2^63": (
+        ("UPDATE public_root SET root_id = 9223372036854775808 WHERE id = 1",),
+        ("public_root row 1", "not a number"),
+    ),
+    "an id beyond 2^53": (
+        ("INSERT INTO dsg_group (id, name) VALUES (9007199254740993, 'g')",),
+        ("cannot be an id here",),
+    ),
+    "an id below zero": (("INSERT INTO dsg_group (id, name) VALUES (-1, 'g')",), ("-1 cannot be an id here",)),
+    "a long value": (
+        ("UPDATE tos_document SET text = zeroblob(20000000) WHERE id = 2",),
+        ("tos_document", "a value of more than 16777216 bytes"),
+    ),
+    "a flag that is text": (("UPDATE dsg_user SET admin = 'yes' WHERE id = 3",), ("admin is neither true nor false",)),
+    "a flag that is a float": (("UPDATE dsg_user SET admin = 0.5 WHERE id = 3",), ("admin is neither",)),
+}
+
+
+@pytest.mark.parametrize(("sql", "parts"), HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("skip_conflicts", [False, True])
+def test_a_hostile_value_is_refused_whatever_is_skipped(
+    run: Run, newest_source: Path, sql: tuple[str, ...], parts: tuple[str, ...], skip_conflicts: bool
+) -> None:
+    spoil(newest_source, *sql)
+    before = run.content()
+    with refused(Invalid, "db.sqlite3", *parts):
+        run(datasetgateway.Importer().run, newest_source, skip_conflicts=skip_conflicts)
+    assert run.content() == before
+
+
+def test_triggers_of_the_source_do_nothing(run: Run, source: Path) -> None:
+    spoil(source, "CREATE TRIGGER t AFTER INSERT ON dsg_user BEGIN UPDATE dsg_user SET admin = 1; END")
+    before = source.read_bytes()
+    run(datasetgateway.Importer().run, source)
+    assert source.read_bytes() == before
