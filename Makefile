@@ -79,7 +79,7 @@ install:  ## as root: programs in PREFIX, units, completion, and the directories
 	  sed 's,/opt/dsg/,$(PREFIX)/,' "$$unit" > $(DESTDIR)/etc/systemd/system/"$${unit#systemd/}" || exit 1; \
 	done
 	install -m 440 systemd/dsg.sudoers $(DESTDIR)/etc/sudoers.d/dsg
-	install -m 644 nginx/dsg.conf $(HERE)/share/nginx/
+	install -m 644 nginx/* $(HERE)/share/nginx/
 	install -m 644 README.md CHANGELOG.md LICENSE $(HERE)/share/doc/dsg/
 	install -m 644 dsgctl/guide/*.md $(HERE)/share/doc/dsg/dsgctl/guide/
 	install -m 644 dsgserve/contract.md dsgserve/contract-services.md $(HERE)/share/doc/dsg/dsgserve/

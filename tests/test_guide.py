@@ -247,6 +247,18 @@ RUNS = {
         after="dsgctl user show di@example.org -o value",
         ends="di@example.org\n",
     ),
+    "gate": Run(
+        replace={
+            "/etc/ssl/private/": "",
+            "/etc/ssl/certs/": "",
+            "/opt/dsg/share": str(ROOT),
+            "/etc/nginx/conf.d/": "",
+            "nginx -t": "grep -q 'server_name data.example.net' gate.conf",
+            "DATA=data.example.org": "DATA=data.example.net",
+        },
+        after="dsgctl client list -o value",
+        ends="viewer\n",
+    ),
     "export": Run(after="dsgctl dataset list -o value", ends="fish2\n"),
     "people-and-groups": Run(after="dsgctl user list --disabled -o value", ends="bo@example.org\n"),
     "developing": Run(before=f"cd {ROOT}", replace={".venv/bin/python": sys.executable}),

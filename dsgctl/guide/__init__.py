@@ -18,6 +18,7 @@ TOPICS = (
     "terms",
     "tokens",
     "neuroglancer",
+    "gate",
     "buckets",
     "cave",
     "neuprint-and-clio",
