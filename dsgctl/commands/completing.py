@@ -21,6 +21,7 @@ from dsgctl.core import (
     services,
     terms,
     tokens,
+    translations,
     user_queries,
     versions,
 )
@@ -67,6 +68,21 @@ def _versions(database: Database, typed: Typed) -> list[str]:
     return list(dict.fromkeys(row["name"] for name in names for row in versions.list_versions(database, name)))
 
 
+def _branches(database: Database, typed: Typed) -> list[str]:
+    names = [typed.dataset] if typed.dataset else [row["name"] for row in datasets.list_datasets(database)]
+    return list(dict.fromkeys(row["branch"] for name in names for row in versions.list_versions(database, name)))
+
+
+def _client_names(database: Database, typed: Typed) -> list[str]:
+    rows = translations.list_translations(database, service=typed.service)
+    return list(dict.fromkeys(row["name"] for row in rows))
+
+
+def _client_versions(database: Database, typed: Typed) -> list[str]:
+    rows = translations.list_translations(database, service=typed.service)
+    return list(dict.fromkeys(row["name_version"] for row in rows if row["name_version"] is not None))
+
+
 def _services(database: Database, typed: Typed) -> list[str]:
     return [row["name"] for row in services.list_services(database)]
 
@@ -104,6 +120,9 @@ LISTERS: dict[str, Lister] = {
     "service_accounts": lambda database, typed: ["keep", "disable", *_emails(database, typed)],
     "permission": _levels,
     "version": _versions,
+    "branch": _branches,
+    "client_name": _client_names,
+    "name_version": _client_versions,
     "service": _services,
     "table": _tables,
     "root_id": _roots,

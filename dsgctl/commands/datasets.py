@@ -1,15 +1,19 @@
 """``dsgctl dataset``"""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import click
 
 from dsgctl.commands.messages import format_holdings, warn
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
-from dsgctl.commands.parameters import DATASET
+from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
 from dsgctl.core import datasets, locations, versions
+from dsgctl.core.errors import Invalid
+from dsgctl.core.versions import Position
+from dsgctl.store import Database
 
 
 def warn_of_missing_terms(session: Session, names: Iterable[str]) -> None:
@@ -98,15 +102,49 @@ def version() -> None:
     """Versions of a dataset."""
 
 
-@subcommand(version, "add", example="dsgctl dataset version add fish2 v1.2 --public")
+def _position_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--no-ordinal", is_flag=True, help="Outside the order of its branch."),
+        click.option("--ordinal", metavar="NUMBER", type=Number(least=0), help="Its place on the branch."),
+        click.option("--branch", metavar="NAME", help="The branch of the history that it is on; main by default."),
+    ):
+        function = option(function)
+    return function
+
+
+def _build_position(
+    database: Database, dataset: str, version: str, *, branch: str | None, ordinal: int | None, no_ordinal: bool
+) -> Position:
+    """The position of a version with what the options change.
+
+    Raises:
+        Invalid: the options contradict each other.
+        NotFound: there is no such dataset.
+    """
+    if no_ordinal and ordinal is not None:
+        raise Invalid("a version has an ordinal or none", "use only one of --ordinal and --no-ordinal")
+    position = versions.find_position(database, dataset, version)
+    return Position(
+        position.branch if branch is None else branch,
+        None if no_ordinal else position.ordinal if ordinal is None else ordinal,
+    )
+
+
+@subcommand(
+    version,
+    "add",
+    example="dsgctl dataset version add fish2 v1.2 --public\n"
+    "dsgctl dataset version add fish2 v1.3 --branch main --ordinal 3",
+)
 @click.argument("dataset", type=DATASET)
 @click.argument("version")
 @click.option("--public/--closed", default=False, help="Whether the version is public.")
-def version_add(session: Session, dataset: str, version: str, public: bool) -> None:
-    """Add a version to a dataset, or change whether it is public."""
+@_position_options
+def version_add(session: Session, dataset: str, version: str, *, public: bool, **position: Any) -> None:
+    """Add a version to a dataset, or change whether it is public, and its place in the history."""
     with session.change() as change:
-        changed = versions.add(change, dataset, version, public=public)
-        closed = datasets.find(change.database, dataset).access != "public"
+        place = _build_position(change.database, dataset, version, **position)
+        changed = versions.add(change, dataset, version, public=public, position=place)
     session.output.print_result(
         f"added version {version} to dataset {dataset}"
         if changed
@@ -115,20 +153,48 @@ def version_add(session: Session, dataset: str, version: str, public: bool) -> N
         version=version,
         changed=changed,
     )
-    if public and closed:
-        warn(
-            f"services see {version} as public, but {dataset} is closed: nobody reads its bucket without a grant; "
-            f"make the dataset public too: dsgctl dataset set {shlex.quote(dataset)} --public"
-        )
-    elif public:
+    if public:
+        _warn_of_public_version(session, dataset, version)
+
+
+def _warn_of_public_version(session: Session, dataset: str, version: str) -> None:
+    """Warn if nobody can read a public version for want of something else."""
+    if datasets.find(session.database, dataset).access == "public":
         warn_of_missing_terms(session, [dataset])
+        return
+    warn(
+        f"services see {version} as public, but {dataset} is closed: nobody reads its bucket without a grant; "
+        f"make the dataset public too: dsgctl dataset set {shlex.quote(dataset)} --public"
+    )
+
+
+@subcommand(version, "set", example="dsgctl dataset version set fish2 v1.2 --branch main --ordinal 2")
+@click.argument("dataset", type=DATASET)
+@click.argument("version")
+@click.option("--public/--closed", default=None, help="Whether the version is public.")
+@_position_options
+def version_set(session: Session, dataset: str, version: str, *, public: bool | None, **position: Any) -> None:
+    """Change a version. Options that are left out change nothing."""
+    with session.change() as change:
+        place = _build_position(change.database, dataset, version, **position)
+        changed = versions.set_attributes(change, dataset, version, public=public, position=place)
+    session.output.print_result(
+        f"changed version {version} of {dataset}" if changed else f"version {version} of {dataset} is unchanged",
+        dataset=dataset,
+        version=version,
+        changed=changed,
+    )
+    if public:
+        _warn_of_public_version(session, dataset, version)
 
 
 @subcommand(version, "list", example="dsgctl dataset version list fish2")
 @click.argument("dataset", type=DATASET)
 def version_list(session: Session, dataset: str) -> None:
     """List the versions of a dataset."""
-    session.output.print_rows(versions.list_versions(session.database, dataset), ("id", "name", "public"), value="name")
+    columns = ("id", "name", "public", "branch", "ordinal")
+    rows = versions.list_versions(session.database, dataset)
+    session.output.print_rows(rows, columns, value="name")
 
 
 @subcommand(version, "remove", example="dsgctl dataset version remove fish2 v1.2 --dry-run")

@@ -71,6 +71,7 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="GROUP",
             help="The group for whose work the grant is given; it ends with the group.",
         ),
+        click.option("--service", metavar="NAME", help="Only for this service."),
         click.option("--version", metavar="VERSION", help="Only on this version."),
         _subject_options,
         click.argument("permission"),
@@ -84,14 +85,20 @@ def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     command,
     "add",
     example="dsgctl grant add fish2 view --group lab-1\n"
-    "dsgctl grant add fish2 edit --user ada@example.org --expires 90d",
+    "dsgctl grant add fish2 edit --user ada@example.org --expires 90d\n"
+    "dsgctl grant add fish2 view --user ada@example.org --service neuprint",
     help=f"""Grant {levels.enumerate_names("or")}, or change when a grant ends.
 
     Each permission includes those before it:
 
     \b
     """
-    + "\n    ".join(f"{name:{_LEVEL_WIDTH}}{levels.BY_NAME[name].meaning}" for name in levels.NAMES),
+    + "\n    ".join(f"{name:{_LEVEL_WIDTH}}{levels.BY_NAME[name].meaning}" for name in levels.NAMES)
+    + """
+
+    A grant for one service and the same grant for every service are two grants. What names no service, as
+    user/cache and the tokens for buckets, follows from grants for every service alone.
+    """,
 )
 @_target_options
 @click.option("--expires", metavar="90d|DATE|never", help="When the grant ends. A new grant never ends by default.")
@@ -104,10 +111,11 @@ def add(
     group: str | None,
     service_account: str | None,
     version: str | None,
+    service: str | None,
     scope: str | None,
     expires: str | None,
 ) -> None:
-    target = Target(dataset, require_level(permission), version, scope)
+    target = Target(dataset, require_level(permission), version, scope, service)
     for_ever = expires == "never"
     end = validation.moment_after(expires, now()) if expires is not None and not for_ever else None
     with session.change() as change:
@@ -115,9 +123,9 @@ def add(
         grant = grants.add(change, subject, target, expires=end, for_ever=for_ever)
     until = f" until {grant.expires:%Y-%m-%d %H:%M UTC}" if grant.expires is not None and grant.expires != end else ""
     session.output.print_result(
-        f"granted {permission} on {dataset} to {subject.label}{until}"
+        f"granted {target} to {subject.label}{until}"
         if grant.changed
-        else f"{subject.label} already has {permission} on {dataset}{until}",
+        else f"{subject.label} already has {target}{until}",
         dataset=dataset,
         permission=permission,
         subject=subject.label,
@@ -125,6 +133,7 @@ def add(
         scope=scope,
         expires=grant.expires,
         changed=grant.changed,
+        service=service,
     )
 
 
@@ -139,27 +148,30 @@ def revoke(
     group: str | None,
     service_account: str | None,
     version: str | None,
+    service: str | None,
     scope: str | None,
 ) -> None:
     """Revoke a grant. Name it as 'grant add' did; the next request is answered without it."""
-    target = Target(dataset, permission, version, scope)
+    target = Target(dataset, permission, version, scope, service)
     with session.change() as change:
         subject = _require_subject(change, target, user, group, service_account)
         grants.revoke(change, subject, target)
     session.output.print_result(
-        f"revoked {permission} on {dataset} from {subject.label}",
+        f"revoked {target} from {subject.label}",
         dataset=dataset,
         permission=permission,
         subject=subject.label,
         version=version,
         scope=scope,
         changed=True,
+        service=service,
     )
 
 
 @subcommand(command, "list", example="dsgctl grant list --dataset fish2 --expiring 30d")
 @click.option("--dataset", type=DATASET, metavar="NAME", help="Only grants on this dataset.")
 @_subject_options
+@click.option("--service", metavar="NAME", help="Only grants for this service alone.")
 @click.option(
     "--expiring", metavar="DURATION", help="Only grants that end within this time, such as 30d, or have ended."
 )
@@ -170,6 +182,7 @@ def list_(
     user: str | None,
     group: str | None,
     service_account: str | None,
+    service: str | None,
     expiring: str | None,
 ) -> None:
     """List grants. Grants to a group are listed once, under the group."""
@@ -186,11 +199,13 @@ def list_(
         "granted_by",
         "source",
         "created",
+        "service",
     )
     rows = grants.list_grants(
         session.database,
         dataset=dataset,
         subject=_find_subject(session.database, user, group, service_account),
+        service=service,
         expiring_before=now() + validation.duration(expiring) if expiring is not None else None,
         delegate=session.delegate,
     )

@@ -6,7 +6,8 @@ from dsgctl.commands.messages import format_holdings
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
-from dsgctl.core import services
+from dsgctl.core import services, translations
+from dsgctl.core.translations import ServiceName
 from dsgctl.wording import format_count
 
 ROOT = Number(least=0)
@@ -14,7 +15,7 @@ ROOT = Number(least=0)
 
 @click.group()
 def command() -> None:
-    """Services that use the gateway, CAVE's tables, and public roots."""
+    """Services that use the gateway, their names of datasets, CAVE's tables, and public roots."""
 
 
 @subcommand(command, "add", example="dsgctl service add clio --display-name Clio --url https://clio.example.org")
@@ -37,8 +38,31 @@ def add(session: Session, name: str, display_name: str, url: str) -> None:
 @subcommand(command, "list", example="dsgctl service list")
 def list_(session: Session) -> None:
     """List services."""
-    session.output.print_rows(
-        services.list_services(session.database), ("id", "name", "display_name", "url"), value="name"
+    columns = ("id", "name", "display_name", "url", "mode")
+    session.output.print_rows(services.list_services(session.database), columns, value="name")
+
+
+@subcommand(command, "show", example="dsgctl service show neuprint")
+@click.argument("name")
+def show(session: Session, name: str) -> None:
+    """Show a service, with its terms, the grants for it alone, and its names of datasets."""
+    session.output.print_record(services.show(session.database, name), value="name")
+
+
+@subcommand(command, "set", example="dsgctl service set dvid --mode dag")
+@click.argument("name")
+@click.option(
+    "--mode",
+    required=True,
+    type=click.Choice(services.MODES),
+    help="dag: the service compares versions of several branches itself.",
+)
+def set_(session: Session, name: str, mode: services.Mode) -> None:
+    """Say how a service compares versions."""
+    with session.change() as change:
+        changed = services.set_mode(change, name, mode)
+    session.output.print_result(
+        f"changed service {name}" if changed else f"service {name} is unchanged", name=name, changed=changed
     )
 
 
@@ -62,6 +86,69 @@ def remove(session: Session, name: str, yes: bool, dry_run: bool) -> None:
             grants=holdings["grants"],
             translations=holdings["translations"],
         )
+
+
+@command.group()
+def translation() -> None:
+    """What a service calls datasets and versions."""
+
+
+@subcommand(
+    translation,
+    "add",
+    example="dsgctl service translation add neuprint hemibrain fish2\n"
+    "dsgctl service translation add neuprint 'fish brain' fish2 --name-version v1 --version v1.2",
+)
+@click.argument("service")
+@click.argument("client_name", metavar="NAME")
+@click.argument("dataset", type=DATASET)
+@click.option("--name-version", metavar="TEXT", help="Only for what the service calls this version.")
+@click.option("--version", metavar="VERSION", help="The name stands for this version of the dataset.")
+def translation_add(
+    session: Session, service: str, client_name: str, dataset: str, *, name_version: str | None, version: str | None
+) -> None:
+    """Say which dataset, or which version of it, a name of a service stands for. The name is compared exactly."""
+    name = ServiceName(service, client_name, name_version)
+    with session.change() as change:
+        changed = translations.add(change, name, dataset, version=version)
+    meaning = f"version {version} of {dataset}" if version is not None else dataset
+    session.output.print_result(
+        f"{name} stands for {meaning}{'' if changed else ' already'}",
+        service=service,
+        name=client_name,
+        name_version=name_version,
+        dataset=dataset,
+        version=version,
+        changed=changed,
+    )
+
+
+@subcommand(translation, "list", example="dsgctl service translation list --service neuprint")
+@click.option("--service", metavar="NAME", help="Only names of this service.")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="Only names of this dataset.")
+def translation_list(session: Session, service: str | None, dataset: str | None) -> None:
+    """List the names of services."""
+    rows = translations.list_translations(session.database, service=service, dataset=dataset)
+    columns = ("id", "service", "name", "name_version", "dataset", "version")
+    session.output.print_rows(rows, columns, value="name")
+
+
+@subcommand(translation, "remove", example="dsgctl service translation remove neuprint hemibrain")
+@click.argument("service")
+@click.argument("client_name", metavar="NAME")
+@click.option("--name-version", metavar="TEXT", help="The name of what the service calls this version.")
+def translation_remove(session: Session, service: str, client_name: str, name_version: str | None) -> None:
+    """Remove a name: it stands for the dataset of exactly this name again, if there is one."""
+    name = ServiceName(service, client_name, name_version)
+    with session.change() as change:
+        translations.remove(change, name)
+    session.output.print_result(
+        f"removed the translation of {name}",
+        service=service,
+        name=client_name,
+        name_version=name_version,
+        changed=True,
+    )
 
 
 @command.group()

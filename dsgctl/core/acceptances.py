@@ -213,7 +213,11 @@ def _list_missing(
 ) -> Iterator[tuple[int, PendingRow]]:
     """The id of each enabled holder of a permission on a dataset, with each of the missing terms."""
     for snapshot in snapshots.read_dataset_holders(database, dataset, service=service):
-        if not snapshot.active or dataset not in access.granted_permissions(snapshot, at):
+        for_services = {grant.service for grant in snapshot.service_grants if grant.is_active(at)}
+        has_some = dataset in access.granted_permissions(snapshot, at) or (
+            service in for_services if service is not None else bool(for_services)
+        )
+        if not snapshot.active or not has_some:
             continue
         for missing in access.missing_terms(snapshot, snapshot.datasets[dataset], at):
             yield (

@@ -123,6 +123,7 @@ def may_see(delegate: Delegate | None, principal: PrincipalSnapshot, grant: Gran
             "user": principal.label if grant.group is None else None,
             "group": grant.group,
             "scope": grant.scope,
+            "service": grant.service,
         }
     )
 

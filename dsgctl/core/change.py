@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, TypeVar
 
 from dsgctl.core import audit
 from dsgctl.core.audit import Record, State
+from dsgctl.core.delegation_support import Reach
 from dsgctl.store import Database
 
 Value = TypeVar("Value")
@@ -23,6 +24,7 @@ class VisibleGrant(TypedDict):
         user: the email of the subject, if it is a user.
         group: the subject, if it is a group.
         scope: the group that the grant is scoped to.
+        service: the service that the grant is limited to.
     """
 
     dataset: str
@@ -31,6 +33,7 @@ class VisibleGrant(TypedDict):
     user: str | None
     group: str | None
     scope: str | None
+    service: str | None
 
 
 class Authorizer(Protocol):
@@ -57,12 +60,7 @@ class Authorizer(Protocol):
         """Whether they may see this grant."""
 
     def require_grant(
-        self,
-        dataset: str,
-        permission: str,
-        version: str | None,
-        scope: str | None,
-        subject: tuple[int | None, int | None],
+        self, dataset: str, reach: Reach, scope: str | None, subject: tuple[int | None, int | None]
     ) -> datetime:
         """The latest end that they may give to a grant; raises NotAllowed if they may not give it."""
 

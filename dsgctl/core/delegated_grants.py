@@ -114,7 +114,7 @@ class _GrantDescription:
 
     Attributes:
         label: the target of the audit record.
-        state: permission, version and scope, without those that are None.
+        state: permission, version, scope and service, without those that are None.
         visible: what decides whether a delegate may see the grant.
     """
 
@@ -142,9 +142,11 @@ def _describe_grants(database: Database, condition: Any) -> Iterator[_GrantDescr
             m.Grant.expires,
             m.Grant.granted_by,
             m.Grant.source,
+            m.Service.name,
         )
         .join_from(m.Grant, m.Dataset)
         .join_from(m.Grant, m.Version, JOIN.LEFT_OUTER)
+        .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
         .join_from(m.Grant, m.Principal, JOIN.LEFT_OUTER)
         .join_from(m.Grant, m.Group, JOIN.LEFT_OUTER, on=(m.Grant.group == m.Group.id))
         .join_from(m.Grant, scope, JOIN.LEFT_OUTER, on=(m.Grant.scope_group == scope.id))
@@ -152,9 +154,15 @@ def _describe_grants(database: Database, condition: Any) -> Iterator[_GrantDescr
         .order_by(m.Grant.id)
     )
     for row in database.tuples(query):
-        grant_id, dataset, permission, version, scope_name, email, slug, group, expires, granted_by, source = row
+        grant_id, dataset, permission, version, scope_name, email, slug, group, expires, granted_by, *others = row
+        source, service = others
         subject = f"user:{email}" if email else f"service-account:{slug}" if slug else f"group:{group}"
-        state: dict[str, object] = {"permission": permission, "version": version, "scope": scope_name}
+        state: dict[str, object] = {
+            "permission": permission,
+            "version": version,
+            "scope": scope_name,
+            "service": service,
+        }
         yield _GrantDescription(
             id=grant_id,
             label=f"dataset:{dataset} {subject}",
@@ -169,5 +177,6 @@ def _describe_grants(database: Database, condition: Any) -> Iterator[_GrantDescr
                 "user": email,
                 "group": group,
                 "scope": scope_name,
+                "service": service,
             },
         )

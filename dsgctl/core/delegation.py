@@ -1,14 +1,15 @@
 """What delegates, people who are not operators, may change and see through ``dsgctl --as``: the rules, in one place.
 
 - A gateway admin (``admin`` of a user) decides about everything in the database, but nothing on the host.
-- Whoever has ``admin`` on a dataset, or on a version of it, decides about every grant on that.
+- Whoever has ``admin`` on a dataset, or on a version of it, decides about every grant on that. One who has it for one
+  service decides about grants for that service alone.
 - A lead with ``manage`` on a dataset decides about its grants that are scoped to a group they lead and are for members
   of that group, up to their own level and never ``admin``; and about who is in that group, if they may pass on all of
   its grants.
 - Everybody decides about what concerns themselves.
 
-Nobody passes on more than what they hold, in version, level and time (`delegation_support.may_pass_on`), and what they
-gave ends with that (`delegated_grants.settle`). Nobody sees more of others than what they may decide about.
+Nobody passes on more than what they hold, in version, service, level and time (`delegation_support.may_pass_on`), and
+what they gave ends with that (`delegated_grants.settle`). Nobody sees more of others than what they may decide about.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from typing import NoReturn
 
 from dsgctl.core import account_status, principals, snapshots
 from dsgctl.core.change import VisibleGrant
-from dsgctl.core.delegation_support import NEVER, NOTHING, may_pass_on
+from dsgctl.core.delegation_support import NEVER, NOTHING, Reach, may_pass_on
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
@@ -76,7 +77,7 @@ class Delegate:
     def administers(self, dataset: str) -> bool:
         """Whether they decide about all grants on a dataset."""
         return self.manages_gateway or any(
-            grant.permission in levels.GIVES_ANYTHING and grant.version is None for grant in self._held_grants(dataset)
+            grant.permission in levels.GIVES_ANYTHING and _reach(grant).is_whole for grant in self._held_grants(dataset)
         )
 
     def manages(self, dataset: str) -> bool:
@@ -105,7 +106,7 @@ class Delegate:
 
     def may_oversee_others(self, dataset: str) -> bool:
         """Whether there may be other people whose whole access to a dataset they may see."""
-        whole = any(grant.version is None for grant in self._held_grants(dataset))
+        whole = any(_reach(grant).is_whole for grant in self._held_grants(dataset))
         return self.administers(dataset) or (whole and bool(self.snapshot.leads))
 
     def oversees(self, dataset: str, person: str) -> bool:
@@ -114,38 +115,34 @@ class Delegate:
         return keys is None or email_key(person) in keys
 
     def may_give(self, dataset: str, permission: str, scope: str | None, principal_id: int) -> bool:
-        """Whether they may give somebody this permission on the whole dataset."""
+        """Whether they may give somebody this permission on the whole dataset, for every service."""
         try:
-            self.require_grant(dataset, permission, None, scope, (principal_id, None))
+            self.require_grant(dataset, Reach(permission, None, None), scope, (principal_id, None))
         except NotAllowed:
             return False
         return True
 
     def may_see(self, grant: VisibleGrant) -> bool:
         """Whether they may see a grant: it concerns them, or they may decide about it."""
-        dataset, version, permission = grant["dataset"], grant["version"], grant["permission"]
+        dataset, reach = grant["dataset"], Reach(grant["permission"], grant["version"], grant["service"])
         if not self.may_know(dataset):
             return False
         if self.manages_gateway or self.is_self(grant["user"] or "") or grant["group"] in self.snapshot.groups:
             return True
         held_grants = self._held_grants(dataset)
-        if any(own.permission in levels.GIVES_ANYTHING and own.version in (None, version) for own in held_grants):
+        if any(own.permission in levels.GIVES_ANYTHING and _reach(own).includes_place(reach) for own in held_grants):
             return True
         return self.leads(grant["scope"] or "") and any(
-            may_pass_on(own.permission, own.version, permission, version, read_only=False) for own in held_grants
+            may_pass_on(_reach(own), reach, read_only=False) for own in held_grants
         )
 
     def require_grant(
-        self,
-        dataset: str,
-        permission: str,
-        version: str | None,
-        scope: str | None,
-        subject: tuple[int | None, int | None],
+        self, dataset: str, reach: Reach, scope: str | None, subject: tuple[int | None, int | None]
     ) -> datetime:
         """Check that they may give a grant, change its end, and revoke it.
 
         Args:
+            reach: by the names of the version and the service.
             subject: the id of the principal, or of the group; neither if there is no such subject.
 
         Returns:
@@ -160,22 +157,27 @@ class Delegate:
             self._refuse(f"decide who may use {dataset}", "its admins do")
         scoped = scope is not None and self.leads(scope) and self._is_in_scope(scope, *subject)
         permissions = levels.GIVES_SOMETHING if scoped else levels.GIVES_ANYTHING
-        end = self._find_latest_end(dataset, permission, version, permissions)
+        end = self._find_latest_end(dataset, reach, permissions)
         if end == NOTHING:
-            self._refuse_grant(dataset, permission, version, scope)
+            self._refuse_grant(dataset, reach, scope)
         return end
 
-    def _refuse_grant(self, dataset: str, permission: str, version: str | None, scope: str | None) -> NoReturn:
-        versions = {grant.version for grant in self._held_grants(dataset)}
-        if not versions & {None, version}:
+    def _refuse_grant(self, dataset: str, reach: Reach, scope: str | None) -> NoReturn:
+        permission, held_grants = reach.permission, self._held_grants(dataset)
+        versions = {grant.version for grant in held_grants}
+        if not versions & {None, reach.version}:
             options = " or ".join(f"--version {name}" for name in sorted(filter(None, versions)))
             self._refuse(f"decide about all of {dataset}", f"name a version: {options}")
+        services = {grant.service for grant in held_grants if grant.version in (None, reach.version)}
+        if not services & {None, reach.service}:
+            options = " or ".join(f"--service {name}" for name in sorted(filter(None, services)))
+            self._refuse(f"decide about {dataset} for {reach.service or 'every service'}", f"name a service: {options}")
         if scope is None or not self.leads(scope):
             groups = "|".join(sorted(self.snapshot.leads)) or "GROUP"
             self._refuse("decide about this grant", f"scope it to a group that you lead: --scope {groups}")
         if permission not in levels.BY_NAME or permission in levels.GIVES_ANYTHING:
             self._refuse(f"decide about {permission} on {dataset}", "its admins do")
-        if self._find_latest_end(dataset, permission, version, levels.GIVES_SOMETHING) == NOTHING:
+        if self._find_latest_end(dataset, reach, levels.GIVES_SOMETHING) == NOTHING:
             self._refuse(f"decide about {permission} on {dataset}", "it is more than they have there themselves")
         self._refuse("decide about this grant", f"it is not for a member of the group {scope}")
 
@@ -203,13 +205,14 @@ class Delegate:
         NotAllowed: the group has a grant that they may not pass on, or not for as long.
         """
         query = (
-            m.Grant.select(m.Dataset.name, m.Version.name, m.Grant.permission, m.Grant.expires)
+            m.Grant.select(m.Dataset.name, m.Grant.permission, m.Version.name, m.Service.name, m.Grant.expires)
             .join_from(m.Grant, m.Dataset)
             .join_from(m.Grant, m.Version, JOIN.LEFT_OUTER)
+            .join_from(m.Grant, m.Service, JOIN.LEFT_OUTER)
             .where(m.Grant.group == group_id)
         )
-        for dataset, version, permission, expires in self.database.tuples(query):
-            end = self._find_latest_end(dataset, permission, version, levels.GIVES_SOMETHING)
+        for dataset, permission, version, service, expires in self.database.tuples(query):
+            end = self._find_latest_end(dataset, Reach(permission, version, service), levels.GIVES_SOMETHING)
             if end < (expires or NEVER):
                 grant = f"{permission} on {dataset}" if self.may_know(dataset) else "more than they have"
                 self._refuse(
@@ -233,20 +236,18 @@ class Delegate:
             return []
         return [
             grant
-            for grant in self.snapshot.grants
+            for grant in (*self.snapshot.grants, *self.snapshot.service_grants)
             if grant.dataset == dataset and grant.permission in levels.GIVES_SOMETHING and grant.is_active(self.at)
         ]
 
-    def _find_latest_end(
-        self, dataset: str, permission: str, version: str | None, permissions: tuple[str, ...]
-    ) -> datetime:
+    def _find_latest_end(self, dataset: str, reach: Reach, permissions: tuple[str, ...]) -> datetime:
         """Until when they may pass on a grant, by those of their own grants that have one of ``permissions``."""
         return max(
             (
                 grant.expires or NEVER
                 for grant in self._held_grants(dataset)
                 if grant.permission in permissions
-                and may_pass_on(grant.permission, grant.version, permission, version, read_only=self.snapshot.read_only)
+                and may_pass_on(_reach(grant), reach, read_only=self.snapshot.read_only)
             ),
             default=NOTHING,
         )
@@ -262,6 +263,10 @@ class Delegate:
 
     def _refuse(self, action: str, who_may: str) -> NoReturn:
         raise NotAllowed(f"{self.email} may not {action}", who_may)
+
+
+def _reach(grant: Grant) -> Reach:
+    return Reach(grant.permission, grant.version, grant.service)
 
 
 def find_delegate(email: str, database: Database, at: datetime) -> Delegate:

@@ -26,26 +26,41 @@ NOTHING: Final = datetime.min.replace(tzinfo=UTC)  # the end of a grant that doe
 MembershipKey = tuple[int, int]  # the ids of principal and group
 
 
-def may_pass_on(
-    permission_held: str,
-    version_held: str | int | None,
-    permission: str,
-    version: str | int | None,
-    *,
-    read_only: bool,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a grant on a dataset gives.
+
+    Attributes:
+        version: None for the whole dataset.
+        service: None for every service.
+    """
+
+    permission: str
+    version: str | int | None
+    service: str | int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is on the whole dataset, and for every service."""
+        return self.version is None and self.service is None
+
+    def includes_place(self, other: "Reach") -> bool:
+        """Whether it is for the version and the service of another one, its permission aside."""
+        return self.version in (None, other.version) and self.service in (None, other.service)
+
+
+def may_pass_on(own: Reach, other: Reach, *, read_only: bool) -> bool:
     """Whether a grant lets its holder give another one on the same dataset, whatever its scope and its end.
 
     Args:
-        permission_held, version_held: of the holder's grant; a version is None for the whole dataset.
-        permission, version: of the grant to give.
+        own: the holder's grant; ``other``: the grant to give.
         read_only: the holder's account is read-only, and passes on nothing that it may not have itself.
     """
-    if version_held is not None and version_held != version:
+    if not own.includes_place(other):
         return False
-    if read_only and levels.expand(permission) & levels.LOST_IF_READ_ONLY:
+    if read_only and levels.expand(other.permission) & levels.LOST_IF_READ_ONLY:
         return False
-    return levels.may_give(permission_held, permission)
+    return levels.may_give(own.permission, other.permission)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,11 @@ class _Grant:
     expires: datetime | None
     created: datetime
     giver: int | None
+    service: int | None
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(self.permission, self.version, self.service)
 
     @property
     def end(self) -> datetime:
@@ -89,6 +109,7 @@ _GRANT = (
     m.Grant.expires,
     m.Grant.created,
     m.Grant.delegate_id,
+    m.Grant.service,
 )
 _MEMBERSHIPS = m.Membership.select(
     m.Membership.principal, m.Membership.group, m.Membership.leads, m.DelegatedMember.since
@@ -228,7 +249,7 @@ class Support:
                 for own in held_grants
                 if own.dataset == grant.dataset
                 and own.permission in permissions
-                and may_pass_on(own.permission, own.version, grant.permission, grant.version, read_only=read_only)
+                and may_pass_on(own.reach, grant.reach, read_only=read_only)
             ),
             default=NOTHING,
         )

@@ -45,6 +45,9 @@ class Target:
     scope: str | None = None
     service: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.permission} on {self.dataset}{f' for {self.service}' if self.service is not None else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTarget:

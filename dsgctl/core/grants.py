@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import datasets, delegation_support, withdrawals
+from dsgctl.core import datasets, delegation_support, services, withdrawals
 from dsgctl.core.change import Authorizer, Change
+from dsgctl.core.delegation_support import Reach
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grant_insertion import NewGrant, Source, check_permission, insert
 from dsgctl.core.grant_targets import Subject, Target, belongs_to, list_principal_ids, resolve
@@ -47,7 +48,7 @@ def add(
         Conflict: there is one that will end, and neither another end nor ``for_ever`` was given.
         Invalid: the permission has not the form of one.
         NotAllowed: the delegate may not give it.
-        NotFound: there is no such dataset, version or scoping group.
+        NotFound: there is no such dataset, version, scoping group or service.
     """
     end = _earlier(expires, _authorize(change, subject, target))
     check_permission(change.database, target.permission)
@@ -64,7 +65,7 @@ def add(
         return AddedGrant(False, grant.expires)  # only what the delegate holds would make it shorter
     if expires is None and grant.expires is not None and grant.expires > change.at and not for_ever:
         raise Conflict(
-            f"{subject.label} has {target.permission} on {target.dataset} until {grant.expires:%Y-%m-%d %H:%M UTC}",
+            f"{subject.label} has {target} until {grant.expires:%Y-%m-%d %H:%M UTC}",
             "use --expires with another end, or --expires never",
         )
     columns: dict[str, str | int | datetime | None] = {"expires": end}
@@ -134,7 +135,9 @@ def _authorize(change: Change, subject: Subject | None, target: Target) -> datet
     if change.delegate is None:
         return delegation_support.NEVER
     ids = (subject.principal_id, subject.group_id) if subject is not None else (None, None)
-    return change.delegate.require_grant(target.dataset, target.permission, target.version, target.scope, ids)
+    return change.delegate.require_grant(
+        target.dataset, Reach(target.permission, target.version, target.service), target.scope, ids
+    )
 
 
 def find_subject(change: Change, target: Target, find: Callable[[], Subject]) -> Subject:
@@ -161,14 +164,14 @@ def revoke(change: Change, subject: Subject, target: Target) -> None:
 
     Raises:
         NotAllowed: the delegate may not revoke it.
-        NotFound: there is no such grant, dataset, version or scoping group.
+        NotFound: there is no such grant, dataset, version, scoping group or service.
     """
     _authorize(change, subject, target)
     place = resolve(change.database, target)
     grant = place.find(change.database, subject)
     if grant is None:
         raise NotFound(
-            f"{subject.label} has no such grant: {target.permission} on {target.dataset}",
+            f"{subject.label} has no such grant: {target}",
             _hint_of_others(change, subject, target),
         )
     change.database.run(Grant.delete().where(Grant.id == grant.id))
@@ -186,6 +189,7 @@ def _hint_of_others(change: Change, subject: Subject, target: Target) -> str:
         row["permission"]
         + (f" --version {row['version']}" if row["version"] else "")
         + (f" --scope {row['scope']}" if row["scope"] else "")
+        + (f" --service {row['service']}" if row["service"] else "")
         for row in list_grants(change.database, dataset=target.dataset, subject=subject)
         if change.delegate is None or change.delegate.may_see(row)
     ]
@@ -210,6 +214,7 @@ class GrantRow(TypedDict):
     granted_by: str
     source: Source
     created: datetime
+    service: str | None
 
 
 def list_grants(
@@ -217,6 +222,7 @@ def list_grants(
     *,
     dataset: str | None = None,
     subject: Subject | None = None,
+    service: str | None = None,
     expiring_before: datetime | None = None,
     by_operators: bool = False,
     delegate: Authorizer | None = None,
@@ -224,12 +230,13 @@ def list_grants(
     """Grants as they were given, by dataset and id. A grant of a group is the group's, not its members'.
 
     Args:
+        service: only those for this service alone.
         expiring_before: only those that end before then, or have ended.
         by_operators: only those that nobody gave with ``--as``.
         delegate: only those that they may see; None for an operator.
 
     Raises:
-        NotFound: there is no such dataset.
+        NotFound: there is no such dataset or service.
     """
     scope = m.Group.alias("scope")
     query = (
@@ -246,18 +253,22 @@ def list_grants(
             Grant.granted_by,
             Grant.source,
             Grant.created,
+            m.Service.name.alias("service"),
         )
         .join_from(Grant, m.Dataset)
         .join_from(Grant, m.Version, JOIN.LEFT_OUTER)
         .join_from(Grant, m.Principal, JOIN.LEFT_OUTER)
         .join_from(Grant, m.Group, JOIN.LEFT_OUTER, on=(Grant.group == m.Group.id))
         .join_from(Grant, scope, JOIN.LEFT_OUTER, on=(Grant.scope_group == scope.id))
+        .join_from(Grant, m.Service, JOIN.LEFT_OUTER)
         .order_by(m.Dataset.name, Grant.id)
     )
     if dataset is not None:
         query = query.where(Grant.dataset == datasets.find(database, dataset).id)
     if subject is not None:
         query = query.where(belongs_to([subject]))
+    if service is not None:
+        query = query.where(Grant.service == services.find(database, service).id)
     if expiring_before is not None:
         query = query.where(Grant.expires < expiring_before)
     if by_operators:

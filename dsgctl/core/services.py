@@ -9,6 +9,7 @@ from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import PublicRoot, Service, ServiceTable
+from dsgctl.store.queries import JOIN, fn
 
 _MAX_ROOT = 2**63 - 1
 
@@ -146,6 +147,47 @@ def list_services(database: Database) -> Iterator[ServiceRow]:
     """Every service, by name."""
     query = Service.select(Service.id, Service.name, Service.display_name, Service.url, Service.mode)
     return database.rows(query.order_by(Service.name), ServiceRow)
+
+
+class ServiceDetails(ServiceRow):
+    """The answer of `show`: terms and grants for this service alone, and its names of datasets.
+
+    In words: ``3 Fly terms``, ``fish2 view ada@example.org``, and ``pisces r1`` for name and version.
+    """
+
+    terms: list[str]
+    grants: list[str]
+    translations: list[str]
+
+
+def show(database: Database, name: str) -> ServiceDetails:
+    """A service with everything that is for it alone.
+
+    Raises:
+        NotFound: there is no such service.
+    """
+    with database.snapshot():
+        service = find(database, name)
+        terms = m.Terms.select(m.Terms.id, m.Terms.name).where(m.Terms.service == service.id).order_by(m.Terms.id)
+        grants = (
+            m.Grant.select(
+                m.Dataset.name, m.Grant.permission, fn.coalesce(m.Principal.email, m.Principal.slug, m.Group.name)
+            )
+            .join_from(m.Grant, m.Dataset)
+            .join_from(m.Grant, m.Principal, JOIN.LEFT_OUTER)
+            .join_from(m.Grant, m.Group, JOIN.LEFT_OUTER, on=(m.Grant.group == m.Group.id))
+            .where(m.Grant.service == service.id)
+            .order_by(m.Dataset.name, m.Grant.id)
+        )
+        names = m.Translation.select(m.Translation.client_name, m.Translation.client_version)
+        return {
+            **next(row for row in list_services(database) if row["id"] == service.id),
+            "terms": [f"{terms_id} {title}" for terms_id, title in database.tuples(terms)],
+            "grants": [" ".join(row) for row in database.tuples(grants)],
+            "translations": sorted(
+                " ".join(filter(None, row)) for row in database.tuples(names.where(m.Translation.service == service.id))
+            ),
+        }
 
 
 # Service tables

@@ -7,11 +7,10 @@ from typing import TypedDict
 from dsgctl.core import buckets, datasets, validation
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, Invalid, NotFound
+from dsgctl.core.rules.references import MAIN_BRANCH
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import MAX_NUMBER, Dataset, Version
-
-MAIN = "main"  # the branch of a version for which none is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Position:
         ordinal: its place among the versions of the branch, which no other has; None for one outside their order.
     """
 
-    branch: str = MAIN
+    branch: str = MAIN_BRANCH
     ordinal: int | None = None
 
 
@@ -64,6 +63,16 @@ def find(database: Database, dataset: Dataset, name: str) -> Version:
             f"dsgctl dataset version list {dataset.name}",
         )
     return version
+
+
+def find_position(database: Database, dataset_name: str, name: str) -> Position:
+    """The position of a version; of one that does not exist, that of a new one.
+
+    Raises:
+        NotFound: there is no such dataset.
+    """
+    version = find_by_name(database, datasets.find(database, dataset_name), name)
+    return position_of(version) if version is not None else Position()
 
 
 def position_of(version: Version) -> Position:

@@ -26,14 +26,8 @@ DATASET_HOLDS = "versions locations grants terms service_tables translations"
 
 
 TOKEN = "id token of prefix expires"
-
-
-GRANT = "dataset permission subject version scope expires changed"
-
-
-REVOKED = "dataset permission subject version scope changed"
-
-
+GRANT = "dataset permission subject version scope expires changed service"
+REVOKED = "dataset permission subject version scope changed service"
 HOLDING = "dataset who kind permission version through until state granted_by"
 
 
@@ -72,7 +66,10 @@ COMMANDS: dict[str, str] = {
     "dataset remove fish2 --dry-run": f"[{PLAN}]",
     "dataset version add fish2 v2 --public": "dataset version changed",
     "dataset version add fish2 v1.2 --closed": "dataset version changed",
-    "dataset version list fish2": "[id name public]",
+    "dataset version add fish2 v3 --branch side --ordinal 0": "dataset version changed",
+    "dataset version set fish2 v1.2 --closed --branch side --ordinal 9": "dataset version changed",
+    "dataset version set fish2 v1.2 --no-ordinal": "dataset version changed",
+    "dataset version list fish2": "[id name public branch ordinal]",
     "dataset version remove fish2 v1.2 -y": "dataset version changed grants locations terms translations",
     "dataset version remove fish2 v1.2 --dry-run": f"[{PLAN}]",
     "dataset location add fish2 gs://other-bucket": "dataset location version changed",
@@ -90,16 +87,20 @@ COMMANDS: dict[str, str] = {
     "grant add fly edit --group lab-1 --expires 90d": GRANT,
     "grant add fly manage --service-account nightly-export --expires 2999-01-31": GRANT,
     "grant add fish2 edit --user bo@example.org --version v1.2 --scope lab-1 --expires 2w": GRANT,
+    "grant add fish2 view --group lab-1 --service neuprint": GRANT,
+    "grant revoke fly view --group lab-1 --service clio": REVOKED,
     "grant revoke fish2 edit --user ada@example.org": REVOKED,
     "grant revoke fish2 view --group lab-1": REVOKED,
     "grant revoke fish2 view --service-account nightly-export": REVOKED,
     "grant revoke fish2 view --user bo@example.org --version v1.2 --scope lab-1": REVOKED,
     "grant list --dataset fish2 --user bo@example.org --expiring 30d": "[id dataset version permission user group "
-    "service_account scope expires granted_by source created]",
+    "service_account scope expires granted_by source created service]",
+    "grant list --service clio": "[id dataset version permission user group service_account scope expires granted_by "
+    "source created service]",
     "grant list --group lab-1": "[id dataset version permission user group service_account scope expires granted_by "
-    "source created]",
+    "source created service]",
     "grant list --service-account nightly-export": "[id dataset version permission user group service_account scope "
-    "expires granted_by source created]",
+    "expires granted_by source created service]",
     "terms add 'New terms' --file fish2.md": CHANGED,
     "terms add 'New terms' --file fish2.md --dataset fish2": CHANGED,
     "terms add 'New terms' --file fish2.md --dataset fish2 --version v1.2 --service clio "
@@ -112,7 +113,16 @@ COMMANDS: dict[str, str] = {
     "terms pending": "[user dataset terms name service accept_url]",
     "terms pending --user bo@example.org --dataset fly": "[user dataset terms name service accept_url]",
     "service add cave --display-name CAVE --url https://cave.example.org": CHANGED,
-    "service list": "[id name display_name url]",
+    "service list": "[id name display_name url mode]",
+    "service show clio": "id name display_name url mode terms grants translations",
+    "service set clio --mode dag": "name changed",
+    "service translation add neuprint pisces fly": "service name name_version dataset version changed",
+    "service translation add clio 'a b' fish2 --name-version r1 --version v1.2": (
+        "service name name_version dataset version changed"
+    ),
+    "service translation list": "[id service name name_version dataset version]",
+    "service translation list --service neuprint --dataset fish2": ("[id service name name_version dataset version]"),
+    "service translation remove neuprint pisces --name-version r1": "service name name_version changed",
     "service remove clio -y": "name terms changed grants translations",
     "service remove clio --dry-run": f"[{PLAN}]",
     "service table add datastack fish2_v2 fish2": "service table dataset changed",

@@ -50,6 +50,13 @@ def test_a_public_version_of_a_closed_dataset_is_warned_of(filled: World) -> Non
     assert SAYS.format("fish2") in line
 
 
+def test_making_a_version_public_by_set_warns_as_adding_it_does(filled: World) -> None:
+    filled.quick("dataset", "version", "set", "fish2", "v1.2", "--closed").ok()
+    (line,) = filled.quick("dataset", "version", "set", "fish2", "v1.2", "--public").ok().err.splitlines()
+    assert "fish2 is closed" in line
+    assert filled.quick("dataset", "version", "set", "fish2", "v1.2", "--branch", "side").ok().err == ""
+
+
 def test_the_command_in_the_warning_opens_the_dataset(filled: World) -> None:
     filled.quick("dataset", "add", "moth", "--public").ok()
     filled.quick("terms", "add", "moth terms", "--file", "fish2.md", "--dataset", "moth").ok()

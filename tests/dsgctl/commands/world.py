@@ -29,6 +29,10 @@ grant add fish2 view --service-account nightly-export
 grant add fly view --user bo@example.org
 grant add fish2 view --user bo@example.org --version v1.2 --expires 20d --scope lab-1
 service add clio --display-name Clio --url https://clio.example.org
+service add neuprint
+service add dvid
+service translation add neuprint pisces fish2 --name-version r1 --version v1.2
+grant add fly view --group lab-1 --service clio
 service table add datastack fish2_v1 fish2
 service root add datastack fish2_v1 {ROOT}
 user add lee@example.org

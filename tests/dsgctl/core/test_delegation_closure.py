@@ -15,7 +15,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsgctl.core import datasets, delegated_grants, delegation, grants, groups, offboarding, snapshots, users, versions
+from dsgctl.core import (
+    datasets,
+    delegated_grants,
+    delegation,
+    grants,
+    groups,
+    offboarding,
+    services,
+    snapshots,
+    users,
+    versions,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
@@ -29,6 +40,9 @@ from tests.level_table import NAMES, ROWS, TABLE, included_levels
 PEOPLE = ("a", "b", "c", "d")
 GROUPS = ("g", "h")
 VERSIONS = (None, "v1", "v2")
+SERVICES = (None, "s", "t")
+Place = tuple[str | None, str | None]  # version and service; None for all of them
+PLACES: tuple[Place, ...] = tuple((version, service) for version in VERSIONS for service in SERVICES)
 NEVER = datetime.max.replace(tzinfo=AT.tzinfo)
 ENDS = (None, timedelta(hours=1), timedelta(days=10))
 MOMENTS = (
@@ -42,8 +56,8 @@ MOMENTS = (
 
 GIVES_ANYTHING = {row.name for row in TABLE if row.gives == "anything"}
 
-Key = tuple[str, str, str | None, str | None]  # subject, permission, version, scope: of the one dataset
-Has = tuple[str | None, str]  # version and permission
+Key = tuple[str, str, Place, str | None]  # subject, permission, place, scope: of the one dataset
+Has = tuple[Place, str]  # place and permission
 Step = tuple[str, str, str, str, Key, timedelta | None]  # actor, verb, who, group; a grant, and how long it lasts
 
 
@@ -67,14 +81,12 @@ class Operators:
         grew = True
         while grew:
             before = {who: len(has) for who, has in allowed.items()}
-            for (subject, permission, version, _), (end, when) in self.grants.items():
+            for (subject, permission, place, _), (end, when) in self.grants.items():
                 if at < end:
-                    self._give(allowed, subject, version, permission, when)
+                    self._give(allowed, subject, place, permission, when)
             for holder in PEOPLE:
-                for version, permission in list(allowed[holder]):
-                    passed_on = {
-                        (of, level) for of in self._within(version) for level in self._gives(holder, permission)
-                    }
+                for place, permission in list(allowed[holder]):
+                    passed_on = {(of, level) for of in self._within(place) for level in self._gives(holder, permission)}
                     if permission in GIVES_ANYTHING:
                         for other in allowed:
                             allowed[other] |= passed_on
@@ -85,23 +97,21 @@ class Operators:
             grew = before != {who: len(has) for who, has in allowed.items()}
         return allowed
 
-    def _give(
-        self, allowed: dict[str, set[Has]], subject: str, version: str | None, permission: str, when: datetime
-    ) -> None:
-        brought = {(of, level) for of in self._within(version) for level in included_levels(permission)}
+    def _give(self, allowed: dict[str, set[Has]], subject: str, place: Place, permission: str, when: datetime) -> None:
+        brought = {(of, level) for of in self._within(place) for level in included_levels(permission)}
         allowed[subject] |= brought
         for (who, group), since in (*((seat, None) for seat in self.seats), *self.by_leads.items()):
             if group != subject:
                 continue
             could = any(
-                self._passes(allowed, lead, version, permission) for lead in PEOPLE if self.seats.get((lead, group))
+                self._passes(allowed, lead, place, permission) for lead in PEOPLE if self.seats.get((lead, group))
             )
             if since is None or when > since or could:
                 allowed[who] |= brought
 
-    def _passes(self, allowed: dict[str, set[Has]], lead: str, version: str | None, permission: str) -> bool:
+    def _passes(self, allowed: dict[str, set[Has]], lead: str, place: Place, permission: str) -> bool:
         return any(
-            of == version and permission in self._gives(lead, own_level)
+            of == place and permission in self._gives(lead, own_level)
             for of, own_level in allowed[lead]
             if own_level in ROWS
         )
@@ -118,8 +128,12 @@ class Operators:
         }
 
     @staticmethod
-    def _within(version: str | None) -> tuple[str | None, ...]:
-        return VERSIONS if version is None else (version,)
+    def _within(place: Place) -> list[Place]:
+        return [
+            other
+            for other in PLACES
+            if all(part in (None, other_part) for part, other_part in zip(place, other, strict=True))
+        ]
 
     def _led_by(self, holder: str) -> list[str]:
         return [group for group in GROUPS if self.seats.get((holder, group))]
@@ -144,6 +158,8 @@ class Lab:
             datasets.add(change, "fish2")
             for version in VERSIONS[1:]:
                 versions.add(change, "fish2", version)
+            for service in SERVICES[1:]:
+                services.add(change, service)
 
     @contextmanager
     def as_(self, who: str) -> Iterator[Change]:
@@ -170,8 +186,8 @@ class Lab:
             who = key[0] if key[0] in PEOPLE else "a"
             lasts = timedelta(hours=1) if verb == "shorten" else lasts
             verb = {"lose": "revoke", "shorten": "grant", "again": "grant"}.get(verb, verb)
-        subject, permission, version, scope = key
-        target = Target("fish2", permission, version, scope)
+        subject, permission, (version, service), scope = key
+        target = Target("fish2", permission, version, scope, service)
         try:
             with self.as_(actor) as change:
                 end = self.at + lasts if lasts else None
@@ -207,7 +223,7 @@ class Lab:
         rows = []
         for row in grants.list_grants(self.database):
             subject = row["group"] or row["user"][0]
-            rows.append((row["id"], (subject, row["permission"], row["version"], row["scope"])))
+            rows.append((row["id"], (subject, row["permission"], (row["version"], row["service"]), row["scope"])))
         return rows
 
     def _learn(self, actor: str, verb: str, who: str, group: str, key: Key, end: datetime | None) -> None:
@@ -246,8 +262,8 @@ class Lab:
             allowed = self.operators.allowed(at)
             for who in PEOPLE:
                 has = {
-                    (grant.version, level)
-                    for grant in principals[who].grants
+                    ((grant.version, grant.service), level)
+                    for grant in (*principals[who].grants, *principals[who].service_grants)
                     if grant.is_active(at)
                     for level in included_levels(grant.permission)
                 }
@@ -257,7 +273,10 @@ class Lab:
 SUBJECTS = st.sampled_from(("b", "c", "c", "d", "a", "g"))
 GIVEN = st.sampled_from((*NAMES[:-1], *NAMES))
 SCOPES = st.sampled_from(("g", "g", "g", "g", "h", None))
-KEYS = st.tuples(SUBJECTS, GIVEN, st.sampled_from(("v1", "v1", None, "v2")), SCOPES)
+WHERE_IN_DATASET = st.tuples(
+    st.sampled_from(("v1", "v1", None, "v2")), st.sampled_from((None, None, None, None, "s", "s", "t"))
+)
+KEYS = st.tuples(SUBJECTS, GIVEN, WHERE_IN_DATASET, SCOPES)
 ACTORS = st.sampled_from(("a", "a", "a", "a", "b", "b", "c"))
 WHERE, LASTS = st.sampled_from(("g", "g", "g", "h")), st.sampled_from(ENDS)
 BY_PEOPLE = (
@@ -302,7 +321,7 @@ OPERATED = st.tuples(st.just("os"), st.sampled_from(BY_OPERATORS), WHO, WHERE, K
 HOLDS = st.tuples(
     st.sampled_from(("a", "a", "a", "b", "g")),
     st.sampled_from(("manage", "manage", "admin")),
-    st.sampled_from((None, "v1")),
+    st.tuples(st.sampled_from((None, "v1")), st.sampled_from((None, None, "s"))),
     st.none(),
 )
 START = st.tuples(st.just("os"), st.just("grant"), WHO, WHERE, HOLDS, LASTS)
@@ -332,7 +351,7 @@ def test_every_delegated_grant_follows_from_an_operators_grant(
     try:
         lab = Lab(database)
         for verb, who, group in FIRST:
-            lab.run("os", verb, who, group, ("g", "view", None, None), None)
+            lab.run("os", verb, who, group, ("g", "view", (None, None), None), None)
         for step in (*start, *steps):
             lab.run(*step)
             lab.check()

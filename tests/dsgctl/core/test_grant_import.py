@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from dsgctl.core import datasets, grants, service_accounts, users
+from dsgctl.core import datasets, grants, service_accounts, services, users
 from dsgctl.core.grant_import import ImportedGrant, import_grants, list_ends
 from dsgctl.core.grant_targets import Target, principal_subject
 from tests.dsgctl.core.builders import AT, DAY, Run
@@ -31,6 +31,17 @@ def test_only_what_is_new_is_added(run: Run) -> None:
     assert run(import_grants, imported) == 0
     assert run.content() == before
     assert list_ends(run.database, TARGET, [ana.id, bea.id, 999]) == {ana.id: AT + DAY, bea.id: None}
+
+
+def test_a_grant_for_one_service_is_none_for_every_service(run: Run) -> None:
+    run(datasets.add, "fish2")
+    run(services.add, "clio")
+    ana, _ = run(users.add, "ana@x.org")
+    targets = [TARGET, Target("fish2", "view", service="clio")]
+    imported = [ImportedGrant(principal_subject(ana), target, "import", "import:old", AT) for target in targets]
+    assert [run(import_grants, [grant]) for grant in imported] == [1, 1]
+    assert [row["service"] for row in grants.list_grants(run.database)] == [None, "clio"]
+    assert run(import_grants, imported) == 0
 
 
 def test_the_grants_of_accounts_that_are_new_are_not_looked_up(run: Run) -> None:

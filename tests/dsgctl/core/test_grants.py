@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, service_accounts, users, versions
+from dsgctl.core import datasets, grants, groups, service_accounts, services, users, versions
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from dsgctl.core.rules import levels
@@ -64,6 +64,7 @@ def test_a_grant_is_given_once(run: Run, ana: Subject) -> None:
             "granted_by": "os:eve",
             "source": "manual",
             "created": AT,
+            "service": None,
         }
     ]
     record = run.records()[-1]
@@ -218,3 +219,34 @@ def test_adding_a_grant_again_removes_its_end_only_if_told_to(run: Run) -> None:
         run(grants.add, subject, target)
     assert run(grants.add, subject, target, for_ever=True).changed
     assert not run(grants.add, subject, target).changed
+
+
+@pytest.mark.parametrize("who", ["ana", "bot", "lab"])
+def test_a_grant_for_one_service_and_the_same_for_every_service_are_two(
+    run: Run, subjects: dict[str, Subject], who: str
+) -> None:
+    for name in ("neuprint", "clio"):
+        run(services.add, name)
+    targets = [Target("fish2", "view", service=name) for name in (None, "neuprint", "clio")]
+    for target in targets:
+        assert run(grants.add, subjects[who], target).changed
+        assert not run(grants.add, subjects[who], target).changed
+    assert [row["service"] for row in grants.list_grants(run.database)] == [None, "neuprint", "clio"]
+    assert [row["service"] for row in grants.list_grants(run.database, service="clio")] == ["clio"]
+    assert run.records()[-1]["after"] == {"permission": "view", "service": "clio"}
+    run(grants.revoke, subjects[who], targets[1])
+    assert [row["service"] for row in grants.list_grants(run.database)] == [None, "clio"]
+    with refused(NotFound, "no such grant: view on fish2 for neuprint", "there is: view, view --service clio"):
+        run(grants.revoke, subjects[who], targets[1])
+    run(grants.add, subjects[who], targets[2], expires=AT + DAY)
+    assert [row["expires"] for row in grants.list_grants(run.database)] == [None, AT + DAY]
+    with refused(Conflict, "has view on fish2 for clio until"):
+        run(grants.add, subjects[who], targets[2])
+
+
+def test_a_grant_for_a_service_that_does_not_exist_is_refused(run: Run, ana: Subject) -> None:
+    for verb in (grants.add, grants.revoke):
+        with refused(NotFound, "no service 'neuprint'", "dsgctl service list"):
+            run(verb, ana, Target("fish2", "view", service="neuprint"))
+    with refused(NotFound, "no service 'neuprint'"):
+        grants.list_grants(run.database, service="neuprint")

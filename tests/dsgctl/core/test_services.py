@@ -71,6 +71,33 @@ def test_a_service_is_linear_until_its_mode_is_set(run: Run) -> None:
         run(services.set_mode, "cave", "dag")
 
 
+def test_a_service_is_shown_with_what_is_for_it_alone(run: Run) -> None:
+    run(datasets.add, "fish2")
+    run(groups.add, "lab")
+    service, _ = run(services.add, "clio", mode="dag")
+    run(services.add, "cave")
+    assert run(services.remove, "cave") == {"terms": 0, "grants": 0, "translations": 0}
+    for name in (None, "clio"):
+        run(grants.add, group_subject(run.database, "lab"), Target("fish2", "view", service=name))
+    run(terms.add, "Rules", "Be kind.", dataset="fish2", service="clio")
+    run(translations.add, ServiceName("clio", "pisces", "r1"), "fish2")
+    run(translations.add, ServiceName("clio", "a b"), "fish2")
+    assert services.show(run.database, "clio") == {
+        "id": service.id,
+        "name": "clio",
+        "display_name": "",
+        "url": "",
+        "mode": "dag",
+        "terms": ["1 Rules"],
+        "grants": ["fish2 view lab"],
+        "translations": ["a b", "pisces r1"],
+    }
+    assert datasets.show(run.database, "fish2")["grants"] == ["view lab", "view lab for clio"]
+    assert groups.show(run.database, "lab")["grants"] == ["fish2 view", "fish2 view for clio"]
+    with refused(NotFound, "'cave'", "dsgctl service list"):
+        services.show(run.database, "cave")
+
+
 class TestTables:
     @pytest.fixture(autouse=True)
     def table(self, run: Run) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, users, versions, withdrawals
+from dsgctl.core import datasets, grants, groups, services, users, versions, withdrawals
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from tests.dsgctl.core.builders import Run
 
@@ -11,6 +11,7 @@ from tests.dsgctl.core.builders import Run
 def ana(run: Run) -> Subject:
     """A person with view on the datasets open, which is public, and shut."""
     user, _ = run(users.add, "ana@x.org")
+    run(services.add, "clio")
     subject = principal_subject(user)
     for name, public in (("open", True), ("shut", False)):
         run(datasets.add, name, public=public)
@@ -29,6 +30,7 @@ def list_withdrawals(run: Run, subject: Subject) -> frozenset[str]:
         (Target("open", "view"), {"open"}),
         (Target("open", "edit"), set()),
         (Target("open", "view", "v1"), set()),
+        (Target("open", "view", service="clio"), set()),
         (Target("shut", "view"), set()),
     ],
     ids=str,
@@ -56,6 +58,7 @@ def test_a_group_has_no_withdrawal(run: Run, ana: Subject) -> None:
         (Target("open", "edit"), "import", True),
         (Target("open", "view"), "self-service", False),
         (Target("open", "view", "v1"), "manual", False),
+        (Target("open", "view", service="clio"), "manual", False),
         (Target("shut", "edit"), "manual", False),
     ],
     ids=str,

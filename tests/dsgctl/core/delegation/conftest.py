@@ -6,6 +6,7 @@ from dsgctl.core import (
     datasets,
     grants,
     groups,
+    services,
     users,
     versions,
 )
@@ -43,6 +44,8 @@ def lab(run: Run) -> None:
 def two_versions(run: Run) -> None:
     for version in ("v1", "v2"):
         run(versions.add, "fish2", version)
+    for service in ("neuprint", "clio"):
+        run(services.add, service)
     run(groups.add_member, "lab-1", email_of("cy"))
     run(users.remove, email_of("gone"))
     revoke(run, "manage to lea")

@@ -38,10 +38,9 @@ def subject_of(run: Run, who: str) -> Subject:
 
 
 def give(run: Run, by: str, grant: str, *, expires: datetime | None = None, at: datetime = AT) -> None:
-    """``PERMISSION[@VERSION] [SCOPE] to WHO`` on fish2; by an operator for ``os``."""
+    """``PERMISSION[@VERSION][/SERVICE] [SCOPE] to WHO`` on fish2; by an operator for ``os``."""
     *place, _, who = grant.split()
-    permission, _, version = place[0].partition("@")
-    target = Target("fish2", permission, version or None, place[1] if len(place) > 1 else None)
+    target = parse_target(place[0], place[1] if len(place) > 1 else None)
     delegate = None if by == "os" else partial(delegation.find_delegate, email_of(by))
     with begin_change(run.database, f"user:{by}", at=at, delegate=delegate) as change:
         grants.add(change, subject_of(run, who), target, expires=expires, for_ever=True)
@@ -50,10 +49,21 @@ def give(run: Run, by: str, grant: str, *, expires: datetime | None = None, at: 
 def list_ends(run: Run, who: str) -> dict[str, datetime | None]:
     """The grants on fish2 that somebody has directly, and when each ends."""
     rows = grants.list_grants(run.database, dataset="fish2", subject=subject_of(run, who))
-    return {f"{row['permission']}@{row['version']}".removesuffix("@None"): row["expires"] for row in rows}
+    return {
+        row["permission"]
+        + (f"@{row['version']}" if row["version"] else "")
+        + (f"/{row['service']}" if row["service"] else ""): row["expires"]
+        for row in rows
+    }
+
+
+def parse_target(text: str, scope: str | None = None) -> Target:
+    """``PERMISSION[@VERSION][/SERVICE]`` on fish2."""
+    text, _, service = text.partition("/")
+    permission, _, version = text.partition("@")
+    return Target("fish2", permission, version or None, scope, service or None)
 
 
 def revoke(run: Run, grant: str) -> None:
-    permission, _, who = grant.split()
-    permission, _, version = permission.partition("@")
-    run(grants.revoke, subject_of(run, who), Target("fish2", permission, version or None))
+    place, _, who = grant.split()
+    run(grants.revoke, subject_of(run, who), parse_target(place))

@@ -28,6 +28,10 @@ JOINS = [
     ("admin@v1", None, "admin@v2", None, True),
     ("other", None, "manage", None, False),
     ("view", None, "edit", None, False),
+    ("view/clio", None, "manage/clio", None, True),
+    ("view/clio", None, "manage", None, True),
+    ("view", None, "manage/clio", None, False),
+    ("view/clio", None, "manage/neuprint", None, False),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Nobody passes on more than what reaches themselves: version, level and time; and not the view of a public dataset."""
+"""Nobody passes on more than what reaches themselves: version, service, level, time; nor a public dataset's view."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from dsgctl.core import (
     terms,
     users,
 )
+from dsgctl.core.delegation_support import Reach
 from dsgctl.core.errors import NotAllowed
 from dsgctl.core.grant_targets import Target
 from dsgctl.core.transaction import begin_change
@@ -46,11 +47,30 @@ REACH = [
     ("admin", "admin@v2 to led", True),
     ("edit", "view lab-1 to bo", False),
     ("edit@v1", "view@v1 lab-1 to bo", False),
+    ("admin/neuprint", "admin/neuprint to led", True),
+    ("admin/neuprint", "view@v1/neuprint to led", True),
+    ("admin/neuprint", "view to led", False),
+    ("admin/neuprint", "view/clio to led", False),
+    ("admin/neuprint", "view@v1/clio to led", False),
+    ("admin/neuprint", "admin to lea", False),
+    ("admin", "view/clio to led", True),
+    ("admin@v1", "view@v1/clio to led", True),
+    ("admin@v1", "view/clio to led", False),
+    ("admin@v1/clio", "view@v1/clio to led", True),
+    ("admin@v1/clio", "view@v1 to led", False),
+    ("admin@v1/clio", "view/clio to led", False),
+    ("admin@v1/clio", "view@v2/clio to led", False),
+    ("manage/clio", "edit/clio lab-1 to bo", True),
+    ("manage/clio", "view lab-1 to bo", False),
+    ("manage/clio", "view/neuprint lab-1 to bo", False),
+    ("manage/clio", "admin/clio lab-1 to bo", False),
+    ("manage", "view/clio lab-1 to lab-1", True),
+    ("edit/clio", "view/clio lab-1 to bo", False),
 ]
 
 
 @pytest.mark.parametrize(("holds", "gives", "may"), REACH)
-def test_a_permission_on_one_version_delegates_that_version_only(
+def test_a_permission_on_one_version_or_for_one_service_delegates_that_only(
     holds: str, gives: str, may: bool, run: Run, two_versions: None
 ) -> None:
     give(run, "os", f"{holds} to lea")
@@ -61,6 +81,22 @@ def test_a_permission_on_one_version_delegates_that_version_only(
     with refused(NotAllowed, email_of("lea")):
         give(run, "lea", gives)
     assert run.content() == before
+
+
+def test_an_admin_for_one_service_knows_the_dataset_and_sees_the_grants_for_that_service(
+    run: Run, two_versions: None
+) -> None:
+    give(run, "os", "admin/clio to cy")
+    give(run, "os", "view/clio to bo")
+    give(run, "os", "view/neuprint to bo")
+    delegate = delegation.find_delegate(email_of("cy"), run.database, AT)
+    assert delegate.may_know("fish2") and delegate.manages("fish2")
+    assert not delegate.administers("fish2") and not delegate.may_oversee_others("fish2")
+    rows = grants.list_grants(run.database, dataset="fish2", subject=subject_of(run, "bo"), delegate=delegate)
+    assert [row["service"] for row in rows] == ["clio"]
+    for service in ("neuprint", None):
+        with refused(NotAllowed, f"for {service or 'every service'}", "name a service: --service clio"):
+            delegate.require_grant("fish2", Reach("view", None, service), None, (None, None))
 
 
 @pytest.mark.parametrize("permission", ["view", "edit", "manage"])

@@ -7,6 +7,7 @@ from dsgctl.core import (
     grants,
     groups,
     offboarding,
+    services,
     terms,
     users,
 )
@@ -59,6 +60,29 @@ def test_a_delegated_grant_ends_with_its_support_and_is_recorded(event: str, run
         ["grant.set" if ends else "grant.revoke"] if fell else []
     )
     assert all((record["after"] or {}).get("because") for record in records if fell)
+    assert delegated_grants.count_unsupported(run.database) == 0
+
+
+def test_what_somebody_gave_for_a_service_ends_with_their_grant_for_it(run: Run, two_versions: None) -> None:
+    give(run, "os", "admin/clio to lea")
+    give(run, "lea", "manage/clio to bo")
+    give(run, "lea", "view@v1/clio to cy")
+    assert list_ends(run, "cy") == {"view@v1/clio": None}
+    revoke(run, "admin/clio to lea")
+    assert (list_ends(run, "bo"), list_ends(run, "cy")) == ({}, {})
+    record = run.records()[-1]
+    assert record["before"]["service"] == "clio" and record["after"]["because"]
+
+
+def test_a_grant_for_another_service_supports_nothing(run: Run, two_versions: None) -> None:
+    give(run, "os", "admin to lea")
+    for grant in ("view to bo", "view/neuprint to bo", "view/clio to bo"):
+        give(run, "lea", grant)
+    give(run, "os", "admin/clio to lea")
+    revoke(run, "admin to lea")
+    assert list_ends(run, "bo") == {"view/clio": None}
+    run(services.remove, "clio")
+    assert list_ends(run, "bo") == {}
     assert delegated_grants.count_unsupported(run.database) == 0
 
 
