@@ -34,14 +34,13 @@ def read_locations(run: DatasetGatewayRun) -> Iterator[Step]:
     placed: set[int] = set()  # versions with a location
 
     def read_link(row: Row) -> None:
-        run.version_buckets.setdefault(row.number("datasetversion_id"), set()).add(row.number("datasetbucket_id"))
         linked = versions_of.setdefault(row.number("datasetbucket_id"), [])  # also if its only version was left out
         version = run.version(row, "datasetversion_id")
         linked.append(version)
         placed.add(version.id)
 
     def read_bucket(row: Row) -> Iterator[Record]:
-        run.dataset_buckets.setdefault(row.number("dataset_id"), set()).add(row.id)
+        run.buckets[row.id] = row.text("name")
         places: list[tuple[str | None, str]] = []
         for version in versions_of.get(row.id, ()):
             require_version_of(version, row.number("dataset_id"))

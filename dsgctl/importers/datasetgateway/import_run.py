@@ -21,9 +21,7 @@ class DatasetGatewayRun(DatabaseRun[Source]):
 
     versions: dict[int, Row] = field(default_factory=dict)
     positions: dict[tuple[int, Position], Row] = field(default_factory=dict)  # by dataset; the first version of each
-    # Ids of rows of dataset_bucket, by their dataset and by the versions that they are linked to; none is left out.
-    dataset_buckets: dict[int, set[int]] = field(default_factory=dict)
-    version_buckets: dict[int, set[int]] = field(default_factory=dict)
+    buckets: dict[int, str] = field(default_factory=dict)  # names, also of rows that were left out
     services: dict[int, Service] = field(default_factory=dict)
     tables: dict[int, Row] = field(default_factory=dict)
     accounts: dict[int, Principal] = field(default_factory=dict)

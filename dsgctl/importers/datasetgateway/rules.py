@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
-from dsgctl.core import datasets, terms, validation, versions
+from dsgctl.core import datasets, locations, terms, validation, versions
 from dsgctl.core.acceptances import ImportedAcceptance
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_insertion import Source as GrantSource
@@ -80,13 +80,14 @@ def read_acceptances(run: DatasetGatewayRun) -> Iterator[Step]:
 def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
     """To users, groups and service accounts. A grant that the source has twice is one here."""
     change = run.change
-    buckets_of: dict[int, set[int]] = {}  # id of a grant -> the rows of buckets that it is limited to
+    buckets_of: dict[int, set[str]] = {}  # id of a grant -> the buckets that it is limited to
 
     def read_permission(row: Row) -> None:
         run.permissions[row.id] = row.name("name", "permission")
 
     def read_bucket(row: Row) -> None:
-        buckets_of.setdefault(row.number("grant_id"), set()).add(row.number("datasetbucket_id"))
+        bucket = run.resolve(row, "datasetbucket_id", "dataset_bucket", run.buckets)
+        buckets_of.setdefault(row.number("grant_id"), set()).add(bucket)
 
     def read_target(row: Row, scope: str | None = None) -> Target:
         dataset, service = run.dataset(row), run.service(row)
@@ -98,12 +99,13 @@ def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
         return run.actor(row.values["granted_by_id"]) or change.actor
 
     def read_user_grant(row: Row) -> Iterator[Record]:
-        if row.id in buckets_of and not _is_whole(run, row, buckets_of[row.id]):
-            raise no_place(f"the grant reaches {format_count(len(buckets_of[row.id]), 'bucket')} alone")
         subject = principal_subject(run.user(row))
         source = _SOURCES.get(row.text("source"), "import")
-        scope = run.group(row) if row.values["group_id"] is not None else None
-        yield ImportedGrant(subject, read_target(row, scope), source, read_giver(row), row.moment("created"))
+        target = read_target(row, run.group(row) if row.values["group_id"] is not None else None)
+        buckets = buckets_of.get(row.id)
+        if buckets is not None and not _is_whole(run, target, buckets):
+            raise no_place(f"the grant reaches {format_count(len(buckets), 'bucket')} alone")
+        yield ImportedGrant(subject, target, source, read_giver(row), row.moment("created"))
 
     def read_group_grant(row: Row) -> Iterator[Record]:
         subject = group_subject(change.database, run.group(row))
@@ -126,15 +128,14 @@ def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
     yield Rows("service_account_grant", read_account_grant, counts="grants")
 
 
-def _is_whole(run: DatasetGatewayRun, row: Row, buckets: Set[int]) -> bool:
-    """Whether these are all the buckets of the version, or of the dataset, that a grant is for.
+def _is_whole(run: DatasetGatewayRun, target: Target, buckets: Set[str]) -> bool:
+    """Whether these are all the buckets that a grant with this target reaches here.
 
-    Then the grant means the same without them. Here a grant for some buckets would reach all of them.
+    Then the grant means the same without them. Otherwise it would reach more here than there.
     """
-    version = row.number_or_none("dataset_version_id")
-    all_buckets = (
-        run.dataset_buckets.get(row.number("dataset_id"), set())
-        if version is None
-        else run.version_buckets.get(version, set())
-    )
-    return bool(all_buckets) and all_buckets <= buckets
+    reached = {
+        row["location"].removeprefix("gs://").partition("/")[0]
+        for row in locations.list_locations(run.change.database, target.dataset)
+        if target.version in (None, row["version"])
+    }
+    return bool(reached) and reached <= buckets

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
-from dsgctl.core import grants, terms, users
+import pytest
+
+from dsgctl.core import datasets, grants, locations, terms, users, versions
 from dsgctl.core.grant_targets import principal_subject
 from dsgctl.importers import datasetgateway
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.wire_contract import build_user_cache
 from tests.dsgctl.core.builders import Run
-from tests.dsgctl.importers.datasetgateway.original import moment, query_original, spoil
+from tests.dsgctl.importers.datasetgateway.original import ANSWERED, moment, query_original, spoil
+from tests.dsgctl.importers.datasetgateway.release_sources import make_source
 from tests.level_table import FOREIGN
 
 
@@ -104,3 +108,36 @@ def test_terms_of_a_version_may_leave_out_the_dataset(run: Run, source: Path) ->
     run(datasetgateway.Importer().run, source)
     row = next(row for row in terms.list_terms(run.database) if row["id"] == 2)
     assert (row["dataset"], row["version"]) == ("fish2", "v1")
+
+
+@pytest.mark.parametrize(
+    ("bucket", "version", "is_imported"),
+    [
+        ("shared-bucket", None, True),
+        ("shared-bucket", "v1", True),
+        ("elsewhere", "v1", False),  # the version reaches more here
+        ("elsewhere", "v9", True),  # another version does
+        ("elsewhere", None, True),  # the whole dataset does, which a grant of the version does not reach
+    ],
+)
+def test_a_grant_for_all_buckets_of_its_version_is_imported_unless_the_version_reaches_more_here(
+    run: Run, newest_source: Path, bucket: str, version: str | None, is_imported: bool
+) -> None:
+    spoil(newest_source, "INSERT INTO grant_buckets (grant_id, datasetbucket_id) VALUES (75, 15), (75, 16)")
+    run(datasets.add, "fish11", imported_id=12)
+    for name in ("v1", "v9"):
+        run(versions.add, "fish11", name, public=name == "v1")
+    run(locations.add, "fish11", f"gs://{bucket}/x", version=version)
+    report = run(datasetgateway.Importer().run, newest_source, skip_conflicts=True)
+    refusals = [line for line in report.left_out if line.startswith("grant row 75: the grant reaches 2 buckets alone")]
+    assert (not refusals, report.added["grants"]) == (is_imported, 136 if is_imported else 135)
+
+
+def test_a_grant_for_one_service_is_in_no_answer_that_names_no_single_service(run: Run, tmp_path: Path) -> None:
+    make_source(source := tmp_path / "db.sqlite3", 17)
+    run(datasetgateway.Importer().run, source)
+    snapshot = run.snapshot("First.Last+0@Example.ORG")
+    assert build_user_cache(snapshot, ANSWERED)["permissions_v2_ignore_tos"]["fish11"] == ["view"]
+    assert [(grant.dataset, grant.permission, grant.service) for grant in snapshot.service_grants] == [
+        ("fish11", "edit", "neuprint")
+    ]
