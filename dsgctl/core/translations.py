@@ -66,7 +66,7 @@ def add(change: Change, name: ServiceName, dataset_name: str, *, version: str | 
     validation.foreign(name.name, "name")
     if name.version is not None:
         validation.foreign(name.version, "version name")
-    row = _find_by_name(change.database, name)
+    row = find_by_name(change.database, name)
     if row is not None:
         if (row["dataset"], row["version"]) == (dataset.name, version):
             return False
@@ -113,7 +113,7 @@ def find(database: Database, name: ServiceName) -> TranslationRow:
         NotFound: there is no such service, or the name has no translation.
     """
     services.find(database, name.service)
-    row = _find_by_name(database, name)
+    row = find_by_name(database, name)
     if row is None:
         raise NotFound(
             f"{name} has no translation", f"dsgctl service translation list --service {shlex.quote(name.service)}"
@@ -121,7 +121,8 @@ def find(database: Database, name: ServiceName) -> TranslationRow:
     return row
 
 
-def _find_by_name(database: Database, name: ServiceName) -> TranslationRow | None:
+def find_by_name(database: Database, name: ServiceName) -> TranslationRow | None:
+    """The translation of exactly this name; None for an unknown service or name."""
     if not (validation.is_storable(name.name) and validation.is_storable(name.version or "")):
         return None
     versioned = Translation.client_version

@@ -14,7 +14,8 @@ _CHECK = "see 'dsgctl help policy-files'"
 class Values(TypedDict, total=False):
     """What a file says of a resource beside its key; an attribute that it does not name is left unchanged.
 
-    ``expires`` is None for a grant without end.
+    ``expires`` is None for a grant without end, and ``ordinal`` for a version outside the order of its branch.
+    ``dataset`` and ``version`` are what a name of a service stands for.
     """
 
     description: str
@@ -22,6 +23,10 @@ class Values(TypedDict, total=False):
     leads: bool
     text: str
     expires: datetime | None
+    branch: str
+    ordinal: int | None
+    dataset: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Reads a policy file: YAML of the form in policy-files.md, "Write a policy"."""
 
 import errno
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dsgctl.core.errors import Invalid
 from dsgctl.files import open_below
 from dsgctl.policy.document import Declaration, Document, Values
 from dsgctl.policy.yaml_nodes import LONGEST, Node, NodeReader, compose, line_of
+from dsgctl.store.models import MAX_NUMBER
 
 STDIN = Path("-")
 _MOST_BYTES = 4 * LONGEST + 1  # of UTF-8 that may be a text of the greatest length
@@ -81,7 +83,7 @@ class _PolicyReader(NodeReader):
             self._declare("member", (name, key), {"leads": key in lead_keys}, entry)
 
     def _read_dataset(self, name: str, node: yaml.Node) -> None:
-        allowed = {"description", "access", "versions", "locations", "terms", "grants"}
+        allowed = {"description", "access", "versions", "locations", "translations", "terms", "grants"}
         parts = self.mapping(node, f"dataset {name}", allowed)
         values: Values = {}
         if "description" in parts:
@@ -93,15 +95,45 @@ class _PolicyReader(NodeReader):
             values["public"] = access == "public"
         self._declare("dataset", (name,), values, node)
         for version, part in self.mapping(parts.get("versions"), f"versions of {name}").items():
-            flags = self.mapping(part, f"version {version}", {"public"})
-            public = self.flag(flags["public"], "public") if "public" in flags else False
-            self._declare("version", (name, version), {"public": public}, part)
+            self._read_version(name, version, part)
         for part in self.sequence(parts.get("locations"), f"locations of {name}"):
             self._read_location(name, part)
+        for part in self.sequence(parts.get("translations"), f"translations of {name}"):
+            self._read_translation(name, part)
         for part in self.sequence(parts.get("terms"), f"terms of {name}"):
             self._read_terms(name, part)
         for part in self.sequence(parts.get("grants"), f"grants of {name}"):
             self._read_grant(name, part)
+
+    def _read_version(self, dataset: str, name: str, node: yaml.Node) -> None:
+        parts = self.mapping(node, f"version {name}", {"public", "branch", "ordinal"})
+        values: Values = {"public": self.flag(parts["public"], "public") if "public" in parts else False}
+        if "branch" in parts:
+            values["branch"] = self.text(parts["branch"], "branch")
+        if "ordinal" in parts:
+            values["ordinal"] = self._read_ordinal(parts["ordinal"])
+        self._declare("version", (dataset, name), values, node)
+
+    def _read_ordinal(self, node: yaml.Node) -> int | None:
+        text = self.text(node, "ordinal")
+        if text == "none":
+            return None
+        if not re.fullmatch("[0-9]{1,19}", text) or int(text) > MAX_NUMBER:
+            self.problem(node, f"ordinal is {validation.quote(text)}: use a whole number from 0 to 2^63-1, or none")
+            return None
+        return int(text)
+
+    def _read_translation(self, dataset: str, node: yaml.Node) -> None:
+        allowed = {"service", "name", "name-version", "version"}
+        texts = self.text_mapping(node, f"a translation of {dataset}", allowed, needed="service")
+        if not texts.get("name"):
+            self.problem(node, f"a translation of {dataset} has no 'name'")
+            return
+        values: Values = {"dataset": dataset}
+        if "version" in texts:
+            values["version"] = texts["version"]
+        key = (texts.get("service", ""), texts["name"], texts.get("name-version", ""))
+        self._declare("translation", key, values, node)
 
     def _read_location(self, dataset: str, node: yaml.Node) -> None:
         if isinstance(node, yaml.ScalarNode):
@@ -145,7 +177,7 @@ class _PolicyReader(NodeReader):
 
     def _read_grant(self, dataset: str, node: yaml.Node) -> None:
         subject_kinds = ("user", "group", "service-account")
-        allowed = {*subject_kinds, "permission", "version", "scope", "expires"}
+        allowed = {*subject_kinds, "permission", "version", "service", "scope", "expires"}
         texts = self.text_mapping(node, f"a grant on {dataset}", allowed, needed="permission")
         kinds = [kind for kind in subject_kinds if kind in texts]
         if len(kinds) != 1:
@@ -159,7 +191,9 @@ class _PolicyReader(NodeReader):
                 expires = validation.date(texts["expires"])
             except Invalid as error:
                 self.problem(node, error.message)
-        self._declare("grant", (dataset, version, permission, scope, kinds[0], subject), {"expires": expires}, node)
+        key = (dataset, version, permission, scope, kinds[0], subject)
+        # A grant for every service has the key that it had before there were others.
+        self._declare("grant", (*key, texts["service"]) if "service" in texts else key, {"expires": expires}, node)
 
     def _declare(self, kind: str, key: tuple[str, ...], values: Values, node: Node) -> None:
         line = line_of(node)

@@ -3,10 +3,23 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dsgctl.core import datasets, grants, groups, locations, principals, service_accounts, terms, users, versions
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    locations,
+    principals,
+    service_accounts,
+    terms,
+    translations,
+    users,
+    versions,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
+from dsgctl.core.translations import ServiceName
+from dsgctl.core.versions import Position
 from dsgctl.policy.document import Values
 
 Key = tuple[str, ...]
@@ -76,7 +89,9 @@ def _remove_dataset(change: Change, key: Key) -> None:
 
 
 def _apply_version(change: Change, key: Key, values: Values) -> None:
-    versions.add(change, key[0], key[1], public=values["public"])
+    position = versions.find_position(change.database, key[0], key[1])
+    position = Position(values.get("branch", position.branch), values.get("ordinal", position.ordinal))
+    versions.add(change, key[0], key[1], public=values["public"], position=position)
 
 
 def _remove_version(change: Change, key: Key) -> None:
@@ -84,6 +99,23 @@ def _remove_version(change: Change, key: Key) -> None:
     holdings = versions.list_holdings(change.database, version)
     _require_empty(f"version {key[1]} of {key[0]}", holdings, f"dsgctl dataset version remove {key[0]} {key[1]}")
     versions.remove(change, key[0], key[1])
+
+
+def _apply_translation(change: Change, key: Key, values: Values) -> None:
+    name, dataset, version = _parse_service_name(key), values["dataset"], values.get("version")
+    row = translations.find_by_name(change.database, name)
+    if row is not None and (row["dataset"], row["version"]) != (dataset, version):
+        translations.remove(change, name)
+    translations.add(change, name, dataset, version=version)
+
+
+def _remove_translation(change: Change, key: Key) -> None:
+    translations.remove(change, _parse_service_name(key))
+
+
+def _parse_service_name(key: Key) -> ServiceName:
+    service, name, version = key
+    return ServiceName(service, name, version or None)
 
 
 def _apply_location(change: Change, key: Key, values: Values) -> None:
@@ -126,14 +158,14 @@ def _remove_grant(change: Change, key: Key) -> None:
 
 
 def _find_grant(change: Change, key: Key) -> tuple[Subject, Target]:
-    dataset, version, permission, scope, kind, name = key
+    dataset, version, permission, scope, kind, name, *service = key
     if kind == "group":
         subject = group_subject(change.database, name)
     elif kind == "user":
         subject = principal_subject(users.find(change.database, name))
     else:
         subject = principal_subject(service_accounts.find(change.database, name))
-    return subject, Target(dataset, permission, version or None, scope or None)
+    return subject, Target(dataset, permission, version or None, scope or None, *service)
 
 
 def _require_empty(name: str, holdings: Mapping[str, object], command: str) -> None:
@@ -151,6 +183,7 @@ RESOURCE_TYPES = {
     "dataset": ResourceType(_apply_dataset, _remove_dataset),
     "version": ResourceType(_apply_version, _remove_version),
     "location": ResourceType(_apply_location, _remove_location),
+    "translation": ResourceType(_apply_translation, _remove_translation),
     "terms": ResourceType(_apply_terms, _remove_terms),
     "member": ResourceType(_apply_member, _remove_member),
     "grant": ResourceType(_apply_grant, _remove_grant),

@@ -5,8 +5,19 @@ from typing import NotRequired, TypedDict
 
 import yaml
 
-from dsgctl.core import datasets, grants, groups, locations, policy_ownership, service_accounts, terms, versions
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    locations,
+    policy_ownership,
+    service_accounts,
+    terms,
+    translations,
+    versions,
+)
 from dsgctl.core.clock import now
+from dsgctl.core.rules.references import MAIN_BRANCH
 from dsgctl.policy.reader import parse_policy
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -26,6 +37,8 @@ class ServiceAccountEntry(TypedDict):
 
 class VersionEntry(TypedDict):
     public: bool
+    branch: NotRequired[str]
+    ordinal: NotRequired[int]
 
 
 class LocationEntry(TypedDict):
@@ -33,6 +46,13 @@ class LocationEntry(TypedDict):
 
     location: str
     version: str
+
+
+# A name of a service; "version" is one of the dataset.
+TranslationEntry = TypedDict(
+    "TranslationEntry",
+    {"service": str, "name": str, "name-version": NotRequired[str], "version": NotRequired[str]},
+)
 
 
 class Scope(TypedDict, total=False):
@@ -58,6 +78,7 @@ GrantEntry = TypedDict(
         "service-account": str,
         "permission": str,
         "version": str,
+        "service": str,
         "scope": str,
         "expires": str,
     },
@@ -72,6 +93,7 @@ class DatasetEntry(TypedDict):
     access: str
     versions: NotRequired[dict[str, VersionEntry]]
     locations: NotRequired[list[LocationEntry | str]]
+    translations: NotRequired[list[TranslationEntry]]
     terms: NotRequired[list[TermsEntry]]
     grants: NotRequired[list[GrantEntry]]
 
@@ -148,7 +170,7 @@ _Dumper.add_representer(str, _represent_text)
 def _build_dataset(database: Database, name: str) -> DatasetEntry:
     dataset, at = datasets.find(database, name), now()
     entry: DatasetEntry = {"description": dataset.description, "access": dataset.access}
-    if by_name := {row["name"]: VersionEntry(public=row["public"]) for row in versions.list_versions(database, name)}:
+    if by_name := {row["name"]: _build_version(row) for row in versions.list_versions(database, name)}:
         entry["versions"] = by_name
     places: list[LocationEntry | str] = [
         {"location": row["location"], "version": row["version"]} if row["version"] else row["location"]
@@ -156,6 +178,8 @@ def _build_dataset(database: Database, name: str) -> DatasetEntry:
     ]
     if places:
         entry["locations"] = places
+    if names := [_build_translation(row) for row in translations.list_translations(database, dataset=name)]:
+        entry["translations"] = names
     if documents := [_build_terms(database, row) for row in terms.list_current(database, at) if row["dataset"] == name]:
         entry["terms"] = documents
     if entries := [
@@ -164,6 +188,26 @@ def _build_dataset(database: Database, name: str) -> DatasetEntry:
         if row["expires"] is None or row["expires"] > at
     ]:
         entry["grants"] = entries
+    return entry
+
+
+def _build_version(row: versions.VersionRow) -> VersionEntry:
+    """The entry of a row of `versions.list_versions`; a position only if it is not that of a new version."""
+    entry: VersionEntry = {"public": row["public"]}
+    if row["branch"] != MAIN_BRANCH:
+        entry["branch"] = row["branch"]
+    if row["ordinal"] is not None:
+        entry["ordinal"] = row["ordinal"]
+    return entry
+
+
+def _build_translation(row: translations.TranslationRow) -> TranslationEntry:
+    """The entry of a row of `translations.list_translations`."""
+    entry: TranslationEntry = {"service": row["service"], "name": row["name"]}
+    if row["name_version"] is not None:
+        entry["name-version"] = row["name_version"]
+    if row["version"] is not None:
+        entry["version"] = row["version"]
     return entry
 
 
@@ -189,6 +233,8 @@ def _build_grant(row: grants.GrantRow) -> GrantEntry:
     entry["permission"] = row["permission"]
     if row["version"]:
         entry["version"] = row["version"]
+    if row["service"]:
+        entry["service"] = row["service"]
     if row["scope"]:
         entry["scope"] = row["scope"]
     if row["expires"]:

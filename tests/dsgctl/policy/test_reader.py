@@ -45,6 +45,42 @@ BAD = {
     "members that are no list": ("name: a\ngroups:\n  b: {members: ada}\n", ["line 3: members of b is not a list"]),
     "access": ("name: a\ndatasets:\n  d:\n    access: open\n", ["line 4: access is 'open': use closed or public"]),
     "public": ("name: a\ndatasets:\n  d:\n    versions:\n      v: {public: maybe}\n", ["line 5: public is 'maybe'"]),
+    **{
+        f"the ordinal {text}": (
+            f"name: a\ndatasets:\n  d:\n    versions:\n      v: {{ordinal: {text}}}\n",
+            ["line 5: ordinal is", "use a whole number from 0 to 2^63-1, or none"],
+        )
+        for text in ("-1", "²", "9223372036854775808", "1.0", "''", "null", "1e3", "0x1", "99999999999999999999")
+    },
+    "a branch that is none": (
+        "name: a\ndatasets:\n  d:\n    versions:\n      v: {branch: ''}\n",
+        ["line 5: '' is not a branch"],
+    ),
+    "the same ordinal twice": (
+        "name: a\ndatasets:\n  d:\n    versions:\n      v: {ordinal: 1}\n      w: {ordinal: 1}\n",
+        ["line 6: version 'v' of d has ordinal 1 on branch 'main' already"],
+    ),
+    "a name of no service": (
+        "name: a\ndatasets:\n  d:\n    translations:\n      - {name: b}\n",
+        ["line 5: a translation of d has no 'service'"],
+    ),
+    "no name of a service": (
+        "name: a\ndatasets:\n  d:\n    translations:\n      - {service: clio}\n",
+        ["line 5: a translation of d has no 'name'"],
+    ),
+    "a name twice": (
+        "name: a\ndatasets:\n  d:\n    translations:\n      - {service: s, name: b}\n  e:\n    translations:\n"
+        "      - {service: s, name: b}\n",
+        ["line 8: translation s b is declared on line 5 already"],
+    ),
+    "a grant for no service": (
+        "name: a\ndatasets:\n  fish2:\n    grants:\n      - {group: lab-1, permission: view, service: dvd}\n",
+        ["line 5: there is no service 'dvd'"],
+    ),
+    "a grant for an empty service": (
+        "name: a\ndatasets:\n  fish2:\n    grants:\n      - {group: lab-1, permission: view, service: ''}\n",
+        ["line 5: there is no service ''"],
+    ),
     "nobody": (
         "name: a\ngroups:\n  b:\n    members: [zoe@example.org]\n",
         ["line 4: there is no user 'zoe@example.org'", "dsgctl user list"],

@@ -26,6 +26,8 @@ def test_an_exported_policy_can_be_applied_beside_the_file_that_declared_it(fill
 
 def test_an_exported_policy_declares_the_present_state(filled: World, quick: Quick, home: Path) -> None:
     filled.quick("grant", "add", "fish2", "view", "--user", "old@example.org", "--expires", "2020-01-31")
+    filled.quick("dataset", "version", "add", "fish2", "v2", "--branch", "side", "--ordinal", "4").ok()
+    filled.quick("service", "translation", "add", "clio", " a'b/ö ", "fish2").ok()
     written = filled.quick("export", "-o", "yaml", "--dataset", "fish2", "--dataset", "fly").ok().out
     (filled.directory / "policy.yaml").write_text(written)
     assert read_plan(filled, code=0) == []
@@ -33,13 +35,21 @@ def test_an_exported_policy_declares_the_present_state(filled: World, quick: Qui
     (home / "policy.yaml").write_text(written)
     for email in ("ada", "bo", "root", "old"):
         quick("user", "add", f"{email}@example.org").ok()
-    for line in ("service add clio", "user disable old@example.org"):
+    for line in ("service add clio", "service add neuprint", "user disable old@example.org"):
         quick(*line.split()).ok()
     quick("apply", "policy.yaml").ok()
     for dataset in ("fish2", "fly"):
         there, here = (each("access", "who", dataset, "-o", "json").ok().out for each in (filled.quick, quick))
         pairs = [[(row["who"], row["holds"]) for row in json.loads(text)] for text in (there, here)]
         assert pairs[0] == pairs[1]
+    listings = ["grant list -o json", "service translation list -o json", "dataset version list fish2 -o json"]
+    for listing in listings:
+        there, here = (each(*listing.split()).ok().out for each in (filled.quick, quick))
+        columns = ("dataset", "service", "name", "name_version", "version", "branch", "ordinal")
+        there_rows, here_rows = (
+            sorted(repr([row.get(column) for column in columns]) for row in json.loads(text)) for text in (there, here)
+        )
+        assert set(here_rows) <= set(there_rows) and here_rows
     again = quick("export", "-o", "yaml", "--dataset", "fish2", "--dataset", "fly").ok().out
     assert again == written
 
