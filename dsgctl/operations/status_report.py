@@ -37,6 +37,7 @@ NUMBERS = {
     "grants": "Grants.",
     "grants_ending_within_30_days": "Grants that end within 30 days.",
     "tokens": "Tokens that are valid now.",
+    "clients": "Web applications that may be handed keys.",
     "terms": "Documents of terms.",
     "audit_records": "Records in the audit log.",
     "pending_terms": "Pairs of a person and terms that they have not accepted.",

@@ -27,7 +27,7 @@ def test_every_question_has_an_option(run: Run, etc: Path) -> None:
 def test_setup_without_a_terminal_names_the_missing_options(run: Run, etc: Path) -> None:
     result = run("setup")
     assert result.code == 2
-    assert "--origin must be set; say it as an option" in result.err
+    assert "--origin must be set; set it with an option" in result.err
     assert list(etc.iterdir()) == []
 
 
