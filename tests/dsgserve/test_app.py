@@ -27,7 +27,7 @@ from dsgserve.login.dev_login import DevProvider
 from dsgserve.ngauth import endpoints, popup
 from dsgserve.terms import terms_pages
 from dsgserve.user_cache import endpoint as user_cache
-from tests.dsgserve.clients.windows import open_window, register
+from tests.dsgserve.clients.windows import open_window, register, take_key
 from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab, Reply
 from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
@@ -300,6 +300,26 @@ def test_each_route_admits_the_tokens_that_it_declares(
             assert reply.status == status, kind
         if status == SIGN_IN:
             assert reply.headers["location"].startswith("/auth/login?next=%2F"), kind
+
+
+@each_endpoint
+def test_a_delegated_key_changes_nothing_wherever_it_is_sent(
+    route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab
+) -> None:
+    """It makes, replaces and ends no token, and accepts no terms, also where a form would be valid."""
+    register(lab, VIEWER)
+    key = take_key(client, lab.bo, VIEWER)
+    options = body_of(route, endpoint, client, lab)
+    before = state(lab)
+    for token, query in (
+        ({"authorization": f"Bearer {key}"}, ""),
+        ({"cookie": key}, ""),
+        ({"cookie": key, "authorization": f"Bearer {key}"}, ""),
+        ({}, f"?dsg_token={key}"),
+    ):
+        reply = client.request(endpoint.method, fill(route, lab) + query, accept="*/*", **token, **options)
+        assert reply.status < 500
+        assert state(lab) == before
 
 
 @each_endpoint

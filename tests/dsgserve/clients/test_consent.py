@@ -1,11 +1,16 @@
 """The page that asks, and the page that hands a key over: what they say, post, remember and record."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from dsgctl.core import clients, tokens
 from dsgctl.core.clock import now
+from dsgctl.setting_values import APIS
+from dsgserve.app import make_app
+from dsgserve.gateway import Gateway
 from tests.dsgserve.clients.windows import ATLAS, DATA, answer, open_window, read_messages, register, take_key
 from tests.dsgserve.conftest import PAGE, Client, Lab, Reply
 
@@ -149,3 +154,22 @@ def test_with_a_key_an_admin_is_none_and_no_cookie_signs_in(client: Client, lab:
     assert client.post("/token", cookie=key).status == 401
     assert client.get("/", cookie=key, accept=PAGE).text.count("bo@example.org") == 0
     assert client.get("/activate", cookie=key).status == 303
+
+
+@pytest.mark.parametrize("admin", [True, False])
+def test_no_api_gives_a_key_what_only_an_admin_may(gateway: Gateway, lab: Lab, admin: bool) -> None:
+    """Cy has no permission; as an admin, Cy may everything, but not with a key."""
+    client = Client(make_app(replace(gateway, config=replace(gateway.config, apis=APIS))))
+    with lab.database.transaction():
+        lab.database.script(f"UPDATE principals SET admin = {int(admin)} WHERE email = 'cy@example.org'")
+    key = take_key(client, lab.cy)
+    entries = {"entries": [{"name": "fish", "permission": "edit"}]}
+    for token, may in ((key, False), (lab.cy, admin)):
+        header = {"authorization": f"Bearer {token}"}
+        assert client.get("/api/dsg/v1/user", **header).json()["admin"] is may
+        assert client.get("/api/v1/gate?dataset=fish", **header).status == (200 if may else 403)
+        body = json.dumps(entries).encode()
+        reply = client.post("/api/dsg/v1/authorize", body=body, content_type="application/json", **header)
+        assert reply.json()["entries"][0]["decision"] == ("allow" if may else "deny")
+        names = [row["name"] for row in client.get("/api/dsg/v1/datasets", **header).json()]
+        assert ("fish" in names) is may
