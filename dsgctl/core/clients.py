@@ -13,15 +13,16 @@ from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
 from dsgctl.store.models import Client, ClientAppUrl, ClientConsent, Principal, Token
+from dsgctl.store.queries import JOIN
 
 
 class ClientRow(TypedDict):
-    """A row of ``client list``; ``owner`` is an email."""
+    """A row of ``client list``; ``owner`` is an email, None if the sqlite3 shell deleted that user."""
 
     id: int
     name: str
     origin: str
-    owner: str
+    owner: str | None
     active: bool
     created: datetime
 
@@ -57,9 +58,10 @@ def find(database: Database, name: str) -> Client:
     return client
 
 
-def find_owner(database: Database, client: Client) -> Principal:
-    """The user who is responsible for a client."""
-    return database.objects(Principal.select().where(Principal.id == client.owner_id))[0]
+def find_owner(database: Database, client: Client) -> str | None:
+    """The email of the user who is responsible for a client; None if the sqlite3 shell deleted that user."""
+    owner = database.first(Principal.select().where(Principal.id == client.owner_id))
+    return owner.email if owner is not None else None
 
 
 def add(
@@ -124,28 +126,29 @@ def set_attributes(
         Conflict: another client has the origin.
     """
     client = find(change.database, name)
-    old_urls = list_app_urls(change.database, client)
-    new: dict[str, str | list[str]] = {}
-    if origin is not None:
-        new["origin"] = web_origins.require_canonical(origin)
     responsible = users.find(change.database, owner) if owner is not None else None
-    if responsible is not None:
-        new["owner"] = responsible.email
-    if app_urls is not None:
-        new["app_urls"] = _check_app_urls(app_urls)
-    old = {"origin": client.origin, "owner": find_owner(change.database, client).email, "app_urls": old_urls}
-    before, after = difference(old, new)
+    urls = _check_app_urls(app_urls) if app_urls is not None else None
+    columns: dict[str, str | int] = {}
+    if origin is not None and web_origins.require_canonical(origin) != client.origin:
+        _require_free(change.database, origin)
+        columns["origin"] = origin
+    if responsible is not None and responsible.id != client.owner_id:
+        columns["owner"] = responsible.id
+    old = {
+        "origin": client.origin,
+        "owner": find_owner(change.database, client),
+        "app_urls": list_app_urls(change.database, client),
+    }
+    new = {"origin": origin, "owner": responsible and responsible.email, "app_urls": urls}
+    before, after = difference(old, {key: value for key, value in new.items() if value is not None})
     if not after:
         return False
-    if "origin" in after:
-        _require_free(change.database, str(after["origin"]))
-    values = {"origin": new.get("origin", client.origin), "owner": responsible.id if responsible else client.owner_id}
-    change.database.run(Client.update(**values).where(Client.id == client.id))
-    if "app_urls" in after:
-        change.database.run(ClientAppUrl.delete().where(ClientAppUrl.client == client.id))
-        change.database.insert_many(ClientAppUrl, [{"client": client.id, "url": url} for url in after["app_urls"]])
-    if after.keys() & {"origin", "owner"}:
+    if columns:
+        change.database.run(Client.update(**columns).where(Client.id == client.id))
         change.database.run(ClientConsent.delete().where(ClientConsent.client == client.id))
+    if urls is not None:
+        change.database.run(ClientAppUrl.delete().where(ClientAppUrl.client == client.id))
+        change.database.insert_many(ClientAppUrl, [{"client": client.id, "url": url} for url in urls])
     change.record("client.set", f"client:{name}", before, after)
     return True
 
@@ -202,7 +205,7 @@ def list_clients(database: Database) -> Iterator[ClientRow]:
         Client.select(
             Client.id, Client.name, Client.origin, Principal.email.alias("owner"), Client.active, Client.created
         )
-        .join(Principal, on=(Client.owner == Principal.id))
+        .join(Principal, JOIN.LEFT_OUTER, on=(Client.owner == Principal.id))
         .order_by(Client.name)
     )
     return database.rows(query, ClientRow)
@@ -220,7 +223,7 @@ def show(database: Database, name: str, at: datetime) -> ClientDetails:
             "id": client.id,
             "name": client.name,
             "origin": client.origin,
-            "owner": find_owner(database, client).email,
+            "owner": find_owner(database, client),
             "active": client.active,
             "created": client.created,
             "app_urls": list_app_urls(database, client),

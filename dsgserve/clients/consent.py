@@ -30,7 +30,7 @@ def show(gateway: Gateway, window: KeyWindow, *, may_change: bool) -> HTTPRespon
     response = page(
         "consent",
         title=f"Allow {name} to act for you?",
-        clients=[(client, clients.find_owner(gateway.reader, client).email) for client in window.clients],
+        clients=[(client, clients.find_owner(gateway.reader, client)) for client in window.clients],
         end=at + delegated_keys.LIFE,
         fields=window.fields,
         proof=window.sign(gateway),

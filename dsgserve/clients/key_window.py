@@ -105,7 +105,7 @@ def require_form(gateway: Gateway, request: Request[None]) -> Decision | Refusal
     named = _read_fields(lambda name: [fields[name]] if name in fields else [])
     candidates = _find_clients(gateway, named)
     if isinstance(candidates, NotRegistered):
-        raise Invalid(f"no application of {candidates.origin} is registered here")
+        raise Invalid("this application is not registered here")
     if fields.get("decision") not in ("allow", "cancel") or fields.get("remember", "1") != "1":
         raise Invalid("send decision=allow or decision=cancel, and remember=1 or nothing")
     digest = _digest(candidates, "viewer" in named)

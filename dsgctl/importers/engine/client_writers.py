@@ -20,7 +20,7 @@ def _write_client(run: AnyRun, client: Client) -> None:
         clients.add(run.change, client.name, origin=client.origin, owner=client.owner, created=client.created)
         clients.set_active(run.change, client.name, client.active)
     else:
-        here = existing.origin, validation.email_key(clients.find_owner(database, existing).email)
+        here = existing.origin, validation.email_key(clients.find_owner(database, existing) or "")
         if here != (client.origin, validation.email_key(client.owner)):
             raise Conflict(
                 f"client {validation.quote(client.name)} has the origin {client.origin} and the owner {client.owner} "

@@ -1,5 +1,6 @@
 """Registered clients: added, changed, disabled and deleted, and what becomes of their keys."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import models as m
 from dsgctl.store.models import Client
 from tests.dsgctl.core.builders import AT, Run, refused
+from tests.dsgctl.store.builders import with_apsw
 
 ATLAS: dict[str, Any] = {"origin": "https://lab.github.io", "owner": "ana@x.org"}
 
@@ -129,3 +131,14 @@ def test_the_owner_of_a_client_cannot_be_deleted(run: Run, atlas: Client) -> Non
         run(users.remove, "ana@x.org")
     run(clients.set_attributes, "atlas", owner="bea@x.org")
     run(users.remove, "ana@x.org")
+
+
+def test_a_client_whose_owner_the_shell_deleted_gets_no_key_and_can_be_given_to_another(
+    run: Run, atlas: Client, path: Path
+) -> None:
+    with_apsw(path, "DELETE FROM principals WHERE email = 'ana@x.org'")
+    assert clients.find_active(run.database, "https://lab.github.io") is None
+    assert [row["owner"] for row in clients.list_clients(run.database)] == [None]
+    assert clients.show(run.database, "atlas", AT)["owner"] is None
+    run(clients.set_attributes, "atlas", owner="bea@x.org")
+    assert clients.find_active(run.database, "https://lab.github.io") is not None

@@ -173,3 +173,11 @@ def test_no_api_gives_a_key_what_only_an_admin_may(gateway: Gateway, lab: Lab, a
         assert reply.json()["entries"][0]["decision"] == ("allow" if may else "deny")
         names = [row["name"] for row in client.get("/api/dsg/v1/datasets", **header).json()]
         assert ("fish" in names) is may
+
+
+def test_the_next_request_sees_that_the_shell_deleted_the_client(client: Client, lab: Lab) -> None:
+    key = take_key(client, lab.bo)
+    assert client.get("/api/v1/user/cache", authorization=f"Bearer {key}").status == 200
+    with lab.database.transaction():
+        lab.database.script("DELETE FROM clients")
+    assert client.get("/api/v1/user/cache", authorization=f"Bearer {key}").status == 401
