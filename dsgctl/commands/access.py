@@ -6,10 +6,13 @@ from dsgctl.commands.messages import echo
 from dsgctl.commands.options import subcommand
 from dsgctl.commands.parameters import DATASET
 from dsgctl.commands.session import Session
-from dsgctl.core import access_decisions, access_explanation, access_report, datasets
+from dsgctl.core import access_decisions, access_explanation, access_report, datasets, reference_explanation
 from dsgctl.core.access_explanation import ExplainedGrant, ExplainedLocation, Explanation, Reader
 from dsgctl.core.clock import now
+from dsgctl.core.reference_explanation import ReferenceExplanation
 from dsgctl.core.rules.access import Reason
+from dsgctl.core.rules.reference_access import Rule
+from dsgctl.core.rules.references import Reference
 from dsgctl.wire_contract import accept_path, build_user_cache
 
 
@@ -56,11 +59,30 @@ def check(session: Session, who: str, dataset: str, permission: str, *, service:
 @click.argument("dataset", type=DATASET)
 @click.argument("permission", default="view")
 @_SERVICE
-def explain(session: Session, who: str, dataset: str, permission: str, *, service: str | None) -> None:
+@click.option("--version", metavar="VERSION", help="A version, or an ordinal, as the native API decides about it.")
+@click.option("--branch", metavar="NAME", help="The branch of an ordinal; main if not given.")
+@click.option("--native", is_flag=True, help="Decide about the whole dataset as the native API and the gate do.")
+def explain(
+    session: Session,
+    who: str,
+    dataset: str,
+    permission: str,
+    *,
+    service: str | None,
+    version: str | None,
+    branch: str | None,
+    native: bool,
+) -> None:
     """Explain why somebody has a permission or not, and what to type next.
+
+    With --version or --native, DATASET is a name of the service, and the answer is the decision that the native API and
+    the gate give, with the rule that made it.
 
     The exit code is 0 in both cases; 'dsgctl access check' answers with its exit code.
     """
+    if native or version is not None or branch is not None:
+        _explain_reference(session, who, Reference(dataset, version, branch), permission, service)
+        return
     explanation, acceptor = access_explanation.explain(
         session.database,
         who,
@@ -78,6 +100,61 @@ def explain(session: Session, who: str, dataset: str, permission: str, *, servic
         session.output.print_record(explanation, value="allowed")
     if explanation["reason"] == Reason.NO_SUCH_DATASET:
         raise datasets.no_such_dataset(dataset)
+
+
+def _explain_reference(session: Session, who: str, reference: Reference, permission: str, service: str | None) -> None:
+    explanation = reference_explanation.explain(
+        session.database,
+        who,
+        reference,
+        permission,
+        now(),
+        service=service,
+        accept_url=lambda terms_id: session.config.origin + accept_path(terms_id),
+        reader=Reader(is_operator=session.on_behalf is None, delegate=session.delegate),
+    )
+    if session.output.format == "table":
+        for line in _format_reference(explanation):
+            echo(line)
+    else:
+        session.output.print_record(explanation, value="allowed")
+    if explanation["rule"] == Rule.UNKNOWN_DATASET:
+        raise datasets.no_such_dataset(reference.name)
+
+
+def _format_reference(explanation: ReferenceExplanation) -> list[str]:
+    """The lines of an explanation of a reference, for people."""
+    version = f" version {explanation['version']}" if explanation["version"] is not None else ""
+    service = f" for {explanation['service']}" if explanation["service"] is not None else ""
+    question = f"{explanation['permission']} {explanation['name']}{version}{service}"
+    lines = [
+        f"{explanation['who']}, {question}: {explanation['decision']}: {explanation['why']}",
+        f"  rule     {explanation['rule']}",
+        f"  roles    {', '.join(explanation['roles']) or 'none'}",
+    ]
+    if explanation["dataset"]:
+        lines.append(f"  means    {_format_meaning(explanation)}")
+    lines += [f"  grant    {_format_grant(grant)}" for grant in explanation["grants"]]
+    lines += [
+        f"  anchor   branch {anchor['branch']}, ordinal {anchor['ordinal']}: {', '.join(anchor['roles'])}"
+        for anchor in explanation["anchors"]
+    ]
+    lines += [
+        f"  terms    {terms['id']} {terms['name']!r}: accept at {terms['accept_url']}"
+        for terms in explanation["missing_terms"]
+    ]
+    return [*lines, f"  next     {explanation['next']}"]
+
+
+def _format_meaning(explanation: ReferenceExplanation) -> str:
+    """What the name of the service stands for here."""
+    dataset, version = f"dataset {explanation['dataset']}", explanation["stored_version"]
+    if explanation["version"] is None and version is None:
+        return f"{dataset}, the whole"
+    if explanation["rule"] == Rule.UNKNOWN_VERSION:
+        return dataset
+    ordinal = f", ordinal {explanation['ordinal']}" if explanation["ordinal"] is not None else ""
+    return f"{dataset}, {f'version {version}' if version else 'no version'}, branch {explanation['branch']}{ordinal}"
 
 
 def _format_explanation(explanation: Explanation, acceptor: str) -> list[str]:

@@ -146,10 +146,8 @@ def explain(
             "dataset": dataset,
             "permission": permission,
             "holds": sorted(decision.holds),
-            "grants": [_describe_grant(grant) for grant in decision.grants if reader.may_see(principal, grant)],
-            "expired_grants": [
-                _describe_grant(grant) for grant in decision.expired if reader.may_see(principal, grant)
-            ],
+            "grants": [describe_grant(grant) for grant in decision.grants if reader.may_see(principal, grant)],
+            "expired_grants": [describe_grant(grant) for grant in decision.expired if reader.may_see(principal, grant)],
             "missing_terms": [
                 {"id": missing.id, "name": missing.name, "accept_url": accept_url(missing.id)}
                 for missing in decision.missing
@@ -163,7 +161,8 @@ def explain(
     return explanation, acceptor
 
 
-def _describe_grant(grant: Grant) -> ExplainedGrant:
+def describe_grant(grant: Grant) -> ExplainedGrant:
+    """A grant, as an explanation has it."""
     return {
         "id": grant.id,
         "permission": grant.permission,
