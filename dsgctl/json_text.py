@@ -12,6 +12,7 @@ _Value = TypeVar("_Value")
 
 _LARGEST = 2**63 - 1  # the largest number of SQLite and of most other programs
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_MOST_DIGITS = 1000  # of a large number; the time to read one grows with their square
 _MOST_QUOTED = 40  # characters of a name or a number in a message
 
 
@@ -27,12 +28,13 @@ class NotJson(ValueError):
         self.line = line
 
 
-def parse(text: str | bytes, *, half_characters: bool = False) -> Any:
+def parse(text: str | bytes, *, half_characters: bool = False, large_numbers: bool = False) -> Any:
     """The value of a JSON document: dict, list, str, int, float, bool or None.
 
     Args:
         text: bytes are UTF-8, with or without a byte order mark.
         half_characters: accept half a surrogate pair, for callers that check each text themselves.
+        large_numbers: accept whole numbers beyond 64 bits, for callers that store none.
 
     Raises:
         NotJson: it is not UTF-8 or not JSON, is nested too deep, has a name twice in one object, a number that
@@ -41,7 +43,7 @@ def parse(text: str | bytes, *, half_characters: bool = False) -> Any:
     if isinstance(text, bytes):
         text = _decode(text)
     try:
-        value = _DECODER.decode(text)
+        value = (_LARGE_DECODER if large_numbers else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         problem = "empty" if not text.strip() else f"not JSON, or cut off ({error.msg})"
         raise NotJson(problem, error.lineno) from None
@@ -104,6 +106,12 @@ def _integer(digits: str) -> int:
     raise NotJson(f"the number {_shorten(digits)} is larger than 64 bits can hold")
 
 
+def _large_integer(digits: str) -> int:
+    if len(digits) <= _MOST_DIGITS:
+        return int(digits)
+    raise NotJson(f"the number {_shorten(digits)} has more than {_MOST_DIGITS} digits")
+
+
 def _fraction(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
@@ -130,6 +138,9 @@ def _shorten(text: str) -> str:
 
 
 # Built once: json.loads with options would build one for every document.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_refuse_constant
+_DECODER, _LARGE_DECODER = (
+    json.JSONDecoder(
+        object_pairs_hook=_object, parse_int=parse_int, parse_float=_fraction, parse_constant=_refuse_constant
+    )
+    for parse_int in (_integer, _large_integer)
 )

@@ -15,7 +15,7 @@ from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site
-from dsgserve.http.environ import BODY, MAX_BODY, REFUSAL
+from dsgserve.http.environ import BODY, MAX_BODY, PREFIX, REFUSAL
 from dsgserve.http.origins import RequestOrigin
 from dsgserve.http.proxy import trust_proxy
 from dsgserve.http.redirects import TargetRefused, read_target
@@ -220,6 +220,7 @@ def _check_and_handle(gateway: Gateway, http: BaseRequest, target: Target, origi
         target=read_target(gateway.config, http, declared.targets),
         may_change=may_change,
         carries=declared.carries,
+        prefix=environ.get(PREFIX, ""),
     )
     caller = declared.admits(gateway, request)
     if isinstance(caller, Refusal | HTTPResponse):

@@ -13,6 +13,7 @@ import pytest
 from dsgctl import guide
 from dsgctl.commands import cli
 from dsgctl.config import LIBRARIES, REPLACEMENTS, SETTINGS
+from dsgserve import apis
 from dsgserve.http.routing import ROUTES
 from tests.conftest import FIXTURES
 from tests.dsgctl.importers.cave_dumps import copy_dumps
@@ -159,6 +160,12 @@ def test_the_contract_lists_the_routes_of_the_server_and_no_others() -> None:
             listed |= {(method, path) for method in re.findall("[A-Z]+", methods)}
     routes = {(method, re.sub("<[a-z_]+:int>", "<id>", route.path)) for route in ROUTES for method in route.methods}
     assert listed == routes
+
+
+def test_the_contract_of_services_lists_the_routes_of_the_apis() -> None:
+    listed = set(re.findall(r"^\| `([A-Z]+) (/[^`]*)` \|", TEXTS["dsgserve/contract-services.md"], re.MULTILINE))
+    routes = {(method, route.path) for route in apis.load_routes(("cave",)) for method in route.methods}
+    assert routes <= listed
 
 
 # Its commands run

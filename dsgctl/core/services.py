@@ -11,7 +11,7 @@ from dsgctl.store import models as m
 from dsgctl.store.models import PublicRoot, Service, ServiceTable
 from dsgctl.store.queries import JOIN, fn
 
-_MAX_ROOT = 2**63 - 1
+MAX_ROOT = 2**63 - 1
 
 # dag: of a service that compares versions of several branches itself.
 Mode = Literal["linear", "dag"]
@@ -281,7 +281,7 @@ def parse_root_id(number: int) -> int:
     Raises:
         Invalid: it cannot.
     """
-    if not 0 <= number <= _MAX_ROOT:
+    if not 0 <= number <= MAX_ROOT:
         raise Invalid(f"{number} is not a root id", "a root id is a whole number from 0 to 2^63-1")
     return number
 

@@ -21,6 +21,11 @@ def lower(text: str) -> str:
     return text.translate(_TO_LOWER) if not text.isascii() else text.lower()
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is decimal digits 0 to 9, however many."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def number(text: str, *, most: int) -> int | None:
     """The number in decimal digits 0 to 9, if it is at most ``most``; else None."""
     if len(text) > len(str(most)) or not _NUMBER.fullmatch(text):

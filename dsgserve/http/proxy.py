@@ -1,9 +1,10 @@
-"""The address of the client: nginx, on this host, reports it in a header."""
+"""What nginx, on this host, reports in headers: the client's address, and the prefix that it took from the path."""
 
 from ipaddress import IPv6Address, ip_address
 from wsgiref.types import WSGIEnvironment
 
 from dsgserve.http.ascii_text import trim
+from dsgserve.http.environ import PREFIX
 
 _FORWARDED = (
     "HTTP_FORWARDED",
@@ -15,11 +16,16 @@ _FORWARDED = (
     "HTTP_X_FORWARDED_PREFIX",
     "HTTP_X_REAL_IP",
 )
+# CAVE's clients ask under these, and nginx takes them away (contract-services.md, "CAVE").
+_PREFIXES = ("/auth", "/sticky_auth")
 
 
 def trust_proxy(environ: WSGIEnvironment) -> None:
-    """Replace the address of nginx by that of the client, and remove every forwarded header."""
+    """Replace the address of nginx by that of the client, note the prefix, and remove every forwarded header."""
     address = find_client_address(environ)
+    prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "")
+    if prefix in _PREFIXES and _is_this_host(str(environ["REMOTE_ADDR"])):
+        environ[PREFIX] = prefix
     for name in _FORWARDED:
         environ.pop(name, None)
     if address != environ["REMOTE_ADDR"]:

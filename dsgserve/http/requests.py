@@ -23,7 +23,7 @@ MAX_FIELDS = 100  # parameters of a query, fields of a form
 MAX_BODY = 16 * 1024  # bytes, if a route declares no other limit; the largest is a form with an address to go to
 MAX_VALUE = 4096  # bytes of a parameter as sent: a token, a name, a code of the provider
 MAX_ADDRESS = 3 * 4096  # bytes of an address to go to: redirects.MAX_LENGTH, percent-encoded
-_ADDRESSES = ("next", "redirect")
+_LONG_VALUES = ("next", "redirect", "id")  # of addresses, and of lists of ids
 # Cookie values that are tried. A browser stores one cookie per name, path and domain: our longest path has nine
 # prefixes, and a host seldom has more than two parent domains.
 MAX_COOKIES = 32
@@ -129,6 +129,16 @@ def wants_page(request: BaseRequest) -> bool:
     return "text/html" in header(request, "Accept") and not header(request, "X-Requested-With")
 
 
+def is_navigation(request: BaseRequest) -> bool:
+    """Whether a browser goes to this address, and no program or script asks (contract-services.md, "CAVE")."""
+    names = ("Authorization", "X-Requested-With", "Origin")
+    return (
+        request.environ["REQUEST_METHOD"] == "GET"
+        and "text/html" in header(request, "Accept")
+        and not any(header(request, name) for name in names)
+    )
+
+
 def is_deliberate(request: BaseRequest, own_origin: str) -> bool:
     """Whether a person or a program intends this request, and not a page of another site.
 
@@ -175,7 +185,7 @@ def query_values(request: BaseRequest, name: str) -> list[str]:
     if query.count("&") >= MAX_FIELDS:
         raise Invalid(f"the query has more than {MAX_FIELDS} parameters")
     values = _parameter_pattern(name).findall(query)
-    if any(len(value) > (MAX_ADDRESS if name in _ADDRESSES else MAX_VALUE) for value in values):
+    if any(len(value) > (MAX_ADDRESS if name in _LONG_VALUES else MAX_VALUE) for value in values):
         raise ValueTooLong(f"'{name}' is too long")
     return [unquote_plus(value) for value in values]
 

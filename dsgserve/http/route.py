@@ -35,6 +35,7 @@ class Request(Generic[Caller]):
         may_change: whether the guard lets this request change anything.
         caller: what the admission of the route returned.
         carries: as the endpoint declares them.
+        prefix: what stood before the path when the client asked, and stands there in our links too.
     """
 
     http: BaseRequest
@@ -46,12 +47,14 @@ class Request(Generic[Caller]):
     target: str = ""
     may_change: bool = False
     carries: tuple[str, ...] = ()
+    prefix: str = ""
 
     @property
     def here(self) -> str:
         """This address with the parameters that survive a sign-in, to come back to."""
         parameters = {name: value for name in self.carries if (value := query_value(self.http, name))}
-        return f"{self.path}?{urlencode(parameters)}" if parameters else self.path
+        path = f"{self.prefix}{self.path}"
+        return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
 Admission = Callable[[Gateway, Request[None]], Caller | Answer]

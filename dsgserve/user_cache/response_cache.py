@@ -65,6 +65,15 @@ class Question:
         """
         raise NotImplementedError
 
+    def complete(self, database: Database, content: Content) -> Content:
+        """What is sent: by default what the cache holds.
+
+        A question about a table that has more rows than a cache holds, or whose changes move no revision, has only the
+        validity of the token cached, and is answered here, at each request. The fields that only this method reads
+        have ``compare=False``, so that there is one entry for each token.
+        """
+        return content
+
 
 @dataclass(slots=True)
 class CachedResponse:

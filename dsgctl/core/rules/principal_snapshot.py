@@ -96,5 +96,10 @@ class PrincipalSnapshot:
 
     @property
     def public_name(self) -> str:
-        """Display name, else name, else what precedes ``@`` in the label (contract.md, "GET /api/v1/user/cache")."""
-        return self.display_name or self.name or self.label.partition("@")[0]
+        """The name that services get."""
+        return choose_public_name(self.display_name, self.name, self.label)
+
+
+def choose_public_name(display_name: str, name: str, label: str) -> str:
+    """Display name, else name, else what precedes ``@`` in the label (contract.md, "GET /api/v1/user/cache")."""
+    return display_name or name or label.partition("@")[0]

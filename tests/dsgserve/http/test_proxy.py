@@ -6,6 +6,7 @@ import pytest
 
 from dsgctl.store.models import Acceptance
 from dsgserve.gateway import Gateway
+from dsgserve.http.environ import PREFIX
 from dsgserve.http.proxy import trust_proxy
 from tests.dsgserve.conftest import Lab
 from tests.dsgserve.wire import HEAD, Wire, assert_secure, listening
@@ -112,3 +113,19 @@ def test_only_the_proxy_can_set_the_client_address(peer: str) -> None:
     environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_FORWARDED": "for=203.0.113.9"}
     trust_proxy(environ)
     assert environ == {"REMOTE_ADDR": peer}
+
+
+@pytest.mark.parametrize("peer", ["localhost", "127.0.0.1", "::1"])
+@pytest.mark.parametrize(
+    "prefix", ["/auth", "/sticky_auth", "", "/", "/auth/", "/Auth", "//evil.example", "/auth, /auth"]
+)
+def test_only_the_two_prefixes_of_cave_are_noted(peer: str, prefix: str) -> None:
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_PREFIX": prefix}
+    trust_proxy(environ)
+    assert environ == {"REMOTE_ADDR": peer} | ({PREFIX: prefix} if prefix in ("/auth", "/sticky_auth") else {})
+
+
+def test_only_the_proxy_can_set_the_prefix() -> None:
+    environ = {"REMOTE_ADDR": "192.0.2.7", "HTTP_X_FORWARDED_PREFIX": "/auth"}
+    trust_proxy(environ)
+    assert environ == {"REMOTE_ADDR": "192.0.2.7"}

@@ -67,6 +67,50 @@ def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_ration
             assert wire.dispatcher.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, raw
             counted = "limit=PASSED" in log.read_text().splitlines()[-1]
             assert counted or route is None or route.path not in RATIONED, raw
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
+            client.sendall(b"GET /sticky_auth/api/v1/authorize" + HEAD + b"\r\n")
+            client.recv(65536)
+        wait_until(partial(_has_lines, log, number + 1), event="the line")
+        assert "limit=PASSED" in log.read_text().splitlines()[-1], "an authorize with a prefix is not counted"
+
+
+# Path as a client sends it -> the path and the prefix that the server gets.
+PREFIXED = {
+    "/auth/api/v1/username?id=1": ("/api/v1/username?id=1", "/auth"),
+    "/sticky_auth/api/v1/username": ("/api/v1/username", "/sticky_auth"),
+    "/sticky_auth/settings/tokens": ("/settings/tokens", "/sticky_auth"),
+    "/auth/api/v1/service/a%2Fb/table/c%20d/dataset": ("/api/v1/service/a%2Fb/table/c%20d/dataset", "/auth"),
+    "/auth/api/v1//user": ("/api/v1//user", "/auth"),
+    "/auth/api/v1/a+b/./c/../d?next=/auth/api/v1/": ("/api/v1/a+b/./c/../d?next=/auth/api/v1/", "/auth"),
+    "/auth/api/v1/": ("/api/v1/", "/auth"),
+    "/auth/auth/api/v1/user": ("/auth/auth/api/v1/user", ""),
+    "/auth/login": ("/auth/login", ""),
+    "/auth/login?next=/auth/api/v1/user": ("/auth/login?next=/auth/api/v1/user", ""),
+    "/auth_info": ("/auth_info", ""),
+    "/auth/api/v2/user": ("/auth/api/v2/user", ""),
+    "/auth/settings": ("/auth/settings", ""),
+    "/%61uth/api/v1/user": ("/%61uth/api/v1/user", ""),
+    "//auth/api/v1/user": ("//auth/api/v1/user", ""),
+    "/api/v1/user": ("/api/v1/user", ""),
+}
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light")
+def test_nginx_takes_the_prefixes_of_cave_away_and_nothing_else(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, HOST)
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(SECONDS)
+        with run_nginx(tmp_path, certificate, f"127.0.0.1:{upstream.getsockname()[1]}") as port:
+            context = ssl.create_default_context(cafile=str(certificate))
+            for sent, expected in PREFIXED.items():
+                with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
+                    client.sendall(b"GET " + sent.encode() + HEAD + b"X-Forwarded-Prefix: /evil\r\n\r\n")
+                    connection, _ = upstream.accept()
+                    with connection:
+                        head = connection.recv(65536).decode()
+                        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                prefixes = re.findall(r"^X-Forwarded-Prefix: (.*)\r$", head, re.MULTILINE | re.IGNORECASE)
+                assert (head.split(" ")[1], "".join(prefixes)) == expected, sent
 
 
 def _has_lines(log: Path, number: int) -> bool:

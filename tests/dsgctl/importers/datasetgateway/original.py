@@ -46,7 +46,7 @@ def ids() -> list[str]:
 def as_sets(value: Any) -> Any:
     """The same with lists in one order."""
     if isinstance(value, dict):
-        return {key: as_sets(part) for key, part in value.items()}
+        return {key: as_sets(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         return sorted(map(as_sets, value), key=repr)
     return value

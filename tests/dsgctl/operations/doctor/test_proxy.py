@@ -63,7 +63,8 @@ def test_a_planted_fault_is_reported(fault: Fault, here: Installation, examine: 
 
 def _in_location(*lines: str) -> Callable[[str], str]:
     """The site with further directives beside proxy_pass."""
-    return lambda text: text.replace("proxy_pass http://dsgserve;", "\n".join(["proxy_pass http://dsgserve;", *lines]))
+    passes = "proxy_pass http://dsgserve$dsg_target;"
+    return lambda text: text.replace(passes, "\n".join([passes, *lines]))
 
 
 def _without(line: str, instead: str = "") -> Callable[[str], str]:
@@ -94,7 +95,7 @@ FRONTS: list[tuple[str, Callable[[str], str], str, str, tuple[str, ...]]] = [
     ),
     (
         "no query",
-        lambda text: text.replace("proxy_pass http://dsgserve;", "proxy_pass http://dsgserve$uri;"),
+        lambda text: text.replace("proxy_pass http://dsgserve$dsg_target;", "proxy_pass http://dsgserve$uri;"),
         "query",
         "failed",
         ("the query does not arrive",),
