@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test tests check guide schemas bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer clean
+.PHONY: help demo test tests check guide schemas bench soak fuzz install uninstall package requirements vulnerabilities node-parts viewer python-parts clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -135,5 +135,12 @@ viewer: tests/e2e/viewer/dist/index.html  ## the real Neuroglancer, for tests/e2
 tests/e2e/viewer/dist/index.html: tests/e2e/viewer/package.json tests/e2e/viewer/vite.config.js tests/e2e/viewer/main.js
 	cd tests/e2e/viewer && npm install --no-audit --no-fund --no-package-lock && npm run build
 
+python-parts: .venv-parts/installed  ## the Python clients of the end-to-end tests; without them some tests are skipped
+
+.venv-parts/installed: tests/e2e/python/requirements.txt
+	$(PYTHON) -m venv --clear .venv-parts
+	.venv-parts/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean:  ## delete what was built and installed here
-	rm -rf .venv .venv-newest tests/e2e/*/node_modules tests/e2e/viewer/dist build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-parts tests/e2e/*/node_modules tests/e2e/viewer/dist build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,11 +2,15 @@
 
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.patience import PATIENCE
+
+ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
@@ -28,6 +32,29 @@ def wait_until(ready: Callable[[], bool], *, seconds: float = PATIENCE, event: s
     while not ready():
         assert time.monotonic() < end, f"{event} did not occur within {seconds} s"
         time.sleep(0.02)
+
+
+def accepts_connections(port: int) -> bool:
+    """Whether a process listens on this port of loopback."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def run_service(module: str, port: int, **environment: str) -> Iterator[None]:
+    """Run a module of the tests as a program that listens on a port; stop it at the end.
+
+    Args:
+        environment: all of its environment.
+    """
+    command = [sys.executable, "-m", module, str(port)]
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as service:
+        try:
+            wait_until(lambda: accepts_connections(port) or service.poll() is not None, event=module)
+            assert service.poll() is None, f"{module} has stopped"
+            yield
+        finally:
+            service.terminate()
 
 
 def make_certificate(directory: Path, *names: str) -> Path:

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.e2e.local import free_port, wait_until
+from tests.e2e.local import ROOT, free_port, wait_until
 from tests.patience import PATIENCE
 
-ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "nginx" / "dsg.conf"
 HOST = "auth.example.org"
 
