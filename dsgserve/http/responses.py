@@ -101,8 +101,8 @@ def unauthorized(problem: TokenError | None) -> Refusal:
     return Refusal(401, code, message, Audience.PROGRAMS, headers=headers)
 
 
-def page(name: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **values: Any) -> HTTPResponse:
-    """An HTML page from ``pages/NAME.tpl``. The template escapes every value.
+def page(template: str, status: int = 200, /, *, form_targets: tuple[str, ...] = (), **values: Any) -> HTTPResponse:
+    """An HTML page from ``pages/TEMPLATE.tpl``. The template escapes every value.
 
     Args:
         form_targets: other origins that the forms of this page may lead to.
@@ -112,7 +112,7 @@ def page(name: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **
     nonce, site = new_nonce(), CURRENT.get()
     # Only an error page shows the id by which operators find the request in their log.
     error_id = request_id() if status >= 400 else None
-    text = _template(name).render(nonce=nonce, site=site, request_id=error_id, **values)
+    text = _template(template).render(nonce=nonce, site=site, request_id=error_id, **values)
     reply = HTTPResponse(text, status)
     reply.set_header("Content-Type", "text/html; charset=utf-8")
     reply.set_header("Content-Security-Policy", page_policy(nonce, form_targets, pictures=bool(site.logo)))

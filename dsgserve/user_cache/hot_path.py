@@ -1,4 +1,4 @@
-"""Contents questions of tokens from the response cache: as a route of the pipeline, and at its short cut (app.py)."""
+"""Answers questions of tokens from the response cache: as a route of the pipeline, and at its short cut (app.py)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +22,7 @@ def look_up(gateway: Gateway, http: BaseRequest, read: ReadQuestion) -> Content 
     """What answers the question of a request, or the error of its first token; None if it takes a token.
 
     Raises:
-        StoreError: the database does not content.
+        StoreError: the database does not answer.
         Invalid: the request asks no question.
     """
     question = read(gateway, http)

@@ -1,6 +1,5 @@
 """What every route declares is enforced: generated from the table of routes, so that a new route is covered too."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,12 +9,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from dsgctl.core import clients
 from dsgctl.core.clock import now
 from dsgserve.apis import gate
 from dsgserve.apis.cave import admission as cave_admission
 from dsgserve.apis.cave import tables as cave_tables
-from dsgserve.apis.native import authorize
 from dsgserve.apis.native import long_lived_tokens as native_tokens
 from dsgserve.apis.native import user as native_user
 from dsgserve.app import make_app
@@ -29,12 +26,12 @@ from dsgserve.login.dev_login import DevProvider
 from dsgserve.ngauth import endpoints, popup
 from dsgserve.terms import terms_pages
 from dsgserve.user_cache import endpoint as user_cache
-from tests.dsgserve.clients.windows import open_window, register, take_key
+from tests.dsgserve.bodies import BODIES, FORM, ReadFields, read_key_form, read_terms_form
+from tests.dsgserve.clients.windows import register, take_key
 from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab, Reply
-from tests.dsgserve.routes import EVERY_ROUTE, NAMES, fill_path
+from tests.dsgserve.routes import EVERY_ROUTE, fill_path
 
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE")
-FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 ENDPOINTS = [(route, endpoint) for route in EVERY_ROUTE for endpoint in route.endpoints]
 each_endpoint = pytest.mark.parametrize(
     ("route", "endpoint"), ENDPOINTS, ids=[f"{endpoint.method} {route.path}" for route, endpoint in ENDPOINTS]
@@ -51,29 +48,12 @@ def fill(route: Route, lab: Lab) -> str:
     return fill_path(route, lab.fly_terms)
 
 
-def body_of(route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab) -> dict[str, Any]:
-    """A body with which the endpoint does what it is for, sent by bo, who has terms to accept."""
-    if endpoint.guard is Guard.FORM:
-        return {"body": urlencode(fields_of(endpoint, client, lab, lab.bo)).encode(), "content_type": FORM}
-    if endpoint.admits is endpoints.require_user_token:
-        token = client.post("/token", cookie=lab.ada).text
-        return {"body": json.dumps({"token": token, "bucket": "fish-bucket"}).encode()}
-    if endpoint.handler is authorize.answer:
-        return {"body": json.dumps({"entries": [{"name": "fish"}]}).encode(), "content_type": JSON}
-    if endpoint.handler is cave_tables.show_all_public:
-        return {"body": json.dumps([NAMES["root"]]).encode(), "content_type": JSON}
-    return {}
-
-
-def fields_of(endpoint: Endpoint[Any], client: Client, lab: Lab, cookie: str) -> dict[str, str]:
-    """The fields of a form, as our page shows it to this login."""
-    if endpoint.admits is key_window.require_form:
-        if not clients.have_any(lab.database):
-            register(lab, VIEWER)
-        (form,) = open_window(client, VIEWER, cookie=cookie).forms()
-        return {**form.fields, "decision": "allow"}
-    (form,) = client.get(f"/api/v1/tos/{lab.fly_terms}/accept", cookie=cookie).forms()
-    return {"terms": str(lab.fly_terms), **form.fields}
+def body_of(endpoint: Endpoint[Any], client: Client, lab: Lab) -> dict[str, Any]:
+    """The options of a request that sends what the endpoint is for: bo's form, or what a program sends."""
+    if read_fields := ADMISSIONS[endpoint.admits].read_fields:
+        return {"body": urlencode(read_fields(client, lab, lab.bo)).encode(), "content_type": FORM}
+    body = BODIES.get(endpoint.handler)
+    return {"body": body.build(client, lab), "content_type": body.content_type} if body else {}
 
 
 def state(lab: Lab) -> object:
@@ -143,12 +123,14 @@ def test_a_form_needs_the_proof_of_our_page_for_this_login_and_its_content(
     route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab
 ) -> None:
     path = fill(route, lab)
-    valid = fields_of(endpoint, client, lab, lab.bo)
+    read_fields = ADMISSIONS[endpoint.admits].read_fields
+    assert read_fields, "the row of its admission has no form"
+    valid = read_fields(client, lab, lab.bo)
     forged = {
         "none": {name: value for name, value in valid.items() if name != "form"},
         "no text": {**valid, "form": ""},
         "another text": {**valid, "form": "x.y"},
-        "another login": fields_of(endpoint, client, lab, lab.cy),
+        "another login": read_fields(client, lab, lab.cy),
         "another purpose": {**valid, "form": client.post("/token", cookie=lab.ada).text},
         "cut": {**valid, "form": valid["form"][:-1]},
         "another key": {**valid, "form": _sign_form(valid["form"], "another key of another server")},
@@ -209,7 +191,7 @@ ORIGINS = {  # Origin -> status and error for a page of it; None for whoever pas
 def test_a_page_needs_an_allowed_origin_and_may_read_why_it_is_refused(
     route: Route, endpoint: Endpoint[Any], origin: str, client: Client, lab: Lab
 ) -> None:
-    options = {"cookie": lab.robot, **body_of(route, endpoint, client, lab)}
+    options = {"cookie": lab.robot, **body_of(endpoint, client, lab)}
     assert client.post(route.path, **options).status == 200, "a program"
     reply = client.post(route.path, origin=origin, **options)
     preflight = client.request("OPTIONS", route.path, origin=origin)
@@ -240,7 +222,11 @@ def test_a_route_without_cors_never_lets_a_page_of_another_site_read(client: Cli
 
 @dataclass(frozen=True)
 class Admits:
-    """The status of a request with a token of this kind: a refusal, or ``PASS`` for whatever the handler says."""
+    """The status of a request with a token of this kind: a refusal, or ``PASS`` for whatever the handler says.
+
+    Attributes:
+        read_fields: of an admission of `Guard.FORM`: the form that our page shows to a login.
+    """
 
     nothing: int
     cookie: int
@@ -248,6 +234,7 @@ class Admits:
     query: int
     unknown: int
     disabled: int
+    read_fields: ReadFields | None = None
 
 
 PASS = 0
@@ -255,7 +242,12 @@ SIGN_IN = 303
 _ALL = Admits(PASS, PASS, PASS, PASS, PASS, PASS)
 _TOKEN = Admits(401, PASS, PASS, PASS, 401, 401)
 _SOME_ADMIN = Admits(401, 403, 403, 403, 401, 401)
-_FORM_ONLY = Admits(401, PASS, 401, 401, 401, 401)
+
+
+def _admit_form(read_fields: ReadFields) -> Admits:
+    return Admits(401, PASS, 401, 401, 401, 401, read_fields)
+
+
 ADMISSIONS: dict[Callable[..., object], Admits] = {
     admission.anybody: _ALL,
     admission.optional_token: _ALL,
@@ -271,8 +263,8 @@ ADMISSIONS: dict[Callable[..., object], Admits] = {
     sign_in.require_login_state: Admits(403, 403, 403, 403, 403, 403),  # nobody's browser began this sign-in
     popup.admit: _ALL,  # without ?origin=
     endpoints.require_user_token: _ALL,  # it is in the body
-    terms_pages.require_form: _FORM_ONLY,
-    key_window.require_form: _FORM_ONLY,
+    terms_pages.require_form: _admit_form(read_terms_form),
+    key_window.require_form: _admit_form(read_key_form),
     gate.admit: Admits(400, 400, 400, 400, 400, 400),  # without ?dataset=
     user_cache.admit: _TOKEN,
     cave_tables.require_dataset: _TOKEN,
@@ -298,7 +290,7 @@ def test_each_route_admits_the_tokens_that_it_declares(
     route: Route, endpoint: Endpoint[Any], client: Client, lab: Lab
 ) -> None:
     expected = ADMISSIONS[endpoint.admits]  # a new admission needs a row there
-    options = body_of(route, endpoint, client, lab)
+    options = body_of(endpoint, client, lab)
     for kind, token, query in each_token(lab):
         reply = client.request(endpoint.method, fill(route, lab) + query, accept="*/*", **token, **options)
         status = getattr(expected, kind)
@@ -320,7 +312,7 @@ def test_a_delegated_key_changes_nothing_wherever_it_is_sent(
     """It makes, replaces and ends no token, and accepts no terms, also where a form would be valid."""
     register(lab, VIEWER)
     key = take_key(client, lab.bo, VIEWER)
-    options = body_of(route, endpoint, client, lab)
+    options = body_of(endpoint, client, lab)
     before = state(lab)
     for token, query in (
         ({"authorization": f"Bearer {key}"}, ""),
@@ -345,8 +337,9 @@ def test_a_sign_in_on_the_way_keeps_the_declared_parameters_and_no_others(
         others["dsg_token"] = "unknown"  # a good one would do, and nobody would have to sign in
     query = urlencode({**values, **others})
     reply = client.request(endpoint.method, f"{fill(route, lab)}?{query}", accept=PAGE)
-    if not endpoint.carries:
-        assert not reply.headers.get("location", "").startswith("/auth/login")
+    signs_in = bool(endpoint.carries) or ADMISSIONS[endpoint.admits].nothing == SIGN_IN
+    assert reply.headers.get("location", "").startswith("/auth/login") == signs_in
+    if not signs_in:
         return
     here = parse_qs(urlsplit(reply.headers["location"]).query)["next"][0]
     path, _, query = here.partition("?")
@@ -380,15 +373,13 @@ def test_a_body_that_is_too_long_is_refused_only_by_routes_that_read_it(
 ) -> None:
     before = state(lab)
     body = b"x" * (endpoint.max_body + 1)
-    parsed = JSON if endpoint.handler is authorize.answer else FORM
+    parsed = BODIES[endpoint.handler].content_type if endpoint.handler in BODIES else FORM
     needs_token = endpoint.admits in (admission.require_own_token, cave_admission.require_token)
     headers = {"authorization": f"Bearer {lab.ada}"} if endpoint.reads_body and needs_token else {}
     reply = client.request(endpoint.method, fill(route, lab), body=body, content_type=parsed, **headers)
     plain = client.request(endpoint.method, fill(route, lab), body=body, content_type="application/octet-stream")
     if not endpoint.reads_body or endpoint.handler is sign_in.logout:  # a logout must not fail
         assert "the body is longer" not in reply.text + plain.text
-    elif endpoint.handler is cave_tables.show_all_public:
-        assert (reply.status, plain.status) == (415, 401)
     elif route.cors:
         for answer in (reply, plain):
             assert (answer.status, answer.json()["error"]) == (400, "invalid_request")
