@@ -135,6 +135,10 @@ class Gated:
             if connection is None:
                 used.close()
 
+    def wait_for_log(self, text: str) -> None:
+        """Wait for a text in the proxy's log, which it writes after its answer."""
+        wait_until(lambda: text in self.log.read_text(), event=text)
+
     def open_websocket(self, path: str, **headers: str) -> tuple[int, ssl.SSLSocket]:
         """Ask for a WebSocket. Returns the status and the connection."""
         lines = [

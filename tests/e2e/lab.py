@@ -4,7 +4,7 @@ import io
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -50,16 +50,8 @@ class Lab:
         """Open the viewer with the volume at ``gs://LOCATION``, read through the gateway. Returns the page."""
         scheme, _, rest = self.gateway.partition("://")
         source = f"precomputed://gs+ngauth+{scheme}://{rest}/{location}/"
-        state = {
-            "dimensions": {axis: [8e-9, "m"] for axis in "xyz"},
-            "position": [32, 32, 32],
-            "crossSectionScale": 0.2,
-            "layers": [{"type": "image", "source": source, "name": "data"}],
-            "layout": "xy",
-            "showAxisLines": False,
-        }
         page = self.context.new_page()
-        page.goto(f"{self.viewer}/index.html#!{quote(json.dumps(state))}")
+        page.goto(viewer_address(self.viewer, source, {axis: [8e-9, "m"] for axis in "xyz"}))
         return page
 
     def sign_in(self) -> None:
@@ -73,6 +65,19 @@ class Lab:
     def change(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with begin_change(self.database, "os:test") as change:
             return function(change, *arguments, **options)
+
+
+def viewer_address(viewer: str, source: str, dimensions: Mapping[str, list[object]]) -> str:
+    """The address of a viewer that shows one volume, of which a voxel is five pixels."""
+    state = {
+        "dimensions": dimensions,
+        "position": [32, 32, 32],
+        "crossSectionScale": 0.2,
+        "layers": [{"type": "image", "source": source, "name": "data"}],
+        "layout": "xy",
+        "showAxisLines": False,
+    }
+    return f"{viewer}/index.html#!{quote(json.dumps(state))}"
 
 
 @contextmanager
@@ -93,16 +98,7 @@ def run_lab(
     directory = Path(database.path).parent
     plain = free_port()
     viewer = f"http://localhost:{plain}" if site is Site.LOCAL else "https://viewer.test"
-    more = f"""
-        types {{ text/html html; text/javascript js; text/css css; application/wasm wasm; }}
-        server {{
-            listen 127.0.0.1:PORT ssl;
-            listen 127.0.0.1:{plain};
-            server_name viewer.test localhost;
-            ssl_certificate CERTIFICATES/dsg.pem;
-            ssl_certificate_key CERTIFICATES/dsg.key;
-            root {VIEWER};
-        }}"""
+    more = viewer_site("viewer.test localhost", f"listen 127.0.0.1:{plain};")
     with run_google(directory, provider.certificate) as google:
         for location in ("fish2/v1", "fish2/other", "fly/v1"):
             put_volume(google, location)
@@ -121,20 +117,42 @@ def run_lab(
         with (
             run_nginx(directory, provider.certificate, upstream, more) as tls,
             sync_playwright() as playwright,
-            _browser(playwright, site, google.port, tls, directory / "profile") as context,
+            run_browser(
+                playwright,
+                site,
+                {"storage.googleapis.com": google.port, HOST: tls, "viewer.test": tls},
+                directory / "profile",
+            ) as context,
         ):
             lab = Lab(viewer, gateway, google, database, context)
             lab.change(_add_data)
             yield lab
 
 
+def viewer_site(names: str, more: str = "") -> str:
+    """A site for nginx that has the viewer, under these names; as ``more`` of `run_nginx`."""
+    return f"""
+        types {{ text/html html; text/javascript js; text/css css; application/wasm wasm; }}
+        server {{
+            listen 127.0.0.1:PORT ssl;
+            {more}
+            server_name {names};
+            ssl_certificate CERTIFICATES/dsg.pem;
+            ssl_certificate_key CERTIFICATES/dsg.key;
+            root {VIEWER};
+        }}"""
+
+
 @contextmanager
-def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) -> Iterator[Any]:
-    """Chromium with an empty profile, in which the names of this lab and of Google's storage resolve to loopback."""
+def run_browser(playwright: Any, site: Site, ports: Mapping[str, int], profile: Path) -> Iterator[Any]:
+    """Chromium with an empty profile.
+
+    Args:
+        ports: names of hosts -> the port of loopback that stands for port 443 of each.
+    """
     (profile / "Default").mkdir(parents=True)
     preferences = {"profile": {"cookie_controls_mode": 0 if site is Site.ALLOWED else 1}}
     (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
-    names = {"storage.googleapis.com": google, HOST: tls, "viewer.test": tls}
     arguments = [
         "--no-sandbox",
         "--disable-gpu",
@@ -146,7 +164,7 @@ def _browser(playwright: Any, site: Site, google: int, tls: int, profile: Path) 
         "--disable-component-update",
         "--disable-sync",
         "--ignore-certificate-errors",
-        "--host-resolver-rules=" + ", ".join(f"MAP {name}:443 127.0.0.1:{port}" for name, port in names.items()),
+        "--host-resolver-rules=" + ", ".join(f"MAP {name}:443 127.0.0.1:{port}" for name, port in ports.items()),
     ]
     context = playwright.chromium.launch_persistent_context(
         profile,

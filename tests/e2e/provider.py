@@ -19,7 +19,7 @@ NODE = Path(__file__).parent / "node"
 ADA = {"sub": "s-ada", "email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
 CLIENT = {"GOOGLE_CLIENT_ID": "the-client", "GOOGLE_CLIENT_SECRET": "the-secret"}
 # Further names in the certificate.
-HOSTS = ("auth.example.org", "cave.example.org", "cave.other.test", "viewer.test")
+HOSTS = ("auth.example.org", "cave.example.org", "cave.other.test", "viewer.test", "other.test", "data.example.org")
 
 needs_node = pytest.mark.skipif(
     not (shutil.which("node") and (NODE / "node_modules").is_dir()), reason="needs node and npm: make node-parts"
