@@ -11,12 +11,14 @@ from dsgctl.store.models import Terms
 from dsgctl.store.prepared import Prepared, parameter
 from dsgctl.store.queries import JOIN
 
-# The datasets that terms concern: the one that they are for, and those whose own terms they are.
+# The datasets that terms concern, each once for each of its public versions: the one that they are for, and those whose
+# own terms they are.
 _CONCERNED = (
-    Terms.select(Terms.id, m.Dataset.name)
+    Terms.select(Terms.id, m.Dataset.name, m.Version.public)
     .join_from(
         Terms, m.Dataset, JOIN.LEFT_OUTER, on=(m.Dataset.id == Terms.dataset) | (m.Dataset.own_terms_id == Terms.id)
     )
+    .join_from(m.Dataset, m.Version, JOIN.LEFT_OUTER, on=(m.Version.dataset == m.Dataset.id) & m.Version.public)
     .order_by(m.Dataset.name)
 )
 _CONCERNED_BY_ID = Prepared(_CONCERNED.where(Terms.id == parameter("id")))
@@ -25,7 +27,8 @@ _CONCERNED_BY_INVITE = Prepared(_CONCERNED.where(Terms.invite_token == parameter
 
 def list_datasets_of(database: Database, terms_id: int) -> list[str]:
     """The names of the datasets that terms concern: the one that they are for, and those whose own terms they are."""
-    return [name for _, name in _CONCERNED_BY_ID(database, id=terms_id) if name is not None]
+    rows = _CONCERNED_BY_ID(database, id=terms_id)
+    return list(dict.fromkeys(name for _, name, _ in rows if name is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def find_readable(
 ) -> Readable | None:
     """Terms, if a person may read them. Call it in a `Database.snapshot`.
 
-    A person may read the terms of a closed dataset if a grant on it reaches them, or if they have accepted the terms.
+    A person may read the terms of a closed dataset if a grant on it reaches them, if they have accepted the terms, or
+    if a version of the dataset is public.
     For everybody else the result is that for unknown terms, after the same work: one query that does not read the
     text.
 
@@ -59,8 +63,10 @@ def find_readable(
     if not rows:
         return None
     document_id = rows[0][0]
-    concerned = [name for _, name in rows if name is not None]
-    visible = tuple(name for name in concerned if access.may_know_of(snapshot, name, at))
+    concerned = {name: bool(has_public_version) for _, name, has_public_version in rows if name is not None}
+    visible = tuple(
+        name for name, is_public in concerned.items() if access.may_know_of(snapshot, name, at, is_public=is_public)
+    )
     if concerned and not visible and document_id not in snapshot.accepted:
         return None
     return Readable(document_id, visible)

@@ -1,13 +1,13 @@
 """Decides about references, the names that services use for datasets and versions: reads the data, and decides."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dsgctl.core import snapshot_queries as queries
 from dsgctl.core import snapshots
-from dsgctl.core.rules import reference_access
+from dsgctl.core.rules import levels, reference_access
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.rules.reference_access import ReferenceDecision
 from dsgctl.core.rules.references import Catalogue, Reference, Translation, Version, VersionedDataset
@@ -73,6 +73,29 @@ def decide_all(
         reference_access.decide(snapshot, catalogue, reference, permission, at) for reference, permission in requests
     )
     return Decisions(snapshot, catalogue, tuple(decisions), reference_access.next_change(snapshot, catalogue, at))
+
+
+def list_missing_terms(
+    database: Database, principal: Principal, reference: Reference, at: datetime, *, service: str | None = None
+) -> tuple[tuple[Terms, ...], bool]:
+    """The terms that withhold a dataset, or a version, from a principal. Call it in a `Database.snapshot`.
+
+    Args:
+        reference: by the names here, which are not translated.
+        service: as of `decide`.
+
+    Returns:
+        The terms, and whether a grant gives what they withhold; otherwise it is public.
+    """
+    catalogue = replace(read_catalogue(database, (reference,), service), translations={})
+    snapshot = snapshots.read_account(database, principal)
+    grants = (*snapshot.grants, *snapshot.service_grants)
+    permissions = {levels.VIEW, *(grant.permission for grant in grants if grant.dataset == reference.name)}
+    decisions = [
+        reference_access.decide(snapshot, catalogue, reference, permission, at) for permission in sorted(permissions)
+    ]
+    missing = {terms.id: terms for decision in decisions for terms in decision.missing}
+    return tuple(missing.values()), any(decision.missing and decision.grants for decision in decisions)
 
 
 def read_catalogue(database: Database, references: Iterable[Reference], service: str | None) -> Catalogue:

@@ -2,14 +2,18 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
-from dsgctl.core import clock, logins, snapshots, withdrawals
+from dsgctl.core import clock, logins, reference_decisions, snapshots, withdrawals
 from dsgctl.core.rules.pending_terms import PendingTerms, list_pending_terms
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
+from dsgctl.core.rules.references import Reference
 from dsgctl.store.models import Principal
 from dsgserve.gateway import Gateway
 from dsgserve.login import form_proofs
 from dsgserve.login.authentication import Login
+
+_MAX_COLONS = 8  # of a dataset and version that are looked up as one text
 
 
 def read_pending(
@@ -21,17 +25,41 @@ def read_pending(
         service: include the terms of this service; an unknown service adds nothing.
         dataset: only the terms of this dataset, or of one version of it, ``NAME:VERSION``.
     """
+    at = clock.now()
     with gateway.reader.snapshot():
         snapshot = snapshots.read_principal(gateway.reader, principal, service=service)
         version_terms = snapshots.read_version_terms(gateway.reader, snapshot.datasets)
         withdrawn = withdrawals.list_datasets(gateway.reader, principal.id)
+        referenced = _list_referenced(gateway, principal, dataset, service, at) if dataset is not None else []
     pending_terms = [
         pending
-        for pending in list_pending_terms(snapshot, version_terms, clock.now())
-        if (dataset is None or _concerns(pending, dataset))
-        and (pending.reached or pending.terms.dataset not in withdrawn)
+        for pending in list_pending_terms(snapshot, version_terms, at)
+        if dataset is None or _concerns(pending, dataset)
     ]
-    return snapshot, tuple(sorted(pending_terms, key=lambda pending: not pending.reached))
+    ids = {pending.terms.id for pending in pending_terms}
+    pending_terms += [pending for pending in referenced if pending.terms.id not in ids]
+    allowed = [pending for pending in pending_terms if pending.reached or pending.terms.dataset not in withdrawn]
+    return snapshot, tuple(sorted(allowed, key=lambda pending: not pending.reached))
+
+
+def _list_referenced(
+    gateway: Gateway, principal: Principal, name: str, service: str | None, at: datetime
+) -> list[PendingTerms]:
+    """The terms that withhold a dataset, or its version ``NAME:VERSION``, as the native API decides it.
+
+    It knows what user/cache does not: grants for one service, versions that are public, and those before another.
+    """
+    if principal.kind != "user":
+        return []
+    parts = name.split(":", _MAX_COLONS)
+    versions = [Reference(":".join(parts[:count]), ":".join(parts[count:])) for count in range(1, len(parts))]
+    pending: dict[int, PendingTerms] = {}
+    for reference in (Reference(name), *versions):
+        missing, reached = reference_decisions.list_missing_terms(
+            gateway.reader, principal, reference, at, service=service
+        )
+        pending |= {terms.id: PendingTerms(terms, reached) for terms in missing}
+    return list(pending.values())
 
 
 def _concerns(pending: PendingTerms, name: str) -> bool:
