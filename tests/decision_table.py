@@ -54,6 +54,7 @@ class Given:
     version: str | None = None
     scope: str | None = None
     ends: timedelta | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,21 @@ _FOR_BOTH = [
     ),
     Case("ok/the highest of two grants counts", "edit", Reason.GRANTED, _grants("view", "edit")),
     Case("ok/grant of one version", "view", Reason.GRANTED, (Given("view", version=VERSION),)),
+    Case("fail/grant for one service, no service asks", "view", Reason.NO_GRANT, (Given("admin", service=SERVICE),)),
+    Case(
+        "fail/grant for one service, which asks",
+        "view",
+        Reason.NO_GRANT,
+        (Given("admin", service=SERVICE),),
+        service=SERVICE,
+    ),
+    Case(
+        "fail/grant for one service beside a lower one for every service",
+        "edit",
+        Reason.LEVEL_TOO_LOW,
+        (Given("view"), Given("admin", service=SERVICE)),
+        service=SERVICE,
+    ),
     Case("ok/grant given within a group's work", "view", Reason.GRANTED, (Given("view", scope=GROUP),)),
     Case("ok/grant that ends tomorrow", "view", Reason.GRANTED, (Given("view", ends=DAY),)),
     Case(
@@ -277,9 +293,10 @@ def build(change: Change, case: Case) -> Built:
     datasets.add(change, DATASET, public=case.public)
     versions.add(change, DATASET, VERSION)
     groups.add(change, GROUP)
+    services.add(change, SERVICE)
     asks = _principal(change, case)
     for grant in case.grants:
-        target = Target(DATASET, grant.permission, grant.version, grant.scope)
+        target = Target(DATASET, grant.permission, grant.version, grant.scope, grant.service)
         subject = group_subject(change.database, GROUP) if grant.to_group else principal_subject(asks)
         grants.add(change, subject, target, expires=None if grant.ends is None else change.at + grant.ends)
     _terms(change, case)
@@ -302,7 +319,6 @@ def _principal(change: Change, case: Case) -> Principal:
 
 
 def _terms(change: Change, case: Case) -> None:
-    services.add(change, SERVICE)
     documents = []
     if case.own_terms != "none":
         documents.append((case.own_terms, terms.add(change, "its own", "Be kind.", dataset=DATASET)[0]))

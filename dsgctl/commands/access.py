@@ -168,6 +168,7 @@ def _format_explanation(explanation: Explanation, acceptor: str) -> list[str]:
         f"{explanation['who']} {may} {explanation['permission']} {explanation['dataset']}: {explanation['why']}",
         *(f"  grant    {_format_grant(grant)}" for grant in explanation["grants"]),
         *(f"  expired  {_format_grant(grant)}" for grant in explanation["expired_grants"]),
+        *(f"  service  {_format_grant(grant)}" for grant in explanation["service_grants"]),
         *(
             f"  terms    {terms['id']} {terms['name']!r}: accept at {terms['accept_url']}"
             for terms in explanation["missing_terms"]
@@ -194,6 +195,8 @@ def _format_grant(grant: ExplainedGrant) -> str:
     parts.append(f"through group {grant['group']}" if grant["group"] else "directly")
     if grant["version"]:
         parts.append(f"version {grant['version']}")
+    if grant["service"]:
+        parts.append(f"for {grant['service']} alone")
     if grant["scope"]:
         parts.append(f"scope {grant['scope']}")
     if grant["expires"]:
@@ -205,7 +208,10 @@ def _format_grant(grant: ExplainedGrant) -> str:
 @subcommand(command, "who", example="dsgctl access who fish2 edit")
 @click.argument("dataset", type=DATASET)
 @click.argument("permission", default="view")
-def who(session: Session, dataset: str, permission: str) -> None:
+@click.option("--service", metavar="NAME", help="Count the grants for this service, too.")
+def who(session: Session, dataset: str, permission: str, *, service: str | None) -> None:
     """List everybody who has a permission on a dataset now."""
-    rows = access_report.list_holders(session.database, dataset, permission, now(), delegate=session.delegate)
+    rows = access_report.list_holders(
+        session.database, dataset, permission, now(), service=service, delegate=session.delegate
+    )
     session.output.print_rows(rows, ("id", "who", "kind", "holds", "through"), value="who")

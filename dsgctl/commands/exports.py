@@ -13,7 +13,18 @@ from dsgctl.commands.session import Session
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
 
-GRANT_COLUMNS = ("dataset", "who", "kind", "permission", "version", "through", "until", "state", "granted_by")
+GRANT_COLUMNS = (
+    "dataset",
+    "who",
+    "kind",
+    "permission",
+    "version",
+    "through",
+    "until",
+    "state",
+    "granted_by",
+    "service",
+)
 
 
 @click.command(

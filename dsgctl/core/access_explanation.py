@@ -1,7 +1,7 @@
 """Why somebody may or may not do something with a dataset, and what to do next: the answer of ``access explain``."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -30,6 +30,7 @@ class ExplainedGrant(TypedDict):
     expires: datetime | None
     granted_by: str
     source: str
+    service: str | None
 
 
 class ExplainedTerms(TypedDict):
@@ -50,7 +51,10 @@ class ExplainedLocation(TypedDict):
 
 
 class Explanation(TypedDict):
-    """``reason`` is an `access.Reason`, and ``why`` the same in words; ``next`` is a command or advice."""
+    """``reason`` is an `access.Reason`, and ``why`` the same in words; ``next`` is a command or advice.
+
+    ``service_grants`` are those for one service each, which do not count here.
+    """
 
     allowed: bool
     reason: str
@@ -65,6 +69,7 @@ class Explanation(TypedDict):
     locations: list[ExplainedLocation]
     notes: list[str]
     next: str
+    service_grants: list[ExplainedGrant]
 
 
 _WHY = {
@@ -138,6 +143,13 @@ def explain(
         result = access_decisions.decide(database, who, dataset, permission, at, service=service)
         principal, decision = result.principal, result.decision
         acceptor = find_acceptor(database, principal)
+        service_grants = [
+            grant for grant in principal.service_grants if grant.dataset == dataset and grant.is_active(at)
+        ]
+
+        def describe(grants: Iterable[Grant]) -> list[ExplainedGrant]:
+            return [describe_grant(grant) for grant in grants if reader.may_see(principal, grant)]
+
         explanation: Explanation = {
             "allowed": decision.allowed,
             "reason": str(decision.reason),
@@ -146,8 +158,8 @@ def explain(
             "dataset": dataset,
             "permission": permission,
             "holds": sorted(decision.holds),
-            "grants": [describe_grant(grant) for grant in decision.grants if reader.may_see(principal, grant)],
-            "expired_grants": [describe_grant(grant) for grant in decision.expired if reader.may_see(principal, grant)],
+            "grants": describe(decision.grants),
+            "expired_grants": describe(decision.expired),
             "missing_terms": [
                 {"id": missing.id, "name": missing.name, "accept_url": accept_url(missing.id)}
                 for missing in decision.missing
@@ -157,6 +169,7 @@ def explain(
             "next": _next_command(principal, decision, acceptor)
             if reader.delegate is None
             else _next_step(reader.delegate, principal, decision, accept_url),
+            "service_grants": describe(service_grants),
         }
     return explanation, acceptor
 
@@ -172,6 +185,7 @@ def describe_grant(grant: Grant) -> ExplainedGrant:
         "expires": grant.expires,
         "granted_by": grant.granted_by,
         "source": grant.source,
+        "service": grant.service,
     }
 
 

@@ -4,19 +4,21 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import datasets, snapshots
+from dsgctl.core import datasets, services, snapshots
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.row_streams import start_reading
 from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Decision
 from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.store import Database
+from dsgctl.wording import format_grant
 
 
 class AccessRow(TypedDict):
     """A row of `list_access`: a grant and a principal that it reaches.
 
-    ``through`` is a group or ``direct``. ``state`` is an `access.Reason`: why this permission counts or does not.
+    ``through`` is a group or ``direct``. ``state`` is an `access.Reason`: why this permission counts or does not; for a
+    grant for one service, at that service.
     """
 
     dataset: str
@@ -29,10 +31,11 @@ class AccessRow(TypedDict):
     until: datetime | None
     state: str
     granted_by: str
+    service: str | None
 
 
 class HolderRow(TypedDict):
-    """A row of `list_holders`: ``holds`` are permissions, ``through`` groups or ``direct``."""
+    """A row of `list_holders`: ``holds`` are permissions, ``through`` groups or ``direct``, and ``for SERVICE``."""
 
     id: int
     who: str
@@ -60,12 +63,14 @@ def _read_access(database: Database, at: datetime, names: Sequence[str]) -> Iter
         chosen = {datasets.find(database, name).name for name in names}
         for name in sorted(chosen or (row["name"] for row in datasets.list_datasets(database))):
             for principal in snapshots.read_dataset_holders(database, name):
-                decisions: dict[str, Decision] = {}
-                for grant in sorted(principal.grants, key=lambda grant: grant.id):
+                decisions: dict[tuple[str, str | None], Decision] = {}
+                for grant in sorted((*principal.grants, *principal.service_grants), key=lambda grant: grant.id):
                     if not grant.is_active(at):
                         continue  # it gives nothing; 'dsgctl grant list' has it
-                    if grant.permission not in decisions:
-                        decisions[grant.permission] = access.decide(principal, name, grant.permission, at)
+                    key = grant.permission, grant.service
+                    if key not in decisions:
+                        holder = principal.with_grants_for(grant.service) if grant.service else principal
+                        decisions[key] = access.decide(holder, name, grant.permission, at)
                     yield {
                         "dataset": name,
                         "id": principal.id,
@@ -75,31 +80,42 @@ def _read_access(database: Database, at: datetime, names: Sequence[str]) -> Iter
                         "version": grant.version,
                         "through": grant.group or "direct",
                         "until": grant.expires,
-                        "state": str(decisions[grant.permission].reason),
+                        "state": str(decisions[key].reason),
                         "granted_by": grant.granted_by,
+                        "service": grant.service,
                     }
 
 
 def list_holders(
-    database: Database, dataset: str, permission: str, at: datetime, *, delegate: Delegate | None = None
+    database: Database,
+    dataset: str,
+    permission: str,
+    at: datetime,
+    *,
+    service: str | None = None,
+    delegate: Delegate | None = None,
 ) -> Iterator[HolderRow]:
     """Everybody who has a permission on a dataset, by id, in one state of the database.
 
     Args:
+        service: grants for this service count too.
         delegate: only the people, and the grants, that this person may see.
 
     Raises:
-        NotFound: there is no such dataset.
+        NotFound: there is no such dataset or service.
     """
-    return start_reading(_read_holders(database, dataset, permission, at, delegate))
+    return start_reading(_read_holders(database, dataset, permission, at, service=service, delegate=delegate))
 
 
 def _read_holders(
-    database: Database, name: str, permission: str, at: datetime, delegate: Delegate | None
+    database: Database, name: str, permission: str, at: datetime, *, service: str | None, delegate: Delegate | None
 ) -> Iterator[HolderRow]:
     with database.snapshot():
         dataset = datasets.find(database, name).name
-        for principal in snapshots.read_dataset_holders(database, dataset):
+        if service is not None:
+            services.find(database, service)
+        for snapshot in snapshots.read_dataset_holders(database, dataset):
+            principal = snapshot.with_grants_for(service) if service is not None else snapshot
             decision = access.decide(principal, dataset, permission, at)
             if decision.allowed and (delegate is None or delegate.oversees(dataset, principal.label)):
                 yield {
@@ -108,7 +124,11 @@ def _read_holders(
                     "kind": _kind(principal),
                     "holds": sorted(decision.holds),
                     "through": sorted(
-                        {grant.group or "direct" for grant in decision.grants if may_see(delegate, principal, grant)}
+                        {
+                            format_grant(grant.group or "direct", service=grant.service)
+                            for grant in decision.grants
+                            if may_see(delegate, principal, grant)
+                        }
                     ),
                 }
 

@@ -1,7 +1,7 @@
 """A principal, with all that decides what it may do: the input of the rules, read by dsgctl/core/snapshots.py."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dsgctl.core.rules.terms import Terms
@@ -93,6 +93,12 @@ class PrincipalSnapshot:
     def active(self) -> bool:
         """Whether the account is enabled, and so is every account above it."""
         return self.ended_by is None
+
+    def with_grants_for(self, service: str) -> "PrincipalSnapshot":
+        """The same principal, of whom the grants for one service count as those for every service do."""
+        return replace(
+            self, grants=self.grants + tuple(grant for grant in self.service_grants if grant.service == service)
+        )
 
     @property
     def public_name(self) -> str:

@@ -11,7 +11,7 @@ from tests.dsgctl.commands.terminal import on_a_terminal
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
 
-COLUMNS = ["dataset", "who", "kind", "permission", "version", "through", "until", "state", "granted_by"]
+COLUMNS = ["dataset", "who", "kind", "permission", "version", "through", "until", "state", "granted_by", "service"]
 IMPORT = ("import", "export", "dsg.json")
 
 
@@ -52,7 +52,7 @@ def test_a_second_import_changes_nothing_and_says_so(new: World) -> None:
 def test_a_document_can_be_imported_from_a_pipe(filled: World, new: World) -> None:
     line = f"DATABASE_PATH={filled.database} dsgctl export | dsgctl import export /dev/stdin"
     result = new.run.shell(line)
-    assert (result.code, "added 5 principals" in result.out) == (4, True), result
+    assert (result.code, "added 6 principals" in result.out) == (4, True), result
     assert "left out: 22 tokens: the document has no hashes" in result.err
     assert "not imported: invitations to 3 terms" in result.err
 
@@ -61,7 +61,7 @@ def test_a_dry_run_shows_what_would_come_and_changes_nothing(new: World) -> None
     before = dump(new.database)
     plan = json.loads(new.quick(*IMPORT, "--dry-run", "-o", "json").ok().out)
     assert [change["action"] for change in plan] == ["import.export"]
-    assert plan[0]["after"]["rows"]["principals"] == 5
+    assert plan[0]["after"]["rows"]["principals"] == 6
     assert dump(new.database) == before
 
 
@@ -136,15 +136,16 @@ def test_grants_are_listed_for_people(filled: World) -> None:
     assert ("fish2", "ada@example.org", "view", "", "lab-1") in grants
     assert ("fish2", "ada@example.org", "edit", "", "direct") in grants
     assert ("fish2", "bo@example.org", "view", "v1.2", "direct") in grants
-    assert [row["state"] for row in rows if row["dataset"] == "fly"] == ["terms_missing"]
+    of_fly = [(row["who"], row["service"], row["state"]) for row in rows if row["dataset"] == "fly"]
+    assert of_fly == [("ada@example.org", "clio", "terms_missing"), ("bo@example.org", "", "terms_missing")]
     assert {bool(row["until"]) for row in rows if row["version"]} == {True}
     assert {row["kind"] for row in rows} == {"user", "service account"}
 
 
 def test_grants_of_some_datasets_are_listed_in_every_format(filled: World) -> None:
     words = ("export", "--grants", "--dataset", "fly")
-    assert [list(row) for row in json.loads(filled.quick(*words, "-o", "json").ok().out)] == [COLUMNS]
-    assert filled.quick(*words, "-o", "value").ok().out == "bo@example.org\n"
+    assert [list(row) for row in json.loads(filled.quick(*words, "-o", "json").ok().out)] == [COLUMNS, COLUMNS]
+    assert filled.quick(*words, "-o", "value").ok().out == "ada@example.org\nbo@example.org\n"
     assert "fish2" in filled.quick(*words, "--dataset", "fish2", "-o", "csv").ok().out
     assert "terms_missing" in filled.quick(*words).ok().out
 

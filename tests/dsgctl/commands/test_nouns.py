@@ -28,7 +28,7 @@ DATASET_HOLDS = "versions locations grants terms service_tables translations"
 TOKEN = "id token of prefix expires"
 GRANT = "dataset permission subject version scope expires changed service"
 REVOKED = "dataset permission subject version scope changed service"
-HOLDING = "dataset who kind permission version through until state granted_by"
+HOLDING = "dataset who kind permission version through until state granted_by service"
 
 
 # Command -> the keys of its JSON, in their order; [..] if it is a list of such objects.
@@ -170,11 +170,12 @@ COMMANDS: dict[str, str] = {
     "affiliations groups groups_admin permissions permissions_v2 permissions_v2_ignore_tos missing_tos datasets_admin",
     "access check ada@example.org fish2 edit": "allowed reason",
     "access explain bo@example.org fly": "allowed reason why who dataset permission holds grants expired_grants "
-    "missing_terms locations notes next",
+    "missing_terms locations notes next service_grants",
     "access explain ada@example.org fish2 edit": "allowed reason why who dataset permission holds grants "
-    "expired_grants missing_terms locations notes next",
+    "expired_grants missing_terms locations notes next service_grants",
     "access who fish2": "[id who kind holds through]",
     "access who fish2 edit": "[id who kind holds through]",
+    "access who fish2 --service clio": "[id who kind holds through]",
     "export --grants": f"[{HOLDING}]",
     "export --grants --dataset fish2 --dataset fly": f"[{HOLDING}]",
     "audit list": "[id at actor action target]",

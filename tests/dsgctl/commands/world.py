@@ -16,7 +16,7 @@ group add lab-1
 group member add lab-1 ada@example.org
 dataset add fish2 --description 'Zebrafish brain'
 dataset add fly --public
-dataset version add fish2 v1.2 --public
+dataset version add fish2 v1.2 --public --ordinal 2
 dataset location add fly gs://old-data
 bucket set old-data --project lab-project
 dataset location remove fly gs://old-data -y
@@ -31,6 +31,7 @@ grant add fish2 view --user bo@example.org --version v1.2 --expires 20d --scope 
 service add clio --display-name Clio --url https://clio.example.org
 service add neuprint
 service add dvid
+service set dvid --mode dag
 service translation add neuprint pisces fish2 --name-version r1 --version v1.2
 grant add fly view --group lab-1 --service clio
 service table add datastack fish2_v1 fish2

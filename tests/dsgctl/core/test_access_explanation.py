@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsgctl.core import access_explanation, datasets, grants, groups, users
+from dsgctl.core import access_explanation, datasets, grants, groups, services, users
 from dsgctl.core.access_explanation import Explanation, Reader, explain, find_acceptor, format_reason
 from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.rules.access import Reason
@@ -47,3 +47,15 @@ def test_the_parent_of_a_child_account_accepts(run: Run) -> None:
     parent, _ = run(users.add, "bea@x.org")
     run(lambda change: change.database.run(Principal.update(parent=parent.id).where(Principal.email == "ana@x.org")))
     assert access_explanation.find_acceptor(run.database, run.snapshot("ana@x.org")) == "bea@x.org"
+
+
+def test_grants_for_one_service_are_listed_apart(run: Run) -> None:
+    run(services.add, "clio")
+    subject = group_subject(run.database, "lab-1")
+    for permission, days in (("edit", None), ("admin", -1)):
+        target = Target("fish2", permission, service="clio")
+        run(grants.add, subject, target, expires=AT + days * DAY if days else None)
+    explanation = explain_to(run, Reader(), "edit")
+    assert (explanation["allowed"], explanation["reason"], explanation["holds"]) == (False, "grant_expired", ["view"])
+    assert [(grant["permission"], grant["service"]) for grant in explanation["service_grants"]] == [("edit", "clio")]
+    assert [grant["service"] for grant in explanation["grants"]] == [None]

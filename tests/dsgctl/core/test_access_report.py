@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import acceptances, access_report, datasets, grants, groups, service_accounts, terms, users, versions
+from dsgctl.core import (
+    acceptances,
+    access_report,
+    datasets,
+    grants,
+    groups,
+    service_accounts,
+    services,
+    terms,
+    users,
+    versions,
+)
 from dsgctl.core.errors import NotFound
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.store import Database
@@ -108,3 +119,43 @@ def test_a_report_of_no_dataset_is_refused_at_its_call(run: Run, read: Callable[
     run(datasets.remove, "fly")
     with refused(NotFound, "fly"):
         read(run.database)
+
+
+def test_a_grant_for_one_service_is_named_so_and_decided_for_that_service(run: Run) -> None:
+    for name in ("clio", "neuprint"):
+        run(services.add, name)
+    give(run, Target("fish2", "view"), to=BO)
+    give(run, Target("fish2", "edit", service="clio"), to=BO)
+    give(run, Target("fish2", "view", service="neuprint"), to="lab")
+    assert [
+        (row["who"], row["permission"], row["through"], row["service"], row["state"])
+        for row in access_report.list_access(run.database, AT)
+    ] == [
+        (ANA, "view", "lab", "neuprint", "granted"),
+        (BO, "view", "direct", None, "granted"),
+        (BO, "edit", "direct", "clio", "granted"),
+    ]
+
+    def list_who(permission: str, service: str | None) -> list[tuple[str, list[str], list[str]]]:
+        rows = access_report.list_holders(run.database, "fish2", permission, AT, service=service)
+        return [(row["who"], row["holds"], row["through"]) for row in rows]
+
+    assert list_who("view", None) == [(BO, ["view"], ["direct"])]
+    assert list_who("view", "neuprint") == [(ANA, ["view"], ["lab for neuprint"]), (BO, ["view"], ["direct"])]
+    assert list_who("edit", "clio") == [(BO, ["edit", "view"], ["direct", "direct for clio"])]
+    assert list_who("edit", "neuprint") == []
+    with refused(NotFound, "no service 'dvid'"):
+        list(access_report.list_holders(run.database, "fish2", "view", AT, service="dvid"))
+
+
+def test_terms_withhold_a_grant_for_one_service_too(run: Run) -> None:
+    run(services.add, "clio")
+    give(run, Target("fish2", "view", service="clio"), to=ANA)
+    document, _ = run(terms.add, "Terms", "Be kind.", dataset="fish2", service="clio")
+    own, _ = run(terms.add, "Own terms", "Be kind.", dataset="fish2")
+    assert [row["state"] for row in access_report.list_access(run.database, AT)] == ["terms_missing"]
+    pending = acceptances.list_pending(run.database, AT)
+    assert [(row["user"], row["terms"], row["service"]) for row in pending] == [
+        (ANA, own.id, None),
+        (ANA, document.id, "clio"),
+    ]

@@ -20,6 +20,7 @@ from dsgctl.core import (
     iam_ledger,
     locations,
     service_accounts,
+    services,
     terms,
     users,
     versions,
@@ -99,6 +100,13 @@ def test_admins_service_accounts_and_the_disabled_are_left_out(run_with_bucket: 
 def test_a_person_with_missing_terms_is_no_member(run_with_bucket: Run) -> None:
     give(run_with_bucket, "ada@example.org")
     run_with_bucket(terms.add, "T", "Be kind.", dataset="fish")
+    assert read_members(run_with_bucket) == set()
+
+
+def test_a_grant_for_one_service_makes_no_member(run_with_bucket: Run) -> None:
+    run_with_bucket(services.add, "clio")
+    ada = principal_subject(users.find(run_with_bucket.database, "ada@example.org"))
+    run_with_bucket(grants.add, ada, Target("fish", "admin", service="clio"))
     assert read_members(run_with_bucket) == set()
 
 

@@ -21,12 +21,15 @@ from dsgctl.core import (
     services,
     terms,
     tokens,
+    translations,
     user_queries,
     users,
     versions,
 )
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
+from dsgctl.core.translations import ServiceName
+from dsgctl.core.versions import Position
 from dsgctl.importers import export as export_importer
 from dsgctl.store.migrations import LATEST
 from dsgctl.transfer import export
@@ -158,6 +161,18 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "a state of its own": (row("iam_members", 1, state="dreamt"), ["iam_members row", "it must hold that state IN"]),
     "a prefix without its slash": (row("locations", 1, prefix="a/b"), ["locations row 1: prefix: 'a/b' is not a"]),
     "a root below zero": (row("public_roots", 1, root_id=-1), ["root_id: -1 is not a whole number from 0"]),
+    "an ordinal below zero": (row("versions", 1, ordinal=-1), ["versions row 1: ordinal: -1 is not a whole number"]),
+    "an ordinal without end": (
+        row("versions", 1, ordinal=2**63),
+        ["versions: it is not JSON that can be stored", "9223372036854775808"],
+    ),
+    "an ordinal that is text": (
+        row("versions", 1, ordinal="²"),
+        ["versions row 1: ordinal: '²' is not a whole number"],
+    ),
+    "an empty branch": (row("versions", 1, branch=""), ["versions row 1: branch: '' is not a branch"]),
+    "a branch that is null": (row("versions", 1, branch=None), ["versions row 1: branch is missing"]),
+    "a mode that is none": (row("services", 1, mode="tree"), ["services row 1: it must hold that mode IN"]),
     # Rows and each other
     "an id twice": (repeat_row("groups", 1), ["groups row 1: there is another row of the same id"]),
     "an email twice": (
@@ -168,6 +183,10 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "a grant twice": (
         lambda text: repeat_row("grants", 1)(text).replace('"grants": [\n{"id": 1,', '"grants": [\n{"id": 999,', 1),
         ["grants row 1: another row says the same"],
+    ),
+    "a grant for no service": (
+        row("grants", 4, service_id=999),
+        ["grants row 4: service_id 999: there is no such row of services"],
     ),
     "a grant on no dataset": (
         row("grants", 4, dataset_id=999, version_id=None),
@@ -309,7 +328,10 @@ def make_some_facts(run: Run) -> None:
     ada = users.find(run.database, "ada@example.org")
     run(groups.add_member, run(groups.add, "lab")[0].name, ada.email)
     run(datasets.add, "fish2")
-    run(versions.add, "fish2", "v1")
+    run(versions.add, "fish2", "v1", position=Position("side", 3))
+    run(services.add, "dvid", mode="dag")
+    run(translations.add, ServiceName("dvid", "ab cd", "r/1"), "fish2", version="v1")
+    run(grants.add, principal_subject(ada), Target("fish2", "view", service="dvid"))
     run(locations.add, "fish2", "gs://bucket/fish2/", version="v1")
     run(terms.add, "Terms", "Be kind.", dataset="fish2")
     run(acceptances.accept, 1, ada.email)

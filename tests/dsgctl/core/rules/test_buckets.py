@@ -360,3 +360,16 @@ def test_a_withdrawn_view_is_not_offered_again(database: Database) -> None:
 )
 def test_prefixes_reduce_to_the_outermost(prefixes: list[str], left: tuple[str, ...]) -> None:
     assert buckets.drop_nested(prefixes) == left
+
+
+@pytest.mark.parametrize("through_group", [False, True])
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_a_grant_for_one_service_opens_no_bucket(database: Database, through_group: bool, version: str | None) -> None:
+    case = Case("", NO, grants=(), locations=(("fish", version, "fish/"),), through_group=through_group)
+    with begin_change(database, "os:test", at=AT) as change:
+        _build(change, case)
+        services.add(change, "clio")
+        subject = group_subject(database, "lab") if through_group else principal_subject(users.find(database, ANA))
+        grants.add(change, subject, Target("fish", "admin", version, service="clio"))
+    assert _ask(database, ANA) == BucketDecision(NO)
+    assert not any(holder.grants for holder in snapshots.read_bucket_holders(database, BUCKET))
