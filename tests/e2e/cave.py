@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +15,9 @@ from dsgctl.core import datasets, grants, groups, service_accounts, services, te
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from tests.e2e.conftest import Server
-from tests.e2e.local import free_port, wait_until
+from tests.e2e.local import free_port, run_service
 from tests.e2e.provider import CLIENT, Browser, Provider
-from tests.e2e.proxy import HOST, ROOT, Loopback, run_nginx
+from tests.e2e.proxy import HOST, Loopback, run_nginx
 from tests.patience import PATIENCE
 
 AUTH = f"https://{HOST}"
@@ -74,6 +72,13 @@ class Cave:
             headers["Authorization"] = f"Bearer {self.secrets.get(name, name)}"
         return self.browser().get(CAVE + path, follow=False, Accept="application/json", **headers)
 
+    def post(self, path: str, body: object, name: str | None) -> requests.Response:
+        """Send JSON to the service as a program does; see `ask`."""
+        headers = {"X-Requested-With": "x"}
+        if name is not None:
+            headers["Authorization"] = f"Bearer {self.secrets[name]}"
+        return self.browser().session.post(CAVE + path, json=body, headers=headers, timeout=PATIENCE)
+
     def gateway_status(self, name: str) -> int:
         """The status of user/cache, asked as the service asks."""
         headers = {"Authorization": f"Bearer {self.secrets[name]}"}
@@ -108,20 +113,44 @@ def add_cave_data(change: Change) -> dict[str, str]:
     return {name: tokens.mint(change, owner)[1] for name, owner in {**owners, "bot": bot}.items()}
 
 
+SERVICE = "pychunkedgraph"
+PUBLIC_ROOT = 1 << 32
+
+
+def add_cave_tables(change: Change) -> None:
+    """Give the lab tables with a public root, and groups that some of its people share."""
+    for table, dataset in (("fish2_v1", "fish2"), ("fly_v1", "fly")):
+        services.add_table(change, SERVICE, table, dataset)
+    services.add_roots(change, SERVICE, "fish2_v1", [PUBLIC_ROOT, PUBLIC_ROOT + 1])
+    groups.add_member(change, "lab-1", "reader@example.org")
+    groups.add(change, "everybody")
+    for name in ("ada", "stranger"):
+        groups.add_member(change, "everybody", f"{name}@example.org")
+
+
 def user_subject(change: Change, name: str) -> Subject:
     return principal_subject(users.find(change.database, f"{name}@example.org"))
 
 
 @contextmanager
 def run_cave(
-    serve: Callable[..., Server], provider: Provider, secrets: dict[str, str], directory: Path, **client: str
+    serve: Callable[..., Server],
+    provider: Provider,
+    secrets: dict[str, str],
+    directory: Path,
+    *,
+    apis: str = "",
+    **client: str,
 ) -> Iterator[Cave]:
     """Start gateway, nginx and service; stop them at the end.
 
     Args:
-        client: settings of middle_auth_client.
+        apis: of the gateway. With cave, the service asks under /auth and sends browsers to /sticky_auth, as CAVE's do.
+        client: settings of middle_auth_client and of the service.
     """
+    auth, sticky = ("/auth", "/sticky_auth") if apis else ("", "")
     server = serve(
+        DSG_APIS=apis,
         DSG_ORIGIN=AUTH,
         DSG_OIDC_ISSUER=provider.issuer,
         REQUESTS_CA_BUNDLE=str(provider.certificate),
@@ -136,31 +165,20 @@ def run_cave(
     with run_nginx(directory, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
         environment = {
             "PATH": os.environ["PATH"],
-            "AUTH_URL": f"localhost:{tls}",  # that the service asks
-            "STICKY_AUTH_URL": HOST,  # that it sends browsers to
+            "AUTH_URL": f"localhost:{tls}{auth}",  # that the service asks
+            "STICKY_AUTH_URL": HOST + sticky,  # that it sends browsers to
             # By default the client caches a response for 300 s, which delays changes. 0 caches none.
             "TOKEN_CACHE_TTL": "0",
             "REQUESTS_CA_BUNDLE": str(provider.certificate),
             **client,
         }
-        command = [sys.executable, "-m", "tests.e2e.cave_service", str(port)]
-        with subprocess.Popen(command, env=environment, cwd=ROOT) as service:
-            cave = Cave(tls, provider.certificate, secrets)
+        cave = Cave(tls, provider.certificate, secrets)
+        with run_service("tests.e2e.cave_service", port, **environment):
             try:
-                wait_until(lambda: _is_alive(port) or service.poll() is not None, event="the service")
-                assert service.poll() is None, "the service has stopped"
                 yield cave
             finally:
-                service.terminate()
                 for browser in cave.browsers:
                     browser.session.close()
-
-
-def _is_alive(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/alive", timeout=PATIENCE).ok
-    except requests.ConnectionError:
-        return False
 
 
 def send_form(browser: Browser, page: requests.Response) -> requests.Response:

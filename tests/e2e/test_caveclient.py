@@ -1,0 +1,97 @@
+"""The real caveclient, from PyPI, against the gateway behind nginx over TLS."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsgctl.core import groups, token_checks, tokens, users
+from dsgctl.core.clock import now
+from dsgctl.core.token_checks import PresentedToken
+from dsgctl.core.transaction import begin_change
+from dsgctl.store import Database
+from tests.e2e.cave import AUTH, Cave, add_cave_data, run_cave
+from tests.e2e.conftest import Server
+from tests.e2e.provider import ADA, Provider, needs_node
+from tests.e2e.real_clients import ClientError, Clients, needs_clients, run_clients
+
+pytestmark = [
+    needs_node,
+    needs_clients,
+    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
+]
+
+
+@pytest.fixture
+def cave(serve: Callable[..., Server], provider: Provider, database: Database, tmp_path: Path) -> Iterator[Cave]:
+    provider.configure(claims=ADA)
+    with begin_change(database, "os:test") as change:
+        secrets = add_cave_data(change)
+    with run_cave(serve, provider, secrets, tmp_path, apis="cave") as started:
+        yield started
+
+
+@pytest.fixture
+def clients(cave: Cave, tmp_path: Path) -> Iterator[Clients]:
+    with run_clients(cave.port, cave.certificate, tmp_path / "home") as started:
+        yield started
+
+
+def ask(clients: Clients, token: str | None, method: str, **arguments: Any) -> Any:
+    """What `method` of ``client.auth`` returns."""
+    return clients.call("auth_client", server=AUTH, token=token, method=method, arguments=arguments)
+
+
+def ask_and_fail(clients: Clients, token: str | None, method: str, **arguments: Any) -> int | None:
+    """The HTTP status of the error that `method` of ``client.auth`` raises."""
+    with pytest.raises(ClientError) as failure:
+        ask(clients, token, method, **arguments)
+    assert failure.value.kind == "HTTPError", failure.value
+    return failure.value.status
+
+
+def test_user_information_has_those_whom_the_caller_may_look_up(
+    cave: Cave, clients: Clients, database: Database
+) -> None:
+    ids = {user: users.find(database, f"{user}@example.org").id for user in ("ada", "leader", "stranger")}
+
+    def names(who: str) -> list[str]:
+        rows = ask(clients, cave.secrets[who], "get_user_information", user_ids=[*ids.values(), 10**6])
+        return sorted(row["name"] for row in rows)
+
+    assert names("root") == names("bot") == ["ada", "leader", "stranger"]
+    assert names("leader") == ["leader"], "leads a group that has nobody else"
+    with begin_change(database, "os:test") as change:
+        groups.add_member(change, "rulers", "stranger@example.org")
+    assert names("leader") == ["leader", "stranger"]
+    (ada,) = ask(clients, cave.secrets["root"], "get_user_information", user_ids=[ids["ada"]])
+    assert (ada["id"], ada["email"], ada["pi"], ada["service_account"]) == (ids["ada"], "ada@example.org", "", False)
+
+
+def test_an_error_has_its_status_and_a_message_that_the_client_can_read(cave: Cave, clients: Clients) -> None:
+    look_up = {"method": "get_user_information", "user_ids": [1]}
+    assert ask_and_fail(clients, cave.secrets["stranger"], **look_up) == 403
+    assert ask_and_fail(clients, "x" * 40, **look_up) == 401
+    assert ask_and_fail(clients, None, **look_up) == 401, "no redirect to a page, which it would take for an answer"
+    with pytest.raises(ClientError, match="requires admin privilege"):
+        ask(clients, cave.secrets["stranger"], **look_up)
+
+
+def test_the_people_of_a_group(cave: Cave, clients: Clients, database: Database) -> None:
+    lab = groups.find(database, "rulers").id
+    leader = {"id": users.find(database, "leader@example.org").id, "name": "", "admin": True}
+    for who in ("leader", "root", "bot"):
+        assert ask(clients, cave.secrets[who], "get_group_users", group_id=lab) == [leader], who
+    assert ask(clients, cave.secrets["root"], "get_group_users", group_id=10**6) == []
+    assert ask_and_fail(clients, cave.secrets["ada"], "get_group_users", group_id=lab) == 403
+
+
+def test_a_revoked_token_is_refused_to_the_next_call(cave: Cave, clients: Clients, database: Database) -> None:
+    assert ask(clients, cave.secrets["bot"], "get_user_information", user_ids=[1])
+    with begin_change(database, "os:test") as change:
+        token = token_checks.check(database, PresentedToken(cave.secrets["bot"]), now()).token
+        assert token is not None
+        tokens.revoke(change, token.id)
+    assert ask_and_fail(clients, cave.secrets["bot"], "get_user_information", user_ids=[1]) == 401
