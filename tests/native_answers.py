@@ -280,7 +280,9 @@ def _list_terms() -> Iterator[Insert]:
     for row in rows("TOSDocument"):
         cells = {"id": row["id"], "name": row["name"], "text": row["text"], "invite_token": f"invite-{row['id']}"}
         dates = {"effective": _moment(row["effective_date"]), "retired": _moment(row["retired_date"])}
-        target = {"dataset": row["dataset_id"], "version": row["dataset_version_id"], "service": row["service_id"]}
+        version_id = row["dataset_version_id"]  # with its dataset, as core writes terms of a version
+        dataset_id = row["dataset_id"] or names("DatasetVersion", "dataset_id")[version_id]
+        target = {"dataset": dataset_id, "version": version_id, "service": row["service_id"]}
         yield m.Terms, {**cells, **dates, **target}
     for row in rows("TOSAcceptance"):
         by = {"accepted": _AT, "recorded_by": "os:test"}

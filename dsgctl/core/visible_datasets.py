@@ -111,8 +111,7 @@ def list_versions(
     except (UnknownDataset, UnknownVersion):
         return None
     snapshot = snapshots.read_account(database, principal)
-    is_public = dataset.public or any(version.public for version in dataset.versions.values())
-    if not principal.admin and not access.may_know_of(snapshot, dataset.name, at, is_public=is_public):
+    if not principal.admin and not access.may_know_of(snapshot, dataset.name, at, is_public=dataset.is_public_in_part):
         return None
     names = dict(_VERSION_NAMES(database, service=service, dataset=dataset.name)) if service is not None else {}
     return [

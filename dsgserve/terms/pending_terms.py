@@ -34,12 +34,13 @@ def read_pending(
     pending_terms = [
         pending
         for pending in list_pending_terms(snapshot, version_terms, at)
-        if dataset is None or _concerns(pending, dataset)
+        if (dataset is None or _concerns(pending, dataset))
+        and (pending.reached or pending.terms.dataset not in withdrawn)
     ]
+    # Also of a dataset that was withdrawn: what is public is everybody's again once they accept its terms.
     ids = {pending.terms.id for pending in pending_terms}
     pending_terms += [pending for pending in referenced if pending.terms.id not in ids]
-    allowed = [pending for pending in pending_terms if pending.reached or pending.terms.dataset not in withdrawn]
-    return snapshot, tuple(sorted(allowed, key=lambda pending: not pending.reached))
+    return snapshot, tuple(sorted(pending_terms, key=lambda pending: not pending.reached))
 
 
 def _list_referenced(

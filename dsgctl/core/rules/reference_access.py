@@ -131,7 +131,7 @@ def decide(
     basis = _find_basis(principal, catalogue, resolved, permission, at)
     if basis is None:
         return deny(Rule.NOTHING)
-    missing = tuple(list_missing(principal or NOBODY, _list_terms(resolved), at, by_date=True))
+    missing = tuple(list_missing(principal or NOBODY, resolved.list_terms(), at, by_date=True))
     anchors = () if missing else basis.anchors
     verdict = Verdict.TOS_REQUIRED if missing else Verdict.SERVICE_EVAL if anchors else Verdict.ALLOW
     return ReferenceDecision(verdict, basis.rule, basis.roles, dataset.name, place, anchors, basis.grants, missing)
@@ -221,11 +221,6 @@ def _covers(grant: Grant, resolved: Resolved) -> bool:
         return True
     version = resolved.dataset.versions.get(grant.version)
     return version is not None and resolved.place is not None and resolved.place.is_covered_by(version)
-
-
-def _list_terms(resolved: Resolved) -> tuple[Terms, ...]:
-    version = resolved.place.version if resolved.place is not None else None
-    return resolved.dataset.terms + (version.terms if version is not None else ())
 
 
 def _list_roles(principal: PrincipalSnapshot | None, grants: Iterable[Grant]) -> tuple[str, ...]:

@@ -53,6 +53,11 @@ class VersionedDataset:
     terms: tuple[Terms, ...] = ()
     versions: Mapping[str, Version] = field(default_factory=dict)
 
+    @property
+    def is_public_in_part(self) -> bool:
+        """Whether it is public, or one of its versions."""
+        return self.public or any(version.public for version in self.versions.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Translation:
@@ -113,6 +118,11 @@ class Resolved:
 
     dataset: VersionedDataset
     place: Place | None = None
+
+    def list_terms(self) -> tuple[Terms, ...]:
+        """The terms of the dataset, and those of exactly this version."""
+        version = self.place.version if self.place is not None else None
+        return self.dataset.terms + (version.terms if version is not None else ())
 
 
 class UnknownDataset(LookupError):

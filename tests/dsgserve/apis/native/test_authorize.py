@@ -2,14 +2,16 @@
 
 import json
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from dsgctl.core.clock import now
 from dsgctl.store import Database
-from dsgctl.store.models import Grant
+from dsgctl.store.models import Grant, Withdrawal
 from dsgserve.apis.native.authorize import MAX_BODY, MAX_ENTRIES
 from tests.dsgserve.apis.native.conftest import ORIGIN, Ask
+from tests.dsgserve.conftest import PAGE, Client
 
 FISH = {"name": "fish"}
 BACK = "https://neuprint.example.org/?dataset=x&a=1"
@@ -222,3 +224,20 @@ def test_the_next_request_sees_every_change(ask: Ask, database: Database) -> Non
     assert decision() == "allow"
     database.run(Grant.delete().where(Grant.principal == 2))
     assert decision() == "deny"
+
+
+def test_a_withdrawn_view_does_not_send_people_round_in_circles(ask: Ask, client: Client, database: Database) -> None:
+    database.run(Withdrawal.insert(principal=5, dataset=5, withdrawn=now(), withdrawn_by="os:test"))
+    body = {"entries": [{"name": "moss"}], "return_url": BACK}
+    address = ask("tok-dee", body).json()["entries"][0]["tos_url"].removeprefix(ORIGIN)
+    form = client.get(address, cookie="tok-dee", accept=PAGE).forms()[0]
+    assert client.post(form.action, form=form.fields, cookie="tok-dee").status == 303
+    assert client.get(address, cookie="tok-dee", accept=PAGE).headers["location"] == BACK
+    assert ask("tok-dee", body).json()["entries"][0]["decision"] == "allow"
+
+
+def test_terms_of_what_somebody_does_not_see_are_not_shown(client: Client) -> None:
+    for name in ("tree", "tree:b", "fish:v3", "nowhere", "nowhere:v1", ":" * 1000):
+        query = urlencode({"dataset": name, "service": "neuprint"})
+        page = client.get(f"/activate?{query}", cookie="tok-dee", accept=PAGE)
+        assert (page.status, "All done" in page.text) == (200, True), name
