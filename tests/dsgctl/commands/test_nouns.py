@@ -4,15 +4,18 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
 from dsgctl.store.migrations import LATEST
 from tests.dsgctl.commands.lines import read_records, run_line
 from tests.dsgctl.commands.running import dump
+from tests.dsgctl.commands.test_help import LEAVES
 from tests.dsgctl.commands.world import ROOT, World
 
+TESTS = Path(__file__).parents[2]
 CHANGED = "id name changed"
 
 
@@ -193,6 +196,35 @@ COMMANDS: dict[str, str] = {
     "revision users disabled_users admins service_accounts groups datasets grants "
     "grants_ending_within_30_days tokens clients terms audit_records pending_terms last_backup",
 }
+
+
+# Commands whose answers need more than the database of world.py -> the directory or file with their tests.
+ELSEWHERE = {
+    "apply": "dsgctl/policy",
+    "backup": "dsgctl/operations/backup",
+    "completion": "dsgctl/commands/test_completing.py",
+    "config": "dsgctl/commands/test_settings.py",
+    "db backup": "dsgctl/operations/backup",
+    "db clock": "e2e/test_trouble.py",
+    "db restore": "dsgctl/operations/backup",
+    "db shell": "dsgctl/commands/test_db.py",
+    "diff": "dsgctl/policy",
+    "doctor": "dsgctl/operations/doctor",
+    "help": "dsgctl/commands/test_manual.py",
+    "iam": "dsgctl/operations/iam_sync",
+    "setup": "dsgctl/commands/test_setup.py",
+    "shell": "dsgctl/commands/test_shell.py",
+}
+
+
+def test_every_command_is_in_the_table_or_has_tests_elsewhere() -> None:
+    def is_in(lines: Iterable[str], command: str) -> bool:
+        return any(f"{line} ".startswith(f"{command} ") for line in lines)
+
+    missing = {command for command in LEAVES if not is_in(COMMANDS, command)}
+    assert {command for command in missing if not any(is_in([command], name) for name in ELSEWHERE)} == set()
+    assert all(any(is_in([command], name) for command in missing) for name in ELSEWHERE)
+    assert all((TESTS / path).exists() for path in ELSEWHERE.values())
 
 
 # What an answer is about when a script wants one word.
