@@ -123,7 +123,10 @@ class TokenCheck(Refusal):
         return None
 
     def is_cacheable(self, evidence: Evidence) -> bool:
-        """Whether the result is the same for every request with this token: false if it depends on the address."""
+        """Whether the result is the same for every request with this token.
+
+        False only if it depends on the address: no answer to this token is cached then.
+        """
         return True
 
 
