@@ -18,6 +18,7 @@ from dsgctl.core import (
     datasets,
     locations,
     service_accounts,
+    service_tables,
     services,
     terms,
     tokens,
@@ -88,13 +89,13 @@ def _services(database: Database, typed: Typed) -> list[str]:
 
 
 def _tables(database: Database, typed: Typed) -> list[str]:
-    return [row["table"] for row in services.list_tables(database, typed.service)]
+    return [row["table"] for row in service_tables.list_tables(database, typed.service)]
 
 
 def _roots(database: Database, typed: Typed) -> list[object]:
     if typed.service is None or typed.table is None:
         return []
-    return [row["root_id"] for row in services.list_roots(database, typed.service, typed.table)]
+    return [row["root_id"] for row in service_tables.list_roots(database, typed.service, typed.table)]
 
 
 def _locations(database: Database, typed: Typed) -> list[str]:

@@ -6,7 +6,7 @@ from dsgctl.commands.messages import format_holdings
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
-from dsgctl.core import services, translations
+from dsgctl.core import service_tables, services, translations
 from dsgctl.core.translations import ServiceName
 from dsgctl.wording import format_count
 
@@ -163,7 +163,7 @@ def table() -> None:
 def table_add(session: Session, service: str, table: str, dataset: str) -> None:
     """Assign a table of a service to a dataset."""
     with session.change() as change:
-        changed = services.add_table(change, service, table, dataset)
+        changed = service_tables.add_table(change, service, table, dataset)
     session.output.print_result(
         f"added table {service}/{table} of dataset {dataset}"
         if changed
@@ -179,7 +179,7 @@ def table_add(session: Session, service: str, table: str, dataset: str) -> None:
 @click.option("--service", metavar="NAME", help="Only tables of this service.")
 def table_list(session: Session, service: str | None) -> None:
     """List tables and their datasets."""
-    rows = services.list_tables(session.database, service)
+    rows = service_tables.list_tables(session.database, service)
     session.output.print_rows(rows, ("id", "service", "table", "dataset"), value="table")
 
 
@@ -190,11 +190,11 @@ def table_list(session: Session, service: str | None) -> None:
 @dry_run_option
 def table_remove(session: Session, service: str, table: str, yes: bool, dry_run: bool) -> None:
     """Delete a table, with its public roots."""
-    services.find_table(session.database, service, table)
+    service_tables.find_table(session.database, service, table)
     if not dry_run:
         session.confirm(f"table {service}/{table} will be deleted, with its public roots", yes=yes)
     with session.change(dry_run=dry_run) as change:
-        roots = services.remove_table(change, service, table)
+        roots = service_tables.remove_table(change, service, table)
     if not dry_run:
         session.output.print_result(
             f"removed table {service}/{table}, with {format_count(roots, 'public root')}",
@@ -217,7 +217,7 @@ def root() -> None:
 def root_add(session: Session, service: str, table: str, root_id: int) -> None:
     """Make a root public."""
     with session.change() as change:
-        changed = services.add_root(change, service, table, root_id)
+        changed = service_tables.add_root(change, service, table, root_id)
     session.output.print_result(
         f"made root {root_id} of {service}/{table} public"
         if changed
@@ -234,7 +234,9 @@ def root_add(session: Session, service: str, table: str, root_id: int) -> None:
 @click.argument("table")
 def root_list(session: Session, service: str, table: str) -> None:
     """List the public roots of a table."""
-    session.output.print_rows(services.list_roots(session.database, service, table), ("root_id",), value="root_id")
+    session.output.print_rows(
+        service_tables.list_roots(session.database, service, table), ("root_id",), value="root_id"
+    )
 
 
 @subcommand(root, "remove", example="dsgctl service root remove datastack fish2_v1 720575940623636701")
@@ -244,7 +246,7 @@ def root_list(session: Session, service: str, table: str) -> None:
 def root_remove(session: Session, service: str, table: str, root_id: int) -> None:
     """Make a root private again."""
     with session.change() as change:
-        services.remove_root(change, service, table, root_id)
+        service_tables.remove_root(change, service, table, root_id)
     session.output.print_result(
         f"removed root {root_id} of {service}/{table} from the public roots",
         service=service,

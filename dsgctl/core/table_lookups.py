@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dsgctl.core.services import MAX_ROOT
+from dsgctl.core.service_tables import MAX_ROOT
 from dsgctl.store import Database
 from dsgctl.store.models import Dataset, PublicRoot, ServiceTable
 from dsgctl.store.prepared import Prepared, parameter

@@ -22,7 +22,7 @@ from wsgiref.validate import validator
 import pytest
 
 from dsgctl.config import Config
-from dsgctl.core import datasets, grants, locations, service_accounts, services, terms, tokens, users, versions
+from dsgctl.core import datasets, grants, locations, service_accounts, service_tables, terms, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -242,6 +242,6 @@ def _lab(change: Change) -> Lab:
     for subject, dataset in ((ada, "fish"), (robot, "fish"), (bo, "fly")):
         grants.add(change, principal_subject(subject), Target(dataset, "view"))
     users.set_active(change, "gone@example.org", False)
-    services.add_table(change, NAMES["service"], NAMES["table"], "fish")
-    services.add_root(change, NAMES["service"], NAMES["table"], int(NAMES["root"]))
+    service_tables.add_table(change, NAMES["service"], NAMES["table"], "fish")
+    service_tables.add_root(change, NAMES["service"], NAMES["table"], int(NAMES["root"]))
     return Lab(**secrets, fly_terms=fly_terms, fish_v2_terms=fish_v2_terms, database=change.database)

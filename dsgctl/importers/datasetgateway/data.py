@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dsgctl.core import services, validation
+from dsgctl.core import service_tables, services, validation
 from dsgctl.core.rules import boundary
 from dsgctl.importers.datasetgateway.check import PUBLIC, read_mode, read_position
 from dsgctl.importers.datasetgateway.import_run import DatasetGatewayRun, require_version_of
@@ -96,7 +96,7 @@ def read_services(run: DatasetGatewayRun) -> Iterator[Step]:
 
     def read_root(row: Row) -> Iterator[Record]:
         table = run.resolve(row, "service_table_id", "service_table", run.tables)
-        root_id = services.parse_root_id(row.number("root_id"))
+        root_id = service_tables.parse_root_id(row.number("root_id"))
         yield PublicRoot(table.text("service_name"), table.text("table_name"), root_id)
 
     yield Rows("service", read_service, checked=True)

@@ -141,7 +141,7 @@ class PublicRoot:
     """A public root of a service table.
 
     Attributes:
-        root_id: checked by `services.parse_root_id`.
+        root_id: checked by `service_tables.parse_root_id`.
     """
 
     service: str

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dsgctl.core import services, translations
+from dsgctl.core import service_tables, services, translations
 from dsgctl.importers.engine.import_run import AnyRun
 from dsgctl.importers.engine.records import PublicRoot, Service, ServiceTable, Translation
 
@@ -24,7 +24,7 @@ def _write_translation(run: AnyRun, translation: Translation) -> None:
 
 
 def _write_service_table(run: AnyRun, table: ServiceTable) -> None:
-    run.count("service tables", services.add_table(run.change, table.service, table.name, table.dataset))
+    run.count("service tables", service_tables.add_table(run.change, table.service, table.name, table.dataset))
 
 
 def _write_roots(run: AnyRun, roots: Sequence[PublicRoot]) -> None:
@@ -32,7 +32,7 @@ def _write_roots(run: AnyRun, roots: Sequence[PublicRoot]) -> None:
     for root in roots:
         by_table.setdefault((root.service, root.table), set()).add(root.root_id)
     for (service, table), numbers in by_table.items():
-        new = services.add_roots(run.change, service, table, sorted(numbers))
+        new = service_tables.add_roots(run.change, service, table, sorted(numbers))
         run.report.count_many("public roots", new=new, of=len(numbers))
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from dsgctl.core import datasets, services, validation
+from dsgctl.core import datasets, service_tables, validation
 from dsgctl.importers.engine.record_importer import Rows, Step
 from dsgctl.importers.engine.records import Dataset, OwnTerms, PublicRoot, Record, ServiceTable
 from dsgctl.importers.engine.row import Row
@@ -42,7 +42,7 @@ def read_public_roots(run: MiddleAuthRun) -> Iterator[Step]:
     unknown: Counter[str] = Counter()  # tables that no service has -> public roots in them
 
     def read_root(row: Row) -> Iterator[Record]:
-        table, root_id = row.text("table_id"), services.parse_root_id(row.number("root_id"))
+        table, root_id = row.text("table_id"), service_tables.parse_root_id(row.number("root_id"))
         if not row.flag("public"):  # the same as no row
             return
         if table not in run.tables:

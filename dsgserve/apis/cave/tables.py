@@ -9,7 +9,7 @@ from functools import partial
 from bottle import BaseRequest
 
 from dsgctl.core import table_lookups
-from dsgctl.core.services import MAX_ROOT
+from dsgctl.core.service_tables import MAX_ROOT
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store import Database
 from dsgctl.store.models import Principal

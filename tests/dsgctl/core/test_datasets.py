@@ -4,7 +4,18 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, locations, services, terms, translations, users, validation, versions
+from dsgctl.core import (
+    datasets,
+    grants,
+    locations,
+    service_tables,
+    services,
+    terms,
+    translations,
+    users,
+    validation,
+    versions,
+)
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.translations import ServiceName
@@ -84,7 +95,7 @@ def test_removing_a_dataset_removes_everything_that_belongs_to_it(run: Run) -> N
         run(locations.add, name, "gs://bucket/" + name, version="v1")
         run(grants.add, principal_subject(user), Target(name, "view", "v1"))
         run(terms.add, f"{name} terms", "Be kind.", dataset=name)
-        run(services.add_table, "cave", name, name)
+        run(service_tables.add_table, "cave", name, name)
         run(translations.add, ServiceName("clio", name, "r1"), name, version="v1")
     gone = run(datasets.remove, "fish2")
     assert gone == {

@@ -1,10 +1,10 @@
-"""Services, their tables, and the public roots in them."""
+"""Services that use the gateway, and what is for one of them alone."""
 
 from typing import Any
 
 import pytest
 
-from dsgctl.core import datasets, grants, groups, services, terms, translations
+from dsgctl.core import datasets, grants, groups, service_tables, services, terms, translations
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.translations import ServiceName
@@ -98,74 +98,14 @@ def test_a_service_is_shown_with_what_is_for_it_alone(run: Run) -> None:
         services.show(run.database, "cave")
 
 
-class TestTables:
-    @pytest.fixture(autouse=True)
-    def table(self, run: Run) -> None:
-        run(datasets.add, "fish2")
-        run(datasets.add, "fly")
-        assert run(services.add_table, "cave", "fish_v1", "fish2")
-
-    def test_a_table_belongs_to_one_dataset(self, run: Run) -> None:
-        assert not run(services.add_table, "cave", "fish_v1", "fish2")
-        with refused(Conflict, "fish_v1 of cave", "dsgctl service table remove cave fish_v1"):
-            run(services.add_table, "cave", "fish_v1", "fly")
-        assert run(services.add_table, "other", "fish_v1", "fly")
-        rows = [(row["service"], row["table"], row["dataset"]) for row in services.list_tables(run.database)]
-        assert rows == [("cave", "fish_v1", "fish2"), ("other", "fish_v1", "fly")]
-        assert [row["dataset"] for row in services.list_tables(run.database, "other")] == ["fly"]
-
-    def test_an_unknown_dataset_or_table_is_not_found(self, run: Run) -> None:
-        with refused(NotFound, "'bee'"):
-            run(services.add_table, "cave", "bee", "bee")
-        for verb, more in ((services.remove_table, ()), (services.add_root, (1,)), (services.remove_root, (1,))):
-            with refused(NotFound, "no table 'bee' of 'cave'", "dsgctl service table list"):
-                run(verb, "cave", "bee", *more)
-
-    @pytest.mark.parametrize("words", [("", "t"), ("cave", ""), ("ca\nve", "t"), ("cave", "t\x00")])
-    def test_a_bad_name_is_refused(self, run: Run, words: tuple[str, str]) -> None:
-        with refused(Invalid):
-            run(services.add_table, *words, "fish2")
-
-    def test_removing_a_table_removes_its_roots(self, run: Run) -> None:
-        for root in (3, 1, 2):
-            assert run(services.add_root, "cave", "fish_v1", root)
-        assert run(services.remove_table, "cave", "fish_v1") == 3
-        assert run.database.count(m.PublicRoot.select()) == 0
-        assert run.records()[-1]["before"]["public_roots"] == 3
-
-    @pytest.mark.parametrize("root", [0, 720575940621039145, 2**63 - 1])
-    def test_a_root_is_public_from_when_it_is_added_until_it_is_removed(self, run: Run, root: int) -> None:
-        assert run(services.add_root, "cave", "fish_v1", root)
-        assert not run(services.add_root, "cave", "fish_v1", root)
-        assert list(services.list_roots(run.database, "cave", "fish_v1")) == [{"root_id": root}]
-        run(services.remove_root, "cave", "fish_v1", root)
-        assert list(services.list_roots(run.database, "cave", "fish_v1")) == []
-        with refused(NotFound, str(root), "dsgctl service root list cave fish_v1"):
-            run(services.remove_root, "cave", "fish_v1", root)
-
-    @pytest.mark.parametrize("root", [-1, 2**63, 2**64])
-    def test_an_invalid_root_is_refused(self, run: Run, root: int) -> None:
-        with refused(Invalid, str(root), "2^63-1"):
-            run(services.add_root, "cave", "fish_v1", root)
-
-
-def test_removing_a_dataset_removes_its_tables(run: Run) -> None:
-    run(datasets.add, "fish2")
-    run(services.add_table, "cave", "t", "fish2")
-    run(services.add_root, "cave", "t", 1)
-    run(datasets.remove, "fish2")
-    assert list(services.list_tables(run.database)) == []
-    assert run.database.count(m.PublicRoot.select()) == 0
-
-
 def test_every_verb_is_recorded(run: Run) -> None:
     def all_of_it(change: Any) -> None:
         datasets.add(change, "fish2")
         services.add(change, "clio")
-        services.add_table(change, "clio", "t", "fish2")
-        services.add_root(change, "clio", "t", 5)
-        services.remove_root(change, "clio", "t", 5)
-        services.remove_table(change, "clio", "t")
+        service_tables.add_table(change, "clio", "t", "fish2")
+        service_tables.add_root(change, "clio", "t", 5)
+        service_tables.remove_root(change, "clio", "t", 5)
+        service_tables.remove_table(change, "clio", "t")
         services.remove(change, "clio")
 
     run(all_of_it)

@@ -12,6 +12,7 @@ from dsgctl.core import (
     locations,
     new_users,
     service_accounts,
+    service_tables,
     services,
     terms,
     tokens,
@@ -41,8 +42,8 @@ def everything(change: Change) -> None:
     locations.add(change, "fish2", "gs://bucket/a", version="v1")
     grants.add(change, group_subject(change.database, "lab"), Target("fish2", "edit"))
     services.add(change, "clio")
-    services.add_table(change, "clio", "t", "fish2")
-    services.add_root(change, "clio", "t", 1)
+    service_tables.add_table(change, "clio", "t", "fish2")
+    service_tables.add_root(change, "clio", "t", 1)
     document, _ = terms.add(change, "Terms", "Be kind.", dataset="fish2")
     acceptances.accept(change, document.id, "ana@x.org")
     account, _ = service_accounts.add(change, "bot")

@@ -18,6 +18,7 @@ from dsgctl.core import (
     grants,
     groups,
     locations,
+    service_tables,
     services,
     terms,
     tokens,
@@ -336,6 +337,6 @@ def make_some_facts(run: Run) -> None:
     run(terms.add, "Terms", "Be kind.", dataset="fish2")
     run(acceptances.accept, 1, ada.email)
     run(grants.add, principal_subject(ada), Target("fish2", "view", "v1"), expires=AT + DAY)
-    run(services.add_table, "datastack", "fish2_v1", "fish2")
-    run(services.add_root, "datastack", "fish2_v1", 720575940623636701)
+    run(service_tables.add_table, "datastack", "fish2_v1", "fish2")
+    run(service_tables.add_root, "datastack", "fish2_v1", 720575940623636701)
     run(tokens.mint, ada)

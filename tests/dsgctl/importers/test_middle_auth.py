@@ -16,7 +16,7 @@ from dsgctl.core import (
     groups,
     new_users,
     principals,
-    services,
+    service_tables,
     snapshots,
     terms,
     token_checks,
@@ -166,7 +166,7 @@ class TestWhatIsTakenOver:
             if row["public"] == "t" and row["table_id"] == "kelp_seg_v1"
         }
         for service in ("pychunkedgraph", "datastack"):
-            assert {row["root_id"] for row in services.list_roots(target, service, "kelp_seg_v1")} == public
+            assert {row["root_id"] for row in service_tables.list_roots(target, service, "kelp_seg_v1")} == public
 
     def test_an_address_that_nobody_could_be_given_here_finds_its_user(self, target: Database) -> None:
         assert users.find(target, "ZOë@example.ORG").id == 10
@@ -263,7 +263,7 @@ CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
     "a table is of another dataset": (
         lambda run: [
             run(datasets.add, "ours", imported_id=99),
-            run(services.add_table, "datastack", "data_1_v2", "ours"),
+            run(service_tables.add_table, "datastack", "data_1_v2", "ours"),
         ],
         ("service_table.csv line 6", "data_1_v2"),
     ),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dsgctl.core import services, tokens
+from dsgctl.core import service_tables, tokens
 from dsgctl.core.change import Change
 from dsgctl.store import Database
 from dsgserve.apis.cave.tables import MAX_ROOTS_BODY
@@ -144,15 +144,15 @@ def test_the_next_request_sees_a_change_of_tables_and_roots(ask: Ask, lab: Lab) 
     assert (ask.get(dataset).status, ask.get(has).json()) == (404, False)
     change: Change
     with lab.change() as change:
-        services.add_table(change, SERVICE, "new", "fly")
-        services.add_root(change, SERVICE, "new", 7)
+        service_tables.add_table(change, SERVICE, "new", "fly")
+        service_tables.add_root(change, SERVICE, "new", 7)
     assert (ask.get(dataset).json(), ask.get(has).json()) == ("fly", True)
     assert ask.get("/api/v1/table/new/root/7/is_public").json() is True
     with lab.change() as change:
-        services.remove_root(change, SERVICE, "new", 7)
+        service_tables.remove_root(change, SERVICE, "new", 7)
     assert ask.get(has).json() is False
     with lab.change() as change:
-        services.remove_table(change, SERVICE, "new")
+        service_tables.remove_table(change, SERVICE, "new")
     assert ask.get(dataset).status == 404
 
 
@@ -190,8 +190,8 @@ def large(database: Database, lab: Lab) -> Iterator[Database]:
     """Many tables of one name, and of others, and many roots."""
     with lab.change() as change:
         for number in range(2000):
-            services.add_table(change, SERVICE, f"t{number}", "fish")
-        services.add_roots(change, SERVICE, "t7", range(5000))
+            service_tables.add_table(change, SERVICE, f"t{number}", "fish")
+        service_tables.add_roots(change, SERVICE, "t7", range(5000))
     yield database
 
 
