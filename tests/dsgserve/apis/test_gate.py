@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import acceptances, clock, datasets, groups, reference_decisions, service_accounts, token_checks, users
+from dsgctl.core import (
+    acceptances,
+    clients,
+    clock,
+    datasets,
+    delegated_keys,
+    grants,
+    groups,
+    reference_decisions,
+    service_accounts,
+    token_checks,
+    users,
+)
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules.reference_access import Verdict
 from dsgctl.core.rules.references import Reference
 from dsgctl.core.token_checks import PresentedToken
@@ -339,3 +352,18 @@ def test_a_use_of_a_token_is_recorded(gateway: Gateway, lab: Lab) -> None:
     ask(Client(make_app(gateway)), "dataset=fish", lab.script)
     gateway.last_used.write()
     assert lab.scalar("SELECT count(*) FROM tokens WHERE last_used IS NOT NULL AND kind = 'api'") == 1
+
+
+def test_a_key_that_a_client_was_handed_is_no_admin(client: Client, lab: Lab) -> None:
+    """An admin is allowed everything; the key of an admin, what its owner was given."""
+    with lab.change() as change:
+        users.set_attributes(change, "cy@example.org", admin=True)
+        viewer, _ = clients.add(change, "viewer", origin="https://viewer.example", owner="cy@example.org")
+        key = delegated_keys.mint(change, users.find(change.database, "cy@example.org"), viewer)
+    assert ask(client, "dataset=fish", lab.cy).status == 200
+    assert ask(client, "dataset=fish", key).status == 403
+    assert ask(client, "dataset=fish", cookie=key).status == 401, "a cookie is a login"
+    with lab.change() as change:
+        grants.add(change, principal_subject(users.find(change.database, "cy@example.org")), Target("fish", "view"))
+    assert ask(client, "dataset=fish", key).status == 200
+    assert ask(client, "dataset=fish&permission=edit", key).status == 403
