@@ -8,7 +8,6 @@ import io
 import json
 import os
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from dsgctl.core.errors import DsgError
 from dsgctl.core.hidden_characters import has_control
 from dsgctl.importers import clio, datasetgateway, middle_auth, neuprint
 from dsgctl.importers.datasetgateway.releases import TABLES
-from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import Run
 from tests.dsgctl.importers.cave_dumps import copy_dumps
 from tests.dsgctl.importers.datasetgateway.original import spoil
+from tests.dsgctl.importers.datasetgateway.release_sources import make_source
 
 SEEDS = range(int(os.environ.get("DSG_TEST_SEEDS", "15")))
 VALUES: list[Any] = [
@@ -87,7 +86,7 @@ def attempt(run: Run, work: Callable[..., Any], source: Any, *, skip_conflicts: 
 def test_in_a_database_of_datasetgateway(run: Run, tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     source = tmp_path / "db.sqlite3"
-    shutil.copyfile(FIXTURES / "datasetgateway-newest.sqlite3", source)
+    make_source(source, 17)
     spoil(source, "PRAGMA foreign_keys = 0")
     connection = apsw.Connection(str(source))
     there = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}

@@ -33,6 +33,7 @@ from tests.dsgctl.importers.datasetgateway.original import (
     query_original,
     spoil,
 )
+from tests.dsgctl.importers.datasetgateway.release_sources import make_source
 from tests.level_table import leave_out_unrecorded
 
 
@@ -132,11 +133,14 @@ class TestAgain:
         assert "user5@example.org" in skipped
         assert "fish2" in skipped
 
-    def test_a_dry_run_writes_nothing_and_shows_what_a_run_does(self, run: Run) -> None:
+    @pytest.mark.parametrize("number", [9, 17])
+    def test_a_dry_run_writes_nothing_and_shows_what_a_run_does(self, run: Run, tmp_path: Path, number: int) -> None:
+        make_source(source := tmp_path / "db.sqlite3", number)
+
         def list_records(*, dry_run: bool) -> list[Record]:
             records: list[Record] = []
             with begin_change(run.database, "os:test", at=ANSWERED, dry_run=dry_run, watch=records.append) as change:
-                datasetgateway.Importer().run(change, ORIGINAL)
+                datasetgateway.Importer().run(change, source)
             return records
 
         before = run.content()
