@@ -23,13 +23,21 @@ def create(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     Raises:
         Invalid: the description is too long, or cannot be stored.
     """
-    description = parameter(request.http, "description") or DESCRIPTION
+    return json_reply(mint(gateway, request.caller, parameter(request.http, "description")), headers=NO_STORE)
+
+
+def mint(gateway: Gateway, login: Login, description: str | None) -> str:
+    """Make a token for a person, without an end.
+
+    Raises:
+        Invalid: the description is too long, or cannot be stored.
+    """
+    description = description or DESCRIPTION
     if len(description) > MAX_DESCRIPTION:
         raise Invalid(f"'description' is longer than {MAX_DESCRIPTION} characters")
-    principal = request.caller.principal
-    with begin_change(gateway.writer, f"user:{principal.email}") as change:
-        _, secret = tokens.mint(change, principal, description=description)
-    return json_reply(secret, headers=NO_STORE)
+    with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
+        _, secret = tokens.mint(change, login.principal, description=description)
+    return secret
 
 
 CREATE = Route(

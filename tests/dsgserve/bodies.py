@@ -18,6 +18,12 @@ FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 ReadFields = Callable[[Client, Lab, str], dict[str, str]]
 
 
+def read_token_form(client: Client, lab: Lab, cookie: str) -> dict[str, str]:
+    """The form that makes a token."""
+    form = client.get("/settings/tokens", cookie=cookie).forms()[-1]
+    return {**form.fields, "description": "a laptop"}
+
+
 def read_terms_form(client: Client, lab: Lab, cookie: str) -> dict[str, str]:
     (form,) = client.get(f"/api/v1/tos/{lab.fly_terms}/accept", cookie=cookie).forms()
     return {"terms": str(lab.fly_terms), **form.fields}

@@ -13,6 +13,7 @@ from dsgctl.core.clock import now
 from dsgserve.apis import gate
 from dsgserve.apis.cave import admission as cave_admission
 from dsgserve.apis.cave import tables as cave_tables
+from dsgserve.apis.cave import tokens as cave_tokens
 from dsgserve.apis.native import long_lived_tokens as native_tokens
 from dsgserve.apis.native import user as native_user
 from dsgserve.app import make_app
@@ -26,7 +27,7 @@ from dsgserve.login.dev_login import DevProvider
 from dsgserve.ngauth import endpoints, popup
 from dsgserve.terms import terms_pages
 from dsgserve.user_cache import endpoint as user_cache
-from tests.dsgserve.bodies import BODIES, FORM, ReadFields, read_key_form, read_terms_form
+from tests.dsgserve.bodies import BODIES, FORM, ReadFields, read_key_form, read_terms_form, read_token_form
 from tests.dsgserve.clients.windows import register, take_key
 from tests.dsgserve.conftest import KEY, PAGE, VIEWER, Client, Lab, Reply
 from tests.dsgserve.routes import EVERY_ROUTE, fill_path
@@ -272,6 +273,9 @@ ADMISSIONS: dict[Callable[..., object], Admits] = {
     cave_tables.require_root: _TOKEN,
     cave_admission.require_token: _TOKEN,
     cave_admission.require_some_admin: _SOME_ADMIN,
+    cave_tokens.require_reader: Admits(401, PASS, 405, 401, 401, 401),
+    cave_tokens.require_lister: _TOKEN,
+    cave_tokens.require_form: _admit_form(read_token_form),
 }
 
 
@@ -336,7 +340,7 @@ def test_a_sign_in_on_the_way_keeps_the_declared_parameters_and_no_others(
     if endpoint.carries and ADMISSIONS[endpoint.admits] in (_TOKEN, _SOME_ADMIN):
         others["dsg_token"] = "unknown"  # a good one would do, and nobody would have to sign in
     query = urlencode({**values, **others})
-    reply = client.request(endpoint.method, f"{fill(route, lab)}?{query}", accept=PAGE)
+    reply = client.request(endpoint.method, f"{fill(route, lab)}?{query}", accept=PAGE if endpoint.carries else "*/*")
     signs_in = bool(endpoint.carries) or ADMISSIONS[endpoint.admits].nothing == SIGN_IN
     assert reply.headers.get("location", "").startswith("/auth/login") == signs_in
     if not signs_in:

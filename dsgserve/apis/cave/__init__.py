@@ -1,5 +1,5 @@
 """The API cave: what CAVE's services and clients ask beyond user/cache (contract-services.md, "CAVE")."""
 
-from dsgserve.apis.cave import people, tables
+from dsgserve.apis.cave import people, tables, tokens
 
-ROUTES = (*tables.ROUTES, *people.ROUTES)
+ROUTES = (*tables.ROUTES, *people.ROUTES, *tokens.ROUTES)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from bottle import HTTPResponse
+
 from dsgctl.core import clock, people
 from dsgctl.core.people import Viewer
 from dsgserve.gateway import Gateway
@@ -36,9 +38,12 @@ def require_token(gateway: Gateway, request: Request[None]) -> Login | Answer:
     login = authentication.authenticate_request(gateway, request.http)
     if isinstance(login, Login):
         return login
-    if is_navigation(request.http):
-        return redirect("/auth/login?" + urlencode({"next": request.here}), 302)
-    return unauthorized(login)
+    return redirect_to_sign_in(request) if is_navigation(request.http) else unauthorized(login)
+
+
+def redirect_to_sign_in(request: Request[None]) -> HTTPResponse:
+    """The sign-in, which comes back to this address, with the prefix that the client asked under."""
+    return redirect("/auth/login?" + urlencode({"next": request.here}), 302)
 
 
 def require_some_admin(gateway: Gateway, request: Request[None]) -> Asker | Answer:

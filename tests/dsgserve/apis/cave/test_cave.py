@@ -22,7 +22,7 @@ _TOKEN_ROUTES = re.compile(r".*/(create_token|refresh_token|user/token|settings/
 
 
 def _is_ours(entry: Entry) -> bool:
-    """Whether the path is one of this API's; those that make or list tokens are in test_token_routes.py."""
+    """Whether the path is one of this API's; those that make or list tokens are in test_tokens.py."""
     path = _PREFIX.sub("", entry["path"])
     return bool(_PATHS.fullmatch(path)) and not _TOKEN_ROUTES.fullmatch(path) and "user/cache" not in path
 
