@@ -7,6 +7,7 @@ from typing import Any
 
 from dsgctl.core import snapshot_queries as queries
 from dsgctl.core import snapshots
+from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import levels, reference_access
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.rules.reference_access import ReferenceDecision
@@ -14,6 +15,8 @@ from dsgctl.core.rules.references import Catalogue, Reference, Translation, Vers
 from dsgctl.core.rules.terms import Terms
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
+
+MAX_ANCHORS = 100_000  # of one call: each reference can have one for each public version
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,20 @@ def decide_all(
 
     Args:
         principal, service: as of `decide`.
+
+    Raises:
+        Invalid: the decisions have more than `MAX_ANCHORS` anchors between them.
     """
     catalogue = read_catalogue(database, (reference for reference, _ in requests), service)
     snapshot = snapshots.read_account(database, principal) if principal is not None else None
-    decisions = (
-        reference_access.decide(snapshot, catalogue, reference, permission, at) for reference, permission in requests
-    )
+    grants = reference_access.group_grants(snapshot, catalogue.service)
+    decisions: list[ReferenceDecision] = []
+    anchors = 0
+    for reference, permission in requests:
+        decisions.append(reference_access.decide(snapshot, catalogue, reference, permission, at, grants=grants))
+        anchors += len(decisions[-1].anchors)
+        if anchors > MAX_ANCHORS:
+            raise Invalid(f"there are more than {MAX_ANCHORS} anchors; ask about fewer versions at once")
     return Decisions(snapshot, catalogue, tuple(decisions), reference_access.next_change(snapshot, catalogue, at))
 
 

@@ -3,7 +3,7 @@
 `decide` is the only place of these rules: the native API, the gate and ``dsgctl access explain`` call it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,6 @@ from dsgctl.core.rules.references import (
     Resolved,
     UnknownDataset,
     UnknownVersion,
-    VersionedDataset,
     resolve,
 )
 from dsgctl.core.rules.terms import Terms, list_changes, list_missing
@@ -103,8 +102,27 @@ class Nobody:
 NOBODY = Nobody()
 
 
+GrantsByDataset = Mapping[str, Sequence[Grant]]
+
+
+def group_grants(principal: PrincipalSnapshot | None, service: str | None) -> GrantsByDataset:
+    """The grants of a principal for every service, and those for the one that asks, by dataset."""
+    groups: dict[str, list[Grant]] = {}
+    if principal is not None:
+        for grant in (*principal.grants, *principal.service_grants):
+            if grant.service in (None, service):
+                groups.setdefault(grant.dataset, []).append(grant)
+    return groups
+
+
 def decide(
-    principal: PrincipalSnapshot | None, catalogue: Catalogue, reference: Reference, permission: str, at: datetime
+    principal: PrincipalSnapshot | None,
+    catalogue: Catalogue,
+    reference: Reference,
+    permission: str,
+    at: datetime,
+    *,
+    grants: GrantsByDataset | None = None,
 ) -> ReferenceDecision:
     """What a principal may do with what a reference stands for.
 
@@ -112,6 +130,7 @@ def decide(
         principal: None for a caller without a token.
         catalogue: has the datasets that the reference can stand for, and for these the translations.
         permission: a level, or any other name that a grant may have.
+        grants: `group_grants` of the principal and the service of the catalogue, from callers with many references.
     """
     try:
         resolved = resolve(catalogue, reference)
@@ -128,7 +147,9 @@ def decide(
         return deny(Rule.ACCOUNT_DISABLED)
     if principal is not None and principal.admin:
         return ReferenceDecision(Verdict.ALLOW, Rule.ADMIN, levels.NAMES, dataset.name, place)
-    basis = _find_basis(principal, catalogue, resolved, permission, at)
+    by_dataset = group_grants(principal, catalogue.service) if grants is None else grants
+    matching = _list_matching(principal, by_dataset.get(dataset.name, ()), permission, at)
+    basis = _find_basis(principal, catalogue, resolved, permission, matching)
     if basis is None:
         return deny(Rule.NOTHING)
     missing = tuple(list_missing(principal or NOBODY, resolved.list_terms(), at, by_date=True))
@@ -159,16 +180,18 @@ class _Basis:
 
 
 def _find_basis(
-    principal: PrincipalSnapshot | None, catalogue: Catalogue, resolved: Resolved, permission: str, at: datetime
+    principal: PrincipalSnapshot | None,
+    catalogue: Catalogue,
+    resolved: Resolved,
+    permission: str,
+    matching: Sequence[Grant],
 ) -> _Basis | None:
     """Covering grants, else what is public, else for some services the grants and public versions of other branches."""
     dataset, place = resolved.dataset, resolved.place
-    matching = list_matching(principal, catalogue, dataset, permission, at)
     covering = tuple(grant for grant in matching if _covers(grant, resolved))
     if covering:
         return _Basis(Rule.GRANT, _list_roles(principal, covering), covering)
-    public = tuple(version for version in dataset.versions.values() if version.public)
-    if permission == levels.VIEW and (dataset.public or (place and any(map(place.is_covered_by, public)))):
+    if permission == levels.VIEW and (dataset.public or (place is not None and place.is_public(dataset))):
         return _Basis(Rule.PUBLIC, (levels.VIEW,))
     if principal is None or place is None or not catalogue.is_dag:
         return None
@@ -179,7 +202,7 @@ def _find_basis(
             anchoring.setdefault((version.branch, version.ordinal), []).append(grant)
     roles = {anchor: frozenset(_list_roles(principal, grants)) for anchor, grants in anchoring.items()}
     if permission == levels.VIEW:
-        for version in public:
+        for version in dataset.public_versions:
             if version.ordinal is not None:
                 anchor = version.branch, version.ordinal
                 roles[anchor] = roles.get(anchor, frozenset()) | {levels.VIEW}
@@ -187,32 +210,19 @@ def _find_basis(
         return None
     return _Basis(
         Rule.OTHER_BRANCH,
-        sort_roles(frozenset().union(*roles.values())),
+        _sort_roles(frozenset().union(*roles.values())),
         tuple(grant for grants in anchoring.values() for grant in grants),
-        tuple(Anchor(*anchor, sort_roles(roles[anchor])) for anchor in sorted(roles)),
+        tuple(Anchor(*anchor, _sort_roles(roles[anchor])) for anchor in sorted(roles)),
     )
 
 
-def list_matching(
-    principal: PrincipalSnapshot | None,
-    catalogue: Catalogue,
-    dataset: VersionedDataset,
-    permission: str,
-    at: datetime,
+def _list_matching(
+    principal: PrincipalSnapshot | None, grants: Sequence[Grant], permission: str, at: datetime
 ) -> tuple[Grant, ...]:
-    """The active grants on a dataset, for every service or the one that asks, that include a permission."""
+    """Those of some grants that are active and include a permission."""
     if principal is None or (principal.read_only and permission in levels.LOST_IF_READ_ONLY):
         return ()
-    service_grants = (
-        grant
-        for grant in principal.service_grants
-        if catalogue.service is not None and grant.service == catalogue.service
-    )
-    return tuple(
-        grant
-        for grant in (*principal.grants, *service_grants)
-        if grant.dataset == dataset.name and grant.is_active(at) and permission in expand(grant.permission)
-    )
+    return tuple(grant for grant in grants if grant.is_active(at) and permission in expand(grant.permission))
 
 
 def _covers(grant: Grant, resolved: Resolved) -> bool:
@@ -225,10 +235,10 @@ def _covers(grant: Grant, resolved: Resolved) -> bool:
 
 def _list_roles(principal: PrincipalSnapshot | None, grants: Iterable[Grant]) -> tuple[str, ...]:
     roles = frozenset().union(*(expand(grant.permission) for grant in grants))
-    return sort_roles(roles - levels.LOST_IF_READ_ONLY if principal is not None and principal.read_only else roles)
+    return _sort_roles(roles - levels.LOST_IF_READ_ONLY if principal is not None and principal.read_only else roles)
 
 
-def sort_roles(roles: Iterable[str]) -> tuple[str, ...]:
+def _sort_roles(roles: Iterable[str]) -> tuple[str, ...]:
     """In the order of the levels, the lowest first; then other names by name."""
     order = {name: number for number, name in enumerate(levels.NAMES)}
     return tuple(sorted(roles, key=lambda role: (order.get(role, len(order)), role)))

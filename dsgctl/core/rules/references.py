@@ -46,17 +46,39 @@ class VersionedDataset:
     Attributes:
         terms: its own terms, if it has any, and then those of the service that asks.
         versions: by name.
+        by_place: those with an ordinal, by branch and ordinal.
+        public_versions: those that are public.
+        public_up_to: the last ordinal of a public version on each branch.
     """
 
     name: str
     public: bool = False
     terms: tuple[Terms, ...] = ()
     versions: Mapping[str, Version] = field(default_factory=dict)
+    by_place: Mapping[tuple[str, int], Version] = field(init=False, compare=False, repr=False)
+    public_versions: tuple[Version, ...] = field(init=False, compare=False, repr=False)
+    public_up_to: Mapping[str, int] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Here and not for each reference: a thousand references can name one dataset of thousands of versions.
+        public_versions = tuple(version for version in self.versions.values() if version.public)
+        by_place, public_up_to = {}, dict[str, int]()
+        for version in self.versions.values():
+            if version.ordinal is not None:
+                by_place[version.branch, version.ordinal] = version
+                if version.public:
+                    public_up_to[version.branch] = max(version.ordinal, public_up_to.get(version.branch, 0))
+        for name, value in (
+            ("by_place", by_place),
+            ("public_versions", public_versions),
+            ("public_up_to", public_up_to),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def is_public_in_part(self) -> bool:
         """Whether it is public, or one of its versions."""
-        return self.public or any(version.public for version in self.versions.values())
+        return self.public or bool(self.public_versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +128,12 @@ class Place:
         if version.ordinal is None:
             return self.version is not None and self.version.name == version.name
         return self.ordinal is not None and version.branch == self.branch and self.ordinal <= version.ordinal
+
+    def is_public(self, dataset: VersionedDataset) -> bool:
+        """Whether a public version of its dataset covers it."""
+        if self.version is not None and self.version.public:
+            return True
+        return self.ordinal is not None and self.ordinal <= dataset.public_up_to.get(self.branch, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,5 +207,4 @@ def _find_place(dataset: VersionedDataset, version: str, branch: str | None = No
         raise UnknownVersion(dataset.name)
     ordinal = int(version)
     # The version that has this ordinal, with its terms: nobody escapes them by the number.
-    numbered = (it for it in dataset.versions.values() if (it.branch, it.ordinal) == (branch, ordinal))
-    return Place(branch, ordinal, next(numbered, None))
+    return Place(branch, ordinal, dataset.by_place.get((branch, ordinal)))

@@ -1,18 +1,20 @@
 """Decisions about references from a database: what is read is what the rules need, and nothing that the shell broke."""
 
+import math
 from dataclasses import replace
 
 import apsw
 import pytest
 
 from dsgctl.core import reference_decisions, token_checks
-from dsgctl.core.reference_decisions import decide, decide_all, read_catalogue
+from dsgctl.core.errors import Invalid
+from dsgctl.core.reference_decisions import MAX_ANCHORS, decide, decide_all, read_catalogue
 from dsgctl.core.rules import reference_access
 from dsgctl.core.rules.reference_access import Rule, Verdict
 from dsgctl.core.rules.references import Catalogue, Reference
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store import Database
-from dsgctl.store.models import Principal
+from dsgctl.store.models import Principal, Version
 from tests.dsgctl.core.builders import AT, DAY
 from tests.native_answers import build_catalogue, build_principal, fill, names, rows
 
@@ -130,6 +132,20 @@ def test_terms_of_a_version_that_was_deleted_withhold_nothing_else(database: Dat
     shell(database, "DELETE FROM versions WHERE name = 'v3' AND dataset_id = 1")
     decision, _ = decide(database, owner_of(database, "tok-ada"), Reference("fish", "v2"), "view", AT)
     assert (decision.verdict, decision.rule) == (Verdict.ALLOW, Rule.GRANT)
+
+
+def test_the_anchors_of_one_call_are_bounded(database: Database) -> None:
+    """A thousand references to a dataset of a thousand public versions would have a million."""
+    count = math.isqrt(MAX_ANCHORS) + 1
+    rows = [{"dataset": 7, "name": f"p{place}", "public": True, "ordinal": place} for place in range(count)]
+    with database.transaction():
+        database.insert_many(Version, rows)
+    requests = [(Reference("secret", str(count + place)), "view") for place in range(count)]
+    principal = owner_of(database, "tok-dee")
+    few = decide_all(database, principal, requests[:2], AT, service="dvid")
+    assert [len(decision.anchors) for decision in few.decisions] == [count, count]
+    with pytest.raises(Invalid, match="anchors"):
+        decide_all(database, principal, requests, AT, service="dvid")
 
 
 def test_an_unknown_service_is_none(database: Database) -> None:
