@@ -18,9 +18,9 @@ from tests.dsgctl.commands.world import World
 ASKS = {
     "user remove ada@example.org": "with 1 grant, 1 group and 1 token",
     "user offboard ada@example.org": "is disabled, and loses 1 grant, 1 group and 1 token",
-    "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
-    "dataset remove fish2": "with 1 version, 2 locations, 4 grants and 1 service table",
-    "dataset version remove fish2 v1.2": "with 1 grant and 1 location",
+    "group remove lab-1": "with 1 member, 2 grants and 1 scoped grant",
+    "dataset remove fish2": "with 1 version, 2 locations, 4 grants, 1 service table and 1 translation",
+    "dataset version remove fish2 v1.2": "with 1 grant, 1 location and 1 translation",
     "dataset location remove fish2 gs://lab-data/fish2/": "fish2 will no longer be read at gs://lab-data/fish2/",
     "bucket remove old-data": "with its settings",
     "service remove clio": "with 1 term",
@@ -32,7 +32,7 @@ ASKS = {
 
 
 # What the same words with `add` bring back, whole.
-DO_NOT_ASK = {"group member remove", "service root remove"}
+DO_NOT_ASK = {"group member remove", "service root remove", "service translation remove"}
 
 
 def test_every_command_that_deletes_asks() -> None:
@@ -126,7 +126,7 @@ def test_offboarding_asks_what_to_do_with_the_persons_service_accounts(
     words = ("user", "offboard", "ada@example.org")
     refused = filled.quick(*words, "-y")
     assert (refused.code, refused.out) == (2, "")
-    assert "1 service account: nightly-export; use --service-accounts keep, disable" in refused.err
+    assert "1 service account: nightly-export; use --service-accounts with keep, disable" in refused.err
     with on_a_terminal(filled.run, *words) as terminal:
         terminal.wait_for("who gets them [keep]: ")
         terminal.type(f"{answer}\r")

@@ -44,7 +44,7 @@ def test_control_characters_in_the_database_are_shown_escaped(filled: World) -> 
         for mark in ("\x1b", "\x07", "\r", "\u202e"):
             assert mark not in result.out + result.err, (line, result)
     assert "Eve\\x1b[2J\\x07\\r\\n\\u202egro" in filled.quick("user", "list").out
-    assert filled.quick("user", "list").out.count("\n") == 5
+    assert filled.quick("user", "list").out.count("\n") == 6
     answer = json.loads(filled.quick("user", "show", "bo@example.org", "-o", "json").ok().out)
     assert answer["name"] == evil
 
