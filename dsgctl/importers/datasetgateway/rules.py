@@ -86,8 +86,9 @@ def read_grants(run: DatasetGatewayRun) -> Iterator[Step]:
         run.permissions[row.id] = row.name("name", "permission")
 
     def read_bucket(row: Row) -> None:
-        bucket = run.resolve(row, "datasetbucket_id", "dataset_bucket", run.buckets)
-        buckets_of.setdefault(row.number("grant_id"), set()).add(bucket)
+        # First the set: also if its bucket is left out, the grant is limited.
+        buckets = buckets_of.setdefault(row.number("grant_id"), set())
+        buckets.add(run.resolve(row, "datasetbucket_id", "dataset_bucket", run.buckets))
 
     def read_target(row: Row, scope: str | None = None) -> Target:
         dataset, service = run.dataset(row), run.service(row)
