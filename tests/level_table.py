@@ -43,6 +43,19 @@ def included_levels(name: str) -> set[str]:
     return set(NAMES[: NAMES.index(name) + 1]) if name in NAMES else {name}
 
 
+def included_in_order(name: str) -> tuple[str, ...]:
+    """A level and those that it includes, the lowest first."""
+    return NAMES[: NAMES.index(name) + 1]
+
+
+def leave_out_unrecorded_roles(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of authorize, with its anchors, without the levels that the servers of `RECORDED` did not have."""
+    newer = set(NAMES) - set(RECORDED)
+    roles = {"roles": [name for name in entry["roles"] if name not in newer]} if "roles" in entry else {}
+    anchors = [leave_out_unrecorded_roles(anchor) for anchor in entry.get("anchors", ())]
+    return {**entry, **roles, **({"anchors": anchors} if anchors else {})}
+
+
 def leave_out_unrecorded(body: dict[str, Any]) -> dict[str, Any]:
     """A body of user/cache without the levels that the servers of `RECORDED` did not have."""
     newer = set(NAMES) - set(RECORDED)

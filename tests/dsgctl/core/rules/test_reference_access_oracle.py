@@ -13,6 +13,7 @@ from dsgctl.core.rules.references import Catalogue, Reference, Translation, Vers
 from dsgctl.core.rules.terms import Terms
 from tests.dsgctl.core.builders import AT, DAY
 from tests.dsgctl.core.rules.test_reference_access import summarize
+from tests.level_table import FOREIGN, NAMES, TABLE, included_levels
 
 WORLDS = 4000
 QUESTIONS = 8  # about each world
@@ -20,13 +21,8 @@ SERVICES = {"neuprint": "linear", "dvid": "dag"}
 DATASETS = ("fish", "fly", "7")
 BRANCHES = ("main", "alt")
 VERSIONS = ("v1", "v2", "1", "x")
-INCLUDED = {
-    "view": ["view"],
-    "edit": ["view", "edit"],
-    "manage": ["view", "edit", "manage"],
-    "admin": ["view", "edit", "manage", "admin"],
-}
-ROLES = ["view", "edit", "manage", "admin", "annotate", "write"]  # in the order of answers
+ROLES = [*NAMES, FOREIGN, "write"]  # in the order of answers
+LOST_IF_READ_ONLY = {row.name for row in TABLE if row.lost_if_read_only}
 
 
 @dataclass
@@ -108,7 +104,7 @@ def ask_oracle(world: World, name: str, version: str | None, branch: str | None,
         return NO
     dataset, places = target  # every (branch, ordinal) and name that the reference has; None for the whole
     if world.admin and world.kind == "user":
-        return "allow", ["view", "edit", "manage", "admin"], []
+        return "allow", list(NAMES), []
     held_roles = list_given(world, dataset, permission)
     roles: set[str] = set()
     for version_of_grant, included in held_roles.items():
@@ -137,7 +133,7 @@ def list_given(world: World, dataset: str, permission: str) -> dict[str | None, 
     """What the grants with the permission give, by their version."""
     held_roles: dict[str | None, set[str]] = {}
     for of, version, role, service, expires in world.grants if world.kind != "nobody" else ():
-        included = set(INCLUDED.get(role, [role])) - ({"edit"} if world.read_only and world.kind == "user" else set())
+        included = included_levels(role) - (LOST_IF_READ_ONLY if world.read_only and world.kind == "user" else set())
         counts = service is None or (service in SERVICES and service == world.service)
         if of == dataset and counts and (expires is None or expires > AT) and permission in included:
             held_roles.setdefault(version, set()).update(included)

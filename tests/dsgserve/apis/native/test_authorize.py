@@ -12,6 +12,9 @@ from dsgctl.store.models import Grant, Withdrawal
 from dsgserve.apis.native.authorize import MAX_BODY, MAX_ENTRIES
 from tests.dsgserve.apis.native.conftest import ORIGIN, Ask
 from tests.dsgserve.conftest import PAGE, Client
+from tests.level_table import included_in_order
+
+EDIT = list(included_in_order("edit"))
 
 FISH = {"name": "fish"}
 BACK = "https://neuprint.example.org/?dataset=x&a=1"
@@ -122,8 +125,8 @@ ENTRIES: dict[str, tuple[Any, str]] = {
 def test_any_entry_is_decided(ask: Ask, name: str) -> None:
     entry, decision = ENTRIES[name]
     reply = ask("tok-ada", {"entries": [FISH, entry, FISH]})
-    fish = {"name": "fish", "roles": ["view", "edit"], "decision": "allow"}
-    roles = ["view", "edit"] if decision == ALLOW else []
+    fish = {"name": "fish", "roles": EDIT, "decision": "allow"}
+    roles = EDIT if decision == ALLOW else []
     echo = {key: entry[key] for key in ("name", "version", "branch") if key in entry} if isinstance(entry, dict) else {}
     assert reply.json()["entries"] == [fish, {**echo, "roles": roles, "decision": decision}, fish]
 
