@@ -106,18 +106,19 @@ def read_question(gateway: Gateway, http: BaseRequest) -> GateQuestion:
     Raises:
         Invalid: the query names no dataset, or has anything but the parameters of the gate, each once.
     """
-    return parse_query(http.environ["QUERY_STRING"], gateway.config.origin)
+    query, _, _ = http.environ["QUERY_STRING"].partition(_CLIENTS_OWN)
+    return parse_query(query, gateway.config.origin)
 
 
 @lru_cache(maxsize=256)
 def parse_query(query: str, origin: str) -> GateQuestion:
-    """The question of a query, as sent, one character per byte.
+    """The question of the proxy's part of a query, as sent, one character per byte.
 
     Raises:
         Invalid: as of `read_question`. What is misspelt in a proxy's configuration must not open anything.
     """
     values: dict[str, str] = {}
-    for part in query.partition(_CLIENTS_OWN)[0].split("&", len(_PARAMETERS)):
+    for part in query.split("&", len(_PARAMETERS)):
         name, _, value = part.partition("=")
         if name not in _PARAMETERS:
             raise Invalid(f"the gate takes {', '.join(_PARAMETERS)}, and no other parameter")

@@ -297,6 +297,26 @@ def test_a_websocket_is_opened_for_those_who_may(lab: Lab) -> None:
         assert status == expected, headers
 
 
+def test_no_other_protocol_reaches_the_server_behind(lab: Lab) -> None:
+    """Over HTTP/2 in clear text (h2c), later requests would not pass the gate."""
+    for upgrade in ("h2c", "websocket, h2c", "h2c,websocket", "WebSocketX", "TLS/1.0"):
+        headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": upgrade, "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+        before = len(lab.site.upstream.requests)
+        reply = lab.site.ask("/annotate/x", lab.ada, headers=headers)
+        assert reply.status in (200, 400), (upgrade, reply)
+        if len(lab.site.upstream.requests) > before:
+            assert "upgrade" not in lab.received(), upgrade
+            assert "upgrade" not in lab.received().get("connection", "").lower(), upgrade
+
+
+def test_a_client_cannot_have_the_identity_removed_as_a_header_of_the_connection(lab: Lab) -> None:
+    for value in ("X-Auth-Request-User", "close, x-auth-request-email, X-Auth-Request-Groups"):
+        before = len(lab.site.upstream.requests)
+        assert lab.site.ask("/annotate/x", lab.ada, headers={"Connection": value}).status in (200, 400)
+        if len(lab.site.upstream.requests) > before:
+            assert {f"x-auth-request-{name}" for name in IDENTITY} <= lab.received().keys(), value
+
+
 def test_a_form_of_another_site_is_not_sent_in_the_name_of_its_visitor(lab: Lab) -> None:
     headers = {"Cookie": f"dsg_token={lab.ada}", "Origin": "https://evil.example"}
     assert lab.site.ask("/annotate/x", method="POST", headers=headers, body=b"x").status == 401
