@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsgctl.core import acceptances, datasets, grants, readable_terms, terms, users
+from dsgctl.core import acceptances, datasets, grants, readable_terms, terms, users, versions
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.readable_terms import Readable
 from dsgctl.store import models as m
@@ -36,6 +36,19 @@ def test_an_invitation_opens_no_terms_of_a_closed_dataset(run: Run, terms_id: in
     invite = terms.find(run.database, terms_id).invite_token
     assert find(run, ANA, invite=invite) == Readable(terms_id, ("fish2",))
     assert find(run, BEA, invite=invite) is None
+
+
+def test_a_public_version_opens_the_terms_of_its_dataset_and_of_the_other_versions(run: Run, terms_id: int) -> None:
+    """The native API decides about a version by the public ones of every branch, and then asks for its terms."""
+    for name in ("v1", "v2", "v3"):
+        run(versions.add, "fish2", name)
+    of_version = run(terms.add, "v1 terms", "Be kind.", dataset="fish2", version="v1")[0].id
+    for public in (set[str](), {"v2"}, {"v2", "v3"}):
+        for name in public:
+            run(versions.set_attributes, "fish2", name, public=True)
+        for number in (terms_id, of_version):
+            assert find(run, BEA, number) == (Readable(number, ("fish2",)) if public else None)
+        assert readable_terms.list_datasets_of(run.database, terms_id) == ["fish2"]
 
 
 def test_accepted_terms_stay_readable_and_name_no_dataset_that_is_closed(run: Run, terms_id: int) -> None:
