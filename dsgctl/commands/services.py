@@ -6,7 +6,9 @@ from dsgctl.commands.messages import format_holdings
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
-from dsgctl.core import service_tables, services, translations
+from dsgctl.core import access_decisions, access_explanation, service_tables, services, table_lookups, translations
+from dsgctl.core.clock import now
+from dsgctl.core.rules import levels
 from dsgctl.core.translations import ServiceName
 from dsgctl.wording import format_count
 
@@ -203,6 +205,31 @@ def table_remove(session: Session, service: str, table: str, yes: bool, dry_run:
             public_roots=roots,
             changed=True,
         )
+
+
+@subcommand(table, "check", example="dsgctl service table check datastack fish2_v1 ada@example.org")
+@click.argument("service")
+@click.argument("table")
+@click.argument("who", metavar="EMAIL|NAME")
+def table_check(session: Session, service: str, table: str, who: str) -> int:
+    """Check whether a service lets somebody see a table: exit code 0 if so, 5 if not."""
+    service_tables.find_table(session.database, service, table)
+    dataset = table_lookups.find_dataset(session.database, service, table) or ""
+    result = access_decisions.check(session.database, who, dataset, levels.VIEW, now(), service=service)
+    decision = result.decision
+    reason = access_explanation.format_reason(result.principal, decision.reason)
+    session.output.print_result(
+        f"yes: {table} of {service} is of dataset {dataset}"
+        if decision.allowed
+        else f"no: {table} of {service} is of dataset {dataset}: {reason}",
+        value="allowed",
+        allowed=decision.allowed,
+        service=service,
+        table=table,
+        dataset=dataset,
+        reason=str(decision.reason),
+    )
+    return 0 if decision.allowed else 5
 
 
 @command.group()

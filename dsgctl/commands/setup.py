@@ -25,6 +25,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--viewers", metavar="ORIGINS|PATTERN", help="NGAUTH_ALLOWED_ORIGINS: the Neuroglancer sites that may ask for data."
 )
+@click.option("--apis", metavar="NAMES", help="DSG_APIS: the services that ask: cave, native, gate.")
 @click.option("--backup-dir", metavar="DIRECTORY", help="DSG_BACKUP_DIR: the directory of backups.")
 @click.option(
     "--database", metavar="FILE", envvar="DATABASE_PATH", help="DATABASE_PATH, if it is not /var/lib/dsg/dsg.sqlite3."
@@ -41,6 +42,7 @@ def command(
     client: Path | None,
     issuer: str | None,
     viewers: str | None,
+    apis: str | None,
     backup_dir: str | None,
     database: str | None,
     admin: str | None,
@@ -67,6 +69,7 @@ def command(
         "DSG_ORIGIN": origin,
         "CLIENT_CREDENTIALS_PATH": str(client) if client else None,
         "NGAUTH_ALLOWED_ORIGINS": viewers,
+        "DSG_APIS": apis,
         "DSG_BACKUP_DIR": backup_dir,
     }
     # Options are checked before anything is written, answers to questions one by one.

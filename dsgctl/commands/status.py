@@ -26,7 +26,7 @@ from dsgctl.store.process_registry import Process
 def command(session: Session, format: str) -> None:
     """Show the state of the gateway on one screen: the content of the database, and the servers' work."""
     config = session.config
-    report = build_report(session.database, now(), origin=config.origin, backup_dir=config.backup_dir)
+    report = build_report(session.database, now(), origin=config.origin, backup_dir=config.backup_dir, apis=config.apis)
     if format == "prometheus":
         for line in format_prometheus(report):
             echo(line)
@@ -34,7 +34,7 @@ def command(session: Session, format: str) -> None:
     record = _build_record(report)
     if format == "value":
         pids = " ".join(str(server.pid) for server in report.servers)
-        for name, value in {**record, "servers": pids}.items():
+        for name, value in {**record, "apis": " ".join(report.apis), "servers": pids}.items():
             Output("value").print_record({name: f"{name}={_format_value(value)}"}, value=name)
     elif format == "table":
         record["servers"] = [_describe_server(server) for server in report.servers]
@@ -49,6 +49,7 @@ def _build_record(report: StatusReport) -> dict[str, object]:
         "version": report.version,
         "database": report.database,
         "origin": report.origin,
+        "apis": list(report.apis),
         "servers": [
             {
                 "pid": server.pid,

@@ -19,6 +19,7 @@ from dsgctl.operations.doctor.check import Status
 from dsgctl.operations.doctor.sign_in import check_provider, find_client_problem
 from dsgctl.operations.doctor.viewers import check_viewers
 from dsgctl.operations.maintenance import upgrade_database
+from dsgctl.setting_values import APIS
 from dsgctl.settings import DEFAULT_ENV_FILE, Settings, read_settings, require_valid
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import open_current
@@ -64,6 +65,13 @@ QUESTIONS = (
         "viewers",
         "Which Neuroglancers may ask for data: their addresses, with commas between, or a regular expression",
         "https://neuroglancer-demo.appspot.com",
+    ),
+    Question(
+        "DSG_APIS",
+        "apis",
+        f"Which services ask this gateway, of {', '.join(APIS)}: "
+        + "; ".join(f"{name} for {clients}" for name, clients in APIS.items()),
+        "cave,native",
     ),
     Question(
         "DSG_BACKUP_DIR",

@@ -52,6 +52,7 @@ class StatusReport:
         at: the time of the report.
         version: the release of dsgctl.
         database: the path; ``origin``: the setting.
+        apis: the setting.
         servers: the processes of dsgserve that run, in the order of their starts.
         counts: the sums of their counts, by the names in `COUNTS`.
         last_backup: the time of the newest backup in DSG_BACKUP_DIR, if there is one.
@@ -61,13 +62,16 @@ class StatusReport:
     version: str
     database: str
     origin: str
+    apis: tuple[str, ...]
     servers: tuple[Process, ...]
     counts: Mapping[str, int]
     statistics: Statistics
     last_backup: datetime | None
 
 
-def build_report(database: Database, at: datetime, *, origin: str, backup_dir: Path | None) -> StatusReport:
+def build_report(
+    database: Database, at: datetime, *, origin: str, backup_dir: Path | None, apis: tuple[str, ...] = ()
+) -> StatusReport:
     """
     Args:
         at: the present time.
@@ -78,6 +82,7 @@ def build_report(database: Database, at: datetime, *, origin: str, backup_dir: P
         version=__version__,
         database=database.path,
         origin=origin,
+        apis=apis,
         servers=tuple(servers),
         counts={name: sum(server.counts.get(name, 0) for server in servers) for name in COUNTS},
         statistics=statistics.count_all(database, at),

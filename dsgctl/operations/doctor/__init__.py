@@ -44,6 +44,7 @@ SECTIONS = (
     Section("signing keys", ("DSG_SECRET_KEY", "DSG_ORIGIN"), settings.check_keys),
     Section("viewers", ("NGAUTH_ALLOWED_ORIGINS",), lambda case: viewers.check_viewers(case.config)),
     Section("redirects", ("DSG_ALLOWED_REDIRECTS", "DSG_TOKEN_REDIRECTS"), settings.check_redirects),
+    Section("apis", ("DSG_APIS", "DSG_TOKEN_NAMES"), settings.check_apis),
     Section("google", ("DSG_STS_URL", "DSG_STORAGE_URL", "DSG_ORIGIN"), settings.check_left_from_tests),
     Section(DATABASE, ("DATABASE_PATH",), database.check_database_files),
     Section(DATABASE, ("DATABASE_PATH", "DSG_ALLOWED_EMAIL_DOMAINS"), database.check_database),

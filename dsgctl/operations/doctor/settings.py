@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from dsgctl.config import SETTINGS
 from dsgctl.operations.doctor.check import ORIGIN, Case, Checks, failure, ok, warning
+from dsgctl.setting_values import APIS
 from dsgctl.settings import Settings
 
+_CAVE_COOKIE = "middle_auth_token"  # the default of middle_auth_client
 _SHORTEST_KEY = 32  # characters; the limit of config.py
 _FEWEST = 8  # different characters of a secret; 32 random hexadecimal digits hardly ever have fewer
 _PLACEHOLDER = re.compile(r"change.?(me|this)|your.?(own|secret|key|client)|placeholder|insert.?here|^<.*>$", re.I)
@@ -107,6 +109,21 @@ def check_redirects(case: Case) -> Checks:
             "redirects",
             f"{lost[0]} is in DSG_TOKEN_REDIRECTS only: no browser is sent there",
             "add it to DSG_ALLOWED_REDIRECTS",
+        )
+
+
+def check_apis(case: Case) -> Checks:
+    """DSG_APIS: what is served beyond login, ngauth and user/cache, and whether CAVE's client can send its token."""
+    names = case.config.apis
+    if not names:
+        yield ok("apis", "none beyond login, ngauth and user/cache (DSG_APIS)")
+        return
+    yield ok("apis", "; ".join(f"{name}: {APIS[name]}" for name in names))
+    if "cave" in names and _CAVE_COOKIE not in case.config.token_names:
+        yield warning(
+            "apis",
+            f"CAVE's services look for the token under {_CAVE_COOKIE}, which DSG_TOKEN_NAMES does not name",
+            f"DSG_TOKEN_NAMES={','.join((*case.config.token_names, _CAVE_COOKIE))}, or set TOKEN_NAME of the services",
         )
 
 

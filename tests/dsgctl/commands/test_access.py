@@ -276,3 +276,13 @@ def test_an_explanation_says_which_locations_neuroglancer_may_read(filled: World
     shown = filled.quick("access", "explain", "bo@example.org", "fish2").ok().out
     assert "  bucket   gs://lab-data/fish2/: may not read: no_permission\n" in shown
     assert "  bucket   gs://lab-data/fish2/, version v1.2: may read\n" in shown
+
+
+def test_a_table_is_checked_as_its_service_would(filled: World) -> None:
+    """Exit codes 0, 5 and 3; `filled` has the table fish2_v1 of datastack."""
+    check = f"dsgctl service table check datastack fish2_v1 {ADA}"
+    assert filled.run.shell(f"{check} && echo in").out == "yes: fish2_v1 of datastack is of dataset fish2\nin\n"
+    refused = filled.run.shell("dsgctl service table check datastack fish2_v1 lee@example.org")
+    assert refused.code == 5 and refused.out.startswith("no: fish2_v1 of datastack is of dataset fish2: ")
+    for missing in ("datastack nope ada@example.org", "nope fish2_v1 ada@example.org", "datastack fish2_v1 x@x.org"):
+        assert filled.run.shell(f"dsgctl service table check {missing}").code == 3

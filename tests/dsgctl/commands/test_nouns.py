@@ -129,6 +129,7 @@ COMMANDS: dict[str, str] = {
     "service remove clio -y": "name terms changed grants translations",
     "service remove clio --dry-run": f"[{PLAN}]",
     "service table add datastack fish2_v2 fish2": "service table dataset changed",
+    "service table check datastack fish2_v1 ada@example.org": "allowed service table dataset reason",
     "service table list": "[id service table dataset]",
     "service table list --service datastack": "[id service table dataset]",
     "service table remove datastack fish2_v1 -y": "service table public_roots changed",
@@ -191,7 +192,7 @@ COMMANDS: dict[str, str] = {
     "db migrate": "path schema changed former",
     "db check": "path sound",
     "db info": "path schema schema_of_this_release engine bytes owner mode",
-    "status": "version database origin servers requests denied failed answers_kept answers_built logins "
+    "status": "version database origin apis servers requests denied failed answers_kept answers_built logins "
     "logins_failed gcs_tokens gcs_tokens_refused calls calls_refused "
     "revision users disabled_users admins service_accounts groups datasets grants "
     "grants_ending_within_30_days tokens clients terms audit_records pending_terms last_backup",

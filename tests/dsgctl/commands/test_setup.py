@@ -46,6 +46,10 @@ def test_setup_on_a_terminal_explains_each_question(home: Path, etc: Path) -> No
         terminal.type("client.json\r")
         terminal.wait_for("Which Neuroglancers")
         terminal.type("\r")
+        terminal.wait_for("Which services ask this gateway")
+        terminal.type("caves\r")
+        terminal.wait_for("cave, native, gate, separated by commas")
+        terminal.type("cave,gate\r")
         terminal.wait_for("encrypted backups")
         terminal.type("\r")
         terminal.wait_for("first admin")
@@ -53,6 +57,7 @@ def test_setup_on_a_terminal_explains_each_question(home: Path, etc: Path) -> No
         assert terminal.end() == 0, terminal.seen
     config = load({}, str(etc / "dsg.env"))
     assert config.origin == "http://localhost:8200" and config.backup_dir is None
+    assert config.apis == ("cave", "gate")
     assert (
         process("--env-file", str(etc / "dsg.env"), "user", "list", "--admin", "-o", "value").out == "ada@example.org\n"
     )

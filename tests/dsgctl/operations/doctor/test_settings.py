@@ -115,6 +115,14 @@ FAULTS: list[Fault] = [
         ("https://a.org",),
     ),
     (
+        "CAVE without its cookie",
+        write_settings(DSG_APIS="cave", DSG_TOKEN_NAMES="dsg_token"),
+        "apis",
+        "warning",
+        ("middle_auth_token", "DSG_TOKEN_NAMES=dsg_token,middle_auth_token"),
+    ),
+    ("misspelled API", write_settings(DSG_APIS="cave,nativ"), "settings", "failed", ("cave, native, gate",)),
+    (
         "STS of tests",
         write_settings(DSG_STS_URL="https://localhost:1/token"),
         "google",
@@ -138,3 +146,9 @@ def test_a_planted_fault_is_reported(fault: Fault, here: Installation, examine: 
     _, _, check, state, _ = fault
     if (check, state) == ("settings", "failed"):
         find_row(rows, "audit log", "ok")  # one bad setting hides no other check
+
+
+def test_the_served_apis_are_named(here: Installation, examine: Examine) -> None:
+    find_row(examine()[1], "apis", "ok", "none beyond login")
+    write_settings(DSG_APIS="gate,cave", DSG_TOKEN_NAMES="dsg_token,middle_auth_token")(here)
+    find_row(examine()[1], "apis", "ok", "gate: nginx", "cave: CAVE services")
