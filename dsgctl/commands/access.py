@@ -80,46 +80,35 @@ def explain(
 
     The exit code is 0 in both cases; 'dsgctl access check' answers with its exit code.
     """
+
+    def accept_url(terms_id: int) -> str:
+        return session.config.origin + accept_path(terms_id)
+
+    reader = Reader(is_operator=session.on_behalf is None, delegate=session.delegate)
     if native or version is not None or branch is not None:
-        _explain_reference(session, who, Reference(dataset, version, branch), permission, service)
-        return
-    explanation, acceptor = access_explanation.explain(
-        session.database,
-        who,
-        dataset,
-        permission,
-        now(),
-        service=service,
-        accept_url=lambda terms_id: session.config.origin + accept_path(terms_id),
-        reader=Reader(is_operator=session.on_behalf is None, delegate=session.delegate),
-    )
-    if session.output.format == "table":
-        for line in _format_explanation(explanation, acceptor):
-            echo(line)
+        reference = Reference(dataset, version, branch)
+        decided = reference_explanation.explain(
+            session.database, who, reference, permission, now(), service=service, accept_url=accept_url, reader=reader
+        )
+        _print_explanation(session, decided, _format_reference(decided))
+        is_unknown = decided["rule"] == Rule.UNKNOWN_DATASET
     else:
-        session.output.print_record(explanation, value="allowed")
-    if explanation["reason"] == Reason.NO_SUCH_DATASET:
+        explanation, acceptor = access_explanation.explain(
+            session.database, who, dataset, permission, now(), service=service, accept_url=accept_url, reader=reader
+        )
+        _print_explanation(session, explanation, _format_explanation(explanation, acceptor))
+        is_unknown = explanation["reason"] == Reason.NO_SUCH_DATASET
+    if is_unknown:
         raise datasets.no_such_dataset(dataset)
 
 
-def _explain_reference(session: Session, who: str, reference: Reference, permission: str, service: str | None) -> None:
-    explanation = reference_explanation.explain(
-        session.database,
-        who,
-        reference,
-        permission,
-        now(),
-        service=service,
-        accept_url=lambda terms_id: session.config.origin + accept_path(terms_id),
-        reader=Reader(is_operator=session.on_behalf is None, delegate=session.delegate),
-    )
+def _print_explanation(session: Session, explanation: Explanation | ReferenceExplanation, lines: list[str]) -> None:
+    """Print the lines for people, or the explanation for programs."""
     if session.output.format == "table":
-        for line in _format_reference(explanation):
+        for line in lines:
             echo(line)
     else:
         session.output.print_record(explanation, value="allowed")
-    if explanation["rule"] == Rule.UNKNOWN_DATASET:
-        raise datasets.no_such_dataset(reference.name)
 
 
 def _format_reference(explanation: ReferenceExplanation) -> list[str]:

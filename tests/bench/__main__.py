@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import commands, gate, stress, user_cache
+from tests.bench import apis, commands, stress, user_cache
 from tests.bench.bench import Bench, Row
 
 MEASUREMENTS = {
@@ -24,7 +24,8 @@ MEASUREMENTS = {
         user_cache.stream,
         user_cache.next_request,
         user_cache.processes,
-        gate.gate,
+        apis.gate,
+        apis.native_user,
         stress.memory,
         commands.starts,
         commands.bulk,

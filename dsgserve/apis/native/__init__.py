@@ -10,7 +10,7 @@ _MEMBERS = Endpoint("GET", lists.show_members, require_token, Guard.HARMLESS)
 
 ROUTES: tuple[Route, ...] = (
     Route(
-        "/api/dsg/v1/user",
+        user.PATH,
         (Endpoint("GET", hot_path.show, user.admit, Guard.HARMLESS),),
         often=True,
         question=user.read_question,

@@ -16,6 +16,7 @@ from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
 from dsgserve.user_cache.response_cache import Content, Question
 
+PATH = "/api/dsg/v1/user"
 _HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
@@ -30,9 +31,12 @@ class UserQuestion(Question):
         return Content(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), None, headers=_HEADERS)
 
 
+_QUESTION = UserQuestion()
+
+
 def read_question(gateway: Gateway, http: BaseRequest) -> UserQuestion:
     """The question of a request, which is always the same."""
-    return UserQuestion()
+    return _QUESTION
 
 
 def admit(gateway: Gateway, request: Request[None]) -> Content | Refusal:

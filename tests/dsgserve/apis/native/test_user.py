@@ -3,10 +3,9 @@
 from dsgctl.core import groups, users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
+from dsgserve.apis.native.user import PATH
 from dsgserve.gateway import Gateway
 from tests.dsgserve.conftest import Client, Reply
-
-PATH = "/api/dsg/v1/user"
 
 
 def ask(client: Client, who: str = "bo") -> Reply:
