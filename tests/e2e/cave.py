@@ -11,7 +11,18 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, user_queries, users
+from dsgctl.core import (
+    datasets,
+    grants,
+    groups,
+    service_accounts,
+    service_tables,
+    services,
+    terms,
+    tokens,
+    user_queries,
+    users,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
 from tests.e2e.conftest import Server
@@ -120,8 +131,8 @@ PUBLIC_ROOT = 1 << 32
 def add_cave_tables(change: Change) -> None:
     """Give the lab tables with a public root, and groups that some of its people share."""
     for table, dataset in (("fish2_v1", "fish2"), ("fly_v1", "fly")):
-        services.add_table(change, SERVICE, table, dataset)
-    services.add_roots(change, SERVICE, "fish2_v1", [PUBLIC_ROOT, PUBLIC_ROOT + 1])
+        service_tables.add_table(change, SERVICE, table, dataset)
+    service_tables.add_roots(change, SERVICE, "fish2_v1", [PUBLIC_ROOT, PUBLIC_ROOT + 1])
     groups.add_member(change, "lab-1", "reader@example.org")
     groups.add(change, "everybody")
     for name in ("ada", "stranger"):

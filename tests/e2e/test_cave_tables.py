@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dsgctl.core import grants, groups, service_accounts, services, users
+from dsgctl.core import grants, groups, service_accounts, service_tables, users
 from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -95,11 +95,11 @@ def test_the_next_question_sees_what_was_revoked_or_unmapped(cave: Cave, databas
     assert cave.ask(view, "ada").json()["error"] == "missing_permission"
     assert cave.ask(view, "ruler").json()["error"] == "invalid_token"
     with begin_change(database, "os:test") as change:
-        services.remove_table(change, SERVICE, "fish2_v1")
-        services.add_table(change, SERVICE, "fish2_v1", "worm")
+        service_tables.remove_table(change, SERVICE, "fish2_v1")
+        service_tables.add_table(change, SERVICE, "fish2_v1", "worm")
     assert cave.ask(view, "reader").json()["data"]["auth_dataset"] == "worm"
     with begin_change(database, "os:test") as change:
-        services.remove_table(change, SERVICE, "fish2_v1")
+        service_tables.remove_table(change, SERVICE, "fish2_v1")
     assert cave.ask(view, "leader").json()["error"] == "invalid_table_id"
 
 
@@ -156,7 +156,7 @@ def test_a_list_of_roots_is_public_only_if_all_of_them_are(cave: Cave, ids: list
 def test_a_root_that_is_no_longer_public_is_refused_to_the_next_request(cave: Cave, database: Database) -> None:
     assert cave.ask(ROOTS, None, **PROGRAM).status_code == 200
     with begin_change(database, "os:test") as change:
-        services.remove_root(change, SERVICE, "fish2_v1", PUBLIC_ROOT)
+        service_tables.remove_root(change, SERVICE, "fish2_v1", PUBLIC_ROOT)
     assert cave.ask(ROOTS, None, **PROGRAM).status_code == 401
 
 
