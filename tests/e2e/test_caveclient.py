@@ -1,5 +1,6 @@
 """The real caveclient, from PyPI, against the gateway behind nginx over TLS."""
 
+import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,14 +15,18 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from tests.e2e.cave import AUTH, Cave, add_cave_data, run_cave
 from tests.e2e.conftest import Server
+from tests.e2e.lab import CHROMIUM
 from tests.e2e.provider import ADA, Provider, needs_node
 from tests.e2e.real_clients import ClientError, Clients, needs_clients, run_clients
+from tests.patience import PATIENCE
 
 pytestmark = [
     needs_node,
     needs_clients,
     pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
 ]
+
+LOOK_UP = "get_user_information"
 
 
 @pytest.fixture
@@ -35,16 +40,19 @@ def cave(serve: Callable[..., Server], provider: Provider, database: Database, t
 
 @pytest.fixture
 def clients(cave: Cave, tmp_path: Path) -> Iterator[Clients]:
-    with run_clients(cave.port, cave.certificate, tmp_path / "home") as started:
+    browser = tmp_path / "browser"  # that the client opens: it notes the address
+    browser.write_text('#!/bin/sh\necho "$1" > "$HOME/opened"\n')
+    browser.chmod(0o700)
+    with run_clients(cave.port, cave.certificate, tmp_path / "home", BROWSER=str(browser)) as started:
         yield started
 
 
-def ask(clients: Clients, token: str | None, method: str, **arguments: Any) -> Any:
+def ask(clients: Clients, token: str | None, method: str, /, **arguments: Any) -> Any:
     """What `method` of ``client.auth`` returns."""
     return clients.call("auth_client", server=AUTH, token=token, method=method, arguments=arguments)
 
 
-def ask_and_fail(clients: Clients, token: str | None, method: str, **arguments: Any) -> int | None:
+def ask_and_fail(clients: Clients, token: str | None, method: str, /, **arguments: Any) -> int | None:
     """The HTTP status of the error that `method` of ``client.auth`` raises."""
     with pytest.raises(ClientError) as failure:
         ask(clients, token, method, **arguments)
@@ -58,7 +66,7 @@ def test_user_information_has_those_whom_the_caller_may_look_up(
     ids = {user: users.find(database, f"{user}@example.org").id for user in ("ada", "leader", "stranger")}
 
     def names(who: str) -> list[str]:
-        rows = ask(clients, cave.secrets[who], "get_user_information", user_ids=[*ids.values(), 10**6])
+        rows = ask(clients, cave.secrets[who], LOOK_UP, user_ids=[*ids.values(), 10**6])
         return sorted(row["name"] for row in rows)
 
     assert names("root") == names("bot") == ["ada", "leader", "stranger"]
@@ -66,17 +74,18 @@ def test_user_information_has_those_whom_the_caller_may_look_up(
     with begin_change(database, "os:test") as change:
         groups.add_member(change, "rulers", "stranger@example.org")
     assert names("leader") == ["leader", "stranger"]
-    (ada,) = ask(clients, cave.secrets["root"], "get_user_information", user_ids=[ids["ada"]])
+    (ada,) = ask(clients, cave.secrets["root"], LOOK_UP, user_ids=[ids["ada"]])
     assert (ada["id"], ada["email"], ada["pi"], ada["service_account"]) == (ids["ada"], "ada@example.org", "", False)
 
 
 def test_an_error_has_its_status_and_a_message_that_the_client_can_read(cave: Cave, clients: Clients) -> None:
-    look_up = {"method": "get_user_information", "user_ids": [1]}
-    assert ask_and_fail(clients, cave.secrets["stranger"], **look_up) == 403
-    assert ask_and_fail(clients, "x" * 40, **look_up) == 401
-    assert ask_and_fail(clients, None, **look_up) == 401, "no redirect to a page, which it would take for an answer"
+    assert ask_and_fail(clients, cave.secrets["stranger"], LOOK_UP, user_ids=[1]) == 403
+    assert ask_and_fail(clients, "x" * 40, LOOK_UP, user_ids=[1]) == 401
+    assert ask_and_fail(clients, None, LOOK_UP, user_ids=[1]) == 401, (
+        "no redirect to a page, which it would take for an answer"
+    )
     with pytest.raises(ClientError, match="requires admin privilege"):
-        ask(clients, cave.secrets["stranger"], **look_up)
+        ask(clients, cave.secrets["stranger"], LOOK_UP, user_ids=[1])
 
 
 def test_the_people_of_a_group(cave: Cave, clients: Clients, database: Database) -> None:
@@ -89,9 +98,52 @@ def test_the_people_of_a_group(cave: Cave, clients: Clients, database: Database)
 
 
 def test_a_revoked_token_is_refused_to_the_next_call(cave: Cave, clients: Clients, database: Database) -> None:
-    assert ask(clients, cave.secrets["bot"], "get_user_information", user_ids=[1])
+    assert ask(clients, cave.secrets["bot"], LOOK_UP, user_ids=[1])
     with begin_change(database, "os:test") as change:
         token = token_checks.check(database, PresentedToken(cave.secrets["bot"]), now()).token
         assert token is not None
         tokens.revoke(change, token.id)
-    assert ask_and_fail(clients, cave.secrets["bot"], "get_user_information", user_ids=[1]) == 401
+    assert ask_and_fail(clients, cave.secrets["bot"], LOOK_UP, user_ids=[1]) == 401
+
+
+# A person who has no token yet
+
+
+def make_token_in_browser(cave: Cave, address: str, description: str) -> tuple[str, str]:
+    """Open an address in Chromium, sign in, and create a token. Returns it, and the page when it is opened again."""
+    from playwright.sync_api import sync_playwright  # not at the top: playwright need not be installed
+
+    rules = f"MAP auth.example.org:443 127.0.0.1:{cave.port}"
+    arguments = ["--no-sandbox", "--disable-gpu", "--ignore-certificate-errors", f"--host-resolver-rules={rules}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        page = browser.new_page(ignore_https_errors=True)
+        page.set_default_timeout(PATIENCE * 1000)
+        page.goto(address)
+        page.get_by_label("What is it for?").fill(description)
+        page.get_by_role("button", name="Create a token").click()
+        secret = page.locator("#token").inner_text()
+        page.goto(address)
+        again = page.content()
+        browser.close()
+    return secret, again
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="apt-get install chromium")
+@pytest.mark.skipif(not importlib.util.find_spec("playwright"), reason="pip install playwright")
+@pytest.mark.parametrize(
+    ("make_new", "opened"), [(True, "/auth/api/v1/create_token"), (False, "/sticky_auth/settings/tokens")]
+)
+def test_a_person_gets_a_token_on_the_page_that_the_client_opens(
+    cave: Cave, clients: Clients, make_new: bool, opened: str
+) -> None:
+    assert ask_and_fail(clients, None, "get_tokens") == 401
+    ask(clients, None, "setup_token", make_new=make_new)
+    address = (clients.home / "opened").read_text().strip()
+    assert address == AUTH + opened and address in clients.printed
+    secret, again = make_token_in_browser(cave, address, "my laptop")
+    assert secret not in again and "my laptop" in again
+    ask(clients, None, "save_token", token=secret)
+    newest = ask(clients, None, "get_tokens")[0]  # by a new client, which reads its file
+    assert (newest["description"], secret.startswith(newest["token"])) == ("my laptop", True)
+    assert newest["token"] != secret, "only the beginning is stored"
