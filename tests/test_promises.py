@@ -128,6 +128,29 @@ PROMISES: dict[str, list[str]] = {
         "dsgserve/http/test_redirects.py::test_a_path_that_could_lead_to_another_host_is_refused",
         "dsgserve/http/test_redirects.py::test_any_other_address_is_refused",
     ],
+    "No spelling of a path, no header and no method changes what the gate decides about": [
+        "dsgserve/apis/test_gate.py::test_no_header_of_a_client_changes_the_answer",
+        "e2e/test_gate.py::test_no_spelling_of_a_path_leads_out_of_what_was_decided",
+        "e2e/test_gate.py::test_no_spelling_of_a_path_skips_the_gate",
+        "e2e/test_gate.py::test_no_other_protocol_reaches_the_server_behind",
+        "e2e/test_gate.py::test_the_dataset_of_a_webknossos_url_is_decided_by_the_configuration",
+    ],
+    "A server behind learns the identity from the gateway alone, and gets no token.": [
+        "e2e/test_gate.py::test_the_server_behind_gets_the_identity_of_the_gateway_and_no_token",
+        "e2e/test_gate.py::test_an_anonymous_request_has_no_identity",
+        "e2e/test_gate.py::test_a_client_cannot_have_the_identity_removed_as_a_header_of_the_connection",
+        "dsgserve/apis/test_gate.py::test_names_in_identity_headers_can_be_told_apart",
+    ],
+    "In doubt, the gate is closed": [
+        "e2e/test_gate.py::test_without_the_gateway_nothing_is_open",
+        "e2e/test_gate.py::test_a_location_without_a_dataset_is_closed",
+        "e2e/test_gate.py::test_a_misspelt_query_in_the_site_is_closed",
+        "dsgserve/apis/test_gate.py::test_a_doubt_is_503",
+    ],
+    "The login cookie counts for no page of another site": [
+        "e2e/test_gate.py::test_a_form_of_another_site_is_not_sent_in_the_name_of_its_visitor",
+        "e2e/test_gate.py::test_a_websocket_is_opened_for_those_who_may",
+    ],
     "Malformed cookies of another host end no login": [
         "dsgserve/test_attacks.py::test_a_malformed_cookie_of_a_sibling_domain_ends_no_login",
         "dsgserve/test_attacks.py::test_every_route_uses_the_same_one_of_two_cookies",
