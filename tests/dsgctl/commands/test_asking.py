@@ -18,14 +18,14 @@ from tests.dsgctl.commands.world import World
 ASKS = {
     "user remove ada@example.org": "with 1 grant, 1 group and 1 token",
     "user offboard ada@example.org": "is disabled, and loses 1 grant, 1 group and 1 token",
-    "group remove lab-1": "with 1 member, 2 grants and 1 scoped grant",
+    "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
     "dataset remove fish2": "with 1 version, 2 locations, 4 grants, 1 service table and 1 translation",
     "dataset version remove fish2 v1.2": "with 1 grant, 1 location and 1 translation",
     "dataset location remove fish2 gs://lab-data/fish2/": "fish2 will no longer be read at gs://lab-data/fish2/",
     "bucket remove old-data": "with its settings",
     "service remove clio": "with 1 term",
     "service table remove datastack fish2_v1": "with its public roots",
-    "service-account remove nightly-export": "with 1 grant and 20 tokens",
+    "service-account remove nightly-export": "with 2 grants and 20 tokens",
     "client remove atlas": "with nothing else",
     "token prune": "ended more than 30d ago will be deleted",
 }

@@ -91,7 +91,7 @@ COMMANDS: dict[str, str] = {
     "grant add fly manage --service-account nightly-export --expires 2999-01-31": GRANT,
     "grant add fish2 edit --user bo@example.org --version v1.2 --scope lab-1 --expires 2w": GRANT,
     "grant add fish2 view --group lab-1 --service neuprint": GRANT,
-    "grant revoke fly view --group lab-1 --service clio": REVOKED,
+    "grant revoke fly view --service-account nightly-export --service clio": REVOKED,
     "grant revoke fish2 edit --user ada@example.org": REVOKED,
     "grant revoke fish2 view --group lab-1": REVOKED,
     "grant revoke fish2 view --service-account nightly-export": REVOKED,
