@@ -65,7 +65,7 @@ class Guard(Enum):
     """How a request that a page of another site makes a browser send (CSRF) is kept from doing harm."""
 
     HARMLESS = "it changes nothing that belongs to anybody"
-    LINK = "it changes something only if it is deliberate, and with a proof, which the handler verifies, of our page"
+    LINK = "it changes something only if it is deliberate, and with a proof of our page or an answer remembered from it"
     DELIBERATE = "it is a person's own navigation, comes from our own page, or has a token in a header"
     FORM = "it carries a proof, which the admission verifies, that our page showed the form to this login"
     ORIGIN = "its Origin is allowed, or it has none, as from a program"
