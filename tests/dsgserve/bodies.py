@@ -14,7 +14,8 @@ from tests.dsgserve.routes import NAMES
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 
-# The fields of a form, as our page shows it to the login of a cookie. The field ``form`` has the proof.
+# The fields of a form, as our page shows it to the login of a cookie; filled in, so that it changes
+# something. The field ``form`` has the proof.
 ReadFields = Callable[[Client, Lab, str], dict[str, str]]
 
 
