@@ -8,7 +8,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dsgctl.core.errors import DsgError
-from dsgctl.operations.doctor import backups, database, files, google, proxy, server, settings, sign_in, viewers
+from dsgctl.operations.doctor import (
+    backups,
+    data_sites,
+    database,
+    files,
+    google,
+    proxy,
+    server,
+    settings,
+    sign_in,
+    viewers,
+)
 from dsgctl.operations.doctor.check import (
     DATABASE,
     ORIGIN,
@@ -56,6 +67,7 @@ SECTIONS = (
     Section("server", ("DSG_PORT", "DATABASE_PATH"), server.check_servers),
     Section(ORIGIN, ("DSG_ORIGIN",), settings.check_origin),
     Section(ORIGIN, ("DSG_ORIGIN", "DSG_TOKEN_NAMES"), proxy.check_front),
+    Section(data_sites.NAME, ("DATABASE_PATH", "DSG_ORIGIN"), data_sites.check_data_sites),
     Section("units", ("DSG_BACKUP_DIR",), server.check_units),
     Section("backup", ("DSG_BACKUP_DIR", "DSG_BACKUP_AGE_RECIPIENTS_FILE", "DATABASE_PATH"), backups.check_backups),
     Section("age key", (), files.check_secret_keys),

@@ -53,6 +53,7 @@ def test_a_sound_installation_passes_but_for_what_a_test_lacks(
 # Sections whose faults need more than a planted file or setting, and the test that has them.
 UNTABLED = {
     "viewers": "test_viewers.py: a table of patterns, without an installation",
+    "data sites": "test_data_sites.py: servers that answer",
     "disk": "test_database.py: a full disk is mounted",
     "buckets": "test_google.py: a Google that answers",
 }
