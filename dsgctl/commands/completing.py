@@ -21,7 +21,7 @@ from dsgctl.core import (
     service_tables,
     services,
     terms,
-    tokens,
+    token_queries,
     translations,
     user_queries,
     versions,
@@ -128,7 +128,7 @@ LISTERS: dict[str, Lister] = {
     "table": _tables,
     "root_id": _roots,
     "url": _locations,
-    "token_id": lambda database, typed: [row["id"] for row in tokens.list_tokens(database, at=now())],
+    "token_id": lambda database, typed: [row["id"] for row in token_queries.list_tokens(database, at=now())],
     "terms_id": lambda database, typed: [row["id"] for row in terms.list_terms(database)],
     "record_id": lambda database, typed: [row["id"] for row in audit.list_records(database, limit=MAX_NAMES)],
 }

@@ -10,7 +10,16 @@ from dsgctl.commands.messages import ask
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import ID, SERVICE_ACCOUNT
 from dsgctl.commands.session import Session
-from dsgctl.core import principals, service_accounts, token_checks, token_format, tokens, users, validation
+from dsgctl.core import (
+    principals,
+    service_accounts,
+    token_checks,
+    token_format,
+    token_queries,
+    tokens,
+    users,
+    validation,
+)
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid, NotAllowed
@@ -100,7 +109,7 @@ def list_(session: Session, user: str | None, service_account: str | None, ended
         "revoked",
     )
     owner = _owner(session.database, user, service_account)
-    rows = tokens.list_tokens(session.database, principal=owner, at=now(), ended=ended)
+    rows = token_queries.list_tokens(session.database, principal=owner, at=now(), ended=ended)
     session.output.print_rows(rows, columns if ended else columns[:-1], value="id")
 
 
@@ -108,7 +117,7 @@ def list_(session: Session, user: str | None, service_account: str | None, ended
 @click.argument("token_id", metavar="ID", type=ID)
 def show(session: Session, token_id: int) -> None:
     """Show a token, without the secret."""
-    session.output.print_record(tokens.show(session.database, token_id, now()), value="state")
+    session.output.print_record(token_queries.show(session.database, token_id, now()), value="state")
 
 
 @subcommand(command, "revoke", example="dsgctl token revoke 17")
@@ -141,7 +150,7 @@ def inspect(session: Session) -> None:
     if not presented:
         raise Invalid("there is no token on standard input", "dsgctl token inspect < FILE")
     status = token_checks.check(session.database, PresentedToken(presented), now())
-    session.output.print_record(tokens.describe(status), value="state")
+    session.output.print_record(token_queries.describe(status), value="state")
     if status.problem is not None:
         reason = token_checks.BY_ERROR[status.problem].reason
         raise NotAllowed(f"this token is not valid: {reason}", "dsgctl token mint makes a new one")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dsgctl.core import account_status, grants, groups, principals, service_accounts, tokens, users
+from dsgctl.core import account_status, grants, groups, principals, service_accounts, token_queries, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
@@ -93,7 +93,7 @@ def _end_account(change: Change, account: Principal, result: OffboardingResult, 
     database, subject = change.database, principal_subject(account)
     if users.set_active(change, account.email, False, last_admin=last_admin):
         result.disabled.append(account.email)
-    for token in list(tokens.list_tokens(database, principal=account, at=change.at)):
+    for token in list(token_queries.list_tokens(database, principal=account, at=change.at)):
         tokens.revoke(change, token["id"])
         result.tokens.append(token["id"])
     for grant in list(grants.list_grants(database, subject=subject)):

@@ -1,14 +1,13 @@
-"""Tokens: minted, imported, rotated, revoked and listed here. Only their SHA-256 is stored."""
+"""Tokens: minted, imported, rotated and revoked here. Only their SHA-256 is stored."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 from dsgctl.core import account_status, principals, token_checks, token_format, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
-from dsgctl.core.token_checks import PresentedToken, TokenStatus
 from dsgctl.store import Database
 from dsgctl.store.models import Client, Principal, Token
 
@@ -254,100 +253,3 @@ def record_uses(database: Database, uses: dict[int, datetime]) -> None:
         for token_id, moment in uses.items():
             is_later = Token.last_used.is_null() | (Token.last_used < moment)
             database.run(Token.update(last_used=moment).where(Token.id == token_id, is_later))
-
-
-class TokenRow(TypedDict):
-    """A row of ``token list``: ``user`` or ``service_account`` is the owner."""
-
-    id: int
-    user: str | None
-    service_account: str | None
-    kind: str
-    prefix: str
-    description: str
-    created: datetime
-    expires: datetime | None
-    last_used: datetime | None
-    revoked: datetime | None
-
-
-def list_tokens(
-    database: Database, *, principal: Principal | None = None, at: datetime, ended: bool = False
-) -> Iterator[TokenRow]:
-    """Tokens, by id.
-
-    Args:
-        principal: only the tokens of this principal.
-        ended: include those that are revoked or have expired.
-    """
-    query = (
-        Token.select(
-            Token.id,
-            Principal.email.alias("user"),
-            Principal.slug.alias("service_account"),
-            Token.kind,
-            Token.prefix,
-            Token.description,
-            Token.created,
-            Token.expires,
-            Token.last_used,
-            Token.revoked,
-        )
-        .join(Principal)
-        .order_by(Token.id)
-    )
-    if principal is not None:
-        query = query.where(Token.principal == principal.id)
-    if not ended:
-        query = query.where(is_live(at))
-    return database.rows(query, TokenRow)
-
-
-class DescribedToken(TypedDict):
-    """A token that is stored. ``of`` is the owner; ``state`` is ``valid`` or a `token_checks.TokenError`."""
-
-    id: int
-    of: str
-    state: str
-    kind: str
-    prefix: str
-    description: str
-    created: datetime
-    expires: datetime | None
-    revoked: datetime | None
-    last_used: datetime | None
-
-
-class UnknownToken(TypedDict):
-    """A token that is not stored; ``state`` says why it is refused."""
-
-    state: str
-
-
-def show(database: Database, token_id: int, at: datetime) -> DescribedToken | UnknownToken:
-    """One token, with its state at a moment.
-
-    Raises:
-        NotFound: there is no token of this id.
-    """
-    find(database, token_id)
-    return describe(token_checks.check(database, PresentedToken(token_id), at))
-
-
-def describe(status: TokenStatus) -> DescribedToken | UnknownToken:
-    """What operators may see of a token that was checked."""
-    token, owner = status.token, status.principal
-    if token is None or owner is None:
-        return {"state": str(status.problem)}
-    return {
-        "id": token.id,
-        "of": principals.format_label(owner),
-        "state": str(status.problem or "valid"),
-        "kind": token.kind,
-        "prefix": token.prefix,
-        "description": token.description,
-        "created": token.created,
-        "expires": token.expires,
-        "revoked": token.revoked,
-        "last_used": token.last_used,
-    }

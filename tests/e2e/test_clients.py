@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from dsgctl.core import clients, tokens, users
+from dsgctl.core import clients, token_queries, tokens, users
 from dsgctl.core.clock import now
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -81,7 +81,7 @@ class Applications:
         return requests.get(f"{self.gateway}/api/v1/user/cache", headers=headers, timeout=PATIENCE)
 
     def key_count(self) -> int:
-        rows = tokens.list_tokens(self.database, at=now())
+        rows = token_queries.list_tokens(self.database, at=now())
         return sum(row["kind"] == "delegated" for row in rows)
 
 
@@ -149,7 +149,7 @@ def test_a_static_application_gets_a_key_after_sign_in_and_consent(applications:
     assert (origin, list(message)) == (applications.gateway, ["token"])
     cache = applications.user_cache(message["token"])
     assert (cache.json()["email"], cache.json()["admin"]) == ("ada@example.org", False)
-    (row,) = [row for row in tokens.list_tokens(applications.database, at=now()) if row["kind"] == "delegated"]
+    (row,) = [row for row in token_queries.list_tokens(applications.database, at=now()) if row["kind"] == "delegated"]
     with begin_change(applications.database, "os:test") as change:
         tokens.revoke(change, row["id"])
     assert applications.user_cache(message["token"]).status_code == 401
@@ -192,7 +192,7 @@ def test_a_page_of_another_origin_never_gets_the_key_of_a_registered_one(applica
         wait_in_browser(page, window.is_closed, "the end of the window")
         assert messages(page) == []
         with begin_change(applications.database, "os:test") as change:
-            for row in list(tokens.list_tokens(applications.database, at=now())):
+            for row in list(token_queries.list_tokens(applications.database, at=now())):
                 if row["kind"] == "delegated":
                     tokens.revoke(change, row["id"])
 
@@ -227,7 +227,7 @@ def test_a_viewer_that_the_browser_does_not_name_gets_the_key_of_its_own_origin(
     assert message["app_urls"] == []
     (row,) = [
         row
-        for row in tokens.list_tokens(applications.database, at=now())
+        for row in token_queries.list_tokens(applications.database, at=now())
         if message["token"].startswith(row["prefix"]) and row["kind"] == "delegated"
     ]
     assert row["description"] == "Other"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from dsgctl.core import audit, tokens, user_queries, users
+from dsgctl.core import audit, token_queries, tokens, user_queries, users
 from dsgctl.core.clock import now
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
@@ -282,6 +282,6 @@ def test_the_login_token_lasts_a_week_and_its_cookie_is_http_only(
     cookies = [value for name, value in last_reply.raw.headers.items() if name.lower() == "set-cookie"]
     login = next(value for value in cookies if value.startswith("dsg_token="))
     assert "HttpOnly" in login and "samesite=lax" in login.lower() and "Domain" not in login
-    row = next(iter(tokens.list_tokens(database, at=now())))
+    row = next(iter(token_queries.list_tokens(database, at=now())))
     assert row["kind"] == "login"
     assert abs((row["expires"] - now()).total_seconds() - 7 * 24 * 3600) < 60

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import clients, datasets, grants, tokens, users
+from dsgctl.core import clients, datasets, grants, token_queries, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.grant_targets import Target, principal_subject
@@ -184,7 +184,7 @@ def test_a_scientist_signs_in_allows_the_viewer_and_sees_data_until_the_key_is_r
     page.reload()
     wait_in_browser(page, lambda: shows_pattern(page), "the pattern without a click")
     assert lab.statuses(second) == []
-    (key_id,) = [row["id"] for row in tokens.list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
+    (key_id,) = [row["id"] for row in token_queries.list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
     lab.change(tokens.revoke, key_id)
     with page.expect_response(f"https://{DATA}{second}") as reply:
         page.evaluate("viewer.navigationState.position.value = new Float32Array([32, 32, 100])")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, tokens, users
+from dsgctl.core import datasets, grants, groups, service_accounts, services, terms, token_queries, tokens, users
 from dsgctl.core.clock import now
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -233,7 +233,7 @@ def test_last_used_is_recorded_after_the_request_and_does_not_change_the_revisio
     assert server.ask(lab["ada"]).status_code == 200
     server.process.terminate()
     server.process.wait(timeout=PATIENCE)
-    used = next(row["last_used"] for row in tokens.list_tokens(database, at=now()) if row["user"])
+    used = next(row["last_used"] for row in token_queries.list_tokens(database, at=now()) if row["user"])
     assert abs((now() - used).total_seconds()) < 120
     assert used.second == used.microsecond == 0
     assert database.revision() == before

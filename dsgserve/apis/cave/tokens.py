@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from bottle import HTTPResponse
 
-from dsgctl.core import clock, tokens
+from dsgctl.core import clock, token_queries, tokens
 from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import begin_change
 from dsgserve.apis import own_tokens
@@ -133,9 +133,9 @@ def refresh(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     return json_reply(secret, headers=NO_STORE)
 
 
-def _list_tokens(gateway: Gateway, login: Login) -> list[tokens.TokenRow]:
+def _list_tokens(gateway: Gateway, login: Login) -> list[token_queries.TokenRow]:
     """The API tokens of a person, newest first; not logins, which end by themselves, nor keys of applications."""
-    rows = tokens.list_tokens(gateway.writer, principal=login.principal, at=clock.now())
+    rows = token_queries.list_tokens(gateway.writer, principal=login.principal, at=clock.now())
     return [row for row in reversed(list(rows)) if row["kind"] == "api"]
 
 

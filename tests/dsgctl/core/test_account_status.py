@@ -11,6 +11,7 @@ from dsgctl.core import (
     offboarding,
     snapshots,
     token_checks,
+    token_queries,
     tokens,
     users,
 )
@@ -69,7 +70,7 @@ def test_every_check_agrees_on_the_status_of_a_child(
     assert checked.problem is (None if counts else TokenError.DISABLED)
     assert checked.token is not None
     assert token_checks.check(run.database, PresentedToken(checked.token.id), clock.now()).problem is checked.problem
-    assert tokens.show(run.database, checked.token.id, clock.now())["state"] == (
+    assert token_queries.show(run.database, checked.token.id, clock.now())["state"] == (
         "valid" if counts else "account_disabled"
     )
     snapshot_of_child = snapshots.read_principal(run.database, child)

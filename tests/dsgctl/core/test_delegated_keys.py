@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dsgctl.core import clients, delegated_keys, token_checks, tokens, users
+from dsgctl.core import clients, delegated_keys, token_checks, token_queries, tokens, users
 from dsgctl.core.errors import Conflict
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store.models import Client, Principal
@@ -29,7 +29,7 @@ def state(run: Run, key: str, *, days: int = 0) -> TokenError | None:
 
 def test_a_key_ends_after_seven_days_and_is_listed_like_any_token(run: Run, ana: Principal, atlas: Client) -> None:
     key = run(delegated_keys.mint, ana, atlas)
-    (row,) = tokens.list_tokens(run.database, at=AT)
+    (row,) = token_queries.list_tokens(run.database, at=AT)
     assert (row["user"], row["kind"], row["description"], row["expires"]) == (
         "ana@x.org",
         "delegated",
@@ -77,14 +77,14 @@ def test_nobody_is_asked_again_who_said_so_while_a_key_is_valid(run: Run, ana: P
     before = run.content()
     run(delegated_keys.remember_consent, ana, atlas)
     assert run.content() == before
-    (row,) = tokens.list_tokens(run.database, at=AT)
+    (row,) = token_queries.list_tokens(run.database, at=AT)
     run(tokens.revoke, row["id"])
     assert asks()
 
 
 def test_a_key_cannot_be_rotated(run: Run, ana: Principal, atlas: Client) -> None:
     run(delegated_keys.mint, ana, atlas)
-    (row,) = tokens.list_tokens(run.database, at=AT)
+    (row,) = token_queries.list_tokens(run.database, at=AT)
     with refused(Conflict, "is a key that atlas was handed"):
         run(tokens.rotate, row["id"])
 

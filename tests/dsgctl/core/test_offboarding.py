@@ -13,6 +13,7 @@ from dsgctl.core import (
     offboarding,
     principals,
     service_accounts,
+    token_queries,
     tokens,
     user_queries,
     users,
@@ -60,7 +61,7 @@ def test_offboarding_ends_all_access_of_the_person_and_of_nobody_else(run: Run) 
     for email in (ANA, KID):
         user = users.find(run.database, email)
         assert not user.active
-        assert list(tokens.list_tokens(run.database, principal=user, at=AT)) == []
+        assert list(token_queries.list_tokens(run.database, principal=user, at=AT)) == []
         answer = build_user_cache(run.snapshot(email), AT)
         assert (answer["permissions_v2"], answer["groups"], answer["datasets_admin"]) == ({}, [], [])
     assert {email: user_queries.show(run.database, email) for email in before} == before
@@ -78,7 +79,7 @@ def test_a_second_time_changes_nothing(run: Run) -> None:
 
 
 def test_offboarding_leaves_out_what_had_already_ended(run: Run) -> None:
-    token = next(tokens.list_tokens(run.database, principal=users.find(run.database, ANA), at=AT))["id"]
+    token = next(token_queries.list_tokens(run.database, principal=users.find(run.database, ANA), at=AT))["id"]
     run(tokens.revoke, token)
     assert token not in run(offboarding.offboard, ANA).tokens
 

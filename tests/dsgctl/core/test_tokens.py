@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import service_accounts, token_checks, token_format, tokens, users
+from dsgctl.core import service_accounts, token_checks, token_format, token_queries, tokens, users
 from dsgctl.core.errors import Conflict, Invalid, NotFound
 from dsgctl.core.token_checks import PresentedToken, TokenError
 from dsgctl.store import models as m
@@ -35,8 +35,8 @@ def test_a_token_is_its_owners_and_valid_from_the_start(run: Run, ana: Principal
     assert (checked.problem, checked.principal, checked.token) == (None, ana, token)
     assert token_checks.check(run.database, PresentedToken(token.id), AT) == checked
     assert (
-        tokens.show(run.database, token.id, AT)
-        == tokens.describe(checked)
+        token_queries.show(run.database, token.id, AT)
+        == token_queries.describe(checked)
         == {
             "id": token.id,
             "of": "user:ana@x.org",
@@ -56,7 +56,10 @@ def test_a_token_is_its_owners_and_valid_from_the_start(run: Run, ana: Principal
 def test_a_service_account_has_tokens_as_a_person_has(run: Run) -> None:
     account, _ = run(service_accounts.add, "bot")
     _, secret = run(tokens.mint, account)
-    assert tokens.describe(token_checks.check(run.database, PresentedToken(secret), AT))["of"] == "service-account:bot"
+    assert (
+        token_queries.describe(token_checks.check(run.database, PresentedToken(secret), AT))["of"]
+        == "service-account:bot"
+    )
 
 
 def test_the_token_itself_is_nowhere_in_the_database(run: Run, ana: Principal, path: Path) -> None:
@@ -93,9 +96,9 @@ def test_a_token_is_valid_until_it_expires(run: Run, ana: Principal) -> None:
     token, secret = run(tokens.mint, ana, expires=AT + DAY)
     assert problem(run, secret, AT + DAY - MICROSECOND) is None
     assert problem(run, secret, AT + DAY) is TokenError.EXPIRED
-    assert [row["id"] for row in tokens.list_tokens(run.database, at=AT + DAY - MICROSECOND)] == [token.id]
-    assert list(tokens.list_tokens(run.database, at=AT + DAY)) == []
-    assert tokens.show(run.database, token.id, AT + DAY)["state"] == "expired"
+    assert [row["id"] for row in token_queries.list_tokens(run.database, at=AT + DAY - MICROSECOND)] == [token.id]
+    assert list(token_queries.list_tokens(run.database, at=AT + DAY)) == []
+    assert token_queries.show(run.database, token.id, AT + DAY)["state"] == "expired"
 
 
 def test_a_token_without_an_end_has_none(run: Run, ana: Principal) -> None:
@@ -116,7 +119,7 @@ def test_a_disabled_account_is_refused_until_it_is_enabled(run: Run, ana: Princi
     token, secret = run(tokens.mint, ana)
     run(users.set_active, "ana@x.org", False)
     assert problem(run, secret) is TokenError.DISABLED
-    assert tokens.show(run.database, token.id, AT)["state"] == "account_disabled"
+    assert token_queries.show(run.database, token.id, AT)["state"] == "account_disabled"
     run(users.set_active, "ana@x.org", True)
     assert problem(run, secret) is None
 
@@ -197,7 +200,7 @@ def test_prune_deletes_only_tokens_that_ended_before_the_given_time(run: Run, an
         mint(expires, revoked)
     remaining = [mint(*dates) for dates in ((None, None), (AT, None), (None, AT), (AT + DAY, None))]
     assert run(tokens.prune, before=AT) == 4
-    assert [row["id"] for row in tokens.list_tokens(run.database, at=AT, ended=True)] == remaining
+    assert [row["id"] for row in token_queries.list_tokens(run.database, at=AT, ended=True)] == remaining
     assert run(tokens.prune, before=AT) == 0
     assert [action.split()[0] for action in run.actions()[-4:]] == ["token.prune"] * 4
 
@@ -228,7 +231,7 @@ def test_an_imported_token_of_any_form_keeps_working(run: Run, ana: Principal, s
     assert run(tokens.import_token, ana, secret, **_imported_fields(kind="login", expires=AT + DAY, last_used=AT))
     checked = token_checks.check(run.database, PresentedToken(secret), AT)
     assert checked.problem is None
-    described = tokens.describe(checked)
+    described = token_queries.describe(checked)
     assert (described["kind"], described["created"], described["expires"], described["last_used"]) == (
         "login",
         AT - DAY,
@@ -273,20 +276,20 @@ def test_tokens_are_listed_by_owner_and_ended_ones_on_request(run: Run, ana: Pri
     ended, _ = run(tokens.mint, ana, expires=AT)
     revoked, _ = run(tokens.mint, ana)
     run(tokens.revoke, revoked.id)
-    listed = list(tokens.list_tokens(run.database, at=AT))
+    listed = list(token_queries.list_tokens(run.database, at=AT))
     assert [(row["id"], row["user"], row["service_account"]) for row in listed] == [
         (live.id, "ana@x.org", None),
         (bots.id, None, "bot"),
     ]
-    of_ana = tokens.list_tokens(run.database, principal=ana, at=AT, ended=True)
+    of_ana = token_queries.list_tokens(run.database, principal=ana, at=AT, ended=True)
     assert [row["id"] for row in of_ana] == [live.id, ended.id, revoked.id]
 
 
 def test_lists_and_descriptions_do_not_contain_the_hash(run: Run, ana: Principal) -> None:
     token, secret = run(tokens.mint, ana)
     for shown in (
-        tokens.show(run.database, token.id, AT),
-        next(tokens.list_tokens(run.database, at=AT)),
+        token_queries.show(run.database, token.id, AT),
+        next(token_queries.list_tokens(run.database, at=AT)),
         *run.records(),
     ):
         text = repr(shown)
@@ -296,8 +299,10 @@ def test_lists_and_descriptions_do_not_contain_the_hash(run: Run, ana: Principal
 
 
 def test_an_unknown_token_is_described_by_its_problem_alone(run: Run) -> None:
-    assert tokens.describe(token_checks.check(run.database, PresentedToken("abc"), AT)) == {"state": "unknown"}
-    assert tokens.describe(token_checks.check(run.database, PresentedToken("a" * 5000), AT)) == {"state": "mistyped"}
+    assert token_queries.describe(token_checks.check(run.database, PresentedToken("abc"), AT)) == {"state": "unknown"}
+    assert token_queries.describe(token_checks.check(run.database, PresentedToken("a" * 5000), AT)) == {
+        "state": "mistyped"
+    }
 
 
 def test_the_id_of_a_token_is_never_reused(run: Run, ana: Principal) -> None:

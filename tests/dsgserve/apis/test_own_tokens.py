@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dsgctl.core import tokens
+from dsgctl.core import token_queries
 from dsgctl.core.clock import now
 from tests.dsgserve.conftest import Client, Lab
 
@@ -32,9 +32,9 @@ BODIES: dict[str, tuple[bytes, str, str | None]] = {
 def test_any_description_has_its_status(client: Client, lab: Lab, name: str) -> None:
     body, content_type, description = BODIES[name]
     options: dict[str, Any] = {"body": body, "content_type": content_type, "authorization": f"Bearer {lab.ada}"}
-    before = list(tokens.list_tokens(lab.database, at=now()))
+    before = list(token_queries.list_tokens(lab.database, at=now()))
     reply = client.post("/api/v1/create_token", **options)
-    after = list(tokens.list_tokens(lab.database, at=now()))
+    after = list(token_queries.list_tokens(lab.database, at=now()))
     if description is None:
         assert (reply.status, after) == (400, before)
         return

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dsgctl.core import clients, tokens
+from dsgctl.core import clients, token_queries, tokens
 from dsgctl.core.clock import now
 from dsgctl.setting_values import APIS
 from dsgserve.app import make_app
@@ -26,7 +26,7 @@ def assert_protected(reply: Reply) -> None:
 
 
 def live_keys(lab: Lab) -> list[int]:
-    return [row["id"] for row in tokens.list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
+    return [row["id"] for row in token_queries.list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
 
 
 def test_the_page_names_account_client_responsible_origin_and_end(client: Client, lab: Lab) -> None:
@@ -55,7 +55,7 @@ def test_allowing_posts_a_key_to_exactly_the_registered_origin(client: Client, l
     assert (origin, list(message), 'data-closes="yes"' in reply.text) == (ATLAS, ["token"], True)
     cache = client.get("/api/v1/user/cache", authorization=f"Bearer {message['token']}")
     assert cache.json()["email"] == "bo@example.org"
-    (row,) = [row for row in tokens.list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
+    (row,) = [row for row in token_queries.list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
     assert (row["user"], row["description"]) == ("bo@example.org", "atlas")
     assert lab.scalar("SELECT actor FROM audit ORDER BY id DESC LIMIT 1") == "user:bo@example.org"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dsgctl.core import service_tables, tokens
+from dsgctl.core import service_tables, token_queries, tokens
 from dsgctl.core.change import Change
 from dsgctl.store import Database
 from dsgserve.apis.cave.tables import MAX_ROOTS_BODY
@@ -159,7 +159,9 @@ def test_the_next_request_sees_a_change_of_tables_and_roots(ask: Ask, lab: Lab) 
 def test_a_revoked_token_is_refused_by_the_next_look_up(ask: Ask, lab: Lab) -> None:
     assert ask.get(LOOK_UPS[0][0]).status == 200
     with lab.change() as change:
-        (row,) = (row for row in tokens.list_tokens(lab.database, at=change.at) if row["service_account"] == "robot")
+        (row,) = (
+            row for row in token_queries.list_tokens(lab.database, at=change.at) if row["service_account"] == "robot"
+        )
         tokens.revoke(change, row["id"])
     assert ask.get(LOOK_UPS[0][0]).status == 401
 
