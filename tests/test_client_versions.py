@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).parents[1]
 # The client, and the pages that name its version.
 PAGES = {
     "caveclient": ("cave",),
-    "cloud-volume": ("cave", "tokens"),
+    "cloud-volume": ("cave", "gate", "tokens"),
     "middle_auth_client": ("cave",),
     "neuprint-python": ("neuprint-and-clio",),
 }
