@@ -100,6 +100,8 @@ STATEMENTS = [
     "UPDATE grants SET expires = NULL",
     "UPDATE OR IGNORE grants SET principal_id = NULL, group_id = 1 WHERE principal_id = 1",
     "UPDATE OR IGNORE grants SET principal_id = 2, group_id = NULL WHERE group_id = 1",
+    "UPDATE OR IGNORE grants SET service_id = 1 WHERE id % 2 = 0",
+    "UPDATE OR IGNORE grants SET service_id = NULL",
     "UPDATE services SET name = 'atlas' WHERE id = 2 AND NOT EXISTS (SELECT 1 FROM services WHERE name = 'atlas')",
     "UPDATE services SET name = name || 'x' WHERE id = 1",
     "UPDATE services SET name = 'atlas' WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM services WHERE name = 'atlas')",
@@ -136,6 +138,35 @@ STATEMENTS = [
     f"REPLACE INTO grants (id, group_id, dataset_id, permission, source, granted_by, created) "
     f"VALUES (2, 2, 1, 'admin', 'manual', 'x', '{T}')",
 ]
+
+
+# What user/cache does not know: neuprint-and-clio.md, "Say what a service needs beyond datasets".
+UNKNOWN_TO_USER_CACHE = [
+    *(
+        f"INSERT INTO grants (principal_id, group_id, dataset_id, version_id, permission, source, granted_by, created, "
+        f"service_id) VALUES ({subject}, {dataset}, {version}, '{permission}', 'manual', 'x', '{T}', {service})"
+        for subject in ("1, NULL", "2, NULL", "3, NULL", "4, NULL", "NULL, 1", "NULL, 2")
+        for dataset, version in ((1, "NULL"), (1, 1), (2, "NULL"))
+        for permission, service in (("admin", 1), ("view", 2))
+    ),
+    "UPDATE versions SET branch = 'side', ordinal = 3",
+    "UPDATE services SET mode = 'dag'",
+    "INSERT INTO translations (service_id, client_name, dataset_id) VALUES (1, 'fly', 1), (2, 'fish', 2)",
+    "INSERT INTO translations (service_id, client_name, client_version, dataset_id, version_id) "
+    "VALUES (1, 'fish', 'v1', 1, 1)",
+]
+
+
+def test_facts_for_single_services_leave_every_answer_byte_for_byte(database: Database, path: Path) -> None:
+    elsewhere = open_current(path)
+    elsewhere.script(WORLD)
+    cache = ResponseCache(database)
+    before = ask_all(cache)
+    assert any(body for _, body in before.values())
+    for statement in UNKNOWN_TO_USER_CACHE:
+        elsewhere.script(statement)
+        assert ask_all(cache) == before, statement
+    elsewhere.close()
 
 
 # The row that goes is that of somebody else than the one that is named.
