@@ -88,7 +88,8 @@ def render(request: BaseRequest, refusal: Refusal) -> HTTPResponse:
         response = message_page(refusal.status, title, refusal.message, **refusal.links)
     else:
         body = {"error": refusal.code, "message": refusal.message, **refusal.details}
-        response = json_reply(body, refusal.status)
+        # It can depend on a token (contract.md, "The token on a request"). Pages have this header too.
+        response = json_reply(body, refusal.status, {"Cache-Control": "no-store"})
     for name, value in refusal.headers.items():
         response.set_header(name, value)
     return response

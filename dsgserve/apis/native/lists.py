@@ -10,8 +10,8 @@ from dsgserve.http.responses import Audience, Refusal, json_reply
 from dsgserve.http.route import Request
 from dsgserve.login.authentication import Login
 
-_NO_DATASET = Refusal(404, "not_found", "there is no such dataset", Audience.PROGRAMS, headers=NO_STORE)
-_NO_GROUP = Refusal(404, "not_found", "there is no such group", Audience.PROGRAMS, headers=NO_STORE)
+_NO_DATASET = Refusal(404, "not_found", "there is no such dataset", Audience.PROGRAMS)
+_NO_GROUP = Refusal(404, "not_found", "there is no such group", Audience.PROGRAMS)
 
 
 def show_datasets(gateway: Gateway, request: Request[Login]) -> HTTPResponse:

@@ -1,10 +1,18 @@
 """The recorded answers of a DatasetGateway, replayed: status and JSON are equal, but for a table of exceptions."""
 
 import json
+import re
 from collections import Counter
+from itertools import product
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
+
+import dsgserve
+from dsgserve.apis.native import ROUTES
+from dsgserve.http.route import Route
 from tests.dsgctl.core.rules.test_reference_access import is_well_formed
 from tests.dsgserve.apis.native.conftest import ORIGIN
 from tests.dsgserve.conftest import Client, Reply
@@ -158,3 +166,29 @@ def test_the_recorded_answers_are_ours_but_for_the_named_exceptions(client: Clie
             raise AssertionError(str(recording)) from error
     assert reasons == EXCEPTIONS
     assert len(NATIVE) > 300
+
+
+CONTRACT = Path(dsgserve.__file__).parent / "contract-services.md"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_the_contract_has_each_route(route: Route) -> None:
+    (endpoint,) = route.endpoints
+    path = re.sub("<[a-z]+>", "NAME", route.path)
+    assert f"`{endpoint.method} {path}`" in CONTRACT.read_text(encoding="utf-8")
+
+
+SENT = [(b"", ""), (b"{", "application/json"), (b'{"entries": []}', "application/json")]
+CALLERS = [
+    {},
+    {"cookie": "tok-ada"},
+    *({"authorization": f"Bearer {token}"} for token in ("x", "tok-ada", "tok-pipe-bot")),
+]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_no_answer_is_stored_whatever_was_sent(client: Client, route: Route) -> None:
+    path = re.sub("<[a-z]+>", "lab", route.path)
+    for headers, (body, content_type), method in product(CALLERS, SENT, ("GET", "POST")):
+        reply = client.request(method, path, body=body, content_type=content_type, **headers)
+        assert reply.headers["cache-control"] == "no-store", (method, headers, body, reply.status)
