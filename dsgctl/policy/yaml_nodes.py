@@ -74,6 +74,10 @@ def line_of(node: Node) -> int:
     return int(node.start_mark.line) + 1 if node is not None else 1
 
 
+# What limits the resource that names it: an empty one must not mean no limit.
+_LIMITS = frozenset({"version", "name-version", "service", "scope", "expires"})
+
+
 class NodeReader:
     """Reads nodes of the expected type; any other node is a problem, and an empty value in its place.
 
@@ -132,7 +136,11 @@ class NodeReader:
         entries = self.mapping(node, label, allowed)
         if needed and needed not in entries:
             self.problem(node, f"{label} has no {needed!r}")
-        return {name: self.text(entry, name) for name, entry in entries.items()}
+        texts = {name: self.text(entry, name) for name, entry in entries.items()}
+        for name in _LIMITS & texts.keys():
+            if not texts[name]:
+                self.problem(entries[name], f"{name} is empty: leave it out")
+        return texts
 
     def text(self, node: Node, label: str) -> str:
         if not isinstance(node, yaml.ScalarNode):

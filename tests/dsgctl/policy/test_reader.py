@@ -79,7 +79,18 @@ BAD = {
     ),
     "a grant for an empty service": (
         "name: a\ndatasets:\n  fish2:\n    grants:\n      - {group: lab-1, permission: view, service: ''}\n",
-        ["line 5: there is no service ''"],
+        ["line 5: service is empty: leave it out"],
+    ),
+    **{
+        f"an empty {name} of a grant": (
+            f"name: a\ndatasets:\n  fish2:\n    grants:\n      - {{group: lab-1, permission: view, {name}: ''}}\n",
+            [f"line 5: {name} is empty: leave it out"],
+        )
+        for name in ("version", "scope")
+    },
+    "an empty name-version": (
+        "name: a\ndatasets:\n  fish2:\n    translations:\n      - {service: clio, name: b, name-version: ''}\n",
+        ["line 5: name-version is empty: leave it out"],
     ),
     "nobody": (
         "name: a\ngroups:\n  b:\n    members: [zoe@example.org]\n",
