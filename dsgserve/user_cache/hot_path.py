@@ -35,7 +35,7 @@ def look_up(gateway: Gateway, http: BaseRequest, read: ReadQuestion) -> Content 
         response = gateway.response_cache.get(token, question, find_address, in_cookie=sent.in_cookie)
         if response.problem is None:
             gateway.last_used.note(response.token_id)
-            return response.content and question.complete(gateway.reader, response.content)
+            return response.content and gateway.response_cache.complete(question, response.content)
         problem = problem or response.problem
     return problem
 

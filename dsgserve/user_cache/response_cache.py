@@ -5,7 +5,7 @@ the next date at which it differs by itself. Both are checked at every request; 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
@@ -22,6 +22,7 @@ from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.metrics import Metrics
 
 MAX_BYTES = 64 * 1024**2  # of responses; the oldest are dropped first
+MAX_SHARED_BYTES = 16 * 1024**2  # of answers that are the same for every token
 FILTER_BITS = 1 << 23  # 1 MB; 100,000 tokens set about 1 % of them
 MAX_CONCERNED = 10_000  # principals and groups whose changes are remembered; beyond that, all responses are rebuilt
 
@@ -66,13 +67,16 @@ class Question:
         raise NotImplementedError
 
     def complete(self, database: Database, content: Content) -> Content:
-        """What is sent: by default what the cache holds.
+        """What is sent to any valid token, if `shared_key` is not None: read anew after each commit of any kind."""
+        raise NotImplementedError
 
-        A question about a table that has more rows than a cache holds, or whose changes move no revision, has only the
-        validity of the token cached, and is answered here, at each request. The fields that only this method reads
-        have ``compare=False``, so that there is one entry for each token.
+    def shared_key(self) -> Hashable | None:
+        """What tells the answers of `complete` apart; None if the content for each token is the answer.
+
+        For what is the same for everybody, and whose changes move no revision. For each token, the cache then holds
+        only whether it is valid, so the fields that `complete` reads have ``compare=False``.
         """
-        return content
+        return None
 
 
 @dataclass(slots=True)
@@ -148,6 +152,26 @@ class ResponseCache:
         self._everybody = 0  # the last revision that concerned everybody
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
         self._token_filter = _TokenFilter()
+        self._shared: ByteCache[Hashable, tuple[int, Content]] = ByteCache(MAX_SHARED_BYTES, _shared_size)
+        self._commits = 0  # advances when any thread sees that another connection has committed
+
+    def complete(self, question: Question, content: Content) -> Content:
+        """The answer to a valid token, after `get`, from what `get` returned for it.
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        key = question.shared_key()
+        if key is None:
+            return content
+        # Before the answer is read: if others commit meanwhile, what is cached counts as old.
+        commits = self._commits
+        cached = self._shared.get(key)
+        if cached is not None and cached[0] == commits:
+            return cached[1]
+        answer = question.complete(self._database, content)
+        self._shared.put(key, (commits, answer))
+        return answer
 
     def get(
         self,
@@ -198,6 +222,7 @@ class ResponseCache:
         if marker != self._last_read.marker:
             require_latest(self._database)
             with self._lock:
+                self._commits += 1
                 self._apply_changes(self._database.changes_since(self._revision))
             self._last_read.marker = marker
         return self._revision
@@ -260,6 +285,11 @@ class ResponseCache:
         response = CachedResponse(status.problem, content, token_id, revision, revision, cache_keys, until)
         cacheable = content.cacheable if content is not None else status.problem is not None
         return response, status.cacheable and cacheable
+
+
+def _shared_size(key: Hashable, entry: tuple[int, Content]) -> int:
+    """The bytes of an entry, with what Python needs around it."""
+    return 600 + len(entry[1].body) + len(repr(key))
 
 
 def _size(key: Key, response: CachedResponse) -> int:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import apis, commands, stress, user_cache
+from tests.bench import apis, cave, commands, stress, user_cache
 from tests.bench.bench import Bench, Row
 
 MEASUREMENTS = {
@@ -26,6 +26,7 @@ MEASUREMENTS = {
         user_cache.processes,
         apis.gate,
         apis.native_user,
+        cave.cave,
         stress.memory,
         commands.starts,
         commands.bulk,

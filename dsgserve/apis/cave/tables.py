@@ -1,7 +1,7 @@
 """Which dataset a table is of, and which roots are public: what CAVE's services ask at every request of their own."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -42,7 +42,7 @@ _NO_ROOT = _not_found("the id of a root is a number")
 
 @dataclass(frozen=True)
 class TableQuestion(Question):
-    """A question about a table. The cache holds whether the token is valid; the answer is read at each request."""
+    """A question about a table, whose answer is the same for every valid token."""
 
     table: str = field(default="", compare=False)
 
@@ -56,6 +56,9 @@ class DatasetQuestion(TableQuestion):
 
     table_service: str = field(default="", compare=False)
 
+    def shared_key(self) -> Hashable:
+        return self.table_service, self.table
+
     def complete(self, database: Database, content: Content) -> Content:
         dataset = table_lookups.find_dataset(database, self.table_service, self.table)
         if dataset is None:
@@ -67,6 +70,9 @@ class DatasetQuestion(TableQuestion):
 class AnyRootQuestion(TableQuestion):
     """Whether a table has public roots."""
 
+    def shared_key(self) -> Hashable:
+        return self.table
+
     def complete(self, database: Database, content: Content) -> Content:
         return _TRUE if table_lookups.has_public_root(database, self.table) else _FALSE
 
@@ -76,6 +82,9 @@ class RootQuestion(TableQuestion):
     """Whether a root of a table is public."""
 
     root: str = field(default="", compare=False)
+
+    def shared_key(self) -> Hashable:
+        return "root", self.table, self.root
 
     def complete(self, database: Database, content: Content) -> Content:
         if not is_number(self.root):
