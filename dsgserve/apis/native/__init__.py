@@ -28,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
             ),
         ),
         often=True,
+        limited=True,  # for callers without a token
     ),
     Route("/api/dsg/v1/datasets", (Endpoint("GET", lists.show_datasets, require_token, Guard.HARMLESS),)),
     Route(

@@ -67,11 +67,18 @@ def test_through_nginx_the_same_route_is_taken_and_counted_whenever_it_is_ration
             assert wire.dispatcher.took == {"all": 1, **({"slow": 1} if route and route.waits else {})}, raw
             counted = "limit=PASSED" in log.read_text().splitlines()[-1]
             assert counted or route is None or route.path not in RATIONED, raw
-        with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
-            client.sendall(b"GET /sticky_auth/api/v1/authorize" + HEAD + b"\r\n")
-            client.recv(65536)
-        wait_until(partial(_has_lines, log, number + 1), event="the line")
-        assert "limit=PASSED" in log.read_text().splitlines()[-1], "an authorize with a prefix is not counted"
+        bearer = HEAD + b"Authorization: Bearer t\r\n"
+        for head, counted in (
+            (b"GET /sticky_auth/api/v1/authorize" + HEAD, True),
+            (b"POST /api/dsg/v1/authorize" + HEAD, True),
+            (b"POST /api/dsg/v1/authorize" + bearer, False),  # a service that asks for its users
+        ):
+            number += 1
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=HOST) as client:
+                client.sendall(head + b"\r\n")
+                client.recv(65536)
+            wait_until(partial(_has_lines, log, number), event="the line")
+            assert ("limit=PASSED" in log.read_text().splitlines()[-1]) == counted, head
 
 
 # Path as a client sends it -> the path and the prefix that the server gets.
@@ -119,7 +126,7 @@ def _has_lines(log: Path, number: int) -> bool:
 
 def test_nginx_limits_the_routes_that_declare_it_and_no_others() -> None:
     conf = (Path(__file__).parents[3] / "nginx" / "dsg.conf").read_text()
-    assert set(re.findall(r"^ +(/\S+)\s+\$binary_remote_addr;$", conf, re.MULTILINE)) == RATIONED
+    assert set(re.findall(r"^ +(/\S+)\s+\$(?:binary_remote_addr|dsg_without_token);$", conf, re.MULTILINE)) == RATIONED
 
 
 def test_the_lane_is_chosen_for_each_request_of_a_connection(wire: Wire) -> None:
