@@ -1,7 +1,9 @@
 """Runs a CAVE service with the real middle_auth_client, and the gateway that it asks, both behind nginx over TLS."""
 
+import importlib.util
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
+import pytest
 import requests
 
 from dsgctl.core import (
@@ -25,10 +28,12 @@ from dsgctl.core import (
 )
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Subject, Target, group_subject, principal_subject
+from dsgctl.core.transaction import begin_change
+from dsgctl.store import Database
 from tests.e2e.conftest import Server
 from tests.e2e.local import free_port, run_service
-from tests.e2e.provider import CLIENT, Browser, Provider
-from tests.e2e.proxy import HOST, Loopback, run_nginx
+from tests.e2e.provider import ADA, CLIENT, Browser, Provider, needs_node
+from tests.e2e.proxy import HOST, Loopback, build_site, run_nginx
 from tests.patience import PATIENCE
 
 AUTH = f"https://{HOST}"
@@ -36,19 +41,14 @@ CAVE = "https://cave.example.org"  # below the cookie's domain
 ELSEWHERE = "https://cave.other.test"  # outside it
 TOKEN_NAME = "middle_auth_token"  # the client's default
 
-# A site for the service beside the gateway's, so that its addresses are https too.
-SITE = """
-server {
-    listen 127.0.0.1:PORT ssl;
-    server_name cave.example.org cave.other.test;
-    ssl_certificate CERTIFICATES/dsg.pem;
-    ssl_certificate_key CERTIFICATES/dsg.key;
-    location / {
-        proxy_pass http://127.0.0.1:SERVICE;
-        proxy_set_header Host $host;
-    }
-}
-"""
+needs_cave = [
+    needs_node,
+    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
+    pytest.mark.skipif(
+        not (importlib.util.find_spec("middle_auth_client") and importlib.util.find_spec("flask")),
+        reason="pip install middle-auth-client flask",
+    ),
+]
 
 
 @dataclass
@@ -172,7 +172,7 @@ def run_cave(
         **CLIENT,
     )
     port = free_port()
-    more = SITE.replace("SERVICE", str(port))
+    more = build_site(port, "cave.example.org", "cave.other.test")
     with run_nginx(directory, provider.certificate, server.origin.removeprefix("http://"), more) as tls:
         environment = {
             "PATH": os.environ["PATH"],
@@ -190,6 +190,19 @@ def run_cave(
             finally:
                 for browser in cave.browsers:
                     browser.session.close()
+
+
+@contextmanager
+def run_cave_with_tables(
+    serve: Callable[..., Server], provider: Provider, database: Database, directory: Path, **settings: str
+) -> Iterator[Cave]:
+    """`run_cave` with the data of this module and the API cave; the service's own token is that of bot."""
+    provider.configure(claims=ADA)
+    with begin_change(database, "os:test") as change:
+        secrets = add_cave_data(change)
+        add_cave_tables(change)
+    with run_cave(serve, provider, secrets, directory, apis="cave", SERVICE_TOKEN=secrets["bot"], **settings) as cave:
+        yield cave
 
 
 def send_form(browser: Browser, page: requests.Response) -> requests.Response:

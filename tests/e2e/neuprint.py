@@ -15,24 +15,13 @@ from dsgctl.core.translations import ServiceName
 from dsgctl.core.versions import Position
 from tests.e2e.conftest import Server
 from tests.e2e.local import free_port, make_certificate, run_service
-from tests.e2e.proxy import HOST, Loopback, run_nginx
+from tests.e2e.proxy import HOST, Loopback, build_site, run_nginx
 from tests.e2e.real_clients import ClientError, Clients, run_clients
 from tests.patience import PATIENCE
 
 GATEWAY = f"https://{HOST}"
-NEUPRINT = "https://neuprint.example.org"
-SITE = """
-server {
-    listen 127.0.0.1:PORT ssl;
-    server_name neuprint.example.org;
-    ssl_certificate CERTIFICATES/dsg.pem;
-    ssl_certificate_key CERTIFICATES/dsg.key;
-    location / {
-        proxy_pass http://127.0.0.1:SERVICE;
-        proxy_set_header Host $host;
-    }
-}
-"""
+NAME = "neuprint.example.org"
+NEUPRINT = f"https://{NAME}"
 
 
 @dataclass
@@ -133,12 +122,11 @@ def environment(tls: int, certificate: Path) -> dict[str, str]:
 @contextmanager
 def run_neuprint(serve: Callable[..., Server], secrets: dict[str, str], directory: Path) -> Iterator[NeuPrint]:
     """Start gateway, nginx, the stand-in and the client; stop them at the end."""
-    certificate = make_certificate(directory, HOST, "neuprint.example.org", "localhost")
+    certificate = make_certificate(directory, HOST, NAME, "localhost")
     server = serve(DSG_ORIGIN=GATEWAY, DSG_APIS="native", DSG_ALLOWED_REDIRECTS=NEUPRINT)
     port = free_port()
-    more = SITE.replace("SERVICE", str(port))
     with (
-        run_nginx(directory, certificate, server.origin.removeprefix("http://"), more) as tls,
+        run_nginx(directory, certificate, server.origin.removeprefix("http://"), build_site(port, NAME)) as tls,
         run_service("tests.e2e.neuprint_service", port, **environment(tls, certificate)),
         run_clients(tls, certificate, directory / "home") as clients,
         requests.Session() as session,

@@ -14,6 +14,25 @@ from tests.patience import PATIENCE
 CONFIG = ROOT / "nginx" / "dsg.conf"
 HOST = "auth.example.org"
 
+# A site for a service beside the gateway's, so that its addresses are https too.
+_SITE = """
+server {
+    listen 127.0.0.1:PORT ssl;
+    server_name NAMES;
+    ssl_certificate CERTIFICATES/dsg.pem;
+    ssl_certificate_key CERTIFICATES/dsg.key;
+    location / {
+        proxy_pass http://127.0.0.1:SERVICE;
+        proxy_set_header Host $host;
+    }
+}
+"""
+
+
+def build_site(port: int, *names: str) -> str:
+    """A site with these names, for `run_nginx`, of a service that listens on a port."""
+    return _SITE.replace("SERVICE", str(port)).replace("NAMES", " ".join(names))
+
 
 @contextmanager
 def run_nginx(

@@ -1,8 +1,6 @@
 """CAVE's own client, middle_auth_client, in a small Flask service, against the gateway behind nginx over TLS."""
 
-import importlib.util
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -17,19 +15,23 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.importers import middle_auth
 from dsgctl.store import Database
 from tests.dsgctl.importers.cave_dumps import copy_dumps
-from tests.e2e.cave import AUTH, CAVE, ELSEWHERE, TOKEN_NAME, Cave, add_cave_data, run_cave, send_form, user_subject
+from tests.e2e.cave import (
+    AUTH,
+    CAVE,
+    ELSEWHERE,
+    TOKEN_NAME,
+    Cave,
+    add_cave_data,
+    needs_cave,
+    run_cave,
+    send_form,
+    user_subject,
+)
 from tests.e2e.conftest import Server
 from tests.e2e.local import wait_until
-from tests.e2e.provider import ADA, Provider, needs_node
+from tests.e2e.provider import ADA, Provider
 
-pytestmark = [
-    needs_node,
-    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
-    pytest.mark.skipif(
-        not (importlib.util.find_spec("middle_auth_client") and importlib.util.find_spec("flask")),
-        reason="pip install middle-auth-client flask",
-    ),
-]
+pytestmark = needs_cave
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Services whose URLs name tables, guarded by the real middle_auth_client, which asks the API `cave` over TLS."""
 
-import importlib.util
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -18,33 +16,21 @@ from tests.e2e.cave import (
     PUBLIC_ROOT,
     SERVICE,
     Cave,
-    add_cave_data,
-    add_cave_tables,
-    run_cave,
+    needs_cave,
+    run_cave_with_tables,
     send_form,
 )
 from tests.e2e.conftest import Server
-from tests.e2e.provider import ADA, Provider, needs_node
+from tests.e2e.provider import Provider
 
-pytestmark = [
-    needs_node,
-    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
-    pytest.mark.skipif(
-        not (importlib.util.find_spec("middle_auth_client") and importlib.util.find_spec("flask")),
-        reason="pip install middle-auth-client flask",
-    ),
-]
+pytestmark = needs_cave
 
 PROGRAM = {"X-Requested-With": "XMLHttpRequest"}
 
 
 @pytest.fixture
 def cave(serve: Callable[..., Server], provider: Provider, database: Database, tmp_path: Path) -> Iterator[Cave]:
-    provider.configure(claims=ADA)
-    with begin_change(database, "os:test") as change:
-        secrets = add_cave_data(change)
-        add_cave_tables(change)
-    with run_cave(serve, provider, secrets, tmp_path, apis="cave", SERVICE_TOKEN=secrets["bot"]) as started:
+    with run_cave_with_tables(serve, provider, database, tmp_path) as started:
         yield started
 
 

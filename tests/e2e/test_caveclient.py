@@ -1,7 +1,6 @@
 """The real caveclient, from PyPI, against the gateway behind nginx over TLS."""
 
 import importlib.util
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,14 @@ from dsgctl.core.clock import now
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
-from tests.e2e.cave import AUTH, Cave, add_cave_data, run_cave
+from tests.e2e.cave import AUTH, Cave, add_cave_data, needs_cave, run_cave
 from tests.e2e.conftest import Server
 from tests.e2e.lab import CHROMIUM
-from tests.e2e.provider import ADA, Provider, needs_node
+from tests.e2e.provider import ADA, Provider
 from tests.e2e.real_clients import ClientError, Clients, needs_clients, run_clients
 from tests.patience import PATIENCE
 
-pytestmark = [
-    needs_node,
-    needs_clients,
-    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
-]
+pytestmark = [*needs_cave, needs_clients]
 
 LOOK_UP = "get_user_information"
 

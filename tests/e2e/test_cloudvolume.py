@@ -1,7 +1,5 @@
 """The real cloud-volume, from PyPI, reading a segmentation of CAVE's that is guarded by the gateway, over TLS."""
 
-import importlib.util
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,21 +9,12 @@ from dsgctl.core import grants, token_format
 from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
-from tests.e2e.cave import CAVE, PUBLIC_ROOT, Cave, add_cave_data, add_cave_tables, run_cave
-from tests.e2e.chunkedgraph import root_of
+from tests.e2e.cave import CAVE, PUBLIC_ROOT, Cave, needs_cave, run_cave_with_tables
 from tests.e2e.conftest import Server
-from tests.e2e.provider import ADA, Provider, needs_node
+from tests.e2e.provider import Provider
 from tests.e2e.real_clients import ClientError, Clients, needs_clients, run_clients
 
-pytestmark = [
-    needs_node,
-    needs_clients,
-    pytest.mark.skipif(not shutil.which("nginx"), reason="apt-get install nginx-light"),
-    pytest.mark.skipif(
-        not (importlib.util.find_spec("middle_auth_client") and importlib.util.find_spec("flask")),
-        reason="pip install middle-auth-client flask",
-    ),
-]
+pytestmark = [*needs_cave, needs_clients]
 
 SOURCE = f"graphene://{CAVE}/segmentation/table/fish2_v1"
 VOXELS = list(range(1, 17))
@@ -33,12 +22,7 @@ VOXELS = list(range(1, 17))
 
 @pytest.fixture
 def cave(serve: Callable[..., Server], provider: Provider, database: Database, tmp_path: Path) -> Iterator[Cave]:
-    provider.configure(claims=ADA)
-    with begin_change(database, "os:test") as change:
-        secrets = add_cave_data(change)
-        add_cave_tables(change)
-    settings = {"SERVICE_TOKEN": secrets["bot"], "DATA_DIR": str(tmp_path / "voxels")}
-    with run_cave(serve, provider, secrets, tmp_path, apis="cave", **settings) as started:
+    with run_cave_with_tables(serve, provider, database, tmp_path, DATA_DIR=str(tmp_path / "voxels")) as started:
         yield started
 
 
@@ -53,7 +37,7 @@ def test_a_minted_token_reads_voxels_roots_and_manifests(cave: Cave, clients: Cl
     token = cave.secrets["ada"]
     assert clients.call("read_voxels", source=SOURCE, token=token) == VOXELS
     roots = clients.call("find_roots", source=SOURCE, token=token, segments=VOXELS)
-    assert roots == [root_of(voxel) for voxel in VOXELS]
+    assert roots == [PUBLIC_ROOT + (voxel - 1) // 4 for voxel in VOXELS]
     manifest = clients.call("fetch_manifest", source=SOURCE, token=token, root=PUBLIC_ROOT + 3)
     assert manifest["fragments"] == [f"{PUBLIC_ROOT + 3}:0:0-16_0-16_0-8"]
 
