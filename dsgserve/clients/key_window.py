@@ -155,5 +155,6 @@ def _address(fields: dict[str, str]) -> str:
 
 
 def _digest(candidates: Sequence[Client], for_viewer: bool) -> str:
-    text = f"{for_viewer} " + " ".join(f"{client.id} {client.origin}" for client in candidates)
+    """What the page of a window showed: a client that got another origin or owner since then is asked about again."""
+    text = f"{for_viewer} " + " ".join(f"{client.id} {client.origin} {client.owner_id}" for client in candidates)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
+from dsgctl.core import people
 from dsgctl.core.token_checks import TokenError, TokenStatus
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import bearer_token, cookie_tokens, header, present_token
@@ -39,7 +40,7 @@ def valid_or_no_token(gateway: Gateway, request: Request[None]) -> Login | Refus
 _OTHER_PLACE = Refusal(
     403, "bearer_required", "send the token in a header: Authorization: Bearer TOKEN", Audience.PROGRAMS
 )
-_NOT_OWN = Refusal(403, "not_a_person", "only a person manages tokens, with a token of their own", Audience.PROGRAMS)
+NOT_OWN = Refusal(403, "not_a_person", "only a person manages tokens, with a token of their own", Audience.PROGRAMS)
 
 
 def require_own_token(gateway: Gateway, request: Request[None]) -> Login | Refusal:
@@ -53,7 +54,8 @@ def require_own_token(gateway: Gateway, request: Request[None]) -> Login | Refus
     login = authentication.authenticate_bearer(gateway, request.http)
     if not isinstance(login, Login):
         return unauthorized(login)
-    return login if login.principal.kind == "user" and login.token.kind in ("api", "login") else _NOT_OWN
+    is_own = not people.is_service_account(login.principal) and login.token.kind in ("api", "login")
+    return login if is_own else NOT_OWN
 
 
 def require_cookie(gateway: Gateway, request: Request[None]) -> Login | Refusal:

@@ -11,6 +11,7 @@ from bottle import HTTPResponse
 
 from dsgctl.core import clock, token_queries, tokens
 from dsgctl.core.errors import Invalid
+from dsgctl.core.token_checks import DELEGATED
 from dsgctl.core.transaction import begin_change
 from dsgserve.apis import own_tokens
 from dsgserve.apis.cave.admission import redirect_to_sign_in, require_token
@@ -20,7 +21,7 @@ from dsgserve.http.requests import bearer_token, form_field, is_navigation
 from dsgserve.http.responses import Audience, Refusal, another_account, json_reply, page, unauthorized
 from dsgserve.http.route import Answer, Endpoint, Guard, Request, Route
 from dsgserve.login import authentication, form_proofs
-from dsgserve.login.admission import require_own_token
+from dsgserve.login.admission import NOT_OWN, require_own_token
 from dsgserve.login.authentication import Login
 
 PAGE = "/settings/tokens"
@@ -49,7 +50,7 @@ class ListedToken(TypedDict):
 def require_reader(gateway: Gateway, request: Request[None]) -> Login | Answer:
     """A person who has signed in with this browser. A token in a header gets 405, if it is valid."""
     if bearer_token(request.http) is not None:
-        holder = require_token(gateway, request)
+        holder = _require_holder(gateway, request)
         return _POST_ONLY if isinstance(holder, Login) else holder
     login = authentication.authenticate_cookie(gateway, request.http)
     # A person's own sign-in: a token that a program was given must not become another.
@@ -61,8 +62,14 @@ def require_reader(gateway: Gateway, request: Request[None]) -> Login | Answer:
 
 
 def require_lister(gateway: Gateway, request: Request[None]) -> Login | Answer:
-    """As `require_reader` for a browser; any valid token for a program."""
-    return require_reader(gateway, request) if is_navigation(request.http) else require_token(gateway, request)
+    """As `require_reader` for a browser; any valid token for a program, but no key of an application."""
+    return require_reader(gateway, request) if is_navigation(request.http) else _require_holder(gateway, request)
+
+
+def _require_holder(gateway: Gateway, request: Request[None]) -> Login | Answer:
+    """A valid token of its owner's own: a key of an application neither makes nor lists tokens."""
+    holder = require_token(gateway, request)
+    return NOT_OWN if isinstance(holder, Login) and holder.token.kind == DELEGATED else holder
 
 
 def require_form(gateway: Gateway, request: Request[None]) -> Login | Refusal:

@@ -135,11 +135,14 @@ def test_a_form_counts_for_the_login_that_saw_it(client: Client, lab: Lab) -> No
     assert count_keys(lab) == 0
 
 
-def test_a_form_counts_for_the_origin_that_it_showed(client: Client, lab: Lab) -> None:
-    """Also if an operator gives the client another origin meanwhile."""
+@pytest.mark.parametrize("change_of", [{"origin": "https://other.example"}, {"owner": "bo@example.org"}], ids=str)
+def test_a_form_counts_for_the_origin_and_the_owner_that_it_showed(
+    client: Client, lab: Lab, change_of: dict[str, str]
+) -> None:
+    """Also if an operator gives the client to somebody else meanwhile."""
     page = client.get("/login?viewer=*", cookie=lab.ada, accept=PAGE)
     with lab.change() as change:
-        clients.set_attributes(change, "atlas", origin="https://other.example")
+        clients.set_attributes(change, "atlas", **change_of)  # type: ignore[arg-type]
     assert answer(client, page, lab.ada).status == 403
     assert count_keys(lab) == 0
 

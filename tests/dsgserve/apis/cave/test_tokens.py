@@ -8,6 +8,7 @@ import pytest
 
 from dsgserve.apis.cave.tokens import PAGE
 from dsgserve.apis.own_tokens import DESCRIPTION, MAX_DESCRIPTION
+from tests.dsgserve.clients.windows import register, take_key
 from tests.dsgserve.conftest import PAGE as ACCEPT
 from tests.dsgserve.conftest import Client, Lab, Reply
 
@@ -138,6 +139,33 @@ def test_only_a_person_with_a_token_in_the_header_makes_tokens(target: str, clie
     assert client.post(target).status == 401
     assert post(client, target, "unknown").status == 401
     assert post(client, target, lab.gone).status == 401
+    assert count(lab) == before
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("target", SPELLINGS)
+def test_a_key_of_an_application_is_refused_and_learns_nothing_of_other_tokens(
+    target: str, method: str, client: Client, lab: Lab
+) -> None:
+    register(lab)
+    key = take_key(client, lab.ada)
+    reply = client.request(method, target, authorization=f"Bearer {key}")
+    if (target, method) == (PAGE, "POST"):
+        assert reply.status == 401, "the form takes no header at all"
+    else:
+        assert (reply.status, reply.json()["error"]) == (403, "not_a_person")
+    if method == "GET":
+        assert client.get(f"{target}?dsg_token={key}").status in (401, 403)
+
+
+def test_a_service_account_of_cave_is_no_person_here_either(client: Client, lab: Lab) -> None:
+    """CAVE's service accounts are users with a parent, and user/cache says of them that they are service accounts."""
+    with lab.change() as change:
+        change.database.script("UPDATE principals SET parent_id = 2 WHERE email = 'cy@example.org'")
+    assert client.get("/api/v1/user/cache", authorization=f"Bearer {lab.cy}").json()["service_account"] is True
+    before = count(lab)
+    for target in SPELLINGS[1:]:
+        assert post(client, target, lab.cy).status == 403
     assert count(lab) == before
 
 
