@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dsgctl.core import grants, groups, service_accounts, tokens, users
+from dsgctl.core import clients, delegated_keys, grants, groups, service_accounts, tokens, users
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
@@ -182,3 +182,16 @@ def test_a_change_of_who_leads_is_seen_by_the_next_request(institute: Institute,
     with lab.change() as change:
         groups.remove_member(change, "lab", "lead@lab.example")
     assert institute.get("lead", target).status == 403
+
+
+def test_a_key_that_a_client_was_handed_is_no_admin_and_makes_no_token(institute: Institute, lab: Lab) -> None:
+    with lab.change() as change:
+        viewer, _ = clients.add(change, "viewer", origin="https://viewer.example", owner="admin@lab.example")
+        key = delegated_keys.mint(change, users.find(change.database, "admin@lab.example"), viewer)
+    bearer = f"Bearer {key}"
+    for target in (f"/api/v1/user/{institute.ids['nobody']}/permissions", "/api/v1/user?id=1", "/api/v1/group/1/user"):
+        assert institute.client.get(target, authorization=bearer).status == 403
+    person = institute.client.get(f"/api/v1/user/{institute.ids['nobody']}", authorization=bearer)
+    assert "email" not in person.json()
+    for target in ("/api/v1/create_token", "/api/v1/refresh_token", "/api/v1/user/token"):
+        assert institute.client.post(target, authorization=bearer).status == 403
