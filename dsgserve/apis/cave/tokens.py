@@ -13,6 +13,7 @@ from dsgctl.core import clock, token_queries, tokens
 from dsgctl.core.errors import Invalid
 from dsgctl.core.token_checks import DELEGATED
 from dsgctl.core.transaction import begin_change
+from dsgctl.store import Database
 from dsgserve.apis import own_tokens
 from dsgserve.apis.cave.admission import redirect_to_sign_in, require_token
 from dsgserve.apis.own_tokens import NO_STORE
@@ -97,7 +98,7 @@ def show_list(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     """GET user/token: the page for a browser, and for a program the list, newest first."""
     if is_navigation(request.http):
         return _build_page(gateway, request)
-    rows = _list_tokens(gateway, request.caller)
+    rows = _list_tokens(gateway.reader, request.caller)
     listed: list[ListedToken] = [
         {
             "id": row["id"],
@@ -131,7 +132,7 @@ def refresh(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     """
     login = request.caller
     with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
-        live = [row["id"] for row in _list_tokens(gateway, login)]
+        live = [row["id"] for row in _list_tokens(change.database, login)]
         if len(live) > 1:
             raise Invalid("you have several tokens, and it is not clear which one to replace", f"see {PAGE}")
         for token_id in live:
@@ -140,9 +141,9 @@ def refresh(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     return json_reply(secret, headers=NO_STORE)
 
 
-def _list_tokens(gateway: Gateway, login: Login) -> list[token_queries.TokenRow]:
+def _list_tokens(database: Database, login: Login) -> list[token_queries.TokenRow]:
     """The API tokens of a person, newest first; not logins, which end by themselves, nor keys of applications."""
-    rows = token_queries.list_tokens(gateway.writer, principal=login.principal, at=clock.now())
+    rows = token_queries.list_tokens(database, principal=login.principal, at=clock.now())
     return [row for row in reversed(list(rows)) if row["kind"] == "api"]
 
 
@@ -156,7 +157,7 @@ def _build_page(gateway: Gateway, request: Request[Login], secret: str = "") -> 
         action=f"{request.prefix}{PAGE}",
         proof=form_proofs.sign(gateway, login, **_PROOF),
         secret=secret,
-        tokens=_list_tokens(gateway, login),
+        tokens=_list_tokens(gateway.reader, login),
         longest=own_tokens.MAX_DESCRIPTION,
     )
 
