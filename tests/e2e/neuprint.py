@@ -123,7 +123,7 @@ def environment(tls: int, certificate: Path) -> dict[str, str]:
 def run_neuprint(serve: Callable[..., Server], secrets: dict[str, str], directory: Path) -> Iterator[NeuPrint]:
     """Start gateway, nginx, the stand-in and the client; stop them at the end."""
     certificate = make_certificate(directory, HOST, NAME, "localhost")
-    server = serve(DSG_ORIGIN=GATEWAY, DSG_APIS="native", DSG_ALLOWED_REDIRECTS=NEUPRINT)
+    server = serve(DSG_ORIGIN=GATEWAY, DSG_APIS="native", DSG_ALLOWED_REDIRECTS=f"{NEUPRINT},http://{NAME}")
     port = free_port()
     with (
         run_nginx(directory, certificate, server.origin.removeprefix("http://"), build_site(port, NAME)) as tls,

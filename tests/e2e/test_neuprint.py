@@ -138,6 +138,19 @@ def test_while_the_gateway_is_down_only_what_is_remembered_can_be_read(neuprint:
     assert neuprint.status("ada", "hemibrain:v1.1") == 502
 
 
+def test_the_browser_returns_to_the_pages_of_neuprint_and_of_no_other_server(neuprint: NeuPrint) -> None:
+    def find_target(return_url: str) -> list[str]:
+        body = {"service": "neuprint", "return_url": return_url, "entries": [{"name": "optic"}]}
+        reply = neuprint.request("POST", f"{GATEWAY}/api/dsg/v1/authorize", "ada", json=body)
+        return parse_qs(urlsplit(reply.json()["entries"][0]["tos_url"]).query).get("redirect", [])
+
+    # Behind a proxy that ends TLS, neuPrintHTTP takes its own scheme for http.
+    for origin in (NEUPRINT, NEUPRINT.replace("https", "http")):
+        assert find_target(f"{origin}/?dataset=optic&q=1") == [f"{origin}/?dataset=optic&q=1"]
+    for stranger in ("https://evil.example/", "https://neuprint.example.org.evil.example/", "javascript:alert(1)"):
+        assert find_target(stranger) == []
+
+
 # What only services with branches get
 
 
