@@ -118,7 +118,9 @@ def _build_entries(
     permissions: dict[str, frozenset[str]],
 ) -> list[Entry]:
     descriptions = _read_descriptions(database, principal, names)
-    versions, places = _read_versions(database, principal, at, names), _read_places(database, principal, at, names)
+    viewable = access.list_viewable(principal, at)
+    versions = _read_versions(database, principal, viewable, names)
+    places = _read_places(database, principal, viewable, names)
     return [
         Entry(
             name,
@@ -135,7 +137,7 @@ def _build_entries(
 
 
 def _read_versions(
-    database: Database, principal: PrincipalSnapshot, at: datetime, names: list[str]
+    database: Database, principal: PrincipalSnapshot, viewable: access.Viewable, names: list[str]
 ) -> dict[str, list[str]]:
     query = (
         m.Version.select(m.Dataset.name, m.Version.name)
@@ -145,13 +147,13 @@ def _read_versions(
     )
     versions: dict[str, list[str]] = defaultdict(list)
     for name, version in database.tuples(query):
-        if access.grant_reaches(principal, name, version, at):
+        if access.is_viewable(viewable, name, version):
             versions[name].append(version)
     return versions
 
 
 def _read_places(
-    database: Database, principal: PrincipalSnapshot, at: datetime, names: list[str]
+    database: Database, principal: PrincipalSnapshot, viewable: access.Viewable, names: list[str]
 ) -> dict[str, list[Place]]:
     query: Any = (
         m.Location.select(m.Dataset.name, m.Location.bucket, m.Location.prefix, m.Version.name)
@@ -162,6 +164,6 @@ def _read_places(
     )
     places: dict[str, list[Place]] = defaultdict(list)
     for name, bucket, prefix, version in database.tuples(query):
-        if access.grant_reaches(principal, name, version, at):
+        if access.is_viewable(viewable, name, version):
             places[name].append(Place(f"{bucket}/{prefix}".rstrip("/"), version))
     return places

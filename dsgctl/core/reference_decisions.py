@@ -17,6 +17,7 @@ from dsgctl.store import Database
 from dsgctl.store.models import Principal
 
 MAX_ANCHORS = 100_000  # of one call: each reference can have one for each public version
+MAX_COMPARISONS = 500_000  # of one call: each reference is compared with every grant on its dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,19 @@ def decide_all(
         principal, service: as of `decide`.
 
     Raises:
-        Invalid: the decisions have more than `MAX_ANCHORS` anchors between them.
+        Invalid: the decisions have more than `MAX_ANCHORS` anchors between them, or take more than `MAX_COMPARISONS`.
     """
     catalogue = read_catalogue(database, (reference for reference, _ in requests), service)
     snapshot = snapshots.read_account(database, principal) if principal is not None else None
     grants = reference_access.group_grants(snapshot, catalogue.service)
     decisions: list[ReferenceDecision] = []
-    anchors = 0
+    anchors = comparisons = 0
     for reference, permission in requests:
         decisions.append(reference_access.decide(snapshot, catalogue, reference, permission, at, grants=grants))
         anchors += len(decisions[-1].anchors)
+        comparisons += reference_access.count_comparisons(catalogue, decisions[-1], grants)
+        if comparisons > MAX_COMPARISONS:
+            raise Invalid(f"this takes more than {MAX_COMPARISONS} comparisons with grants; ask about fewer at once")
         if anchors > MAX_ANCHORS:
             raise Invalid(f"there are more than {MAX_ANCHORS} anchors; ask about fewer versions at once")
     return Decisions(snapshot, catalogue, tuple(decisions), reference_access.next_change(snapshot, catalogue, at))

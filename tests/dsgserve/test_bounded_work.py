@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from waitress.adjustments import Adjustments
 
+from dsgctl.core import grants, users, versions
+from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.setting_values import APIS
 from dsgserve.gateway import Gateway
 from dsgserve.http.routing import make_table
@@ -247,3 +249,22 @@ def test_long_runs_of_white_space_are_shortened_before_a_pattern_meets_them(gate
     parser = make_parser(Adjustments(max_request_header_size=MAX_HEADER))
     parser.received(b"GET / HTTP/1.1\r\nX: a" + b" " * 9000 + b"b\r\nY: c  d\r\n\r\n")
     assert parser.headers == {"X": "a b", "Y": "c  d"}
+
+
+def add_versions(lab: Lab, numbers: range) -> None:
+    """Versions of fish, each with a grant of ada's."""
+    with lab.change() as change:
+        ada = principal_subject(users.find(change.database, "ada@example.org"))
+        for number in numbers:
+            versions.add(change, "fish", f"n{number}")
+            grants.add(change, ada, Target("fish", "edit", version=f"n{number}"))
+
+
+def test_the_landing_page_costs_as_much_as_versions_and_grants_together(client: Client, lab: Lab) -> None:
+    """Not as much as their product: twice as many of both cost some twice as much, and not four times."""
+    costs = []
+    for numbers in (range(300), range(300, 600)):
+        add_versions(lab, numbers)
+        client.get("/", cookie=lab.ada)
+        costs.append(calls(lambda: client.get("/", cookie=lab.ada)))
+    assert costs[1] < 3 * costs[0]

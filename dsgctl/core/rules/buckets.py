@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from dsgctl.core.rules import boundary
-from dsgctl.core.rules.access import grant_reaches
+from dsgctl.core.rules.access import Viewable, is_viewable, list_viewable
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.rules.terms import Terms, list_missing
 
@@ -86,8 +86,9 @@ def decide_bucket_access(snapshot: PrincipalSnapshot, locations: Iterable[Locati
         return BucketDecision(BucketReason.UNKNOWN_BUCKET)
     missing: dict[int, Terms] = {}
     reasons: list[BucketReason] = []
+    viewable = list_viewable(snapshot, at)
     for location in locations:
-        reason, withholding = _decide_location(snapshot, location, at)
+        reason, withholding = _decide_location(snapshot, viewable, location, at)
         missing.update((terms.id, terms) for terms in withholding)
         reasons.append(reason)
     prefixes = drop_nested(
@@ -123,12 +124,14 @@ _BY_WEIGHT = (
 )
 
 
-def _decide_location(snapshot: PrincipalSnapshot, location: Location, at: datetime) -> tuple[BucketReason, list[Terms]]:
+def _decide_location(
+    snapshot: PrincipalSnapshot, viewable: Viewable, location: Location, at: datetime
+) -> tuple[BucketReason, list[Terms]]:
     """Whether a location may be read by itself, and the terms that withhold it."""
     dataset = snapshot.datasets.get(location.dataset) if snapshot.active else None
     if dataset is None:
         return BucketReason.NO_PERMISSION, []
-    may_view = grant_reaches(snapshot, location.dataset, location.version, at)
+    may_view = is_viewable(viewable, location.dataset, location.version)
     missing = list_missing(snapshot, (terms for terms in dataset.terms if terms.service is None), at)
     by_accepting = dataset.public and bool(missing)
     missing += list_missing(snapshot, location.terms, at)

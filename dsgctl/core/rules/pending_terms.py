@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from dsgctl.core.rules.access import grant_reaches, granted_permissions, list_missing_terms
+from dsgctl.core.rules.access import granted_permissions, is_viewable, list_missing_terms, list_viewable
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.rules.terms import Terms, list_missing
 
@@ -36,8 +36,9 @@ def list_pending_terms(
         return ()
     granted = granted_permissions(snapshot, at)
     pending = [PendingTerms(terms, terms.dataset in granted) for terms in list_missing_terms(snapshot, at)]
+    viewable = list_viewable(snapshot, at)
     for terms in list_missing(snapshot, version_terms, at):
-        reached = grant_reaches(snapshot, terms.dataset, terms.version, at)
+        reached = is_viewable(viewable, terms.dataset, terms.version)
         if reached or snapshot.datasets[terms.dataset].public:
             pending.append(PendingTerms(terms, reached))
     return tuple(pending)

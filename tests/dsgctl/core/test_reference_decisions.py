@@ -8,13 +8,13 @@ import pytest
 
 from dsgctl.core import reference_decisions, token_checks
 from dsgctl.core.errors import Invalid
-from dsgctl.core.reference_decisions import MAX_ANCHORS, decide, decide_all, read_catalogue
+from dsgctl.core.reference_decisions import MAX_ANCHORS, MAX_COMPARISONS, decide, decide_all, read_catalogue
 from dsgctl.core.rules import reference_access
 from dsgctl.core.rules.reference_access import Rule, Verdict
 from dsgctl.core.rules.references import Catalogue, Reference
 from dsgctl.core.token_checks import PresentedToken
 from dsgctl.store import Database
-from dsgctl.store.models import Principal, Version
+from dsgctl.store.models import Grant, Principal, Version
 from tests.dsgctl.core.builders import AT, DAY
 from tests.native_answers import build_catalogue, build_principal, fill, names, rows
 
@@ -146,6 +146,20 @@ def test_the_anchors_of_one_call_are_bounded(database: Database) -> None:
     assert [len(decision.anchors) for decision in few.decisions] == [count, count]
     with pytest.raises(Invalid, match="anchors"):
         decide_all(database, principal, requests, AT, service="dvid")
+
+
+def test_the_comparisons_of_one_call_are_bounded(database: Database) -> None:
+    """A thousand references to a dataset on which somebody has a thousand grants would take a million."""
+    count = math.isqrt(MAX_COMPARISONS) + 1
+    principal = owner_of(database, "tok-ada")
+    row = {"principal": principal.id, "dataset": 7, "source": "manual", "granted_by": "x", "created": AT}
+    with database.transaction():
+        database.insert_many(Grant, [{**row, "permission": f"p{number}"} for number in range(count)])
+    requests = [(Reference("secret"), f"p{number}") for number in range(count)]
+    few = decide_all(database, principal, requests[:2], AT)
+    assert [decision.roles for decision in few.decisions] == [("p0",), ("p1",)]
+    with pytest.raises(Invalid, match="comparisons"):
+        decide_all(database, principal, requests, AT)
 
 
 def test_an_unknown_service_is_none(database: Database) -> None:
