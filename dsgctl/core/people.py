@@ -1,7 +1,7 @@
 """What services may look up about people: who may ask about whom, and accounts by their ids, addresses and groups."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -28,7 +28,7 @@ class Viewer:
     Attributes:
         sees_everybody: a gateway admin or a service account.
         leads: the groups that they lead.
-        administers: the names of the datasets that they administer.
+        administers: the names of the datasets that they administer as a whole, and not a version of.
     """
 
     principal_id: int
@@ -72,8 +72,10 @@ def find_viewer(database: Database, principal: Principal, at: datetime, *, as_ad
         return Viewer(principal.id, True)
     with database.snapshot():
         snapshot = snapshots.read_account(database, principal)
-    leads, administers = snapshot.leads, tuple(access.list_administered(snapshot, at))
-    return Viewer(principal.id, False, leads, administers) if leads or administers else None
+    whole = replace(snapshot, grants=tuple(grant for grant in snapshot.grants if grant.version is None))
+    if not snapshot.leads and not access.list_administered(snapshot, at):
+        return None
+    return Viewer(principal.id, False, snapshot.leads, tuple(access.list_administered(whole, at)))
 
 
 def find_account(database: Database, principal_id: int, condition: Any = True) -> Principal | None:
@@ -126,11 +128,18 @@ class AdministeredDataset(TypedDict):
     name: str
 
 
-def list_administered(database: Database, snapshot: PrincipalSnapshot, at: datetime) -> list[AdministeredDataset]:
-    """The datasets that somebody administers, by id."""
-    names = access.list_administered(snapshot, at)
-    query = m.Dataset.select(m.Dataset.id, m.Dataset.name).where(m.Dataset.name.in_(names)).order_by(m.Dataset.id)
-    return list(database.rows(query, AdministeredDataset)) if names else []
+def list_administered(
+    database: Database, snapshots_by_id: Mapping[int, PrincipalSnapshot], at: datetime
+) -> dict[int, list[AdministeredDataset]]:
+    """The datasets that some people administer, by id, for each person."""
+    names = {person: access.list_administered(snapshot, at) for person, snapshot in snapshots_by_id.items()}
+    every_name = sorted({name for own in names.values() for name in own})
+    query = m.Dataset.select(m.Dataset.id, m.Dataset.name).where(m.Dataset.name.in_(every_name)).order_by(m.Dataset.id)
+    datasets = list(database.rows(query, AdministeredDataset)) if every_name else []
+    by_name = {dataset["name"]: place for place, dataset in enumerate(datasets)}
+    return {
+        person: [datasets[place] for place in sorted(map(by_name.__getitem__, own))] for person, own in names.items()
+    }
 
 
 def public_name(account: Principal) -> str:

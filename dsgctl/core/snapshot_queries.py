@@ -32,7 +32,8 @@ HOLDER_COLUMNS = (
 )
 
 
-def _select_grants(*more_columns: Any) -> Any:
+def select_grants(*more_columns: Any) -> Any:
+    """Grants that give something, as columns before those of `principal_snapshot.Grant`."""
     return (
         m.Grant.select(*more_columns, *_GRANT_COLUMNS)
         .join_from(m.Grant, m.Dataset)
@@ -54,7 +55,7 @@ def _select_grants(*more_columns: Any) -> Any:
 REACHES_PRINCIPAL = (m.Grant.principal == parameter("principal")) | m.Grant.group.in_(
     m.Membership.select(m.Membership.group).where(m.Membership.principal == parameter("member"))
 )
-GRANTS = Prepared(_select_grants().where(REACHES_PRINCIPAL).order_by(m.Grant.id))
+GRANTS = Prepared(select_grants().where(REACHES_PRINCIPAL).order_by(m.Grant.id))
 MEMBERSHIPS = Prepared(
     m.Membership.select(m.Membership.group, m.Group.name, m.Membership.leads)
     .join(m.Group)
@@ -74,12 +75,12 @@ ACCEPTORS_OF = Prepared(
     m.Acceptance.select(m.Acceptance.principal, m.Acceptance.accepted).where(m.Acceptance.terms == parameter("terms"))
 )
 _DIRECT = (
-    _select_grants(*HOLDER_COLUMNS)
+    select_grants(*HOLDER_COLUMNS)
     .join_from(m.Grant, m.Principal, on=(m.Grant.principal == m.Principal.id))
     .order_by(m.Principal.id)
 )
 _THROUGH_GROUPS = (
-    _select_grants(*HOLDER_COLUMNS)
+    select_grants(*HOLDER_COLUMNS)
     .join_from(m.Grant, m.Membership, on=(m.Membership.group == m.Grant.group))
     .join_from(m.Membership, m.Principal)
     .where(m.Principal.kind == "user")

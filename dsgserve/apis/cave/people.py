@@ -1,12 +1,14 @@
 """Who somebody is: the accounts, names, groups and permissions that CAVE's services and clients look up."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, NotRequired, TypedDict
 
 from dsgctl.core import clock, people, snapshots
 from dsgctl.core.people import MAX_ID, AdministeredDataset
+from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.store.models import Principal
 from dsgctl.wire_contract import build_user_cache, public_email
 from dsgserve.apis.cave.admission import Asker, acts_as_admin, require_some_admin, require_token
@@ -53,7 +55,8 @@ def show_user(gateway: Gateway, request: Request[Login]) -> Answer:
         return _NO_USER
     login, at = request.caller, clock.now()
     whole = acts_as_admin(login) or people.is_service_account(login.principal)
-    return json_reply(_build_user(gateway, account, at, whole=whole), headers=_NO_STORE)
+    (user,) = _build_users(gateway, [account], at, whole=whole)
+    return json_reply(user, headers=_NO_STORE)
 
 
 def show_permissions(gateway: Gateway, request: Request[Asker]) -> Answer:
@@ -78,8 +81,7 @@ def list_users(gateway: Gateway, request: Request[Asker]) -> Answer:
         accounts = people.find_by_email(gateway.reader, email, condition)
     else:
         accounts = []
-    users = [_build_user(gateway, account, at, whole=viewer.sees_everybody) for account in accounts]
-    return json_reply(users, headers=_NO_STORE)
+    return json_reply(_build_users(gateway, accounts, at, whole=viewer.sees_everybody), headers=_NO_STORE)
 
 
 def list_names(gateway: Gateway, request: Request[Login]) -> Answer:
@@ -103,11 +105,36 @@ def list_members(gateway: Gateway, request: Request[Asker]) -> Answer:
     return json_reply(list(members), headers=_NO_STORE)
 
 
-def _build_user(gateway: Gateway, account: Principal, at: datetime, *, whole: bool) -> User:
+def _build_users(gateway: Gateway, accounts: Sequence[Principal], at: datetime, *, whole: bool) -> list[User]:
+    """Users, with a number of queries that does not grow with theirs.
+
+    Args:
+        whole: with the keys for admins and service accounts.
+    """
     with gateway.reader.snapshot():
-        snapshot = snapshots.read_account(gateway.reader, account)
-        administered = people.list_administered(gateway.reader, snapshot, at) if whole else []
-    user: User = {
+        above = {account.parent_id for account in accounts if whole and account.parent_id is not None}
+        parents = {parent.id: parent for parent in people.list_accounts(gateway.reader, above)}
+        every_account = {account.id: account for account in (*accounts, *parents.values())}
+        described = snapshots.read_people(gateway.reader, list(every_account.values()))
+        administered = people.list_administered(gateway.reader, described, at) if whole else {}
+    users = []
+    for account in accounts:
+        user = _build_user(account, described[account.id])
+        if whole:
+            user["email"] = public_email(described[account.id])
+            user["admin"] = account.admin
+            user["gdpr_consent"] = False  # nothing records it
+            user["admin_datasets"] = administered[account.id]
+            if people.is_service_account(account):
+                parent = parents.get(account.parent_id or 0)
+                user["parent_id"] = account.parent_id
+                user["parent"] = _build_user(parent, described[parent.id]) if parent is not None else None
+        users.append(user)
+    return users
+
+
+def _build_user(account: Principal, snapshot: PrincipalSnapshot) -> User:
+    return {
         "id": account.id,
         "name": snapshot.public_name,
         "pi": account.pi,
@@ -115,16 +142,6 @@ def _build_user(gateway: Gateway, account: Principal, at: datetime, *, whole: bo
         "created": format_datetime(account.created, usegmt=True),
         "affiliations": [[{"name": name} for name in sorted(snapshot.affiliations)]],
     }
-    if whole:
-        user["email"] = public_email(snapshot)
-        user["admin"] = account.admin
-        user["gdpr_consent"] = False  # nothing records it
-        user["admin_datasets"] = administered
-        if people.is_service_account(account):
-            user["parent_id"] = account.parent_id
-            parent = people.list_accounts(gateway.reader, [account.parent_id] if account.parent_id else [])
-            user["parent"] = _build_user(gateway, parent[0], at, whole=False) if parent else None
-    return user
 
 
 def _first_value(request: Request[Any], name: str) -> str | None:

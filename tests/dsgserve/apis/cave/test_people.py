@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from dsgctl.core import clients, delegated_keys, grants, groups, service_accounts, tokens, users
+from dsgctl.core import clients, delegated_keys, grants, groups, service_accounts, tokens, users, versions
 from dsgctl.core.change import Change
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
+from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgserve.http.requests import MAX_ADDRESS
 from tests.dsgserve.conftest import Client, Lab, Reply
 
@@ -195,3 +197,38 @@ def test_a_key_that_a_client_was_handed_is_no_admin_and_makes_no_token(institute
     assert "email" not in person.json()
     for target in ("/api/v1/create_token", "/api/v1/refresh_token", "/api/v1/user/token"):
         assert institute.client.post(target, authorization=bearer).status == 403
+
+
+def test_whoever_administers_one_version_sees_nobody_who_has_the_others(institute: Institute, lab: Lab) -> None:
+    """Or an admin of one version would read the addresses and all permissions of everybody on the dataset."""
+    with lab.change() as change:
+        versions.add(change, "fly", "v1")
+        nobody = principal_subject(users.find(change.database, "nobody@lab.example"))
+        grants.add(change, nobody, Target("fly", "admin", version="v1"))
+    listed = institute.get("nobody", "/api/v1/user?id=" + ",".join(str(institute.ids[name]) for name in PEOPLE))
+    assert [row["id"] for row in listed.json()] == [institute.ids["nobody"]]
+    assert institute.get("nobody", f"/api/v1/user/{institute.ids['reader']}/permissions").status == 404
+
+
+def test_a_list_of_many_people_takes_no_query_for_each(
+    institute: Institute, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, counts = SqliteDatabase.execute, []
+
+    def count_queries(first: int) -> int:
+        counts.append(0)
+        institute.get("robot", "/api/v1/user?id=" + ",".join(str(number) for number in range(first, 1000)))
+        return counts[-1]
+
+    def count(database: SqliteDatabase, *sent: Any) -> Any:
+        counts[-1] += 1
+        return run(database, *sent)
+
+    with lab.change() as change:
+        for number in range(200):
+            users.add(change, f"p{number}@lab.example")
+        change.database.script("UPDATE principals SET parent_id = 2 WHERE email LIKE 'p1%'")
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteDatabase, "execute", count)
+        count_queries(900)  # what is prepared once
+        assert count_queries(1) <= count_queries(100) + 5
