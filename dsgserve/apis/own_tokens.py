@@ -32,7 +32,7 @@ def mint(gateway: Gateway, login: Login, description: str | None) -> str:
     Raises:
         Invalid: the description is too long, or cannot be stored.
     """
-    description = description or DESCRIPTION
+    description = (description or "").strip() or DESCRIPTION  # phones add a space after a word
     if len(description) > MAX_DESCRIPTION:
         raise Invalid(f"'description' is longer than {MAX_DESCRIPTION} characters")
     with begin_change(gateway.writer, f"user:{login.principal.email}") as change:

@@ -111,6 +111,7 @@ def test_each_query_has_its_status(query: str, method: str, client: Client, lab:
         assert reply.headers["content-type"] == "application/json"
         assert (reply.json()["error"], bool(reply.json()["message"])) == (error, True)
     assert "location" not in reply.headers
+    assert reply.headers["cache-control"] == "no-store"
 
 
 CALLERS = {  # who asks -> the status for fish, which is closed, and for fly, which is public with terms

@@ -101,7 +101,9 @@ FIELDS = ("id", "user_id", "token", "description", "created", "updated", "last_u
 BODIES: list[tuple[bytes, str, int, str | None]] = [
     (b"{}", "application/json", 200, DESCRIPTION),
     (b'{"description": "laptop"}', "application/json", 200, "laptop"),
+    (b'{"description": " laptop "}', "application/json", 200, "laptop"),
     (b'{"description": ""}', "application/json", 200, DESCRIPTION),
+    (b'{"description": " "}', "application/json", 200, DESCRIPTION),
     (b'{"description": null}', "application/json", 200, DESCRIPTION),
     (b'{"description": "' + b"D" * MAX_DESCRIPTION + b'"}', "application/json", 200, "D" * MAX_DESCRIPTION),
     (b'{"description": "' + b"D" * (MAX_DESCRIPTION + 1) + b'"}', "application/json", 400, None),
