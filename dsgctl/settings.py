@@ -130,7 +130,8 @@ def require_valid(settings: Settings) -> None:
     """
     if settings.problems:
         hints = [problem.hint for problem in settings.problems if problem.hint]
-        see = f"see 'dsgctl help settings'{f'; the file is {settings.file}' if settings.file else ''}"
+        has_file = settings.file not in (None, os.devnull)  # setup reads no file to check an answer
+        see = f"see 'dsgctl help settings'{f'; the file is {settings.file}' if has_file else ''}"
         raise Invalid("; ".join(problem.text for problem in settings.problems), "; ".join(dict.fromkeys(hints)) or see)
 
 
@@ -177,6 +178,20 @@ def find_settings_file(environment: Mapping[str, str], named_file: str | None = 
     return (DEFAULT_ENV_FILE, False) if name is None else (name, True)
 
 
+def parse_value(name: str, value: str) -> Any:
+    """The value of a setting, from its text.
+
+    Raises:
+        Invalid: it is not allowed. The message does not repeat a secret.
+    """
+    metadata = SETTINGS[name].metadata
+    try:
+        return metadata["parse"](value)
+    except BadValue as error:
+        shown = "its value" if metadata["secret"] else repr(value)
+        raise Invalid(f"{name}: {shown} is not allowed; allowed: {error}", "see 'dsgctl help settings'") from None
+
+
 def _parse_values(
     environment: Mapping[str, str], in_file: Mapping[str, env_file.Line], path: str
 ) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
@@ -196,11 +211,9 @@ def _parse_values(
             text = f"{name}: systemd, with EnvironmentFile=, dropped the backslashes of {path}, line {line.number}"
             problems.append(Problem((name,), text, "put the value between single quotes"))
         try:
-            values[item.name] = item.metadata["parse"](value)
-        except BadValue as error:
-            shown = "its value" if item.metadata["secret"] else repr(value)
-            text = f"{name}: {shown} is not allowed; allowed: {error}{_describe_source(sources[name])}"
-            problems.append(Problem((name,), text))
+            values[item.name] = parse_value(name, value)
+        except Invalid as error:
+            problems.append(Problem((name,), f"{error.message}{_describe_source(sources[name])}"))
     return values, sources, problems
 
 

@@ -9,6 +9,7 @@ from dsgctl.commands.session import Session
 from dsgctl.core import access_decisions, access_explanation, access_report, datasets, reference_explanation
 from dsgctl.core.access_explanation import ExplainedGrant, ExplainedLocation, Explanation, Reader
 from dsgctl.core.clock import now
+from dsgctl.core.errors import Invalid
 from dsgctl.core.reference_explanation import ReferenceExplanation
 from dsgctl.core.rules.access import Reason
 from dsgctl.core.rules.reference_access import Rule
@@ -84,8 +85,10 @@ def explain(
     def accept_url(terms_id: int) -> str:
         return session.config.origin + accept_path(terms_id)
 
+    if branch is not None and version is None:
+        raise Invalid("--branch needs --version", "name the ordinal on the branch: --version 3")
     reader = Reader(is_operator=session.on_behalf is None, delegate=session.delegate)
-    if native or version is not None or branch is not None:
+    if native or version is not None:
         reference = Reference(dataset, version, branch)
         decided = reference_explanation.explain(
             session.database, who, reference, permission, now(), service=service, accept_url=accept_url, reader=reader

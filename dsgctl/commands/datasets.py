@@ -23,8 +23,8 @@ def warn_of_missing_terms(session: Session, names: Iterable[str]) -> None:
             quoted = shlex.quote(name)
             warn(
                 f"{name} is public, but has no terms that people could accept to view it: nobody can open it without "
-                f"a grant; add terms: dsgctl terms add {shlex.quote(f'{name} terms')} --file FILE "
-                f"--dataset {quoted}"
+                "a grant, except through the native API and the gate, which open it to everybody; "
+                f"add terms: dsgctl terms add {shlex.quote(f'{name} terms')} --file FILE --dataset {quoted}"
             )
 
 

@@ -24,7 +24,7 @@ class Number(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value)
         if not re.fullmatch("[0-9]{1,19}", text) or not self._least <= int(text) < 2**63:
-            self.fail(f"{quote(text)} is not a whole number from {self._least} on", param, ctx)
+            self.fail(f"{quote(text)} is not a whole number from {self._least} to 2^63-1", param, ctx)
         return int(text)
 
 

@@ -146,6 +146,9 @@ def explain(
         service_grants = [
             grant for grant in principal.service_grants if grant.dataset == dataset and grant.is_active(at)
         ]
+        counts_natively = any(
+            grant.service == service and permission in levels.expand(grant.permission) for grant in service_grants
+        )
 
         def describe(grants: Iterable[Grant]) -> list[ExplainedGrant]:
             return [describe_grant(grant) for grant in grants if reader.may_see(principal, grant)]
@@ -166,7 +169,7 @@ def explain(
             ],
             "locations": _list_locations(database, principal, dataset, at, reader),
             "notes": _list_notes(database, principal, decision, accept_url, reader),
-            "next": _next_command(principal, decision, acceptor)
+            "next": _next_command(principal, decision, acceptor, service if counts_natively else None)
             if reader.delegate is None
             else _next_step(reader.delegate, principal, decision, accept_url),
             "service_grants": describe(service_grants),
@@ -252,8 +255,13 @@ def _explain_public_dataset(
     return [f"public: view is theirs once they accept at {accept_url(own.id)}"]
 
 
-def _next_command(principal: PrincipalSnapshot, decision: Decision, acceptor: str) -> str:
-    """The command that an operator most likely needs now."""
+def _next_command(principal: PrincipalSnapshot, decision: Decision, acceptor: str, native_service: str | None) -> str:
+    """The command that an operator most likely needs now.
+
+    Args:
+        native_service: the service that asks, if a grant for it alone has the permission, which only the native API
+            counts.
+    """
     who, dataset = shlex.quote(principal.label), shlex.quote(decision.dataset)
     noun = "service-account" if principal.service_account else "user"
     match decision.reason:
@@ -269,6 +277,9 @@ def _next_command(principal: PrincipalSnapshot, decision: Decision, acceptor: st
             return f"dsgctl terms accept {decision.missing[0].id} {shlex.quote(acceptor)}"
         case Reason.GRANTED:
             return f"dsgctl grant list --dataset {dataset}"
+        case _ if native_service is not None:
+            service = shlex.quote(native_service)
+            return f"dsgctl access explain {who} {dataset} {decision.permission} --service {service} --native"
         case _:
             return f"dsgctl grant add {dataset} {decision.permission} --{noun} {who}"
 

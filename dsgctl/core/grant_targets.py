@@ -46,7 +46,9 @@ class Target:
     service: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.permission} on {self.dataset}{f' for {self.service}' if self.service is not None else ''}"
+        version = f" version {self.version}" if self.version is not None else ""
+        service = f" for {self.service}" if self.service is not None else ""
+        return f"{self.permission} on {self.dataset}{version}{service}"
 
 
 @dataclass(frozen=True, slots=True)

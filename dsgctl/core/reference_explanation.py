@@ -6,9 +6,11 @@ from typing import TypedDict
 
 from dsgctl.core import access_explanation, reference_decisions, service_accounts
 from dsgctl.core.access_explanation import AcceptUrl, ExplainedGrant, ExplainedTerms, Reader, describe_grant
+from dsgctl.core.rules import levels
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.rules.reference_access import ReferenceDecision, Rule, Verdict
 from dsgctl.core.rules.references import Reference
+from dsgctl.core.validation import quote
 from dsgctl.store import Database
 
 
@@ -93,7 +95,7 @@ def explain(
         "allowed": decision.allowed,
         "decision": str(decision.verdict),
         "rule": str(decision.rule),
-        "why": _WHY[decision.rule] + (", but terms are not accepted" if decision.missing else ""),
+        "why": _format_why(decision, service if answer.catalogue.service is None else None),
         "who": snapshot.label,
         "service": service,
         "name": reference.name,
@@ -119,6 +121,12 @@ def explain(
     }
 
 
+def _format_why(decision: ReferenceDecision, unknown_service: str | None) -> str:
+    terms = ", but terms are not accepted" if decision.missing else ""
+    service = f"; there is no service {quote(unknown_service)}" if unknown_service is not None else ""
+    return f"{_WHY[decision.rule]}{terms}{service}"
+
+
 def _next_command(decision: ReferenceDecision, principal: PrincipalSnapshot, permission: str, acceptor: str) -> str:
     """The command that an operator most likely needs now.
 
@@ -136,6 +144,8 @@ def _next_command(decision: ReferenceDecision, principal: PrincipalSnapshot, per
             return f"dsgctl dataset version list {dataset}"
         case Rule.ACCOUNT_DISABLED:
             return f"dsgctl {noun} enable {shlex.quote(principal.ended_by or principal.label)}"
+        case Rule.NOTHING if permission not in levels.NAMES:
+            return f"dsgctl access explain {who} {dataset} view --native"
         case Rule.NOTHING:
             return f"dsgctl grant add {dataset} {shlex.quote(permission)} --{noun} {who}"
         case _:

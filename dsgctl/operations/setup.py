@@ -20,7 +20,7 @@ from dsgctl.operations.doctor.sign_in import check_provider, find_client_problem
 from dsgctl.operations.doctor.viewers import check_viewers
 from dsgctl.operations.maintenance import upgrade_database
 from dsgctl.setting_values import APIS
-from dsgctl.settings import DEFAULT_ENV_FILE, Settings, read_settings, require_valid
+from dsgctl.settings import DEFAULT_ENV_FILE, Settings, parse_value, read_settings, require_valid
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import open_current
 
@@ -111,6 +111,7 @@ def check_answer(setting: str, answer: str) -> str:
     if hidden_characters.has_control(answer):
         raise Invalid(f"{setting}: {validation.quote(answer)} is not one line", "write it without control characters")
     value = build_pattern(answer) if setting == "NGAUTH_ALLOWED_ORIGINS" else answer
+    parse_value(setting, value)
     settings = read_settings({setting: value}, os.devnull)
     require_valid(settings)
     if setting == "NGAUTH_ALLOWED_ORIGINS":

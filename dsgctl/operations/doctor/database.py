@@ -107,7 +107,7 @@ def check_database(case: Case) -> Checks:
         for name in datasets.list_public_without_terms(database):
             yield warning(
                 "datasets",
-                f"{name} is public, but without terms to accept nobody can open it",
+                f"{name} is public, but has no terms to accept: only the native API and the gate open it, to everybody",
                 f"dsgctl terms add NAME --file FILE --dataset {shlex.quote(name)}",
             )
     finally:

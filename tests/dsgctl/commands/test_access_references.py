@@ -61,3 +61,30 @@ def test_a_name_that_nothing_has_is_not_found(quick: Quick, words: str, code: in
     result = quick("access", "explain", "ada@example.org", *words.split())
     assert result.code == code
     assert ("no such version" in result.out) == (code == 0)
+
+
+def test_a_branch_without_an_ordinal_is_refused(quick: Quick) -> None:
+    result = quick("access", "explain", "ada@example.org", "fish", "--branch", "alt")
+    assert (result.code, result.out) == (2, "") and "--branch needs --version" in result.err
+
+
+def test_a_service_that_does_not_exist_is_named(quick: Quick) -> None:
+    shown = quick("access", "explain", "ada@example.org", "fish", "--native", "--service", "nope").ok().out
+    assert shown.splitlines()[0].endswith("; there is no service 'nope'")
+    assert "no service" not in quick("access", "explain", "ada@example.org", "fish", "--native").ok().out
+
+
+def test_the_next_command_names_no_permission_that_cannot_be_granted(quick: Quick) -> None:
+    shown = quick("access", "explain", "dee@example.org", "fish", "annotate", "--native").ok().out
+    assert shown.splitlines()[-1] == "  next     dsgctl access explain dee@example.org fish view --native"
+
+
+def test_a_grant_for_the_service_that_asks_leads_to_the_decision_that_counts_it(quick: Quick) -> None:
+    quick("user", "add", "new@example.org").ok()
+    quick("grant", "add", "fish", "edit", "--user", "new@example.org", "--service", "dvid").ok()
+    words = ("access", "explain", "new@example.org", "fish", "view", "--service", "dvid")
+    command = f"dsgctl {' '.join(words)} --native"
+    assert quick(*words).ok().out.splitlines()[-1] == f"  next     {command}"
+    assert "a grant covers it" in quick(*words, "--native").ok().out
+    other = quick(*words[:-1], "neuprint").ok().out
+    assert other.splitlines()[-1] == "  next     dsgctl grant add fish view --user new@example.org"

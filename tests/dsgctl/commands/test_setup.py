@@ -6,9 +6,12 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
 from dsgctl.settings import load
 from tests.dsgctl.commands.running import Process, Quick
 from tests.dsgctl.commands.terminal import on_a_terminal
+from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.operations.test_setup import ALL, CLIENT, Run, etc, replace_value, run  # noqa: F401  fixtures
 
 
@@ -29,6 +32,23 @@ def test_setup_without_a_terminal_names_the_missing_options(run: Run, etc: Path)
     assert result.code == 2
     assert "--origin must be set; set it with an option" in result.err
     assert list(etc.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--apis", "cave,gat"),
+        ("--origin", "auth example"),
+        ("--viewers", "("),
+        ("--backup-dir", "backups"),
+    ],
+)
+def test_a_bad_option_is_not_blamed_on_the_environment_or_a_file(
+    quick: Quick, etc: Path, words: tuple[str, str]
+) -> None:
+    result = quick("--env-file", str(etc / "dsg.env"), *ALL, *words)
+    assert result.code == 2 and is_one_line(result), result
+    assert "environment" not in result.err and "/dev/null" not in result.err
 
 
 def test_setup_refuses_a_settings_file_in_an_absent_directory(quick: Quick, home: Path) -> None:
@@ -80,7 +100,7 @@ def test_each_answer_is_checked_when_it_is_typed(home: Path, etc: Path) -> None:
         terminal.type("viewer.example\\.org|x\r")
         terminal.wait_for("an origin begins with https://")
         terminal.type("Viewer.example.org/#!x, https://b.org:443\r")
-        terminal.wait_for("encrypted backups")
+        terminal.wait_for("Which services ask this gateway")
         terminal.press("\x03")
         assert terminal.end() == 130
     assert f"your answers are saved in {file}" in terminal.seen
@@ -88,7 +108,9 @@ def test_each_answer_is_checked_when_it_is_typed(home: Path, etc: Path) -> None:
     assert config.ngauth_origins.pattern == r"https://viewer\.example\.org|https://b\.org"
     assert config.client_credentials == etc / "client_credentials.json" and config.secret_keys
     with on_a_terminal(process, "--env-file", str(file), "setup", "--offline") as terminal:
-        terminal.wait_for("encrypted backups")  # all else is answered
+        terminal.wait_for("Which services ask this gateway")  # all before it is answered
+        terminal.type("\r")
+        terminal.wait_for("encrypted backups")
         terminal.type("/var/backups/dsg\r")
         terminal.wait_for("first admin")
         terminal.type("nobody\r")
