@@ -158,15 +158,6 @@ def decide(
     return ReferenceDecision(verdict, basis.rule, basis.roles, dataset.name, place, anchors, basis.grants, missing)
 
 
-def count_comparisons(catalogue: Catalogue, decision: ReferenceDecision, grants: GrantsByDataset) -> int:
-    """How many grants, and for a dag public versions, one decision looked at."""
-    if decision.rule is Rule.ADMIN:
-        return 0
-    dataset = catalogue.datasets.get(decision.dataset)
-    public_versions = len(dataset.public_versions) if dataset is not None and catalogue.is_dag else 0
-    return len(grants.get(decision.dataset, ())) + public_versions
-
-
 def next_change(principal: PrincipalSnapshot | None, catalogue: Catalogue, at: datetime) -> datetime | None:
     """The next moment at which `decide` gives another decision for the same facts; None for never."""
     moments: list[datetime | None] = []
