@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from difflib import get_close_matches
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import click
@@ -59,9 +61,17 @@ def command(ctx: click.Context, topic: tuple[str, ...], search: str | None) -> N
 
 def _print_topics() -> None:
     width = max(map(len, guide.TOPICS))
+    columns = _count_columns() if sys.stdout.isatty() else sys.maxsize
     for topic in guide.TOPICS:
-        echo(f"{topic:<{width}}  {guide.read_purpose(topic)}")
+        purpose = textwrap.wrap(guide.read_purpose(topic), max(columns - width - 2, width), break_on_hyphens=False)
+        for name, line in zip_longest([topic], purpose, fillvalue=""):
+            echo(f"{name:<{width}}  {line}")
     echo("'dsgctl help TOPIC' shows a page, 'dsgctl help --search WORD' finds one.", err=True)
+
+
+def _count_columns() -> int:
+    """The width of text on this terminal."""
+    return min(shutil.get_terminal_size().columns, _WIDEST)
 
 
 def _print_matches(word: str) -> None:
@@ -139,7 +149,7 @@ def _render(text: str) -> str:
 
     text = re.sub(r"<!--.*?-->\n", "", text)
     text = _PAGE_LINK.sub(r"\1 (`dsgctl help \2`)", text)
-    console = Console(width=min(shutil.get_terminal_size().columns, _WIDEST))
+    console = Console(width=_count_columns())
     with console.capture() as capture:
         console.print(Page(text, hyperlinks=False, code_theme="ansi_dark"))
     return capture.get()

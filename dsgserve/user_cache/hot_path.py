@@ -1,4 +1,4 @@
-"""Answers questions of tokens from the response cache: as a route of the pipeline, and at its short cut (app.py)."""
+"""Answers requests from the response cache by their token: in the pipeline, and on the short cut before it (app.py)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ ReadQuestion = Callable[[Gateway, BaseRequest], Question]
 
 
 def look_up(gateway: Gateway, http: BaseRequest, read: ReadQuestion) -> Content | TokenError | None:
-    """What answers the question of a request, or the error of its first token; None if it takes a token.
+    """The answer to the question of a request, or the error of its first token; None if it needs a token.
 
     Raises:
         StoreError: the database does not answer.
@@ -41,7 +41,7 @@ def look_up(gateway: Gateway, http: BaseRequest, read: ReadQuestion) -> Content 
 
 
 def admit(gateway: Gateway, request: Request[None], read: ReadQuestion) -> Content | Refusal:
-    """A valid token anywhere on the request, as what answers it; else 401."""
+    """The answer to the question of a request with a valid token anywhere on it; else 401."""
     try:
         content = look_up(gateway, request.http, read)
     except Invalid as error:

@@ -90,6 +90,18 @@ def test_topics_are_completed(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> 
 # On a terminal
 
 
+@pytest.mark.parametrize("columns", [40, 80, 300])
+def test_the_list_of_topics_breaks_no_word_on_a_terminal(filled: World, columns: int) -> None:
+    with on_a_terminal(filled.run, "help", COLUMNS=str(columns)) as terminal:
+        assert terminal.end() == 0
+    *lines, _ = terminal.seen.splitlines()
+    width = max(map(len, guide.TOPICS)) + 2
+    assert max(map(len, lines)) <= min(columns, 100)
+    assert [line[:width].strip() for line in lines if line[0] != " "] == list(guide.TOPICS)
+    shown = " ".join(line[width:] for line in lines)
+    assert shown.split() == " ".join(map(guide.read_purpose, guide.TOPICS)).split()
+
+
 def _less(world: World | Process, directory: Path) -> str:
     """A PATH on which ``less`` writes down its environment and shows what it gets."""
     programs = directory / "programs"
