@@ -41,5 +41,7 @@ def mint(gateway: Gateway, login: Login, description: str | None) -> str:
 
 
 CREATE = Route(
-    "/api/v1/create_token", (Endpoint("POST", create, require_own_token, Guard.DELIBERATE, reads_body=True),)
+    "/api/v1/create_token",
+    (Endpoint("POST", create, require_own_token, Guard.DELIBERATE, reads_body=True),),
+    limited=True,
 )

@@ -171,9 +171,17 @@ def _post(handler: Any, *, reads_body: bool) -> Endpoint[Login]:
 
 
 ROUTES = (
-    Route(PAGE, (_get(show, require_reader), Endpoint("POST", create, require_form, Guard.FORM, reads_body=True))),
-    Route("/api/v1/create_token", (_get(show, require_reader),)),
+    Route(
+        PAGE,
+        (_get(show, require_reader), Endpoint("POST", create, require_form, Guard.FORM, reads_body=True)),
+        limited=True,
+    ),
+    Route("/api/v1/create_token", (_get(show, require_reader),), limited=True),
     own_tokens.CREATE,
-    Route("/api/v1/refresh_token", (_get(show, require_reader), _post(refresh, reads_body=False))),
-    Route("/api/v1/user/token", (_get(show_list, require_lister), _post(own_tokens.create, reads_body=True))),
+    Route("/api/v1/refresh_token", (_get(show, require_reader), _post(refresh, reads_body=False)), limited=True),
+    Route(
+        "/api/v1/user/token",
+        (_get(show_list, require_lister), _post(own_tokens.create, reads_body=True)),
+        limited=True,
+    ),
 )

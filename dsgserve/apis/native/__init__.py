@@ -40,10 +40,12 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/api/v1/long_lived_token",
         (Endpoint("GET", long_lived_tokens.mint, require_own_token, Guard.DELIBERATE),),
+        limited=True,
     ),
     Route(
         "/api/v1/long_lived_token/rotate",
         (Endpoint("POST", long_lived_tokens.rotate, long_lived_tokens.require_itself, Guard.DELIBERATE),),
+        limited=True,
     ),
     own_tokens.CREATE,
 )

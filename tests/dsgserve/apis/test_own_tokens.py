@@ -1,6 +1,8 @@
 """POST /api/v1/create_token: descriptions. Who may ask is tested in native/test_long_lived_tokens.py."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,7 +10,14 @@ import pytest
 
 from dsgctl.core import token_queries
 from dsgctl.core.clock import now
+from dsgserve.apis.cave import tokens as cave_tokens
+from dsgserve.apis.native.long_lived_tokens import require_itself
+from dsgserve.http.route import Route
+from dsgserve.login.admission import require_own_token
 from tests.dsgserve.conftest import Client, Lab
+from tests.dsgserve.routes import EVERY_ROUTE
+
+NGINX = Path(__file__).parents[3] / "nginx" / "dsg.conf"
 
 # A body, its content type, and the description of the new token; None for 400.
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -46,3 +55,14 @@ def test_any_description_has_its_status(client: Client, lab: Lab, name: str) -> 
         "expires": None,
     }
     assert client.get("/api/v1/user/cache", authorization=f"Bearer {reply.json()}").status == 200
+
+
+MAKERS = (require_own_token, require_itself, cave_tokens.require_form)  # the admissions of what stores a token
+MAKING = [route for route in EVERY_ROUTE if any(endpoint.admits in MAKERS for endpoint in route.endpoints)]
+
+
+@pytest.mark.parametrize("route", MAKING, ids=lambda route: route.path)
+def test_nginx_limits_how_often_an_address_makes_tokens(route: Route) -> None:
+    """Each is stored, with an audit record that nobody deletes."""
+    limited = re.findall(r"^    (/\S+) +\$binary_remote_addr;$", NGINX.read_text(), re.MULTILINE)
+    assert route.limited and route.path in limited
