@@ -3,7 +3,7 @@
 import json
 
 from dsgctl.core.change import Change
-from dsgctl.core.errors import Conflict, DsgError
+from dsgctl.core.errors import Conflict, DsgError, Invalid
 from dsgctl.core.validation import quote
 from dsgctl.json_text import NotJson, parse
 from dsgctl.store import Database
@@ -22,20 +22,27 @@ def list_claimed(database: Database, file: str) -> set[Key]:
         DsgError: the table was written by hand, and has a key that is not a list of names.
     """
     query = PolicyClaim.select(PolicyClaim.kind, PolicyClaim.key).where(PolicyClaim.file == file)
-    return {(kind, _parse_key(key)) for kind, key in database.tuples(query)}
+    try:
+        return {(kind, parse_key(key)) for kind, key in database.tuples(query)}
+    except Invalid as error:
+        raise DsgError(
+            f"the table declared: {error.message}", "only the sqlite3 shell can write such a row: correct it there"
+        ) from None
 
 
-def _parse_key(text: str) -> tuple[str, ...]:
+def parse_key(text: str) -> tuple[str, ...]:
+    """The names that identify a resource, from the text that the table has.
+
+    Raises:
+        Invalid: it is not what `claim` writes.
+    """
     try:
         names = parse(text)
     except NotJson:
         names = None
-    if not isinstance(names, list):
-        raise DsgError(
-            f"the table declared has {quote(text)}, which is not a list of names",
-            "only the sqlite3 shell can write such a row: correct it there",
-        )
-    return tuple(map(str, names))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Invalid(f"{quote(text)} is not a list of names")
+    return tuple(names)
 
 
 def _find(database: Database, kind: str, key: tuple[str, ...]) -> PolicyClaim | None:

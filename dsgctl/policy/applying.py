@@ -1,10 +1,12 @@
 """Changes the database to match a policy file: all of it in the caller's transaction, or nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dsgctl.core import policy_ownership
 from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError, NotAllowed
+from dsgctl.core.validation import quote
 from dsgctl.policy.document import BadFile, Document
 from dsgctl.policy.resource_types import RESOURCE_TYPES, remove_resource
 
@@ -31,8 +33,10 @@ def apply_policy(change: Change, document: Document, *, prune: bool) -> ApplyRes
     Raises:
         BadFile: a declaration cannot be applied; the error names every one.
         NotAllowed: with ``--as``, the delegate may not do this.
+        DsgError: the database has what another release declared with this file, of a kind that is not known here.
     """
     claimed = policy_ownership.list_claimed(change.database, document.name)
+    _require_known(kind for kind, _ in claimed)
     problems: list[str] = []
     recorded = False
     for declaration in sorted(document.declarations, key=lambda declaration: _ORDER.index(declaration.kind)):
@@ -62,3 +66,11 @@ def apply_policy(change: Change, document: Document, *, prune: bool) -> ApplyRes
     if recorded:
         change.record("file.apply", f"file:{document.name}", after={"declares": len(document.declarations)})
     return result
+
+
+def _require_known(kinds: Iterable[str]) -> None:
+    if unknown := sorted(set(kinds) - RESOURCE_TYPES.keys()):
+        raise DsgError(
+            f"the file declared {quote(unknown[0])} once, a kind of resource that this release does not know",
+            "apply it with the release that did so",
+        )

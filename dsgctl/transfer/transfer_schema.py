@@ -1,9 +1,10 @@
 """The tables and columns of an export document, and the form of each value."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from dsgctl.core import validation, web_origins
+from dsgctl.core import policy_ownership, validation, web_origins
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -69,8 +70,14 @@ def forms(table: str) -> dict[str, tuple[str, Form]]:
     """Column -> the name of its field, and the form of its values."""
     special = _FORMS.get(table, {})
     return {
-        name: (field.name, _form(name, field, special.get(name, _accept_any))) for name, field in columns(table).items()
+        name: (field.name, _form(name, field, special.get(name) or _default_form(field)))
+        for name, field in columns(table).items()
     }
+
+
+def _default_form(field: Field) -> Form:
+    """The form of a column that `_FORMS` does not have: text of one line, or any value of another type."""
+    return _line("text of one line") if _of_type(field) is _text else _accept_any
 
 
 def _form(column: str, field: Field, special: Form) -> Form:
@@ -181,7 +188,21 @@ def _member(text: str) -> str:
     return text
 
 
-# The forms of columns that accept less than their type. They allow the names that importers take from other systems.
+def _ids(text: str) -> str:
+    """Ids as `dsgctl.core.logins.postpone_terms` writes them."""
+    numbers = text.split(" ") if text else []
+    if not all(re.fullmatch("[1-9][0-9]{0,15}", number) for number in numbers):
+        raise Invalid(f"{validation.quote(text)} is not ids with single spaces between them")
+    return text
+
+
+def _policy_key(text: str) -> str:
+    policy_ownership.parse_key(text)
+    return text
+
+
+# The forms of columns that accept less than their type or, if it is text, something else than any line. They allow the
+# names that importers take from other systems.
 _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "principals": {
         "email": validation.foreign_email,
@@ -230,5 +251,8 @@ _FORMS: Final[Mapping[str, Mapping[str, Form]]] = {
     "service_tables": {"service": _line("service name", empty=False), "name": _line("table name", empty=False)},
     "clients": {"name": _line("client name", empty=False), "origin": web_origins.require_canonical},
     "client_app_urls": {"url": web_origins.require_canonical},
-    "tokens": {"description": _line("description")},
+    "tokens": {"description": _line("description"), "postponed": _ids},
+    "declared": {"key": _policy_key, "file": _paragraph("name of a policy file")},
+    # Its chain of hashes shows whether a value is that which was written.
+    "audit": dict.fromkeys(("actor", "action", "target", "before", "after", "imported_from"), _accept_any),
 }

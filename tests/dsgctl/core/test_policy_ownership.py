@@ -25,8 +25,8 @@ def test_a_claim_is_made_once_and_released(run: Run) -> None:
     assert run(policy_ownership.claim, "fly", "version", KEY)
 
 
-@pytest.mark.parametrize("key", ["fish2", "{}", '"fish2"', ""])
+@pytest.mark.parametrize("key", ["fish2", "{}", "[1]", '["fish2", null]', '"fish2"', ""])
 def test_a_claim_with_a_malformed_key_is_reported(run: Run, key: str) -> None:
     run(lambda change: change.database.run(PolicyClaim.insert(kind="dataset", key=key, file="zebrafish", since=AT)))
-    with refused(DsgError, "the table declared has", "not a list of names"):
+    with refused(DsgError, "the table declared: ", "not a list of names"):
         policy_ownership.list_claimed(run.database, "zebrafish")

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.dsgctl.commands.running import dump
+from tests.dsgctl.commands.running import dump, execute
 from tests.dsgctl.commands.world import World
 from tests.dsgctl.policy.conftest import FILE, read_plan
 
@@ -69,3 +69,16 @@ def test_two_files_do_not_undo_each_other(filled: World, policy: Path) -> None:
     (filled.directory / "other.yaml").write_text("name: other\n")
     filled.quick("apply", "other.yaml", "--prune").ok()
     assert filled.quick("group", "show", "lab-7").code == 0
+
+
+def test_a_kind_of_another_release_is_an_error_in_one_line(filled: World, policy: Path) -> None:
+    filled.quick("apply", "policy.yaml").ok()
+    execute(filled.database, "UPDATE declared SET kind = 'choir' WHERE kind = 'group'")
+    before = dump(filled.database)
+    for words in (["diff", "policy.yaml"], ["apply", "policy.yaml"], ["apply", "policy.yaml", "--prune", "-y"]):
+        result = filled.quick(*words)
+        assert (result.code, result.out) == (1, ""), result
+        assert "'choir'" in result.err
+        assert "the release that did so" in result.err
+        assert result.err.count("\n") == 1
+    assert dump(filled.database) == before

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dsgctl.policy.reader import parse_policy
+from dsgctl.policy.resource_types import RESOURCE_TYPES
 from tests.dsgctl.commands.world import World
 from tests.dsgctl.policy.conftest import FILE, read_plan
 
@@ -47,6 +49,12 @@ CHANGES = {
         ],
     ),
 }
+
+
+def test_each_kind_is_in_the_file_or_in_a_change_of_it() -> None:
+    texts = [FILE, *(FILE.replace(old, new) for old, new, _ in CHANGES.values())]
+    documents = [parse_policy(Path("policy.yaml"), text.encode(), Path()) for text in texts]
+    assert {entry.kind for document in documents for entry in document.declarations} == RESOURCE_TYPES.keys()
 
 
 @pytest.mark.parametrize("difference", CHANGES)
