@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dsgctl.config import Config, describe_settings
+from dsgctl.setting_values import APIS
 from dsgctl.settings import load
 from tests.dsgctl.refused_settings import SECRET, Write, refusal
 
@@ -200,7 +201,7 @@ FAIL: list[tuple[str, str, str]] = [
     ),
     *(("DSG_STS_URL", value, "an https address") for value in ("sts.googleapis.com", "http://sts.googleapis.com")),
     *(
-        ("DSG_APIS", value, "cave, native, gate, separated by commas")
+        ("DSG_APIS", value, f"{', '.join(APIS)}, separated by commas")
         for value in ("caves", "Cave", "cave;gate", "cave gate", "cave,,nativ", "all", "1")
     ),
     *(("DSG_SITE_NAME", value, "1 to 255 characters") for value in ("a\x1bb", "a" * 256)),

@@ -13,7 +13,7 @@ def takes_text(field: Field) -> bool:
     return field.field_type == "TEXT" and not isinstance(field, BlobField)
 
 
-@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=".".join)
+@pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_no_column_accepts_what_moves_the_cursor_of_a_terminal(table: str, column: str) -> None:
     """The audit log alone does: its chain of hashes shows whether a value is that which was written."""
     _, check = forms(table)[column]
@@ -48,7 +48,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize(("table", "column"), VALUES, ids=".".join)
+@pytest.mark.parametrize(("table", "column"), VALUES)
 def test_a_column_that_programs_parse_accepts_what_they_write_alone(table: str, column: str) -> None:
     good, bad = VALUES[table, column]
     assert [value for value in good if not is_accepted(table, column, value)] == []

@@ -1,5 +1,6 @@
 """Bad settings, and well-formed ones that are wrong."""
 
+from dsgctl.setting_values import APIS
 from tests.dsgctl.operations.doctor.installation import Installation
 from tests.dsgctl.operations.doctor.planting import (
     Examine,
@@ -121,7 +122,7 @@ FAULTS: list[Fault] = [
         "warning",
         ("middle_auth_token", "DSG_TOKEN_NAMES=dsg_token,middle_auth_token"),
     ),
-    ("misspelled API", write_settings(DSG_APIS="cave,nativ"), "settings", "failed", ("cave, native, gate",)),
+    ("misspelled API", write_settings(DSG_APIS="cave,nativ"), "settings", "failed", (", ".join(APIS),)),
     (
         "STS of tests",
         write_settings(DSG_STS_URL="https://localhost:1/token"),
