@@ -3,6 +3,7 @@
 contract-services.md, "Tokens": a token cannot be shown again, because only its hash is stored.
 """
 
+from datetime import datetime
 from typing import Final
 
 from dsgctl.core import tokens
@@ -13,8 +14,11 @@ DESCRIPTION: Final = "Default long-lived API token"
 MAX_TOKENS: Final = 10  # of one person; the oldest ends
 
 
-def mint(change: Change, principal: Principal) -> str:
+def mint(change: Change, principal: Principal, *, expires: datetime | None = None) -> str:
     """Make a long-lived token; beyond `MAX_TOKENS`, the oldest of the person are revoked.
+
+    Args:
+        expires: the end of the token that asks for this one, if it has an end; then this one is not long-lived.
 
     Returns:
         The token, which cannot be read again.
@@ -22,7 +26,7 @@ def mint(change: Change, principal: Principal) -> str:
     Raises:
         Conflict: the account is disabled.
     """
-    _, secret = tokens.mint(change, principal, description=DESCRIPTION)
+    _, secret = tokens.mint(change, principal, description=DESCRIPTION, expires=expires)
     query = Token.select(Token.id).where(
         Token.principal == principal.id,
         Token.kind == "api",

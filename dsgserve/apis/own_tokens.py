@@ -1,5 +1,7 @@
 """POST /api/v1/create_token: a new token for a person. Both cave and native have it; contract-services.md, "Tokens"."""
 
+from datetime import datetime
+
 from bottle import HTTPResponse
 
 from dsgctl.core import tokens
@@ -18,7 +20,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def create(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
-    """A new token without an end, as a JSON string. ``description`` is optional.
+    """A new token, as a JSON string. ``description`` is optional.
 
     Raises:
         Invalid: the description is too long, or cannot be stored.
@@ -27,7 +29,7 @@ def create(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
 
 
 def mint(gateway: Gateway, login: Login, description: str | None) -> str:
-    """Make a token for a person, without an end.
+    """Make a token for a person.
 
     Raises:
         Invalid: the description is too long, or cannot be stored.
@@ -36,8 +38,17 @@ def mint(gateway: Gateway, login: Login, description: str | None) -> str:
     if len(description) > MAX_DESCRIPTION:
         raise Invalid(f"'description' is longer than {MAX_DESCRIPTION} characters")
     with begin_change(gateway.writer, f"user:{login.principal.email}") as change:
-        _, secret = tokens.mint(change, login.principal, description=description)
+        _, secret = tokens.mint(change, login.principal, description=description, expires=find_end(login))
     return secret
+
+
+def find_end(login: Login) -> datetime | None:
+    """The end of a token that another one makes: a token that ends makes none that outlives it.
+
+    The end of a sign-in says nothing: the person can sign in again.
+    """
+    end: datetime | None = login.token.expires
+    return end if login.token.kind == "api" else None
 
 
 CREATE = Route(

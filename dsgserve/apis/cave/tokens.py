@@ -137,7 +137,8 @@ def refresh(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
             raise Invalid("you have several tokens, and it is not clear which one to replace", f"see {PAGE}")
         for token_id in live:
             tokens.revoke(change, token_id)
-        _, secret = tokens.mint(change, login.principal, description=own_tokens.DESCRIPTION)
+        end = own_tokens.find_end(login)
+        _, secret = tokens.mint(change, login.principal, description=own_tokens.DESCRIPTION, expires=end)
     return json_reply(secret, headers=NO_STORE)
 
 

@@ -4,7 +4,7 @@ from bottle import HTTPResponse
 
 from dsgctl.core import long_lived_tokens, tokens
 from dsgctl.core.transaction import begin_change
-from dsgserve.apis.own_tokens import NO_STORE
+from dsgserve.apis.own_tokens import NO_STORE, find_end
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import cookie_tokens
 from dsgserve.http.responses import Audience, Refusal, json_reply
@@ -21,7 +21,7 @@ def mint(gateway: Gateway, request: Request[Login]) -> HTTPResponse:
     """GET /api/v1/long_lived_token: a new one at each call, because a stored token cannot be read."""
     principal = request.caller.principal
     with begin_change(gateway.writer, f"user:{principal.email}") as change:
-        secret = long_lived_tokens.mint(change, principal)
+        secret = long_lived_tokens.mint(change, principal, expires=find_end(request.caller))
     return json_reply({"token": secret}, headers=NO_STORE)
 
 

@@ -2,13 +2,14 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from dsgctl.core import token_queries
+from dsgctl.core import token_queries, tokens, users
 from dsgctl.core.clock import now
 from dsgserve.apis.cave import tokens as cave_tokens
 from dsgserve.apis.native.long_lived_tokens import require_itself
@@ -66,3 +67,23 @@ def test_nginx_limits_how_often_an_address_makes_tokens(route: Route) -> None:
     """Each is stored, with an audit record that nobody deletes."""
     limited = re.findall(r"^    (/\S+) +\$binary_remote_addr;$", NGINX.read_text(), re.MULTILINE)
     assert route.limited and route.path in limited
+
+
+MAKING_REQUESTS = [
+    ("POST", "/api/v1/create_token"),
+    ("POST", "/api/v1/user/token"),
+    ("POST", "/api/v1/refresh_token"),
+    ("GET", "/api/v1/long_lived_token"),
+]
+
+
+@pytest.mark.parametrize(("method", "target"), MAKING_REQUESTS)
+def test_a_token_that_ends_makes_none_that_outlives_it(method: str, target: str, client: Client, lab: Lab) -> None:
+    """Or whoever finds one that was meant for an afternoon would have one for ever."""
+    end = now() + timedelta(hours=4)
+    with lab.change() as change:
+        cy = users.find(change.database, "cy@example.org")
+        short = tokens.mint(change, cy, expires=end)[1]
+    assert client.request(method, target, authorization=f"Bearer {short}").status == 200
+    (*_, row) = token_queries.list_tokens(lab.database, at=now())
+    assert (row["user"], row["kind"], row["expires"]) == ("cy@example.org", "api", end)
