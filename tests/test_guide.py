@@ -131,9 +131,17 @@ def _code(text: str) -> str:
     return "\n".join([*blocks, *(" ".join(span.split()) for span in spans)])
 
 
-@pytest.mark.parametrize("name", TEXTS)
+CONFIGURATIONS = {
+    f"{path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
+    for folder in ("nginx", "systemd")
+    for path in sorted((ROOT / folder).iterdir())
+}
+
+
+@pytest.mark.parametrize("name", [*TEXTS, *CONFIGURATIONS])
 def test_every_setting_that_it_names_exists(name: str) -> None:
-    names = set(re.findall(r"\b(?:DSG|NGAUTH|GOOGLE|AUTH)_[A-Z_]+[A-Z]\b", TEXTS[name]))
+    text = {**TEXTS, **CONFIGURATIONS}[name]
+    names = set(re.findall(r"\b(?:DSG|NGAUTH|GOOGLE|AUTH)_[A-Z_]+[A-Z]\b", text))
     elsewhere = {"DSG_ENV_FILE", "AUTH_URL", *REPLACEMENTS, *LIBRARIES}  # AUTH_URL: of CAVE's services
     settings = {*SETTINGS, *elsewhere}
     assert {each for each in names if not any(setting.startswith(each) for setting in settings)} == set()

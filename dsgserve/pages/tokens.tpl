@@ -10,7 +10,7 @@
 % end
 <form method="post" action="{{action}}" class="row">
 <input type="hidden" name="form" value="{{proof}}">
-<label for="description">What is it for?</label>
+<label for="description">{{"What is the next one for?" if secret else "What is it for?"}}</label>
 <input type="search" name="description" id="description" value="" maxlength="{{longest}}" autocomplete="off">
 <button>{{"Create another" if secret else "Create a token"}}</button>
 </form>
