@@ -111,7 +111,7 @@ def _complete(run: Process, line: str) -> list[str]:
         ("dsgctl token show 2", ["2", *map(str, range(20, 23))]),
         ("dsgctl terms show ", ["1", "2", "3"]),
         ("dsgctl service remove c", ["clio"]),
-        ("dsgctl service translation remove neuprint ", ["pisces"]),
+        ("dsgctl service translation remove neuprint p", ["pisces"]),
         ("dsgctl service translation remove clio ", []),
         ("dsgctl service translation remove neuprint pisces --name-version ", ["r1"]),
         ("dsgctl dataset version set fish2 v1.2 --branch m", ["main"]),

@@ -33,6 +33,7 @@ service add neuprint
 service add dvid
 service set dvid --mode dag
 service translation add neuprint pisces fish2 --name-version r1 --version v1.2
+service translation add neuprint hemibrain fish2
 grant add fly view --service-account nightly-export --service clio
 service table add datastack fish2_v1 fish2
 service root add datastack fish2_v1 {ROOT}
