@@ -341,8 +341,8 @@ AGAIN = {
     "dataset location add fish2 gs://lab-data/fish2": "dataset fish2 already has location gs://lab-data/fish2",
     "dataset location add fish2 gs://lab-data/fish2/ --version v1.2": "dataset fish2 already has location gs://lab-data/fish2/",
     "grant add fish2 edit --user ada@example.org": "user:ada@example.org already has edit on fish2",
-    "grant add fish2 view --user bo@example.org --version v1.2 --scope lab-1": (
-        "user:bo@example.org already has view on fish2 version v1.2"
+    "grant add fly view --service-account nightly-export --service clio": (
+        "service-account:nightly-export already has view on fly"
     ),
     "grant add fish2 view --group lab-1": "group:lab-1 already has view on fish2",
     "grant add fish2 view --service-account nightly-export": "service-account:nightly-export already has view on fish2",
