@@ -16,7 +16,7 @@ ERRORS: list[tuple[int, str, str, str]] = [
     (2, "user add nobody", "'nobody' is not an email address", "write it like name@example.org"),
     (2, "user add", "Missing argument 'EMAIL'", "see 'dsgctl user add --help'"),
     (2, "user list extra", "unexpected extra argument (extra)", "see 'dsgctl user list --help'"),
-    (2, "user list --limit 0", "'0' is not a whole number from 1 on", "see 'dsgctl user list --help'"),
+    (2, "user list --limit 0", "'0' is not a whole number from 1 to 2^63-1", "see 'dsgctl user list --help'"),
     (2, "user list --limit", "Option '--limit' requires an argument", ""),
     (2, "user list -o xml", "'xml' is not one of 'table', 'json', 'jsonl', 'csv', 'value'", "--help"),
     (2, "user list --frobnicate", "No such option '--frobnicate'", "see 'dsgctl user list --help'"),

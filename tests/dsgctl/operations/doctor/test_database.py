@@ -167,5 +167,7 @@ def test_public_datasets_without_terms_open_to_nobody(here: Installation, examin
         terms.add(change, "fly terms", "Be kind.", dataset="fly")
     database.close()
     _, rows = examine()
-    warned = find_row(rows, "datasets", "warning", "fish is public, but without terms", "--file FILE --dataset fish")
+    warned = find_row(
+        rows, "datasets", "warning", "fish is public, but has no terms to accept", "--file FILE --dataset fish"
+    )
     assert [row for row in rows if row["check"] == "datasets"] == [warned]
