@@ -159,7 +159,10 @@ def version_add(session: Session, dataset: str, version: str, *, public: bool, *
 
 def _warn_of_public_version(session: Session, dataset: str, version: str) -> None:
     """Warn if nobody can read a public version for want of something else."""
-    if datasets.find(session.database, dataset).access == "public":
+    stored = datasets.find_by_name(session.database, dataset)
+    if stored is None:  # deleted since, which is no fault of the change that is reported here
+        return
+    if stored.access == "public":
         warn_of_missing_terms(session, [dataset])
         return
     warn(

@@ -30,7 +30,19 @@ def _run_around(monkeypatch: pytest.MonkeyPatch, *, before: Callable[[], Any], a
     ("line", "deletion"),
     [
         ("user disable bo@example.org", "user remove bo@example.org -y"),
+        ("user add new@example.org", "user remove new@example.org -y"),
+        ("dataset add new --public", "dataset remove new -y"),
+        ("dataset set fish2 --public", "dataset remove fish2 -y"),
         ("dataset version add fish2 v9 --public", "dataset remove fish2 -y"),
+        ("dataset version set fish2 v1.2 --ordinal 7 --public", "dataset remove fish2 -y"),
+        ("group member add lab-1 bo@example.org", "group remove lab-1 -y"),
+        ("grant add fly edit --user ada@example.org", "dataset remove fly -y"),
+        ("service set neuprint --mode dag", "service remove neuprint -y"),
+        ("service translation add neuprint new fish2", "dataset remove fish2 -y"),
+        ("service table add datastack new fish2", "dataset remove fish2 -y"),
+        ("client disable atlas", "client remove atlas -y"),
+        ("client set atlas --origin https://new.example.org", "client remove atlas -y"),
+        ("service-account add new", "service-account remove new -y"),
     ],
 )
 def test_a_change_succeeds_though_its_row_is_deleted_right_after_it(
