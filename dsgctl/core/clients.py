@@ -112,7 +112,8 @@ def set_attributes(
 ) -> bool:
     """Change a client; None leaves a value unchanged.
 
-    People agreed to an application of this origin and this owner. So if one of these changes, everybody is asked again.
+    People agreed to an application of this origin and this owner. So if one of these changes, everybody is asked again:
+    a trigger of the schema deletes their consents.
 
     Args:
         app_urls: replace all present ones.
@@ -145,7 +146,6 @@ def set_attributes(
         return False
     if columns:
         change.database.run(Client.update(**columns).where(Client.id == client.id))
-        change.database.run(ClientConsent.delete().where(ClientConsent.client == client.id))
     if urls is not None:
         change.database.run(ClientAppUrl.delete().where(ClientAppUrl.client == client.id))
         change.database.insert_many(ClientAppUrl, [{"client": client.id, "url": url} for url in urls])

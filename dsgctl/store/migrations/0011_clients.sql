@@ -38,6 +38,20 @@ CREATE TRIGGER clients_change_delete AFTER DELETE ON clients BEGIN
   INSERT INTO changes (number) VALUES (NULL);
 END;
 
+-- People agreed to an application of one origin and one owner. Whatever changes these, everybody is asked again.
+CREATE TRIGGER clients_consents_update AFTER UPDATE ON clients
+WHEN new.id IS NOT old.id OR new.origin IS NOT old.origin OR new.owner_id IS NOT old.owner_id BEGIN
+  DELETE FROM client_consents WHERE client_id IN (old.id, new.id);
+END;
+CREATE TRIGGER clients_consents_delete AFTER DELETE ON clients BEGIN
+  DELETE FROM client_consents WHERE client_id = old.id;
+END;
+-- REPLACE deletes rows without their triggers.
+CREATE TRIGGER clients_consents_replace BEFORE INSERT ON clients BEGIN
+  DELETE FROM client_consents
+    WHERE client_id = new.id OR client_id IN (SELECT id FROM clients WHERE name = new.name OR origin = new.origin);
+END;
+
 -- SQLite cannot change the check of a column, so the table is copied; ids that were ever used stay used.
 CREATE TABLE tokens_with_client (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -104,6 +104,29 @@ def test_a_new_origin_or_owner_forgets_what_people_agreed_to(
     assert clients.show(run.database, "atlas", AT)["consents"] == ([] if forgets else ["bea@x.org"])
 
 
+NEW = "'atlas', 1, 'https://lab.github.io', 1, '2026-11-22T00:00:00.000000Z'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "forgets"),
+    [
+        ("UPDATE clients SET origin = 'https://evil.example'", True),
+        ("UPDATE clients SET owner_id = 2", True),
+        ("UPDATE clients SET id = 7", True),
+        (f"REPLACE INTO clients (id, name, owner_id, origin, active, created) VALUES (1, {NEW})", True),
+        (f"REPLACE INTO clients (name, owner_id, origin, active, created) VALUES ({NEW})", True),
+        ("DELETE FROM clients", True),
+        ("UPDATE clients SET active = 0, name = 'other'", False),
+    ],
+)
+def test_a_change_by_the_sqlite3_shell_ends_consents_too(
+    run: Run, path: Path, atlas: Client, statement: str, forgets: bool
+) -> None:
+    run(delegated_keys.remember_consent, users.find(run.database, "bea@x.org"), atlas)
+    with_apsw(path, statement)
+    assert with_apsw(path, "SELECT count(*) FROM client_consents") == [(0 if forgets else 1,)]
+
+
 def test_a_disabled_client_is_not_found_by_its_origin_and_its_keys_go_on(run: Run, atlas: Client) -> None:
     key = run(delegated_keys.mint, users.find(run.database, "bea@x.org"), atlas)
     assert clients.find_active(run.database, "https://lab.github.io") == atlas
