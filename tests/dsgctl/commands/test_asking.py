@@ -19,7 +19,7 @@ ASKS = {
     "user remove ada@example.org": "with 1 grant, 1 group and 1 token",
     "user offboard ada@example.org": "is disabled, and loses 1 grant, 1 group and 1 token",
     "group remove lab-1": "with 1 member, 1 grant and 1 scoped grant",
-    "dataset remove fish2": "with 1 version, 2 locations, 4 grants, 1 service table and 1 translation",
+    "dataset remove fish2": "with 1 version, 2 locations, 4 grants, 1 service table and 2 translations",
     "dataset version remove fish2 v1.2": "with 1 grant, 1 location and 1 translation",
     "dataset location remove fish2 gs://lab-data/fish2/": "fish2 will no longer be read at gs://lab-data/fish2/",
     "bucket remove old-data": "with its settings",

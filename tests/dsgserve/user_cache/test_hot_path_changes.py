@@ -60,12 +60,12 @@ LONG_AGO = "2020-01-01T00:00:00.000000Z"
 # What dsgctl is told, and what the sqlite3 shell is. KEY is the id of cy's delegated key.
 CHANGES: dict[str, tuple[str, str]] = {
     "a translation is moved": (
-        "service translation remove clio pisces -y && service translation add clio pisces worm",
+        "service translation remove clio pisces && service translation add clio pisces worm",
         "UPDATE translations SET dataset_id = (SELECT id FROM datasets WHERE name = 'worm') "
         "WHERE client_version IS NULL",
     ),
     "a translation of a version is moved": (
-        "service translation remove clio pisces --name-version old -y && "
+        "service translation remove clio pisces --name-version old && "
         "service translation add clio pisces fish --name-version old --version v2",
         f"UPDATE translations SET version_id = {V2} WHERE client_version = 'old'",
     ),
