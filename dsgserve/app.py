@@ -25,7 +25,7 @@ from dsgserve.http.route import Answer, Guard, Request, Route
 from dsgserve.http.routing import RoutingTable, Target, make_table
 from dsgserve.process import logs
 from dsgserve.user_cache import hot_path
-from dsgserve.user_cache.response_cache import Content
+from dsgserve.user_cache.question import Content
 
 log = logging.getLogger("dsgserve.request")
 

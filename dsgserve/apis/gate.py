@@ -27,7 +27,7 @@ from dsgserve.http.responses import Refusal
 from dsgserve.http.route import Endpoint, Guard, Request, Route
 from dsgserve.terms.missing_terms import describe_missing
 from dsgserve.user_cache import hot_path
-from dsgserve.user_cache.response_cache import Content, Headers, Question
+from dsgserve.user_cache.question import Content, Headers, Question
 
 PATH = "/api/v1/gate"
 

@@ -15,7 +15,7 @@ from bottle import BaseRequest, HTTPResponse
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import MAX_BODY, query_value
 from dsgserve.http.responses import Refusal
-from dsgserve.user_cache.response_cache import Question
+from dsgserve.user_cache.question import Question
 
 Caller = TypeVar("Caller")
 Answer = HTTPResponse | Refusal

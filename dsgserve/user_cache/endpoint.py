@@ -16,7 +16,7 @@ from dsgserve.http.requests import query_value
 from dsgserve.http.responses import Refusal
 from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
-from dsgserve.user_cache.response_cache import Content, Question
+from dsgserve.user_cache.question import Content, Question
 
 PATH = "/api/v1/user/cache"
 _HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))

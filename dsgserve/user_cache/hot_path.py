@@ -13,7 +13,7 @@ from dsgserve.http.proxy import find_client_address
 from dsgserve.http.requests import presented_tokens
 from dsgserve.http.responses import Audience, Refusal, unauthorized
 from dsgserve.http.route import Request
-from dsgserve.user_cache.response_cache import Content, Question
+from dsgserve.user_cache.question import Content, Question
 
 ReadQuestion = Callable[[Gateway, BaseRequest], Question]
 

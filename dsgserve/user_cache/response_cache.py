@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar
 
 from dsgctl.core import clock, services, snapshots, token_checks, token_format, tokens
 from dsgctl.core.rules import access
@@ -17,66 +16,14 @@ from dsgctl.core.token_checks import PresentedToken, TokenError, TokenStatus
 from dsgctl.store import Database
 from dsgctl.store.database import ChangeRecord
 from dsgctl.store.migrations import require_latest
-from dsgctl.store.models import Principal
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.metrics import Metrics
+from dsgserve.user_cache.question import Content, Question
 
 MAX_BYTES = 64 * 1024**2  # of responses; the oldest are dropped first
 MAX_SHARED_BYTES = 16 * 1024**2  # of answers that are the same for every token
 FILTER_BITS = 1 << 23  # 1 MB; 100,000 tokens set about 1 % of them
 MAX_CONCERNED = 10_000  # principals and groups whose changes are remembered; beyond that, all responses are rebuilt
-
-Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What answers a question, before it is cached.
-
-    Attributes:
-        headers: names and values, beside those that every response has.
-        until: the next moment at which it differs by itself; None for never.
-        cacheable: false for an answer of which one client can ask for any number.
-    """
-
-    body: bytes
-    until: datetime | None
-    status: int = 200
-    headers: Headers = ()
-    cacheable: bool = True
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked with a token, as frozen data, because responses are cached by it.
-
-    Attributes:
-        service: the service that asks; the cache replaces an unknown one by None.
-        public: whether a client without a token can get an answer, too.
-    """
-
-    service: str | None = None
-    public: ClassVar[bool] = False
-
-    def build_content(self, database: Database, principal: Principal | None, at: datetime) -> Content | None:
-        """What answers the owner of a valid token, or a client without one. Called in a `Database.snapshot`.
-
-        Args:
-            principal: None without a token. Then None can be returned: it takes a token.
-        """
-        raise NotImplementedError
-
-    def complete(self, database: Database, content: Content) -> Content:
-        """What is sent to any valid token, if `shared_key` is not None: read anew after each commit of any kind."""
-        raise NotImplementedError
-
-    def shared_key(self) -> Hashable | None:
-        """What tells the answers of `complete` apart; None if the content for each token is the answer.
-
-        For what is the same for everybody, and whose changes move no revision. For each token, the cache then holds
-        only whether it is valid, so the fields that `complete` reads have ``compare=False``.
-        """
-        return None
 
 
 @dataclass(slots=True)

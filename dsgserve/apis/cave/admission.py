@@ -15,7 +15,7 @@ from dsgserve.login import authentication
 from dsgserve.login.authentication import Login
 from dsgserve.user_cache import hot_path
 from dsgserve.user_cache.hot_path import ReadQuestion
-from dsgserve.user_cache.response_cache import Content
+from dsgserve.user_cache.question import Content
 
 _NO_ADMIN = Refusal(403, "not_allowed", "requires admin privilege")
 

@@ -23,7 +23,7 @@ from dsgserve.http.route import Answer, Endpoint, Guard, Request, Route
 from dsgserve.login.authentication import Login
 from dsgserve.user_cache import hot_path
 from dsgserve.user_cache.hot_path import ReadQuestion
-from dsgserve.user_cache.response_cache import Content, Question
+from dsgserve.user_cache.question import Content, Question
 
 _HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 _VALID = Content(b"", None)

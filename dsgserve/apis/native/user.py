@@ -14,7 +14,7 @@ from dsgserve.gateway import Gateway
 from dsgserve.http.responses import Refusal
 from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
-from dsgserve.user_cache.response_cache import Content, Question
+from dsgserve.user_cache.question import Content, Question
 
 PATH = "/api/dsg/v1/user"
 _HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
