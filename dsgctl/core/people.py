@@ -62,13 +62,9 @@ class Viewer:
         return (Principal.id == self.principal_id) | fn.EXISTS(led) | fn.EXISTS(granted)
 
 
-def find_viewer(database: Database, principal: Principal, at: datetime, *, as_admin: bool = True) -> Viewer | None:
-    """What somebody may look up; None if they are no admin of anything.
-
-    Args:
-        as_admin: whether they may act as the gateway admin that they are.
-    """
-    if (as_admin and principal.admin) or is_service_account(principal):
+def find_viewer(database: Database, principal: Principal, at: datetime) -> Viewer | None:
+    """What somebody may look up; None if they are no admin of anything."""
+    if principal.admin or is_service_account(principal):
         return Viewer(principal.id, True)
     with database.snapshot():
         snapshot = snapshots.read_account(database, principal)

@@ -28,11 +28,6 @@ class Asker:
     viewer: Viewer
 
 
-def acts_as_admin(login: Login) -> bool:
-    """Whether a login is a gateway admin's; a key that a web application got never is."""
-    return login.principal.admin and login.token.kind != "delegated"
-
-
 def require_token(gateway: Gateway, request: Request[None]) -> Login | Answer:
     """A valid token anywhere on the request; else the sign-in for a navigation, and 401 for others."""
     login = authentication.authenticate_request(gateway, request.http)
@@ -51,7 +46,7 @@ def require_some_admin(gateway: Gateway, request: Request[None]) -> Asker | Answ
     login = require_token(gateway, request)
     if not isinstance(login, Login):
         return login
-    viewer = people.find_viewer(gateway.reader, login.principal, clock.now(), as_admin=acts_as_admin(login))
+    viewer = people.find_viewer(gateway.reader, login.principal, clock.now())
     return Asker(login, viewer) if viewer is not None else _NO_ADMIN
 
 

@@ -11,7 +11,7 @@ from dsgctl.core.people import MAX_ID, AdministeredDataset
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.store.models import Principal
 from dsgctl.wire_contract import build_user_cache, public_email
-from dsgserve.apis.cave.admission import Asker, acts_as_admin, require_some_admin, require_token
+from dsgserve.apis.cave.admission import Asker, require_some_admin, require_token
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import is_number, number, trim
 from dsgserve.http.requests import query_values
@@ -54,7 +54,7 @@ def show_user(gateway: Gateway, request: Request[Login]) -> Answer:
     if account is None:
         return _NO_USER
     login, at = request.caller, clock.now()
-    whole = acts_as_admin(login) or people.is_service_account(login.principal)
+    whole = login.principal.admin or people.is_service_account(login.principal)
     (user,) = _build_users(gateway, [account], at, whole=whole)
     return json_reply(user, headers=_NO_STORE)
 
