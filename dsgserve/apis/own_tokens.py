@@ -9,14 +9,13 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.transaction import begin_change
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import parameter
-from dsgserve.http.responses import json_reply
+from dsgserve.http.responses import NO_STORE, json_reply
 from dsgserve.http.route import Endpoint, Guard, Request, Route
 from dsgserve.login.admission import require_own_token
 from dsgserve.login.authentication import Login
 
 DESCRIPTION = "API token"
 MAX_DESCRIPTION = 120  # characters
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 def create(gateway: Gateway, request: Request[Login]) -> HTTPResponse:

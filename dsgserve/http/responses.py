@@ -28,6 +28,9 @@ _CODES: Mapping[TokenError | None, tuple[str, str]] = {
 }
 
 
+NO_STORE = {"Cache-Control": "no-store"}  # a header of answers that only the asker may have
+
+
 def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
     """A JSON response.
 

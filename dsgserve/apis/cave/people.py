@@ -15,11 +15,10 @@ from dsgserve.apis.cave.admission import Asker, require_some_admin, require_toke
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import is_number, number, trim
 from dsgserve.http.requests import query_values
-from dsgserve.http.responses import Refusal, json_reply
+from dsgserve.http.responses import NO_STORE, Refusal, json_reply
 from dsgserve.http.route import Answer, Endpoint, Guard, Request, Route
 from dsgserve.login.authentication import Login
 
-_NO_STORE = {"Cache-Control": "no-store"}
 _NO_USER = Refusal(404, "not_found", "there is no such user, or you may not look them up")
 _NO_GROUP = Refusal(404, "not_found", "the id of a group is a number")
 _NO_IDS = Refusal(400, "invalid", "ids are whole numbers, separated by commas")
@@ -56,7 +55,7 @@ def show_user(gateway: Gateway, request: Request[Login]) -> Answer:
     login, at = request.caller, clock.now()
     whole = login.principal.admin or people.is_service_account(login.principal)
     (user,) = _build_users(gateway, [account], at, whole=whole)
-    return json_reply(user, headers=_NO_STORE)
+    return json_reply(user, headers=NO_STORE)
 
 
 def show_permissions(gateway: Gateway, request: Request[Asker]) -> Answer:
@@ -68,7 +67,7 @@ def show_permissions(gateway: Gateway, request: Request[Asker]) -> Answer:
         if account is None:
             return _NO_USER
         snapshot = snapshots.read_principal(gateway.reader, account)
-    return json_reply(build_user_cache(snapshot, at), headers=_NO_STORE)
+    return json_reply(build_user_cache(snapshot, at), headers=NO_STORE)
 
 
 def list_users(gateway: Gateway, request: Request[Asker]) -> Answer:
@@ -81,7 +80,7 @@ def list_users(gateway: Gateway, request: Request[Asker]) -> Answer:
         accounts = people.find_by_email(gateway.reader, email, condition)
     else:
         accounts = []
-    return json_reply(_build_users(gateway, accounts, at, whole=viewer.sees_everybody), headers=_NO_STORE)
+    return json_reply(_build_users(gateway, accounts, at, whole=viewer.sees_everybody), headers=NO_STORE)
 
 
 def list_names(gateway: Gateway, request: Request[Login]) -> Answer:
@@ -93,7 +92,7 @@ def list_names(gateway: Gateway, request: Request[Login]) -> Answer:
     names = [
         {"id": account.id, "name": people.public_name(account)} for account in people.list_accounts(gateway.reader, ids)
     ]
-    return json_reply(names, headers=_NO_STORE)
+    return json_reply(names, headers=NO_STORE)
 
 
 def list_members(gateway: Gateway, request: Request[Asker]) -> Answer:
@@ -102,7 +101,7 @@ def list_members(gateway: Gateway, request: Request[Asker]) -> Answer:
         return _NO_GROUP
     condition = request.caller.viewer.condition(clock.now())
     members = people.list_members(gateway.reader, _read_id(request.names["group"]), condition)
-    return json_reply(list(members), headers=_NO_STORE)
+    return json_reply(list(members), headers=NO_STORE)
 
 
 def _build_users(gateway: Gateway, accounts: Sequence[Principal], at: datetime, *, whole: bool) -> list[User]:

@@ -18,7 +18,7 @@ from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import is_number, number
 from dsgserve.http.environ import TARGET
 from dsgserve.http.requests import MAX_BODY, body, content_type, is_navigation
-from dsgserve.http.responses import Refusal, json_reply
+from dsgserve.http.responses import NO_STORE, Refusal, json_reply
 from dsgserve.http.route import Answer, Endpoint, Guard, Request, Route
 from dsgserve.login.authentication import Login
 from dsgserve.user_cache import hot_path
@@ -150,7 +150,7 @@ def show_all_public(gateway: Gateway, request: Request[Login]) -> Answer:
         return Refusal(400, "invalid", "the ids of roots are whole numbers, or texts of decimal digits")
     root_numbers = (root_id for root_id in numbers if root_id is not None)
     are_public = table_lookups.are_public_roots(gateway.reader, request.names["table"], root_numbers)
-    return json_reply(are_public, headers={"Cache-Control": "no-store"})
+    return json_reply(are_public, headers=NO_STORE)
 
 
 def _read_root_id(value: object) -> int | None:

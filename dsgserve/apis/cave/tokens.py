@@ -16,10 +16,9 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgserve.apis import own_tokens
 from dsgserve.apis.cave.admission import redirect_to_sign_in, require_token
-from dsgserve.apis.own_tokens import NO_STORE
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import bearer_token, form_field, is_navigation
-from dsgserve.http.responses import Audience, Refusal, another_account, json_reply, page, unauthorized
+from dsgserve.http.responses import NO_STORE, Audience, Refusal, another_account, json_reply, page, unauthorized
 from dsgserve.http.route import Answer, Endpoint, Guard, Request, Route
 from dsgserve.login import authentication, form_proofs
 from dsgserve.login.admission import NOT_OWN, require_own_token

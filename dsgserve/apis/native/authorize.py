@@ -13,11 +13,10 @@ from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import levels
 from dsgctl.core.rules.reference_access import MALFORMED, ReferenceDecision
 from dsgctl.core.rules.references import Reference
-from dsgserve.apis.own_tokens import NO_STORE
 from dsgserve.gateway import Gateway
 from dsgserve.http.redirects import TargetRefused, require_target
 from dsgserve.http.requests import content_type, json_object
-from dsgserve.http.responses import Audience, Refusal, json_reply
+from dsgserve.http.responses import NO_STORE, Audience, Refusal, json_reply
 from dsgserve.http.route import Request
 from dsgserve.login.authentication import Login
 

@@ -3,10 +3,9 @@
 from bottle import HTTPResponse
 
 from dsgctl.core import clock, groups, visible_datasets
-from dsgserve.apis.own_tokens import NO_STORE
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import query_value
-from dsgserve.http.responses import Audience, Refusal, json_reply
+from dsgserve.http.responses import NO_STORE, Audience, Refusal, json_reply
 from dsgserve.http.route import Request
 from dsgserve.login.authentication import Login
 

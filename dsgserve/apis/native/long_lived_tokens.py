@@ -4,10 +4,10 @@ from bottle import HTTPResponse
 
 from dsgctl.core import long_lived_tokens, tokens
 from dsgctl.core.transaction import begin_change
-from dsgserve.apis.own_tokens import NO_STORE, find_end
+from dsgserve.apis.own_tokens import find_end
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import cookie_tokens
-from dsgserve.http.responses import Audience, Refusal, json_reply
+from dsgserve.http.responses import NO_STORE, Audience, Refusal, json_reply
 from dsgserve.http.route import Request
 from dsgserve.login.admission import require_own_token
 from dsgserve.login.authentication import Login
