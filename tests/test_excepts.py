@@ -125,7 +125,7 @@ PLACES = {
     "dsgctl.operations.backup.create.write_file": "db backup --in-clear --to .",
     "dsgctl.operations.backup.bundles.Tiers.assign": "backup list --dir .",
     "dsgctl.store.migrations.list_differences": "db check",
-    "dsgctl.core.audit_chain.chain_hash": "db check",
+    "dsgctl.core.audit_chain.hash_text": "db check",
     "dsgctl.store.sqlite.shell._unique_names": "db shell 'SELECT 1'",
     "dsgctl.store.process_registry._read": "status",
     "dsgctl.json_text._decode": "import clio clio.json",

@@ -80,9 +80,13 @@ _FIELDS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def chain_hash(previous: bytes, fields: list[str | None]) -> bytes:
-    """The SHA-256 of the previous record's hash and of this record's fields."""
-    text = _FIELDS.encode(fields)
-    return hashlib.sha256(previous + text.encode("utf-8", "surrogatepass")).digest()
+    """The SHA-256 of the previous record's hash and of this record's fields, which are the columns `HASHED`."""
+    return hash_text(previous, _FIELDS.encode(fields).encode("utf-8", "surrogatepass"))
+
+
+def hash_text(previous: bytes, text: bytes) -> bytes:
+    """The same, of the fields as a JSON array without spaces and without escapes that JSON does not require."""
+    return hashlib.sha256(previous + text).digest()
 
 
 def append(database: Database, records: list[Record]) -> None:

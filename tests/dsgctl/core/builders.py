@@ -63,6 +63,17 @@ class Run:
 
 
 @contextmanager
+def trace_statements(database: Database, statements: list[str]) -> Iterator[None]:
+    """Inside, every statement that is run on this thread's connection is added to a list."""
+    connection = database.connection()
+    connection.exec_trace = lambda cursor, sql, bindings: statements.append(sql) or True
+    try:
+        yield
+    finally:
+        connection.exec_trace = None
+
+
+@contextmanager
 def refused(kind: type[DsgError], *parts: str) -> Iterator[pytest.ExceptionInfo[DsgError]]:
     """Inside, an error of this class is raised, in one line that has each of ``parts``, with a one-line hint."""
     with pytest.raises(kind) as caught:

@@ -7,7 +7,7 @@ import pytest
 
 from dsgctl.core import audit, audit_chain
 from dsgctl.store.sqlite.database import SqliteDatabase
-from tests.dsgctl.core.builders import Run
+from tests.dsgctl.core.builders import Run, trace_statements
 
 pytestmark = pytest.mark.usefixtures("six_records")
 
@@ -46,9 +46,14 @@ EDITS = {
     "at, to no date": "'2026-99-99T12:00:00.000000Z'",
     "actor": "'os:nobody'",
     "action": "'user.get'",
+    "actor, by a NUL": "actor || char(0)",
+    "actor, to bytes that are no text": "CAST(x'ff' AS TEXT)",
+    "action, into the next column": """action || '","' || target""",
     "target": "'user:bea@x.org'",
+    "target, by a control character": "target || char(127)",
     "before": "'{}'",
     "before, to nothing": "NULL",
+    "before, to the text of nothing": "'null'",
     "after": '\'{"name":"x"}\'',
     "after, to another spelling of the same": "' ' || after",
     "after, to nothing": "NULL",
@@ -61,10 +66,28 @@ EDITS = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edited_record_is_found(run: Run, path: Path, edit: str, record_id: int) -> None:
     column = edit.partition(",")[0]
-    before = run.content()["audit"]
-    behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE id = {record_id}")
-    changed = run.content()["audit"] != before
+    condition = f"id = {record_id} AND {column} IS NOT ({EDITS[edit]})"
+    ((changed,),) = run.database.read(f"SELECT count(*) FROM audit WHERE {condition}")
+    behind_the_triggers(path, f"UPDATE audit SET {column} = {EDITS[edit]} WHERE {condition}")
     assert audit_chain.verify(run.database) == (record_id if changed else None)
+
+
+@pytest.mark.parametrize("first", range(0, 0x110000, 0x8000))
+def test_sqlite_writes_the_fields_as_they_were_hashed(run: Run, first: int) -> None:
+    every = "".join(map(chr, range(first, first + 0x8000))).encode("utf-8", "ignore").decode()
+    for fields in ([every, None], [None, every[::-1]]):
+        (text,) = next(run.database.execute("SELECT CAST(json_array(?, ?) AS BLOB)", fields))
+        assert audit.hash_text(audit.GENESIS, text) == audit.chain_hash(audit.GENESIS, fields)
+
+
+def test_records_are_read_once_and_not_one_by_one(run: Run) -> None:
+    few, many = [], []
+    with trace_statements(run.database, few):
+        assert audit_chain.verify(run.database) is None
+    run(lambda change: [change.record("user.set", f"user:{number}") for number in range(5000)])
+    with trace_statements(run.database, many):
+        assert audit_chain.verify(run.database) is None
+    assert many == few
 
 
 @pytest.mark.parametrize(
