@@ -8,29 +8,28 @@ import json
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import apis, cave, commands, stress, user_cache
+from tests.bench import apis, commands, first_answers, processes, staleness, stress, user_cache
 from tests.bench.bench import Bench, Row
+from tests.bench.progress import Progress
 
 MEASUREMENTS = {
     measure.__name__: measure
     for measure in (
         user_cache.warm,
-        user_cache.size,
-        user_cache.first_answer,
-        user_cache.stream,
-        user_cache.next_request,
-        user_cache.processes,
-        apis.gate,
-        apis.native_user,
-        cave.cave,
-        stress.memory,
+        user_cache.sizes,
+        user_cache.changes,
+        first_answers.first_answers,
+        staleness.next_request,
+        processes.processes,
+        apis.apis,
+        stress.hanging,
+        stress.dribbling,
+        stress.importing,
         commands.starts,
         commands.bulk,
-        stress.hanging,
     )
 }
 
@@ -48,11 +47,15 @@ def main() -> None:
     if unknown:
         sys.exit(f"there is no measurement {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
     rows = []
-    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-        bench = Bench(Path(directory), stack, quick=arguments.quick)
-        for name in arguments.names or MEASUREMENTS:
+    names = arguments.names or list(MEASUREMENTS)
+    progress = Progress(len(names))
+    with tempfile.TemporaryDirectory() as directory:
+        bench = Bench(Path(directory), progress, quick=arguments.quick)
+        for name in names:
+            progress.begin(name)
             for row in MEASUREMENTS[name](bench):
                 rows.append(row)
+                progress.clear()
                 _print(row)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) | {"reached": row.reached} for row in rows], indent=1) + "\n")

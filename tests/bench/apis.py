@@ -1,4 +1,4 @@
-"""Measures the routes of the APIs that the response cache answers: the gate, and who somebody is."""
+"""Measures the routes of the APIs that the response cache answers, over a bare waitress that sends the same bytes."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,40 +6,38 @@ from collections.abc import Iterator
 from dsgctl.store.migrations import open_current
 from dsgserve.apis.gate import PATH as GATE
 from dsgserve.apis.native.user import PATH as USER
-from tests.bench import load, world
-from tests.bench.bench import PATH, SMALL, Bench, Row, median
-from tests.e2e.conftest import run_server
+from tests.bench import world
+from tests.bench.bench import SMALL, Bench, Row
+from tests.bench.load import Client
 
-LEAST = 0.85  # of the rate of user/cache
-
-
-def gate(bench: Bench) -> Iterator[Row]:
-    """With real tokens in turn, beside user/cache of the same server."""
-    yield Row("gate, over user/cache", _compare(bench, "gate", f"{GATE}?dataset=set-0"), at_least=LEAST)
-
-
-def native_user(bench: Bench) -> Iterator[Row]:
-    """The same for the native API's user."""
-    yield Row("native user, over user/cache", _compare(bench, "native", USER), at_least=LEAST)
+TABLES, ROOTS = 100_000, 1_000_000
+FIRST_ROOT = 720_575_940_000_000_000
+LAST_TABLE = f"table{(TABLES - 1) // 5}"
+LOOK_UPS = {
+    f"CAVE: the data set of one of {TABLES:,} tables": f"/api/v1/service/service4/table/{LAST_TABLE}/dataset",
+    f"CAVE: one of {ROOTS:,} public roots": f"/api/v1/table/{LAST_TABLE}/root/{FIRST_ROOT + ROOTS // 2}/is_public",
+    "gate": f"{GATE}?dataset=set-0",
+    "native user": USER,
+}
 
 
-def _compare(bench: Bench, api: str, address: str) -> float:
-    """The rate of an address over that of user/cache.
-
-    Args:
-        address: path and query, of this API.
-    """
-    token_file, path = world.token_file(bench.database(SMALL)), bench.directory / f"{api}.sqlite3"
+def apis(bench: Bench) -> Iterator[Row]:
+    """With 60 tokens in turn."""
+    path = bench.directory / "apis.sqlite3"
     shutil.copy(bench.database(SMALL), path)
     database = open_current(path)
-    database.script("UPDATE datasets SET access = 'public' WHERE name = 'set-0'")
+    database.script(f"""
+        UPDATE datasets SET access = 'public' WHERE name = 'set-0';
+        WITH RECURSIVE n(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < {TABLES} - 1)
+        INSERT INTO service_tables (service, name, dataset_id)
+            SELECT 'service' || (x % 5), 'table' || (x / 5), (SELECT min(id) FROM datasets) FROM n;
+        WITH RECURSIVE n(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < {ROOTS} - 1)
+        INSERT INTO public_roots (service_table_id, root_id)
+            SELECT (SELECT max(id) FROM service_tables), {FIRST_ROOT} + x FROM n;
+    """)
     database.close()
-    ratios = []
-    with run_server(path, bench.directory, DSG_APIS=api) as server:
-        urls = [server.origin + address, server.origin + PATH]
-        for url in urls:
-            load.run(url, token_file, seconds=1)  # warm
-        for _ in range(bench.pairs):
-            of_api, of_user_cache = (load.run(url, token_file, seconds=bench.seconds) for url in urls)
-            ratios.append(of_api.rate / of_user_cache.rate)
-    return median(ratios)
+    with bench.serve(path, DSG_APIS="cave,gate,native") as server:
+        for what, look_up in LOOK_UPS.items():
+            client = Client(server.origin + look_up, world.token_file(bench.database(SMALL)))
+            rounds = bench.measure_over_bare(client)
+            yield Row(f"{what}, over bare waitress", rounds.ratio(), at_least=1.1, remark=rounds.describe())

@@ -1,23 +1,37 @@
-"""What the measurements share: rows of the result, databases, and servers."""
+"""What the measurements share: rows of the result, databases, servers, and runs in turn."""
 
+import json
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import requests
 
-from tests.bench import load, world
+from dsgserve.server import CONNECTIONS, MAX_BODY, MAX_HEADER, SEND_BYTES
+from tests.bench import world
+from tests.bench.load import Client, Rounds, pin
+from tests.bench.progress import Progress
 from tests.e2e.conftest import Server, run_server
-from tests.e2e.local import free_port, wait_until
+from tests.e2e.local import accepts_connections, free_port, wait_until
 
 PATH = "/api/v1/user/cache"
-SMALL, LARGE = 1_000, 100_000  # people
+SMALL, LARGE, HUGE = 1_000, 100_000, 1_000_000  # people
 PYTHON = sys.executable
+# As dsgserve calls waitress (server.py, make_server), with the number of threads that it has by default.
+SETTINGS = {
+    "threads": 4,
+    "connection_limit": CONNECTIONS,
+    "asyncore_use_poll": True,
+    "ident": None,
+    "max_request_header_size": MAX_HEADER,
+    "max_request_body_size": MAX_BODY,
+    "send_bytes": SEND_BYTES,
+    "clear_untrusted_proxy_headers": False,
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,7 @@ class Row:
     Attributes:
         what: what is measured, with its unit.
         at_least, at_most: the limit that the value must keep, if there is one.
+        remark: absolute figures, which nothing judges: they depend on the machine.
     """
 
     what: str
@@ -43,19 +58,25 @@ class Row:
 
 
 class Bench:
-    """The databases and servers that measurements share."""
+    """What the measurements share.
 
-    def __init__(self, directory: Path, stack: ExitStack, *, quick: bool) -> None:
+    Attributes:
+        rounds: how often the runs that are compared are made in turn.
+        seconds: of each run. Many short rounds: another program disturbs few of them, and the median drops those.
+    """
+
+    def __init__(self, directory: Path, progress: Progress, *, quick: bool) -> None:
         self.directory = directory
-        self.stack = stack
+        self.progress = progress
         self.quick = quick
-        self.pairs = 3 if quick else 7
-        self.seconds = 1 if quick else 3
+        self.rounds = 2 if quick else 9
+        self.seconds = 0.2 if quick else 0.5
 
     def database(self, people: int) -> Path:
         """A database with that many people, created when it is first needed."""
         path = self.directory / f"{people}.sqlite3"
         if not path.exists():
+            self.progress.step(f"creating {people:,} people")
             with world.create_database(path, people):
                 pass
         return path
@@ -63,38 +84,65 @@ class Bench:
     @contextmanager
     def run_server(self, people: int = SMALL, **settings: str) -> Iterator[Server]:
         """Start a server with a database of that many people; stop it at the end."""
-        with run_server(self.database(people), self.directory, **settings) as server:
+        with self.serve(self.database(people), **settings) as server:
             yield server
 
-    @cached_property
-    def bare(self) -> str:
-        """The URL of a bare waitress that sends the same bytes."""
-        token_file = world.token_file(self.database(SMALL))
-        body = self.directory / "body"
-        with self.run_server() as server:
-            body.write_bytes(server.ask(token_file.read_text().split()[0]).content)
+    @contextmanager
+    def serve(self, path: Path, **settings: str) -> Iterator[Server]:
+        """Start a server with the database at ``path``; stop it at the end."""
+        with run_server(path, self.directory, **settings) as server:
+            pin(server.process.pid)
+            yield server
+
+    def user_cache(self, server: Server, people: int = SMALL) -> Client:
+        """A client that asks a server of `run_server` for user/cache, with 60 tokens in turn."""
+        return Client(server.origin + PATH, world.token_file(self.database(people)))
+
+    @contextmanager
+    def run_bare(self, client: Client) -> Iterator[Client]:
+        """Start a bare waitress that sends the bytes that this client gets, and yield a client of it; stop it then."""
         port = free_port()
-        process = subprocess.Popen([PYTHON, "-m", "tests.bench.bare", str(port), "4", str(body)])
-        self.stack.callback(process.wait)
-        self.stack.callback(process.terminate)
-        url = f"http://127.0.0.1:{port}{PATH}"
-        wait_until(lambda: _is_ready(url), event="the bare server")
-        return url
+        response, file = client.ask_once(), self.directory / f"bare-{port}.json"
+        headers = [header for header in response.raw.headers.items() if header[0] != "Date"]
+        content = {
+            "status": f"{response.status_code} {response.reason}",
+            "headers": headers,
+            "body": response.text,
+            "settings": SETTINGS,
+        }
+        file.write_text(json.dumps(content))
+        with subprocess.Popen([PYTHON, "-m", "tests.bench.bare", str(port), str(file)]) as process:
+            try:
+                wait_until(lambda: accepts_connections(port), event="the bare server")
+                pin(process.pid)
+                bare = replace(client, url=f"http://127.0.0.1:{port}{PATH}")
+                _require_same(response, bare.ask_once())
+                yield bare
+            finally:
+                process.terminate()
 
-    def compare_with_bare(self, url: str, token_file: Path) -> list[tuple[load.Load, load.Load]]:
-        """Measure a server and the bare one in turn."""
-        load.run(url, token_file, seconds=1)  # warm
-        return [
-            (load.run(url, token_file, seconds=self.seconds), load.run(self.bare, token_file, seconds=self.seconds))
-            for _ in range(self.pairs)
-        ]
+    def measure(self, *clients: Client) -> Rounds:
+        """Run clients in turn, after one run each to warm up."""
+        for client in clients:
+            client.run(self.seconds)
+        rounds = []
+        for number in range(1, self.rounds + 1):
+            self.progress.step(f"round {number} of {self.rounds}")
+            rounds.append([client.run(self.seconds) for client in clients])
+        return Rounds(rounds)
+
+    def measure_over_bare(self, client: Client) -> Rounds:
+        """Run a client, and the same of a bare waitress that sends the same bytes, in turn."""
+        with self.run_bare(client) as bare:
+            return self.measure(client, bare)
 
 
-def _is_ready(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).ok
-    except requests.ConnectionError:
-        return False
+def _require_same(ours: requests.Response, bare: requests.Response) -> None:
+    """Refuse to compare with a server that sends other bytes; only the date may differ."""
+    first, second = (
+        (response.status_code, {**response.headers, "Date": ""}, response.content) for response in (ours, bare)
+    )
+    assert first == second, (first, second)
 
 
 def median(values: Iterator[float] | list[float]) -> float:

@@ -1,12 +1,21 @@
 """Runs wrk, and reads its result."""
 
 import json
+import os
+import signal
+import statistics
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
+from tests.patience import PATIENCE
+
+CORES = sorted(os.sched_getaffinity(0))
 SCRIPT = Path(__file__).parent / "wrk.lua"
-CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -32,26 +41,93 @@ class Load:
         return self.requests / self.seconds
 
 
+@dataclass(frozen=True)
+class Client:
+    """What wrk asks, as fast as it is answered.
+
+    Attributes:
+        mode, file: of wrk.lua.
+    """
+
+    url: str
+    file: Path | None = None
+    mode: str = "bearer"
+    connections: int = 8
+
+    def ask_once(self) -> requests.Response:
+        """The response to one request like those of wrk."""
+        token = self.file.read_text().split()[0] if self.file else "nobody"
+        cookies = {"dsg_token": token} if self.mode == "cookie" else {}
+        headers = {"Authorization": f"Bearer {token}"} if self.mode != "cookie" else {}
+        return requests.get(self.url, headers=headers, cookies=cookies, timeout=PATIENCE)
+
+    def run(self, seconds: float) -> Load:
+        """Ask for so long; each answer must be a success, or a refusal in the mode of bad tokens."""
+        with LoadRun(self) as load_run:
+            time.sleep(seconds)
+        load = load_run.load
+        assert load.requests and not load.broken, load
+        assert load.refused == (load.requests if self.mode == "bad" else 0), load
+        return load
+
+
 class LoadRun:
-    """A running wrk; see wrk.lua for the modes."""
+    """A wrk that runs until the end of the context; `load` is its result then."""
 
-    def __init__(
-        self, url: str, mode: str, file: Path | None = None, *, connections: int = CONNECTIONS, seconds: int = 3
-    ) -> None:
-        words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT), url]
-        self._process = subprocess.Popen(
-            [*words, "--", mode, *([str(file)] if file else [])], stdout=subprocess.PIPE, text=True
-        )
+    load: Load
 
-    def wait(self) -> Load:
-        """Wait for the end of the run."""
+    def __init__(self, client: Client) -> None:
+        # wrk knows whole seconds only, so it is interrupted: it ends as at the end of its time.
+        words = [
+            "taskset",
+            "-c",
+            str(CORES[-1]),
+            "wrk",
+            "-t1",
+            f"-c{client.connections}",
+            "-d1h",
+            "--timeout",
+            "30s",
+            "-s",
+            str(SCRIPT),
+            client.url,
+        ]
+        self._command = [*words, "--", client.mode, *([str(client.file)] if client.file else [])]
+
+    def __enter__(self) -> "LoadRun":
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.send_signal(signal.SIGINT)
         output, _ = self._process.communicate()
         assert self._process.returncode == 0, output
-        return Load(**json.loads(output.splitlines()[-1]))
+        self.load = Load(**json.loads(output.splitlines()[-1]))
 
 
-def run(url: str, tokens: Path, *, connections: int = CONNECTIONS, seconds: int = 3) -> Load:
-    """GET ``url`` with these tokens, one a line, in turn; each response must be a success."""
-    load = LoadRun(url, "get", tokens, connections=connections, seconds=seconds).wait()
-    assert load.refused == load.broken == 0, load
-    return load
+@dataclass(frozen=True)
+class Rounds:
+    """Runs of several clients in turn: in each round, one run of each."""
+
+    rounds: list[list[Load]]
+
+    def ratio(self, over: int = 1, *, of: int = 0, value: Callable[[Load], float] = lambda load: load.rate) -> float:
+        """The median over the rounds of one client's value over another's in the same round."""
+        return statistics.median([value(loads[of]) / value(loads[over]) for loads in self.rounds])
+
+    def describe(self, over: int = 1, *, of: int = 0) -> str:
+        """The medians of rate and p99 of two clients, for people to read: they depend on the machine."""
+        parts = []
+        for client in (of, over):
+            rate = statistics.median([loads[client].rate for loads in self.rounds])
+            p99 = statistics.median([loads[client].p99 for loads in self.rounds])
+            parts.append(f"{rate:,.0f}/s p99 {p99:.1f} ms")
+        return " over ".join(parts)
+
+
+def pin(process: int) -> None:
+    """Keep a server on the first core, and so away from wrk, which is on the last.
+
+    The ratio of a pair then varies less: by 0.03 to 0.10 (standard deviation) where it varied by 0.14 to 0.23 without.
+    """
+    subprocess.run(["taskset", "-apc", str(CORES[0]), str(process)], check=True, stdout=subprocess.DEVNULL)
