@@ -1,6 +1,7 @@
 """Maintenance of the database file: upgrade it, check and mend it, run SQL on it, describe it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,14 +80,25 @@ def require_sound(database: Database, begin: Begin, *, mend: bool) -> None:
             f"{path}: {_summarize(foreign)}",
             "a trigger or view can undo any rule: find out who did it, and restore a backup",
         )
-    problems = database.integrity_problems()
-    if not problems:
-        _require_references(database, begin, mend=mend)
-        _require_support(database, begin, mend=mend)
-    if (broken := audit_chain.verify(database)) is not None:
+    # SQLite checks the file in one call, during which another thread can compute the hashes.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        verification = pool.submit(_verify_chain, database)
+        problems = database.integrity_problems()
+        if not problems:
+            _require_references(database, begin, mend=mend)
+            _require_support(database, begin, mend=mend)
+        broken = verification.result()
+    if broken is not None:
         problems.append(f"audit record {broken} does not follow from the one before it: somebody changed the log")
     if problems:
         raise DsgError(f"{path}: {_summarize(problems)}", "restore a backup")
+
+
+def _verify_chain(database: Database) -> int | None:
+    try:
+        return audit_chain.verify(database)
+    finally:
+        database.close()  # this thread's connection
 
 
 def _require_references(database: Database, begin: Begin, *, mend: bool) -> None:
