@@ -5,12 +5,11 @@ the directory that they opened, and create new names only (O_EXCL, O_NOFOLLOW).
 """
 
 import errno
-import hashlib
 import os
-import secrets
 import shutil
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
@@ -40,6 +39,8 @@ def write_file(
         OSError: the file cannot be written.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    import secrets  # not at the top: a command that only reads starts without it
+
     partial = f".{path.name}.{secrets.token_hex(8)}.part"
     try:
         if not replace and _exists(path.name, directory):  # before anything is written
@@ -148,7 +149,7 @@ def owner_name(path: Path) -> str:
 def hash_file(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return _hash_open(file)
 
 
 def _create(
@@ -180,7 +181,13 @@ def _publish(partial: str, name: str, directory: int) -> None:
 
 def _hash(name: str, directory: int) -> str:
     with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return _hash_open(file)
+
+
+def _hash_open(file: BufferedReader) -> str:
+    import hashlib  # not at the top, as secrets above
+
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _exists(name: str, directory: int) -> bool:

@@ -1,12 +1,10 @@
 """The release: its version, and the commit that it was built from, which tells two builds of a version apart."""
 
-import re
 from pathlib import Path
 
 VERSION = "0.1.0"
 # The commit, which setup.py writes into a wheel, and git into a tarball (.gitattributes, export-subst).
 COMMIT_FILE = Path(__file__).with_name("COMMIT")
-_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def find_commit(root: Path = COMMIT_FILE.parent.parent) -> str | None:
@@ -18,7 +16,7 @@ def find_commit(root: Path = COMMIT_FILE.parent.parent) -> str | None:
         commit = (root / "dsgctl" / "COMMIT").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         commit = ""
-    if _COMMIT.fullmatch(commit):
+    if _is_commit(commit):
         return commit
     try:
         return _read_head(root / ".git") if (root / "pyproject.toml").exists() else None
@@ -26,12 +24,17 @@ def find_commit(root: Path = COMMIT_FILE.parent.parent) -> str | None:
         return None
 
 
+def _is_commit(text: str) -> bool:
+    """Whether a text is a SHA-1 or a SHA-256. Not a pattern, which each start would compile."""
+    return len(text) in (40, 64) and set(text) <= set("0123456789abcdef")
+
+
 def _read_head(git: Path) -> str | None:
     """The commit that HEAD names (https://git-scm.com/docs/gitrepository-layout), in a worktree too."""
     if git.is_file():
         git = (git.parent / git.read_text().removeprefix("gitdir:").strip()).resolve()
     head = (git / "HEAD").read_text().strip()
-    if _COMMIT.fullmatch(head):
+    if _is_commit(head):
         return head
     name = head.removeprefix("ref:").strip()
     common = git / "commondir"

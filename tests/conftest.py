@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from dsgctl.core.clock import now
 from dsgctl.store import Database
 from dsgctl.store.migrations import migrate, open_current
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

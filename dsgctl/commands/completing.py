@@ -15,7 +15,7 @@ from dsgctl.core import (
     audit,
     buckets,
     clients,
-    datasets,
+    dataset_list,
     locations,
     service_accounts,
     service_tables,
@@ -65,12 +65,12 @@ def _levels(database: Database, typed: Typed) -> list[str]:
 
 def _versions(database: Database, typed: Typed) -> list[str]:
     # An option that waits for its value keeps click from the arguments before it: then those of all datasets.
-    names = [typed.dataset] if typed.dataset else [row["name"] for row in datasets.list_datasets(database)]
+    names = [typed.dataset] if typed.dataset else [row["name"] for row in dataset_list.list_datasets(database)]
     return list(dict.fromkeys(row["name"] for name in names for row in versions.list_versions(database, name)))
 
 
 def _branches(database: Database, typed: Typed) -> list[str]:
-    names = [typed.dataset] if typed.dataset else [row["name"] for row in datasets.list_datasets(database)]
+    names = [typed.dataset] if typed.dataset else [row["name"] for row in dataset_list.list_datasets(database)]
     return list(dict.fromkeys(row["branch"] for name in names for row in versions.list_versions(database, name)))
 
 

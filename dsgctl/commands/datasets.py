@@ -2,18 +2,24 @@
 
 import shlex
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsgctl.commands.imports_on_use import imports_on_use
 from dsgctl.commands.messages import format_holdings, warn
 from dsgctl.commands.options import dry_run_option, subcommand, yes_option
 from dsgctl.commands.parameters import DATASET, Number
 from dsgctl.commands.session import Session
-from dsgctl.core import datasets, locations, versions
+from dsgctl.core import dataset_list
 from dsgctl.core.errors import Invalid
-from dsgctl.core.versions import Position
 from dsgctl.store import Database
+
+if TYPE_CHECKING:
+    from dsgctl.core.versions import Position
+
+with imports_on_use():  # `dsgctl dataset list` needs none of them
+    from dsgctl.core import datasets, locations, versions
 
 
 def warn_of_missing_terms(session: Session, names: Iterable[str]) -> None:
@@ -55,7 +61,7 @@ def add(session: Session, name: str, description: str, public: bool) -> None:
 def list_(session: Session) -> None:
     """List datasets by name."""
     columns = ("id", "name", "access", "terms", "description")
-    session.output.print_rows(datasets.list_datasets(session.database), columns, value="name")
+    session.output.print_rows(dataset_list.list_datasets(session.database), columns, value="name")
 
 
 @subcommand(command, "show", example="dsgctl dataset show fish2")
@@ -114,7 +120,7 @@ def _position_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _build_position(
     database: Database, dataset: str, version: str, *, branch: str | None, ordinal: int | None, no_ordinal: bool
-) -> Position:
+) -> "Position":
     """The position of a version with what the options change.
 
     Raises:
@@ -124,7 +130,7 @@ def _build_position(
     if no_ordinal and ordinal is not None:
         raise Invalid("a version has an ordinal or none", "use only one of --ordinal and --no-ordinal")
     position = versions.find_position(database, dataset, version)
-    return Position(
+    return versions.Position(
         position.branch if branch is None else branch,
         None if no_ordinal else position.ordinal if ordinal is None else ordinal,
     )

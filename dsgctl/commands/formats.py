@@ -8,7 +8,7 @@ from typing import Any
 
 from dsgctl.commands.messages import printable
 from dsgctl.core.hidden_characters import escape
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 
 Row = Mapping[str, Any]
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import Final
 
 import click
@@ -12,17 +11,17 @@ from dsgctl.commands import streams
 INVOCATION: Final = "dsgctl.commands.invocation"  # the key of the `Invocation` in click's `Context.meta`
 
 
-@dataclass(slots=True)
 class Invocation:
-    """What `run_once` needs to report the error of a command line.
+    """What `run_once` needs to report the error of a command line. No dataclass: each start would wait for the module.
 
     Attributes:
         format: the value of ``-o``, once it is parsed.
         debug: whether ``--debug`` precedes the noun. After the noun, the word can be the value of an argument.
     """
 
-    format: str | None = None
-    debug: bool = False
+    def __init__(self) -> None:
+        self.format: str | None = None
+        self.debug = False
 
 
 def run_once(root: click.Command, arguments: list[str]) -> int:

@@ -1,16 +1,20 @@
 """Prints the answer of a command: tables and sentences for people; JSON, CSV and bare values for programs."""
 
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dsgctl.commands import streams
 from dsgctl.commands.formats import Row, format_cell, format_csv_cell, format_for_people, format_json
+from dsgctl.commands.imports_on_use import imports_on_use
 from dsgctl.commands.messages import echo, printable, write_line
-from dsgctl.commands.tables import print_table
 from dsgctl.core.errors import DsgError
 from dsgctl.core.row_streams import start_reading
+
+with imports_on_use():  # each format needs one of them at most
+    import csv
+
+    from dsgctl.commands import tables
 
 FORMATS = ("table", "json", "jsonl", "csv", "value", "wide")
 JSON = ("json", "jsonl")
@@ -59,7 +63,7 @@ class Output:
                 for row in chosen:
                     write_line(printable(format_cell(row[value])))
             case _:
-                print_table(chosen, columns, value, wide=self.wide)
+                tables.print_table(chosen, columns, value, wide=self.wide)
 
     def print_record(self, record: Row, *, value: str) -> None:
         """Print everything that is recorded about one thing.

@@ -75,9 +75,9 @@ def _in_bash(name: str) -> str:
 
 
 def _dataset_names(database: Database) -> Iterator[str]:
-    from dsgctl.core import datasets
+    from dsgctl.core import dataset_list
 
-    return (row["name"] for row in datasets.list_datasets(database))
+    return (row["name"] for row in dataset_list.list_datasets(database))
 
 
 def _group_names(database: Database) -> Iterator[str]:

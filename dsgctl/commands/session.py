@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsgctl.commands.actor import os_actor
+from dsgctl.commands.imports_on_use import imports_on_use
 from dsgctl.commands.messages import ask_yes, echo
 from dsgctl.commands.output import Output
 from dsgctl.config import Config
-from dsgctl.core.audit import Record
-from dsgctl.core.change import Change
 from dsgctl.core.clock import now
 from dsgctl.core.errors import Invalid
-from dsgctl.core.transaction import begin_change, require_clock
 from dsgctl.memory import forbid_core_dumps
 from dsgctl.settings import Settings, find_settings_file, load_from_environment, read_settings
 from dsgctl.store import Database
@@ -24,7 +22,12 @@ from dsgctl.store.migrations import open_current
 from dsgctl.wording import format_count
 
 if TYPE_CHECKING:
+    from dsgctl.core.audit import Record
+    from dsgctl.core.change import Change
     from dsgctl.core.delegation import Delegate
+
+with imports_on_use():
+    from dsgctl.core import delegation, transaction
 
 
 class Session:
@@ -76,9 +79,7 @@ class Session:
         Raises:
             NotAllowed: there is no such account, or it is disabled.
         """
-        from dsgctl.core.delegation import find_delegate  # only with --as
-
-        delegate = find_delegate(self.on_behalf or "", self.database, now())
+        delegate = delegation.find_delegate(self.on_behalf or "", self.database, now())
         self.on_behalf = delegate.email
         return delegate
 
@@ -88,9 +89,9 @@ class Session:
         *,
         dry_run: bool = False,
         actor: str | None = None,
-        watch: Callable[[Record], None] | None = None,
+        watch: "Callable[[Record], None] | None" = None,
         any_clock: bool = False,
-    ) -> Iterator[Change]:
+    ) -> "Iterator[Change]":
         """Change the database as the person who typed the command; a dry run prints what it would change.
 
         Args:
@@ -101,17 +102,13 @@ class Session:
             DsgError: the host's clock is behind.
         """
         if not any_clock:
-            require_clock(self.database, now())
-        delegate = None
-        if self.on_behalf is not None:
-            from dsgctl.core.delegation import find_delegate  # only with --as
-
-            delegate = partial(find_delegate, self.on_behalf)
+            transaction.require_clock(self.database, now())
+        delegate = partial(delegation.find_delegate, self.on_behalf) if self.on_behalf is not None else None
         plan: list[Record] = []
         prints_plan = dry_run and watch is None
         if prints_plan:
             watch = plan.append
-        with begin_change(
+        with transaction.begin_change(
             self.database, actor or self.actor, dry_run=dry_run, watch=watch, delegate=delegate
         ) as change:
             yield change
@@ -126,7 +123,7 @@ class Session:
             hint = "" if self.on_behalf is not None else "; 'dsgctl audit list' names each"
             echo(f"grants and memberships that depended on this and ended, or now end sooner: {count}{hint}", err=True)
 
-    def print_plan(self, records: list[Record]) -> None:
+    def print_plan(self, records: "list[Record]") -> None:
         """Print what a run would change."""
         if self.output.format == "table":
             echo(f"dry run, nothing was changed; a run would make {format_count(len(records), 'change')}", err=True)

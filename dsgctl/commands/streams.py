@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import select
 import stat
 import sys
 
@@ -64,6 +63,8 @@ def require_room() -> None:
     if isinstance(sys.stdout, ClosedStream):
         raise OSError("it is closed")
     with contextlib.suppress(io.UnsupportedOperation):  # not a file: a buffer in this process
+        import select  # not at the top: only secrets need it
+
         if not select.select([], [sys.stdout.fileno()], [], _PATIENCE)[1]:
             raise OSError("nobody reads it")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import datasets, grants, services, snapshots, terms, users, withdrawals
+from dsgctl.core import dataset_list, datasets, grants, services, snapshots, terms, users, withdrawals
 from dsgctl.core.change import Change
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.errors import NotAllowed
@@ -194,7 +194,7 @@ def _read_pending(database: Database, at: datetime, email: str | None, dataset: 
         if dataset is not None:
             names = [datasets.find(database, dataset).name]
         else:
-            names = [row["name"] for row in datasets.list_datasets(database)]
+            names = [row["name"] for row in dataset_list.list_datasets(database)]
         all_services = [None, *(row["name"] for row in services.list_services(database))]
         for name in names:
             reported: set[tuple[int, int]] = set()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypedDict
 
-from dsgctl.core import datasets, services, snapshots
+from dsgctl.core import dataset_list, datasets, services, snapshots
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.row_streams import start_reading
 from dsgctl.core.rules import access
@@ -61,7 +61,7 @@ def list_access(database: Database, at: datetime, *, names: Sequence[str] = ()) 
 def _read_access(database: Database, at: datetime, names: Sequence[str]) -> Iterator[AccessRow]:
     with database.snapshot():
         chosen = {datasets.find(database, name).name for name in names}
-        for name in sorted(chosen or (row["name"] for row in datasets.list_datasets(database))):
+        for name in sorted(chosen or (row["name"] for row in dataset_list.list_datasets(database))):
             for principal in snapshots.read_dataset_holders(database, name):
                 decisions: dict[tuple[str, str | None], Decision] = {}
                 for grant in sorted((*principal.grants, *principal.service_grants), key=lambda grant: grant.id):

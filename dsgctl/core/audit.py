@@ -11,7 +11,8 @@ from dsgctl.core import validation
 from dsgctl.core.errors import DsgError, NotFound
 from dsgctl.json_text import NotJson, parse_object
 from dsgctl.store import Database
-from dsgctl.store.models import AuditRecord, utc_datetime, utc_text
+from dsgctl.store.models import AuditRecord
+from dsgctl.store.times import utc_datetime, utc_text
 
 GENESIS = bytes(32)  # takes the place of the hash before the first record
 HASHED = ("at", "actor", "action", "target", "before", "after", "imported_from")  # the columns that the hash covers

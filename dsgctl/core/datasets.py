@@ -1,6 +1,8 @@
-"""Datasets. Their versions are in versions.py, their locations in locations.py, their grants in grants.py."""
+"""Datasets: each of them.
 
-from collections.abc import Iterator
+The list of all is in dataset_list.py, versions are in versions.py, locations in locations.py, grants in grants.py.
+"""
+
 from datetime import datetime
 from typing import TypedDict
 
@@ -12,16 +14,6 @@ from dsgctl.store import models as m
 from dsgctl.store.models import Dataset
 from dsgctl.store.queries import JOIN, fn
 from dsgctl.wording import format_grant
-
-
-class DatasetRow(TypedDict):
-    """A row of `list_datasets`; ``access`` is closed or public, ``terms`` the name of the dataset's own terms."""
-
-    id: int
-    name: str
-    access: str
-    terms: str | None
-    description: str
 
 
 class DatasetHoldings(TypedDict):
@@ -215,16 +207,6 @@ def list_holdings(database: Database, dataset: Dataset) -> DatasetHoldings:
             )
         ],
     }
-
-
-def list_datasets(database: Database) -> Iterator[DatasetRow]:
-    """Every dataset, by name."""
-    query = (
-        Dataset.select(Dataset.id, Dataset.name, Dataset.access, m.Terms.name.alias("terms"), Dataset.description)
-        .join(m.Terms, JOIN.LEFT_OUTER, on=(Dataset.own_terms_id == m.Terms.id))
-        .order_by(Dataset.name)
-    )
-    return database.rows(query, DatasetRow)
 
 
 def show(database: Database, name: str) -> DatasetDetails:

@@ -36,7 +36,7 @@ from dsgctl.core.errors import Conflict, DsgError
 from dsgctl.core.grant_targets import Target, group_subject, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.store.migrations import migrate, open_current
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 
 _START = 20.0  # seconds within which the server must answer
 

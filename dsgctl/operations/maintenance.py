@@ -15,9 +15,9 @@ from dsgctl.core.validation import MAX_TEXT
 from dsgctl.files import owner_name
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST, copy_before_migration, migrate, schema_number, schema_problems
-from dsgctl.store.models import utc_text
 from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgctl.store.sqlite.shell import ResultSet, run_statements
+from dsgctl.store.times import utc_text
 
 Begin = Callable[[], AbstractContextManager[Change]]
 

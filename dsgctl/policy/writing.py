@@ -22,6 +22,7 @@ from dsgctl.policy.reader import parse_policy
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.models import Group
+from dsgctl.store.times import utc_text
 
 
 class GroupEntry(TypedDict):
@@ -238,7 +239,7 @@ def _build_grant(row: grants.GrantRow) -> GrantEntry:
     if row["scope"]:
         entry["scope"] = row["scope"]
     if row["expires"]:
-        entry["expires"] = m.utc_text(row["expires"])
+        entry["expires"] = utc_text(row["expires"])
     return entry
 
 

@@ -1,22 +1,26 @@
 """The handle on a database, whatever its engine: queries, transactions, the log of changes, and checks.
 
-Queries are peewee's, built from dsgctl/store/models.py. A handle runs them, rather than a model that is bound to one
-database, so that a process can have several handles: the server reads through one and writes through another.
+Queries are peewee's, built from dsgctl/store/models.py, or text. A handle runs them, rather than a model that is bound
+to one database, so that a process can have several handles: the server reads through one and writes through another.
+
+peewee is imported with the first query of its own: a command whose queries are text starts without it.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
-from peewee import AutoField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
+from dsgctl.store.row_shapes import list_conversions
 
-Table = TypeVar("Table", bound=Model)
+if TYPE_CHECKING:
+    from peewee import Model, ModelSelect
+
+Table = TypeVar("Table", bound="Model")
 Row = TypeVar("Row", bound=Mapping[str, Any])  # a TypedDict
 
 CHANGES_KEPT = 1000  # a server that has missed more discards all its cached responses
-UNCONVERTED = (AutoField, ForeignKeyField, IntegerField, TextField)  # fields whose values are stored unchanged
 
 
 class ChangeRecord(NamedTuple):
@@ -55,7 +59,6 @@ class Database(ABC):
     path: str
     is_replaced: bool
     violations: ClassVar[tuple[type[Exception], ...]]
-    _db: Any  # peewee's database
     _compiled: dict[object, Compiled]
 
     @abstractmethod
@@ -66,10 +69,14 @@ class Database(ABC):
     def connection(self) -> Any:
         """The driver's connection of this thread, for the modules of this package."""
 
+    @abstractmethod
     def close(self) -> None:
         """Close this thread's connection. The handle can be used again."""
-        with self.translate_errors():
-            self._db.close()
+
+    @property
+    @abstractmethod
+    def _db(self) -> Any:
+        """peewee's database, which runs queries on the connection of the calling thread."""
 
     @abstractmethod
     def require_writable(self) -> None:
@@ -81,28 +88,32 @@ class Database(ABC):
 
     # Reading
 
-    @overload
-    def rows(self, query: Any) -> Iterator[dict[str, Any]]: ...
-
-    @overload
-    def rows(self, query: Any, shape: type[Row]) -> Iterator[Row]: ...
-
-    def rows(self, query: Any, shape: type[Row] | None = None) -> Iterator[Any]:
+    def rows(self, query: Any, shape: type[Row]) -> Iterator[Row]:
         """The rows of a select as dicts, one at a time: a long result is never held in memory.
 
-        Keys are the selected columns in the order of the select, under their own name or alias.
-
         Args:
+            query: peewee's, or text without parameters. Its columns, under their own name or alias, are the keys of
+                ``shape`` in their order.
             shape: the TypedDict that describes a row.
 
         Raises:
             TypeError: the select has other columns than ``shape`` has keys.
         """
-        keys = [getattr(column, "_alias", None) or column.name for column in query._returning]
-        if shape is not None and keys != list(shape.__annotations__):
-            raise TypeError(f"{shape.__name__} has the keys {list(shape.__annotations__)}, the select has {keys}")
-        for row in self.tuples(query):
-            yield dict(zip(keys, row, strict=True))
+        keys = list(shape.__annotations__)
+        if isinstance(query, str):
+            rows = self.execute(query, [])
+        else:
+            columns = [getattr(column, "_alias", None) or column.name for column in query._returning]
+            if columns != keys:
+                raise TypeError(f"{shape.__name__} has the keys {keys}, the select has {columns}")
+            rows = self.execute(*self._db.get_sql_context().sql(query).query())
+        conversions = list_conversions(shape)
+        for values in rows:
+            row = dict(zip(keys, values, strict=True))
+            for key, convert in conversions:
+                if row[key] is not None:
+                    row[key] = convert(row[key])
+            yield cast(Row, row)
 
     def tuples(self, query: Any) -> Iterator[tuple[Any, ...]]:
         """The rows of a select as tuples, one at a time."""
@@ -126,6 +137,8 @@ class Database(ABC):
 
     def compile(self, query: Any) -> Compiled:
         """A select as SQL of this engine."""
+        from dsgctl.store.queries import UNCONVERTED  # not at the top: it imports peewee
+
         columns = [getattr(column, "field", column) for column in query._returning]
         conversions = [
             (index, field.python_value) for index, field in enumerate(columns) if type(field) not in UNCONVERTED

@@ -4,11 +4,10 @@ The models are bound to no database: a `Database` runs the queries. They are in 
 other.
 """
 
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
-from peewee import (
+from dsgctl.store.queries import (
     AutoField,
     BlobField,
     BooleanField,
@@ -18,23 +17,9 @@ from peewee import (
     Model,
     TextField,
 )
+from dsgctl.store.times import utc_datetime, utc_text
 
 MAX_NUMBER = 2**63 - 1  # the largest that a column can hold
-
-# A moment as it is stored: UTC and of one width, so that text compares as time does.
-UtcTime = str
-
-
-@lru_cache(maxsize=256)  # one change writes the same moment into many rows
-def utc_text(moment: datetime) -> UtcTime:
-    """``2026-11-22T23:54:12.913780Z`` for an aware datetime of any zone."""
-    # Not strftime: whether it pads a year below 1000 depends on the platform.
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def utc_datetime(text: UtcTime) -> datetime:
-    """The aware datetime of `utc_text`."""
-    return datetime.fromisoformat(text)
 
 
 class TimeField(TextField):

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import Value
-
 from dsgctl.store.database import Database
+from dsgctl.store.queries import Value
 
 
 @dataclass(frozen=True, slots=True)

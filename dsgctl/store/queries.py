@@ -34,9 +34,14 @@ from peewee import (  # noqa: E402
     AutoField,
     BlobField,
     BooleanField,
+    CompositeKey,
+    Expression,
     Field,
     ForeignKeyField,
     IntegerField,
+    Model,
+    TextField,
+    Value,
     fn,
 )
 
@@ -45,9 +50,16 @@ __all__ = [
     "AutoField",
     "BlobField",
     "BooleanField",
+    "CompositeKey",
+    "Expression",
     "Field",
     "ForeignKeyField",
     "IntegerField",
+    "Model",
+    "TextField",
+    "Value",
     "fn",
     "peewee",
 ]
+
+UNCONVERTED = (AutoField, ForeignKeyField, IntegerField, TextField)  # fields whose values are stored unchanged

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import peewee
-
 from dsgctl.store.database import Database
+from dsgctl.store.queries import CompositeKey
 
 
 class RowRefused(Exception):
@@ -25,7 +24,7 @@ class RowRefused(Exception):
 def read_rows(database: Database, model: Any) -> Iterator[tuple[Any, ...]]:
     """Every row of a table in the order of its primary key, with the columns of the model in their order, as stored."""
     key = model._meta.primary_key
-    names = key.field_names if isinstance(key, peewee.CompositeKey) else [key.name]
+    names = key.field_names if isinstance(key, CompositeKey) else [key.name]
     query = model.select(*model._meta.sorted_fields).order_by(*(getattr(model, name) for name in names))
     compiled = database.compile(query)
     return database.execute(compiled.sql, compiled.parameters)

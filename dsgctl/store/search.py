@@ -5,9 +5,8 @@ from itertools import product
 from operator import or_
 from typing import Any
 
-from peewee import Expression, IntegerField, Model, fn
-
 from dsgctl.store.models import Principal
+from dsgctl.store.queries import Expression, IntegerField, Model, fn
 
 
 class _SearchIndex(Model):

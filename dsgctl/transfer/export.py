@@ -24,7 +24,7 @@ from typing import Final
 from dsgctl import __version__
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 from dsgctl.transfer import transfer_schema
 
 FORMAT: Final = "dsgctl export"

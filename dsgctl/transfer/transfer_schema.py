@@ -8,9 +8,10 @@ from dsgctl.core import policy_ownership, validation, web_origins
 from dsgctl.core.errors import DsgError, Invalid
 from dsgctl.store import Database
 from dsgctl.store import models as m
-from dsgctl.store.models import MAX_NUMBER, TimeField, utc_datetime, utc_text
+from dsgctl.store.models import MAX_NUMBER, TimeField
 from dsgctl.store.queries import AutoField, BlobField, BooleanField, Field, ForeignKeyField, IntegerField
 from dsgctl.store.raw_rows import read_rows
+from dsgctl.store.times import utc_datetime, utc_text
 
 # A row of a document, column -> value. Until its form is checked, a value is whatever JSON has there.
 Row = dict[str, Any]

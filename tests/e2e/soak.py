@@ -28,8 +28,8 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
 from dsgctl.store.migrations import migrate, open_current
-from dsgctl.store.models import utc_text
 from dsgctl.store.sqlite.database import SqliteDatabase
+from dsgctl.store.times import utc_text
 from tests.e2e.local import free_port
 from tests.e2e.visitor import Visitor
 

@@ -32,7 +32,7 @@ from dsgctl.setting_values import APIS
 from dsgctl.settings import load
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import migrate, open_current
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http import origins, redirects, signing

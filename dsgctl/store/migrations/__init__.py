@@ -4,15 +4,14 @@ A step is a file ``NNNN_name.sql`` in this directory. It is never changed once r
 """
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from dsgctl.store.database import Database
 from dsgctl.store.errors import StoreError
-from dsgctl.store.models import UtcTime
 from dsgctl.store.sqlite.database import SqliteDatabase
 from dsgctl.store.sqlite.files import create_file, write_private_copy
 from dsgctl.store.sqlite.schema import build_schema, list_differences, read_schema
+from dsgctl.store.times import UtcTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,8 @@ class Migration:
 
 def list_migrations() -> list[Migration]:
     """Every migration of this program, in order."""
+    from importlib import resources  # not at the top: few commands migrate
+
     migrations = []
     for entry in resources.files(__name__).iterdir():
         number, _, name = entry.name.removesuffix(".sql").partition("_")

@@ -14,7 +14,7 @@ def describe_violation(
         row: values by the names of the model's fields.
         only: of the references, look at the one of this column.
     """
-    message = str(error).rpartition("ConstraintError: ")[2]
+    message = str(error)
     rule, _, details = message.partition(" constraint failed")
     details = details.removeprefix(": ").replace(f"{model._meta.table_name}.", "").replace("\n", " ")
     match rule:

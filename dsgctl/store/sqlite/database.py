@@ -1,16 +1,16 @@
 """The handle on a SQLite file."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import apsw
-from peewee import IntegrityError
-from playhouse.apsw_ext import APSWDatabase
 
-from dsgctl.store.database import CHANGES_KEPT, UNCONVERTED, ChangeRecord, Compiled, Database
+from dsgctl.store.database import CHANGES_KEPT, ChangeRecord, Compiled, Database
 from dsgctl.store.errors import LockedError, StoreError
 from dsgctl.store.sqlite import constraints, integrity
 from dsgctl.store.sqlite.errors import translate_errors
@@ -23,12 +23,15 @@ APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
 BUSY_TIMEOUT = 25.0  # seconds that a writer waits for others; nginx waits 30 for an answer (nginx/dsg.conf)
 GAP = 0.002  # seconds between two changes of one writer, in which others get their turn
 MAX_PARAMETERS = 10_000  # of one statement; SQLite allows 32,766
+# Of each connection. A mapped file turns a disk error into a crash of the process. What was acknowledged survives a
+# power cut only if synchronous is full.
+_PRAGMAS = "PRAGMA foreign_keys = 1; PRAGMA mmap_size = 0; PRAGMA synchronous = full"
 
 
 class SqliteDatabase(Database):
     """The data in one SQLite file."""
 
-    violations = (IntegrityError, apsw.ConstraintError)
+    violations = (apsw.ConstraintError,)
 
     def __init__(self, path: str | Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> None:
         """Open an existing database. The schema is not checked; see `migrations.open_current`.
@@ -52,17 +55,13 @@ class SqliteDatabase(Database):
             raise StoreError(
                 f"{path} cannot be opened: {error.strerror}", "check who may read its directory"
             ) from error
-        pragmas: dict[str, Any] = {
-            "foreign_keys": 1,
-            "mmap_size": 0,  # a mapped file turns a disk error into a crash of the process
-            "synchronous": "full",  # what was acknowledged survives a power cut
-        }
-        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
-        self._db = APSWDatabase(self.path, pragmas=pragmas, timeout=busy_timeout, flags=flags)
+        self._flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+        self._busy_timeout = busy_timeout
+        self._thread = threading.local()
         try:
             self._refuse_foreign()
         except StoreError:
-            self._db.close()
+            self.close()
             raise
 
     def _refuse_foreign(self) -> None:
@@ -76,8 +75,32 @@ class SqliteDatabase(Database):
         return translate_errors(self.path)
 
     def connection(self) -> apsw.Connection:
-        connection: apsw.Connection = self._db.connection()
+        connection: apsw.Connection | None = getattr(self._thread, "connection", None)
+        if connection is None:
+            connection = self._thread.connection = self._connect()
         return connection
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(self.path, flags=self._flags)
+        try:
+            connection.set_busy_timeout(int(self._busy_timeout * 1000))
+            connection.execute(_PRAGMAS).fetchall()
+        except apsw.Error:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        connection: apsw.Connection | None = getattr(self._thread, "connection", None)
+        if connection is not None:
+            self._thread.connection = None
+            connection.close()
+
+    @cached_property
+    def _db(self) -> Any:
+        from dsgctl.store.sqlite.query_runner import QueryRunner  # not at the top: it imports peewee
+
+        return QueryRunner(self.path, self.connection)
 
     def require_writable(self) -> None:
         with self.translate_errors():
@@ -105,7 +128,7 @@ class SqliteDatabase(Database):
 
     def execute(self, sql: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
         with self.translate_errors():
-            yield from self._db.connection().execute(sql, parameters)
+            yield from self.connection().execute(sql, parameters)
 
     def read(self, sql: str) -> list[tuple[Any, ...]]:
         with self.translate_errors():
@@ -113,23 +136,39 @@ class SqliteDatabase(Database):
 
     def scalar(self, sql: str) -> Any:
         with self.translate_errors():
-            row = self._db.execute_sql(sql).fetchone()
+            row = self.connection().execute(sql).fetchone()
         return row[0] if row else None
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        with self.translate_errors(), self._db.atomic("DEFERRED"):
+        with self.translate_errors(), self._all_or_nothing("BEGIN DEFERRED"):
             yield
 
     # Writing
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        with self.translate_errors(), self._db.atomic("IMMEDIATE"):
+        with self.translate_errors(), self._all_or_nothing("BEGIN IMMEDIATE"):
             yield
         # A process that writes one change after the other would hardly let others in: those that wait do not queue,
         # but try again once a millisecond (osSetPosixAdvisoryLock in SQLite's os_unix.c).
         time.sleep(GAP)
+
+    @contextmanager
+    def _all_or_nothing(self, begin: str) -> Iterator[None]:
+        """A transaction, or in another one a savepoint."""
+        connection = self.connection()
+        if connection.in_transaction:
+            with connection:
+                yield
+            return
+        connection.execute(begin)
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:  # not after COMMIT, nor where SQLite has ended it because the disk is full
+                connection.execute("ROLLBACK")
 
     def script(self, sql: str) -> None:
         """Run several statements, as a migration does."""
@@ -137,6 +176,8 @@ class SqliteDatabase(Database):
             self.connection().execute(sql)
 
     def insert_many(self, model: Any, rows: list[dict[str, Any]]) -> None:
+        from dsgctl.store.queries import UNCONVERTED  # not at the top: it imports peewee
+
         if not rows:
             return
         fields = {name: model._meta.fields[name] for name in rows[0]}
@@ -167,15 +208,16 @@ class SqliteDatabase(Database):
     def next_id(self, model: Any) -> int:
         with self.translate_errors():
             query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
-            return int(self._db.execute_sql(query, (model._meta.table_name,)).fetchone()[0])
+            row: Any = self.connection().execute(query, (model._meta.table_name,)).fetchone()
+        return int(row[0])
 
     def reserve_ids(self, model: Any, up_to: int) -> None:
         if self.next_id(model) > up_to:
             return
         table = model._meta.table_name
         with self.translate_errors():
-            self._db.execute_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-            self._db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
+            self.connection().execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            self.connection().execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, up_to))
 
     # The log of changes
 
@@ -190,7 +232,7 @@ class SqliteDatabase(Database):
                 f"{self.path} is not the file that was opened: it was replaced or removed",
                 "restart the server; next time use 'dsgctl db restore'",
             )
-        row = self._db.connection().execute("PRAGMA data_version").fetchone()
+        row: Any = self.connection().execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
     def revision(self) -> int:
@@ -199,7 +241,7 @@ class SqliteDatabase(Database):
     def changes_since(self, revision: int) -> list[ChangeRecord] | None:
         with self.translate_errors():
             query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
-            records = [ChangeRecord(*row) for row in self._db.connection().execute(query, (revision,))]
+            records = [ChangeRecord(*row) for row in self.connection().execute(query, (revision,))]
         return records if not records or records[0].number == revision + 1 else None
 
     def forget_changes(self) -> None:
@@ -227,7 +269,7 @@ class SqliteDatabase(Database):
 
     def copy_to(self, path: str | Path) -> None:
         with self.translate_errors():
-            self._db.execute_sql("VACUUM INTO ?", (str(path),))
+            self.connection().execute("VACUUM INTO ?", (str(path),))
 
     @staticmethod
     def engine_name() -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import apsw
-import peewee
 
 from dsgctl.store.errors import LockedError, StoreError
 
@@ -31,13 +30,10 @@ def translate_errors(path: str) -> Iterator[None]:
     """
     try:
         yield
-    except (peewee.PeeweeException, apsw.Error) as error:
-        cause: BaseException = error
-        while isinstance(cause, peewee.PeeweeException) and hasattr(cause, "orig"):
-            cause = cause.orig  # peewee wraps apsw's exception, and twice while it connects
-        message = _MESSAGES.get(type(cause).__name__)
+    except apsw.Error as error:
+        message = _MESSAGES.get(type(error).__name__)
         if message is None:
             raise
         problem, hint = message
-        kind = LockedError if isinstance(cause, (apsw.BusyError, apsw.LockedError)) else StoreError
+        kind = LockedError if isinstance(error, (apsw.BusyError, apsw.LockedError)) else StoreError
         raise kind(f"{path} {problem}", hint) from error

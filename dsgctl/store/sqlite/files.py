@@ -3,7 +3,6 @@
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +68,8 @@ def write_private_copy(database: Database, target: Path) -> None:
     Raises:
         StoreError: the copy cannot be written.
     """
+    import tempfile  # not at the top: few commands copy a database
+
     try:
         with tempfile.TemporaryDirectory(prefix=".copy-", dir=target.parent) as name:
             copy = Path(name) / "copy"

@@ -15,8 +15,6 @@ from tests.dsgctl.commands.running import Process, Quick, dump, execute
 from tests.dsgctl.commands.test_errors import is_one_line
 from tests.dsgctl.commands.world import World
 
-# peewee wraps the engine's error twice when it has to connect first; store/errors.py looks for it one wrap deep.
-
 
 def _fails(quick: Quick, *parts: str, words: tuple[str, ...] = ("user", "list")) -> None:
     result = quick(*words)

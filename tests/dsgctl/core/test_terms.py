@@ -12,7 +12,7 @@ from dsgctl.core.rules import access
 from dsgctl.core.rules.access import Reason
 from dsgctl.core.rules.terms import TermsStatus
 from dsgctl.store import models as m
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 
 ANA = "ana@x.org"

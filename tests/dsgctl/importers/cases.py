@@ -12,7 +12,7 @@ from dsgctl.importers import clio, csv, datasetgateway, middle_auth, neuprint
 from dsgctl.importers import export as export_importer
 from dsgctl.importers.engine.importer import BaseImporter
 from dsgctl.store.migrations import migrate, open_current
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 from dsgctl.transfer import export
 from tests.conftest import FIXTURES
 from tests.dsgctl.core.builders import AT

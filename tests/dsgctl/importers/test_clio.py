@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.core import audit_chain, datasets, grants, groups, user_queries, users
+from dsgctl.core import audit_chain, dataset_list, datasets, grants, groups, user_queries, users
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.rules import access
@@ -99,7 +99,7 @@ def test_groups_are_created_and_public_datasets_are_visible_to_everybody(run: Ru
     assert user_queries.show(run.database, "ada@example.org")["groups"] == ["lab one", "proofreaders", "user"]
     for email in ("ada@example.org", "bo@example.org"):
         assert access.granted_permissions(run.snapshot(email), AT) == {"hemibrain": frozenset({"view"})}
-    assert [row["access"] for row in datasets.list_datasets(run.database)] == ["closed"] * 3
+    assert [row["access"] for row in dataset_list.list_datasets(run.database)] == ["closed"] * 3
 
 
 def test_existing_users_gain_permissions_and_lose_none(run: Run, source: Path) -> None:

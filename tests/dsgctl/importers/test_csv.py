@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsgctl.core import audit_chain, datasets, grants, groups, user_queries, users, versions
+from dsgctl.core import audit_chain, dataset_list, datasets, grants, groups, user_queries, users, versions
 from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import csv
@@ -285,7 +285,7 @@ def test_a_dataset_that_does_not_exist_is_not_created(run: Run, source: Path) ->
     source.write_text(HEAD + ROW)
     with refused(NotFound, "fish3"):
         run(csv.Importer("fish3").run, source)
-    assert [row["name"] for row in datasets.list_datasets(run.database)] == ["fish2"]
+    assert [row["name"] for row in dataset_list.list_datasets(run.database)] == ["fish2"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "a directory"])

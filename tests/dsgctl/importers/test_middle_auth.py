@@ -11,6 +11,7 @@ import pytest
 
 from dsgctl.core import (
     audit_chain,
+    dataset_list,
     datasets,
     grants,
     groups,
@@ -142,7 +143,8 @@ class TestWhatIsTakenOver:
         for row in cave_dumps.rows("tos"):
             document = terms.find(target, int(row["id"]))
             assert (document.name, document.text) == (row["name"], row["text"].replace("\r\n", "\n"))
-        own = {row["name"]: datasets.show(target, row["name"])["own_terms"] for row in datasets.list_datasets(target)}
+        names = [row["name"] for row in dataset_list.list_datasets(target)]
+        own = {name: datasets.show(target, name)["own_terms"] for name in names}
         assert own == {row["name"]: int(row["tos_id"]) if row["tos_id"] else None for row in cave_dumps.rows("dataset")}
 
     def test_grants_are_those_of_groups_and_administrators(self, target: Database) -> None:

@@ -1,8 +1,9 @@
 """The handle on a database: reading, writing, transactions."""
 
 import threading
+from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pytest
 
@@ -13,14 +14,31 @@ from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.store.builders import MOMENT, add, emails, refused
 
 
-def test_rows_are_dicts_in_the_order_of_the_select(database: Database) -> None:
+class Account(TypedDict):
+    address: str
+    active: bool
+    created: datetime
+    parent: int | None
+
+
+ACCOUNTS = (
+    m.Principal.select(
+        m.Principal.email.alias("address"), m.Principal.active, m.Principal.created, m.Principal.parent.alias("parent")
+    ).order_by(m.Principal.id),
+    "SELECT email AS address, active, created, parent_id AS parent FROM principals ORDER BY id",
+)
+
+
+@pytest.mark.parametrize("query", ACCOUNTS, ids=["of peewee", "text"])
+def test_rows_are_dicts_of_their_shape_and_its_types(database: Database, query: Any) -> None:
     add(database, "ana@x.org", "bea@x.org")
-    query = m.Principal.select(m.Principal.email.alias("address"), m.Principal.active).order_by(m.Principal.id)
-    assert [list(row.items()) for row in database.rows(query)] == [
-        [("address", "ana@x.org"), ("active", True)],
-        [("address", "bea@x.org"), ("active", True)],
-    ]
-    assert database.count(query) == 2
+    rows = list(database.rows(query, Account))
+    assert [list(row) for row in rows] == [["address", "active", "created", "parent"]] * 2
+    assert [tuple(row.values()) for row in rows] == list(database.tuples(ACCOUNTS[0]))
+    assert rows[0]["address"] == "ana@x.org"
+    assert isinstance(rows[0]["created"], datetime)
+    assert rows[0]["active"] is True
+    assert database.count(m.Principal.select()) == 2
     assert database.first(m.Principal.select().where(m.Principal.email == "cid@x.org")) is None
 
 
@@ -39,7 +57,8 @@ def test_rows_have_the_keys_of_their_shape_or_none_is_read(database: Database) -
 
 def test_rows_of_one_shape_go_into_their_columns_in_whatever_order_their_keys_are(database: Database) -> None:
     database.insert_many(m.Service, [{"name": "a", "url": "b"}, {"url": "d", "name": "c"}])
-    assert [(row["name"], row["url"]) for row in database.rows(m.Service.select())] == [("a", "b"), ("c", "d")]
+    query = m.Service.select(m.Service.name, m.Service.url).order_by(m.Service.id)
+    assert list(database.tuples(query)) == [("a", "b"), ("c", "d")]
     database.insert_many(m.Service, [])
 
 

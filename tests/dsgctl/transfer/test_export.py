@@ -13,7 +13,7 @@ from dsgctl.core.errors import DsgError
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import LATEST, open_current
-from dsgctl.store.models import utc_text
+from dsgctl.store.times import utc_text
 from dsgctl.transfer import export, transfer_schema
 from tests.dsgctl.core.builders import AT, DAY, Run, refused
 

@@ -9,6 +9,7 @@ import pytest
 from dsgctl.core import (
     audit_chain,
     clients,
+    dataset_list,
     datasets,
     grants,
     locations,
@@ -202,7 +203,7 @@ def _reach(database: Database) -> set[tuple[Any, ...]]:
         m.Grant.scope_group,
     )
     reach = {("grant", *row, service) for *row, service in database.tuples(m.Grant.select(*columns, m.Grant.service))}
-    for dataset in list(datasets.list_datasets(database)):
+    for dataset in list(dataset_list.list_datasets(database)):
         name = dataset["name"]
         reach |= {("public", name)} if dataset["access"] == "public" else set()
         reach |= {("public", name, row["name"]) for row in versions.list_versions(database, name) if row["public"]}
