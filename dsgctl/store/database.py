@@ -7,7 +7,7 @@ peewee is imported with the first query of its own: a command whose queries are 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
@@ -158,8 +158,8 @@ class Database(ABC):
         """The rows of a select that was compiled, as stored, one at a time."""
 
     @abstractmethod
-    def read(self, sql: str) -> list[tuple[Any, ...]]:
-        """All rows of a select that is text."""
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a select that is text, as stored."""
 
     @abstractmethod
     def scalar(self, sql: str) -> Any:

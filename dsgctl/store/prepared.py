@@ -33,26 +33,26 @@ class Prepared:
         Args:
             values: one for each `parameter`, by name.
         """
-        rows, conversions = self._execute(database, values)
-        return [_convert(row, conversions) for row in rows] if conversions else list(rows)
+        sql, bindings, conversions = self._bind(database, values)
+        rows = database.read(sql, bindings)
+        return [_convert(row, conversions) for row in rows] if conversions else rows
 
     def stream(self, database: Database, **values: Any) -> Iterator[tuple[Any, ...]]:
         """The rows, one at a time: a long result is never held in memory."""
-        rows, conversions = self._execute(database, values)
+        sql, bindings, conversions = self._bind(database, values)
+        rows = database.execute(sql, bindings)
         return (_convert(row, conversions) for row in rows) if conversions else rows
 
-    def _execute(
-        self, database: Database, values: dict[str, Any]
-    ) -> tuple[Iterator[tuple[Any, ...]], list[tuple[int, Any]]]:
-        """The rows as stored, and how to convert them."""
+    def _bind(self, database: Database, values: dict[str, Any]) -> tuple[str, list[Any], list[tuple[int, Any]]]:
+        """The SQL, the values of its placeholders, and how to convert the rows."""
         sql, parameters, conversions = database.compile_once(self, self._query)
-        bindings = [values[item.name] if isinstance(item, _Parameter) else item for item in parameters]
-        return database.execute(sql, bindings), conversions
+        return sql, [values[item.name] if type(item) is _Parameter else item for item in parameters], conversions
 
 
 def _convert(row: tuple[Any, ...], conversions: list[tuple[int, Any]]) -> tuple[Any, ...]:
-    cells = list(row)
+    cells = None  # most rows need no copy: what is converted is often NULL
     for column, to_python in conversions:
-        if cells[column] is not None:
-            cells[column] = to_python(cells[column])
-    return tuple(cells)
+        if row[column] is not None:
+            cells = cells or list(row)
+            cells[column] = to_python(row[column])
+    return row if cells is None else tuple(cells)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import apsw
 from dsgctl.store.database import CHANGES_KEPT, ChangeRecord, Compiled, Database
 from dsgctl.store.errors import LockedError, StoreError
 from dsgctl.store.sqlite import constraints, integrity
-from dsgctl.store.sqlite.errors import translate_errors
+from dsgctl.store.sqlite.errors import ErrorTranslation
 from dsgctl.store.sqlite.files import file_identity, refuse_other_kinds
 
 # Before 3.51.3, two processes that checkpoint and write the same WAL at the same moment can corrupt it
@@ -43,6 +43,7 @@ class SqliteDatabase(Database):
         self.path = str(path)
         self.is_replaced = False
         self._compiled: dict[object, Compiled] = {}
+        self._error_translation = ErrorTranslation(self.path)
         try:
             refuse_other_kinds(Path(path))
             self._identity = file_identity(path)
@@ -72,7 +73,7 @@ class SqliteDatabase(Database):
             raise StoreError(f"{self.path} is a database of another program", "check DATABASE_PATH")
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        return translate_errors(self.path)
+        return self._error_translation
 
     def connection(self) -> apsw.Connection:
         connection: apsw.Connection | None = getattr(self._thread, "connection", None)
@@ -85,6 +86,9 @@ class SqliteDatabase(Database):
         try:
             connection.set_busy_timeout(int(self._busy_timeout * 1000))
             connection.execute(_PRAGMAS).fetchall()
+            # Otherwise SQLite, which apsw builds with STAT4, plans a statement anew whenever it is bound to other values,
+            # and that takes longer than to run it (https://sqlite.org/c3ref/c_dbconfig_defensive.html, "ENABLE_QPSG").
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         except apsw.Error:
             connection.close()
             raise
@@ -130,12 +134,13 @@ class SqliteDatabase(Database):
         with self.translate_errors():
             yield from self.connection().execute(sql, parameters)
 
-    def read(self, sql: str) -> list[tuple[Any, ...]]:
-        with self.translate_errors():
-            return list(self.connection().execute(sql))
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._error_translation:
+            rows: list[tuple[Any, ...]] = self.connection().execute(sql, parameters).fetchall()
+        return rows
 
     def scalar(self, sql: str) -> Any:
-        with self.translate_errors():
+        with self._error_translation:
             row = self.connection().execute(sql).fetchone()
         return row[0] if row else None
 
@@ -239,9 +244,8 @@ class SqliteDatabase(Database):
         return int(self.scalar("SELECT max(number) FROM changes"))
 
     def changes_since(self, revision: int) -> list[ChangeRecord] | None:
-        with self.translate_errors():
-            query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
-            records = [ChangeRecord(*row) for row in self.connection().execute(query, (revision,))]
+        query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
+        records = [ChangeRecord._make(row) for row in self.read(query, (revision,))]
         return records if not records or records[0].number == revision + 1 else None
 
     def forget_changes(self) -> None:

@@ -61,6 +61,24 @@ def test_every_connection_is_set_for_safety(database: Database, pragma: str, val
     assert values == [value, value]
 
 
+def test_a_statement_is_planned_once_whatever_it_is_bound_to(database: Database) -> None:
+    planned: list[str | None] = []
+
+    def note_access(operation: int, table: str | None, *_: str | None) -> int:  # called only while SQLite plans
+        planned.append(table)
+        return apsw.SQLITE_OK
+
+    connection = database.connection()
+    connection.authorizer = note_access
+    query = "SELECT name FROM memberships JOIN groups ON group_id = groups.id WHERE principal_id = ?"
+    database.read(query, (1,))
+    assert {"memberships", "groups"} <= set(planned)
+    planned.clear()
+    for number in range(3):
+        database.read(query, (number,))
+    assert planned == []
+
+
 def test_a_locked_file_is_an_error_after_the_timeout(database: Database, path: Path) -> None:
     writer = apsw.Connection(str(path))
     writer.execute("BEGIN IMMEDIATE")
