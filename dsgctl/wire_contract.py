@@ -1,10 +1,12 @@
 """The parts of the wire contract (dsgserve/contract.md) that the server sends and ``dsgctl`` shows too."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import NotRequired, TypedDict
 
 from dsgctl.core.rules import access, levels
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
+from dsgctl.core.rules.terms import Terms
 from dsgctl.core.validation import SERVICE_ACCOUNT_DOMAIN
 
 
@@ -44,8 +46,8 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
 
     Lists are sorted, so that the same snapshot gives the same bytes.
     """
-    effective = sorted(access.effective_permissions(snapshot, at).items())
-    granted = sorted(access.granted_permissions(snapshot, at).items())
+    granted = dict(sorted(access.granted_permissions(snapshot, at).items()))
+    effective = access.effective_permissions(snapshot, at, granted)
     return {
         "id": snapshot.id,
         "parent_id": snapshot.parent_id,
@@ -58,12 +60,25 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
         "affiliations": sorted(snapshot.affiliations),
         "groups": sorted(snapshot.groups),
         "groups_admin": sorted(snapshot.leads),
-        "permissions": {name: max(map(levels.find_wire_number, permissions)) for name, permissions in effective},
-        "permissions_v2": {name: sorted(permissions) for name, permissions in effective},
-        "permissions_v2_ignore_tos": {name: sorted(permissions) for name, permissions in granted},
-        "missing_tos": _list_missing_tos(snapshot, at),
+        "permissions": {name: _find_number(permissions) for name, permissions in effective.items()},
+        "permissions_v2": {name: list(_sort(permissions)) for name, permissions in effective.items()},
+        "permissions_v2_ignore_tos": {name: list(_sort(permissions)) for name, permissions in granted.items()},
+        "missing_tos": _list_missing_tos(snapshot, access.list_missing_terms(snapshot, at, granted)),
         "datasets_admin": access.list_administered(snapshot, at),
     }
+
+
+# There are few sets of permissions, and many datasets.
+
+
+@lru_cache(maxsize=256)
+def _find_number(permissions: frozenset[str]) -> int:
+    return max(map(levels.find_wire_number, permissions))
+
+
+@lru_cache(maxsize=256)
+def _sort(permissions: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(permissions))
 
 
 class NativeUser(TypedDict):
@@ -96,9 +111,9 @@ def public_email(snapshot: PrincipalSnapshot) -> str:
     return f"{snapshot.label}@{SERVICE_ACCOUNT_DOMAIN}" if snapshot.service_account else snapshot.label
 
 
-def _list_missing_tos(snapshot: PrincipalSnapshot, at: datetime) -> list[MissingTos]:
+def _list_missing_tos(snapshot: PrincipalSnapshot, missing: list[Terms]) -> list[MissingTos]:
     entries: list[MissingTos] = []
-    for terms in access.list_missing_terms(snapshot, at):
+    for terms in missing:
         entry: MissingTos = {
             "dataset_id": snapshot.datasets[terms.dataset].id,
             "dataset_name": terms.dataset,

@@ -20,6 +20,8 @@ _GRANT_COLUMNS = (
     m.Service.name,
 )
 TERMS_COLUMNS = (m.Terms.id, m.Terms.name, m.Terms.effective, m.Terms.retired)
+DATASET_COLUMNS = (m.Dataset.id, m.Dataset.name, m.Dataset.access, *TERMS_COLUMNS)
+_OWN_TERMS = m.Dataset.own_terms_id == m.Terms.id
 HOLDER_COLUMNS = (
     m.Principal.id,
     m.Principal.kind,
@@ -56,11 +58,18 @@ REACHES_PRINCIPAL = (m.Grant.principal == parameter("principal")) | m.Grant.grou
     m.Membership.select(m.Membership.group).where(m.Membership.principal == parameter("member"))
 )
 GRANTS = Prepared(select_grants().where(REACHES_PRINCIPAL).order_by(m.Grant.id))
+# The same after the columns of the datasets, with their own terms.
+GRANTS_ON_DATASETS = Prepared(
+    select_grants(*DATASET_COLUMNS)
+    .join_from(m.Dataset, m.Terms, JOIN.LEFT_OUTER, on=_OWN_TERMS)
+    .where(REACHES_PRINCIPAL)
+)
 MEMBERSHIPS = Prepared(
-    m.Membership.select(m.Membership.group, m.Group.name, m.Membership.leads)
+    m.Membership.select(m.Group.name, m.Membership.leads)
     .join(m.Group)
     .where(m.Membership.principal == parameter("member"))
 )
+GROUP_IDS = Prepared(m.Membership.select(m.Membership.group).where(m.Membership.principal == parameter("member")))
 AFFILIATIONS = Prepared(
     m.Affiliation.select(m.Affiliation.name).where(m.Affiliation.principal == parameter("principal"))
 )
@@ -94,17 +103,9 @@ BUCKET_DIRECT_HOLDERS = Prepared(_DIRECT.where(_IN_BUCKET))
 BUCKET_GROUP_HOLDERS = Prepared(_THROUGH_GROUPS.where(_IN_BUCKET))
 
 # Datasets with their own terms.
-_DATASET_ROWS = m.Dataset.select(m.Dataset.id, m.Dataset.name, m.Dataset.access, *TERMS_COLUMNS).join(
-    m.Terms, JOIN.LEFT_OUTER, on=(m.Dataset.own_terms_id == m.Terms.id)
-)
+_DATASET_ROWS = m.Dataset.select(*DATASET_COLUMNS).join(m.Terms, JOIN.LEFT_OUTER, on=_OWN_TERMS)
 BUCKET_DATASETS = Prepared(_DATASET_ROWS.where(_IN_BUCKET))
-DATASETS = Prepared(
-    _DATASET_ROWS.where(
-        (m.Dataset.access == "public")
-        | (m.Dataset.name == parameter("also"))
-        | m.Dataset.id.in_(m.Grant.select(m.Grant.dataset).where(REACHES_PRINCIPAL))
-    )
-)
+PUBLIC_DATASETS = Prepared(_DATASET_ROWS.where(m.Dataset.access == "public"))
 # Without the terms of versions, which do not withhold the dataset: these clients know datasets only.
 SERVICE_TERMS = Prepared(
     m.Terms.select(m.Terms.dataset, *TERMS_COLUMNS)

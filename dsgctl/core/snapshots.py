@@ -2,10 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -20,6 +19,10 @@ from dsgctl.store.queries import JOIN
 
 CacheKey = tuple[int | None, int | None]  # the id of a principal, or of a group
 
+# Of a row of `snapshot_queries.GRANTS_ON_DATASETS`: the columns of the dataset, and those of the grant.
+_OF_DATASET = itemgetter(slice(len(queries.DATASET_COLUMNS)))
+_OF_GRANT = itemgetter(slice(len(queries.DATASET_COLUMNS), None))
+
 
 def read_principal(
     database: Database, principal: m.Principal, *, service: str | None = None, also: str | None = None
@@ -30,17 +33,40 @@ def read_principal(
         service: the name of the service that asks; an unknown one adds nothing.
         also: the name of a dataset to include although no grant reaches it.
     """
-    member = principal.id if principal.kind == "user" else None
-    datasets = _read_datasets(database, service, principal=principal.id, member=member, also=also)
-    return replace(read_account(database, principal), datasets=datasets)
+    rows = queries.GRANTS_ON_DATASETS(database, principal=principal.id, member=_find_member(principal))
+    datasets = _read_datasets(database, service, map(_OF_DATASET, rows), also=also)
+    return _read_account(database, principal, sorted(map(_OF_GRANT, rows)), datasets)
 
 
 def read_account(database: Database, principal: m.Principal) -> PrincipalSnapshot:
     """The snapshot of one principal without datasets. Call it in a `Database.snapshot`."""
-    member = principal.id if principal.kind == "user" else None
-    memberships = queries.MEMBERSHIPS(database, member=member)
+    rows = queries.GRANTS(database, principal=principal.id, member=_find_member(principal))
+    return _read_account(database, principal, rows, {})
+
+
+def read_identity(database: Database, principal: m.Principal) -> PrincipalSnapshot:
+    """Who a principal is, with its groups, without what decides its permissions. Call it in a `Database.snapshot`."""
+    return _build_account(database, principal)
+
+
+def _read_account(
+    database: Database, principal: m.Principal, grant_rows: Iterable[Any], datasets: dict[str, Dataset]
+) -> PrincipalSnapshot:
     acceptor = principal.parent_id or principal.id  # contract.md, "GET /api/v1/user/cache"
-    grants, service_grants = _split_grants(queries.GRANTS(database, principal=principal.id, member=member))
+    grants, service_grants = _split_grants(grant_rows)
+    return _build_account(
+        database,
+        principal,
+        affiliations=tuple(name for (name,) in queries.AFFILIATIONS(database, principal=principal.id)),
+        grants=grants,
+        service_grants=service_grants,
+        accepted=dict(queries.ACCEPTED_BY(database, principal=acceptor)),
+        datasets=datasets,
+    )
+
+
+def _build_account(database: Database, principal: m.Principal, **others: Any) -> PrincipalSnapshot:
+    memberships = queries.MEMBERSHIPS(database, member=_find_member(principal))
     return PrincipalSnapshot(
         id=principal.id,
         service_account=principal.kind == "service_account",
@@ -53,13 +79,15 @@ def read_account(database: Database, principal: m.Principal) -> PrincipalSnapsho
         pi=principal.pi,
         picture_url=principal.picture_url,
         parent_id=principal.parent_id,
-        affiliations=tuple(name for (name,) in queries.AFFILIATIONS(database, principal=principal.id)),
-        groups=tuple(name for _, name, _ in memberships),
-        leads=tuple(name for _, name, leads in memberships if leads),
-        grants=grants,
-        service_grants=service_grants,
-        accepted=dict(queries.ACCEPTED_BY(database, principal=acceptor)),
+        groups=tuple(name for name, _ in memberships),
+        leads=tuple(name for name, leads in memberships if leads),
+        **others,
     )
+
+
+def _find_member(principal: m.Principal) -> int | None:
+    """Whose memberships count: a service account has only its own grants."""
+    return principal.id if principal.kind == "user" else None
 
 
 def read_people(database: Database, accounts: Sequence[m.Principal]) -> dict[int, PrincipalSnapshot]:
@@ -100,7 +128,7 @@ def list_cache_keys(database: Database, principal: m.Principal) -> tuple[CacheKe
     accounts = (principal.id, *account_status.list_above(database, principal))
     return (
         *((account, None) for account in accounts),
-        *((None, group) for group, *_ in queries.MEMBERSHIPS(database, member=principal.id)),
+        *((None, group_id) for (group_id,) in queries.GROUP_IDS(database, member=principal.id)),
     )
 
 
@@ -176,7 +204,7 @@ def _build_holders(
 
 def _split_grants(rows: Iterable[Any]) -> tuple[tuple[Grant, ...], tuple[Grant, ...]]:
     """The grants for every service, and those for one service each."""
-    grants = [Grant(*row) for row in rows]
+    grants = [Grant._make(row) for row in rows]
     return (
         tuple(grant for grant in grants if grant.service is None),
         tuple(grant for grant in grants if grant.service is not None),
@@ -217,36 +245,30 @@ def read_bucket(database: Database, bucket: str) -> tuple[Location, ...]:
 
 
 def _read_datasets(
-    database: Database,
-    service: str | None,
-    *,
-    principal: int | None = None,
-    member: int | None = None,
-    also: str | None = None,
+    database: Database, service: str | None, rows: Iterable[Any] = (), *, also: str | None = None
 ) -> dict[str, Dataset]:
-    """The public datasets, and those that a grant reaches, by name.
+    """The public datasets, and some others, by name.
 
     Args:
         service: the service whose terms to include.
-        principal: the principal whose grants reach; ``member``: the user whose groups' grants reach.
+        rows: `snapshot_queries.DATASET_COLUMNS` of the others; they may repeat.
         also: the name of one more dataset.
     """
+    named = queries.DATASET(database, dataset=also) if also is not None else ()
+    by_name = {row[1]: row for row in chain(rows, named, queries.PUBLIC_DATASETS(database))}
     service_terms: dict[int, list[Any]] = defaultdict(list)
     if service is not None:
         for dataset_id, *columns in queries.SERVICE_TERMS(database, service=service):
             service_terms[dataset_id].append(columns)
-    return {
-        row[1]: _build_dataset(row, service_terms.get(row[0], ()), service)
-        for row in queries.DATASETS(database, principal=principal, member=member, also=also)
-    }
+    return {name: _build_dataset(row, service_terms.get(row[0], ()), service) for name, row in by_name.items()}
 
 
-def _build_dataset(row: Any, service_terms: Iterable[Any] = (), service: str | None = None) -> Dataset:
-    dataset_id, name, access, *own = row
-    terms = [build_terms(own, name, own=True)] if own[0] is not None else []
-    for columns in service_terms:
-        terms.append(build_terms(columns, name, service=service))
-    return Dataset(dataset_id, name, access == "public", tuple(terms))
+def _build_dataset(row: Any, service_terms: Sequence[Any] = (), service: str | None = None) -> Dataset:
+    dataset_id, name, access, own_terms_id, *_ = row
+    terms: tuple[Terms, ...] = () if own_terms_id is None else (build_terms(row[3:], name, own=True),)
+    if service_terms:
+        terms += tuple(build_terms(columns, name, service=service) for columns in service_terms)
+    return Dataset(dataset_id, name, access == "public", terms)
 
 
 def build_terms(

@@ -242,4 +242,7 @@ _CLIENT = Prepared(Client.select(Client.id).where(Client.id == parameter("id")))
 
 
 def _build_model(model: type[Any], cells: tuple[Any, ...]) -> Any:
-    return model(**dict(zip(model._meta.sorted_field_names, cells, strict=True)))
+    """An instance with every column, without a default or a call for each."""
+    instance = model(__no_default__=True)
+    instance.__data__.update(zip(model._meta.sorted_field_names, cells, strict=True))
+    return instance

@@ -10,6 +10,10 @@ from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict, NotFound
 from dsgctl.store import Database
 from dsgctl.store.models import Client, Principal, Token
+from dsgctl.store.prepared import Prepared, parameter
+
+_HASHES = Prepared(Token.select(Token.hash))
+_HASHES_OF = Prepared(Token.select(Token.hash).where(Token.principal == parameter("principal")))
 
 
 def list_hashes(database: Database, principal_ids: Collection[int] | None = None) -> Iterator[bytes]:
@@ -18,12 +22,11 @@ def list_hashes(database: Database, principal_ids: Collection[int] | None = None
     Args:
         principal_ids: only the tokens of these principals; None for all.
     """
-    query = Token.select(Token.hash)
-    if principal_ids is not None:
-        if not principal_ids:
-            return iter(())
-        query = query.where(Token.principal.in_(sorted(principal_ids)))
-    return (digest for (digest,) in database.tuples(query))
+    if principal_ids is None:
+        rows = _HASHES.stream(database)
+    else:
+        rows = (row for principal_id in principal_ids for row in _HASHES_OF(database, principal=principal_id))
+    return (digest for (digest,) in rows)
 
 
 def mint(

@@ -62,4 +62,5 @@ __all__ = [
     "peewee",
 ]
 
-UNCONVERTED = (AutoField, ForeignKeyField, IntegerField, TextField)  # fields whose values are stored unchanged
+# Fields whose values are stored unchanged.
+UNCONVERTED = (AutoField, BlobField, ForeignKeyField, IntegerField, TextField)

@@ -36,30 +36,45 @@ def missing_terms(snapshot: PrincipalSnapshot, dataset: Dataset, at: datetime) -
     return list_missing(snapshot, dataset.terms, at)
 
 
-def effective_permissions(snapshot: PrincipalSnapshot, at: datetime) -> Permissions:
-    """The permissions on each dataset without missing terms; none if the account is disabled."""
+def effective_permissions(snapshot: PrincipalSnapshot, at: datetime, granted: Permissions | None = None) -> Permissions:
+    """The permissions on each dataset without missing terms; none if the account is disabled.
+
+    Args:
+        granted: the `granted_permissions`, if the caller has them.
+    """
     if not snapshot.active:
         return {}
-    return {
-        name: permissions
-        for name, permissions in granted_permissions(snapshot, at).items()
-        if not missing_terms(snapshot, snapshot.datasets[name], at)
-    }
+    if granted is None:
+        granted = granted_permissions(snapshot, at)
+    withheld = {terms.dataset for terms in _list_missing(snapshot, granted, at)}
+    return {name: permissions for name, permissions in granted.items() if name not in withheld}
 
 
-def list_visible_datasets(snapshot: PrincipalSnapshot, at: datetime) -> set[str]:
-    """The names of the datasets on which the principal has a permission, and of the public ones."""
-    public = {name for name, dataset in snapshot.datasets.items() if dataset.public}
-    return granted_permissions(snapshot, at).keys() | public
+def list_visible_datasets(snapshot: PrincipalSnapshot, at: datetime, granted: Permissions | None = None) -> set[str]:
+    """The names of the datasets on which the principal has a permission, and of the public ones.
+
+    Args:
+        granted: as of `effective_permissions`.
+    """
+    if granted is None:
+        granted = granted_permissions(snapshot, at)
+    return granted.keys() | {name for name, dataset in snapshot.datasets.items() if dataset.public}
 
 
-def list_missing_terms(snapshot: PrincipalSnapshot, at: datetime) -> list[Terms]:
-    """The missing terms of every visible dataset, in the order of the datasets' names."""
-    return [
-        terms
-        for name in sorted(list_visible_datasets(snapshot, at))
-        for terms in missing_terms(snapshot, snapshot.datasets[name], at)
-    ]
+def list_missing_terms(snapshot: PrincipalSnapshot, at: datetime, granted: Permissions | None = None) -> list[Terms]:
+    """The missing terms of every visible dataset, in the order of the datasets' names.
+
+    Args:
+        granted: as of `effective_permissions`.
+    """
+    return _list_missing(snapshot, sorted(list_visible_datasets(snapshot, at, granted)), at)
+
+
+def _list_missing(snapshot: PrincipalSnapshot, names: Iterable[str], at: datetime) -> list[Terms]:
+    """The missing terms of some datasets, in their order."""
+    datasets = (snapshot.datasets[name] for name in names)
+    # Most have no terms, and there may be thousands.
+    return [terms for dataset in datasets if dataset.terms for terms in missing_terms(snapshot, dataset, at)]
 
 
 def list_known_datasets(snapshot: PrincipalSnapshot, at: datetime) -> set[str]:
@@ -105,7 +120,8 @@ def next_change(snapshot: PrincipalSnapshot, at: datetime) -> datetime | None:
     """The next moment at which the same snapshot gives other permissions or terms; None for never."""
     moments: list[datetime | None] = [grant.expires for grant in snapshot.grants]
     for dataset in snapshot.datasets.values():
-        moments += list_changes(snapshot, dataset.terms)
+        if dataset.terms:
+            moments += list_changes(snapshot, dataset.terms)
     return earliest(moments, at)
 
 

@@ -35,7 +35,7 @@ def list_pending_terms(
     if not snapshot.active:
         return ()
     granted = granted_permissions(snapshot, at)
-    pending = [PendingTerms(terms, terms.dataset in granted) for terms in list_missing_terms(snapshot, at)]
+    pending = [PendingTerms(terms, terms.dataset in granted) for terms in list_missing_terms(snapshot, at, granted)]
     viewable = list_viewable(snapshot, at)
     for terms in list_missing(snapshot, version_terms, at):
         reached = is_viewable(viewable, terms.dataset, terms.version)

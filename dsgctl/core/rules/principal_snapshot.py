@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from dsgctl.core.rules.terms import Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """A grant to the principal, or to one of its groups.
 
     Attributes:
@@ -36,8 +36,7 @@ class Grant:
         return self.expires is None or at < self.expires
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(NamedTuple):
     """A dataset, as far as the rules need it.
 
     Attributes:

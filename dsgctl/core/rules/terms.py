@@ -6,10 +6,9 @@ The source of the rule is contract.md, "GET /api/v1/user/cache".
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class TermsStatus(StrEnum):
@@ -21,8 +20,7 @@ class TermsStatus(StrEnum):
     REPLACED = "replaced"  # of a dataset that has other terms of its own now, or none
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """A terms document, as far as the rules need it.
 
     Attributes:

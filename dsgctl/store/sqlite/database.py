@@ -86,8 +86,8 @@ class SqliteDatabase(Database):
         try:
             connection.set_busy_timeout(int(self._busy_timeout * 1000))
             connection.execute(_PRAGMAS).fetchall()
-            # Otherwise SQLite, which apsw builds with STAT4, plans a statement anew whenever it is bound to other values,
-            # and that takes longer than to run it (https://sqlite.org/c3ref/c_dbconfig_defensive.html, "ENABLE_QPSG").
+            # Otherwise SQLite, which apsw builds with STAT4, plans a statement anew for other bound values, which takes
+            # longer than to run it (https://sqlite.org/c3ref/c_dbconfig_defensive.html, "ENABLE_QPSG").
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         except apsw.Error:
             connection.close()

@@ -27,7 +27,7 @@ class UserQuestion(Question):
     def build_content(self, database: Database, principal: Principal | None, at: datetime) -> Content | None:
         if principal is None:
             return None
-        answer = build_native_user(snapshots.read_account(database, principal))
+        answer = build_native_user(snapshots.read_identity(database, principal))
         return Content(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), None, headers=_HEADERS)
 
 
