@@ -11,13 +11,14 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import apis, commands, first_answers, processes, staleness, stress, user_cache
+from tests.bench import apis, commands, first_answers, memory, processes, staleness, stress, user_cache
 from tests.bench.bench import Bench, Row
 from tests.bench.progress import Progress
 
 MEASUREMENTS = {
     measure.__name__: measure
     for measure in (
+        memory.memory,
         user_cache.warm,
         user_cache.sizes,
         user_cache.changes,

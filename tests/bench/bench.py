@@ -69,8 +69,8 @@ class Bench:
         self.directory = directory
         self.progress = progress
         self.quick = quick
-        self.rounds = 2 if quick else 9
-        self.seconds = 0.2 if quick else 0.5
+        self.rounds = 2 if quick else 7
+        self.seconds = 0.2 if quick else 0.4
 
     def database(self, people: int) -> Path:
         """A database with that many people, created when it is first needed."""
