@@ -42,4 +42,4 @@ def test_the_benchmark_measures_prints_and_compares_with_the_limits(tmp_path: Pa
 def test_an_unknown_measurement_is_refused() -> None:
     process = bench("nonsense")
     assert process.returncode == 1
-    assert process.stderr.startswith("there is no measurement nonsense; there are warm")
+    assert process.stderr.startswith("there is no measurement nonsense; there are memory, warm")
