@@ -23,7 +23,7 @@ MEASUREMENTS = {
         user_cache.sizes,
         user_cache.changes,
         first_answers.first_answers,
-        staleness.next_request,
+        staleness.staleness,
         processes.processes,
         apis.apis,
         stress.hanging,
