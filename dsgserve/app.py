@@ -11,7 +11,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from bottle import BaseRequest, HTTPResponse
 
 from dsgctl.core.errors import DsgError
-from dsgctl.core.token_checks import TokenError
 from dsgctl.store import StoreError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security, site
@@ -20,12 +19,10 @@ from dsgserve.http.origins import RequestOrigin
 from dsgserve.http.proxy import trust_proxy
 from dsgserve.http.redirects import TargetRefused, read_target
 from dsgserve.http.requests import is_deliberate, is_for_this_machine
-from dsgserve.http.responses import Refusal, render, unauthorized
+from dsgserve.http.responses import Refusal, render
 from dsgserve.http.route import Answer, Guard, Request, Route
 from dsgserve.http.routing import RoutingTable, Target, make_table
 from dsgserve.process import logs
-from dsgserve.user_cache import hot_path
-from dsgserve.user_cache.question import Content
 
 log = logging.getLogger("dsgserve.request")
 
@@ -59,60 +56,7 @@ def make_app(gateway: Gateway, table: RoutingTable | None = None) -> WSGIApplica
     Args:
         table: of its routes; None to make it.
     """
-    table = table or make_table(gateway.config.apis)
-    pipeline = partial(_serve, gateway, table)
-    # The short cut neither logs requests nor checks the host.
-    if log.isEnabledFor(logging.DEBUG) or gateway.config.dev_login:
-        return pipeline
-    return _add_short_cut(gateway, table, pipeline)
-
-
-def _add_short_cut(gateway: Gateway, table: RoutingTable, app: WSGIApplication) -> WSGIApplication:
-    """Answer questions of tokens without the cost of the rest of the pipeline (hot_path.py).
-
-    The responses are those of the pipeline; what is always the same is built beforehand. A request that fails here
-    passes the pipeline too, which renders the error.
-    """
-    refusals = {problem: _prepare_response(unauthorized(problem)) for problem in (None, *TokenError)}
-    _, headers, _ = _prepare_response(hot_path.build_response(Content(b"", None)))
-    count = gateway.metrics.add
-    headers = [header for header in headers if header[0] not in ("Content-Length", "Content-Type")]
-
-    def answer_question(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        target = table.target_of(environ)
-        environ["QUERY_STRING"] = target.query
-        read = target.route.question if target.route is not None else None
-        if read is None or environ["REQUEST_METHOD"] != "GET" or REFUSAL in environ:
-            return app(environ, start_response)
-        try:
-            content = hot_path.look_up(gateway, BaseRequest(environ), read)
-        except Exception:
-            return app(environ, start_response)
-        count("requests")
-        if isinstance(content, Content):
-            if content.status in (401, 403):
-                count("denied")
-            body = content.body
-            start_response(
-                hot_path.STATUS_LINES[content.status],
-                [*headers, *content.headers, ("Content-Length", str(len(body)))],
-            )
-            return (body,)
-        count("denied")
-        refusal_status, refusal_headers, body = refusals[content]
-        start_response(refusal_status, refusal_headers)
-        return (body,)
-
-    return answer_question
-
-
-def _prepare_response(answer: Answer) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Status, headers and body of a response of a route that is neither a popup's nor has CORS."""
-    response = render(BaseRequest({}), answer) if isinstance(answer, Refusal) else answer
-    _finish(response, None)
-    body = _body_of(response)
-    response.set_header("Content-Length", str(len(body)))
-    return response.status_line, response.headerlist, body
+    return partial(_serve, gateway, table or make_table(gateway.config.apis))
 
 
 def _body_of(response: HTTPResponse) -> bytes:
@@ -240,5 +184,4 @@ def _finish(response: HTTPResponse, route: Route | None) -> None:
     for name, value in security.ALWAYS.items():
         if name not in response.headers:
             response.set_header(name, value)
-    popup = route is not None and route.popup
-    response.set_header("Cross-Origin-Opener-Policy", security.POPUP_ISOLATION if popup else security.ISOLATION)
+    response.set_header(*security.window_isolation(popup=route is not None and route.popup))

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
-from wsgiref.types import WSGIApplication
 
-from waitress import trigger, wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import BaseWSGIServer, create_server
+from waitress import trigger
+from waitress.server import create_server
 
 from dsgctl import __version__
 from dsgctl.config import Config
@@ -22,9 +20,11 @@ from dsgctl.store import StoreError
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http.routing import RoutingTable, make_table
-from dsgserve.http.wire import make_channel_class
+from dsgserve.http.wire import ShortCut, make_channel_class
 from dsgserve.process import listeners, logs, systemd
 from dsgserve.process.dispatcher import Dispatcher
+from dsgserve.process.event_loop import EventLoop
+from dsgserve.short_cut import make_short_cut
 
 GRACE_SECONDS = 0.3  # at shutdown, for requests on connections that were accepted a moment ago
 LAST_SECONDS = 15.0  # at shutdown, for requests under way; a call to another server takes 10 (dsgctl/bounded_http.py)
@@ -64,19 +64,19 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         names = [listeners.format_address(bound) for bound in sockets]
         gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
-        connections: dict[int, Any] = {}
         table = make_table(config.apis)
-        server = make_server(make_app(gateway, table), table, sockets, Dispatcher(threads), connections)
-        stop = _StopSignal(connections)
+        server, loop = make_server(gateway, table, sockets, Dispatcher(threads), make_short_cut(gateway))
+        stop = _StopSignal(loop.connections)
         log.info("release %s listening on %s for %s", __version__, ", ".join(names), config.origin)
         watchdog = systemd.Watchdog(os.environ, lambda: listeners.is_answering(sockets[0]))
         watchdog.start()
+        gateway.reader.never_wait()  # in this thread, which reads and writes all sockets
         systemd.notify(os.environ, "READY=1")
         while not (stop.received or gateway.reader.is_replaced):
-            wasyncore.loop(timeout=30, use_poll=True, map=connections, count=1)
+            loop.turn(timeout=30)
         watchdog.stop()
         systemd.notify(os.environ, "STOPPING=1")
-        _drain(connections)
+        _drain(loop)
         server.task_dispatcher.shutdown(timeout=1)  # requests that still wait for another server get no more time
         stop.close()
         server.close()
@@ -86,25 +86,20 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
 
 
 def make_server(
-    app: WSGIApplication,
+    gateway: Gateway,
     table: RoutingTable,
     sockets: Sequence[socket.socket],
     dispatcher: Dispatcher,
-    connections: dict[int, Any],
-) -> Any:
-    """waitress's server for these sockets; `wasyncore.loop` runs it.
-
-    Args:
-        table: of the routes that the application answers.
-        connections: waitress fills it: file descriptor -> channel or listening server, which have no types.
-    """
+    short_cut: ShortCut,
+) -> tuple[Any, EventLoop]:
+    """waitress's server for these sockets, which has no type, and the loop that runs it."""
+    loop = EventLoop(dispatcher, short_cut)
     server = create_server(
-        app,
-        map=connections,
+        make_app(gateway, table),
+        map=loop.connections,
         _dispatcher=dispatcher,
         sockets=sockets,
         connection_limit=CONNECTIONS,
-        asyncore_use_poll=True,
         ident=None,
         max_request_header_size=MAX_HEADER,
         max_request_body_size=MAX_BODY,
@@ -112,11 +107,8 @@ def make_server(
         send_bytes=SEND_BYTES,
         clear_untrusted_proxy_headers=False,  # http/proxy.py removes them
     )
-    channel_class = make_channel_class(table)
-    for listening in connections.values():
-        if isinstance(listening, BaseWSGIServer):
-            listening.channel_class = channel_class
-    return server
+    loop.listen(make_channel_class(table, short_cut))
+    return server, loop
 
 
 class _StopSignal:
@@ -138,24 +130,18 @@ class _StopSignal:
         self._trigger.close()
 
 
-def _drain(connections: dict[int, Any]) -> None:
+def _drain(loop: EventLoop) -> None:
     """Stop accepting connections, and answer the requests on those that are accepted.
 
     The next server gets the connections that wait to be accepted. `GRACE_SECONDS` are for requests that have not yet
     arrived on a connection that was accepted a moment ago.
     """
-    for listening in [server for server in connections.values() if getattr(server, "accepting", False)]:
-        listening.del_channel(connections)
+    loop.stop_accepting()
     start = time.monotonic()
     while time.monotonic() < start + LAST_SECONDS:
-        busy = any(
-            channel.requests or channel.request or channel.total_outbufs_len
-            for channel in connections.values()
-            if isinstance(channel, HTTPChannel)
-        )
-        if not busy and time.monotonic() > start + GRACE_SECONDS:
+        if not loop.is_busy() and time.monotonic() > start + GRACE_SECONDS:
             return
-        wasyncore.loop(timeout=0.05, use_poll=True, map=connections, count=1)
+        loop.turn(timeout=0.05)
 
 
 def require_secret(config: Config) -> None:

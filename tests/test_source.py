@@ -277,6 +277,7 @@ SPANNING = {
     "dsgserve/test_asked_for.py": "the parameters of every route",
     "dsgserve/test_attacks.py": "the threat model",
     "dsgserve/test_bounded_work.py": "the cost of any request",
+    "dsgserve/test_waitress.py": "what several modules rely on in waitress",
 }
 
 

@@ -214,6 +214,13 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def never_wait(self) -> None:
+        """Let this thread's connection fail rather than wait for a lock of another connection.
+
+        Raises then: LockedError, in place of waiting.
+        """
+
+    @abstractmethod
     def revision(self) -> int:
         """The number of the latest change to the data that decides access."""
 

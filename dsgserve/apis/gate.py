@@ -10,8 +10,6 @@ from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote, unquote_to_bytes
 
-from bottle import BaseRequest
-
 from dsgctl.core import reference_decisions
 from dsgctl.core.errors import Invalid
 from dsgctl.core.rules import levels
@@ -22,7 +20,7 @@ from dsgctl.store import Database
 from dsgctl.store.models import Principal
 from dsgctl.wire_contract import public_email
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import MAX_VALUE
+from dsgserve.http.requests import MAX_VALUE, HasEnviron
 from dsgserve.http.responses import Refusal
 from dsgserve.http.route import Endpoint, Guard, Request, Route
 from dsgserve.terms.missing_terms import describe_missing
@@ -100,7 +98,7 @@ def _encode(text: str) -> str:
     return quote(text, safe=_PLAIN)
 
 
-def read_question(gateway: Gateway, http: BaseRequest) -> GateQuestion:
+def read_question(gateway: Gateway, http: HasEnviron) -> GateQuestion:
     """The question of a request, from its query alone.
 
     Raises:

@@ -6,10 +6,8 @@ The work is bounded, whatever is sent: a header, a query or a form is searched f
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote_plus
-
-from bottle import BaseRequest
 
 from dsgctl.core.errors import Invalid
 from dsgctl.core.token_checks import PresentedToken
@@ -27,6 +25,12 @@ _LONG_VALUES = ("next", "redirect", "id")  # of addresses, and of lists of ids
 # Cookie values that are tried. A browser stores one cookie per name, path and domain: our longest path has nine
 # prefixes, and a host seldom has more than two parent domains.
 MAX_COOKIES = 32
+
+
+class HasEnviron(Protocol):
+    """A request as WSGI has it; Bottle's `BaseRequest` is one."""
+
+    environ: dict[str, Any]
 
 
 class ValueTooLong(Invalid):
@@ -47,7 +51,7 @@ class SentTokens(NamedTuple):
     in_cookie: bool = False
 
 
-def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> SentTokens:
+def presented_tokens(request: HasEnviron, names: tuple[str, ...]) -> SentTokens:
     """The tokens on a request; the first place that has any decides (contract.md, "The token on a request").
 
     Args:
@@ -63,12 +67,12 @@ def presented_tokens(request: BaseRequest, names: tuple[str, ...]) -> SentTokens
     return SentTokens(())
 
 
-def present_token(request: BaseRequest, token: str | int, *, in_cookie: bool = False) -> PresentedToken:
+def present_token(request: HasEnviron, token: str | int, *, in_cookie: bool = False) -> PresentedToken:
     """A token, or the id of one, with the parts of the request that token checks may use."""
     return PresentedToken(token, find_client_address(request.environ), in_cookie=in_cookie)
 
 
-def cookie_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]:
+def cookie_tokens(request: HasEnviron, names: tuple[str, ...]) -> Sequence[str]:
     """The tokens in the cookies of these names, each once."""
     if "HTTP_COOKIE" not in request.environ:
         return ()
@@ -78,7 +82,7 @@ def cookie_tokens(request: BaseRequest, names: tuple[str, ...]) -> Sequence[str]
     return list(values)[:MAX_COOKIES]
 
 
-def cookie_values(request: BaseRequest, name: str) -> list[str]:
+def cookie_values(request: HasEnviron, name: str) -> list[str]:
     """The non-empty values of all cookies of this name, each once (RFC 6265, section 4.2.1).
 
     Python's own parser, which Bottle uses, refuses all cookies if it does not like the name of one. Any host below our
@@ -103,7 +107,7 @@ def _cookie_pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|;)[ \t]*{re.escape(name)}[ \t]*=([^;]*)")
 
 
-def bearer_token(request: BaseRequest) -> str | None:
+def bearer_token(request: HasEnviron) -> str | None:
     """The token of ``Authorization: Bearer TOKEN``; the case of the scheme is ignored (RFC 9110, section 11.1)."""
     scheme, _, rest = header(request, "Authorization").partition(" ")
     if scheme != "Bearer" and lower(scheme) != "bearer":  # "Bearer", as most clients write it, needs one comparison
@@ -114,7 +118,7 @@ def bearer_token(request: BaseRequest) -> str | None:
 # Headers
 
 
-def header(request: BaseRequest, name: str) -> str:
+def header(request: HasEnviron, name: str) -> str:
     """A header as WSGI has it; empty if there is none. Bottle's own accessor fails on bytes that are not UTF-8."""
     return str(request.environ.get(_header_key(name), ""))
 
@@ -124,12 +128,12 @@ def _header_key(name: str) -> str:
     return "HTTP_" + name.upper().replace("-", "_")
 
 
-def wants_page(request: BaseRequest) -> bool:
+def wants_page(request: HasEnviron) -> bool:
     """Whether the client is the browser of a person, not a program."""
     return "text/html" in header(request, "Accept") and not header(request, "X-Requested-With")
 
 
-def is_navigation(request: BaseRequest) -> bool:
+def is_navigation(request: HasEnviron) -> bool:
     """Whether a browser goes to this address, and no program or script asks (contract-services.md, "CAVE")."""
     names = ("Authorization", "X-Requested-With", "Origin")
     return (
@@ -139,7 +143,7 @@ def is_navigation(request: BaseRequest) -> bool:
     )
 
 
-def is_deliberate(request: BaseRequest, own_origin: str) -> bool:
+def is_deliberate(request: HasEnviron, own_origin: str) -> bool:
     """Whether a person or a program intends this request, and not a page of another site.
 
     A deliberate request is a navigation of a whole window that is no prefetch, a POST from a page of ours, or a request
@@ -163,7 +167,7 @@ def is_deliberate(request: BaseRequest, own_origin: str) -> bool:
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE | re.ASCII)
 
 
-def is_for_this_machine(request: BaseRequest) -> bool:
+def is_for_this_machine(request: HasEnviron) -> bool:
     """Whether ``Host`` is a name of this machine that nobody else can assign to another address."""
     host = re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", lower(header(request, "Host")))
     return host is not None
@@ -172,7 +176,7 @@ def is_for_this_machine(request: BaseRequest) -> bool:
 # Parameters
 
 
-def query_values(request: BaseRequest, name: str) -> list[str]:
+def query_values(request: HasEnviron, name: str) -> list[str]:
     """The values of a parameter of the query, in order; "" for one without "=".
 
     Raises:
@@ -195,13 +199,13 @@ def _parameter_pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|&){re.escape(name)}(?:=([^&]*)|(?=&)|\Z)")
 
 
-def query_value(request: BaseRequest, name: str) -> str | None:
+def query_value(request: HasEnviron, name: str) -> str | None:
     """The value of a parameter of the query; the last one if there are several."""
     values = query_values(request, name)
     return values[-1] if values else None
 
 
-def body(request: BaseRequest) -> bytes:
+def body(request: HasEnviron) -> bytes:
     """The body, read once; empty if the route declares none.
 
     Raises:
@@ -217,7 +221,7 @@ def body(request: BaseRequest) -> bytes:
     return environ[BODY]  # type: ignore[no-any-return]
 
 
-def form(request: BaseRequest) -> dict[str, str]:
+def form(request: HasEnviron) -> dict[str, str]:
     """The fields of a URL-encoded form; empty for any other request. If a field occurs twice, the last one counts.
 
     Raises:
@@ -234,7 +238,7 @@ def form(request: BaseRequest) -> dict[str, str]:
     return environ[FORM]  # type: ignore[no-any-return]
 
 
-def form_field(request: BaseRequest, name: str) -> str | None:
+def form_field(request: HasEnviron, name: str) -> str | None:
     """A field of the form; None without one.
 
     Raises:
@@ -243,7 +247,7 @@ def form_field(request: BaseRequest, name: str) -> str | None:
     return form(request).get(name)
 
 
-def json_object(request: BaseRequest) -> Mapping[str, object]:
+def json_object(request: HasEnviron) -> Mapping[str, object]:
     """The body as a JSON object, whatever its content type.
 
     Raises:
@@ -255,7 +259,7 @@ def json_object(request: BaseRequest) -> Mapping[str, object]:
         raise Invalid("the body is not a JSON object") from None
 
 
-def parameter(request: BaseRequest, name: str) -> str | None:
+def parameter(request: HasEnviron, name: str) -> str | None:
     """A field of the form or of the JSON object in the body; without one, the parameter of the query.
 
     Raises:
@@ -270,7 +274,7 @@ def parameter(request: BaseRequest, name: str) -> str | None:
     return value or query_value(request, name)
 
 
-def content_type(request: BaseRequest) -> str:
+def content_type(request: HasEnviron) -> str:
     """The content type of a POST, without parameters; empty for any other request."""
     environ = request.environ
     if environ["REQUEST_METHOD"] != "POST":

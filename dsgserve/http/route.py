@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from bottle import BaseRequest, HTTPResponse
 
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import MAX_BODY, query_value
+from dsgserve.http.requests import MAX_BODY, HasEnviron, query_value
 from dsgserve.http.responses import Refusal
 from dsgserve.user_cache.question import Question
 
@@ -112,8 +112,8 @@ class Route:
         often: programs send requests all the time, so they are logged at DEBUG only.
         limited: nginx limits how often one client may ask (nginx/dsg.conf); tests/dsgserve/http/test_wire.py compares.
         any_method: its endpoint answers every method.
-        question: reads what a request asks of the response cache, if that answers it (hot_path.py); the short cut of
-            app.py uses it.
+        question: reads what a request asks of the response cache, if that answers it (hot_path.py); short_cut.py
+            uses it.
 
     Raises:
         ValueError: ``cors`` and the guards contradict each other, or a method occurs twice.
@@ -127,7 +127,7 @@ class Route:
     often: bool = False
     limited: bool = False
     any_method: bool = False
-    question: Callable[[Gateway, BaseRequest], Question] | None = None
+    question: Callable[[Gateway, HasEnviron], Question] | None = None
 
     def __post_init__(self) -> None:
         if any((endpoint.guard is Guard.ORIGIN) != self.cors for endpoint in self.endpoints):

@@ -14,6 +14,11 @@ ALWAYS = {
 }
 
 
+def window_isolation(*, popup: bool) -> tuple[str, str]:
+    """The header that says whether the window of a response is isolated from its opener."""
+    return "Cross-Origin-Opener-Policy", POPUP_ISOLATION if popup else ISOLATION
+
+
 def new_nonce() -> str:
     """A nonce for one page: only style and script with this nonce run."""
     return secrets.token_urlsafe(16)

@@ -1,6 +1,7 @@
-"""Reads requests from a connection: waitress's parser with tighter bounds. The app also answers what it refuses."""
+"""Connections: waitress's parser with tighter bounds, and its channel. The app also answers what the parser refuses."""
 
 import re
+from typing import Any, Protocol
 from wsgiref.types import WSGIEnvironment
 
 from waitress.channel import HTTPChannel
@@ -36,12 +37,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request.
 
     Attributes:
-        table: of the routes of this server.
+        channel: the connection that it arrives on.
         target: the route that the request line names; `NO_TARGET` if there is no request line.
         arrived: when the request was complete, of time.monotonic(); on routes that wait only (dispatcher.py).
     """
 
-    table: RoutingTable
+    channel: "Channel"
     target = NO_TARGET
     # waitress sets these for a request that it can read.
     command, path, query, request_uri, url_scheme = "GET", "/", "", "", "http"
@@ -60,6 +61,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             # A request that is complete or refused has no more to send. Otherwise waitress would still send "100
             # Continue", and read the next request as a part of this one, with the headers of this one.
             self.expect_continue = False
+            if consumed < len(data) and not self.empty:
+                self.channel.unread = data[consumed:]
+                return len(data)
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -89,7 +93,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         line = _REQUEST_LINE.match(header_plus)
         if line is not None:
             self.command = line[1].decode("latin-1")
-            self.target = self.table.resolve(line[2].decode("latin-1"))
+            self.target = self.channel.table.resolve(line[2].decode("latin-1"))
         return line
 
 
@@ -111,8 +115,31 @@ def _require_one_end(header_plus: bytes, version: bytes | None) -> None:
         raise ParsingError("the end of the body is ambiguous")
 
 
+class ShortCut(Protocol):
+    """Answers requests without the application (dsgserve/short_cut.py)."""
+
+    def begin(self) -> None:
+        """Called in the event loop when the next requests have arrived, before `answer` is called for any of them."""
+
+    def answer(self, request: Parser, *, build: bool) -> bytes | None:
+        """The response to a request, with its headers; None to let the application answer it.
+
+        Args:
+            build: false in the event loop, where nothing may take time or wait.
+        """
+
+
 class Task(WSGITask):  # type: ignore[misc]
-    """Passes one request to the application."""
+    """Passes one request to the application, in a worker."""
+
+    def execute(self) -> None:
+        """Answer on the short cut, else by the application."""
+        response = self.channel.short_cut.answer(self.request, build=True)
+        if response is None:
+            super().execute()
+            return
+        self.wrote_header = True
+        self.channel.write_soon(response)
 
     def get_environment(self) -> WSGIEnvironment:
         """The WSGI environ, with the target that the parser found in the request line."""
@@ -136,13 +163,54 @@ class RefusalTask(Task):
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection; `make_channel_class` gives it the routes."""
+    """One connection. It has at most one request at a time; `make_channel_class` gives it the routes.
+
+    Attributes:
+        unread: what was received after that request.
+    """
 
     task_class = Task
     error_task_class = RefusalTask
+    table: RoutingTable
+    short_cut: ShortCut
+    unread = b""
+
+    def parser_class(self, adjustments: Any) -> Parser:
+        """A parser for the next request."""
+        parser = Parser(adjustments)
+        parser.channel = self
+        return parser
+
+    def recv(self, buffer_size: int) -> bytes:
+        """What was received before, else what the socket has."""
+        if self.unread:
+            data, self.unread = self.unread, b""
+            return data
+        return bytes(super().recv(buffer_size))
+
+    def answer(self) -> bool:
+        """Answer the request on the short cut, in the event loop. Returns whether that was possible."""
+        response = self.short_cut.answer(self.requests[0], build=False)
+        if response is None:
+            return False
+        self.requests.pop().close()
+        try:
+            sent = self.send(response)
+            if sent < len(response) and self.connected:
+                self.write_soon(response[sent:])
+        except OSError:
+            self.handle_close()
+        return True
+
+    def service(self) -> None:
+        """Answer the request in a worker."""
+        try:
+            super().service()
+        finally:
+            self.server.task_dispatcher.finished.append(self)
+            self.server.pull_trigger()
 
 
-def make_channel_class(table: RoutingTable) -> type[Channel]:
-    """The class of the connections of a server with these routes: waitress makes parsers without arguments of ours."""
-    parser_class = type("Parser", (Parser,), {"table": table})
-    return type("Channel", (Channel,), {"parser_class": parser_class})
+def make_channel_class(table: RoutingTable, short_cut: ShortCut) -> type[Channel]:
+    """The class of the connections of a server: waitress makes them without arguments of ours."""
+    return type("Channel", (Channel,), {"table": table, "short_cut": short_cut})

@@ -4,15 +4,13 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from bottle import BaseRequest
-
 from dsgctl.core import snapshots
 from dsgctl.core.rules import access
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
 from dsgctl.wire_contract import build_user_cache
 from dsgserve.gateway import Gateway
-from dsgserve.http.requests import query_value
+from dsgserve.http.requests import HasEnviron, query_value
 from dsgserve.http.responses import Refusal
 from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
@@ -34,7 +32,7 @@ class UserCacheQuestion(Question):
         return Content(body, access.next_change(snapshot, at), headers=_HEADERS)
 
 
-def read_question(gateway: Gateway, http: BaseRequest) -> UserCacheQuestion:
+def read_question(gateway: Gateway, http: HasEnviron) -> UserCacheQuestion:
     """The question of a request.
 
     Raises:

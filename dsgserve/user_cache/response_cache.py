@@ -79,6 +79,10 @@ class _TokenFilter:
         return bool(self._bits[bit >> 3] & 1 << (bit & 7))
 
 
+class MustBuild(Exception):
+    """No valid response is cached."""
+
+
 class _ThreadMarker(threading.local):
     """The change marker that this thread's connection read last. A marker counts on its own connection only."""
 
@@ -95,17 +99,18 @@ class ResponseCache:
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
         self._last_read = _ThreadMarker()
-        self._revision = 0  # all changes up to it are applied
+        self._revision = -1  # all changes up to it are applied
         self._everybody = 0  # the last revision that concerned everybody
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
         self._token_filter = _TokenFilter()
         self._shared: ByteCache[Hashable, tuple[int, Content]] = ByteCache(MAX_SHARED_BYTES, _shared_size)
         self._commits = 0  # advances when any thread sees that another connection has committed
 
-    def complete(self, question: Question, content: Content) -> Content:
+    def complete(self, question: Question, content: Content, *, build: bool = True) -> Content:
         """The answer to a valid token, after `get`, from what `get` returned for it.
 
         Raises:
+            MustBuild: it is not cached, and ``build`` is false.
             StoreError: the database does not answer.
         """
         key = question.shared_key()
@@ -116,6 +121,8 @@ class ResponseCache:
         cached = self._shared.get(key)
         if cached is not None and cached[0] == commits:
             return cached[1]
+        if not build:
+            raise MustBuild
         answer = question.complete(self._database, content)
         self._shared.put(key, (commits, answer))
         return answer
@@ -127,6 +134,7 @@ class ResponseCache:
         find_address: Callable[[], str | None] = lambda: None,
         *,
         in_cookie: bool = False,
+        build: bool = True,
     ) -> CachedResponse:
         """The response to a presented token.
 
@@ -134,12 +142,14 @@ class ResponseCache:
             token: None for a client without one; ``in_cookie``: whether it is in a cookie.
             find_address: returns the client's address, for the checks of the token. It is called only if no cached
                 response is valid, because it takes time to read the address from the headers of a proxy.
+            build: false to read only the cache, and no database, after `is_current` has returned true.
 
         Raises:
+            MustBuild: no valid response is cached, and ``build`` is false.
             StoreError: the database does not answer.
         """
-        revision = self._refresh()
-        if question.service is not None and question.service not in self._service_names():
+        revision = self._refresh() if build else self._revision
+        if question.service is not None and question.service not in self._service_names(build=build):
             question = replace(question, service=None)
         digest = b"" if token is None else token_format.digest(token)
         key = (digest, question, in_cookie)
@@ -153,11 +163,35 @@ class ResponseCache:
             presented = PresentedToken(token, find_address(), question.service, in_cookie)
         else:
             return _MISTYPED if token_format.is_malformed(token) else _UNKNOWN
+        if not build:
+            raise MustBuild
         self._metrics.add("answers_built")
         response, cacheable = self._build(presented, question)
         if cacheable:
             self._responses.put(key, response)
         return response
+
+    def is_current(self) -> bool:
+        """Whether all changes are applied that were committed before this call.
+
+        For the event loop, which must not wait: it takes no lock that another thread holds, and applies no changes.
+        If there are any, the next `get` of a worker does.
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        marker = self._database.change_marker()
+        if marker == self._last_read.marker:
+            return True
+        require_latest(self._database)
+        # The revision is read after the marker, so it counts every commit that the marker does. If a worker has
+        # applied the changes up to it, nothing is missing here.
+        if self._database.revision() > self._revision or not self._lock.acquire(blocking=False):
+            return False
+        self._commits += 1
+        self._lock.release()
+        self._last_read.marker = marker
+        return True
 
     def _refresh(self) -> int:
         """Apply the changes of other connections. Costs microseconds if there are none.
@@ -177,7 +211,7 @@ class ResponseCache:
     def _apply_changes(self, changes: list[ChangeRecord] | None) -> None:
         if changes is None or len(self._concerned) + len(changes) > MAX_CONCERNED:
             revision = self._everybody = self._database.revision()
-            self._concerned.clear()
+            self._concerned = {}  # after _everybody, and not emptied: other threads may be reading it
             owners = None
         else:
             revision = self._revision
@@ -195,15 +229,17 @@ class ResponseCache:
         if response.until is not None and response.until <= clock.seconds():
             return False
         if response.valid_at != revision:
-            built = response.revision
-            if self._everybody > built or any(self._concerned.get(key, 0) > built for key in response.cache_keys):
+            built, concerned = response.revision, self._concerned
+            if self._everybody > built or any(concerned.get(key, 0) > built for key in response.cache_keys):
                 return False
             response.valid_at = revision
         return True
 
-    def _service_names(self) -> frozenset[str]:
+    def _service_names(self, *, build: bool) -> frozenset[str]:
         revision, names = self._services
         if revision != self._everybody:  # a change of services concerns everybody
+            if not build:
+                raise MustBuild
             revision = self._everybody
             names = frozenset(row["name"] for row in services.list_services(self._database))
             self._services = (revision, names)

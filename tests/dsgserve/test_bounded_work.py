@@ -7,6 +7,7 @@ what they are given, which server.py and wire.py bound.
 import json
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.setting_values import APIS
 from dsgserve.gateway import Gateway
 from dsgserve.http.routing import make_table
-from dsgserve.http.wire import Parser, make_channel_class
+from dsgserve.http.wire import Parser
 from dsgserve.server import MAX_HEADER
 from tests.dsgserve.conftest import PAGE, Client, Lab
 from tests.dsgserve.routes import EVERY_ROUTE, fill_path
@@ -232,7 +233,8 @@ ON_THE_WIRE = [
 
 def make_parser(adjustments: Adjustments) -> Parser:
     """A parser of a server with every API."""
-    parser: Parser = make_channel_class(make_table(APIS)).parser_class(adjustments)
+    parser = Parser(adjustments)
+    parser.channel = SimpleNamespace(table=make_table(APIS), unread=b"")
     return parser
 
 

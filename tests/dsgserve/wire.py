@@ -9,13 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from waitress import wasyncore
-
-from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from dsgserve.http.routing import make_table
+from dsgserve.http.wire import ShortCut
 from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.server import make_server
+from dsgserve.short_cut import make_short_cut
 
 HEAD = b" HTTP/1.1\r\nHost: auth.example.org\r\nConnection: close\r\n"
 SECONDS = 30  # that an answer may take on a busy machine
@@ -93,20 +92,24 @@ def assert_secure(headers: dict[str, str], *, popup: bool, where: object) -> Non
 
 
 @contextmanager
-def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
-    """Serve a gateway on a port of loopback, or on the unix socket ``address``."""
+def listening(gateway: Gateway, address: str | None = None, *, short_cut: ShortCut | None = None) -> Iterator[Wire]:
+    """Serve a gateway on a port of loopback, or on the unix socket ``address``.
+
+    Args:
+        short_cut: in place of the gateway's own.
+    """
     family = socket.AF_UNIX if address else socket.AF_INET
     bound = socket.socket(family)
     bound.bind(address or ("127.0.0.1", 0))
-    dispatcher, connections = CountingDispatcher(2), dict[int, Any]()
+    dispatcher, table = CountingDispatcher(2), make_table(gateway.config.apis)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # send_bytes, of waitress: server.py says what for
-        server = make_server(make_app(gateway), make_table(gateway.config.apis), [bound], dispatcher, connections)
+        server, loop = make_server(gateway, table, [bound], dispatcher, short_cut or make_short_cut(gateway))
     stop = threading.Event()
 
     def run() -> None:
         while not stop.is_set():
-            wasyncore.loop(timeout=0.05, use_poll=True, map=connections, count=1)
+            loop.turn(timeout=0.05)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -116,7 +119,7 @@ def listening(gateway: Gateway, address: str | None = None) -> Iterator[Wire]:
         stop.set()
         thread.join()
         dispatcher.shutdown()
-        for connection in list(connections.values()):
+        for connection in list(loop.connections.values()):
             connection.close()
         server.close()
         bound.close()

@@ -237,8 +237,12 @@ class SqliteDatabase(Database):
                 f"{self.path} is not the file that was opened: it was replaced or removed",
                 "restart the server; next time use 'dsgctl db restore'",
             )
-        row: Any = self.connection().execute("PRAGMA data_version").fetchone()
+        with self.translate_errors():
+            row: Any = self.connection().execute("PRAGMA data_version").fetchone()
         return int(row[0])
+
+    def never_wait(self) -> None:
+        self.connection().set_busy_timeout(0)
 
     def revision(self) -> int:
         return int(self.scalar("SELECT max(number) FROM changes"))

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from bottle import BaseRequest
-
 from dsgctl.core import table_lookups
 from dsgctl.core.service_tables import MAX_ROOT
 from dsgctl.json_text import NotJson, parse
@@ -17,7 +15,7 @@ from dsgserve.apis.cave.admission import require_answer, require_token
 from dsgserve.gateway import Gateway
 from dsgserve.http.ascii_text import is_number, number
 from dsgserve.http.environ import TARGET
-from dsgserve.http.requests import MAX_BODY, body, content_type, is_navigation
+from dsgserve.http.requests import MAX_BODY, HasEnviron, body, content_type, is_navigation
 from dsgserve.http.responses import NO_STORE, Refusal, json_reply
 from dsgserve.http.route import Answer, Endpoint, Guard, Request, Route
 from dsgserve.login.authentication import Login
@@ -95,16 +93,16 @@ class RootQuestion(TableQuestion):
         return _TRUE if table_lookups.is_public_root(database, self.table, root_id) else _FALSE
 
 
-def read_dataset_question(gateway: Gateway, http: BaseRequest) -> DatasetQuestion:
+def read_dataset_question(gateway: Gateway, http: HasEnviron) -> DatasetQuestion:
     names = http.environ[TARGET].names
     return DatasetQuestion(table=names["table"], table_service=names["service"])
 
 
-def read_any_root_question(gateway: Gateway, http: BaseRequest) -> AnyRootQuestion:
+def read_any_root_question(gateway: Gateway, http: HasEnviron) -> AnyRootQuestion:
     return AnyRootQuestion(table=http.environ[TARGET].names["table"])
 
 
-def read_root_question(gateway: Gateway, http: BaseRequest) -> RootQuestion:
+def read_root_question(gateway: Gateway, http: HasEnviron) -> RootQuestion:
     names = http.environ[TARGET].names
     return RootQuestion(table=names["table"], root=names["root"])
 
@@ -121,7 +119,7 @@ def require_root(gateway: Gateway, request: Request[None]) -> Content | Answer:
     return require_answer(gateway, request, read_root_question)
 
 
-def _leave_navigations(read: ReadQuestion, gateway: Gateway, http: BaseRequest) -> Question:
+def _leave_navigations(read: ReadQuestion, gateway: Gateway, http: HasEnviron) -> Question:
     """The question of a program. The pipeline answers a browser, because it may have to sign in first.
 
     Raises:

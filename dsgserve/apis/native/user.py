@@ -4,13 +4,12 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from bottle import BaseRequest
-
 from dsgctl.core import snapshots
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
 from dsgctl.wire_contract import build_native_user
 from dsgserve.gateway import Gateway
+from dsgserve.http.requests import HasEnviron
 from dsgserve.http.responses import Refusal
 from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
@@ -34,7 +33,7 @@ class UserQuestion(Question):
 _QUESTION = UserQuestion()
 
 
-def read_question(gateway: Gateway, http: BaseRequest) -> UserQuestion:
+def read_question(gateway: Gateway, http: HasEnviron) -> UserQuestion:
     """The question of a request, which is always the same."""
     return _QUESTION
 

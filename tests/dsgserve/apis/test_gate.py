@@ -100,7 +100,7 @@ QUERIES: dict[str, tuple[int, str | None]] = {
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
-@pytest.mark.parametrize("method", ["GET", "POST"])  # by the short cut, and by the pipeline
+@pytest.mark.parametrize("method", ["GET", "POST"])
 def test_each_query_has_its_status(query: str, method: str, client: Client, lab: Lab) -> None:
     status, error = QUERIES[query]
     reply = ask(client, query.encode().decode("latin-1"), lab.ada, method, accept=PAGE)
@@ -174,7 +174,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 @pytest.mark.parametrize("query", ["dataset=fish", "dataset=fish&permission=edit", "dataset=fish&version=v2", ""])
 def test_every_method_gets_the_same_answer(query: str, client: Client, lab: Lab) -> None:
-    """Envoy asks with the method of its client. GET passes the short cut, every other the pipeline."""
+    """Envoy asks with the method of its client."""
     replies = {method: ask(client, query, lab.ada, method, body=b"x" * 100_000) for method in METHODS}
     first = replies["GET"]
     for method, reply in replies.items():
@@ -197,8 +197,8 @@ def test_no_header_of_a_client_changes_the_answer(client: Client, lab: Lab) -> N
         "remote_user": "root",
         "origin": "https://evil.example",
     }
-    plain = ask(client, "dataset=fish", lab.ada)
-    assert ask(client, "dataset=fish", lab.ada, **forged).headers == plain.headers
+    plain, other = ask(client, "dataset=fish", lab.ada), ask(client, "dataset=fish", lab.ada, **forged)
+    assert other.headers | {"x-request-id": ""} == plain.headers | {"x-request-id": ""}
     assert ask(client, "dataset=fish", lab.cy, **forged).status == 403
     assert ask(client, "dataset=fish", **forged).status == 401
 
@@ -339,7 +339,7 @@ def test_questions_that_a_client_can_vary_at_will_are_not_cached(gateway: Gatewa
 
 
 def test_a_doubt_is_503(gateway: Gateway, lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
-    """The schema of another release, met by the short cut and by the pipeline."""
+    """The schema of another release."""
     client = Client(make_app(gateway))
     assert ask(client, "dataset=fish", lab.ada).status == 200
     lab.database.script("UPDATE migrations SET number = 9999 WHERE number = (SELECT max(number) FROM migrations)")

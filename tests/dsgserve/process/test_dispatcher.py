@@ -35,7 +35,7 @@ def test_calls_that_wait_leave_the_threads_of_other_routes_free(route: Route | N
     try:
         waiting, queued, quick = Task(SLOW, go_on), Task(SLOW, go_on), Task(route, go_on)
         for task in (waiting, queued, quick):
-            dispatcher.add_task(task)
+            dispatcher.pass_on(task)
         assert waiting.served.wait(PATIENCE) and quick.served.wait(PATIENCE)
         assert not queued.served.is_set()
         assert waiting.requests[0].arrived is not None and quick.requests[0].arrived is None

@@ -36,7 +36,7 @@ def test_a_deadline_counts_from_when_the_request_arrived() -> None:
 @pytest.mark.parametrize(("path", "waits"), [("/gcs_token", True), ("/auth/login", True), ("/health", False)])
 def test_the_arrival_of_a_request_that_calls_upstreams_is_recorded_when_it_is_complete(path: str, waits: bool) -> None:
     parser = SimpleNamespace(target=make_table(()).resolve(path), arrived=None)
-    Dispatcher(0).add_task(SimpleNamespace(requests=[parser]))
+    Dispatcher(0).pass_on(SimpleNamespace(requests=[parser]))
     assert (parser.arrived is not None) is waits
 
 
