@@ -96,8 +96,11 @@ def explain_closed(account: Account | None, path: Path) -> tuple[str, str] | Non
     """
     if account is None:
         return None
-    for parent in reversed(path.absolute().parents):
-        if parent.exists() and not account.may(parent, "x"):
+    parents = [parent for parent in path.absolute().parents if parent.exists()]
+    if account.may(parents[0], "x"):  # so it may enter all above: each check is a process
+        return None
+    for parent in reversed(parents):
+        if not account.may(parent, "x"):
             problem = f"{account.name} may not enter {parent} ({describe(parent)}), so not use {path}"
             return problem, _advise(f"put it elsewhere, or: chmod o+x {parent}")
     return None
@@ -105,13 +108,11 @@ def explain_closed(account: Account | None, path: Path) -> tuple[str, str] | Non
 
 def explain_refusal(account: Account | None, path: Path, access: Access) -> tuple[str, str] | None:
     """Why an account may not read, write or enter a path, and the command that permits it; None if it may."""
-    if account is None:
+    path = path.absolute()
+    if account is None or account.may(path, access):
         return None
     if closed := explain_closed(account, path):
         return closed
-    path = path.absolute()
-    if account.may(path, access):
-        return None
     verb = {"r": "read", "w": "write", "x": "enter"}[access]
     problem = f"{account.name} may not {verb} {path} ({describe(path)})"
     if os.geteuid() == 0 and not os.access(path, _FLAG[access]):  # not even root may
