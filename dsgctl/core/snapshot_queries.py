@@ -108,9 +108,10 @@ BUCKET_DATASETS = Prepared(_DATASET_ROWS.where(_IN_BUCKET))
 PUBLIC_DATASETS = Prepared(_DATASET_ROWS.where(m.Dataset.access == "public"))
 # Without the terms of versions, which do not withhold the dataset: these clients know datasets only.
 SERVICE_TERMS = Prepared(
-    m.Terms.select(m.Terms.dataset, *TERMS_COLUMNS)
-    .join(m.Service)
-    .where(m.Service.name == parameter("service"), m.Terms.dataset.is_null(False), m.Terms.version.is_null())
+    m.Terms.select(m.Dataset.name, *TERMS_COLUMNS)
+    .join_from(m.Terms, m.Service)
+    .join_from(m.Terms, m.Dataset, on=(m.Terms.dataset == m.Dataset.id))
+    .where(m.Service.name == parameter("service"), m.Terms.version.is_null())
     .order_by(m.Terms.id)
 )
 

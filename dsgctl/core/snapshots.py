@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
@@ -255,19 +256,19 @@ def _read_datasets(
         also: the name of one more dataset.
     """
     named = queries.DATASET(database, dataset=also) if also is not None else ()
-    by_name = {row[1]: row for row in chain(rows, named, queries.PUBLIC_DATASETS(database))}
-    service_terms: dict[int, list[Any]] = defaultdict(list)
+    datasets = {row[1]: _build_dataset(row) for row in chain(rows, named, queries.PUBLIC_DATASETS(database))}
     if service is not None:
-        for dataset_id, *columns in queries.SERVICE_TERMS(database, service=service):
-            service_terms[dataset_id].append(columns)
-    return {name: _build_dataset(row, service_terms.get(row[0], ()), service) for name, row in by_name.items()}
+        for name, *columns in queries.SERVICE_TERMS(database, service=service):
+            if dataset := datasets.get(name):
+                terms = build_terms(columns, name, service=service)
+                datasets[name] = dataset._replace(terms=(*dataset.terms, terms))
+    return datasets
 
 
-def _build_dataset(row: Any, service_terms: Sequence[Any] = (), service: str | None = None) -> Dataset:
-    dataset_id, name, access, own_terms_id, *_ = row
-    terms: tuple[Terms, ...] = () if own_terms_id is None else (build_terms(row[3:], name, own=True),)
-    if service_terms:
-        terms += tuple(build_terms(columns, name, service=service) for columns in service_terms)
+@lru_cache(maxsize=4096)  # by the whole row: most answers are about the same datasets
+def _build_dataset(row: tuple[Any, ...]) -> Dataset:
+    dataset_id, name, access, *own = row
+    terms = (build_terms(own, name, own=True),) if own[0] is not None else ()
     return Dataset(dataset_id, name, access == "public", terms)
 
 

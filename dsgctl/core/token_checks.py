@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from dsgctl.core import account_status, token_format
 from dsgctl.store import Database
@@ -65,8 +65,7 @@ class TokenStatus:
     cacheable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the checks look at: the stored token with its owner, and how it is presented."""
 
     database: Database

@@ -3,7 +3,6 @@
 contract-services.md, "The gate". A proxy asks with the token of its client and a query of its own configuration.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -21,7 +20,7 @@ from dsgctl.store.models import Principal
 from dsgctl.wire_contract import public_email
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import MAX_VALUE, HasEnviron
-from dsgserve.http.responses import Refusal
+from dsgserve.http.responses import Refusal, encode_json
 from dsgserve.http.route import Endpoint, Guard, Request, Route
 from dsgserve.terms.missing_terms import describe_missing
 from dsgserve.user_cache import hot_path
@@ -70,7 +69,7 @@ class GateQuestion(Question):
             terms = describe_missing(self.origin, decision.missing)
             body = {"error": "tos_required", "message": "accept the terms first", **terms}
             headers = (*headers, ("Link", f'<{terms["url"]}>; rel="terms-of-service"'))  # RFC 6903, section 5
-        return 403, headers, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return 403, headers, encode_json(body)
 
     def _is_cacheable(self, decision: ReferenceDecision) -> bool:
         """Whether there are only so many such questions, however many a client asks."""

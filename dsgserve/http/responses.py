@@ -31,14 +31,22 @@ _CODES: Mapping[TokenError | None, tuple[str, str]] = {
 NO_STORE = {"Cache-Control": "no-store"}  # a header of answers that only the asker may have
 
 
+# What we answer contains no circle, and looking for one takes a sixth of the time.
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
+def encode_json(value: object) -> bytes:
+    """A value of types that JSON has, as it is sent."""
+    return _JSON.encode(value).encode()
+
+
 def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
     """A JSON response.
 
     Args:
         body: of types that JSON has.
     """
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return HTTPResponse(text, status, {"Content-Type": "application/json", **(headers or {})})
+    return HTTPResponse(encode_json(body), status, {"Content-Type": "application/json", **(headers or {})})
 
 
 class Audience(Enum):

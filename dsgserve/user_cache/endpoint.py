@@ -1,6 +1,5 @@
 """GET /api/v1/user/cache: identity and permissions. The hot path."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +10,7 @@ from dsgctl.store.models import Principal
 from dsgctl.wire_contract import build_user_cache
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import HasEnviron, query_value
-from dsgserve.http.responses import Refusal
+from dsgserve.http.responses import Refusal, encode_json
 from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
 from dsgserve.user_cache.question import Content, Question
@@ -28,8 +27,7 @@ class UserCacheQuestion(Question):
         if principal is None:
             return None
         snapshot = snapshots.read_principal(database, principal, service=self.service)
-        body = json.dumps(build_user_cache(snapshot, at), ensure_ascii=False, separators=(",", ":")).encode()
-        return Content(body, access.next_change(snapshot, at), headers=_HEADERS)
+        return Content(encode_json(build_user_cache(snapshot, at)), access.next_change(snapshot, at), headers=_HEADERS)
 
 
 def read_question(gateway: Gateway, http: HasEnviron) -> UserCacheQuestion:

@@ -72,9 +72,7 @@ def list_missing_terms(snapshot: PrincipalSnapshot, at: datetime, granted: Permi
 
 def _list_missing(snapshot: PrincipalSnapshot, names: Iterable[str], at: datetime) -> list[Terms]:
     """The missing terms of some datasets, in their order."""
-    datasets = (snapshot.datasets[name] for name in names)
-    # Most have no terms, and there may be thousands.
-    return [terms for dataset in datasets if dataset.terms for terms in missing_terms(snapshot, dataset, at)]
+    return list_missing(snapshot, [terms for name in names for terms in snapshot.datasets[name].terms], at)
 
 
 def list_known_datasets(snapshot: PrincipalSnapshot, at: datetime) -> set[str]:
@@ -119,9 +117,7 @@ def is_viewable(viewable: Viewable, dataset: str, version: str | None) -> bool:
 def next_change(snapshot: PrincipalSnapshot, at: datetime) -> datetime | None:
     """The next moment at which the same snapshot gives other permissions or terms; None for never."""
     moments: list[datetime | None] = [grant.expires for grant in snapshot.grants]
-    for dataset in snapshot.datasets.values():
-        if dataset.terms:
-            moments += list_changes(snapshot, dataset.terms)
+    moments += list_changes(snapshot, [terms for dataset in snapshot.datasets.values() for terms in dataset.terms])
     return earliest(moments, at)
 
 

@@ -1,6 +1,5 @@
 """GET /api/dsg/v1/user: who the owner of a token is. It is as fast as user/cache."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +9,7 @@ from dsgctl.store.models import Principal
 from dsgctl.wire_contract import build_native_user
 from dsgserve.gateway import Gateway
 from dsgserve.http.requests import HasEnviron
-from dsgserve.http.responses import Refusal
+from dsgserve.http.responses import Refusal, encode_json
 from dsgserve.http.route import Request
 from dsgserve.user_cache import hot_path
 from dsgserve.user_cache.question import Content, Question
@@ -27,7 +26,7 @@ class UserQuestion(Question):
         if principal is None:
             return None
         answer = build_native_user(snapshots.read_identity(database, principal))
-        return Content(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), None, headers=_HEADERS)
+        return Content(encode_json(answer), None, headers=_HEADERS)
 
 
 _QUESTION = UserQuestion()
