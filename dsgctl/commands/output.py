@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dsgctl.commands import streams
-from dsgctl.commands.formats import Row, format_cell, format_csv_cell, format_for_people, format_json
+from dsgctl.commands.formats import Row, format_cell, format_csv_row, format_for_people, format_json
 from dsgctl.commands.imports_on_use import imports_on_use
 from dsgctl.commands.messages import echo, printable, write_line
 from dsgctl.core.errors import DsgError
@@ -48,22 +48,22 @@ class Output:
             value: the key that ``-o value`` prints alone.
         """
         # What the query refuses is refused before anything is printed.
-        chosen = start_reading({key: row[key] for key in columns} for row in rows)
+        rows = start_reading(iter(rows))
         match self.format:
             case "json":
-                self._print_json_list(chosen)
+                self._print_json_list({key: row[key] for key in columns} for row in rows)
             case "jsonl":
-                for row in chosen:
-                    write_line(format_json(row))
+                for row in rows:
+                    write_line(format_json({key: row[key] for key in columns}))
             case "csv":
                 writer = csv.writer(sys.stdout, lineterminator="\n")
-                writer.writerow(map(format_csv_cell, columns))
-                writer.writerows([format_csv_cell(row[key]) for key in columns] for row in chosen)
+                writer.writerow(format_csv_row(columns))
+                writer.writerows(format_csv_row([row[key] for key in columns]) for row in rows)
             case "value":
-                for row in chosen:
+                for row in rows:
                     write_line(printable(format_cell(row[value])))
             case _:
-                tables.print_table(chosen, columns, value, wide=self.wide)
+                tables.print_table(rows, columns, value, wide=self.wide)
 
     def print_record(self, record: Row, *, value: str) -> None:
         """Print everything that is recorded about one thing.

@@ -21,6 +21,7 @@ _UNSEEN = (
 # Joiners (U+200C, U+200D) and variation selectors (U+FE0E, U+FE0F) change how Persian, Indian scripts and emoji look.
 # They count as hidden elsewhere, above all beside Latin letters.
 _SCRIPTS = "\u0590-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\ufdff\ufe0e\ufe0f\ufe70-\ufefe\U0001f000-\U0001faff"
+_ANY = f"[{_CONTROL[1:-1]}{_UNSEEN}\u200c\u200d\ufe0e\ufe0f]"  # a text without these has no hidden character
 _HIDDEN = (
     f"{_CONTROL}|[{_UNSEEN}]|(?<![{_SCRIPTS}])[\u200c\u200d]|[\u200c\u200d](?![{_SCRIPTS}])"
     "|(?<![\u2010-\u2027\u2030-\u205e\u2070-\ufdff\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
@@ -40,8 +41,8 @@ def escape(text: str, *, allowed: str = "", spelling: Callable[[str], str] = lam
     Args:
         spelling: how to spell a character; by default as in Python, ``\\u200b``.
     """
-    if text.isascii() and not has_control(text, allowed=allowed):  # the quick answer for nearly every text
-        return text
+    if not (has_control(text, allowed=allowed) if text.isascii() else re.search(_ANY, text)):
+        return text  # the quick answer for nearly every text
     return re.sub(_HIDDEN, lambda hidden: hidden[0] if hidden[0] in allowed else spelling(hidden[0]), text)
 
 

@@ -5,6 +5,7 @@ other.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from dsgctl.store.queries import (
@@ -22,11 +23,14 @@ from dsgctl.store.times import utc_datetime, utc_text
 MAX_NUMBER = 2**63 - 1  # the largest that a column can hold
 
 
+_utc_text = lru_cache(maxsize=256)(utc_text)  # one change writes the same moment into many rows
+
+
 class TimeField(TextField):
     """An aware datetime, stored as `utc_text`."""
 
     def db_value(self, value: Any) -> Any:
-        return utc_text(value) if isinstance(value, datetime) else value
+        return _utc_text(value) if isinstance(value, datetime) else value
 
     def python_value(self, value: Any) -> Any:
         return utc_datetime(value) if value is not None else None

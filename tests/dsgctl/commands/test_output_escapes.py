@@ -2,10 +2,14 @@
 
 import csv
 import io
+import itertools
 import json
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from dsgctl.commands.formats import format_csv_cell, format_csv_row
 from dsgctl.commands.output import FORMATS
 from dsgctl.core.hidden_characters import has_hidden
 from tests.dsgctl.commands.running import execute
@@ -169,3 +173,34 @@ def test_stored_text_is_no_formula_in_a_spreadsheet(filled: World, name: str) ->
     rows = csv.DictReader(io.StringIO(filled.quick("user", "list", "-o", "csv").ok().out))
     assert next(row["name"] for row in rows if row["email"] == "ada@example.org") == f"'{name}"
     assert name in filled.quick("user", "list", "-o", "jsonl").ok().out  # programs get what is stored
+
+
+# Pieces of cells: beginnings of formulas, what separates cells in another locale, what hides, and what does not.
+PIECES = (
+    "=1",
+    "+",
+    "-2",
+    "@a",
+    "\uff1d",
+    ";",
+    "\t",
+    "\n",
+    "\r",
+    '"',
+    "'",
+    " ",
+    "\u3000",
+    "\u200b",
+    "\u0915\u200c\u0937",
+)
+PIECES += ("a", "Zoë", ",", "\x1b", "")
+
+
+def test_a_row_has_the_cells_that_each_value_gives() -> None:
+    texts = ["".join(pieces) for pieces in itertools.product(PIECES, repeat=2)]
+    texts += ["".join(pieces) for pieces in itertools.product(PIECES[:12], repeat=3)]
+    values: list[Any] = [*texts, None, True, 7, datetime(2027, 1, 31, tzinfo=UTC), ["=1", "b"], {"a": 1}]
+    for neighbour in ("", "x", "'"):
+        for value in values:
+            row = [neighbour, value, neighbour]
+            assert format_csv_row(row) == [format_csv_cell(cell) for cell in row], row

@@ -1,5 +1,6 @@
 """Invisible characters and control characters: refused in names, and escaped for terminals."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -95,3 +96,9 @@ def test_joiners_elsewhere_make_twins_and_are_refused(name: str) -> None:
     with pytest.raises(Invalid):
         validation.single_line(name, "group name")
     assert hidden_characters.escape(name) != name
+
+
+def test_what_is_hidden_is_escaped_and_nothing_else() -> None:
+    for start in range(0, sys.maxunicode + 1, 16):
+        text = "".join(map(chr, range(start, start + 16)))
+        assert (hidden_characters.escape(text) != text) == hidden_characters.has_hidden(text), hex(start)
