@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dsgctl.core import principals, validation
 from dsgctl.core.change import Change
 from dsgctl.core.errors import Conflict
+from dsgctl.core.repetitions import PossibleRepetitions
 from dsgctl.store import Database
 from dsgctl.store.models import Principal
+from dsgctl.store.prepared import Prepared
 from dsgctl.store.queries import fn
 
 
@@ -60,15 +62,27 @@ def list_twins(database: Database, email: str | None = None) -> list[list[str]]:
     Args:
         email: list only the group of this address, without it; no account needs to have it.
     """
-    query = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
-    if email is not None:
-        first = validation.email_key(email)[:1]  # neither a dot nor a tag
-        query = query.where(fn.lower(Principal.email) >= first, fn.lower(Principal.email) < first + "\U0010ffff")
-    groups: dict[str, list[str]] = {}
-    for (address,) in database.tuples(query):
-        groups.setdefault(validation.twin_key(address), []).append(address)
     if email is None:
+        repeated = PossibleRepetitions(map(validation.twin_key, _stream_emails(database)), database.count(_EMAILS))
+        groups: dict[str, list[str]] = {}
+        for address in _stream_emails(database):
+            if (key := validation.twin_key(address)) in repeated:
+                groups.setdefault(key, []).append(address)
         return [addresses for addresses in groups.values() if len(addresses) > 1]
-    key = validation.email_key(email)
-    twins = [address for address in groups.get(validation.twin_key(email), ()) if validation.email_key(address) != key]
+    first = validation.email_key(email)[:1]  # neither a dot nor a tag
+    query = _EMAILS.where(fn.lower(Principal.email) >= first, fn.lower(Principal.email) < first + "\U0010ffff")
+    twins = [
+        address
+        for (address,) in database.tuples(query)
+        if validation.twin_key(address) == validation.twin_key(email)
+        and validation.email_key(address) != validation.email_key(email)
+    ]
     return [twins] if twins else []
+
+
+_EMAILS = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
+_PREPARED_EMAILS = Prepared(_EMAILS)
+
+
+def _stream_emails(database: Database) -> Iterator[str]:
+    return (address for (address,) in _PREPARED_EMAILS.stream(database))

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from json.encoder import encode_basestring
+from typing import Any, NamedTuple, TypedDict
 
 from dsgctl.core import validation
 from dsgctl.core.errors import DsgError, NotFound
@@ -16,6 +16,8 @@ from dsgctl.store.times import utc_datetime, utc_text
 
 GENESIS = bytes(32)  # takes the place of the hash before the first record
 HASHED = ("at", "actor", "action", "target", "before", "after", "imported_from")  # the columns that the hash covers
+
+_COLUMNS = (*HASHED, "hash")
 
 # The values that a change concerns, before or after it: a JSON object with keys of the entity; None if there are none.
 State = Mapping[str, Any] | None
@@ -40,8 +42,7 @@ class AuditDetails(AuditRow):
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):  # not a dataclass: there are millions, and each takes a third of the time to make
     """One change.
 
     Attributes:
@@ -77,12 +78,13 @@ def _format_value(value: Any) -> str:
 
 # json.dumps with options would make an encoder for every record.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_format_value)
-_FIELDS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def chain_hash(previous: bytes, fields: list[str | None]) -> bytes:
+def chain_hash(previous: bytes, fields: Sequence[str | None]) -> bytes:
     """The SHA-256 of the previous record's hash and of this record's fields, which are the columns `HASHED`."""
-    return hash_text(previous, _FIELDS.encode(fields).encode("utf-8", "surrogatepass"))
+    # json.dumps, which would write the same text, takes three times as long.
+    text = ",".join(["null" if field is None else encode_basestring(field) for field in fields])
+    return hash_text(previous, f"[{text}]".encode("utf-8", "surrogatepass"))
 
 
 def hash_text(previous: bytes, text: bytes) -> bytes:
@@ -102,18 +104,10 @@ def append(database: Database, records: list[Record]) -> None:
         return texts[key]
 
     rows = []
-    for record in records:
-        fields = [
-            utc_text(record.at),
-            record.actor,
-            record.action,
-            record.target,
-            text(record.before),
-            text(record.after),
-            record.imported_from,
-        ]
+    for at, actor, action, target, before, after, imported_from in records:
+        fields = (utc_text(at), actor, action, target, text(before), text(after), imported_from)
         previous = chain_hash(previous, fields)
-        rows.append({**dict(zip(HASHED, fields, strict=True)), "hash": previous})
+        rows.append(dict(zip(_COLUMNS, (*fields, previous), strict=True)))
     database.insert_many(AuditRecord, rows)
 
 

@@ -1,9 +1,9 @@
 """People to add, one or many at once: their attributes, each with its check, and the insert."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from dsgctl.core import principals, validation
 from dsgctl.core.change import Change
@@ -54,8 +54,7 @@ class ForeignAccount:
 
     def list_values(self) -> dict[str, int | str | datetime]:
         """The columns that the other system has a value for."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,19 @@ class NewUser:
     attributes: Attributes
     affiliations: tuple[str, ...] = ()
     foreign: ForeignAccount = ForeignAccount()
+
+
+class CheckedUser(NamedTuple):
+    """A person to add, whose values meet the rules: a result of `check`.
+
+    Attributes:
+        foreign: the columns that another system has a value for.
+    """
+
+    email: str
+    attributes: dict[str, str | bool]
+    affiliations: list[str]
+    foreign: dict[str, int | str | datetime]
 
 
 def check_attributes(attributes: Attributes) -> dict[str, str | bool]:
@@ -86,16 +98,13 @@ def check_affiliations(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(validation.single_line(name, "affiliation") for name in names))
 
 
-def check(person: NewUser) -> None:
-    """Raises:
-    Invalid: a value is malformed; `add_all` would refuse this person.
+def check(person: NewUser) -> CheckedUser:
+    """The same person, to be added.
+
+    Raises:
+        Invalid: a value is malformed.
     """
-    _check(person)
-
-
-def _check(person: NewUser) -> tuple[str, dict[str, str | bool], list[str], dict[str, int | str | datetime]]:
-    """The email, the attributes, the affiliations, and the values kept from another system."""
-    return (
+    return CheckedUser(
         validation.email(person.email),
         check_attributes(person.attributes),
         check_affiliations(person.affiliations),
@@ -103,34 +112,29 @@ def _check(person: NewUser) -> tuple[str, dict[str, str | bool], list[str], dict
     )
 
 
-def add_all(change: Change, people: Iterable[NewUser]) -> list[Principal]:
+def add_all(change: Change, people: Sequence[CheckedUser]) -> list[int]:
     """Add people whose addresses, ids and identities no account has.
 
     Returns:
-        The users, in the order of ``people``.
-
-    Raises:
-        Invalid: a value is malformed; nobody is added.
+        Their ids, in the order of ``people``.
     """
-    checked = [_check(person) for person in people]
     rows: list[dict[str, Any]] = []  # as `Database.insert_many` takes them
     affiliations: list[dict[str, Any]] = []
+    columns = {
+        "id": 0,
+        "kind": "user",
+        "email": "",
+        **_UNSET,
+        "active": True,
+        "issuer": None,
+        "subject": None,
+        "parent": None,
+        "created": change.at,
+        "created_by": change.actor,
+    }
     # Numbered here and not by the engine: reading the ids back would take longer than the insert.
-    for number, (email, attributes, names, foreign) in enumerate(checked, change.database.next_id(Principal)):
-        row = {
-            "id": number,
-            "kind": "user",
-            "email": email,
-            **_UNSET,
-            **attributes,
-            "active": True,
-            "issuer": None,
-            "subject": None,
-            "parent": None,
-            "created": change.at,
-            "created_by": change.actor,
-            **foreign,
-        }
+    for number, (email, attributes, names, foreign) in enumerate(people, change.database.next_id(Principal)):
+        row = {**columns, "id": number, "email": email, **attributes, **foreign}
         rows.append(row)
         affiliations += [{"principal": row["id"], "name": name} for name in names]
         after: dict[str, object] = {key: value for key, value in attributes.items() if value}
@@ -140,7 +144,7 @@ def add_all(change: Change, people: Iterable[NewUser]) -> list[Principal]:
         change.record("user.add", f"user:{email}", after=after)
     change.database.insert_many(Principal, rows)
     change.database.insert_many(m.Affiliation, affiliations)
-    return [Principal(**row) for row in rows]
+    return [row["id"] for row in rows]
 
 
 def find_existing(database: Database, people: Iterable[NewUser]) -> list[Principal]:

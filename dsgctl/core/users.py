@@ -14,7 +14,7 @@ from dsgctl.core import (
 )
 from dsgctl.core.change import Change, difference
 from dsgctl.core.errors import Conflict, NotAllowed, NotFound
-from dsgctl.core.new_users import Attributes, NewUser
+from dsgctl.core.new_users import Attributes, CheckedUser, NewUser
 from dsgctl.core.principals import Holdings
 from dsgctl.store import Database
 from dsgctl.store import models as m
@@ -49,18 +49,17 @@ def add(
         Invalid: a value is malformed.
         Conflict: a user of this address exists and differs, or signs in with this address.
     """
-    person = NewUser(email, attributes, tuple(affiliations))
-    new_users.check(person)
+    person = new_users.check(NewUser(email, attributes, tuple(affiliations)))
     user = principals.find_by_email(change.database, email)
     if user is not None:
         _require_same(change.database, user, person)
         return user, False
     addresses.require_unclaimed(change.database, email)
-    (user,) = new_users.add_all(change, [person])
-    return user, True
+    new_users.add_all(change, [person])
+    return find(change.database, email), True
 
 
-def _require_same(database: Database, user: Principal, person: NewUser) -> None:
+def _require_same(database: Database, user: Principal, person: CheckedUser) -> None:
     """Raises:
     Conflict: the user lacks an attribute or an affiliation of the person.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsgctl.core import new_users, validation
+from dsgctl.core import validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target, group_subject
@@ -134,7 +134,6 @@ def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]
         email = emails.require_unique(row.text("key"), row.where)
         user = _User(email, row)
         ignored.update(user.ignored)
-        person = Person(email, user.name, admin=_ADMIN in user.global_roles, active=not user.disabled)
         targets = [
             Target(name, permission)
             for permission in user.permissions_everywhere(run)
@@ -147,7 +146,7 @@ def _read_users(run: ImportRun[_Export], names: _DatasetNames) -> Iterator[Step]
                 targets += [Target(dataset, permission) for permission in permissions]
             else:
                 run.leave_out(f"{row.where}: the roles of {email} on {quote(name)}, which was left out")
-        new_users.check(person.as_new_user())
+        person = Person(email, user.name, admin=_ADMIN in user.global_roles, active=not user.disabled)
         yield person
         for group in dict.fromkeys((_EVERYBODY, *user.groups)):
             if group not in groups:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from dsgctl.core import datasets, validation
 from dsgctl.core.errors import Invalid
 from dsgctl.core.grant_targets import Target
+from dsgctl.core.repetitions import PossibleRepetitions
 from dsgctl.importers.engine.csv_lines import Record as Line
 from dsgctl.importers.engine.csv_lines import count_lines, read_records, read_state
 from dsgctl.importers.engine.import_run import ImportRun
@@ -34,6 +35,7 @@ class CsvPeople:
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name = name
         self._file = file
+        self._state = read_state(file)
 
     def rows(self, table: str) -> Iterator[Row]:
         """The rows, each with the number of its line, and with its problem if it cannot be read.
@@ -41,9 +43,7 @@ class CsvPeople:
         Raises:
             Invalid: the file cannot be read as CSV with these columns, or it changed meanwhile.
         """
-        state = read_state(self._file)
-        lines = read_records(self.name, self._file)
-        columns = _read_columns(self.name, next(lines, Line(1, [])))
+        columns, lines = self._read_lines()
         for line in lines:
             place = f"line {line.line}"
             cells = [cell.strip() for cell in line.cells]
@@ -53,11 +53,28 @@ class CsvPeople:
                 yield Row(table, {}, place, f"{len(cells)} cells, where the header has {len(columns)}")
             elif any(cells):
                 yield Row(table, dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells, strict=True)), place)
-        if read_state(self._file) != state:
+        if read_state(self._file) != self._state:
             raise Invalid(f"{self.name} was written to while it was read", "run it again when it is complete")
 
     def total(self) -> int:
         return count_lines(self._file) - 1
+
+    def find_repeated_emails(self) -> PossibleRepetitions:
+        """The emails that several rows have, in the form in which emails are compared.
+
+        Raises:
+            Invalid: as of `rows`.
+        """
+        count = self.total()
+        columns, lines = self._read_lines()
+        position = columns.index("email")
+        emails = (line.cells[position].strip() for line in lines if len(line.cells) == len(columns))
+        return PossibleRepetitions(map(validation.email_key, emails), count)
+
+    def _read_lines(self) -> tuple[list[str], Iterator[Line]]:
+        """The names of the columns, and the lines below the first."""
+        lines = read_records(self.name, self._file)
+        return _read_columns(self.name, next(lines, Line(1, []))), lines
 
 
 @dataclass
@@ -80,11 +97,12 @@ class Importer(RecordImporter[ImportRun[CsvPeople]]):
                 return
             with tempfile.TemporaryFile() as copy:  # a pipe
                 shutil.copyfileobj(file, copy)
+                copy.flush()
                 yield CsvPeople(str(source), copy)
 
     def read(self, run: ImportRun[CsvPeople]) -> Iterator[Step]:
         target = Target(datasets.find(run.change.database, self.dataset).name, "view")
-        repetitions = _Repetitions()
+        repetitions = _Repetitions(run.source.find_repeated_emails())
 
         def read_person(row: Row) -> Iterator[Record]:
             person = _read_person(row)
@@ -99,18 +117,14 @@ class Importer(RecordImporter[ImportRun[CsvPeople]]):
 
 def _read_person(row: Row) -> Person:
     notes = row.text("notes").replace("\r\n", "\n").replace("\r", "\n")
-    return Person(
-        validation.email(row.text("email")),
-        validation.single_line(row.text("name"), "name", empty=True),
-        validation.single_line(row.text("affiliation"), "affiliation", empty=True),
-        validation.multiline(notes, "note"),
-    )
+    return Person(row.text("email"), row.text("name"), row.text("affiliation"), notes)
 
 
 class _Repetitions:
-    """Finds rows of one email. Only hashes are kept, since files may be long."""
+    """Finds rows of one email. Nearly no others are kept, and of those only hashes, since files may be long."""
 
-    def __init__(self) -> None:
+    def __init__(self, emails: PossibleRepetitions) -> None:
+        self._emails = emails
         self._rows: dict[bytes, tuple[str, bytes]] = {}  # hash of an email -> its place, hash of the other cells
 
     def is_repeated(self, person: Person, where: str) -> bool:
@@ -119,6 +133,8 @@ class _Repetitions:
         Raises:
             Damaged: an earlier row has the same email and other details.
         """
+        if person.key not in self._emails:
+            return False
         details = _short_hash(repr((person.name, person.affiliation, person.notes)))
         place, earlier = self._rows.setdefault(_short_hash(person.key), (where, details))
         if earlier != details:

@@ -21,6 +21,8 @@ Table = TypeVar("Table", bound="Model")
 Row = TypeVar("Row", bound=Mapping[str, Any])  # a TypedDict
 
 CHANGES_KEPT = 1000  # a server that has missed more discards all its cached responses
+# Rows of one INSERT: apsw keeps no statement compiled that is longer than 16 KB.
+ROWS_A_STATEMENT = 200
 
 
 class ChangeRecord(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dsgctl.store.database import Database
+from dsgctl.store.database import ROWS_A_STATEMENT, Database
 from dsgctl.store.queries import CompositeKey
 
 
@@ -36,12 +36,17 @@ def insert_rows(database: Database, model: Any, rows: list[dict[str, Any]]) -> N
     Raises:
         RowRefused: one breaks a rule of the schema; those before it may have been inserted.
     """
-    try:
-        database.insert_many(model, rows)
-        return
-    except database.violations:
-        pass  # the statement is undone; only one row at a time shows which of them it was
-    for index, row in enumerate(rows):
+    for start in range(0, len(rows), ROWS_A_STATEMENT):
+        batch = rows[start : start + ROWS_A_STATEMENT]
+        try:
+            database.insert_many(model, batch)
+        except database.violations:
+            # The statement is undone; only one row at a time shows which of them it was.
+            _insert_singly(database, model, batch, start)
+
+
+def _insert_singly(database: Database, model: Any, rows: list[dict[str, Any]], first: int) -> None:
+    for index, row in enumerate(rows, first):
         try:
             database.insert_many(model, [row])
         except database.violations as error:

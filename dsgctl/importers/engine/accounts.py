@@ -6,7 +6,7 @@ from typing import Any
 
 from dsgctl.core import new_users, users, validation
 from dsgctl.core.errors import Conflict
-from dsgctl.core.new_users import NewUser
+from dsgctl.core.new_users import CheckedUser, NewUser
 from dsgctl.importers.engine.import_run import AnyRun
 from dsgctl.importers.engine.row import Damaged, Row
 from dsgctl.store.models import Principal
@@ -62,14 +62,14 @@ def import_accounts(run: AnyRun, table: str, read: Callable[[Row], NewUser], imp
 def _write_batch(run: AnyRun, batch: list[tuple[Row, NewUser]], imported: dict[int, Principal]) -> None:
     people = {row.id: person for row, person in batch}
     holders = _Holders(new_users.find_existing(run.change.database, people.values()))
-    new: list[Row] = []
+    new: list[CheckedUser] = []
 
     def match(row: Row) -> None:
         person = people[row.id]
-        new_users.check(person)
+        checked = new_users.check(person)
         existing = holders.find(person)
         if existing is None:
-            new.append(row)
+            new.append(checked)
             holders.add(Principal(id=row.id, kind="user", email=person.email, **_identity(person)))
         else:
             _add_to(run, existing, person)
@@ -77,7 +77,8 @@ def _write_batch(run: AnyRun, batch: list[tuple[Row, NewUser]], imported: dict[i
 
     for row, _ in batch:
         run.attempt(row, match)
-    imported.update({user.id: user for user in new_users.add_all(run.change, [people[row.id] for row in new])})
+    for number, user in zip(new_users.add_all(run.change, new), new, strict=True):
+        imported[number] = Principal(id=number, kind="user", email=user.email)
     run.report.count_many("users", new=len(new), of=len(new))
 
 

@@ -58,14 +58,17 @@ def write_people(run: AnyRun, rows: Sequence[tuple[Row, Person]]) -> WrittenPeop
     by_key = {person.key: (row, person) for row, person in rows}
     existing = new_users.find_by_emails(run.change.database, by_key)
     new = [person for key, (_, person) in by_key.items() if key not in existing]
-    added = new_users.add_all(run.change, [person.as_new_user() for person in new])
+    new_ids = new_users.add_all(run.change, [person.account for person in new])
     run.report.count_many("users", new=len(new), of=len(by_key))
-    principals = dict(zip(new, added, strict=True))
+    principals = {
+        person: Principal(id=number, kind="user", email=person.email)
+        for person, number in zip(new, new_ids, strict=True)
+    }
     for key, (user, affiliations) in existing.items():
         row, person = by_key[key]
         if run.attempt(row, partial(_add_to, run, user, affiliations, person)):
             principals[person] = user
-    return WrittenPeople(principals, frozenset(user.id for user in added))
+    return WrittenPeople(principals, frozenset(new_ids))
 
 
 def _add_to(run: AnyRun, user: Principal, affiliations: list[str], person: Person, row: Row) -> None:

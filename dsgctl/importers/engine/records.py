@@ -4,14 +4,14 @@ Records that another system keeps with dates and hashes are core's own: `Importe
 `ImportedToken`, `audit.Record`, and `NewUser` for a user with an id.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from dsgctl.core import audit, validation
+from dsgctl.core import audit, new_users, validation
 from dsgctl.core.acceptances import ImportedAcceptance
 from dsgctl.core.grant_import import ImportedGrant
 from dsgctl.core.grant_targets import Target
-from dsgctl.core.new_users import Attributes, ForeignAccount, NewUser
+from dsgctl.core.new_users import Attributes, CheckedUser, ForeignAccount, NewUser
 from dsgctl.core.services import Mode
 from dsgctl.core.tokens import ImportedToken
 from dsgctl.core.translations import ServiceName
@@ -20,13 +20,17 @@ from dsgctl.store import models
 from dsgctl.store.models import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # two rows are two persons, and the same row is found at once
 class Person:
     """A user of a system that identifies people by their email alone. An existing account is only added to.
+
+    Creating one raises `Invalid` if a value is malformed.
 
     Attributes:
         admin: False takes nothing from an admin.
         active: None if that system has no such thing; a new account is active then.
+        key: the email as emails are compared.
+        account: the same, as an account to add.
     """
 
     email: str
@@ -35,16 +39,16 @@ class Person:
     notes: str = ""
     admin: bool = False
     active: bool | None = None
+    key: str = field(init=False)
+    account: CheckedUser = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """The email as emails are compared."""
-        return validation.email_key(self.email)
-
-    def as_new_user(self) -> NewUser:
+    def __post_init__(self) -> None:
         attributes = Attributes(name=self.name, notes=self.notes, admin=self.admin)
         affiliations = (self.affiliation,) if self.affiliation else ()
-        return NewUser(self.email, attributes, affiliations, ForeignAccount(active=self.active))
+        foreign = ForeignAccount(active=self.active) if self.active is not None else ForeignAccount()
+        account = new_users.check(NewUser(self.email, attributes, affiliations, foreign))
+        object.__setattr__(self, "account", account)
+        object.__setattr__(self, "key", validation.email_key(self.email))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from dsgctl.store.database import CHANGES_KEPT, ChangeRecord, Compiled, Database
+from dsgctl.store.database import CHANGES_KEPT, ROWS_A_STATEMENT, ChangeRecord, Compiled, Database
 from dsgctl.store.errors import LockedError, StoreError
 from dsgctl.store.sqlite import constraints, integrity
 from dsgctl.store.sqlite.errors import ErrorTranslation
@@ -22,7 +23,6 @@ MINIMUM_VERSION = (3, 51, 3)
 APPLICATION_ID = 0x44534731  # set by migrations/0001_facts.sql
 BUSY_TIMEOUT = 25.0  # seconds that a writer waits for others; nginx waits 30 for an answer (nginx/dsg.conf)
 GAP = 0.002  # seconds between two changes of one writer, in which others get their turn
-MAX_PARAMETERS = 10_000  # of one statement; SQLite allows 32,766
 # Of each connection. A mapped file turns a disk error into a crash of the process. What was acknowledged survives a
 # power cut only if synchronous is full.
 _PRAGMAS = "PRAGMA foreign_keys = 1; PRAGMA mmap_size = 0; PRAGMA synchronous = full"
@@ -186,23 +186,21 @@ class SqliteDatabase(Database):
         if not rows:
             return
         fields = {name: model._meta.fields[name] for name in rows[0]}
-        columns = ", ".join(f'"{field.column_name}"' for field in fields.values())
-        # A call for every row is worth it only for fields that change the value.
-        to_columns = [(name, None if type(field) in UNCONVERTED else field.db_value) for name, field in fields.items()]
+        names = ", ".join(f'"{field.column_name}"' for field in fields.values())
         placeholders = f"({', '.join('?' * len(fields))})"
-        batch_size = MAX_PARAMETERS // len(fields)
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            values: list[Any] = []
-            for row in batch:
-                # By name: rows whose keys are in another order must not end up in each other's columns.
-                values += [to_column(row[name]) if to_column else row[name] for name, to_column in to_columns]
+        for start in range(0, len(rows), ROWS_A_STATEMENT):
+            batch = rows[start : start + ROWS_A_STATEMENT]
+            # By name: rows whose keys are in another order must not end up in each other's columns.
+            columns = [[row[name] for row in batch] for name in fields]
+            for index, field in enumerate(fields.values()):
+                if type(field) not in UNCONVERTED:  # a call for every value is worth it only for these
+                    columns[index] = list(map(field.db_value, columns[index]))
             with self.translate_errors():
                 # One statement for many rows: the search index is written out at the end of each statement.
                 # The names come from our own models; the values are bound.
                 self.connection().execute(
-                    f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES {", ".join([placeholders] * len(batch))}',  # noqa: S608, E501
-                    values,
+                    f'INSERT INTO "{model._meta.table_name}" ({names}) VALUES {", ".join([placeholders] * len(batch))}',  # noqa: S608
+                    list(chain.from_iterable(zip(*columns, strict=True))),
                 )
 
     def describe_violation(self, error: Exception, model: Any, row: dict[str, Any], only: str | None = None) -> str:

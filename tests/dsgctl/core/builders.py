@@ -1,15 +1,17 @@
 """What the tests of core share: a moment, a way to run one change, and what every refusal must look like."""
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from dsgctl.core import audit
+from dsgctl.core import audit, new_users
+from dsgctl.core.change import Change
 from dsgctl.core.errors import DsgError
+from dsgctl.core.new_users import NewUser
 from dsgctl.core.rules.principal_snapshot import PrincipalSnapshot
 from dsgctl.core.service_accounts import find_principal
 from dsgctl.core.snapshots import read_principal
@@ -60,6 +62,11 @@ class Run:
             connection = self.database._db.connection()
             tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
             return {name: sorted(connection.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
+
+
+def add_people(change: Change, people: Iterable[NewUser]) -> list[int]:
+    """Add people whom nobody is yet; returns their ids."""
+    return new_users.add_all(change, [new_users.check(person) for person in people])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from dsgctl.core import addresses, logins, new_users, user_queries, users, validation
 from dsgctl.core.errors import Conflict, NotFound
-from tests.dsgctl.core.builders import Run, refused
+from tests.dsgctl.core.builders import Run, add_people, refused
 
 ISSUER = "https://accounts.google.com"
 OLD, NEW = "ada@old.example.org", "ada@new.example.org"
@@ -87,7 +87,7 @@ def test_similar_addresses_are_reported_and_stay_two_accounts(run: Run, first: s
     assert (validation.twin_key(first) == validation.twin_key(other)) is alike
     assert validation.twin_key(first) == validation.twin_key(first.upper()) or not first.isascii()
     for email in (first, other):
-        run(new_users.add_all, [new_users.NewUser(validation.foreign_email(email), {})])
+        run(add_people, [new_users.NewUser(validation.foreign_email(email), {})])
     assert addresses.list_twins(run.database) == ([[first, other]] if alike else [])
     assert addresses.list_twins(run.database, other) == ([[first]] if alike else [])
     assert users.find(run.database, first).id != users.find(run.database, other).id

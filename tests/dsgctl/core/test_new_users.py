@@ -10,19 +10,19 @@ from dsgctl.core import (
 )
 from dsgctl.core.errors import Invalid
 from dsgctl.core.new_users import ForeignAccount, NewUser
-from tests.dsgctl.core.builders import Run, refused
+from tests.dsgctl.core.builders import Run, add_people, refused
 
 
 def test_one_invalid_person_among_many_adds_nobody(run: Run) -> None:
     people = [NewUser(f"u{number}@x.org", {}) for number in range(3)]
     with refused(Invalid):
-        run(new_users.add_all, [*people, NewUser("not an address", {})])
+        run(add_people, [*people, NewUser("not an address", {})])
     assert list(user_queries.list_users(run.database)) == []
 
 
 def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
     people = [NewUser(f"U{number}@x.org", {"name": f"N{number}"}, ("HHMI",)) for number in range(1200)]
-    run(new_users.add_all, people)
+    run(add_people, people)
     emails = [row["email"] for row in user_queries.list_users(run.database)]
     assert emails == [person.email for person in people]
     assert user_queries.show(run.database, "u1199@x.org")["affiliations"] == ["HHMI"]
@@ -30,7 +30,7 @@ def test_many_people_are_added_at_once_in_their_order(run: Run) -> None:
 
 
 def test_many_people_are_found_by_address_regardless_of_case(run: Run) -> None:
-    run(new_users.add_all, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
+    run(add_people, [NewUser(f"U{number}@x.org", {}) for number in range(1100)])
     addresses = [f"u{number}@X.ORG" for number in range(1100)] + ["nobody@x.org"]
     users_by_email = new_users.find_by_emails(run.database, addresses)
     assert len(users_by_email) == 1100
@@ -40,8 +40,8 @@ def test_many_people_are_found_by_address_regardless_of_case(run: Run) -> None:
 @pytest.mark.parametrize("email", ["zoë@example.org", "sched uler@serviceaccount"])
 def test_an_imported_person_keeps_an_address_of_any_form(run: Run, email: str) -> None:
     with refused(Invalid, "is not an email address"):
-        run(new_users.add_all, [NewUser(email, {})])
-    assert run(new_users.add_all, [NewUser(validation.foreign_email(email), {}, (), ForeignAccount(id=7))])[0].id == 7
+        run(add_people, [NewUser(email, {})])
+    assert run(add_people, [NewUser(validation.foreign_email(email), {}, (), ForeignAccount(id=7))]) == [7]
     assert users.find(run.database, email.replace("e", "E")).id == 7  # case aside, of A to Z
 
 
@@ -52,7 +52,7 @@ def test_an_existing_person_is_found_by_id_address_or_identity(run: Run) -> None
         NewUser("c@x.org", {}, (), ForeignAccount(5, issuer="https://a.example", subject="s")),
         NewUser("d@x.org", {}, (), ForeignAccount(6, issuer="https://a.example", subject="t")),
     ]
-    run(new_users.add_all, people)
+    run(add_people, people)
 
     def among(id: int, email: str, issuer: str | None = None, subject: str | None = None) -> set[int]:
         person = NewUser(email, {}, (), ForeignAccount(id, issuer=issuer, subject=subject))

@@ -22,7 +22,7 @@ from dsgctl.core import (
 from dsgctl.core.errors import Invalid, NotAllowed, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.wire_contract import build_user_cache
-from tests.dsgctl.core.builders import AT, DAY, Run, refused
+from tests.dsgctl.core.builders import AT, DAY, Run, add_people, refused
 
 ANA, BEA, KID = "ana@x.org", "bea@x.org", "kid@x.org"
 
@@ -33,7 +33,7 @@ def people(run: Run) -> None:
     for email in (ANA, BEA):
         run(users.add, email)
     run(
-        new_users.add_all,
+        add_people,
         [new_users.NewUser(KID, {}, (), new_users.ForeignAccount(parent=users.find(run.database, ANA).id))],
     )
     run(groups.add, "lab")

@@ -10,7 +10,6 @@ from dsgctl.core import (
     grants,
     groups,
     locations,
-    new_users,
     service_accounts,
     service_tables,
     services,
@@ -27,7 +26,7 @@ from dsgctl.core.grant_targets import Target, group_subject
 from dsgctl.core.new_users import NewUser
 from dsgctl.core.transaction import accept_clock, begin_change, require_clock
 from dsgctl.store import Database
-from tests.dsgctl.core.builders import AT, DAY, Run
+from tests.dsgctl.core.builders import AT, DAY, Run, add_people
 
 
 def everything(change: Change) -> None:
@@ -58,7 +57,7 @@ def everything(change: Change) -> None:
     service_accounts.remove(change, "bot")
     datasets.remove(change, "fish2")
     users.remove(change, "ana@x.org")
-    new_users.add_all(change, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
+    add_people(change, [NewUser(f"u{number}@x.org", {}) for number in range(1100)])
 
 
 def test_a_dry_run_reports_every_change_and_makes_none(run: Run) -> None:
@@ -163,7 +162,7 @@ def test_a_change_that_cannot_be_recorded_is_rolled_back(run: Run, records: int)
     )
     before = run.content()
     with pytest.raises(Exception, match="no room for records"):
-        run(new_users.add_all, [NewUser(f"u{number}@x.org", {}) for number in range(records)])
+        run(add_people, [NewUser(f"u{number}@x.org", {}) for number in range(records)])
     assert run.content() == before
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dsgctl.core.errors import Invalid, NotFound
 from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.importers import csv
 from dsgctl.importers.engine.report import BadRows
-from tests.dsgctl.core.builders import AT, Run, refused
+from tests.dsgctl.core.builders import AT, Run, refused, trace_statements
 from tests.dsgctl.importers.conftest import count_added
 
 HEAD = "email,name,affiliation,notes\n"
@@ -303,6 +304,58 @@ def test_thousands_are_imported_in_batches_and_progress_is_reported(run: Run, so
     run(csv.Importer("fish2").run, source, progress=lambda count, total: steps.append((count, total)))
     assert steps[0] == (100, 5000)
     assert steps[-1] == (5000, 5000)
+
+
+def _write_people(source: Path, count: int) -> None:
+    rows = (f"p{number}@example.org,Person {number},Lab {number % 7},note {number}\n" for number in range(count))
+    source.write_text(HEAD + "".join(rows))
+
+
+def test_people_are_written_by_statements_for_many_of_them(run: Run, source: Path) -> None:
+    counts = []
+    for size in (1000, 2000, 3000):
+        _write_people(source, size)
+        statements: list[str] = []
+        with trace_statements(run.database, statements):
+            run(csv.Importer("fish2").run, source, dry_run=True)
+        counts.append(len(statements))
+    assert counts[2] - counts[1] == counts[1] - counts[0] < 60  # for a thousand people
+
+
+def test_memory_does_not_grow_with_the_file(run: Run, source: Path) -> None:
+    most = []
+    for size in (2000, 2000, 6000):  # the first run imports modules
+        _write_people(source, size)
+        tracemalloc.start()
+        run(csv.Importer("fish2").run, source, dry_run=True)
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert most[2] < most[1] + 4000 * 50, most
+
+
+@pytest.mark.parametrize("first", range(0, 40, 8))
+def test_a_file_with_many_repetitions_names_each_line(run: Run, source: Path, first: int) -> None:
+    rows = [f"p{number % 40}@example.org,Person {number},,\n" for number in range(first, 80)]
+    source.write_text(HEAD + "".join(rows))
+    with pytest.raises(BadRows) as caught:
+        run(csv.Importer("fish2").run, source)
+    assert caught.value.problems == [
+        f"line {line + 40}: p{(line + first - 2) % 40}@example.org is on line {line} too, with other details"
+        for line in range(2, 42 - first)
+    ]
+
+
+def test_a_file_that_is_written_to_is_refused(run: Run, source: Path) -> None:
+    _write_people(source, 300)
+
+    def write_more(count: int, total: int) -> None:
+        with source.open("a") as file:
+            file.write("late@example.org,,,\n")
+
+    before = run.content()
+    with refused(Invalid, "was written to while it was read"):
+        run(csv.Importer("fish2").run, source, progress=write_more)
+    assert run.content() == before
 
 
 NOTED = (b"email,notes", b'a@example.org,"one\ntwo"', b'b@example.org,"x\ry"', b"c@example.org,")

@@ -14,7 +14,6 @@ from hypothesis import given
 from dsgctl.core import (
     audit_chain,
     groups,
-    new_users,
     snapshots,
     terms,
     token_checks,
@@ -31,7 +30,7 @@ from dsgctl.store import Database
 from dsgctl.transfer import export
 from dsgctl.wire_contract import build_user_cache
 from tests.conftest import FIXTURES
-from tests.dsgctl.core.builders import AT, Run, refused
+from tests.dsgctl.core.builders import AT, Run, add_people, refused
 from tests.dsgctl.generated_worlds import WorldFiles, examples, read_snapshots, worlds
 from tests.dsgctl.importers.conftest import WHOLE, write_export
 from tests.dsgctl.naive_reading import World
@@ -225,7 +224,7 @@ def test_the_hash_is_that_of_the_lines_between(document: Path) -> None:
 @pytest.mark.parametrize("size", [2_000, 8_000])
 def test_memory_is_bounded_however_many_people_there_are(run: Run, other: Run, tmp_path: Path, size: int) -> None:
     people = [NewUser(f"person{number}@example.org", {"notes": "x" * 500}) for number in range(size)]
-    run(new_users.add_all, people)
+    run(add_people, people)
     source = tmp_path / "dsg.json"
     tracemalloc.start()
     with source.open("wb") as file:

@@ -32,7 +32,7 @@ from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgctl.wire_contract import build_user_cache
-from tests.dsgctl.core.builders import Run, refused
+from tests.dsgctl.core.builders import Run, add_people, refused
 from tests.dsgctl.importers import cave_dumps
 from tests.dsgctl.importers.datasetgateway.original import as_sets
 from tests.level_table import leave_out_unrecorded
@@ -241,12 +241,12 @@ class TestAgain:
 
 CONFLICTS: dict[str, tuple[Callable[[Run], Any], tuple[str, ...]]] = {
     "the id is another user's": (
-        lambda run: run(new_users.add_all, [new_users.NewUser("eve@example.org", {}, (), new_users.ForeignAccount(3))]),
+        lambda run: run(add_people, [new_users.NewUser("eve@example.org", {}, (), new_users.ForeignAccount(3))]),
         ("user.csv line 4", "brawemmir2@example.org has id 3 there", "eve@example.org"),
     ),
     "the email has another id": (
         lambda run: run(
-            new_users.add_all, [new_users.NewUser("BRAWEMMIR2@example.org", {}, (), new_users.ForeignAccount(700))]
+            add_people, [new_users.NewUser("BRAWEMMIR2@example.org", {}, (), new_users.ForeignAccount(700))]
         ),
         ("user.csv line 4", "id 3 there", "700"),
     ),

@@ -14,6 +14,7 @@ import pytest
 from dsgctl.core import new_users, user_queries
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
+from tests.dsgctl.core.builders import add_people
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +57,7 @@ from dsgctl.core import user_queries, users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database, StoreError
 from dsgctl.store.migrations import list_migrations, migrate, open_current
+from tests.dsgctl.core.builders import add_people
 list_migrations()
 os.setgroups([])
 os.setgid({SOMEBODY})
@@ -99,7 +101,7 @@ Write = Callable[[str], None]
 
 def add(database: Database, *emails: str) -> None:
     with begin_change(database, "os:test") as change:
-        new_users.add_all(change, [new_users.NewUser(email, {}) for email in emails])
+        add_people(change, [new_users.NewUser(email, {}) for email in emails])
 
 
 def emails(database: Database) -> list[str]:

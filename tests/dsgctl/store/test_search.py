@@ -10,6 +10,7 @@ from dsgctl.core import new_users, principals, user_queries, users
 from dsgctl.core.new_users import NewUser
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
+from tests.dsgctl.core.builders import add_people
 from tests.dsgctl.store.builders import (
     Write,
 )
@@ -30,9 +31,7 @@ PEOPLE = [
 @pytest.fixture
 def people(database: Database) -> Database:
     with begin_change(database, "os:test") as change:
-        new_users.add_all(
-            change, [NewUser(email, {"name": name, "display_name": shown}) for email, name, shown in PEOPLE]
-        )
+        add_people(change, [NewUser(email, {"name": name, "display_name": shown}) for email, name, shown in PEOPLE])
     return database
 
 

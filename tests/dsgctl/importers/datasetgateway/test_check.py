@@ -10,13 +10,13 @@ from dsgctl.core import audit_chain, datasets, new_users, service_accounts, term
 from dsgctl.core.errors import Conflict, Invalid
 from dsgctl.core.hidden_characters import has_control
 from dsgctl.importers import datasetgateway
-from tests.dsgctl.core.builders import Run, refused
+from tests.dsgctl.core.builders import Run, add_people, refused
 from tests.dsgctl.importers.datasetgateway.original import ORIGINAL, spoil
 
 
 def _user(id: int, email: str, **foreign: Any) -> Callable[[Run], Any]:
     person = new_users.NewUser(email, {}, (), new_users.ForeignAccount(id, **foreign))
-    return lambda run: run(new_users.add_all, [person])
+    return lambda run: run(add_people, [person])
 
 
 def _dataset(id: int, name: str) -> Callable[[Run], Any]:

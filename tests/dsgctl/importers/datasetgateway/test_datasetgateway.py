@@ -23,7 +23,7 @@ from dsgctl.importers import datasetgateway
 from dsgctl.importers.engine.report import Report
 from dsgctl.store import Database
 from dsgctl.wire_contract import build_user_cache
-from tests.dsgctl.core.builders import Run
+from tests.dsgctl.core.builders import Run, add_people
 from tests.dsgctl.importers.datasetgateway.original import (
     ANSWERED,
     ANSWERS,
@@ -153,7 +153,7 @@ class TestAgain:
         """Other ids of groups, services and service accounts do not matter, nor does the case of an email."""
         run(groups.add, "ours")
         run(groups.add, "lab-3")
-        run(new_users.add_all, [new_users.NewUser("FIRST.last+0@example.org", {}, (), new_users.ForeignAccount(1))])
+        run(add_people, [new_users.NewUser("FIRST.last+0@example.org", {}, (), new_users.ForeignAccount(1))])
         report = run(datasetgateway.Importer().run, ORIGINAL)
         assert report.unchanged["users"] == 1
         assert report.unchanged["groups"] == 1

@@ -160,6 +160,7 @@ from dsgctl.core import new_users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import StoreError
 from dsgctl.store.migrations import open_current
+from tests.dsgctl.core.builders import add_people
 path, size = sys.argv[1], int(sys.argv[2])
 database = open_current(path)
 if size:
@@ -172,7 +173,7 @@ try:
     for done in range(10_000):
         with begin_change(database, "os:test") as change:
             people = [new_users.NewUser(f"u{done}-{n}@x.org", {"notes": "x" * 1000}) for n in range(10)]
-            new_users.add_all(change, people)
+            add_people(change, people)
 except StoreError as error:
     print(done, error.message, error.hint, sep="\\n")
 """
