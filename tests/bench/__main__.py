@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import apis, commands, first_answers, memory, processes, staleness, stress, user_cache
+from tests.bench import apis, commands, first_answers, layers, memory, processes, staleness, stress, user_cache
 from tests.bench.bench import Bench, Row
 from tests.bench.progress import Progress
 
@@ -26,6 +26,7 @@ MEASUREMENTS = {
         staleness.staleness,
         processes.processes,
         apis.apis,
+        layers.layers,
         stress.hanging,
         stress.dribbling,
         stress.importing,
