@@ -1,7 +1,6 @@
 """The parts of the wire contract (dsgserve/contract.md) that the server sends and ``dsgctl`` shows too."""
 
 from datetime import datetime
-from functools import lru_cache
 from typing import NotRequired, TypedDict
 
 from dsgctl.core.rules import access, levels
@@ -46,8 +45,12 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
 
     Lists are sorted, so that the same snapshot gives the same bytes.
     """
-    granted = dict(sorted(access.granted_permissions(snapshot, at).items()))
+    granted = access.granted_permissions(snapshot, at)
+    granted = {name: granted[name] for name in sorted(granted)}
     effective = access.effective_permissions(snapshot, at, granted)
+    # There are many datasets, and few sets of permissions.
+    names = {permissions: sorted(permissions) for permissions in set(granted.values())}
+    numbers = {permissions: max(map(levels.find_wire_number, permissions)) for permissions in names}
     return {
         "id": snapshot.id,
         "parent_id": snapshot.parent_id,
@@ -60,25 +63,12 @@ def build_user_cache(snapshot: PrincipalSnapshot, at: datetime) -> UserCache:
         "affiliations": sorted(snapshot.affiliations),
         "groups": sorted(snapshot.groups),
         "groups_admin": sorted(snapshot.leads),
-        "permissions": {name: _find_number(permissions) for name, permissions in effective.items()},
-        "permissions_v2": {name: list(_sort(permissions)) for name, permissions in effective.items()},
-        "permissions_v2_ignore_tos": {name: list(_sort(permissions)) for name, permissions in granted.items()},
+        "permissions": {name: numbers[permissions] for name, permissions in effective.items()},
+        "permissions_v2": {name: names[permissions] for name, permissions in effective.items()},
+        "permissions_v2_ignore_tos": {name: names[permissions] for name, permissions in granted.items()},
         "missing_tos": _list_missing_tos(snapshot, access.list_missing_terms(snapshot, at, granted)),
         "datasets_admin": access.list_administered(snapshot, at),
     }
-
-
-# There are few sets of permissions, and many datasets.
-
-
-@lru_cache(maxsize=256)
-def _find_number(permissions: frozenset[str]) -> int:
-    return max(map(levels.find_wire_number, permissions))
-
-
-@lru_cache(maxsize=256)
-def _sort(permissions: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(permissions))
 
 
 class NativeUser(TypedDict):

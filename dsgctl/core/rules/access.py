@@ -96,8 +96,8 @@ def list_administered(snapshot: PrincipalSnapshot, at: datetime) -> list[str]:
     """The sorted names of the datasets with a direct grant of ``admin`` or more, whatever terms are missing."""
     if snapshot.service_account:
         return []
-    direct = (grant for grant in snapshot.grants if grant.group is None and grant.is_active(at))
-    return sorted({grant.dataset for grant in direct if levels.ADMIN in expand(grant.permission)})
+    direct = (grant for grant in snapshot.grants if grant.group is None and grant.permission in levels.INCLUDE_ADMIN)
+    return sorted({grant.dataset for grant in direct if grant.is_active(at)})
 
 
 def list_viewable(snapshot: PrincipalSnapshot, at: datetime) -> Viewable:

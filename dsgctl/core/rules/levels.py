@@ -61,6 +61,9 @@ _EXPANDED: Final = {
 }
 
 
+INCLUDE_ADMIN: Final = frozenset(name for name, included in _EXPANDED.items() if ADMIN in included)
+
+
 def expand(permission: str) -> frozenset[str]:
     """A permission and all that it includes. A name that is no level includes itself alone."""
     return _EXPANDED.get(permission) or frozenset((permission,))
