@@ -113,7 +113,7 @@ class Reader:
     delegate: Delegate | None = None
 
     def may_see(self, principal: PrincipalSnapshot, grant: Grant) -> bool:
-        return may_see(self.delegate, principal, grant)
+        return may_see(self.delegate, principal.label, grant)
 
 
 def explain(

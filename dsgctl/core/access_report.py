@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TypedDict
 
-from dsgctl.core import dataset_list, datasets, services, snapshots
+from dsgctl.core import dataset_holders, dataset_list, datasets, services, snapshots
+from dsgctl.core.dataset_holders import Way
 from dsgctl.core.delegation import Delegate
 from dsgctl.core.row_streams import start_reading
 from dsgctl.core.rules import access
@@ -12,6 +14,8 @@ from dsgctl.core.rules.access import Decision
 from dsgctl.core.rules.principal_snapshot import Grant, PrincipalSnapshot
 from dsgctl.store import Database
 from dsgctl.wording import format_grant
+
+_WAYS_KEPT = 10_000  # ways in which grants reach people, of which a decision is kept
 
 
 class AccessRow(TypedDict):
@@ -111,36 +115,39 @@ def _read_holders(
     database: Database, name: str, permission: str, at: datetime, *, service: str | None, delegate: Delegate | None
 ) -> Iterator[HolderRow]:
     with database.snapshot():
-        dataset = datasets.find(database, name).name
+        dataset = snapshots.read_dataset(database, datasets.find(database, name).name)
         if service is not None:
             services.find(database, service)
-        for snapshot in snapshots.read_dataset_holders(database, dataset):
-            principal = snapshot.with_grants_for(service) if service is not None else snapshot
-            decision = access.decide(principal, dataset, permission, at)
-            if decision.allowed and (delegate is None or delegate.oversees(dataset, principal.label)):
-                yield {
-                    "id": principal.id,
-                    "who": principal.label,
-                    "kind": _kind(principal),
-                    "holds": sorted(decision.holds),
-                    "through": sorted(
-                        {
-                            format_grant(grant.group or "direct", service=grant.service)
-                            for grant in decision.grants
-                            if may_see(delegate, principal, grant)
-                        }
-                    ),
-                }
+
+        @lru_cache(maxsize=_WAYS_KEPT)
+        def decide(way: Way, label: str) -> tuple[list[str], list[str]] | None:
+            """``holds`` and ``through``; None for those who have not the permission."""
+            principal = dataset_holders.build_snapshot(way, dataset, at)
+            if service is not None:
+                principal = principal.with_grants_for(service)
+            decision = access.decide(principal, dataset.name, permission, at)
+            if not decision.allowed:
+                return None
+            visible = [grant for grant in decision.grants if may_see(delegate, label, grant)]
+            through = {format_grant(grant.group or "direct", service=grant.service) for grant in visible}
+            return sorted(decision.holds), sorted(through)
+
+        for principal_id, label, way in dataset_holders.list_holders(database, dataset, at):
+            # Only what a delegate sees depends on whose grants they are.
+            rights = decide(way, "" if delegate is None else label)
+            if rights is not None and (delegate is None or delegate.oversees(dataset.name, label)):
+                holds, through = rights
+                yield {"id": principal_id, "who": label, "kind": _kind(way), "holds": holds, "through": through}
 
 
-def may_see(delegate: Delegate | None, principal: PrincipalSnapshot, grant: Grant) -> bool:
-    """Whether a delegate may see a grant that reaches this principal; None for an operator, who sees all."""
+def may_see(delegate: Delegate | None, label: str, grant: Grant) -> bool:
+    """Whether a delegate may see a grant that reaches a principal; None for an operator, who sees all."""
     return delegate is None or delegate.may_see(
         {
             "dataset": grant.dataset,
             "version": grant.version,
             "permission": grant.permission,
-            "user": principal.label if grant.group is None else None,
+            "user": label if grant.group is None else None,
             "group": grant.group,
             "scope": grant.scope,
             "service": grant.service,
@@ -148,5 +155,5 @@ def may_see(delegate: Delegate | None, principal: PrincipalSnapshot, grant: Gran
     )
 
 
-def _kind(principal: PrincipalSnapshot) -> str:
+def _kind(principal: PrincipalSnapshot | Way) -> str:
     return "service account" if principal.service_account else "user"

@@ -4,7 +4,7 @@ from typing import Any
 
 from dsgctl.store import models as m
 from dsgctl.store.prepared import Prepared, parameter
-from dsgctl.store.queries import JOIN
+from dsgctl.store.queries import JOIN, fn
 
 _Scope = m.Group.alias("scope")
 _GRANT_COLUMNS = (
@@ -99,6 +99,17 @@ _OF_DATASET = m.Dataset.name == parameter("dataset")
 _IN_BUCKET = m.Dataset.id.in_(m.Location.select(m.Location.dataset).where(m.Location.bucket == parameter("bucket")))
 DIRECT_HOLDERS = Prepared(_DIRECT.where(_OF_DATASET))
 GROUP_HOLDERS = Prepared(_THROUGH_GROUPS.where(_OF_DATASET))
+# With the acceptance of the own terms by the principal, or its parent (contract.md, "GET /api/v1/user/cache").
+_ACCEPTOR = fn.coalesce(m.Principal.parent, m.Principal.id)
+_ACCEPTED = (m.Acceptance.terms == m.Dataset.own_terms_id) & (m.Acceptance.principal == _ACCEPTOR)
+DIRECT_HOLDERS_ACCEPTED, GROUP_HOLDERS_ACCEPTED = (
+    Prepared(
+        query.where(_OF_DATASET)
+        .join_from(m.Grant, m.Acceptance, JOIN.LEFT_OUTER, on=_ACCEPTED)
+        .select_extend(m.Acceptance.accepted)
+    )
+    for query in (_DIRECT, _THROUGH_GROUPS)
+)
 BUCKET_DIRECT_HOLDERS = Prepared(_DIRECT.where(_IN_BUCKET))
 BUCKET_GROUP_HOLDERS = Prepared(_THROUGH_GROUPS.where(_IN_BUCKET))
 

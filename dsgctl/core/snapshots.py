@@ -141,6 +141,12 @@ def has_terms(database: Database, dataset: str, *, service: str | None = None) -
     return bool(_read_datasets(database, service, also=dataset)[dataset].terms)
 
 
+def read_dataset(database: Database, name: str) -> Dataset:
+    """A dataset, which must exist, with its own terms."""
+    (row,) = queries.DATASET(database, dataset=name)
+    return _build_dataset(row)
+
+
 def read_dataset_holders(
     database: Database, dataset: str, *, service: str | None = None
 ) -> Iterator[PrincipalSnapshot]:

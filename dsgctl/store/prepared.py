@@ -43,6 +43,11 @@ class Prepared:
         rows = database.execute(sql, bindings)
         return (_convert(row, conversions) for row in rows) if conversions else rows
 
+    def stream_stored(self, database: Database, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows as they are stored, one at a time: flags are 0 or 1, moments text, which compares as time does."""
+        sql, bindings, _ = self._bind(database, values)
+        return database.execute(sql, bindings)
+
     def _bind(self, database: Database, values: dict[str, Any]) -> tuple[str, list[Any], list[tuple[int, Any]]]:
         """The SQL, the values of its placeholders, and how to convert the rows."""
         sql, parameters, conversions = database.compile_once(self, self._query)
