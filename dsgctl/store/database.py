@@ -228,7 +228,11 @@ class Database(ABC):
 
     @abstractmethod
     def changes_since(self, revision: int) -> list[ChangeRecord] | None:
-        """The changes after a revision, in their order; None if some of them are no longer in the log."""
+        """The changes after a revision, in their order.
+
+        Returns:
+            None if they are more than `CHANGES_KEPT`, or some are no longer in the log.
+        """
 
     @abstractmethod
     def forget_changes(self) -> None:

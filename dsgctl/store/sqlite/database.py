@@ -246,9 +246,10 @@ class SqliteDatabase(Database):
         return int(self.scalar("SELECT max(number) FROM changes"))
 
     def changes_since(self, revision: int) -> list[ChangeRecord] | None:
-        query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number"
-        records = [ChangeRecord._make(row) for row in self.read(query, (revision,))]
-        return records if not records or records[0].number == revision + 1 else None
+        query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number LIMIT ?"
+        rows = self.read(query, (revision, CHANGES_KEPT + 1))  # the sqlite3 shell leaves a longer log
+        is_complete = not rows or (rows[0][0] == revision + 1 and len(rows) <= CHANGES_KEPT)
+        return [ChangeRecord._make(row) for row in rows] if is_complete else None
 
     def forget_changes(self) -> None:
         with self.translate_errors():

@@ -12,7 +12,9 @@ from dsgctl.core import users
 from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.store.database import CHANGES_KEPT
 from dsgctl.store.migrations import open_current
+from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.store.builders import FILLED, Write, add, fill_in
 from tests.dsgctl.store.table_owners import OWNERS
 
@@ -161,3 +163,13 @@ def test_a_change_with_the_shell_is_seen(filled_database: Database, path: Path) 
         pytest.skip(f"the shell here cannot write to our tables: {process.stderr}")
     assert filled_database.change_marker() != marker
     assert filled_database.revision() == revision + 1
+
+
+def test_a_long_log_is_not_read(filled_database: SqliteDatabase) -> None:
+    """The shell forgets no changes: whoever has missed many of them is not handed them all."""
+    revision = filled_database.revision()
+    numbers = ", ".join(f"({revision + number})" for number in range(1, CHANGES_KEPT + 2))
+    filled_database.script(f"INSERT INTO changes (number) VALUES {numbers}")
+    assert filled_database.changes_since(revision) is None
+    changes = filled_database.changes_since(revision + 1)
+    assert changes is not None and len(changes) == CHANGES_KEPT
