@@ -80,6 +80,7 @@ class _CachedAnswers:
 
     def _answer(self, request: Parser, read: ReadQuestion, *, build: bool) -> bytes:
         environ = {f"HTTP_{name}": value for name, value in request.headers.items()}
+        environ["REQUEST_METHOD"] = "GET"
         environ["REMOTE_ADDR"] = request.channel.addr[0]
         environ["QUERY_STRING"] = request.target.query
         environ[TARGET] = request.target

@@ -104,7 +104,10 @@ class ResponseCache:
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
         self._token_filter = _TokenFilter()
         self._shared: ByteCache[Hashable, tuple[int, Content]] = ByteCache(MAX_SHARED_BYTES, _shared_size)
-        self._commits = 0  # advances when any thread sees that another connection has committed
+        # Of the event loop alone: what `is_current` read last, and how often it has seen that somebody had committed.
+        self._marker: int | None = None
+        self._latest_revision = 0
+        self._commits = 0
 
     def complete(self, question: Question, content: Content, *, build: bool = True) -> Content:
         """The answer to a valid token, after `get`, from what `get` returned for it.
@@ -116,12 +119,11 @@ class ResponseCache:
         key = question.shared_key()
         if key is None:
             return content
-        # Before the answer is read: if others commit meanwhile, what is cached counts as old.
-        commits = self._commits
-        cached = self._shared.get(key)
-        if cached is not None and cached[0] == commits:
-            return cached[1]
+        commits = self._commits  # before the answer is read: if others commit meanwhile, what is cached counts as old
         if not build:
+            cached = self._shared.get(key)
+            if cached is not None and cached[0] == commits:
+                return cached[1]
             raise MustBuild
         answer = question.complete(self._database, content)
         self._shared.put(key, (commits, answer))
@@ -174,24 +176,20 @@ class ResponseCache:
     def is_current(self) -> bool:
         """Whether all changes are applied that were committed before this call.
 
-        For the event loop, which must not wait: it takes no lock that another thread holds, and applies no changes.
-        If there are any, the next `get` of a worker does.
+        For the event loop, which must not wait: it takes no lock and applies no changes. If there are any, the next
+        `get` of a worker does.
 
         Raises:
             StoreError: the database does not answer.
         """
         marker = self._database.change_marker()
-        if marker == self._last_read.marker:
-            return True
-        require_latest(self._database)
-        # The revision is read after the marker, so it counts every commit that the marker does. If a worker has
-        # applied the changes up to it, nothing is missing here.
-        if self._database.revision() > self._revision or not self._lock.acquire(blocking=False):
-            return False
-        self._commits += 1
-        self._lock.release()
-        self._last_read.marker = marker
-        return True
+        if marker != self._marker:
+            require_latest(self._database)
+            # Read after the marker, so it counts every commit that the marker does.
+            self._latest_revision = self._database.revision()
+            self._commits += 1
+            self._marker = marker
+        return self._latest_revision <= self._revision
 
     def _refresh(self) -> int:
         """Apply the changes of other connections. Costs microseconds if there are none.
@@ -203,7 +201,6 @@ class ResponseCache:
         if marker != self._last_read.marker:
             require_latest(self._database)
             with self._lock:
-                self._commits += 1
                 self._apply_changes(self._database.changes_since(self._revision))
             self._last_read.marker = marker
         return self._revision

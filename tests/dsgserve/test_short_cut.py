@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from dsgserve.gateway import Gateway
+from dsgserve.http.route import Route
 from dsgserve.http.wire import Parser
 from dsgserve.short_cut import make_short_cut
 from tests.dsgserve.conftest import Lab
-from tests.dsgserve.routes import NAMES
+from tests.dsgserve.routes import EVERY_ROUTE, NAMES, fill_path
 from tests.dsgserve.wire import Wire, listening, parse
 
 SERVICE, TABLE, ROOT = (NAMES[name] for name in ("service", "table", "root"))
@@ -142,6 +143,23 @@ def test_the_same_bytes_get_the_same_answer_both_ways(quick: Wire, plain: Wire, 
                     for _ in range(2):
                         assert _comparable(quick.send(sent)) == expected, text
     assert short_cut.answers[False] > 500 and short_cut.answers[True] > 50
+
+
+QUESTIONS = [route for route in EVERY_ROUTE if route.question is not None]
+
+
+@pytest.mark.parametrize("route", QUESTIONS, ids=[route.path for route in QUESTIONS])
+def test_every_question_is_answered_by_the_event_loop_once_it_is_cached(
+    route: Route, quick: Wire, short_cut: _Counting, lab: Lab
+) -> None:
+    query = "?dataset=fish" if "gate" in route.path else ""
+    line = f"GET {fill_path(route, lab.fly_terms)}{query} HTTP/1.1\r\nHost: h\r\n"
+    for head in (f"Authorization: Bearer {lab.ada}", f"Cookie: dsg_token={lab.ada}", "Authorization: Bearer nobody"):
+        before = dict(short_cut.answers)
+        for _ in range(3):
+            quick.send(f"{line}{head}\r\n\r\n".encode() + LAST)
+        assert short_cut.answers[True] - before[True] <= 1, head
+        assert short_cut.answers[False] - before[False] >= 2, head
 
 
 def test_requests_in_pieces_get_the_same_answer(quick: Wire, lab: Lab) -> None:
