@@ -5,9 +5,11 @@ The same change is made with dsgctl, and as the sqlite3 shell makes it.
 
 import json
 import shlex
-import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ import pytest
 
 from dsgctl.core.clock import now
 from dsgctl.core.token_queries import list_tokens
-from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from tests.dsgctl.commands.running import Quick
 from tests.dsgserve.clients.windows import ATLAS, register, take_key
 from tests.dsgserve.conftest import Client, Lab
 from tests.dsgserve.routes import NAMES
+from tests.dsgserve.wire import listening
+from tests.patience import PATIENCE
 
 SERVICE, TABLE, ROOT = (NAMES[name] for name in ("service", "table", "root"))
 PREPARATION = """
@@ -128,42 +131,64 @@ def key(client: Client, lab: Lab, dsgctl: Quick) -> str:
 
 
 @contextmanager
-def open_another(gateway: Gateway) -> Iterator[Client]:
-    """A server that has answered nothing yet."""
+def connect(gateway: Gateway) -> Iterator[HTTPConnection]:
+    """A client of a server with this gateway."""
+    with listening(gateway) as wire, closing(HTTPConnection(*wire.address, timeout=PATIENCE)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def connection(gateway: Gateway) -> Iterator[HTTPConnection]:
+    with connect(gateway) as connection:
+        yield connection
+
+
+@contextmanager
+def connect_to_another(gateway: Gateway) -> Iterator[HTTPConnection]:
+    """A client of a server that has answered nothing yet."""
     another = Gateway.open(gateway.config)
-    yield Client(make_app(another))
+    with connect(another) as connection:
+        yield connection
     another.close()
 
 
-def ask_all(client: Client, tokens: dict[str, str | None]) -> dict[tuple[str, str], Any]:
+def ask_all(connection: HTTPConnection, tokens: dict[str, str | None]) -> dict[tuple[str, str], Any]:
     def ask(question: str, token: str | None) -> Any:
-        sent: dict[str, Any] = {"authorization": f"Bearer {token}"} if token else {}
-        sent |= {"body": DECISIONS, "content_type": "application/json"} if question == AUTHORIZE else {}
-        reply = client.request("POST" if question == AUTHORIZE else "GET", question, **sent)
-        identity = {name: value for name, value in reply.headers.items() if name.startswith("x-auth-request-")}
-        return reply.status, reply.body, identity
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if question == AUTHORIZE:
+            connection.request("POST", question, DECISIONS, headers | {"Content-Type": "application/json"})
+        else:
+            connection.request("GET", question, headers=headers)
+        response = connection.getresponse()
+        identity = {name: value for name, value in response.getheaders() if name.startswith("X-Auth-Request-")}
+        return response.status, response.read(), identity
 
     return {(who, question): ask(question, token) for who, token in tokens.items() for question in QUESTIONS}
+
+
+def run_sqlite(path: Path, statement: str) -> None:
+    """Change the database with another SQLite than ours, in a process of its own, as the sqlite3 shell does."""
+    code = "import sqlite3, sys; shell = sqlite3.connect(sys.argv[1]); shell.execute(sys.argv[2]); shell.commit()"
+    subprocess.run([sys.executable, "-c", code, str(path), statement], check=True)
 
 
 @pytest.mark.parametrize("by", ["dsgctl", "sqlite3"])
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_next_request_sees_a_change(
-    name: str, by: str, client: Client, gateway: Gateway, lab: Lab, dsgctl: Quick, key: str, path: Path
+    name: str, by: str, connection: HTTPConnection, gateway: Gateway, lab: Lab, dsgctl: Quick, key: str, path: Path
 ) -> None:
     tokens = {"nobody": None, "ada": lab.ada, "bo": lab.bo, "cy": lab.cy, "robot": lab.robot, "key": key}
-    before = ask_all(client, tokens)
-    assert ask_all(client, tokens) == before, "from the caches"
+    before = ask_all(connection, tokens)
+    assert ask_all(connection, tokens) == before, "from the caches"
     (key_id,) = [row["id"] for row in list_tokens(lab.database, at=now()) if row["kind"] == "delegated"]
     command, statement = (text.replace("KEY", str(key_id)).replace("FLY", str(lab.fly_terms)) for text in CHANGES[name])
     if by == "dsgctl":
         for words in command.split(" && "):
             dsgctl(*shlex.split(words)).ok()
     else:
-        with closing(sqlite3.connect(path)) as shell, shell:
-            shell.execute(statement)
-    after = ask_all(client, tokens)
-    with open_another(gateway) as another:
+        run_sqlite(path, statement)
+    after = ask_all(connection, tokens)
+    with connect_to_another(gateway) as another:
         assert after == ask_all(another, tokens)
     assert after != before, "the change showed nowhere, so that nothing was tried"
 
@@ -178,8 +203,7 @@ def test_the_next_window_of_a_disabled_client_gets_no_key(
     if by == "dsgctl":
         dsgctl("client", "disable", "atlas").ok()
     else:
-        with closing(sqlite3.connect(path)) as shell, shell:
-            shell.execute("UPDATE clients SET active = 0")
+        run_sqlite(path, "UPDATE clients SET active = 0")
     reply = client.get(window, cookie=lab.cy, accept="text/html")
     assert "badorigin" in reply.text and "dsgt" not in reply.text
     assert client.get("/api/v1/user/cache", authorization=f"Bearer {key}").status == 200, "keys end at their own time"
