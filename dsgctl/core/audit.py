@@ -103,9 +103,10 @@ def append(database: Database, records: list[Record]) -> None:
             texts[key] = encode_state(state)
         return texts[key]
 
+    moments = {at: utc_text(at) for at in {record.at for record in records}}  # mostly one
     rows = []
     for at, actor, action, target, before, after, imported_from in records:
-        fields = (utc_text(at), actor, action, target, text(before), text(after), imported_from)
+        fields = (moments[at], actor, action, target, text(before), text(after), imported_from)
         previous = chain_hash(previous, fields)
         rows.append(dict(zip(_COLUMNS, (*fields, previous), strict=True)))
     database.insert_many(AuditRecord, rows)

@@ -1,6 +1,6 @@
 """Measures how fast the gateway is, as ratios of pairs that are measured in turn in one run.
 
-python -m tests.bench [--quick] [--json FILE] [NAME...]
+python -m tests.bench [--quick|--full] [--json FILE] [NAME...]
 """
 
 import argparse
@@ -11,7 +11,18 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import apis, commands, first_answers, layers, memory, processes, staleness, stress, user_cache
+from tests.bench import (
+    apis,
+    commands,
+    first_answers,
+    layers,
+    maintenance,
+    memory,
+    processes,
+    staleness,
+    stress,
+    user_cache,
+)
 from tests.bench.bench import Bench, Row
 from tests.bench.progress import Progress
 
@@ -32,6 +43,8 @@ MEASUREMENTS = {
         stress.importing,
         commands.starts,
         commands.bulk,
+        maintenance.importing_csv,
+        maintenance.checking,
     )
 }
 
@@ -39,7 +52,9 @@ MEASUREMENTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="Ratios measured in one run, pair by pair.")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASUREMENTS)}; all if none")
-    parser.add_argument("--quick", action="store_true", help="shorter runs: to see that it works, not to judge")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="shorter runs: to see that it works, not to judge")
+    size.add_argument("--full", action="store_true", help="maintenance with a million people, which takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     arguments = parser.parse_args()
     for program in ("wrk", "nginx", "openssl"):
@@ -52,7 +67,7 @@ def main() -> None:
     names = arguments.names or list(MEASUREMENTS)
     progress = Progress(len(names))
     with tempfile.TemporaryDirectory() as directory:
-        bench = Bench(Path(directory), progress, quick=arguments.quick)
+        bench = Bench(Path(directory), progress, quick=arguments.quick, full=arguments.full)
         for name in names:
             progress.begin(name)
             for row in MEASUREMENTS[name](bench):

@@ -61,14 +61,17 @@ class Bench:
     """What the measurements share.
 
     Attributes:
+        quick: shorter runs, to see that they work.
+        full: the largest sizes, where the default is smaller.
         rounds: how often the runs that are compared are made in turn.
         seconds: of each run. Many short rounds: another program disturbs few of them, and the median drops those.
     """
 
-    def __init__(self, directory: Path, progress: Progress, *, quick: bool) -> None:
+    def __init__(self, directory: Path, progress: Progress, *, quick: bool, full: bool = False) -> None:
         self.directory = directory
         self.progress = progress
         self.quick = quick
+        self.full = full
         self.rounds = 2 if quick else 7
         self.seconds = 0.2 if quick else 0.4
 

@@ -40,6 +40,18 @@ def test_the_benchmark_measures_prints_and_compares_with_the_limits(tmp_path: Pa
     assert process.returncode == (0 if all(row["reached"] for row in rows.values()) else 1), process.stderr
 
 
+def test_maintenance_is_compared_with_scripts_that_do_the_same(tmp_path: Path) -> None:
+    process = bench("--quick", "--json", str(tmp_path / "rows.json"), "importing_csv", "checking")
+    rows = {row["what"].strip(): row["value"] for row in json.loads((tmp_path / "rows.json").read_text())}
+    assert list(rows) == [
+        "import csv of 2,000 people, over the same inserts",
+        "its memory, MB",
+        "audit verify of 5,000 records, over a plain SHA-256 chain",
+        "db check, over SQLite's own checks",
+    ], process.stderr
+    assert min(rows.values()) > 0
+
+
 def test_an_unknown_measurement_is_refused() -> None:
     process = bench("nonsense")
     assert process.returncode == 1

@@ -193,8 +193,9 @@ class SqliteDatabase(Database):
             # By name: rows whose keys are in another order must not end up in each other's columns.
             columns = [[row[name] for row in batch] for name in fields]
             for index, field in enumerate(fields.values()):
-                if type(field) not in UNCONVERTED:  # a call for every value is worth it only for these
-                    columns[index] = list(map(field.db_value, columns[index]))
+                if type(field) not in UNCONVERTED:  # mostly flags and one time: each is converted once
+                    stored = {value: field.db_value(value) for value in set(columns[index])}
+                    columns[index] = [stored[value] for value in columns[index]]
             with self.translate_errors():
                 # One statement for many rows: the search index is written out at the end of each statement.
                 # The names come from our own models; the values are bound.
