@@ -13,7 +13,7 @@ import requests
 
 from dsgserve.server import CONNECTIONS, MAX_BODY, MAX_HEADER, SEND_BYTES
 from tests.bench import world
-from tests.bench.load import Client, Rounds, pin
+from tests.bench.load import Client, Rounds
 from tests.bench.progress import Progress
 from tests.e2e.conftest import Server, run_server
 from tests.e2e.local import accepts_connections, free_port, wait_until
@@ -94,7 +94,6 @@ class Bench:
     def serve(self, path: Path, **settings: str) -> Iterator[Server]:
         """Start a server with the database at ``path``; stop it at the end."""
         with run_server(path, self.directory, **settings) as server:
-            pin(server.process.pid)
             yield server
 
     def user_cache(self, server: Server, people: int = SMALL) -> Client:
@@ -117,7 +116,6 @@ class Bench:
         with subprocess.Popen([PYTHON, "-m", "tests.bench.bare", str(port), str(file)]) as process:
             try:
                 wait_until(lambda: accepts_connections(port), event="the bare server")
-                pin(process.pid)
                 bare = replace(client, url=f"http://127.0.0.1:{port}{PATH}")
                 _require_same(response, bare.ask_once())
                 yield bare
