@@ -28,6 +28,7 @@ from dsgctl.core.grant_targets import Target, principal_subject
 from dsgctl.core.transaction import begin_change
 from dsgctl.setting_values import APIS
 from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from tests.dsgserve.routes import NAMES
@@ -213,13 +214,34 @@ class Lab:
         return self.database.scalar(sql)
 
 
-@pytest.fixture
-def lab(database: Database) -> Lab:
+@pytest.fixture(scope="session")
+def built_lab(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Lab:
+    """Built once; its database is closed, and no test writes to the file."""
+    path = tmp_path_factory.mktemp("lab") / "dsg.sqlite3"
+    path.write_bytes(empty_database.read_bytes())
+    database = open_current(path)
     with begin_change(database, "os:test") as change:
-        return _lab(change)
+        lab = _build_lab(change)
+    database.close()
+    return lab
 
 
-def _lab(change: Change) -> Lab:
+@pytest.fixture
+def path(request: pytest.FixtureRequest, tmp_path: Path, empty_database: Path) -> Path:
+    """The file of a migrated database: empty, or the lab's for a test that uses `lab`."""
+    uses_lab = "lab" in request.fixturenames
+    source = Path(request.getfixturevalue("built_lab").database.path) if uses_lab else empty_database
+    copy = tmp_path / "dsg.sqlite3"
+    copy.write_bytes(source.read_bytes())
+    return copy
+
+
+@pytest.fixture
+def lab(built_lab: Lab, database: Database) -> Lab:
+    return replace(built_lab, database=database)
+
+
+def _build_lab(change: Change) -> Lab:
     secrets: dict[str, str] = {}
     for name in ("ada", "bo", "cy", "gone"):
         user, _ = users.add(change, f"{name}@example.org", name=f"{name.title()} Example")

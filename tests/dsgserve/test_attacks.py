@@ -348,6 +348,7 @@ def test_a_token_lookup_takes_no_longer_when_the_prefix_is_right(gateway: Gatewa
             connection.set_progress_handler(None)
         return steps
 
+    count_steps("another")  # the first on a connection reads the schema too
     near = {count_steps(f"{secret[:-4]}{number:04d}") for number in range(100)}
     far = {count_steps(f"{'9' * 28}{number:04d}") for number in range(100)}
     assert max(near) > 0

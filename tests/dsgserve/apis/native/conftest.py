@@ -1,6 +1,7 @@
 """A server that serves the native API from the data of the recorded answers."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsgctl.config import Config
-from dsgctl.store import Database
+from dsgctl.store.migrations import open_current
 from dsgserve.app import make_app
 from dsgserve.gateway import Gateway
 from tests.dsgserve.conftest import KEY, Client, Reply
@@ -17,10 +18,27 @@ from tests.native_answers import AUTHORIZE, fill
 ORIGIN = "https://auth.example.org"
 
 
-@pytest.fixture
-def gateway(path: Path, database: Database) -> Iterator[Gateway]:
-    """Without the other APIs, and with the native one's data."""
+@pytest.fixture(scope="session")
+def native_database(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """The data of the recorded answers, written once; no test writes to the file."""
+    path = tmp_path_factory.mktemp("native") / "dsg.sqlite3"
+    shutil.copyfile(empty_database, path)
+    database = open_current(path)
     fill(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path, native_database: Path) -> Path:
+    copy = tmp_path / "dsg.sqlite3"
+    shutil.copyfile(native_database, copy)
+    return copy
+
+
+@pytest.fixture
+def gateway(path: Path) -> Iterator[Gateway]:
+    """Without the other APIs, and with the native one's data."""
     gateway = Gateway.open(
         Config(database=path, origin=ORIGIN, secret_keys=(KEY,), cookie_domain=".example.org", apis=("native",))
     )
