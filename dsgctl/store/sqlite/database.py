@@ -13,7 +13,7 @@ import apsw
 
 from dsgctl.store.database import CHANGES_KEPT, ROWS_A_STATEMENT, ChangeRecord, Compiled, Database
 from dsgctl.store.errors import LockedError, StoreError
-from dsgctl.store.sqlite import constraints, integrity
+from dsgctl.store.sqlite import change_log, constraints, integrity
 from dsgctl.store.sqlite.errors import ErrorTranslation
 from dsgctl.store.sqlite.files import file_identity, refuse_other_kinds
 
@@ -254,8 +254,7 @@ class SqliteDatabase(Database):
 
     def forget_changes(self) -> None:
         with self.translate_errors():
-            query = "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?"
-            self.connection().execute(query, (CHANGES_KEPT,))
+            change_log.keep_newest(self.connection(), CHANGES_KEPT)
 
     # Checks and copies
 
