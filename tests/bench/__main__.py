@@ -82,10 +82,9 @@ def main() -> None:
 def _print(row: Row) -> None:
     limits = ((">=", row.at_least), ("<=", row.at_most))
     limit_text = " ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
-    verdict = "" if row.reached else "  NOT REACHED"
-    print(
-        f"{row.what:82} {row.value:8.2f}  {limit_text:8}{verdict}{'  ' + row.remark if row.remark else ''}", flush=True
-    )
+    verdict = "" if row.reached else "NOT REACHED"
+    line = f"{row.what:88} {row.value:8.2f}  {limit_text:7}{verdict:11}  {row.remark}"
+    print(line.rstrip(), flush=True)
 
 
 if __name__ == "__main__":

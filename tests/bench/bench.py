@@ -73,7 +73,7 @@ class Bench:
         self.quick = quick
         self.full = full
         self.rounds = 2 if quick else 7
-        self.seconds = 0.2 if quick else 0.4
+        self.seconds = 0.2 if quick else 0.35
 
     def database(self, people: int) -> Path:
         """A database with that many people, created when it is first needed."""

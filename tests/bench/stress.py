@@ -134,12 +134,13 @@ def importing(bench: Bench) -> Iterator[Row]:
     with bench.serve(path) as server:
         client = Client(server.origin + PATH, world.token_file(bench.database(SMALL)))
         client.run(bench.seconds)
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             while process.poll() is None:
                 bench.progress.step(f"round {len(rounds) + 1}")
                 process.send_signal(signal.SIGSTOP)
                 alone = client.run(bench.seconds)
                 process.send_signal(signal.SIGCONT)
                 rounds.append([client.run(bench.seconds), alone])
-        assert process.returncode == 0
+            output, _ = process.communicate()
+        assert process.returncode == 0, output
     yield _compare(f"while {people:,} people are imported", rounds, at_most=3)
