@@ -42,7 +42,7 @@ MEASUREMENTS = {
         stress.dribbling,
         stress.importing,
         commands.starts,
-        commands.bulk,
+        commands.lists,
         maintenance.importing_csv,
         maintenance.checking,
     )
