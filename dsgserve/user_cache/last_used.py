@@ -53,7 +53,8 @@ class LastUsed:
         uses, self._unwritten = self._unwritten, {}
         # Uses of earlier minutes are forgotten, so memory is needed for the tokens of one minute only.
         this_minute = int(clock.seconds()) // MINUTE
-        self._minutes = {token_id: minute for token_id, minute in self._minutes.items() if minute == this_minute}
+        minutes = self._minutes.copy()  # in one step: other threads add to it
+        self._minutes = {token_id: minute for token_id, minute in minutes.items() if minute == this_minute}
         if not uses:
             return
         moments = {token_id: datetime.fromtimestamp(minute * MINUTE, UTC) for token_id, minute in uses.items()}
