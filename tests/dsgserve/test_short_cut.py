@@ -12,7 +12,7 @@ from dsgserve.http.wire import Parser
 from dsgserve.short_cut import make_short_cut
 from tests.dsgserve.conftest import Lab
 from tests.dsgserve.routes import EVERY_ROUTE, NAMES, fill_path
-from tests.dsgserve.wire import Wire, listening, parse
+from tests.dsgserve.wire import HEAD, Wire, listening, parse
 
 SERVICE, TABLE, ROOT = (NAMES[name] for name in ("service", "table", "root"))
 CACHE = "/api/v1/user/cache"
@@ -214,3 +214,13 @@ def test_a_worker_that_is_applying_changes_does_not_make_the_loop_wait(gateway: 
         answer += part
     waiting.close()
     assert b'"X"' in answer
+
+
+def test_a_database_that_somebody_has_damaged_does_not_end_the_server(quick: Wire, lab: Lab) -> None:
+    """Workers report it; the event loop goes on."""
+    request = f"GET {CACHE} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {lab.ada}\r\n\r\n".encode()
+    quick.send(request + LAST)
+    lab.database.script("ALTER TABLE changes RENAME TO others")
+    for _ in range(3):
+        quick.send(request + LAST)
+    assert quick.ask(b"GET /nothing" + HEAD + b"\r\n")[0] == 404
