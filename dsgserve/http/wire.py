@@ -51,20 +51,27 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Consume bytes of the request, and return how many (waitress's IStreamConsumer)."""
+        size = len(data)
+        if self.body_rcv is None and not self.header_plus:
+            data = data.lstrip()  # blank lines before a request: waitress makes a parser for each
+            if not data:
+                self.completed = self.empty = True
+                return size
         consumed: int = super().received(data)
         if self._refusal is not None:
             self.error = self._refusal
         elif isinstance(self.error, RequestHeaderFieldsTooLarge):
             self.target = NO_TARGET  # waitress substitutes a request for "/"
             self._read_request_line(self.header_plus + data)
-        if self.completed:
-            # A request that is complete or refused has no more to send. Otherwise waitress would still send "100
-            # Continue", and read the next request as a part of this one, with the headers of this one.
+        if self.completed or consumed < len(data):
+            # A request that is complete or refused, or whose body arrives with its headers, waits for no "100 Continue"
+            # (RFC 9110, section 10.1.1). Otherwise waitress would send it, maybe after the answer, and read the next
+            # request as a part of this one, with the headers of this one.
             self.expect_continue = False
-            if consumed < len(data) and not self.empty:
-                self.channel.unread = data[consumed:]
-                return len(data)
-        return consumed
+        if self.completed and consumed < len(data):
+            self.channel.unread = data[consumed:]
+            return size
+        return size - len(data) + consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the request line and the headers.
@@ -198,6 +205,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             sent = self.send(response)
             if sent < len(response) and self.connected:
                 self.write_soon(response[sent:])
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # the next one gets a buffer of its own
         except OSError:
             self.handle_close()
         return True

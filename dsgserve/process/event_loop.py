@@ -97,9 +97,10 @@ class EventLoop:
         """Wait until something is to be done, at most ``timeout`` seconds, and do it."""
         for listening in self._listening:
             self._look_after(listening)
-        ready = [(channel, _READ) for channel in self._unread]
-        self._unread.clear()
-        ready += self.connections.wait(0 if ready else timeout)
+        unread, self._unread = self._unread, {}
+        ready = [(channel, _READ) for channel in unread]
+        # Each connection once: when it has been read, the event of its socket may be out of date.
+        ready += [event for event in self.connections.wait(0 if unread else timeout) if event[0] not in unread]
         for start in range(0, len(ready), BATCH):
             for channel, events in ready[start : start + BATCH]:
                 self._handle(channel, events)
@@ -119,15 +120,26 @@ class EventLoop:
     def _handle(self, channel: Any, events: int) -> None:
         if channel._fileno is None:
             return  # closed by an earlier event of this turn
-        if events & _WRITE:
+        if isinstance(channel, BaseWSGIServer):
+            self._accept(channel)
+        elif events & _WRITE:
             self._settle(channel)
         elif channel.readable():
             wasyncore.read(channel)
             if channel.writable():
                 self._settle(channel)
         else:
-            # It sends, or is gone, while it waits for an answer.
-            self.connections.watch(channel, 0)
+            # It sends, or is gone, while it waits for an answer; or it is to be closed.
+            self._settle(channel)
+
+    def _accept(self, listening: BaseWSGIServer) -> None:
+        """Accept the connections that wait: one a turn would be too few while many others are busy."""
+        for _ in range(BATCH):
+            before = len(self.connections)
+            if listening.readable():
+                wasyncore.read(listening)
+            if len(self.connections) == before:
+                return
 
     def _answer(self) -> None:
         """Answer all requests that have arrived, or pass them to a worker."""
