@@ -29,6 +29,7 @@ TOPICS = (
     "export",
     "operate-and-upgrade",
     "scaling",
+    "speed",
     "troubleshooting",
     "security",
     "settings",
