@@ -98,7 +98,8 @@ class SqliteDatabase(Database):
         connection: apsw.Connection | None = getattr(self._thread, "connection", None)
         if connection is not None:
             self._thread.connection = None
-            connection.close()
+            with self.translate_errors():
+                connection.close()
 
     @cached_property
     def _db(self) -> Any:
