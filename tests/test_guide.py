@@ -211,14 +211,16 @@ class Run:
     """How the commands of a page are run.
 
     Attributes:
-        before: a script that leaves what the page assumes.
+        first_dataset: whether the database has what the page of that name leaves.
+        before: a script that leaves what else the page assumes.
         after: a script that shows what the page promises; its output ends with ``ends``.
         files: writes the files that the page assumes.
         replace: text of the page -> what is run instead.
         until: the heading at which to stop: what follows it is run by another test.
     """
 
-    before: str = FIRST_DATASET
+    first_dataset: bool = True
+    before: str = ""
     after: str = ""
     ends: str = ""
     files: Callable[[Path], None] = lambda directory: None
@@ -230,6 +232,7 @@ _EMPTY = "dsgctl db migrate\n"
 _ANEW = "rm -f dsg.sqlite3*\ndsgctl db migrate\n"
 RUNS = {
     "first-dataset": Run(
+        first_dataset=False,
         before=_EMPTY,
         after="dsgctl access check ada@example.org atlas edit || dsgctl access check ada@example.org fish2 view",
         ends="yes\n",
@@ -243,7 +246,7 @@ RUNS = {
     ),
     "backup-and-restore": Run(
         files=_settings_file,
-        before=f"export DSG_ENV_FILE=$PWD/dsg.env\n{FIRST_DATASET}",
+        before="export DSG_ENV_FILE=$PWD/dsg.env",
         replace={
             "age-keygen -y dsg-backup.key ": "age-keygen -y dsg-backup.key > recipients.txt ",
             "systemctl stop dsgserve.socket dsgserve": "dsgctl user remove ada@example.org --yes",
@@ -255,6 +258,7 @@ RUNS = {
     ),
     "import": Run(
         files=_sources,
+        first_dataset=False,
         before=_EMPTY,
         replace={
             "dsgctl import middle-auth dumps --dry-run": f"{_ANEW}dsgctl import middle-auth dumps --dry-run",
@@ -284,9 +288,19 @@ RUNS = {
 ELSEWHERE = {"install": "tests/e2e/test_nginx.py"}  # needs root's directories; its test replaces them
 
 
+@pytest.fixture(scope="module")
+def first_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that the page of that name leaves; copy it."""
+    directory = tmp_path_factory.mktemp("first-dataset")
+    run_script(FIRST_DATASET, directory)
+    return directory / "dsg.sqlite3"
+
+
 @pytest.mark.parametrize("topic", [topic for topic in guide.TOPICS if topic not in ELSEWHERE])
-def test_the_commands_of_a_page_run(topic: str, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_run(topic: str, first_dataset: Path, tmp_path: Path) -> None:
     run = RUNS.get(topic, Run())
+    if run.first_dataset:
+        shutil.copy(first_dataset, tmp_path)
     run.files(tmp_path)
     page = guide.read_page(topic)
     if run.until:

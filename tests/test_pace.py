@@ -1,9 +1,8 @@
 """No test depends on how fast or how busy the machine is: work is counted, and what must come is waited for."""
 
 import ast
+import functools
 from pathlib import Path
-
-import pytest
 
 TESTS = Path(__file__).parent
 FILES = sorted(path for path in TESTS.rglob("*.py") if "bench" not in path.parts and "node_modules" not in path.parts)
@@ -19,29 +18,37 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
-def test_a_limit_of_time_only_ends_what_hangs(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def _parse_files() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def test_a_limit_of_time_only_ends_what_hangs() -> None:
     short = [
-        keyword.value.lineno
+        f"{path.relative_to(TESTS)}:{keyword.value.lineno}"
+        for path, tree in _parse_files().items()
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         for keyword in call.keywords
         if keyword.arg == "timeout" and isinstance(keyword.value, ast.Constant) and (keyword.value.value or 0) >= 1
     ]
-    assert not short, f"lines {short}: write timeout=PATIENCE (tests/patience.py)"
+    assert not short, "write timeout=PATIENCE (tests/patience.py)"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
-def test_nothing_is_asserted_about_a_clock(path: Path) -> None:
-    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        timed = any(
-            isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CLOCKS
-            for claim in ast.walk(function)
-            if isinstance(claim, ast.Assert)
-            for call in ast.walk(claim)
-        )
-        where = f"{path.relative_to(TESTS)}: {function.name}"
-        assert not timed or where in ALLOWED, f"{where}: count work instead"
+def _asserts_about_a_clock(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CLOCKS
+        for claim in ast.walk(function)
+        if isinstance(claim, ast.Assert)
+        for call in ast.walk(claim)
+    )
+
+
+def test_nothing_is_asserted_about_a_clock() -> None:
+    timed = [
+        f"{path.relative_to(TESTS)}: {function.name}"
+        for path, tree in _parse_files().items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and _asserts_about_a_clock(function)
+    ]
+    assert not sorted(set(timed) - ALLOWED.keys()), "count work instead"
