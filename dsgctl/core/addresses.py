@@ -56,6 +56,10 @@ def list_renamed(database: Database) -> Iterator[tuple[str, str]]:
     return database.tuples(query.order_by(Principal.id))
 
 
+_EMAILS = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
+_PREPARED_EMAILS = Prepared(_EMAILS)
+
+
 def list_twins(database: Database, email: str | None = None) -> list[list[str]]:
     """Groups of addresses that likely reach the same person (`validation.twin_key`): a hint for an operator.
 
@@ -78,10 +82,6 @@ def list_twins(database: Database, email: str | None = None) -> list[list[str]]:
         and validation.email_key(address) != validation.email_key(email)
     ]
     return [twins] if twins else []
-
-
-_EMAILS = Principal.select(Principal.email).where(Principal.kind == "user").order_by(Principal.id)
-_PREPARED_EMAILS = Prepared(_EMAILS)
 
 
 def _stream_emails(database: Database) -> Iterator[str]:

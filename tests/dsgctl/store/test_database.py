@@ -9,7 +9,9 @@ import pytest
 
 from dsgctl.store import Database
 from dsgctl.store import models as m
+from dsgctl.store.database import ROWS_A_STATEMENT
 from dsgctl.store.migrations import open_current
+from dsgctl.store.raw_rows import RowRefused, insert_rows
 from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.dsgctl.store.builders import MOMENT, add, emails, refused
 
@@ -60,6 +62,15 @@ def test_rows_of_one_shape_go_into_their_columns_in_whatever_order_their_keys_ar
     query = m.Service.select(m.Service.name, m.Service.url).order_by(m.Service.id)
     assert list(database.tuples(query)) == [("a", "b"), ("c", "d")]
     database.insert_many(m.Service, [])
+
+
+@pytest.mark.parametrize("index", [0, ROWS_A_STATEMENT - 1, ROWS_A_STATEMENT, 2 * ROWS_A_STATEMENT + 1])
+def test_of_many_rows_the_one_that_is_refused_is_named(database: Database, index: int) -> None:
+    rows = [{"name": f"service-{number}"} for number in range(2 * ROWS_A_STATEMENT + 2)]
+    database.insert_many(m.Service, [rows[index]])
+    with pytest.raises(RowRefused, match="there is another row of the same name") as caught:
+        insert_rows(database, m.Service, rows)
+    assert caught.value.index == index
 
 
 def test_a_transaction_is_all_or_nothing(database: Database) -> None:
