@@ -29,7 +29,7 @@ def starts(bench: Bench) -> Iterator[Row]:
     times: dict[str, list[float]] = {name: [] for name in commands}
     for command in commands.values():
         _measure_cpu(path, command)  # Python compiles the modules, as pip does when it installs
-    for number in range(8 if bench.quick else 40):
+    for number in range(8 if bench.quick else 30):
         bench.progress.step(f"round {number + 1}")
         for name, command in commands.items():
             times[name].append(_measure_cpu(path, command))
