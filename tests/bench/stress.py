@@ -21,7 +21,7 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store.sqlite.database import SqliteDatabase
 from tests.bench import world
 from tests.bench.bench import LARGE, PATH, PYTHON, SMALL, Bench, Row
-from tests.bench.load import Client, Load, LoadRun, Rounds
+from tests.bench.load import Client, LoadRun, Rounds
 from tests.e2e.conftest import Server
 from tests.e2e.google import run_silent_google
 
@@ -30,7 +30,7 @@ SETTLING = 0.3  # seconds between the start of a disturbance and the run beside 
 
 
 def hanging(bench: Bench) -> Iterator[Row]:
-    """200 clients ask for Google's tokens, each of which needs a call that is never answered.
+    """200 clients ask for Google's tokens, each of which needs a call that is never answered, and wait.
 
     Such a call is under way long after its client has gone, so the server alone is another one.
     """
@@ -43,22 +43,17 @@ def hanging(bench: Bench) -> Iterator[Row]:
     ):
         bodies = _write_bodies(bench, server, directory / "bodies")
         asking = Client(f"{server.origin}/gcs_token", bodies, "post", connections=200)
-        rounds = []
-        for number in range(1, bench.rounds + 1):
-            bench.progress.step(f"round {number} of {bench.rounds}")
-            alone = bench.user_cache(undisturbed).run(bench.seconds)
-            with LoadRun(asking):
-                time.sleep(SETTLING)
-                beside = bench.user_cache(server).run(bench.seconds)
-            rounds.append([beside, alone])
+        with LoadRun(asking):
+            time.sleep(1)  # all have sent their first request
+            rounds = bench.measure(bench.user_cache(server), bench.user_cache(undisturbed))
         server.process.kill()  # it would wait for the calls that hang
     yield _compare("while Google hangs and 200 clients ask for its tokens", rounds, at_most=1.5)
 
 
-def _compare(what: str, rounds: list[list[Load]], *, at_most: float) -> Row:
+def _compare(what: str, rounds: Rounds, *, at_most: float) -> Row:
     """The row of these rounds: in each, a run beside a disturbance, and one without."""
-    ratio = Rounds(rounds).ratio(value=lambda load: load.p99)
-    return Row(f"p99 of user/cache {what}, over its own", ratio, at_most=at_most, remark=Rounds(rounds).describe())
+    ratio = rounds.ratio(value=lambda load: load.p99)
+    return Row(f"p99 of user/cache {what}, over its own", ratio, at_most=at_most, remark=rounds.describe())
 
 
 def _write_bodies(bench: Bench, server: Server, file: Path) -> Path:
@@ -91,7 +86,7 @@ def dribbling(bench: Bench) -> Iterator[Row]:
                 time.sleep(SETTLING)
                 beside = client.run(bench.seconds)
             rounds.append([beside, alone])
-    yield _compare(f"while {DRIBBLING} connections dribble headers", rounds, at_most=1.5)
+    yield _compare(f"while {DRIBBLING} connections dribble headers", Rounds(rounds), at_most=1.5)
 
 
 @contextmanager
@@ -135,12 +130,13 @@ def importing(bench: Bench) -> Iterator[Row]:
         client = Client(server.origin + PATH, world.token_file(bench.database(SMALL)))
         client.run(bench.seconds)
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            while process.poll() is None:
+            while process.poll() is None and len(rounds) < 2 * bench.rounds:
                 bench.progress.step(f"round {len(rounds) + 1}")
                 process.send_signal(signal.SIGSTOP)
                 alone = client.run(bench.seconds)
                 process.send_signal(signal.SIGCONT)
                 rounds.append([client.run(bench.seconds), alone])
+            process.kill()  # the rest takes long on a slow machine
             output, _ = process.communicate()
-        assert process.returncode == 0, output
-    yield _compare(f"while {people:,} people are imported", rounds, at_most=3)
+        assert process.returncode in (0, -signal.SIGKILL), output
+    yield _compare(f"while {people:,} people are imported", Rounds(rounds), at_most=3)
