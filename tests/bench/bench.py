@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,17 +84,13 @@ class Bench:
                 pass
         return path
 
-    @contextmanager
-    def run_server(self, people: int = SMALL, **settings: str) -> Iterator[Server]:
-        """Start a server with a database of that many people; stop it at the end."""
-        with self.serve(self.database(people), **settings) as server:
-            yield server
+    def run_server(self, people: int = SMALL, **settings: str) -> AbstractContextManager[Server]:
+        """A server with a database of that many people, which runs until the end of the context."""
+        return self.serve(self.database(people), **settings)
 
-    @contextmanager
-    def serve(self, path: Path, **settings: str) -> Iterator[Server]:
-        """Start a server with the database at ``path``; stop it at the end."""
-        with run_server(path, self.directory, **settings) as server:
-            yield server
+    def serve(self, path: Path, **settings: str) -> AbstractContextManager[Server]:
+        """A server with the database at ``path``, which runs until the end of the context."""
+        return run_server(path, self.directory, **settings)
 
     def user_cache(self, server: Server, people: int = SMALL) -> Client:
         """A client that asks a server of `run_server` for user/cache, with 60 tokens in turn."""
