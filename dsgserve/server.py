@@ -64,6 +64,7 @@ def run(config: Config, addresses: Sequence[str] = (), *, threads: int = 4) -> N
         names = [listeners.format_address(bound) for bound in sockets]
         gateway = Gateway.open(config, threads=threads, listening=tuple(names))
         stack.callback(gateway.close)
+        gateway.response_cache.warm_up()
         table = make_table(config.apis)
         server, loop = make_server(gateway, table, sockets, Dispatcher(threads), make_short_cut(gateway))
         stop = _StopSignal(loop.connections)

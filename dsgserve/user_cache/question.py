@@ -11,6 +11,10 @@ from dsgctl.store.models import Principal
 Headers = tuple[tuple[str, str], ...]
 
 
+class MustBuild(Exception):
+    """No valid answer is cached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What answers a question, before it is cached.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dsgctl.core import clock, services, snapshots, token_checks, token_format, tokens
+from dsgctl.core import clock, services, snapshots, token_checks, token_format
 from dsgctl.core.rules import access
 from dsgctl.core.snapshots import CacheKey
 from dsgctl.core.token_checks import PresentedToken, TokenError, TokenStatus
@@ -18,11 +18,11 @@ from dsgctl.store.database import ChangeRecord
 from dsgctl.store.migrations import require_latest
 from dsgserve.process.byte_cache import ByteCache
 from dsgserve.process.metrics import Metrics
-from dsgserve.user_cache.question import Content, Question
+from dsgserve.user_cache.question import Content, MustBuild, Question
+from dsgserve.user_cache.token_filter import TokenFilter
 
-MAX_BYTES = 64 * 1024**2  # of responses; the oldest are dropped first
+MAX_BYTES = 32 * 1024**2  # of responses; the oldest are dropped first. Python needs as much again around large ones
 MAX_SHARED_BYTES = 16 * 1024**2  # of answers that are the same for every token
-FILTER_BITS = 1 << 23  # 1 MB; 100,000 tokens set about 1 % of them
 MAX_CONCERNED = 10_000  # principals and groups whose changes are remembered; beyond that, all responses are rebuilt
 
 
@@ -60,29 +60,6 @@ _UNKNOWN, _MISTYPED = CachedResponse(TokenError.UNKNOWN), CachedResponse(TokenEr
 _NO_TOKEN = TokenStatus(None)
 
 
-class _TokenFilter:
-    """A one-hash Bloom filter: rejects most tokens that do not exist, without a query.
-
-    Each token sets the bit that its hash selects, and tokens can share a bit. Bits are never cleared. So a set bit
-    proves nothing: the database decides then.
-    """
-
-    def __init__(self) -> None:
-        self._bits = bytearray(FILTER_BITS // 8)
-
-    def add(self, digest: bytes) -> None:
-        bit = int.from_bytes(digest[:4], "big") % FILTER_BITS
-        self._bits[bit >> 3] |= 1 << (bit & 7)
-
-    def may_contain(self, digest: bytes) -> bool:
-        bit = int.from_bytes(digest[:4], "big") % FILTER_BITS
-        return bool(self._bits[bit >> 3] & 1 << (bit & 7))
-
-
-class MustBuild(Exception):
-    """No valid response is cached."""
-
-
 class _ThreadMarker(threading.local):
     """The change marker that this thread's connection read last. A marker counts on its own connection only."""
 
@@ -102,12 +79,21 @@ class ResponseCache:
         self._revision = -1  # all changes up to it are applied
         self._everybody = 0  # the last revision that concerned everybody
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
-        self._token_filter = _TokenFilter()
+        self._token_filter = TokenFilter(database)
         self._shared: ByteCache[Hashable, tuple[int, Content]] = ByteCache(MAX_SHARED_BYTES, _shared_size)
         # Of the event loop alone: what `is_current` read last, and how often it has seen that somebody had committed.
         self._marker: int | None = None
         self._latest_revision = 0
         self._commits = 0
+
+    def warm_up(self) -> None:
+        """Read what the first request would wait for: the tokens, of which there may be a million.
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        self._refresh()
+        self._token_filter.may_contain(b"", build=True)
 
     def complete(self, question: Question, content: Content, *, build: bool = True) -> Content:
         """The answer to a valid token, after `get`, from what `get` returned for it.
@@ -161,7 +147,7 @@ class ResponseCache:
             return cached
         if token is None:
             presented = None
-        elif self._token_filter.may_contain(digest):
+        elif self._token_filter.may_contain(digest, build=build):
             presented = PresentedToken(token, find_address(), question.service, in_cookie)
         else:
             return _MISTYPED if token_format.is_malformed(token) else _UNKNOWN
@@ -209,7 +195,7 @@ class ResponseCache:
         if changes is None or len(self._concerned) + len(changes) > MAX_CONCERNED:
             revision = self._everybody = self._database.revision()
             self._concerned = {}  # after _everybody, and not emptied: other threads may be reading it
-            owners = None
+            self._token_filter.note_changes(None)
         else:
             revision = self._revision
             for revision, *cache_key in changes:
@@ -217,9 +203,9 @@ class ResponseCache:
                     self._everybody = revision
                 else:
                     self._concerned[cache_key[0], cache_key[1]] = revision
-            owners = {change.principal_id for change in changes if change.principal_id is not None}
-        for digest in tokens.list_hashes(self._database, owners):
-            self._token_filter.add(digest)
+            self._token_filter.note_changes(
+                {change.principal_id for change in changes if change.principal_id is not None}
+            )
         self._revision = revision  # last, because other threads read it without the lock
 
     def _is_valid(self, response: CachedResponse, revision: int) -> bool:

@@ -12,8 +12,8 @@ from dsgctl.core.transaction import begin_change
 from dsgctl.store import Database
 from dsgctl.store.migrations import open_current
 from dsgctl.store.models import Principal
-from dsgserve.user_cache.question import Content, Question
-from dsgserve.user_cache.response_cache import MustBuild, ResponseCache
+from dsgserve.user_cache.question import Content, MustBuild, Question
+from dsgserve.user_cache.response_cache import ResponseCache
 
 
 @dataclass(frozen=True)
