@@ -171,8 +171,8 @@ HOSTILE = (
 def test_bash_completes_a_name_quoted_so_that_it_runs_nothing(filled: World, quote: str) -> None:
     run = filled.run
     for name in HOSTILE:
-        run("group", "add", "--", name).ok()
-    (filled.directory / "completion").write_text(run("completion", "bash").ok().out)
+        filled.quick("group", "add", "--", name).ok()
+    (filled.directory / "completion").write_text(filled.quick("completion", "bash").ok().out)
     run.shell("true")  # which makes the program
     script = """
         . ./completion
@@ -193,7 +193,7 @@ def test_bash_completes_a_name_quoted_so_that_it_runs_nothing(filled: World, quo
         cwd=filled.directory,
         env=run.environment(PATH=f"{bin_}:{os.environ['PATH']}"),
     ).stdout.decode()
-    there = json.loads(run("group", "list", "-o", "json").ok().out)
+    there = json.loads(filled.quick("group", "list", "-o", "json").ok().out)
     assert sorted(offered.removesuffix("\0").split("\0")) == sorted(row["name"] for row in there)
     assert not (filled.directory / "made").exists()
 
