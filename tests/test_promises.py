@@ -19,6 +19,8 @@ PROMISES: dict[str, list[str]] = {
         "e2e/test_user_cache.py::test_each_change_by_dsgctl_is_seen_by_the_next_request_in_every_process",
         "e2e/test_user_cache.py::test_a_change_with_the_sqlite3_shell_is_seen_by_the_next_request",
         "e2e/test_user_cache.py::test_a_cached_answer_expires_at_the_next_date_in_its_facts",
+        "dsgserve/user_cache/test_hot_path_changes.py::test_the_next_request_sees_a_change",
+        "dsgserve/test_short_cut.py::test_nothing_is_answered_from_the_cache_until_a_change_is_applied",
     ],
     "Tokens are not stored.": [
         "e2e/test_attacks.py::test_secrets_are_in_no_process_list_core_dump_or_log",
