@@ -227,6 +227,13 @@ class Database(ABC):
         """The number of the latest change to the data that decides access."""
 
     @abstractmethod
+    def content_number(self) -> int:
+        """A number that differs after the whole content was replaced, as by ``.restore`` of the sqlite3 shell.
+
+        Revisions before that mean nothing any more.
+        """
+
+    @abstractmethod
     def changes_since(self, revision: int) -> list[ChangeRecord] | None:
         """The changes after a revision, in their order.
 

@@ -72,10 +72,12 @@ class ResponseCache:
     def __init__(self, database: Database, capacity: int | None = None, metrics: Metrics | None = None) -> None:
         self._database = database
         self._metrics = metrics or Metrics()
-        self._responses: ByteCache[Key, CachedResponse] = ByteCache(MAX_BYTES, _size, max_entries=capacity)
+        self._capacity = capacity
+        self._responses = self._make_responses()
         self._services: tuple[int, frozenset[str]] = (-1, frozenset())
         self._lock = threading.Lock()
         self._last_read = _ThreadMarker()
+        self._content_number = -1
         self._revision = -1  # all changes up to it are applied
         self._everybody = 0  # the last revision that concerned everybody
         self._concerned: dict[CacheKey, int] = {}  # the last revision that concerned this principal or group
@@ -83,8 +85,11 @@ class ResponseCache:
         self._shared: ByteCache[Hashable, tuple[int, Content]] = ByteCache(MAX_SHARED_BYTES, _shared_size)
         # Of the event loop alone: what `is_current` read last, and how often it has seen that somebody had committed.
         self._marker: int | None = None
-        self._latest_revision = 0
+        self._latest = (0, 0)  # content number and revision
         self._commits = 0
+
+    def _make_responses(self) -> ByteCache[Key, CachedResponse]:
+        return ByteCache(MAX_BYTES, _size, max_entries=self._capacity)
 
     def warm_up(self) -> None:
         """Read what the first request would wait for: the tokens, of which there may be a million.
@@ -137,11 +142,12 @@ class ResponseCache:
             StoreError: the database does not answer.
         """
         revision = self._refresh() if build else self._revision
+        responses = self._responses  # before the response is built; see `_start_anew`
         if question.service is not None and question.service not in self._service_names(build=build):
             question = replace(question, service=None)
         digest = b"" if token is None else token_format.digest(token)
         key = (digest, question, in_cookie)
-        cached = self._responses.get(key)
+        cached = responses.get(key)
         if cached is not None and self._is_valid(cached, revision):
             self._metrics.add("answers_kept")
             return cached
@@ -156,7 +162,7 @@ class ResponseCache:
         self._metrics.add("answers_built")
         response, cacheable = self._build(presented, question)
         if cacheable:
-            self._responses.put(key, response)
+            responses.put(key, response)
         return response
 
     def is_current(self) -> bool:
@@ -171,11 +177,12 @@ class ResponseCache:
         marker = self._database.change_marker()
         if marker != self._marker:
             require_latest(self._database)
-            # Read after the marker, so it counts every commit that the marker does.
-            self._latest_revision = self._database.revision()
+            # Read after the marker, so they count every commit that the marker does.
+            self._latest = (self._database.content_number(), self._database.revision())
             self._commits += 1
             self._marker = marker
-        return self._latest_revision <= self._revision
+        content_number, revision = self._latest
+        return content_number == self._content_number and revision <= self._revision
 
     def _refresh(self) -> int:
         """Apply the changes of other connections. Costs microseconds if there are none.
@@ -187,9 +194,23 @@ class ResponseCache:
         if marker != self._last_read.marker:
             require_latest(self._database)
             with self._lock:
-                self._apply_changes(self._database.changes_since(self._revision))
+                content_number = self._database.content_number()
+                if content_number == self._content_number:
+                    self._apply_changes(self._database.changes_since(self._revision))
+                else:
+                    self._start_anew()
+                    self._content_number = content_number  # last, as the revision
             self._last_read.marker = marker
         return self._revision
+
+    def _start_anew(self) -> None:
+        """Forget everything: the content was replaced, and revisions may have gone back.
+
+        What other threads are building goes into the cache that they had when they began.
+        """
+        self._apply_changes(None)
+        self._responses = self._make_responses()
+        self._services = (-1, frozenset())
 
     def _apply_changes(self, changes: list[ChangeRecord] | None) -> None:
         if changes is None or len(self._concerned) + len(changes) > MAX_CONCERNED:

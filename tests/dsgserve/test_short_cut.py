@@ -3,7 +3,10 @@
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
+import apsw
 import pytest
 
 from dsgserve.gateway import Gateway
@@ -224,3 +227,27 @@ def test_a_database_that_somebody_has_damaged_does_not_end_the_server(quick: Wir
     for _ in range(3):
         quick.send(request + LAST)
     assert quick.ask(b"GET /nothing" + HEAD + b"\r\n")[0] == 404
+
+
+def test_a_database_that_the_shell_has_restored_is_read_anew(
+    short_cut: _Counting, quick: Wire, lab: Lab, tmp_path: Path
+) -> None:
+    """Its revision goes back, and may be the former one again before anybody asks."""
+    request = f"GET {CACHE} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {lab.ada}\r\n\r\n".encode()
+    rename = "UPDATE principals SET display_name = '{}' WHERE email = 'ada@example.org'"
+    copy = tmp_path / "copy"
+    lab.database.copy_to(copy)
+    for changes_after in (0, 1):
+        lab.database.script(rename.format("Later"))
+        for _ in range(2):
+            assert b"Later" in quick.send(request + LAST)
+        with closing(apsw.Connection(lab.database.path)) as live, closing(apsw.Connection(str(copy))) as source:
+            live.backup("main", source, "main").step()  # as ".restore" of the shell does
+        expected = b"Ada Example"
+        if changes_after:
+            lab.database.script(rename.format("Another"))
+            expected = b"Another"
+        before = dict(short_cut.answers)
+        for _ in range(2):
+            assert expected in quick.send(request + LAST)
+        assert short_cut.answers == {True: before[True] + 1, False: before[False] + 1}

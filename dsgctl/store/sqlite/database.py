@@ -247,6 +247,9 @@ class SqliteDatabase(Database):
     def revision(self) -> int:
         return int(self.scalar("SELECT max(number) FROM changes"))
 
+    def content_number(self) -> int:
+        return int(self.scalar("PRAGMA schema_version"))  # sqlite3_backup_step and VACUUM increment it
+
     def changes_since(self, revision: int) -> list[ChangeRecord] | None:
         query = "SELECT number, principal_id, group_id FROM changes WHERE number > ? ORDER BY number LIMIT ?"
         rows = self.read(query, (revision, CHANGES_KEPT + 1))  # the sqlite3 shell leaves a longer log
