@@ -83,7 +83,7 @@ def _print(row: Row) -> None:
     limits = ((">=", row.at_least), ("<=", row.at_most))
     limit_text = " ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
     verdict = "" if row.reached else "NOT REACHED"
-    line = f"{row.what:88} {row.value:8.2f}  {limit_text:7}{verdict:11}  {row.remark}"
+    line = f"{row.what:88} {row.value:8.2f}  {limit_text:8}{verdict:11}  {row.remark}"
     print(line.rstrip(), flush=True)
 
 

@@ -17,7 +17,11 @@ def warm(bench: Bench) -> Iterator[Row]:
             rounds = bench.measure_over_bare(replace(client, connections=connections))
             name = f"user/cache, {connections} connections, over bare waitress"
             yield Row(name, rounds.ratio(), at_least=1.25, remark=rounds.describe())
-            yield Row("  its p99, over the bare one's", rounds.ratio(value=lambda load: load.p99), at_most=1.1)
+            yield Row(
+                f"  its p99, {connections} connections, over the bare one's",
+                rounds.ratio(value=lambda load: load.p99),
+                at_most=1.1,
+            )
         for what, other in (
             ("user/cache by cookie", replace(client, mode="cookie")),
             ("bad tokens refused", replace(client, mode="bad", file=None)),

@@ -31,7 +31,7 @@ def bench(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_the_benchmark_measures_prints_and_compares_with_the_limits(tmp_path: Path) -> None:
     process = bench("--quick", "--json", str(tmp_path / "rows.json"), "warm", "staleness")
-    rows = {row["what"].strip(): row for row in json.loads((tmp_path / "rows.json").read_text())}
+    rows = {row["what"]: row for row in json.loads((tmp_path / "rows.json").read_text())}
     assert rows["user/cache, 8 connections, over bare waitress"]["value"] > 0
     for author in ("sqlite3", "a server", "dsgctl"):
         assert rows[f"answers that do not show a change by {author}, 2 busy processes"]["value"] == 0
