@@ -68,6 +68,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             # (RFC 9110, section 10.1.1). Otherwise waitress would send it, maybe after the answer, and read the next
             # request as a part of this one, with the headers of this one.
             self.expect_continue = False
+        if self.completed and self.channel.stops:
+            self.headers["CONNECTION"] = "close"
+            self.connection_close = True
         if self.completed and consumed < len(data):
             self.channel.unread = data[consumed:]
             return size
@@ -174,6 +177,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     Attributes:
         unread: what was received after that request.
+        stops: whether the server stops: each answer is then the last on its connection, and says so, so that nobody
+            sends a request on a connection that is about to be closed.
     """
 
     task_class = Task
@@ -181,6 +186,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     table: RoutingTable
     short_cut: ShortCut
     unread = b""
+    stops = False
 
     def parser_class(self, adjustments: Any) -> Parser:
         """A parser for the next request."""

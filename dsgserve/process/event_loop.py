@@ -88,8 +88,9 @@ class EventLoop:
         )
 
     def stop_accepting(self) -> None:
-        """Leave the connections that wait to be accepted to the next server."""
+        """Leave connections that wait to be accepted to the next server, and close others after their next answer."""
         for listening in self._listening:
+            listening.channel_class.stops = True
             listening.del_channel(self.connections)
         self._listening = ()
 

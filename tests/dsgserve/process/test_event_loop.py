@@ -13,9 +13,11 @@ import pytest
 from dsgserve import server
 from dsgserve.gateway import Gateway
 from dsgserve.http.routing import make_table
-from dsgserve.http.wire import Channel, Parser
+from dsgserve.http.wire import Channel, Parser, ShortCut
 from dsgserve.process.dispatcher import Dispatcher
 from dsgserve.process.event_loop import BATCH, EventLoop
+from dsgserve.short_cut import make_short_cut
+from tests.dsgserve.conftest import Lab
 from tests.patience import PATIENCE
 
 LARGE = 8 * 1024**2  # bytes; more than the buffers of both sockets
@@ -49,7 +51,7 @@ class Answers:
 class Site:
     """A server whose loop the test turns."""
 
-    def __init__(self, gateway: Gateway, answers: Answers, stack: ExitStack) -> None:
+    def __init__(self, gateway: Gateway, answers: ShortCut, stack: ExitStack) -> None:
         self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.dispatcher = Dispatcher(1)
         with warnings.catch_warnings():
@@ -187,6 +189,23 @@ def test_a_connection_that_was_silent_for_too_long_is_closed(site: Site) -> None
     channel.server.next_channel_cleanup = 0
     site.turn_until(lambda: not site.channels())
     assert client.recv(10) == b""
+
+
+def test_the_last_answer_of_a_server_that_stops_says_so(gateway: Gateway, lab: Lab) -> None:
+    """By the event loop and by a worker."""
+    with ExitStack() as stack:
+        site = Site(gateway, make_short_cut(gateway), stack)
+        request = f"GET /api/v1/user/cache HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {lab.ada}\r\n\r\n".encode()
+        clients = [site.connect(), site.connect()]
+        for client in clients:
+            client.sendall(request)
+            assert b"Connection:" not in site.read_all(client, 500)
+        site.loop.stop_accepting()
+        for client, last in zip(clients, (request, ask("/nothing")), strict=True):
+            client.sendall(last)
+            assert b"Connection: close" in site.read_all(client, 300)
+        site.turn_until(lambda: not site.channels())
+        assert not site.loop.is_busy()
 
 
 def test_the_limit_of_connections_leaves_the_others_waiting(
