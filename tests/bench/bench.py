@@ -72,7 +72,7 @@ class Bench:
         self.progress = progress
         self.quick = quick
         self.full = full
-        self.rounds = 2 if quick else 7
+        self.rounds = 2 if quick else 6
         self.seconds = 0.2 if quick else 0.35
 
     def database(self, people: int) -> Path:

@@ -74,7 +74,7 @@ def importing_csv(bench: Bench) -> Iterator[Row]:
 
 def checking(bench: Bench) -> Iterator[Row]:
     """A database with many people, grants and audit records."""
-    path, records = bench.directory / "checking.sqlite3", 5_000 if bench.quick else 500_000
+    path, records = bench.directory / "checking.sqlite3", 5_000 if bench.quick else 300_000
     shutil.copy(bench.database(HUGE if bench.full else SMALL if bench.quick else LARGE), path)
     database = open_current(path)
     bench.progress.step(f"writing {records:,} audit records")
