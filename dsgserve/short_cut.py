@@ -101,7 +101,7 @@ class _CachedAnswers:
         return self._date[1]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _build_head(status: int, headers: Headers, length: int) -> bytes:
     """Status line and headers, up to the date."""
     every = {

@@ -12,6 +12,8 @@ from dsgctl.store.errors import LockedError, StoreError
 _MESSAGES = {
     "BusyError": ("is locked by another program", "wait for it to finish, then try again"),
     "LockedError": ("is locked by another program", "wait for it to finish, then try again"),
+    # Somebody keeps a lock that SQLite expects for moments only: it gives up after some ten seconds.
+    "ProtocolError": ("is locked by another program", "wait for it to finish, then try again"),
     "FullError": ("cannot grow: the disk is full", "free some space, then try again; nothing was changed"),
     "ReadOnlyError": ("cannot be written to", "check the owner and mode of the file and its directory"),
     "CantOpenError": ("cannot be opened", "check that the file exists and who may read its directory"),
@@ -20,6 +22,7 @@ _MESSAGES = {
     "CorruptError": ("is damaged", "restore a backup; see 'dsgctl db check'"),
     "NotADBError": ("is not a database", "check DATABASE_PATH"),
 }
+_LOCKED = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)
 
 
 class ErrorTranslation(AbstractContextManager[None]):
@@ -45,5 +48,5 @@ class ErrorTranslation(AbstractContextManager[None]):
         if message is None:
             return
         problem, hint = message
-        error_class = LockedError if isinstance(error, (apsw.BusyError, apsw.LockedError)) else StoreError
+        error_class = LockedError if isinstance(error, _LOCKED) else StoreError
         raise error_class(f"{self._path} {problem}", hint) from error
