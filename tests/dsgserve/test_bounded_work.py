@@ -234,7 +234,7 @@ ON_THE_WIRE = [
 def make_parser(adjustments: Adjustments) -> Parser:
     """A parser of a server with every API."""
     parser = Parser(adjustments)
-    parser.channel = SimpleNamespace(table=make_table(APIS), unread=b"")
+    parser.channel = SimpleNamespace(table=make_table(APIS), unread=b"", stops=False)
     return parser
 
 

@@ -95,6 +95,7 @@ ALLOWED = {
     "oidc: value.strip()": "a name to show, which the provider has verified; no decision rests on it",
     "oidc: value.strip()[:limit].strip()": "the same",
     "oidc: SCOPE.split()": "our own words",
+    "wire: data.lstrip()": "bytes, whose white space is ASCII; waitress strips them in the same way",
     "requests: name.upper()": "of a header's name in our own code",
     "routing: int(match[name])": "after the pattern of its route, of nine digits at most",
     "signing: int(expires.timestamp())": "a number already",
