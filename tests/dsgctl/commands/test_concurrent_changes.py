@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsgctl.commands import session
+from dsgctl.core import transaction
 from dsgctl.core.transaction import begin_change
 from tests.dsgctl.commands.world import World
 
@@ -17,13 +17,13 @@ def _run_around(monkeypatch: pytest.MonkeyPatch, *, before: Callable[[], Any], a
 
     @contextmanager
     def begin(*arguments: Any, **options: Any) -> Iterator[Any]:
-        monkeypatch.setattr(session, "begin_change", begin_change)
+        monkeypatch.setattr(transaction, "begin_change", begin_change)
         before()
         with begin_change(*arguments, **options) as change:
             yield change
         after()
 
-    monkeypatch.setattr(session, "begin_change", begin)
+    monkeypatch.setattr(transaction, "begin_change", begin)
 
 
 @pytest.mark.parametrize(
