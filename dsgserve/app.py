@@ -19,7 +19,7 @@ from dsgserve.http.origins import RequestOrigin
 from dsgserve.http.proxy import trust_proxy
 from dsgserve.http.redirects import TargetRefused, read_target
 from dsgserve.http.requests import is_deliberate, is_for_this_machine
-from dsgserve.http.responses import Refusal, render
+from dsgserve.http.responses import Refusal, read_body, render
 from dsgserve.http.route import Answer, Guard, Request, Route
 from dsgserve.http.routing import RoutingTable, Target, make_table
 from dsgserve.process import logs
@@ -59,10 +59,6 @@ def make_app(gateway: Gateway, table: RoutingTable | None = None) -> WSGIApplica
     return partial(_serve, gateway, table or make_table(gateway.config.apis))
 
 
-def _body_of(response: HTTPResponse) -> bytes:
-    return response.body if isinstance(response.body, bytes) else response.body.encode()
-
-
 def _serve(
     gateway: Gateway, table: RoutingTable, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
@@ -71,7 +67,7 @@ def _serve(
     environ["QUERY_STRING"] = target.query
     trust_proxy(environ)
     response = _answer(gateway, BaseRequest(environ), target)
-    body = _body_of(response)
+    body = read_body(response)
     response.set_header("Content-Length", str(len(body)))
     start_response(response.status_line, response.headerlist)  # Bottle omits the headers that a 204 must not have
     return [] if environ["REQUEST_METHOD"] == "HEAD" or response.status_code == 204 else [body]

@@ -24,7 +24,7 @@ from dsgctl.core.token_checks import TokenError
 from dsgserve.gateway import Gateway
 from dsgserve.http import security
 from dsgserve.http.environ import TARGET
-from dsgserve.http.responses import render, unauthorized
+from dsgserve.http.responses import read_body, render, unauthorized
 from dsgserve.http.wire import Parser, ShortCut
 from dsgserve.user_cache import hot_path
 from dsgserve.user_cache.hot_path import ReadQuestion
@@ -104,12 +104,8 @@ class _CachedAnswers:
 @lru_cache(maxsize=1024)
 def _build_head(status: int, headers: Headers, length: int) -> bytes:
     """Status line and headers, up to the date."""
-    every = {
-        **security.ALWAYS,
-        **dict([security.window_isolation(popup=False)]),
-        **dict(headers),
-        "Content-Length": str(length),
-    }
+    always = (*security.ALWAYS.items(), security.window_isolation(popup=False))
+    every = dict((*always, *headers, ("Content-Length", str(length))))
     lines = (f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in every.items()))
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
@@ -117,5 +113,4 @@ def _build_head(status: int, headers: Headers, length: int) -> bytes:
 def _build_refusal(problem: TokenError | None) -> Content:
     """401 for a token that is not valid, or for none."""
     response = render(BaseRequest({}), unauthorized(problem))
-    body = response.body if isinstance(response.body, bytes) else response.body.encode()
-    return Content(body, None, response.status_code, tuple(response.headerlist))
+    return Content(read_body(response), None, response.status_code, tuple(response.headerlist))

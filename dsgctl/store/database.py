@@ -217,10 +217,7 @@ class Database(ABC):
 
     @abstractmethod
     def never_wait(self) -> None:
-        """Let this thread's connection fail rather than wait for a lock of another connection.
-
-        Raises then: LockedError, in place of waiting.
-        """
+        """From now on, let this thread's connection raise `LockedError` where it would wait for another's lock."""
 
     @abstractmethod
     def revision(self) -> int:

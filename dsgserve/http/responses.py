@@ -40,6 +40,11 @@ def encode_json(value: object) -> bytes:
     return _JSON.encode(value).encode()
 
 
+def read_body(response: HTTPResponse) -> bytes:
+    """The body of a response, as it is sent."""
+    return response.body if isinstance(response.body, bytes) else response.body.encode()
+
+
 def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
     """A JSON response.
 

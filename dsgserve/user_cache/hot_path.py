@@ -57,8 +57,5 @@ def admit(gateway: Gateway, request: Request[None], read: ReadQuestion) -> Conte
 
 
 def show(gateway: Gateway, request: Request[Content]) -> HTTPResponse:
-    return build_response(request.caller)
-
-
-def build_response(content: Content) -> HTTPResponse:
+    content = request.caller
     return HTTPResponse(content.body, content.status, dict(content.headers))
